@@ -1,0 +1,131 @@
+/*
+ * ids: every number that crosses the device link or enters a transcript, in one table.
+ *
+ * A number, once shipped, keeps its meaning for ever: devices in the field know it. New numbers go
+ * to the end of their block; RESERVED ones are spoken for and not implemented. This header is plain
+ * C99 without includes, for firmware and station alike.
+ */
+#ifndef IMPRINT_AGENT_IDS_H
+#define IMPRINT_AGENT_IDS_H
+
+/* Version of the device link: byte 0 of every frame. */
+#define IMPRINT_LINK_VERSION 1
+
+/* Messages: byte 1 of every frame. A reply has bit 7 set as well. */
+enum imprint_message {
+    IMPRINT_MSG_HELLO = 0x01,
+    IMPRINT_MSG_KEYGEN = 0x02, /* device-key mode */
+    IMPRINT_MSG_BEGIN = 0x03,
+    IMPRINT_MSG_PUT = 0x04,
+    IMPRINT_MSG_COMMIT = 0x05,
+    IMPRINT_MSG_PROVE = 0x06,
+    IMPRINT_MSG_READ = 0x07,
+    IMPRINT_MSG_LOCK = 0x08,
+    IMPRINT_MSG_ABORT = 0x09,
+    IMPRINT_MSG_DECOMMISSION = 0x0a, /* RESERVED until the bundle installs its key */
+    IMPRINT_MSG_FDO_HMAC = 0x0b,     /* RESERVED: header in, HMAC out (FIDO Device Onboard) */
+    IMPRINT_MSG_REPLY = 0x80
+};
+
+/* Status of a reply (map key 0). */
+enum imprint_status {
+    IMPRINT_OK = 0,
+    IMPRINT_ERR_VERSION = 1,     /* link version or suite is not supported */
+    IMPRINT_ERR_MESSAGE = 2,     /* unknown message, or one this build does not have */
+    IMPRINT_ERR_FORMAT = 3,      /* CBOR is malformed, not deterministic, or lacks a member */
+    IMPRINT_ERR_STATE = 4,       /* not possible now: wrong order of messages */
+    IMPRINT_ERR_BUSY = 5,        /* another transaction is open */
+    IMPRINT_ERR_TRANSACTION = 6, /* not the open or committed transaction */
+    IMPRINT_ERR_STATION = 7,     /* the station's certificate or signature does not verify */
+    IMPRINT_ERR_SIZE = 8,        /* an object, offset or request is too large */
+    IMPRINT_ERR_BUNDLE = 9,      /* an object is not what BEGIN announced */
+    IMPRINT_ERR_KEY = 10,   /* the key does not unwrap, is not valid, or is not the certificate's */
+    IMPRINT_ERR_STORE = 11, /* the store failed */
+    IMPRINT_ERR_LOCKED = 12, /* the identity is locked */
+    IMPRINT_ERR_CRYPTO = 13, /* the platform's cryptography or random source failed */
+    IMPRINT_ERR_SUITE = 14   /* a suite, mode, algorithm or format this build does not have */
+};
+
+/* Suites of the key transport (docs/device-link.md). */
+enum imprint_suite {
+    IMPRINT_SUITE_ECB = 1,   /* P-256 ECDH; KEK = AES-256-ECB(Z, context); RFC 5649 */
+    IMPRINT_SUITE_X963 = 2,  /* P-256 ECDH; ANSI X9.63 KDF with SHA-256; RFC 5649 */
+    IMPRINT_SUITE_HYBRID = 3 /* RESERVED: suite 2 with an ML-KEM secret in the context */
+};
+
+/* How the device key comes to be: bits of the HELLO member "modes". */
+enum imprint_mode {
+    IMPRINT_MODE_HSM = 1 << 0,    /* made in the HSM, travels wrapped */
+    IMPRINT_MODE_DEVICE = 1 << 1, /* made on the device, never travels */
+    IMPRINT_MODE_DERIVED = 1 << 2 /* symmetric, derived in the HSM */
+};
+
+/* Algorithms of keys, signatures and proofs: u16, then bytes. */
+enum imprint_algorithm {
+    IMPRINT_ALG_NONE = 0x0000,         /* no key: the empty dev_pub or station_pub */
+    IMPRINT_ALG_P256 = 0x0101,         /* key: uncompressed point, 65 bytes */
+    IMPRINT_ALG_P384 = 0x0102,         /* RESERVED: uncompressed point, 97 bytes */
+    IMPRINT_ALG_ED25519 = 0x0103,      /* RESERVED */
+    IMPRINT_ALG_RSA = 0x0104,          /* RESERVED: SubjectPublicKeyInfo */
+    IMPRINT_ALG_ECDSA_SHA256 = 0x0201, /* signature: r ‖ s, 64 bytes on P-256 */
+    IMPRINT_ALG_HMAC_SHA256 = 0x0202,  /* RESERVED: proof in derived mode, 32 bytes */
+    IMPRINT_ALG_ML_KEM_768 = 0x0301,   /* RESERVED */
+    IMPRINT_ALG_ML_DSA_65 = 0x0302,    /* RESERVED */
+    IMPRINT_ALG_LMS = 0x0303           /* RESERVED */
+};
+
+/* Objects of a bundle, in the order in which they are hashed. */
+enum imprint_object {
+    IMPRINT_OBJ_PRIVATE_KEY = 1,
+    IMPRINT_OBJ_CERTIFICATES = 2,      /* leaf first, then its issuers without the root */
+    IMPRINT_OBJ_TRUST_ANCHORS = 3,     /* what the device authenticates its server with */
+    IMPRINT_OBJ_FIRMWARE_KEY = 4,      /* RESERVED */
+    IMPRINT_OBJ_SYMMETRIC_KEY = 5,     /* RESERVED */
+    IMPRINT_OBJ_CONFIGURATION = 6,     /* RESERVED */
+    IMPRINT_OBJ_CONFIGURATION_KEY = 7, /* RESERVED: signs objects of type 6 */
+    IMPRINT_OBJ_DECOMMISSION_KEY = 8   /* RESERVED: signs DECOMMISSION */
+};
+
+/* Formats of objects. */
+enum imprint_format {
+    IMPRINT_FMT_PKCS8_RFC5649 = 1, /* PKCS#8, AES key wrap with padding under the KEK */
+    IMPRINT_FMT_X509_DER = 2       /* DER certificates, one after the other */
+};
+
+/* Life cycle: a device reports it in HELLO, and its proof covers it. */
+enum imprint_lifecycle {
+    IMPRINT_LIFE_FACTORY = 1, /* no identity, or one that BEGIN may still replace */
+    IMPRINT_LIFE_LOCKED = 2   /* only DECOMMISSION changes the identity */
+};
+
+/* State of the transaction that HELLO reports. */
+enum imprint_tx_state { IMPRINT_TX_NONE = 0, IMPRINT_TX_OPEN = 1, IMPRINT_TX_COMMITTED = 2 };
+
+/* Sizes that both sides rely on, in bytes. */
+#define IMPRINT_TX_SIZE          16
+#define IMPRINT_NONCE_SIZE       32
+#define IMPRINT_HASH_SIZE        32
+#define IMPRINT_P256_POINT_SIZE  65
+#define IMPRINT_P256_SCALAR_SIZE 32
+#define IMPRINT_P256_SIG_SIZE    64
+#define IMPRINT_KEK_SIZE         32
+#define IMPRINT_CHIP_ID_MAX      32
+#define IMPRINT_SERIAL_MAX       64
+#define IMPRINT_STATION_MAX      64 /* station name */
+#define IMPRINT_ENVIRONMENT_MAX  16
+#define IMPRINT_FIRMWARE_MAX     32 /* firmware version text */
+#define IMPRINT_OBJECTS_MAX      8
+#define IMPRINT_WRAPPED_KEY_MAX  256
+
+/* Labels: each signed or derived byte string begins with one, its NUL included. */
+#define IMPRINT_LABEL_BUNDLE       "imprint bundle v1"
+#define IMPRINT_LABEL_KEK          "imprint kek v1"
+#define IMPRINT_LABEL_STATION      "imprint station v1"
+#define IMPRINT_LABEL_STATION_CERT "imprint station cert v1"
+#define IMPRINT_LABEL_ATTEST       "imprint attest v1"
+#define IMPRINT_LABEL_PROVE        "imprint prove v1"
+#define IMPRINT_LABEL_KEYGEN       "imprint keygen v1"     /* RESERVED: device-key mode */
+#define IMPRINT_LABEL_ATTEST_KEY   "imprint attest key v1" /* RESERVED: device-key mode */
+#define IMPRINT_LABEL_KCV          "imprint kcv v1"        /* RESERVED: symmetric keys */
+
+#endif

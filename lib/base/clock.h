@@ -1,0 +1,20 @@
+/*
+ * clock: the two clocks that the project uses, and the one way it writes a time.
+ */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+
+#define CLOCK_TEXT_SIZE 21 /* "2026-01-31T23:59:59Z" and its NUL */
+
+/* Milliseconds that only ever grow; for deadlines and durations. */
+int64_t clock_mono_ms(void);
+
+/* Seconds since 1970-01-01 UTC; for what is recorded. */
+int64_t clock_utc(void);
+
+/* RFC 3339 in UTC, whole seconds. */
+void clock_text(int64_t utc, char out[CLOCK_TEXT_SIZE]);
+
+#endif

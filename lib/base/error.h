@@ -1,0 +1,91 @@
+/*
+ * error: the one list of things that can go wrong, and how a failure travels to whoever reports it.
+ *
+ * Invariants
+ *  1. A function that can fail returns 0, or one negative code of the list below.
+ *  2. Library code never prints and never exits: it fills a struct error and returns its code.
+ *  3. The exit status of a program is the code without its sign, so each class of failure has an
+ *     exit status of its own. The list only ever grows at its end: scripts depend on the numbers.
+ */
+#ifndef BASE_ERROR_H
+#define BASE_ERROR_H
+
+#define MUST_USE          __attribute__((warn_unused_result))
+#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+
+/* X(name, exit status, meaning): the meaning is what the manual page says of the exit status. */
+#define ERROR_LIST(X)                                                                              \
+    X(ERR_INTERNAL, 1, "internal error, or out of memory")                                         \
+    X(ERR_USAGE, 2, "the command line is wrong")                                                   \
+    X(ERR_INPUT, 3, "a job, order, configuration or other input file is wrong")                    \
+    X(ERR_IO, 4, "a file or port could not be read or written")                                    \
+    X(ERR_FULL, 5, "the disk is full")                                                             \
+    X(ERR_READONLY, 6, "the station's directory or database is read-only")                         \
+    X(ERR_MISSING, 7, "something that was named does not exist")                                   \
+    X(ERR_EXISTS, 8, "something already exists and is not overwritten")                            \
+    X(ERR_BUSY, 9, "a port, database or station is in use by another process")                     \
+    X(ERR_PIN, 10, "the PIN is wrong, locked or not readable")                                     \
+    X(ERR_TOKEN, 11, "the token is missing or not initialised")                                    \
+    X(ERR_MODULE, 12, "the PKCS#11 module does not load")                                          \
+    X(ERR_HSM, 13, "the HSM refused or failed an operation")                                       \
+    X(ERR_STORE, 14, "the station's database failed or is damaged")                                \
+    X(ERR_INTEGRITY, 15, "data was changed: a hash, chain or MAC does not match")                  \
+    X(ERR_EXHAUSTED, 16, "the inventory has no credential left for this job")                      \
+    X(ERR_NO_PORT, 17, "no port matches a rule of the job")                                        \
+    X(ERR_TIMEOUT, 18, "a device does not answer, or answers too slowly")                          \
+    X(ERR_GONE, 19, "a device disappeared")                                                        \
+    X(ERR_PROTOCOL, 20, "a device answers garbage or breaks the protocol")                         \
+    X(ERR_REFUSED, 21, "refused by the order, the job or the device")                              \
+    X(ERR_DUPLICATE, 22, "a serial, chip id or key that was already provisioned")                  \
+    X(ERR_PROOF, 23, "a device did not prove that it holds its key")                               \
+    X(ERR_SIGNATURE, 24, "a signature or certificate does not verify, or the signer is wrong")     \
+    X(ERR_INCOMPLETE, 25, "a record or file is missing, repeated, reordered or cut")               \
+    X(ERR_ROLLBACK, 26, "older than, or not an extension of, what was accepted before")            \
+    X(ERR_INTERRUPTED, 27, "stopped on request before the end")                                    \
+    X(ERR_CRYPTO, 28, "a cryptographic operation failed")                                          \
+    X(ERR_FORMAT, 29, "data is malformed, not canonical, or has unknown members")
+
+enum error_code {
+    ERR_NONE = 0,
+#define ERROR_ENUM(name, status, meaning) name = -(status),
+    ERROR_LIST(ERROR_ENUM)
+#undef ERROR_ENUM
+};
+
+/* One failure on its way to the user. Plain data; start from ERROR_INIT. */
+struct error {
+    int code;       /* one of enum error_code */
+    long native;    /* the CKR_*, SQLite or errno value behind it, 0 if none */
+    char text[512]; /* what happened and what to do: lower case, no full stop, subjects quoted */
+};
+
+#define ERROR_INIT                                                                                 \
+    {                                                                                              \
+        ERR_NONE, 0, ""                                                                            \
+    }
+
+/* Fills err (which may be NULL) and returns code, so that `return error_set(...)` reads well. */
+int error_set(struct error *err, int code, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* As error_set, and keeps the native value as well. */
+int error_set_native(struct error *err, int code, long native, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+
+/*
+ * As error_set for a failed system call: picks the code by errno (ENOSPC and EDQUOT ERR_FULL, EROFS
+ * and EACCES ERR_READONLY, ENOENT ERR_MISSING, EEXIST ERR_EXISTS, otherwise ERR_IO) and appends
+ * strerror.
+ */
+int error_set_errno(struct error *err, int saved_errno, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* Puts "<format>: " in front of the text that err already has; returns err's code. */
+int error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* The symbolic name ("ERR_PIN") and the meaning of a code. Never NULL. */
+const char *error_name(int code);
+const char *error_meaning(int code);
+
+/* The exit status a program ends with after this code; 0 for 0. */
+int error_exit_status(int code);
+
+#endif

@@ -1,0 +1,155 @@
+#include "base/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define SECRET_MAX 65536
+#define PIN_MAX    256
+
+struct secret {
+    size_t len;
+    size_t mapped;
+    uint8_t bytes[];
+};
+
+struct secret *secret_new(size_t len)
+{
+    struct secret *s;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size;
+
+    if (len == 0 || len > SECRET_MAX)
+        return NULL;
+    size = (sizeof *s + len + page - 1) / page * page;
+    s = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (s == MAP_FAILED)
+        return NULL;
+    /* Best effort: an ordinary user's limit may be spent, and then swap is the plant's to secure.
+     */
+    (void)mlock(s, size);
+    (void)madvise(s, size, MADV_DONTDUMP);
+    s->len = len;
+    s->mapped = size;
+    return s;
+}
+
+void secret_free(struct secret *s)
+{
+    if (!s)
+        return;
+    size_t mapped = s->mapped;
+    explicit_bzero(s, mapped);
+    munmap(s, mapped);
+}
+
+uint8_t *secret_bytes(struct secret *s)
+{
+    return s->bytes;
+}
+
+size_t secret_len(const struct secret *s)
+{
+    return s->len;
+}
+
+void secret_truncate(struct secret *s, size_t len)
+{
+    explicit_bzero(s->bytes + len, s->len - len);
+    s->len = len;
+}
+
+bool secret_equal(const struct secret *a, const struct secret *b)
+{
+    uint8_t difference = 0;
+
+    if (a->len != b->len)
+        return false;
+    for (size_t i = 0; i < a->len; i++)
+        difference |= a->bytes[i] ^ b->bytes[i];
+    return difference == 0;
+}
+
+/* Reads one line into a new secret and cuts its line end. */
+static int read_line(int fd, const char *what, struct secret **pin, struct error *err)
+{
+    struct secret *s = secret_new(PIN_MAX);
+    size_t used = 0, end;
+    ssize_t n = 1;
+
+    if (!s)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    while (used < PIN_MAX && !memchr(s->bytes, '\n', used)) {
+        n = read(fd, s->bytes + used, PIN_MAX - used);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        used += (size_t)n;
+    }
+    for (end = 0; end < used && s->bytes[end] != '\n' && s->bytes[end] != '\r'; end++)
+        continue;
+    if (n < 0 || end == 0 || end == PIN_MAX) {
+        secret_free(s);
+        return error_set(err, ERR_PIN, "%s holds no PIN of 1 to %d bytes in its first line", what,
+                         PIN_MAX - 1);
+    }
+    secret_truncate(s, end);
+    *pin = s;
+    return 0;
+}
+
+static int check_owner_and_mode(int fd, const char *path, struct error *err)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+        return error_set(err, ERR_PIN, "PIN file '%s' is not a regular file", path);
+    if (st.st_mode & 077)
+        return error_set(err, ERR_PIN,
+                         "PIN file '%s' has mode %04o and others may read it: run 'chmod 600 %s'",
+                         path, (unsigned)(st.st_mode & 07777), path);
+    if (st.st_uid != 0 && st.st_uid != geteuid())
+        return error_set(err, ERR_PIN, "PIN file '%s' belongs to another user", path);
+    return 0;
+}
+
+int secret_read_pin_file(const char *path, struct secret **pin, struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int rc;
+
+    if (fd < 0)
+        return error_set_native(err, ERR_PIN, errno, "cannot read PIN file '%s': %s", path,
+                                strerror(errno));
+    rc = check_owner_and_mode(fd, path, err);
+    if (rc == 0)
+        rc = read_line(fd, path, pin, err);
+    close(fd);
+    return rc;
+}
+
+int secret_prompt_pin(const char *question, struct secret **pin, struct error *err)
+{
+    struct termios shown, hidden;
+    int rc, fd = open("/dev/tty", O_RDWR | O_CLOEXEC);
+
+    if (fd < 0 || tcgetattr(fd, &shown)) {
+        if (fd >= 0)
+            close(fd);
+        return error_set(err, ERR_PIN, "no PIN file is configured and there is no terminal to ask");
+    }
+    hidden = shown;
+    hidden.c_lflag &= (tcflag_t)~ECHO;
+    (void)tcsetattr(fd, TCSAFLUSH, &hidden);
+    (void)!write(fd, question, strlen(question));
+    rc = read_line(fd, "the answer", pin, err);
+    (void)!write(fd, "\n", 1);
+    (void)tcsetattr(fd, TCSAFLUSH, &shown);
+    close(fd);
+    return rc;
+}

@@ -1,0 +1,128 @@
+#include "pki/ec.h"
+
+#include <openssl/ec.h>
+#include <openssl/ecdsa.h>
+#include <openssl/x509.h>
+#include <string.h>
+
+/* SEQUENCE { SEQUENCE { id-ecPublicKey, prime256v1 }, BIT STRING ... } up to the point. */
+static const uint8_t spki_prefix[EC_SPKI_SIZE - EC_POINT_SIZE] = {
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
+    0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00};
+
+void ec_spki(const uint8_t point[EC_POINT_SIZE], uint8_t spki[EC_SPKI_SIZE])
+{
+    memcpy(spki, spki_prefix, sizeof spki_prefix);
+    memcpy(spki + sizeof spki_prefix, point, EC_POINT_SIZE);
+}
+
+int ec_public_key(const uint8_t point[EC_POINT_SIZE], EVP_PKEY **key, struct error *err)
+{
+    uint8_t spki[EC_SPKI_SIZE];
+    const uint8_t *p = spki;
+    EVP_PKEY *made;
+
+    ec_spki(point, spki);
+    /* Decoding checks that the point is on the curve. */
+    made = point[0] == 0x04 ? d2i_PUBKEY(NULL, &p, sizeof spki) : NULL;
+    if (!made)
+        return error_set(err, ERR_CRYPTO, "a public key is not a point of P-256");
+    *key = made;
+    return 0;
+}
+
+int ec_point(EVP_PKEY *key, uint8_t point[EC_POINT_SIZE], struct error *err)
+{
+    uint8_t *der = NULL;
+    int len = i2d_PUBKEY(key, &der), rc = 0;
+
+    if (len != EC_SPKI_SIZE || memcmp(der, spki_prefix, sizeof spki_prefix) ||
+        der[sizeof spki_prefix] != 0x04)
+        rc = error_set(err, ERR_CRYPTO, "a public key is not an uncompressed P-256 key");
+    else
+        memcpy(point, der + sizeof spki_prefix, EC_POINT_SIZE);
+    OPENSSL_free(der);
+    return rc;
+}
+
+void ec_sig_to_der(const uint8_t sig[EC_SIG_SIZE], uint8_t der[EC_SIG_DER_MAX], size_t *len)
+{
+    uint8_t *p = der;
+
+    for (size_t part = 0; part < 2; part++) {
+        const uint8_t *n = sig + 32 * part;
+        size_t skip = 0, pad;
+
+        while (skip < 31 && n[skip] == 0)
+            skip++;
+        pad = n[skip] >> 7;
+        if (part == 0)
+            p += 2; /* the SEQUENCE header, filled in below */
+        *p++ = 0x02;
+        *p++ = (uint8_t)(32 - skip + pad);
+        if (pad)
+            *p++ = 0;
+        memcpy(p, n + skip, 32 - skip);
+        p += 32 - skip;
+    }
+    der[0] = 0x30;
+    der[1] = (uint8_t)(p - der - 2);
+    *len = (size_t)(p - der);
+}
+
+int ec_sig_from_der(const uint8_t *der, size_t len, uint8_t sig[EC_SIG_SIZE])
+{
+    const uint8_t *p = der;
+    ECDSA_SIG *parsed = d2i_ECDSA_SIG(NULL, &p, (long)len);
+    const BIGNUM *r, *s;
+    int rc = ERR_FORMAT;
+
+    if (!parsed)
+        return ERR_FORMAT;
+    ECDSA_SIG_get0(parsed, &r, &s);
+    if (p == der + len && BN_num_bytes(r) <= 32 && BN_num_bytes(s) <= 32 && !BN_is_negative(r) &&
+        !BN_is_negative(s)) {
+        BN_bn2binpad(r, sig, 32);
+        BN_bn2binpad(s, sig + 32, 32);
+        rc = 0;
+    }
+    ECDSA_SIG_free(parsed);
+    return rc;
+}
+
+int ec_verify(const uint8_t point[EC_POINT_SIZE], const void *message, size_t len,
+              const uint8_t sig[EC_SIG_SIZE], struct error *err)
+{
+    uint8_t der[EC_SIG_DER_MAX];
+    size_t der_len;
+    EVP_PKEY *key;
+    EVP_MD_CTX *ctx = NULL;
+    int rc = ec_public_key(point, &key, err);
+
+    if (rc)
+        return rc;
+    ec_sig_to_der(sig, der, &der_len);
+    ctx = EVP_MD_CTX_new();
+    if (!ctx || !EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key))
+        rc = error_set(err, ERR_CRYPTO, "cannot start an ECDSA verification");
+    else if (EVP_DigestVerify(ctx, der, der_len, message, len) != 1)
+        rc = error_set(err, ERR_SIGNATURE, "an ECDSA signature does not verify");
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    return rc;
+}
+
+int ec_sign(EVP_PKEY *key, const void *message, size_t len, uint8_t sig[EC_SIG_SIZE],
+            struct error *err)
+{
+    uint8_t der[EC_SIG_DER_MAX];
+    size_t der_len = sizeof der;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    int rc = 0;
+
+    if (!ctx || !EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key) ||
+        EVP_DigestSign(ctx, der, &der_len, message, len) != 1 || ec_sig_from_der(der, der_len, sig))
+        rc = error_set(err, ERR_CRYPTO, "cannot make an ECDSA signature");
+    EVP_MD_CTX_free(ctx);
+    return rc;
+}

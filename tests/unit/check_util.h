@@ -1,0 +1,56 @@
+/*
+ * check_util: what every unit test program shares: its main, and assertions that show the error.
+ *
+ * A test program names its tests in a table and ends with CHECK_MAIN("name", tests). Check forks
+ * for each test, so a crash fails one test and the others go on.
+ */
+#ifndef TESTS_CHECK_UTIL_H
+#define TESTS_CHECK_UTIL_H
+
+#include "base/error.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+/* Asserts that call, which fills err, succeeded; shows err's text otherwise. */
+#define ASSERT_OK(call, err)                                                                       \
+    do {                                                                                           \
+        int assert_rc = (call);                                                                    \
+        ck_assert_msg(assert_rc == 0, "%s: %s: %s", #call, error_name(assert_rc), (err).text);     \
+    } while (0)
+
+/* Asserts that call failed with exactly this code. */
+#define ASSERT_FAILS(call, expected)                                                               \
+    do {                                                                                           \
+        int assert_rc = (call);                                                                    \
+        ck_assert_msg(assert_rc == (expected), "%s: %s instead of %s", #call,                      \
+                      error_name(assert_rc), error_name(expected));                                \
+    } while (0)
+
+#define CHECK_MAIN(name, ...)                                                                      \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        const TTest *const tests[] = {__VA_ARGS__};                                                \
+                                                                                                   \
+        return check_run(name, tests, sizeof tests / sizeof *tests);                               \
+    }
+
+static inline int check_run(const char *name, const TTest *const *tests, size_t count)
+{
+    Suite *suite = suite_create(name);
+    TCase *tcase = tcase_create(name);
+    SRunner *runner;
+    int failed;
+
+    for (size_t i = 0; i < count; i++)
+        tcase_add_test(tcase, tests[i]);
+    tcase_set_timeout(tcase, 300);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+#endif
