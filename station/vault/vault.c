@@ -1,0 +1,108 @@
+#include "station/vault/vault.h"
+
+#include "base/file.h"
+#include "base/secret.h"
+#include "link/transcript.h"
+#include "pki/digest.h"
+#include "station/store/inventory.h"
+
+#include <openssl/pem.h>
+#include <string.h>
+
+int vault_open_store(const struct config *config, enum store_mode mode, struct store **store,
+                     struct error *err)
+{
+    char path[PATH_MAX];
+    int rc = config_path(config, "station.db", path, err);
+
+    return rc ? rc : store_open(path, mode, store, err);
+}
+
+static int mac_with_hsm(void *context, const void *bytes, size_t len, uint8_t mac[32],
+                        struct error *err)
+{
+    return hsm_hmac(context, bytes, len, mac, err);
+}
+
+static int read_pin(const struct config *config, struct secret **pin, struct error *err)
+{
+    char path[PATH_MAX], question[320];
+    int rc;
+
+    if (!config->pin_file[0]) {
+        snprintf(question, sizeof question, "PIN of token '%s': ", config->token);
+        return secret_prompt_pin(question, pin, err);
+    }
+    rc = config_path(config, config->pin_file, path, err);
+    return rc ? rc : secret_read_pin_file(path, pin, err);
+}
+
+int vault_open_hsm(const struct config *config, struct store *store, struct hsm **hsm,
+                   struct error *err)
+{
+    struct hsm_config where = {config->module, config->token};
+    struct secret *pin;
+    int rc = config_prepare_module(config, err);
+
+    if (rc == 0)
+        rc = read_pin(config, &pin, err);
+    if (rc)
+        return rc;
+    rc = hsm_open(&where, pin, hsm, err);
+    secret_free(pin);
+    if (rc == 0 && store)
+        store_set_mac(store, mac_with_hsm, *hsm);
+    return rc;
+}
+
+/* Reads the one certificate of a PEM file as DER. */
+static int read_certificate(const char *path, struct buf *der, struct error *err)
+{
+    FILE *in = fopen(path, "re");
+    X509 *cert = in ? PEM_read_X509(in, NULL, NULL, NULL) : NULL;
+    unsigned char *bytes = NULL;
+    int len = cert ? i2d_X509(cert, &bytes) : -1;
+
+    if (in)
+        fclose(in);
+    X509_free(cert);
+    if (len <= 0)
+        return error_set(err, ERR_MISSING, "'%s' is missing or holds no certificate", path);
+    buf_put(der, bytes, (size_t)len);
+    OPENSSL_free(bytes);
+    return buf_check(der, "a certificate", err);
+}
+
+int vault_init(struct vault *v, const struct config *config, const struct job *job,
+               struct store *store, struct hsm *hsm, struct error *err)
+{
+    char path[PATH_MAX];
+    int rc;
+
+    memset(v, 0, sizeof *v);
+    v->config = config;
+    v->job = job;
+    v->store = store;
+    v->hsm = hsm;
+    buf_init(&v->issuer, INVENTORY_CERT_MAX);
+    buf_init(&v->station_cert, WIRE_CERT_MAX);
+    if (strcmp(job->order.environment, config->environment))
+        return error_set(err, ERR_REFUSED,
+                         "the order is for environment '%s' and this station is '%s': they are "
+                         "never mixed",
+                         job->order.environment, config->environment);
+    rc = config_path(config, "ca/issuing-ca.pem", path, err);
+    if (rc == 0)
+        rc = read_certificate(path, &v->issuer, err);
+    if (rc == 0)
+        sha256(v->issuer.data, v->issuer.len, v->issuer_hash);
+    if (rc == 0 && order_find(store, job->order.hash, &v->order_id, NULL))
+        v->order_id = 0;
+    return rc;
+}
+
+void vault_done(struct vault *v)
+{
+    buf_done(&v->issuer);
+    buf_done(&v->station_cert);
+}
