@@ -26,6 +26,25 @@ uint16_t hello_suite(const struct vault *v, const struct wire_hello *h)
     return 0;
 }
 
+void hello_facts(const struct wire_hello *h, struct link_facts *facts)
+{
+    memset(facts, 0, sizeof *facts);
+    facts->suite_count = h->suite_count;
+    memcpy(facts->suites, h->suites, sizeof facts->suites);
+    facts->modes = h->modes;
+    memcpy(facts->chip_id, h->chip, h->chip_len);
+    facts->chip_id_len = h->chip_len;
+    strcpy(facts->firmware, h->firmware);
+    facts->has_image_hash = h->has_image_hash;
+    memcpy(facts->image_hash, h->image_hash, sizeof facts->image_hash);
+    facts->debug = h->debug;
+    facts->lifecycle = h->lifecycle;
+    facts->pinned = h->pinned;
+    facts->frame_max = h->max_frame;
+    if (h->has_dev_pub)
+        facts->dev_pub = link_key_p256(h->dev_pub);
+}
+
 void hello_attestation(const struct wire_hello *h, struct buf *out)
 {
     buf_reset(out);
@@ -54,9 +73,8 @@ static int check_enrolled(const struct vault *v, const struct session *s, struct
         return error_set(err, ERR_REFUSED,
                          "this device's enrolment key is not in the order's list: set it aside");
     hello_facts(h, &facts);
-    buf_init(&message, 1024);
-    link_attest_message(&facts, s->nonce, &message);
-    rc = buf_check(&message, "an attestation", err);
+    buf_init(&message, LINK_X_MAX);
+    rc = link_attest_message(&facts, s->nonce, &message, err);
     if (rc == 0 && ec_verify(h->attest_key, message.data, message.len, h->attest_sig, NULL))
         rc =
             error_set(err, ERR_SIGNATURE,

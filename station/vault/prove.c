@@ -24,18 +24,17 @@ static int use_nonce(struct vault *v, struct session *s, struct error *err)
 static int verify_signature(const struct session *s, const struct wire_proof *proof,
                             struct error *err)
 {
-    uint8_t transcript_hash[32], leaf_hash[32];
-    struct link_proof said = {.algorithm = IMPRINT_ALG_ECDSA_SHA256,
+    struct link_prove said = {.alg = IMPRINT_ALG_ECDSA_SHA256,
                               .lifecycle = proof->lifecycle,
                               .commit_count = proof->commit_count};
     struct buf message;
     int rc;
 
-    sha256(s->claim.x.data, s->claim.x.len, transcript_hash);
-    sha256(s->credential.cert.data, s->credential.cert.len, leaf_hash);
-    buf_init(&message, 1024);
-    link_prove_message(&said, s->claim.prove_nonce, transcript_hash, leaf_hash, &message);
-    rc = buf_check(&message, "a proof", err);
+    memcpy(said.nonce, s->claim.prove_nonce, sizeof said.nonce);
+    sha256(s->claim.x.data, s->claim.x.len, said.x_hash);
+    sha256(s->credential.cert.data, s->credential.cert.len, said.leaf_hash);
+    buf_init(&message, LINK_X_MAX);
+    rc = link_prove_message(&said, &message, err);
     if (rc == 0 && ec_verify(s->credential.point, message.data, message.len, proof->sig, NULL) != 0)
         rc = error_set(err, ERR_PROOF,
                        "the device did not prove that it holds the key of '%s': set it aside",

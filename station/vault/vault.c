@@ -85,7 +85,7 @@ int vault_init(struct vault *v, const struct config *config, const struct job *j
     v->store = store;
     v->hsm = hsm;
     buf_init(&v->issuer, INVENTORY_CERT_MAX);
-    buf_init(&v->station_cert, WIRE_CERT_MAX);
+    buf_init(&v->station_cert, IMPRINT_STATION_CERT_MAX);
     if (strcmp(job->order.environment, config->environment))
         return error_set(err, ERR_REFUSED,
                          "the order is for environment '%s' and this station is '%s': they are "
@@ -105,4 +105,52 @@ void vault_done(struct vault *v)
 {
     buf_done(&v->issuer);
     buf_done(&v->station_cert);
+}
+
+static int wrong_certificate(const char *path, const char *why, struct error *err)
+{
+    return error_set(err, ERR_SIGNATURE,
+                     "'%s' %s: let the owner's authority certify 'station-auth.pub' of this "
+                     "station",
+                     path, why);
+}
+
+/* Whether the certificate speaks of this station; devices decide whether they trust its signer. */
+static int check_certificate(const struct vault *v, const char *path,
+                             const struct link_station_cert *cert, struct error *err)
+{
+    uint8_t point[EC_POINT_SIZE];
+    int rc = hsm_key_point(v->hsm, HSM_KEY_STATION_AUTH, point, err);
+
+    if (rc)
+        return rc;
+    if (cert->key.alg != IMPRINT_ALG_P256 || cert->key.len != sizeof point ||
+        memcmp(cert->key.bytes, point, sizeof point))
+        return wrong_certificate(path, "certifies another key", err);
+    if (strcmp(cert->station, v->config->name))
+        return wrong_certificate(path, "names another station", err);
+    if (strcmp(cert->environment, v->config->environment))
+        return wrong_certificate(path, "is for another environment", err);
+    return 0;
+}
+
+int vault_load_certificate(struct vault *v, struct error *err)
+{
+    struct link_station_cert cert;
+    char path[PATH_MAX];
+    int rc = config_path(v->config, "station.cert", path, err);
+
+    if (rc)
+        return rc;
+    if (!file_exists(path))
+        return error_set(err, ERR_MISSING,
+                         "this station has no certificate: let the owner's authority certify "
+                         "'station-auth.pub' and put the answer at '%s'",
+                         path);
+    rc = file_read(path, &v->station_cert, err);
+    if (rc == 0)
+        rc = link_station_cert_parse(v->station_cert.data, v->station_cert.len, &cert, err);
+    if (rc)
+        return error_prefix(err, "'%s'", path);
+    return check_certificate(v, path, &cert, err);
 }

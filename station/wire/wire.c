@@ -47,7 +47,7 @@ void wire_put_hello(struct buf *m, const struct wire_hello *v)
     buf_put_u8(m, WIRE_HELLO);
     buf_put(m, v->handle, sizeof v->handle);
     buf_put_u8(m, v->suite_count);
-    for (size_t i = 0; i < WIRE_SUITES_MAX; i++)
+    for (size_t i = 0; i < IMPRINT_SUITES_MAX; i++)
         buf_put_u16(m, i < v->suite_count ? v->suites[i] : 0);
     buf_put_u8(m, v->modes);
     buf_put_u8(m, v->chip_len);
@@ -71,9 +71,9 @@ void wire_put_hello(struct buf *m, const struct wire_hello *v)
 
 static int get_suites(struct reader *r, struct wire_hello *v)
 {
-    if (reader_u8(r, &v->suite_count) || v->suite_count > WIRE_SUITES_MAX)
+    if (reader_u8(r, &v->suite_count) || v->suite_count > IMPRINT_SUITES_MAX)
         return ERR_FORMAT;
-    for (size_t i = 0; i < WIRE_SUITES_MAX; i++)
+    for (size_t i = 0; i < IMPRINT_SUITES_MAX; i++)
         if (reader_u16(r, &v->suites[i]))
             return ERR_FORMAT;
     return 0;

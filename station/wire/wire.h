@@ -30,9 +30,7 @@
 #define WIRE_HANDLE_SIZE 16
 #define WIRE_SLOT_MAX    32
 #define WIRE_TEXT_MAX    400
-#define WIRE_CERT_MAX    320 /* compact station certificate */
 #define WIRE_OBJECT_MAX  8000
-#define WIRE_SUITES_MAX  8
 
 enum wire_op {
     WIRE_OPEN = 1,
@@ -56,7 +54,7 @@ struct wire_opened {
 struct wire_hello {
     uint8_t handle[WIRE_HANDLE_SIZE];
     uint8_t suite_count;
-    uint16_t suites[WIRE_SUITES_MAX];
+    uint16_t suites[IMPRINT_SUITES_MAX];
     uint8_t modes;
     uint8_t chip_len;
     uint8_t chip[IMPRINT_CHIP_ID_MAX];
@@ -103,7 +101,7 @@ struct wire_plan {
     uint8_t station_pub[IMPRINT_P256_POINT_SIZE];
     uint8_t station_sig[IMPRINT_P256_SIG_SIZE];
     uint16_t station_cert_len;
-    uint8_t station_cert[WIRE_CERT_MAX];
+    uint8_t station_cert[IMPRINT_STATION_CERT_MAX];
     uint8_t object_count;
     struct wire_object_info objects[IMPRINT_OBJECTS_MAX];
 };
