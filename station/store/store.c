@@ -69,7 +69,7 @@ static const char schema_1[] =
     " idx INTEGER PRIMARY KEY, line BLOB NOT NULL, evidence BLOB NOT NULL);"
     "CREATE TABLE manifests (" /* whitelist.h */
     " seq INTEGER PRIMARY KEY, first INTEGER NOT NULL, count INTEGER NOT NULL,"
-    " created INTEGER NOT NULL, totals TEXT NOT NULL, root BLOB, checkpoint BLOB, statement BLOB,"
+    " created INTEGER NOT NULL, totals BLOB NOT NULL, root BLOB, checkpoint BLOB, statement BLOB,"
     " published INTEGER NOT NULL);";
 
 static int simple(struct store *store, const char *text, const char *doing, struct error *err)

@@ -30,7 +30,7 @@ MUST_USE int whitelist_each(struct store *store, int64_t first, int64_t count,
 
 struct sealing {
     int64_t seq, first, count, created;
-    struct buf totals;     /* canonical JSON, as the statement holds them */
+    struct buf totals;     /* as vault/sealing encodes them */
     struct buf root;       /* 32 bytes, or empty */
     struct buf checkpoint; /* or empty */
     struct buf statement;  /* or empty */

@@ -3,10 +3,10 @@
 #include "base/file.h"
 #include "base/secret.h"
 #include "link/transcript.h"
+#include "pki/cert.h"
 #include "pki/digest.h"
 #include "station/store/inventory.h"
 
-#include <openssl/pem.h>
 #include <string.h>
 
 int vault_open_store(const struct config *config, enum store_mode mode, struct store **store,
@@ -55,28 +55,26 @@ int vault_open_hsm(const struct config *config, struct store *store, struct hsm 
     return rc;
 }
 
-/* Reads the one certificate of a PEM file as DER. */
-static int read_certificate(const char *path, struct buf *der, struct error *err)
+static int read_issuer(struct vault *v, struct error *err)
 {
-    FILE *in = fopen(path, "re");
-    X509 *cert = in ? PEM_read_X509(in, NULL, NULL, NULL) : NULL;
-    unsigned char *bytes = NULL;
-    int len = cert ? i2d_X509(cert, &bytes) : -1;
+    char path[PATH_MAX];
+    X509 *cert;
+    int rc = config_path(v->config, "ca/issuing-ca.pem", path, err);
 
-    if (in)
-        fclose(in);
+    if (rc == 0)
+        rc = cert_read(path, &cert, err);
+    if (rc)
+        return rc;
+    rc = cert_der(cert, &v->issuer, err);
     X509_free(cert);
-    if (len <= 0)
-        return error_set(err, ERR_MISSING, "'%s' is missing or holds no certificate", path);
-    buf_put(der, bytes, (size_t)len);
-    OPENSSL_free(bytes);
-    return buf_check(der, "a certificate", err);
+    if (rc == 0)
+        sha256(v->issuer.data, v->issuer.len, v->issuer_hash);
+    return rc;
 }
 
 int vault_init(struct vault *v, const struct config *config, const struct job *job,
                struct store *store, struct hsm *hsm, struct error *err)
 {
-    char path[PATH_MAX];
     int rc;
 
     memset(v, 0, sizeof *v);
@@ -91,11 +89,7 @@ int vault_init(struct vault *v, const struct config *config, const struct job *j
                          "the order is for environment '%s' and this station is '%s': they are "
                          "never mixed",
                          job->order.environment, config->environment);
-    rc = config_path(config, "ca/issuing-ca.pem", path, err);
-    if (rc == 0)
-        rc = read_certificate(path, &v->issuer, err);
-    if (rc == 0)
-        sha256(v->issuer.data, v->issuer.len, v->issuer_hash);
+    rc = read_issuer(v, err);
     if (rc == 0 && order_find(store, job->order.hash, &v->order_id, NULL))
         v->order_id = 0;
     return rc;
