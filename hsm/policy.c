@@ -31,15 +31,27 @@ static const CK_ATTRIBUTE wrap_only_device_keys[] = {
     {CKA_KEY_TYPE, LOOSE(&type_ec), sizeof type_ec},
 };
 
-#define ROW(attribute, value, use)                                                                 \
+/* Each macro quotes the attribute itself: handed on, it would be expanded to its number. */
+#define YES(attribute)                                                                             \
     {                                                                                              \
-        attribute, #attribute, &(value), sizeof(value), use                                        \
+        attribute, #attribute, &yes, sizeof yes, USE_SET | USE_READ                                \
     }
-#define YES(attribute)        ROW(attribute, yes, USE_SET | USE_READ)
-#define NO(attribute)         ROW(attribute, no, USE_SET | USE_READ)
-#define IS(attribute, value)  ROW(attribute, value, USE_SET | USE_READ)
-#define SET(attribute, value) ROW(attribute, value, USE_SET) /* not kept, or not readable */
-#define READ_YES(attribute)   ROW(attribute, yes, USE_READ)  /* set by the token alone */
+#define NO(attribute)                                                                              \
+    {                                                                                              \
+        attribute, #attribute, &no, sizeof no, USE_SET | USE_READ                                  \
+    }
+#define IS(attribute, value)                                                                       \
+    {                                                                                              \
+        attribute, #attribute, &(value), sizeof(value), USE_SET | USE_READ                         \
+    }
+#define SET(attribute, value)                                                                      \
+    {                                                                                              \
+        attribute, #attribute, &(value), sizeof(value), USE_SET                                    \
+    }
+#define READ_YES(attribute)                                                                        \
+    {                                                                                              \
+        attribute, #attribute, &yes, sizeof yes, USE_READ                                          \
+    }
 #define NEST(attribute, value)                                                                     \
     {                                                                                              \
         attribute, #attribute, value, sizeof(value), USE_SET | USE_READ | USE_NESTED               \
