@@ -116,6 +116,89 @@ enum imprint_tx_state { IMPRINT_TX_NONE = 0, IMPRINT_TX_OPEN = 1, IMPRINT_TX_COM
 #define IMPRINT_FIRMWARE_MAX     32 /* firmware version text */
 #define IMPRINT_OBJECTS_MAX      8
 #define IMPRINT_WRAPPED_KEY_MAX  256
+#define IMPRINT_SUITES_MAX       8    /* suites that a device may offer */
+#define IMPRINT_PUT_ALIGN        16   /* PUT offsets, and lengths of all but an object's last PUT */
+#define IMPRINT_FRAME_MIN        1024 /* a device takes frames of at least this size, ... */
+#define IMPRINT_FRAME_MAX        4096 /* ... and no station sends or takes a larger one */
+#define IMPRINT_FRAME_OVERHEAD   8    /* link version, message, sequence, CRC-32 */
+#define IMPRINT_STATION_CERT_MAX 256  /* a compact station certificate */
+
+/*
+ * Keys of the CBOR maps of the link (docs/device-link.md has the CDDL). Key 0 of every reply is its
+ * status.
+ */
+enum imprint_key_reply { IMPRINT_KEY_STATUS = 0 };
+enum imprint_key_hello {
+    IMPRINT_KEY_HELLO_NONCE = 1,       /* request */
+    IMPRINT_KEY_HELLO_FACTS = 1,       /* reply */
+    IMPRINT_KEY_HELLO_TRANSACTION = 2, /* reply */
+    IMPRINT_KEY_HELLO_ATTESTATION = 3  /* reply, where there is an enrolment key */
+};
+enum imprint_key_facts {
+    IMPRINT_KEY_FACTS_SUITES = 1,
+    IMPRINT_KEY_FACTS_MODES = 2,
+    IMPRINT_KEY_FACTS_CHIP_ID = 3,
+    IMPRINT_KEY_FACTS_FIRMWARE = 4,
+    IMPRINT_KEY_FACTS_IMAGE_HASH = 5, /* optional */
+    IMPRINT_KEY_FACTS_DEBUG = 6,
+    IMPRINT_KEY_FACTS_LIFECYCLE = 7,
+    IMPRINT_KEY_FACTS_PINNED = 8,
+    IMPRINT_KEY_FACTS_FRAME_MAX = 9,
+    IMPRINT_KEY_FACTS_KEY_ALG = 10,
+    IMPRINT_KEY_FACTS_KEY = 11
+};
+enum imprint_key_transaction {
+    IMPRINT_KEY_TX_STATE = 1,
+    IMPRINT_KEY_TX_ID = 2,     /* of the open one, else of the committed one */
+    IMPRINT_KEY_TX_SERIAL = 3, /* of the committed identity */
+    IMPRINT_KEY_TX_COMMIT_COUNT = 4
+};
+enum imprint_key_attestation {
+    IMPRINT_KEY_ATTEST_KEY_ALG = 1,
+    IMPRINT_KEY_ATTEST_KEY = 2,
+    IMPRINT_KEY_ATTEST_SIG_ALG = 3,
+    IMPRINT_KEY_ATTEST_SIG = 4
+};
+enum imprint_key_begin {
+    IMPRINT_KEY_BEGIN_SUITE = 1,
+    IMPRINT_KEY_BEGIN_ENVIRONMENT = 2,
+    IMPRINT_KEY_BEGIN_ORDER = 3,
+    IMPRINT_KEY_BEGIN_TX = 4,
+    IMPRINT_KEY_BEGIN_NONCE = 5,
+    IMPRINT_KEY_BEGIN_SERIAL = 6,
+    IMPRINT_KEY_BEGIN_KEY_ALG = 7, /* the station's ephemeral key */
+    IMPRINT_KEY_BEGIN_KEY = 8,
+    IMPRINT_KEY_BEGIN_OBJECTS = 9, /* [[type, format, length, hash], ...] */
+    IMPRINT_KEY_BEGIN_SIG_ALG = 10,
+    IMPRINT_KEY_BEGIN_SIG = 11,
+    IMPRINT_KEY_BEGIN_CERTIFICATE = 12,
+    IMPRINT_KEY_BEGIN_HELD = 1 /* reply: [bytes held of each object] */
+};
+enum imprint_key_put {
+    IMPRINT_KEY_PUT_TX = 1,
+    IMPRINT_KEY_PUT_TYPE = 2,
+    IMPRINT_KEY_PUT_OFFSET = 3,
+    IMPRINT_KEY_PUT_BYTES = 4,
+    IMPRINT_KEY_PUT_HELD = 1 /* reply */
+};
+enum imprint_key_commit {
+    IMPRINT_KEY_COMMIT_TX = 1,
+    IMPRINT_KEY_COMMIT_COUNT = 1 /* reply */
+};
+enum imprint_key_prove {
+    IMPRINT_KEY_PROVE_TX = 1,
+    IMPRINT_KEY_PROVE_NONCE = 2,
+    IMPRINT_KEY_PROVE_SIG_ALG = 1, /* reply, as all below */
+    IMPRINT_KEY_PROVE_SIG = 2,
+    IMPRINT_KEY_PROVE_LIFECYCLE = 3,
+    IMPRINT_KEY_PROVE_COMMIT_COUNT = 4
+};
+enum imprint_key_read {
+    IMPRINT_KEY_READ_OFFSET = 1,
+    IMPRINT_KEY_READ_TOTAL = 1, /* reply */
+    IMPRINT_KEY_READ_BYTES = 2  /* reply */
+};
+enum imprint_key_lock { IMPRINT_KEY_LOCK_TX = 1 };
 
 /* Labels: each signed or derived byte string begins with one, its NUL included. */
 #define IMPRINT_LABEL_BUNDLE       "imprint bundle v1"
