@@ -1,0 +1,354 @@
+#include "agent/bundle.h"
+
+#include "agent/key.h"
+#include "agent/slots.h"
+#include "agent/transcript.h"
+
+#include <string.h>
+
+/* Reads an algorithm; true when it is another one than expected. */
+static bool other_algorithm(struct imprint_agent_reader *r, uint32_t key, uint32_t expected)
+{
+    return imprint_agent_cbor_uint(r, key, UINT16_MAX) != expected;
+}
+
+/* Reads one row of the object table into the record. */
+static enum imprint_status read_object(struct imprint_agent_reader *r,
+                                       struct imprint_agent_record *record)
+{
+    struct imprint_agent_object *object = &record->objects[record->count];
+    uint32_t type, format, length;
+    const uint8_t *hash;
+    bool known;
+
+    (void)imprint_agent_cbor_head(r, IMPRINT_AGENT_ARRAY, 4);
+    type = imprint_agent_cbor_head(r, IMPRINT_AGENT_UINT, UINT16_MAX);
+    format = imprint_agent_cbor_head(r, IMPRINT_AGENT_UINT, UINT16_MAX);
+    length = imprint_agent_cbor_head(r, IMPRINT_AGENT_UINT, UINT32_MAX);
+    (void)imprint_agent_cbor_head(r, IMPRINT_AGENT_BYTES, IMPRINT_HASH_SIZE);
+    hash = imprint_agent_take(r, IMPRINT_HASH_SIZE);
+    if (!hash || length == 0 ||
+        (record->count > 0 && type <= imprint_agent_load_u16(object[-1].type)))
+        return IMPRINT_ERR_FORMAT;
+    known = type == IMPRINT_OBJ_PRIVATE_KEY
+                ? format == IMPRINT_FMT_PKCS8_RFC5649
+                : (type == IMPRINT_OBJ_CERTIFICATES || type == IMPRINT_OBJ_TRUST_ANCHORS) &&
+                      format == IMPRINT_FMT_X509_DER;
+    if (!known)
+        return IMPRINT_ERR_SUITE;
+    if (type == IMPRINT_OBJ_PRIVATE_KEY && length > IMPRINT_WRAPPED_KEY_MAX)
+        return IMPRINT_ERR_SIZE;
+    imprint_agent_store_u16(object->type, type);
+    imprint_agent_store_u16(object->format, format);
+    imprint_agent_store_u32(object->length, length);
+    memcpy(object->hash, hash, IMPRINT_HASH_SIZE);
+    record->count++;
+    return IMPRINT_OK;
+}
+
+static enum imprint_status read_objects(struct imprint_agent_reader *r,
+                                        struct imprint_agent_record *record)
+{
+    enum imprint_status status = IMPRINT_OK;
+    uint32_t count;
+
+    if (imprint_agent_cbor_head(r, IMPRINT_AGENT_UINT, UINT32_MAX) != IMPRINT_KEY_BEGIN_OBJECTS)
+        return IMPRINT_ERR_FORMAT;
+    count = imprint_agent_cbor_head(r, IMPRINT_AGENT_ARRAY, IMPRINT_OBJECTS_MAX);
+    if (r->bad)
+        return IMPRINT_ERR_FORMAT;
+    if (count > IMPRINT_AGENT_OBJECTS)
+        return IMPRINT_ERR_SUITE; /* more than the known types */
+    while (status == IMPRINT_OK && count-- > 0)
+        status = read_object(r, record);
+    return status;
+}
+
+static bool printable(const uint8_t *text, size_t len)
+{
+    while (len-- > 0)
+        if (text[len] < 0x20 || text[len] > 0x7e)
+            return false;
+    return true;
+}
+
+/* Reads the whole map; the record gets all that is kept, except what is computed. */
+static enum imprint_status read_begin(struct imprint_agent_reader *r, struct imprint_agent_begin *b,
+                                      struct imprint_agent_record *record)
+{
+    enum imprint_status status;
+    bool strange;
+    size_t len;
+
+    if (imprint_agent_cbor_head(r, IMPRINT_AGENT_MAP, 12) != 12)
+        return IMPRINT_ERR_FORMAT;
+    b->suite = imprint_agent_cbor_uint(r, IMPRINT_KEY_BEGIN_SUITE, UINT16_MAX);
+    b->environment = imprint_agent_cbor_string(r, IMPRINT_KEY_BEGIN_ENVIRONMENT, IMPRINT_AGENT_TEXT,
+                                               1, IMPRINT_ENVIRONMENT_MAX, &b->environment_len);
+    b->order = imprint_agent_cbor_fixed(r, IMPRINT_KEY_BEGIN_ORDER, IMPRINT_HASH_SIZE);
+    b->transaction = imprint_agent_cbor_fixed(r, IMPRINT_KEY_BEGIN_TX, IMPRINT_TX_SIZE);
+    b->nonce = imprint_agent_cbor_fixed(r, IMPRINT_KEY_BEGIN_NONCE, IMPRINT_NONCE_SIZE);
+    b->serial = imprint_agent_cbor_string(r, IMPRINT_KEY_BEGIN_SERIAL, IMPRINT_AGENT_TEXT, 1,
+                                          IMPRINT_SERIAL_MAX, &b->serial_len);
+    strange = other_algorithm(r, IMPRINT_KEY_BEGIN_KEY_ALG, IMPRINT_ALG_P256);
+    if (!r->bad && (strange || (b->suite != IMPRINT_SUITE_ECB && b->suite != IMPRINT_SUITE_X963)))
+        return IMPRINT_ERR_SUITE;
+    b->key = imprint_agent_cbor_fixed(r, IMPRINT_KEY_BEGIN_KEY, IMPRINT_P256_POINT_SIZE);
+    status = read_objects(r, record);
+    if (status != IMPRINT_OK)
+        return status;
+    strange = other_algorithm(r, IMPRINT_KEY_BEGIN_SIG_ALG, IMPRINT_ALG_ECDSA_SHA256);
+    if (!r->bad && strange)
+        return IMPRINT_ERR_SUITE;
+    b->sig = imprint_agent_cbor_fixed(r, IMPRINT_KEY_BEGIN_SIG, IMPRINT_P256_SIG_SIZE);
+    b->cert = imprint_agent_cbor_string(r, IMPRINT_KEY_BEGIN_CERTIFICATE, IMPRINT_AGENT_BYTES, 1,
+                                        IMPRINT_STATION_CERT_MAX, &len);
+    b->cert_len = len;
+    if (r->bad || r->left != 0 || !printable(b->serial, b->serial_len) ||
+        !printable(b->environment, b->environment_len))
+        return IMPRINT_ERR_FORMAT;
+    return IMPRINT_OK;
+}
+
+/* A key or signature inside lp(): its bytes when the algorithm and length are these. */
+static const uint8_t *take_tagged(struct imprint_agent_reader *r, uint32_t algorithm, size_t size)
+{
+    size_t len;
+    const uint8_t *at = imprint_agent_take_lp(r, size + 2, &len);
+
+    if (!at || len != size + 2 || imprint_agent_load_u16(at) != algorithm) {
+        r->bad = true;
+        return NULL;
+    }
+    return at + 2;
+}
+
+/* The station's key, once its certificate is for this environment and signed by the authority. */
+static const uint8_t *station_key(const struct imprint_agent *agent,
+                                  const struct imprint_agent_begin *b)
+{
+    const struct imprint_agent_platform *p = agent->platform;
+    const struct imprint_agent_crypto *c = &p->crypto;
+    struct imprint_agent_reader r = {NULL, 0, false};
+    const uint8_t *key, *environment, *sig;
+    uint8_t digest[IMPRINT_HASH_SIZE];
+    size_t len, body;
+
+    r.p = b->cert;
+    r.left = b->cert_len;
+    key = take_tagged(&r, IMPRINT_ALG_P256, IMPRINT_P256_POINT_SIZE);
+    (void)imprint_agent_take_lp(&r, IMPRINT_STATION_MAX, &len);
+    environment = imprint_agent_take_lp(&r, IMPRINT_ENVIRONMENT_MAX, &len);
+    (void)imprint_agent_take(&r, 4); /* generation */
+    body = b->cert_len - r.left;
+    sig = take_tagged(&r, IMPRINT_ALG_ECDSA_SHA256, IMPRINT_P256_SIG_SIZE);
+    if (r.bad || r.left != 0 || len != b->environment_len ||
+        memcmp(environment, b->environment, len) != 0)
+        return NULL;
+    if (p->authority &&
+        (!imprint_agent_hash(agent, IMPRINT_LABEL_STATION_CERT, b->cert, body, digest) ||
+         !c->p256_verify(c->context, p->authority, digest, sig)))
+        return NULL;
+    return key;
+}
+
+/* Computes B, X and what is kept of X, and verifies the station's signature over X. */
+static enum imprint_status verify_begin(const struct imprint_agent *agent,
+                                        const struct imprint_agent_begin *b,
+                                        struct imprint_agent_record *record)
+{
+    const struct imprint_agent_crypto *c = &agent->platform->crypto;
+    const uint8_t *key = station_key(agent, b);
+    uint8_t x[IMPRINT_AGENT_X_MAX], digest[IMPRINT_HASH_SIZE];
+    struct imprint_agent_writer w = {NULL, 0, sizeof x, false};
+
+    w.start = x;
+    if (!key)
+        return IMPRINT_ERR_STATION;
+    if (!imprint_agent_bundle(agent, record, record->bundle) ||
+        !imprint_agent_x(agent, b, record->bundle, &w) ||
+        !imprint_agent_hash(agent, NULL, x, w.len, record->transcript) ||
+        !imprint_agent_hash(agent, IMPRINT_LABEL_KEK, x, w.len, record->context) ||
+        !imprint_agent_hash(agent, IMPRINT_LABEL_STATION, x, w.len, digest))
+        return IMPRINT_ERR_CRYPTO;
+    return c->p256_verify(c->context, key, digest, b->sig) ? IMPRINT_OK : IMPRINT_ERR_STATION;
+}
+
+static void fill_record(const struct imprint_agent *agent, const struct imprint_agent_begin *b,
+                        struct imprint_agent_record *record)
+{
+    imprint_agent_store_u16(record->suite, b->suite);
+    memcpy(record->transaction, b->transaction, IMPRINT_TX_SIZE);
+    memcpy(record->station, b->key, IMPRINT_P256_POINT_SIZE);
+    memcpy(record->transport, agent->transport, IMPRINT_P256_POINT_SIZE);
+    record->serial_len = (uint8_t)b->serial_len;
+    memcpy(record->serial, b->serial, b->serial_len);
+}
+
+/* The objects that every bundle has, and the room that they take. */
+static enum imprint_status check_objects(const struct imprint_agent_record *record)
+{
+    if (record->count < 2 ||
+        imprint_agent_load_u16(record->objects[0].type) != IMPRINT_OBJ_PRIVATE_KEY ||
+        imprint_agent_load_u16(record->objects[1].type) != IMPRINT_OBJ_CERTIFICATES)
+        return IMPRINT_ERR_BUNDLE;
+    return imprint_agent_objects_fit(record) ? IMPRINT_OK : IMPRINT_ERR_SIZE;
+}
+
+/* OK when the slot already holds this very request; TRANSACTION when another under this name. */
+static enum imprint_status compare_request(const struct imprint_agent_slot *slot,
+                                           const struct imprint_agent_record *record)
+{
+    return memcmp(slot->record.request, record->request, IMPRINT_HASH_SIZE) == 0
+               ? IMPRINT_OK
+               : IMPRINT_ERR_TRANSACTION;
+}
+
+enum imprint_status imprint_agent_bundle_begin(struct imprint_agent *agent,
+                                               struct imprint_agent_reader *r, int *slot)
+{
+    struct imprint_agent_record record;
+    struct imprint_agent_begin b;
+    enum imprint_status status;
+    int i;
+
+    memset(&record, 0, sizeof record);
+    if (!imprint_agent_hash(agent, NULL, r->p, r->left, record.request))
+        return IMPRINT_ERR_CRYPTO;
+    status = read_begin(r, &b, &record);
+    if (status != IMPRINT_OK)
+        return status;
+    for (i = 0; i < 2; i++) {
+        *slot = i;
+        if (agent->slot[i].state >= IMPRINT_AGENT_SLOT_OPEN &&
+            memcmp(agent->slot[i].record.transaction, b.transaction, IMPRINT_TX_SIZE) == 0)
+            return compare_request(&agent->slot[i], &record);
+    }
+    if (agent->open >= 0) {
+        if (memcmp(agent->slot[agent->open].record.transaction, b.transaction, IMPRINT_TX_SIZE))
+            return IMPRINT_ERR_BUSY;
+        if (compare_request(&agent->slot[agent->open], &record) != IMPRINT_OK)
+            return IMPRINT_ERR_TRANSACTION;
+    }
+    if (!agent->has_key)
+        return IMPRINT_ERR_STATE; /* HELLO comes first */
+    status = check_objects(&record);
+    if (status == IMPRINT_OK)
+        status = verify_begin(agent, &b, &record);
+    if (status != IMPRINT_OK)
+        return status;
+    fill_record(agent, &b, &record);
+    *slot = imprint_agent_slot_free(agent);
+    return imprint_agent_slot_open(agent, &record) ? IMPRINT_OK : IMPRINT_ERR_STORE;
+}
+
+/* SHA-256 of an object's first len bytes in flash. A status. */
+static enum imprint_status hash_object(struct imprint_agent *agent, int i, uint32_t len,
+                                       uint8_t digest[IMPRINT_HASH_SIZE])
+{
+    const struct imprint_agent_crypto *c = &agent->platform->crypto;
+    uint8_t chunk[64];
+    uint32_t at, n;
+
+    c->sha256_init(c->context);
+    for (at = 0; at < len; at += n) {
+        n = len - at < sizeof chunk ? len - at : (uint32_t)sizeof chunk;
+        if (!imprint_agent_object_load(agent, agent->open, i, at, chunk, n)) {
+            (void)c->sha256_final(c->context, digest);
+            return IMPRINT_ERR_STORE;
+        }
+        c->sha256_update(c->context, chunk, n);
+    }
+    return c->sha256_final(c->context, digest) ? IMPRINT_OK : IMPRINT_ERR_CRYPTO;
+}
+
+/* Every object is there and, the key aside, hashes to what BEGIN announced; so does B. */
+static enum imprint_status check_bundle(struct imprint_agent *agent)
+{
+    const struct imprint_agent_slot *slot = &agent->slot[agent->open];
+    uint8_t digest[IMPRINT_HASH_SIZE];
+    enum imprint_status status;
+    int i;
+
+    for (i = 0; i < slot->record.count; i++) {
+        const struct imprint_agent_object *object = &slot->record.objects[i];
+
+        if (slot->held[i] != imprint_agent_load_u32(object->length))
+            return IMPRINT_ERR_STATE;
+        if (i == 0)
+            continue; /* the private key is checked by what it unwraps to */
+        status = hash_object(agent, i, slot->held[i], digest);
+        if (status != IMPRINT_OK)
+            return status;
+        if (!imprint_agent_equal(digest, object->hash, sizeof digest))
+            return IMPRINT_ERR_BUNDLE;
+    }
+    if (!imprint_agent_bundle(agent, &slot->record, digest))
+        return IMPRINT_ERR_CRYPTO;
+    return imprint_agent_equal(digest, slot->record.bundle, sizeof digest) ? IMPRINT_OK
+                                                                           : IMPRINT_ERR_BUNDLE;
+}
+
+/* Unwraps the private key object. The caller wipes the scalar. */
+static enum imprint_status unwrap_key(struct imprint_agent *agent,
+                                      uint8_t scalar[IMPRINT_P256_SCALAR_SIZE])
+{
+    const struct imprint_agent_slot *slot = &agent->slot[agent->open];
+    uint8_t kek[IMPRINT_KEK_SIZE], blob[IMPRINT_WRAPPED_KEY_MAX];
+    const uint8_t *plain;
+    size_t len;
+    enum imprint_status status = IMPRINT_ERR_STORE;
+
+    if (imprint_agent_object_load(agent, agent->open, 0, 0, blob, slot->held[0]))
+        status = imprint_agent_kek(agent, kek);
+    if (status == IMPRINT_OK &&
+        (!imprint_agent_unwrap(&agent->platform->crypto, kek, blob, slot->held[0], &plain, &len) ||
+         !imprint_agent_pkcs8(plain, len, scalar)))
+        status = IMPRINT_ERR_KEY;
+    imprint_agent_wipe(kek, sizeof kek);
+    imprint_agent_wipe(blob, sizeof blob);
+    return status;
+}
+
+/* The key that was unwrapped is the leaf's, and the leaf's is the one that BEGIN announced. */
+static enum imprint_status check_key(struct imprint_agent *agent, const uint8_t *scalar,
+                                     uint8_t leaf_hash[IMPRINT_HASH_SIZE])
+{
+    const struct imprint_agent_crypto *c = &agent->platform->crypto;
+    uint8_t point[IMPRINT_P256_POINT_SIZE], digest[IMPRINT_HASH_SIZE];
+    uint8_t expected[IMPRINT_AGENT_SPKI_SIZE], spki[IMPRINT_AGENT_SPKI_SIZE];
+    uint32_t leaf_len;
+
+    if (!c->p256_public(c->context, scalar, point))
+        return IMPRINT_ERR_CRYPTO;
+    imprint_agent_spki(point, expected);
+    if (!imprint_agent_leaf(agent, 1, &leaf_len, spki) ||
+        !imprint_agent_equal(spki, expected, sizeof spki))
+        return IMPRINT_ERR_KEY;
+    if (!imprint_agent_hash(agent, NULL, spki, sizeof spki, digest))
+        return IMPRINT_ERR_CRYPTO;
+    if (!imprint_agent_equal(digest, agent->slot[agent->open].record.objects[0].hash,
+                             sizeof digest))
+        return IMPRINT_ERR_BUNDLE;
+    return hash_object(agent, 1, leaf_len, leaf_hash);
+}
+
+enum imprint_status imprint_agent_bundle_commit(struct imprint_agent *agent)
+{
+    uint8_t scalar[IMPRINT_P256_SCALAR_SIZE], leaf_hash[IMPRINT_HASH_SIZE];
+    enum imprint_status status = check_bundle(agent);
+
+    if (status == IMPRINT_ERR_STATE)
+        return status; /* objects are missing: PUT goes on */
+    memset(scalar, 0, sizeof scalar);
+    if (status == IMPRINT_OK)
+        status = unwrap_key(agent, scalar);
+    if (status == IMPRINT_OK)
+        status = check_key(agent, scalar, leaf_hash);
+    if (status != IMPRINT_OK)
+        agent->slot[agent->open].state = IMPRINT_AGENT_SLOT_STALE; /* BEGIN starts it over */
+    else if (!imprint_agent_slot_commit(agent, leaf_hash, scalar))
+        status = IMPRINT_ERR_STORE;
+    imprint_agent_wipe(scalar, sizeof scalar);
+    return status;
+}

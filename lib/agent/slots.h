@@ -1,0 +1,65 @@
+/*
+ * slots: what the agent keeps in flash, and what a power cut can make of it.
+ *
+ * A slot holds one record (the transaction, written by BEGIN), the objects (written by PUT), one
+ * commit record with the unwrapped private key (written by COMMIT) and one lock mark. The journal
+ * holds the transport key. All records end with a CRC-32, so a torn one counts as not written.
+ *
+ * Invariants
+ *  1. A slot is committed when its record and its commit record are whole; of two committed slots
+ *     the one with the higher count is in force. One write decides: the commit record.
+ *  2. A slot in force is never erased; a slot is always erased before it is written.
+ *  3. imprint_agent_load() finishes what was interrupted: after a commit the transport key and the
+ *     replaced identity are erased, and an open slot whose transport key is gone.
+ *  4. An open slot that was not opened since the load is stale: it keeps its name, so that another
+ *     transaction finds the device busy, and BEGIN starts it over.
+ */
+#ifndef IMPRINT_AGENT_SLOTS_H
+#define IMPRINT_AGENT_SLOTS_H
+
+#include "agent/agent.h"
+
+/* Reads flash into the agent's memory and finishes what was interrupted. False: the store failed.
+ */
+bool imprint_agent_load(struct imprint_agent *agent);
+
+/* Makes and stores a transport key if there is none. A status. */
+enum imprint_status imprint_agent_key_ensure(struct imprint_agent *agent);
+
+/* The private transport key. The caller wipes it. */
+bool imprint_agent_key_read(struct imprint_agent *agent, uint8_t scalar[IMPRINT_P256_SCALAR_SIZE]);
+
+/* Erases the free slot and writes this record (magic and CRC are set here): it is then open. */
+bool imprint_agent_slot_open(struct imprint_agent *agent, struct imprint_agent_record *record);
+
+/* Writes the commit record, then loads: true when the slot is then in force. */
+bool imprint_agent_slot_commit(struct imprint_agent *agent,
+                               const uint8_t leaf_hash[IMPRINT_HASH_SIZE],
+                               const uint8_t scalar[IMPRINT_P256_SCALAR_SIZE]);
+
+/* The private key of the identity in force. The caller wipes it. */
+bool imprint_agent_slot_scalar(struct imprint_agent *agent,
+                               uint8_t scalar[IMPRINT_P256_SCALAR_SIZE]);
+
+/* Marks the identity in force as locked, erases the transport key, then loads. */
+bool imprint_agent_slot_lock(struct imprint_agent *agent);
+
+/* Erases the transport key and the open slot, then loads. */
+bool imprint_agent_slot_abort(struct imprint_agent *agent);
+
+/* The slot that the next transaction goes to. */
+int imprint_agent_slot_free(const struct imprint_agent *agent);
+
+/* The number of the object of this type in a slot's record, or -1. */
+int imprint_agent_object_find(const struct imprint_agent_slot *slot, uint32_t type);
+
+/* True when the objects of a record fit into a slot. */
+bool imprint_agent_objects_fit(const struct imprint_agent_record *record);
+
+/* Reads and writes within object number i of a slot; the range was checked by the caller. */
+bool imprint_agent_object_load(struct imprint_agent *agent, int slot, int i, uint32_t offset,
+                               void *out, size_t len);
+bool imprint_agent_object_save(struct imprint_agent *agent, int slot, int i, uint32_t offset,
+                               const void *bytes, size_t len);
+
+#endif

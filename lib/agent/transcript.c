@@ -1,0 +1,135 @@
+#include "agent/transcript.h"
+
+#include <string.h>
+
+static const uint8_t suites[] = {IMPRINT_SUITE_ECB, IMPRINT_SUITE_X963};
+
+enum imprint_lifecycle imprint_agent_lifecycle(const struct imprint_agent *agent)
+{
+    bool locked = agent->committed >= 0 && agent->slot[agent->committed].locked;
+
+    return locked ? IMPRINT_LIFE_LOCKED : IMPRINT_LIFE_FACTORY;
+}
+
+uint32_t imprint_agent_key_alg(const struct imprint_agent *agent)
+{
+    return agent->has_key ? IMPRINT_ALG_P256 : IMPRINT_ALG_NONE;
+}
+
+size_t imprint_agent_key_len(const struct imprint_agent *agent)
+{
+    return agent->has_key ? sizeof agent->transport : 0;
+}
+
+bool imprint_agent_hash(const struct imprint_agent *agent, const char *label, const uint8_t *bytes,
+                        size_t len, uint8_t digest[IMPRINT_HASH_SIZE])
+{
+    const struct imprint_agent_crypto *c = &agent->platform->crypto;
+
+    c->sha256_init(c->context);
+    if (label)
+        c->sha256_update(c->context, label, strlen(label) + 1);
+    c->sha256_update(c->context, bytes, len);
+    return c->sha256_final(c->context, digest);
+}
+
+void imprint_agent_facts(const struct imprint_agent *agent, struct imprint_agent_writer *w)
+{
+    const struct imprint_agent_platform *p = agent->platform;
+    size_t i;
+
+    imprint_agent_put_head(w, IMPRINT_AGENT_MAP, p->image_hash ? 11 : 10);
+    imprint_agent_put_head(w, IMPRINT_AGENT_UINT, IMPRINT_KEY_FACTS_SUITES);
+    imprint_agent_put_head(w, IMPRINT_AGENT_ARRAY, sizeof suites);
+    for (i = 0; i < sizeof suites; i++)
+        imprint_agent_put_head(w, IMPRINT_AGENT_UINT, suites[i]);
+    imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_MODES, IMPRINT_MODE_HSM);
+    imprint_agent_put_string(w, IMPRINT_KEY_FACTS_CHIP_ID, IMPRINT_AGENT_BYTES, p->chip_id,
+                             p->chip_id_len);
+    imprint_agent_put_string(w, IMPRINT_KEY_FACTS_FIRMWARE, IMPRINT_AGENT_TEXT, p->firmware,
+                             strlen(p->firmware));
+    if (p->image_hash)
+        imprint_agent_put_string(w, IMPRINT_KEY_FACTS_IMAGE_HASH, IMPRINT_AGENT_BYTES,
+                                 p->image_hash, IMPRINT_HASH_SIZE);
+    imprint_agent_put_bool(w, IMPRINT_KEY_FACTS_DEBUG, p->debug);
+    imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_LIFECYCLE, imprint_agent_lifecycle(agent));
+    imprint_agent_put_bool(w, IMPRINT_KEY_FACTS_PINNED, p->authority != NULL);
+    imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_FRAME_MAX, IMPRINT_AGENT_FRAME_MAX);
+    imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_KEY_ALG, imprint_agent_key_alg(agent));
+    imprint_agent_put_string(w, IMPRINT_KEY_FACTS_KEY, IMPRINT_AGENT_BYTES, agent->transport,
+                             imprint_agent_key_len(agent));
+}
+
+bool imprint_agent_bundle(const struct imprint_agent *agent,
+                          const struct imprint_agent_record *record,
+                          uint8_t digest[IMPRINT_HASH_SIZE])
+{
+    /* The table in a record has the very layout that B hashes. */
+    return imprint_agent_hash(agent, IMPRINT_LABEL_BUNDLE, (const uint8_t *)record->objects,
+                              record->count * sizeof record->objects[0], digest);
+}
+
+bool imprint_agent_x(const struct imprint_agent *agent, const struct imprint_agent_begin *begin,
+                     const uint8_t bundle[IMPRINT_HASH_SIZE], struct imprint_agent_writer *w)
+{
+    const struct imprint_agent_platform *p = agent->platform;
+    uint8_t facts[IMPRINT_AGENT_FACTS_MAX], facts_hash[IMPRINT_HASH_SIZE];
+    struct imprint_agent_writer fw = {NULL, 0, sizeof facts, false};
+
+    fw.start = facts;
+    imprint_agent_facts(agent, &fw);
+    if (fw.bad || !imprint_agent_hash(agent, NULL, facts, fw.len, facts_hash))
+        return false;
+    imprint_agent_put_u16(w, begin->suite);
+    imprint_agent_put_lp(w, begin->environment, begin->environment_len);
+    imprint_agent_put_lp(w, begin->order, IMPRINT_HASH_SIZE);
+    imprint_agent_put_lp(w, begin->transaction, IMPRINT_TX_SIZE);
+    imprint_agent_put_lp(w, begin->nonce, IMPRINT_NONCE_SIZE);
+    imprint_agent_put_lp(w, begin->serial, begin->serial_len);
+    imprint_agent_put_lp(w, p->chip_id, p->chip_id_len);
+    imprint_agent_put_tagged(w, imprint_agent_key_alg(agent), agent->transport,
+                             imprint_agent_key_len(agent));
+    imprint_agent_put_tagged(w, IMPRINT_ALG_P256, begin->key, IMPRINT_P256_POINT_SIZE);
+    imprint_agent_put_lp(w, facts_hash, sizeof facts_hash);
+    imprint_agent_put_lp(w, bundle, IMPRINT_HASH_SIZE);
+    return !w->bad;
+}
+
+bool imprint_agent_attest_digest(const struct imprint_agent *agent,
+                                 const uint8_t nonce[IMPRINT_NONCE_SIZE],
+                                 uint8_t digest[IMPRINT_HASH_SIZE])
+{
+    const struct imprint_agent_platform *p = agent->platform;
+    uint8_t bytes[IMPRINT_AGENT_FACTS_MAX];
+    struct imprint_agent_writer w = {NULL, 0, sizeof bytes, false};
+    size_t i;
+
+    w.start = bytes;
+    imprint_agent_put_u16(&w, 2 * sizeof suites);
+    for (i = 0; i < sizeof suites; i++)
+        imprint_agent_put_u16(&w, suites[i]);
+    imprint_agent_put_lp(&w, nonce, IMPRINT_NONCE_SIZE);
+    imprint_agent_put_lp(&w, p->chip_id, p->chip_id_len);
+    imprint_agent_put_tagged(&w, imprint_agent_key_alg(agent), agent->transport,
+                             imprint_agent_key_len(agent));
+    imprint_agent_put_u8(&w, imprint_agent_lifecycle(agent));
+    return !w.bad && imprint_agent_hash(agent, IMPRINT_LABEL_ATTEST, bytes, w.len, digest);
+}
+
+bool imprint_agent_prove_digest(const struct imprint_agent *agent,
+                                const uint8_t nonce[IMPRINT_NONCE_SIZE],
+                                uint8_t digest[IMPRINT_HASH_SIZE])
+{
+    const struct imprint_agent_slot *slot = &agent->slot[agent->committed];
+    uint8_t bytes[128];
+    struct imprint_agent_writer w = {NULL, 0, sizeof bytes, false};
+
+    w.start = bytes;
+    imprint_agent_put_u16(&w, IMPRINT_ALG_ECDSA_SHA256);
+    imprint_agent_put_lp(&w, nonce, IMPRINT_NONCE_SIZE);
+    imprint_agent_put_lp(&w, slot->record.transcript, IMPRINT_HASH_SIZE);
+    imprint_agent_put_lp(&w, slot->leaf_hash, IMPRINT_HASH_SIZE);
+    imprint_agent_put_u8(&w, imprint_agent_lifecycle(agent));
+    imprint_agent_put_u32(&w, slot->commit_count);
+    return !w.bad && imprint_agent_hash(agent, IMPRINT_LABEL_PROVE, bytes, w.len, digest);
+}
