@@ -213,10 +213,11 @@ static int read_back(struct slot *s, uint8_t hash[IMPRINT_HASH_SIZE], struct err
 static int prove_once(struct slot *s, enum wire_verdict *verdict, struct error *err)
 {
     uint8_t nonce[IMPRINT_NONCE_SIZE];
-    struct wire_proof said = {{0}};
+    struct wire_proof said;
     struct link_proof proof;
     int rc = desk_nonce(&s->desk, nonce, err);
 
+    memset(&said, 0, sizeof said);
     if (rc == 0)
         rc = link_client_prove(&s->client, s->plan.tx, nonce, &proof, err);
     if (rc == 0)

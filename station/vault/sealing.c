@@ -367,10 +367,10 @@ static int put_chain(struct work *w, struct error *err)
 
 static int write_statement(struct work *w, struct error *err)
 {
-    struct manifest_totals *totals;
+    struct manifest_totals *totals = NULL;
     struct statement s;
     struct buf bytes;
-    size_t count;
+    size_t count = 0;
     int rc = read_totals(&w->journal.totals, &totals, &count, err);
 
     if (rc)
