@@ -145,7 +145,6 @@ START_TEST(a_manifest_signed_through_libp11_verifies_as_cades)
     ASSERT_OK(hsm_signer_open(c.h, HSM_KEY_MANIFEST_SIGN, &key, &c.err), c.err);
     cms = CMS_sign(c.signer, key, NULL, content, CMS_DETACHED | CMS_BINARY | CMS_CADES);
     ck_assert_ptr_nonnull(cms);
-    hsm_signer_close(c.h, key);
     ck_assert_int_eq(X509_STORE_add_cert(store, c.manifest_root), 1);
     ck_assert_int_eq(X509_STORE_add_cert(wrong, c.root), 1);
     (void)BIO_reset(content);
@@ -156,7 +155,8 @@ START_TEST(a_manifest_signed_through_libp11_verifies_as_cades)
     content = BIO_new_mem_buf("manifesT", 8);
     ck_assert_int_ne(CMS_verify(cms, NULL, store, content, NULL, CMS_BINARY | CMS_CADES), 1);
     BIO_free(content);
-    CMS_ContentInfo_free(cms);
+    CMS_ContentInfo_free(cms); /* refers to the key */
+    hsm_signer_close(c.h, key);
     X509_STORE_free(store);
     X509_STORE_free(wrong);
     ceremony_done(&c);
