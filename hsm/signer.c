@@ -15,13 +15,16 @@ static int load(struct hsm *h, struct error *err)
     for (unsigned i = 0; i < s->slot_count; i++)
         if (PKCS11_get_slotid_from_slot(&s->slots[i]) == h->slot)
             s->slot = &s->slots[i];
-    if (!s->slot || PKCS11_open_session(s->slot, 0))
-        return error_set(err, ERR_HSM, "libp11 cannot open a session with token '%s'", h->token);
+    if (!s->slot)
+        return error_set(err, ERR_HSM, "libp11 does not see token '%s'", h->token);
     return 0;
 }
 
-/* The login is the module's, so libp11 is logged in already; it wants to be told the PIN all the
- * same. */
+/*
+ * The login is the module's, so libp11 is logged in already; it wants to be told the PIN all the
+ * same. It opens its session by itself: PKCS11_open_session would begin with C_CloseAllSessions,
+ * and so end ours.
+ */
 static int log_in(struct hsm *h, struct error *err)
 {
     struct secret *text = secret_new(secret_len(h->pin) + 1);

@@ -17,8 +17,11 @@
 
 #include <openssl/evp.h>
 
-/* Errors: ERR_MISSING, ERR_HSM. *key ends with hsm_signer_close, not with EVP_PKEY_free: take no
- * further references that outlive it. */
+/*
+ * Errors: ERR_MISSING, ERR_HSM. *out ends with hsm_signer_close, not with EVP_PKEY_free, and
+ * nothing may refer to it any more by then: a CMS_ContentInfo keeps a reference to the key it was
+ * signed with, so encode and free it first.
+ */
 MUST_USE int hsm_signer_open(struct hsm *h, enum hsm_key key, EVP_PKEY **out, struct error *err);
 
 /* Closes a handle; NULL is fine. */
