@@ -318,6 +318,8 @@ int ceremony_run(struct ceremony *c, struct error *err)
         return error_set(err, ERR_USAGE, "the name of the station's directory is too long");
     rc = file_remove_tree(m.config.dir, err);
     if (rc == 0)
+        rc = file_make_parents(m.config.dir, 0755, err);
+    if (rc == 0)
         rc = make_dirs(&m.config, err);
     if (rc == 0)
         rc = make_all(&m, c, err);

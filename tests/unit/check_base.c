@@ -307,8 +307,14 @@ START_TEST(a_file_is_replaced_whole_with_the_mode_asked_for)
     buf_init(&b, 2);
     ASSERT_FAILS(file_read(path, &b, &err), ERR_FORMAT);
     buf_done(&b);
+    snprintf(path, sizeof path, "%s/a/b/c", dir);
+    ASSERT_OK(file_make_parents(path, 0700, &err), err);
+    ASSERT_OK(file_make_parents(path, 0700, &err), err);
+    ck_assert(!file_exists(path));
+    ASSERT_OK(file_make_dir(path, 0700, &err), err);
     ASSERT_OK(file_remove_tree(dir, &err), err);
     ck_assert(!file_exists(dir));
+    snprintf(path, sizeof path, "%s/f", dir);
     ASSERT_FAILS(file_write(path, "x", 1, 0600, &err), ERR_MISSING);
 }
 END_TEST
