@@ -92,9 +92,13 @@ static void resume(const struct progress *p, struct rig_station *s)
     struct link_hello now;
 
     ASSERT_HERE(rig_hello(&rig, &now, &err) == 0);
+    /* What is reported open can be finished: its transport key is still there. */
+    if (now.state == IMPRINT_TX_OPEN)
+        ASSERT_HERE(memcmp(now.facts.dev_pub.bytes, p->seen.facts.dev_pub.bytes, 65) == 0);
     if (now.state == IMPRINT_TX_COMMITTED && p->hello &&
         memcmp(now.transaction, s->begin.transaction, IMPRINT_TX_SIZE) == 0) {
         ASSERT_HERE(rig_prove(&rig, s, &err) == 0);
+        ASSERT_HERE(rig_lock(&rig, s, &err) == 0);
         return;
     }
     ASSERT_HERE(!p->committed);
