@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <string.h>
 #include <time.h>
 
 int64_t clock_mono_ms(void)
@@ -22,4 +23,26 @@ void clock_text(int64_t utc, char out[CLOCK_TEXT_SIZE])
 
     gmtime_r(&t, &parts);
     strftime(out, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts);
+}
+
+int clock_parse(const char *text, int64_t *utc)
+{
+    char again[CLOCK_TEXT_SIZE];
+    struct tm parts = {0};
+    const char *end;
+    int64_t value;
+
+    if (strlen(text) != CLOCK_TEXT_SIZE - 1)
+        return ERR_FORMAT;
+    end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    if (!end || *end)
+        return ERR_FORMAT;
+    value = (int64_t)timegm(&parts);
+    if (value < 0)
+        return ERR_FORMAT;
+    clock_text(value, again); /* strptime takes the 31st of any month, and blanks */
+    if (strcmp(again, text))
+        return ERR_FORMAT;
+    *utc = value;
+    return 0;
 }

@@ -4,6 +4,8 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
+#include "base/error.h"
+
 #include <stdint.h>
 
 #define CLOCK_TEXT_SIZE 21 /* "2026-01-31T23:59:59Z" and its NUL */
@@ -16,5 +18,11 @@ int64_t clock_utc(void);
 
 /* RFC 3339 in UTC, whole seconds. */
 void clock_text(int64_t utc, char out[CLOCK_TEXT_SIZE]);
+
+/*
+ * Exactly what clock_text writes, for the years 1970 to 9999: a real date, no fractions, no other
+ * zone, no leap second. Errors: ERR_FORMAT.
+ */
+MUST_USE int clock_parse(const char *text, int64_t *utc);
 
 #endif

@@ -325,6 +325,34 @@ START_TEST(times_are_rfc_3339_in_utc)
 }
 END_TEST
 
+START_TEST(only_the_one_way_of_writing_a_time_is_read)
+{
+    static const char *const bad[] = {
+        "",
+        "2026-01-31",
+        "2026-01-31T23:59:59",
+        "2026-01-31t23:59:59Z",
+        "2026-01-31T23:59:59.0Z",
+        "2026-01-31T23:59:5 Z",
+        "2026-02-30T00:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T00:00:60Z",
+        "1969-12-31T23:59:59Z",
+        " 026-01-01T00:00:00Z",
+    };
+    int64_t utc = 7;
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert_msg(clock_parse(bad[i], &utc) == ERR_FORMAT, "'%s'", bad[i]);
+    ck_assert_int_eq(utc, 7);
+    ck_assert_int_eq(clock_parse("2024-02-29T12:00:01Z", &utc), 0);
+    ck_assert_int_eq(utc, 1709208001);
+    ck_assert_int_eq(clock_parse("9999-12-31T23:59:59Z", &utc), 0);
+    ck_assert_int_eq(utc, INT64_C(253402300799));
+}
+END_TEST
+
 CHECK_MAIN("base", every_error_has_a_name_a_meaning_and_its_own_exit_status,
            an_error_keeps_its_code_when_prefixed, a_buffer_over_its_limit_stays_failed,
            a_reader_returns_what_a_buffer_wrote_and_nothing_more,
@@ -333,4 +361,4 @@ CHECK_MAIN("base", every_error_has_a_name_a_meaning_and_its_own_exit_status,
            base64_that_is_not_canonical_is_refused, canonical_json_is_sorted_ascii_and_escaped,
            what_is_not_canonical_fails_the_writer, a_pin_file_that_others_may_read_is_refused,
            secrets_compare_by_length_and_contents, a_file_is_replaced_whole_with_the_mode_asked_for,
-           times_are_rfc_3339_in_utc)
+           times_are_rfc_3339_in_utc, only_the_one_way_of_writing_a_time_is_read)

@@ -27,15 +27,34 @@
                       error_name(assert_rc), error_name(expected));                                \
     } while (0)
 
+/* One test to run: once, or once for each row of a table (its index is _i). */
+struct check_item {
+    const TTest *test;
+    size_t rows;
+};
+#define ONCE(test)            ((struct check_item){test, 0})
+#define EACH_ROW(test, table) ((struct check_item){test, sizeof(table) / sizeof(table)[0]})
+
+/* main of a program whose tests all run once; and of one that lists ONCE and EACH_ROW items. */
 #define CHECK_MAIN(name, ...)                                                                      \
     int main(void)                                                                                 \
     {                                                                                              \
         const TTest *const tests[] = {__VA_ARGS__};                                                \
+        struct check_item items[sizeof tests / sizeof *tests];                                     \
                                                                                                    \
-        return check_run(name, tests, sizeof tests / sizeof *tests);                               \
+        for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)                                  \
+            items[i] = ONCE(tests[i]);                                                             \
+        return check_run(name, items, sizeof items / sizeof *items);                               \
+    }
+#define CHECK_ITEMS_MAIN(name, ...)                                                                \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        const struct check_item items[] = {__VA_ARGS__};                                           \
+                                                                                                   \
+        return check_run(name, items, sizeof items / sizeof *items);                               \
     }
 
-static inline int check_run(const char *name, const TTest *const *tests, size_t count)
+static inline int check_run(const char *name, const struct check_item *items, size_t count)
 {
     Suite *suite = suite_create(name);
     TCase *tcase = tcase_create(name);
@@ -43,7 +62,10 @@ static inline int check_run(const char *name, const TTest *const *tests, size_t 
     int failed;
 
     for (size_t i = 0; i < count; i++)
-        tcase_add_test(tcase, tests[i]);
+        if (items[i].rows)
+            tcase_add_loop_test(tcase, items[i].test, 0, (int)items[i].rows);
+        else
+            tcase_add_test(tcase, items[i].test);
     tcase_set_timeout(tcase, 300);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

@@ -1,0 +1,126 @@
+#include "hsm/credential.h"
+
+#include "agent/ids.h"
+#include "hsm/credential_work.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct make_call {
+    const char *storage;
+    uint8_t *point;
+    struct buf *wrapped;
+};
+
+static int make_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct make_call *call = arg;
+    CK_OBJECT_HANDLE storage;
+    int rc = storage_handle(h, call->storage, &storage, err);
+
+    return rc ? rc : credential_make_under(h, storage, call->point, call->wrapped, err);
+}
+
+int hsm_credential_make(struct hsm *h, const char *storage, uint8_t point[EC_POINT_SIZE],
+                        struct buf *wrapped, struct error *err)
+{
+    return session_run(h, make_work, &(struct make_call){storage, point, wrapped}, err);
+}
+
+struct begin_call {
+    const char *storage;
+    const void *wrapped;
+    size_t wrapped_len;
+    const uint8_t *point;
+    struct hsm_rewrap *rewrap;
+    uint8_t station_pub[EC_POINT_SIZE];
+};
+
+static int begin_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct begin_call *call = arg;
+    CK_OBJECT_HANDLE storage;
+    int rc = storage_handle(h, call->storage, &storage, err);
+
+    if (rc)
+        return rc;
+    rewrap_init(call->rewrap, h, call->wrapped_len);
+    rc = rewrap_begin_under(call->rewrap, storage, call->wrapped, call->point, call->station_pub,
+                            err);
+    if (rc)
+        rewrap_drop(call->rewrap);
+    return rc;
+}
+
+int hsm_credential_rewrap_begin(struct hsm *h, const char *storage, const void *wrapped,
+                                size_t wrapped_len, const uint8_t point[EC_POINT_SIZE],
+                                struct hsm_rewrap **out, uint8_t station_pub[EC_POINT_SIZE],
+                                struct error *err)
+{
+    struct begin_call call = {.storage = storage,
+                              .wrapped = wrapped,
+                              .wrapped_len = wrapped_len,
+                              .point = point,
+                              .rewrap = calloc(1, sizeof *call.rewrap)};
+    int rc;
+
+    if (!call.rewrap)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    rc = session_run(h, begin_work, &call, err);
+    if (rc) {
+        free(call.rewrap);
+        return rc;
+    }
+    h->rewraps++;
+    memcpy(station_pub, call.station_pub, EC_POINT_SIZE);
+    *out = call.rewrap;
+    return 0;
+}
+
+void hsm_credential_rewrap_abort(struct hsm_rewrap *r)
+{
+    struct hsm *h;
+
+    if (!r)
+        return;
+    h = r->h;
+    rewrap_drop(r);
+    free(r);
+    h->rewraps--;
+    signers_settle(h);
+}
+
+static int check_request(const struct hsm *h, unsigned suite, const uint8_t dev_pub[EC_POINT_SIZE],
+                         struct error *err)
+{
+    EVP_PKEY *key;
+
+    if (suite > IMPRINT_SUITE_X963 || !(h->can.suites & 1u << suite))
+        return error_set(err, ERR_REFUSED, "token '%s' cannot rewrap with suite %u", h->token,
+                         suite);
+    /* Some modules derive from a point off the curve, which would tell about the ephemeral key. */
+    if (ec_public_key(dev_pub, &key, NULL))
+        return error_set(err, ERR_PROTOCOL,
+                         "the transport key that the device offers is not a point of P-256");
+    EVP_PKEY_free(key);
+    return 0;
+}
+
+int hsm_credential_rewrap_finish(struct hsm_rewrap *r, unsigned suite,
+                                 const uint8_t dev_pub[EC_POINT_SIZE],
+                                 const uint8_t context[HSM_CONTEXT_SIZE], struct buf *out,
+                                 struct error *err)
+{
+    int rc = check_request(r->h, suite, dev_pub, err);
+
+    if (rc == 0)
+        rc = rewrap_finish_under(r, suite, dev_pub, context, out, err);
+    hsm_credential_rewrap_abort(r);
+    return rc;
+}
+
+size_t hsm_rewrap_length(const struct hsm *h, size_t stored_len)
+{
+    (void)h;
+    return stored_len;
+}

@@ -1,0 +1,65 @@
+/*
+ * credential: device keys: made ahead and wrapped for the inventory, later wrapped anew for one
+ * device.
+ *
+ * Invariants
+ *  1. (P1) A device's private key exists inside the token only, as a session object that is
+ *     destroyed before the function returns or the rewrap ends. What leaves is wrapped.
+ *  2. A rewrap never starts from a key that is not the row's: the unwrapped key signs once and the
+ *     signature is verified against the public key that the caller expects.
+ *  3. The station's ephemeral key is fresh for each rewrap and destroyed with it. Suite 1 is safe
+ *     on that condition.
+ *  4. A rewrapped key is exactly as long as the stored one (hsm_rewrap_length).
+ *
+ * The stored format is "pkcs8/rfc5649": a PKCS#8 PrivateKeyInfo, perhaps followed by up to seven
+ * zero bytes, under AES key wrap with padding (RFC 5649). storage is the name that
+ * hsm_storage_create or hsm_storage_find gave.
+ *
+ * Errors that every function can return besides those it names: ERR_MISSING when the storage key is
+ * not on the token, ERR_REFUSED when the token cannot carry device keys, and those of hsm/token.h.
+ */
+#ifndef HSM_CREDENTIAL_H
+#define HSM_CREDENTIAL_H
+
+#include "base/buf.h"
+#include "hsm/keys.h"
+
+#define HSM_CONTEXT_SIZE 32
+
+/* Makes a P-256 key pair; sets its public point and appends the wrapped private key to wrapped. */
+MUST_USE int hsm_credential_make(struct hsm *h, const char *storage, uint8_t point[EC_POINT_SIZE],
+                                 struct buf *wrapped, struct error *err);
+
+struct hsm_rewrap;
+
+/*
+ * Unwraps a stored key, proves that it belongs to point, and makes the station's ephemeral key,
+ * whose public point goes into the transcript. *out is ended by finish or abort. The module is not
+ * recycled while a rewrap is open. Errors: ERR_INTEGRITY when the blob does not unwrap or holds
+ * another key.
+ */
+MUST_USE int hsm_credential_rewrap_begin(struct hsm *h, const char *storage, const void *wrapped,
+                                         size_t wrapped_len, const uint8_t point[EC_POINT_SIZE],
+                                         struct hsm_rewrap **out,
+                                         uint8_t station_pub[EC_POINT_SIZE], struct error *err);
+
+/*
+ * Wraps the key under the key encryption key of (suite, ECDH with dev_pub, context), appends the
+ * blob to out and ends the rewrap: r is freed whatever the outcome.
+ *
+ * Errors: ERR_PROTOCOL dev_pub is not a point of P-256; ERR_REFUSED a suite that hsm_suites does
+ * not list; ERR_HSM also when the session was lost since begin, or a blob of another length came
+ * out.
+ */
+MUST_USE int hsm_credential_rewrap_finish(struct hsm_rewrap *r, unsigned suite,
+                                          const uint8_t dev_pub[EC_POINT_SIZE],
+                                          const uint8_t context[HSM_CONTEXT_SIZE], struct buf *out,
+                                          struct error *err);
+
+/* Ends a rewrap without a blob; NULL is fine. */
+void hsm_credential_rewrap_abort(struct hsm_rewrap *r);
+
+/* The length of what finish appends, for a stored blob of stored_len bytes. */
+size_t hsm_rewrap_length(const struct hsm *h, size_t stored_len);
+
+#endif

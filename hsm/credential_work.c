@@ -1,0 +1,202 @@
+#include "hsm/credential_work.h"
+
+#include "agent/ids.h"
+
+#include <string.h>
+
+#define WRAPPED_MAX 2048 /* an EC key takes 80 to 152 bytes; room for what a module may add */
+
+void rewrap_init(struct hsm_rewrap *r, struct hsm *h, size_t stored_len)
+{
+    *r = (struct hsm_rewrap){.h = h,
+                             .generation = h->generation,
+                             .stored_len = stored_len,
+                             .device = CK_INVALID_HANDLE,
+                             .ephemeral = CK_INVALID_HANDLE,
+                             .ephemeral_public = CK_INVALID_HANDLE};
+}
+
+void rewrap_drop(struct hsm_rewrap *r)
+{
+    if (r->generation == r->h->generation) {
+        session_destroy(r->h, r->device);
+        session_destroy(r->h, r->ephemeral);
+        session_destroy(r->h, r->ephemeral_public);
+    }
+    rewrap_init(r, r->h, r->stored_len);
+}
+
+static int wrap(struct hsm *h, CK_OBJECT_HANDLE under, CK_OBJECT_HANDLE key, struct buf *out,
+                struct error *err)
+{
+    CK_MECHANISM mechanism = {h->can.wrap, NULL, 0};
+    uint8_t blob[WRAPPED_MAX];
+    CK_ULONG len = sizeof blob;
+    CK_RV rv = h->module.p11->C_WrapKey(h->session, &mechanism, under, key, blob, &len);
+
+    if (rv != CKR_OK)
+        return session_fail(h, rv, err, "cannot wrap a device key");
+    buf_put(out, blob, len);
+    return buf_check(out, "a wrapped key", err);
+}
+
+int credential_make_under(struct hsm *h, CK_OBJECT_HANDLE storage, uint8_t point[EC_POINT_SIZE],
+                          struct buf *wrapped, struct error *err)
+{
+    CK_OBJECT_HANDLE private, public;
+    uint8_t made[EC_POINT_SIZE];
+    int rc = session_make_pair(h, policy_device_private, policy_device_public, &private, &public,
+                               made, err);
+
+    if (rc)
+        return rc;
+    rc = wrap(h, storage, private, wrapped, err);
+    session_destroy(h, private);
+    session_destroy(h, public);
+    if (rc == 0)
+        memcpy(point, made, sizeof made);
+    return rc;
+}
+
+static int unwrap(struct hsm *h, CK_OBJECT_HANDLE storage, const void *wrapped, size_t len,
+                  CK_OBJECT_HANDLE *key, struct error *err)
+{
+    CK_MECHANISM mechanism = {h->can.wrap, NULL, 0};
+    struct policy_attributes attributes;
+    CK_RV rv;
+
+    policy_template(policy_unwrapped, &(struct policy_fill){.wrap = h->can.wrap}, &attributes);
+    rv =
+        h->module.p11->C_UnwrapKey(h->session, &mechanism, storage, (CK_BYTE_PTR)(uintptr_t)wrapped,
+                                   len, attributes.list, attributes.count, key);
+    if (rv == CKR_OK)
+        return 0;
+    session_note(h, rv);
+    if (h->lost)
+        return session_fail(h, rv, err, "cannot unwrap a device key");
+    /* SoftHSM says no more than CKR_GENERAL_ERROR to a blob that was changed. */
+    return ckr_set(
+        err, ERR_INTEGRITY, rv,
+        "a stored device key does not unwrap: its row was changed, or belongs to another "
+        "storage key");
+}
+
+int rewrap_begin_under(struct hsm_rewrap *r, CK_OBJECT_HANDLE storage, const void *wrapped,
+                       const uint8_t point[EC_POINT_SIZE], uint8_t station_pub[EC_POINT_SIZE],
+                       struct error *err)
+{
+    struct hsm *h = r->h;
+    int rc = unwrap(h, storage, wrapped, r->stored_len, &r->device, err);
+
+    if (rc)
+        return rc;
+    rc = session_prove(h, r->device, "imprint row check v1", point, err);
+    if (rc == ERR_SIGNATURE || rc == ERR_CRYPTO)
+        return error_set(err, ERR_INTEGRITY,
+                         "a stored device key is not that of its row's public key: rows were "
+                         "swapped or changed");
+    if (rc)
+        return rc;
+    return session_make_pair(h, policy_ephemeral_private, policy_ephemeral_public, &r->ephemeral,
+                             &r->ephemeral_public, station_pub, err);
+}
+
+/* ECDH with the KDF into a key of these rows. */
+static int derive_ecdh(struct hsm_rewrap *r, const uint8_t dev_pub[EC_POINT_SIZE],
+                       CK_ECDH1_DERIVE_PARAMS params, const struct policy_row *rows,
+                       CK_OBJECT_HANDLE *out, struct error *err)
+{
+    struct hsm *h = r->h;
+    CK_MECHANISM mechanism = {CKM_ECDH1_DERIVE, &params, sizeof params};
+    struct policy_attributes attributes;
+    uint8_t peer[EC_POINT_SIZE];
+    CK_RV rv;
+
+    memcpy(peer, dev_pub, sizeof peer);
+    params.public_data = peer;
+    params.public_data_len = sizeof peer;
+    policy_template(rows, &(struct policy_fill){.wrap = h->can.wrap}, &attributes);
+    rv = h->module.p11->C_DeriveKey(h->session, &mechanism, r->ephemeral, attributes.list,
+                                    attributes.count, out);
+    return rv == CKR_OK ? 0 : session_fail(h, rv, err, "cannot agree on a key with a device");
+}
+
+/* Suite 1: KEK = AES-256-ECB under Z over the context. */
+static int derive_kek_ecb(struct hsm_rewrap *r, const uint8_t dev_pub[EC_POINT_SIZE],
+                          const uint8_t context[HSM_CONTEXT_SIZE], CK_OBJECT_HANDLE *kek,
+                          struct error *err)
+{
+    struct hsm *h = r->h;
+    uint8_t data[HSM_CONTEXT_SIZE];
+    CK_KEY_DERIVATION_STRING_DATA params = {data, sizeof data};
+    CK_MECHANISM mechanism = {CKM_AES_ECB_ENCRYPT_DATA, &params, sizeof params};
+    struct policy_attributes attributes;
+    CK_OBJECT_HANDLE shared;
+    CK_RV rv;
+    int rc = derive_ecdh(r, dev_pub, (CK_ECDH1_DERIVE_PARAMS){.kdf = CKD_NULL},
+                         policy_shared_secret, &shared, err);
+
+    if (rc)
+        return rc;
+    memcpy(data, context, sizeof data);
+    policy_template(policy_kek, &(struct policy_fill){.wrap = h->can.wrap}, &attributes);
+    rv = h->module.p11->C_DeriveKey(h->session, &mechanism, shared, attributes.list,
+                                    attributes.count, kek);
+    session_destroy(h, shared);
+    return rv == CKR_OK ? 0 : session_fail(h, rv, err, "cannot derive a key encryption key");
+}
+
+/* Suite 2: KEK = X9.63 KDF with SHA-256 of Z, the context as SharedInfo. */
+static int derive_kek_x963(struct hsm_rewrap *r, const uint8_t dev_pub[EC_POINT_SIZE],
+                           const uint8_t context[HSM_CONTEXT_SIZE], CK_OBJECT_HANDLE *kek,
+                           struct error *err)
+{
+    uint8_t shared_info[HSM_CONTEXT_SIZE];
+    CK_ECDH1_DERIVE_PARAMS params = {
+        .kdf = CKD_SHA256_KDF, .shared_data = shared_info, .shared_data_len = sizeof shared_info};
+
+    memcpy(shared_info, context, sizeof shared_info);
+    return derive_ecdh(r, dev_pub, params, policy_kek, kek, err);
+}
+
+static int wrap_for_device(struct hsm_rewrap *r, CK_OBJECT_HANDLE kek, struct buf *out,
+                           struct error *err)
+{
+    struct buf blob;
+    int rc;
+
+    buf_init(&blob, WRAPPED_MAX);
+    rc = wrap(r->h, kek, r->device, &blob, err);
+    if (rc == 0 && blob.len != hsm_rewrap_length(r->h, r->stored_len))
+        rc = error_set(err, ERR_HSM,
+                       "token '%s' rewrapped a key of %zu bytes as %zu, which was announced to no "
+                       "device",
+                       r->h->token, r->stored_len, blob.len);
+    if (rc == 0) {
+        buf_put(out, blob.data, blob.len);
+        rc = buf_check(out, "a rewrapped key", err);
+    }
+    buf_done(&blob);
+    return rc;
+}
+
+int rewrap_finish_under(struct hsm_rewrap *r, unsigned suite, const uint8_t dev_pub[EC_POINT_SIZE],
+                        const uint8_t context[HSM_CONTEXT_SIZE], struct buf *out, struct error *err)
+{
+    CK_OBJECT_HANDLE kek;
+    int rc;
+
+    if (r->generation != r->h->generation)
+        return error_set(err, ERR_HSM,
+                         "token '%s' lost its session in the middle of a rewrap: begin it again",
+                         r->h->token);
+    if (suite == IMPRINT_SUITE_ECB)
+        rc = derive_kek_ecb(r, dev_pub, context, &kek, err);
+    else
+        rc = derive_kek_x963(r, dev_pub, context, &kek, err);
+    if (rc)
+        return rc;
+    rc = wrap_for_device(r, kek, out, err);
+    session_destroy(r->h, kek);
+    return rc;
+}

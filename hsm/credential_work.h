@@ -1,0 +1,49 @@
+/*
+ * credential_work: the steps of hsm/credential.h on handles, for the probe, which has no names and
+ * no recycle. Private to hsm/.
+ */
+#ifndef HSM_CREDENTIAL_WORK_H
+#define HSM_CREDENTIAL_WORK_H
+
+#include "hsm/credential.h"
+#include "hsm/session.h"
+
+/* An open rewrap: session objects of one generation. */
+struct hsm_rewrap {
+    struct hsm *h;
+    unsigned generation;
+    size_t stored_len;
+    CK_OBJECT_HANDLE device, ephemeral, ephemeral_public;
+};
+
+/* CK_INVALID_HANDLE thrice and a fresh generation. */
+void rewrap_init(struct hsm_rewrap *r, struct hsm *h, size_t stored_len);
+
+/* Makes a pair, wraps it under the storage key with h->can.wrap, destroys it. */
+MUST_USE int credential_make_under(struct hsm *h, CK_OBJECT_HANDLE storage,
+                                   uint8_t point[EC_POINT_SIZE], struct buf *wrapped,
+                                   struct error *err);
+
+/* Fills r. On failure too, rewrap_drop destroys what was made. */
+MUST_USE int rewrap_begin_under(struct hsm_rewrap *r, CK_OBJECT_HANDLE storage, const void *wrapped,
+                                const uint8_t point[EC_POINT_SIZE],
+                                uint8_t station_pub[EC_POINT_SIZE], struct error *err);
+
+MUST_USE int rewrap_finish_under(struct hsm_rewrap *r, unsigned suite,
+                                 const uint8_t dev_pub[EC_POINT_SIZE],
+                                 const uint8_t context[HSM_CONTEXT_SIZE], struct buf *out,
+                                 struct error *err);
+
+/* Destroys r's session objects; not r. */
+void rewrap_drop(struct hsm_rewrap *r);
+
+/* The handle of a storage key by name, checked against the policy when first seen. Errors:
+ * ERR_MISSING, ERR_HSM, ERR_REFUSED when the token has no suite. */
+MUST_USE int storage_handle(struct hsm *h, const char *name, CK_OBJECT_HANDLE *out,
+                            struct error *err);
+
+/* A storage key of the policy; a session object when fill says so. */
+MUST_USE int storage_generate(struct hsm *h, const struct policy_fill *fill, CK_OBJECT_HANDLE *out,
+                              struct error *err);
+
+#endif

@@ -1,0 +1,262 @@
+#include "hsm/keys.h"
+
+#include "hsm/session.h"
+
+#include <string.h>
+
+/* What a long-lived key is. An hmac key has no public rows. */
+struct key_policy {
+    const char *label;
+    CK_MECHANISM_TYPE generate;
+    CK_OBJECT_CLASS class;
+    const struct policy_row *rows, *public_rows;
+};
+
+#define SIGNING(label)                                                                             \
+    {                                                                                              \
+        label, CKM_EC_KEY_PAIR_GEN, CKO_PRIVATE_KEY, policy_signing_private, policy_signing_public \
+    }
+
+static const struct key_policy key_table[HSM_KEY_COUNT] = {
+    [HSM_KEY_ROOT] = SIGNING("root-ca"),
+    [HSM_KEY_ISSUING_CA] = SIGNING("issuing-ca"),
+    [HSM_KEY_MANIFEST_ROOT] = SIGNING("manifest-root"),
+    [HSM_KEY_MANIFEST_SIGN] = SIGNING("manifest-sign"),
+    [HSM_KEY_LOG_SIGN] = SIGNING("log-sign"),
+    [HSM_KEY_STATION_AUTH] = SIGNING("station-auth"),
+    [HSM_KEY_LEDGER_HMAC] = {"ledger-hmac", CKM_GENERIC_SECRET_KEY_GEN, CKO_SECRET_KEY, policy_hmac,
+                             NULL},
+};
+
+const char *hsm_key_label(enum hsm_key key)
+{
+    return key_table[key].label;
+}
+
+static struct policy_fill fill_of(const struct key_policy *policy)
+{
+    return (struct policy_fill){.label = policy->label,
+                                .id = (const uint8_t *)policy->label,
+                                .id_len = strlen(policy->label)};
+}
+
+/* A pair of which one half is missing is not a missing key: making it anew would leave three. */
+static int find_pair(struct hsm *h, const struct key_policy *policy, struct key_handles *out,
+                     struct error *err)
+{
+    int rc = session_find(h, policy->class, policy->label, NULL, 0, &out->key, err), public_rc;
+
+    if (!policy->public_rows || (rc && rc != ERR_MISSING))
+        return rc;
+    public_rc = session_find(h, CKO_PUBLIC_KEY, policy->label, NULL, 0, &out->public, err);
+    if ((rc == 0 && public_rc == ERR_MISSING) || (rc == ERR_MISSING && public_rc == 0))
+        return error_set(err, ERR_HSM,
+                         "token '%s' has only the %s half of key '%s': delete it and make the key "
+                         "anew",
+                         h->token, rc == 0 ? "private" : "public", policy->label);
+    return public_rc;
+}
+
+/* Looks both halves up once a generation. */
+static int handles_of(struct hsm *h, enum hsm_key key, struct key_handles **out, struct error *err)
+{
+    struct key_handles *handles = &h->keys[key], found = {CK_INVALID_HANDLE, CK_INVALID_HANDLE};
+    int rc = 0;
+
+    if (handles->key == CK_INVALID_HANDLE) {
+        rc = find_pair(h, &key_table[key], &found, err);
+        if (rc == 0)
+            *handles = found;
+    }
+    *out = handles;
+    return rc;
+}
+
+static int check_half(struct hsm *h, CK_OBJECT_HANDLE object, const struct policy_row *rows,
+                      const struct key_policy *policy, struct error *err)
+{
+    struct policy_fill fill = fill_of(policy);
+    CK_RV rv;
+    int rc = policy_check(&h->module, h->session, object, rows, &fill, &rv, err);
+
+    session_note(h, rv);
+    if (rc)
+        error_prefix(err, "token '%s', key '%s'", h->token, policy->label);
+    return rc;
+}
+
+static int check_work(struct hsm *h, void *call, struct error *err)
+{
+    enum hsm_key key = *(enum hsm_key *)call;
+    const struct key_policy *policy = &key_table[key];
+    struct key_handles *handles;
+    uint8_t point[EC_POINT_SIZE];
+    int rc = handles_of(h, key, &handles, err);
+
+    if (rc == 0)
+        rc = check_half(h, handles->key, policy->rows, policy, err);
+    if (rc || !policy->public_rows)
+        return rc;
+    rc = check_half(h, handles->public, policy->public_rows, policy, err);
+    if (rc == 0)
+        rc = session_point(h, handles->public, point, err);
+    if (rc == 0)
+        rc = session_prove(h, handles->key, "imprint key check v1", point, err);
+    if (rc == ERR_SIGNATURE)
+        rc = error_set(err, ERR_HSM,
+                       "token '%s', key '%s': the public key beside it belongs to another key",
+                       h->token, policy->label);
+    return rc;
+}
+
+int hsm_key_check(struct hsm *h, enum hsm_key key, struct error *err)
+{
+    return session_run(h, check_work, &key, err);
+}
+
+static CK_RV generate(struct hsm *h, const struct key_policy *policy, CK_OBJECT_HANDLE *key)
+{
+    CK_MECHANISM mechanism = {policy->generate, NULL, 0};
+    struct policy_fill fill = fill_of(policy);
+    struct policy_attributes own, pub;
+    CK_OBJECT_HANDLE public;
+
+    policy_template(policy->rows, &fill, &own);
+    if (!policy->public_rows)
+        return h->module.p11->C_GenerateKey(h->session, &mechanism, own.list, own.count, key);
+    policy_template(policy->public_rows, &fill, &pub);
+    return h->module.p11->C_GenerateKeyPair(h->session, &mechanism, pub.list, pub.count, own.list,
+                                            own.count, &public, key);
+}
+
+static int create_work(struct hsm *h, void *call, struct error *err)
+{
+    enum hsm_key key = *(enum hsm_key *)call;
+    const struct key_policy *policy = &key_table[key];
+    struct key_handles *handles;
+    CK_OBJECT_HANDLE made;
+    CK_RV rv;
+    int rc = handles_of(h, key, &handles, err);
+
+    if (rc == 0)
+        return error_set(err, ERR_EXISTS, "token '%s' has a key '%s' already", h->token,
+                         policy->label);
+    if (rc != ERR_MISSING)
+        return rc;
+    rv = generate(h, policy, &made);
+    if (rv != CKR_OK) {
+        rc = session_fail(h, rv, err, "does not make a key as the policy wants it");
+        error_prefix(err, "key '%s'", policy->label);
+        return rc;
+    }
+    return check_work(h, call, err);
+}
+
+int hsm_key_create(struct hsm *h, enum hsm_key key, struct error *err)
+{
+    return session_run(h, create_work, &key, err);
+}
+
+struct point_call {
+    enum hsm_key key;
+    uint8_t *point;
+};
+
+static int point_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct point_call *call = arg;
+    struct key_handles *handles;
+    int rc = handles_of(h, call->key, &handles, err);
+
+    if (rc == 0 && !key_table[call->key].public_rows)
+        rc =
+            error_set(err, ERR_INTERNAL, "key '%s' has no public half", key_table[call->key].label);
+    return rc ? rc : session_point(h, handles->public, call->point, err);
+}
+
+int hsm_key_point(struct hsm *h, enum hsm_key key, uint8_t point[EC_POINT_SIZE], struct error *err)
+{
+    return session_run(h, point_work, &(struct point_call){key, point}, err);
+}
+
+struct sign_call {
+    enum hsm_key key;
+    const void *message;
+    size_t len;
+    uint8_t *out;
+};
+
+static int sign_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct sign_call *call = arg;
+    struct key_handles *handles;
+    int rc = handles_of(h, call->key, &handles, err);
+
+    return rc ? rc : session_sign(h, handles->key, call->message, call->len, call->out, err);
+}
+
+int hsm_sign(struct hsm *h, enum hsm_key key, const void *message, size_t len,
+             uint8_t sig[EC_SIG_SIZE], struct error *err)
+{
+    return session_run(h, sign_work, &(struct sign_call){key, message, len, sig}, err);
+}
+
+static int hmac_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct sign_call *call = arg;
+    CK_MECHANISM mechanism = {CKM_SHA256_HMAC, NULL, 0};
+    struct key_handles *handles;
+    uint8_t mac[HSM_MAC_SIZE];
+    CK_ULONG mac_len = sizeof mac;
+    CK_RV rv;
+    int rc = handles_of(h, call->key, &handles, err);
+
+    if (rc)
+        return rc;
+    rv = h->module.p11->C_SignInit(h->session, &mechanism, handles->key);
+    if (rv == CKR_OK)
+        rv = h->module.p11->C_Sign(h->session, (CK_BYTE_PTR)(uintptr_t)call->message, call->len,
+                                   mac, &mac_len);
+    if (rv != CKR_OK || mac_len != sizeof mac)
+        return session_fail(h, rv, err, "cannot make a MAC");
+    memcpy(call->out, mac, sizeof mac);
+    return 0;
+}
+
+int hsm_hmac(struct hsm *h, const void *message, size_t len, uint8_t mac[HSM_MAC_SIZE],
+             struct error *err)
+{
+    struct sign_call call = {HSM_KEY_LEDGER_HMAC, message, len, mac};
+
+    return session_run(h, hmac_work, &call, err);
+}
+
+int hsm_hmac_verify(struct hsm *h, const void *message, size_t len, const uint8_t mac[HSM_MAC_SIZE],
+                    struct error *err)
+{
+    uint8_t made[HSM_MAC_SIZE];
+    int rc = hsm_hmac(h, message, len, made, err);
+
+    if (rc == 0 && !sha256_equal(made, mac))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "a MAC does not match: the record was changed, or made with another token");
+    explicit_bzero(made, sizeof made);
+    return rc;
+}
+
+struct random_call {
+    void *out;
+    size_t len;
+};
+
+static int random_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct random_call *call = arg;
+
+    return session_random(h, call->out, call->len, err);
+}
+
+int hsm_random(struct hsm *h, void *out, size_t len, struct error *err)
+{
+    return session_run(h, random_work, &(struct random_call){out, len}, err);
+}

@@ -1,0 +1,79 @@
+/*
+ * keys: the long-lived keys of a station, made and judged by one policy table, and their use.
+ *
+ * Invariants
+ *  1. The table in policy.c gives the label, the type and every CKA_* of every key, and
+ *     docs/hsm.md prints it. A key is created from it and read back against it.
+ *  2. A key that exists twice, or differs in one attribute, is not used: ERR_HSM names which.
+ *  3. No long-lived private or secret key can leave the token, and each has one use.
+ *
+ * Errors that every function can return besides those it names: ERR_MISSING when the key is not on
+ * the token, and those of hsm/token.h.
+ */
+#ifndef HSM_KEYS_H
+#define HSM_KEYS_H
+
+#include "hsm/token.h"
+#include "pki/digest.h"
+#include "pki/ec.h"
+
+#define HSM_MAC_SIZE          32
+#define HSM_STORAGE_NAME_SIZE 28 /* "storage:ec:", 16 hexadecimal digits, NUL */
+
+enum hsm_key {
+    HSM_KEY_ROOT,          /* device root CA; signs issuing CAs */
+    HSM_KEY_ISSUING_CA,    /* signs device certificates */
+    HSM_KEY_MANIFEST_ROOT, /* root CA of manifest signers: no device certificate leads to it */
+    HSM_KEY_MANIFEST_SIGN, /* CMS over manifests */
+    HSM_KEY_LOG_SIGN,      /* checkpoints of the log */
+    HSM_KEY_STATION_AUTH,  /* transcripts: the station towards devices */
+    HSM_KEY_LEDGER_HMAC,   /* MACs of ledger entries and inventory rows */
+    HSM_KEY_COUNT
+};
+
+/* The label of a key on the token, as "issuing-ca". */
+const char *hsm_key_label(enum hsm_key key);
+
+/* Makes a key and checks it as hsm_key_check. Errors: ERR_EXISTS when it is there already. */
+MUST_USE int hsm_key_create(struct hsm *h, enum hsm_key key, struct error *err);
+
+/* The public point of a signing key. */
+MUST_USE int hsm_key_point(struct hsm *h, enum hsm_key key, uint8_t point[EC_POINT_SIZE],
+                           struct error *err);
+
+/*
+ * Reads every attribute of the key back and compares it with the table; a signing key also signs
+ * once, which proves that the public object beside it is its own. Errors: ERR_HSM naming the
+ * attribute and both values.
+ */
+MUST_USE int hsm_key_check(struct hsm *h, enum hsm_key key, struct error *err);
+
+/* ECDSA over SHA-256 of the message, which is hashed here: nothing signs a digest it was handed. */
+MUST_USE int hsm_sign(struct hsm *h, enum hsm_key key, const void *message, size_t len,
+                      uint8_t sig[EC_SIG_SIZE], struct error *err);
+
+/* HMAC-SHA256 (FIPS 198-1) of the message under HSM_KEY_LEDGER_HMAC. */
+MUST_USE int hsm_hmac(struct hsm *h, const void *message, size_t len, uint8_t mac[HSM_MAC_SIZE],
+                      struct error *err);
+
+/* Compares in constant time. Errors: ERR_INTEGRITY when the MAC is another. */
+MUST_USE int hsm_hmac_verify(struct hsm *h, const void *message, size_t len,
+                             const uint8_t mac[HSM_MAC_SIZE], struct error *err);
+
+/* Random bytes of the token. */
+MUST_USE int hsm_random(struct hsm *h, void *out, size_t len, struct error *err);
+
+/*
+ * The storage key of an order: AES-256 that wraps the order's EC device keys and nothing else.
+ * create makes it (ERR_EXISTS when it is there), find looks for it; both check it against the
+ * policy and set name, by which hsm/credential.h knows it. destroy deletes it: all that it wrapped
+ * is inert from then on. order_hash is the hash of the first order, whole it is the key's CKA_ID.
+ */
+MUST_USE int hsm_storage_create(struct hsm *h, const uint8_t order_hash[SHA256_SIZE],
+                                char name[HSM_STORAGE_NAME_SIZE], struct error *err);
+MUST_USE int hsm_storage_find(struct hsm *h, const uint8_t order_hash[SHA256_SIZE],
+                              char name[HSM_STORAGE_NAME_SIZE], struct error *err);
+MUST_USE int hsm_storage_destroy(struct hsm *h, const uint8_t order_hash[SHA256_SIZE],
+                                 struct error *err);
+
+#endif

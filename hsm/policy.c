@@ -1,0 +1,352 @@
+#include "hsm/policy.h"
+
+#include "base/codec.h"
+
+#include <string.h>
+
+static const CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+static const CK_OBJECT_CLASS class_private = CKO_PRIVATE_KEY, class_public = CKO_PUBLIC_KEY,
+                             class_secret = CKO_SECRET_KEY;
+static const CK_KEY_TYPE type_ec = CKK_EC, type_aes = CKK_AES, type_generic = CKK_GENERIC_SECRET;
+static const CK_ULONG aes_256 = 32, hmac_256 = 32;
+static const CK_MECHANISM_TYPE only_ecdsa[] = {CKM_ECDSA}, only_hmac[] = {CKM_SHA256_HMAC},
+                               only_ecdh[] = {CKM_ECDH1_DERIVE},
+                               only_ecb_data[] = {CKM_AES_ECB_ENCRYPT_DATA};
+/* prime256v1, 1.2.840.10045.3.1.7 (RFC 5480 section 2.1.1.1) */
+static const uint8_t p256[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
+
+/* PKCS#11 has no const; nothing writes through a template. */
+#define LOOSE(p) ((void *)(uintptr_t)(p))
+
+static const CK_ATTRIBUTE unwrap_only_device_keys[] = {
+    {CKA_CLASS, LOOSE(&class_private), sizeof class_private},
+    {CKA_KEY_TYPE, LOOSE(&type_ec), sizeof type_ec},
+    {CKA_TOKEN, LOOSE(&no), sizeof no},
+    {CKA_PRIVATE, LOOSE(&yes), sizeof yes},
+    {CKA_SENSITIVE, LOOSE(&yes), sizeof yes},
+    {CKA_EXTRACTABLE, LOOSE(&yes), sizeof yes},
+};
+static const CK_ATTRIBUTE wrap_only_device_keys[] = {
+    {CKA_CLASS, LOOSE(&class_private), sizeof class_private},
+    {CKA_KEY_TYPE, LOOSE(&type_ec), sizeof type_ec},
+};
+
+/* Each macro quotes the attribute itself: handed on, it would be expanded to its number. */
+#define YES(attribute)                                                                             \
+    {                                                                                              \
+        attribute, #attribute, &yes, sizeof yes, USE_SET | USE_READ                                \
+    }
+#define NO(attribute)                                                                              \
+    {                                                                                              \
+        attribute, #attribute, &no, sizeof no, USE_SET | USE_READ                                  \
+    }
+#define IS(attribute, value)                                                                       \
+    {                                                                                              \
+        attribute, #attribute, &(value), sizeof(value), USE_SET | USE_READ                         \
+    }
+#define SET(attribute, value)                                                                      \
+    {                                                                                              \
+        attribute, #attribute, &(value), sizeof(value), USE_SET                                    \
+    }
+#define READ_YES(attribute)                                                                        \
+    {                                                                                              \
+        attribute, #attribute, &yes, sizeof yes, USE_READ                                          \
+    }
+#define NEST(attribute, value)                                                                     \
+    {                                                                                              \
+        attribute, #attribute, value, sizeof(value), USE_SET | USE_READ | USE_NESTED               \
+    }
+#define FILLED(attribute, what)                                                                    \
+    {                                                                                              \
+        attribute, #attribute, NULL, 0, USE_SET | USE_READ | (what)                                \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        0, NULL, NULL, 0, 0                                                                        \
+    }
+
+const struct policy_row policy_signing_private[] = {
+    IS(CKA_CLASS, class_private),
+    IS(CKA_KEY_TYPE, type_ec),
+    FILLED(CKA_LABEL, USE_LABEL),
+    FILLED(CKA_ID, USE_ID),
+    YES(CKA_TOKEN),
+    YES(CKA_PRIVATE),
+    YES(CKA_SENSITIVE),
+    NO(CKA_EXTRACTABLE),
+    NO(CKA_MODIFIABLE),
+    NO(CKA_COPYABLE),
+    YES(CKA_SIGN),
+    NO(CKA_SIGN_RECOVER),
+    NO(CKA_DECRYPT),
+    NO(CKA_UNWRAP),
+    NO(CKA_DERIVE),
+    IS(CKA_ALLOWED_MECHANISMS, only_ecdsa),
+    READ_YES(CKA_ALWAYS_SENSITIVE),
+    READ_YES(CKA_NEVER_EXTRACTABLE),
+    READ_YES(CKA_LOCAL),
+    END,
+};
+
+const struct policy_row policy_signing_public[] = {
+    IS(CKA_CLASS, class_public),
+    IS(CKA_KEY_TYPE, type_ec),
+    FILLED(CKA_LABEL, USE_LABEL),
+    FILLED(CKA_ID, USE_ID),
+    IS(CKA_EC_PARAMS, p256),
+    YES(CKA_TOKEN),
+    YES(CKA_PRIVATE), /* so that nobody replaces it without a login */
+    NO(CKA_MODIFIABLE),
+    NO(CKA_COPYABLE),
+    YES(CKA_VERIFY),
+    NO(CKA_VERIFY_RECOVER),
+    NO(CKA_ENCRYPT),
+    NO(CKA_WRAP),
+    NO(CKA_DERIVE),
+    READ_YES(CKA_LOCAL),
+    END,
+};
+
+const struct policy_row policy_hmac[] = {
+    IS(CKA_CLASS, class_secret),
+    IS(CKA_KEY_TYPE, type_generic),
+    IS(CKA_VALUE_LEN, hmac_256),
+    FILLED(CKA_LABEL, USE_LABEL),
+    FILLED(CKA_ID, USE_ID),
+    YES(CKA_TOKEN),
+    YES(CKA_PRIVATE),
+    YES(CKA_SENSITIVE),
+    NO(CKA_EXTRACTABLE),
+    NO(CKA_MODIFIABLE),
+    NO(CKA_COPYABLE),
+    YES(CKA_SIGN),
+    NO(CKA_VERIFY), /* a MAC is compared by the caller, in constant time */
+    NO(CKA_ENCRYPT),
+    NO(CKA_DECRYPT),
+    NO(CKA_WRAP),
+    NO(CKA_UNWRAP),
+    NO(CKA_DERIVE),
+    IS(CKA_ALLOWED_MECHANISMS, only_hmac),
+    READ_YES(CKA_ALWAYS_SENSITIVE),
+    READ_YES(CKA_NEVER_EXTRACTABLE),
+    READ_YES(CKA_LOCAL),
+    END,
+};
+
+const struct policy_row policy_storage[] = {
+    IS(CKA_CLASS, class_secret),
+    IS(CKA_KEY_TYPE, type_aes),
+    IS(CKA_VALUE_LEN, aes_256),
+    FILLED(CKA_LABEL, USE_LABEL),
+    FILLED(CKA_ID, USE_ID),
+    YES(CKA_TOKEN),
+    YES(CKA_PRIVATE),
+    YES(CKA_SENSITIVE),
+    NO(CKA_EXTRACTABLE),
+    NO(CKA_MODIFIABLE), /* else a user switches CKA_DECRYPT on and reads every stored key */
+    NO(CKA_COPYABLE),
+    YES(CKA_WRAP),
+    YES(CKA_UNWRAP),
+    NO(CKA_ENCRYPT),
+    NO(CKA_DECRYPT),
+    NO(CKA_SIGN),
+    NO(CKA_VERIFY),
+    NO(CKA_DERIVE),
+    NEST(CKA_UNWRAP_TEMPLATE, unwrap_only_device_keys),
+    NEST(CKA_WRAP_TEMPLATE, wrap_only_device_keys),
+    FILLED(CKA_ALLOWED_MECHANISMS, USE_MECHANISM),
+    READ_YES(CKA_ALWAYS_SENSITIVE),
+    READ_YES(CKA_NEVER_EXTRACTABLE),
+    END,
+};
+
+const struct policy_row policy_device_private[] = {
+    SET(CKA_TOKEN, no),        SET(CKA_PRIVATE, yes), SET(CKA_SENSITIVE, yes),
+    SET(CKA_EXTRACTABLE, yes), SET(CKA_SIGN, no),     SET(CKA_DERIVE, no),
+    SET(CKA_UNWRAP, no),       SET(CKA_DECRYPT, no),  END,
+};
+
+const struct policy_row policy_device_public[] = {
+    SET(CKA_TOKEN, no), SET(CKA_PRIVATE, yes), SET(CKA_VERIFY, no), SET(CKA_EC_PARAMS, p256), END,
+};
+
+/* Names everything that CKA_UNWRAP_TEMPLATE of the storage key names, with the same values: SoftHSM
+ * refuses a template that leaves one out. */
+const struct policy_row policy_unwrapped[] = {
+    SET(CKA_CLASS, class_private),
+    SET(CKA_KEY_TYPE, type_ec),
+    SET(CKA_TOKEN, no),
+    SET(CKA_PRIVATE, yes),
+    SET(CKA_SENSITIVE, yes),
+    SET(CKA_EXTRACTABLE, yes),
+    SET(CKA_SIGN, yes),
+    SET(CKA_DERIVE, no),
+    SET(CKA_UNWRAP, no),
+    SET(CKA_DECRYPT, no),
+    END,
+};
+
+const struct policy_row policy_ephemeral_private[] = {
+    SET(CKA_TOKEN, no),
+    SET(CKA_PRIVATE, yes),
+    SET(CKA_SENSITIVE, yes),
+    SET(CKA_EXTRACTABLE, no),
+    SET(CKA_DERIVE, yes),
+    SET(CKA_SIGN, no),
+    SET(CKA_UNWRAP, no),
+    SET(CKA_DECRYPT, no),
+    SET(CKA_ALLOWED_MECHANISMS, only_ecdh),
+    END,
+};
+
+const struct policy_row policy_ephemeral_public[] = {
+    SET(CKA_TOKEN, no), SET(CKA_PRIVATE, yes), SET(CKA_VERIFY, no), SET(CKA_EC_PARAMS, p256), END,
+};
+
+const struct policy_row policy_shared_secret[] = {
+    SET(CKA_CLASS, class_secret),
+    SET(CKA_KEY_TYPE, type_aes),
+    SET(CKA_VALUE_LEN, aes_256),
+    SET(CKA_TOKEN, no),
+    SET(CKA_PRIVATE, yes),
+    SET(CKA_SENSITIVE, yes),
+    SET(CKA_EXTRACTABLE, no),
+    SET(CKA_DERIVE, yes),
+    SET(CKA_ENCRYPT, no),
+    SET(CKA_DECRYPT, no),
+    SET(CKA_WRAP, no),
+    SET(CKA_UNWRAP, no),
+    SET(CKA_SIGN, no),
+    SET(CKA_VERIFY, no),
+    SET(CKA_ALLOWED_MECHANISMS, only_ecb_data),
+    END,
+};
+
+const struct policy_row policy_kek[] = {
+    SET(CKA_CLASS, class_secret),
+    SET(CKA_KEY_TYPE, type_aes),
+    SET(CKA_VALUE_LEN, aes_256),
+    SET(CKA_TOKEN, no),
+    SET(CKA_PRIVATE, yes),
+    SET(CKA_SENSITIVE, yes),
+    SET(CKA_EXTRACTABLE, no),
+    SET(CKA_WRAP, yes),
+    SET(CKA_UNWRAP, no),
+    SET(CKA_ENCRYPT, no),
+    SET(CKA_DECRYPT, no),
+    SET(CKA_SIGN, no),
+    SET(CKA_VERIFY, no),
+    SET(CKA_DERIVE, no),
+    NEST(CKA_WRAP_TEMPLATE, wrap_only_device_keys),
+    FILLED(CKA_ALLOWED_MECHANISMS, USE_MECHANISM),
+    END,
+};
+
+/* The row as an attribute, with what fill supplies; false when fill does not supply it. */
+static bool resolve(const struct policy_row *row, const struct policy_fill *fill, CK_ATTRIBUTE *out)
+{
+    *out = (CK_ATTRIBUTE){row->type, LOOSE(row->value), row->len};
+    if (row->use & USE_LABEL && fill->label)
+        *out = (CK_ATTRIBUTE){row->type, LOOSE(fill->label), strlen(fill->label)};
+    else if (row->use & USE_ID && fill->id)
+        *out = (CK_ATTRIBUTE){row->type, LOOSE(fill->id), fill->id_len};
+    else if (row->use & USE_MECHANISM && fill->wrap)
+        *out = (CK_ATTRIBUTE){row->type, LOOSE(&fill->wrap), sizeof fill->wrap};
+    else if (row->type == CKA_TOKEN && fill->session)
+        *out = (CK_ATTRIBUTE){row->type, LOOSE(&no), sizeof no};
+    return out->pValue != NULL;
+}
+
+void policy_template(const struct policy_row *rows, const struct policy_fill *fill,
+                     struct policy_attributes *out)
+{
+    out->count = 0;
+    for (; rows->name; rows++)
+        if (rows->use & USE_SET && resolve(rows, fill, &out->list[out->count]))
+            out->count++;
+}
+
+static int differs(struct error *err, const char *name, const void *is, CK_ULONG is_len,
+                   const CK_ATTRIBUTE *want)
+{
+    char is_hex[129] = "", want_hex[129] = "";
+
+    if (is_len <= 64)
+        hex_encode(is, is_len, is_hex);
+    if (want->ulValueLen <= 64)
+        hex_encode(want->pValue, want->ulValueLen, want_hex);
+    return error_set(err, ERR_HSM, "attribute %s is '%s' on the token, the policy says '%s'", name,
+                     is_hex, want_hex);
+}
+
+static int check_plain(const struct module *m, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+                       const char *name, const CK_ATTRIBUTE *want, CK_RV *rv, struct error *err)
+{
+    uint8_t value[128] = {0};
+    CK_ATTRIBUTE is = {want->type, value, sizeof value};
+
+    *rv = m->p11->C_GetAttributeValue(session, object, &is, 1);
+    if (*rv != CKR_OK)
+        return ckr_set(err, ERR_HSM, *rv, "cannot read attribute %s", name);
+    if (is.ulValueLen != want->ulValueLen || memcmp(value, want->pValue, want->ulValueLen))
+        return differs(err, name, value, is.ulValueLen, want);
+    return 0;
+}
+
+static const CK_ATTRIBUTE *find_in(const CK_ATTRIBUTE *list, CK_ULONG count, CK_ATTRIBUTE_TYPE type)
+{
+    for (CK_ULONG i = 0; i < count; i++)
+        if (list[i].type == type)
+            return &list[i];
+    return NULL;
+}
+
+/* PKCS#11 reads an array of attributes in two rounds: types and lengths first, then values. */
+static int check_nested(const struct module *m, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+                        const char *name, const CK_ATTRIBUTE *want, CK_RV *rv, struct error *err)
+{
+    CK_ATTRIBUTE list[POLICY_ROWS_MAX] = {{0, NULL, 0}};
+    CK_ATTRIBUTE is = {want->type, list, want->ulValueLen};
+    CK_ULONG count = want->ulValueLen / sizeof *list;
+    const CK_ATTRIBUTE *expected = want->pValue;
+    uint8_t values[POLICY_ROWS_MAX][sizeof(CK_ULONG)] = {{0}};
+
+    *rv = m->p11->C_GetAttributeValue(session, object, &is, 1);
+    if (*rv == CKR_OK && is.ulValueLen == want->ulValueLen) {
+        for (CK_ULONG i = 0; i < count; i++) {
+            list[i].pValue = values[i];
+            list[i].ulValueLen = sizeof values[i];
+        }
+        *rv = m->p11->C_GetAttributeValue(session, object, &is, 1);
+    }
+    if (*rv != CKR_OK)
+        return ckr_set(err, ERR_HSM, *rv, "cannot read attribute %s", name);
+    for (CK_ULONG i = 0; i < count; i++) {
+        const CK_ATTRIBUTE *found = find_in(list, count, expected[i].type);
+
+        if (is.ulValueLen != want->ulValueLen || !found ||
+            found->ulValueLen != expected[i].ulValueLen ||
+            memcmp(found->pValue, expected[i].pValue, found->ulValueLen))
+            return error_set(err, ERR_HSM, "attribute %s on the token is not what the policy says",
+                             name);
+    }
+    return 0;
+}
+
+int policy_check(const struct module *m, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+                 const struct policy_row *rows, const struct policy_fill *fill, CK_RV *rv,
+                 struct error *err)
+{
+    int rc = 0;
+
+    *rv = CKR_OK;
+    for (; rc == 0 && rows->name; rows++) {
+        CK_ATTRIBUTE want;
+
+        if (!(rows->use & USE_READ) || !resolve(rows, fill, &want))
+            continue;
+        rc = (rows->use & USE_NESTED ? check_nested : check_plain)(m, session, object, rows->name,
+                                                                   &want, rv, err);
+    }
+    return rc;
+}

@@ -1,0 +1,64 @@
+/*
+ * policy: every attribute of every key that the station makes, in one table. Private to hsm/.
+ *
+ * docs/hsm.md prints this table; a test compares the two. Creating a key (policy_template), and
+ * reading it back (policy_check), use the same rows, so neither can drift from the other.
+ */
+#ifndef HSM_POLICY_H
+#define HSM_POLICY_H
+
+#include "hsm/keys.h"
+#include "hsm/module.h"
+
+#define POLICY_ROWS_MAX 24
+
+/* How a row is used. */
+enum policy_use {
+    USE_SET = 1 << 0,       /* in the template that creates the object */
+    USE_READ = 1 << 1,      /* compared when the object is read back */
+    USE_LABEL = 1 << 2,     /* the value is the label of struct policy_fill */
+    USE_ID = 1 << 3,        /* the value is its id */
+    USE_MECHANISM = 1 << 4, /* the value is its wrap mechanism */
+    USE_NESTED = 1 << 5     /* the value is an array of attributes */
+};
+
+struct policy_row {
+    CK_ATTRIBUTE_TYPE type;
+    const char *name;
+    const void *value; /* NULL where struct policy_fill has it */
+    CK_ULONG len;
+    unsigned use;
+};
+
+/* Rows up to the one without a name. */
+extern const struct policy_row policy_signing_private[], policy_signing_public[], policy_hmac[],
+    policy_storage[], policy_device_private[], policy_device_public[], policy_unwrapped[],
+    policy_ephemeral_private[], policy_ephemeral_public[], policy_shared_secret[], policy_kek[];
+
+/* What differs from one key of a kind to the next. */
+struct policy_fill {
+    const char *label;
+    const uint8_t *id;
+    size_t id_len;
+    CK_MECHANISM_TYPE wrap;
+    bool session; /* make a session object where the table says token object (the probe) */
+};
+
+/* Templates as C_GenerateKey takes them; they point into rows and fill. */
+struct policy_attributes {
+    CK_ATTRIBUTE list[POLICY_ROWS_MAX];
+    CK_ULONG count;
+};
+
+void policy_template(const struct policy_row *rows, const struct policy_fill *fill,
+                     struct policy_attributes *out);
+
+/*
+ * Reads the object's attributes back and compares them. Errors: ERR_HSM naming the attribute, or
+ * the CKR_* value in *rv when a call failed (CKR_OK otherwise).
+ */
+MUST_USE int policy_check(const struct module *m, CK_SESSION_HANDLE session,
+                          CK_OBJECT_HANDLE object, const struct policy_row *rows,
+                          const struct policy_fill *fill, CK_RV *rv, struct error *err);
+
+#endif

@@ -1,0 +1,300 @@
+#include "hsm/probe.h"
+
+#include "agent/ids.h"
+#include "hsm/credential_work.h"
+
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/kdf.h>
+#include <openssl/x509.h>
+#include <string.h>
+
+#define Z_SIZE      32
+#define PAYLOAD_MAX 2048
+#define PADDING_MAX 7 /* zero bytes that may follow the PKCS#8 (SECURITY: key confirmation) */
+#define PROBE_LABEL "imprint probe"
+
+/* ---- The device, played by OpenSSL. ---- */
+
+static int device_agree(EVP_PKEY *device, const uint8_t station_pub[EC_POINT_SIZE],
+                        uint8_t z[Z_SIZE])
+{
+    EVP_PKEY *station = NULL;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(device, NULL);
+    size_t len = Z_SIZE;
+    int good = ctx && ec_public_key(station_pub, &station, NULL) == 0 &&
+               EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer(ctx, station) == 1 &&
+               EVP_PKEY_derive(ctx, z, &len) == 1 && len == Z_SIZE;
+
+    EVP_PKEY_free(station);
+    EVP_PKEY_CTX_free(ctx);
+    return good;
+}
+
+static int kek_by_ecb(const uint8_t z[Z_SIZE], const uint8_t context[HSM_CONTEXT_SIZE],
+                      uint8_t kek[IMPRINT_KEK_SIZE])
+{
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    int len = 0, good;
+
+    good = ctx && EVP_EncryptInit_ex2(ctx, EVP_aes_256_ecb(), z, NULL, NULL) == 1 &&
+           EVP_CIPHER_CTX_set_padding(ctx, 0) == 1 &&
+           EVP_EncryptUpdate(ctx, kek, &len, context, HSM_CONTEXT_SIZE) == 1 &&
+           len == IMPRINT_KEK_SIZE;
+    EVP_CIPHER_CTX_free(ctx);
+    return good;
+}
+
+static int kek_by_x963(uint8_t z[Z_SIZE], uint8_t context[HSM_CONTEXT_SIZE],
+                       uint8_t kek[IMPRINT_KEK_SIZE])
+{
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "X963KDF", NULL);
+    EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
+    char digest[] = "SHA256";
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, z, Z_SIZE),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, context, HSM_CONTEXT_SIZE),
+        OSSL_PARAM_END};
+    int good = ctx && EVP_KDF_derive(ctx, kek, IMPRINT_KEK_SIZE, params) == 1;
+
+    EVP_KDF_CTX_free(ctx);
+    EVP_KDF_free(kdf);
+    return good;
+}
+
+/* RFC 5649; 0 when the blob is anything else. */
+static size_t device_unwrap(const uint8_t kek[IMPRINT_KEK_SIZE], const struct buf *blob,
+                            uint8_t payload[PAYLOAD_MAX])
+{
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-256-WRAP-PAD", NULL);
+    int len = 0, good;
+
+    good = ctx && cipher && blob->len < PAYLOAD_MAX - 16 &&
+           EVP_DecryptInit_ex2(ctx, cipher, kek, NULL, NULL) == 1 &&
+           EVP_DecryptUpdate(ctx, payload, &len, blob->data, (int)blob->len) == 1;
+    EVP_CIPHER_free(cipher);
+    EVP_CIPHER_CTX_free(ctx);
+    return good && len > 0 ? (size_t)len : 0;
+}
+
+/* A PKCS#8 key with at most seven zero bytes behind it, whose public point is this one. */
+static bool device_accepts(const uint8_t *payload, size_t len, const uint8_t point[EC_POINT_SIZE])
+{
+    const uint8_t *p = payload;
+    PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &p, (long)len);
+    EVP_PKEY *key = info ? EVP_PKCS82PKEY(info) : NULL;
+    uint8_t found[EC_POINT_SIZE];
+    bool good = key && ec_point(key, found, NULL) == 0 && memcmp(found, point, sizeof found) == 0 &&
+                payload + len - p <= PADDING_MAX;
+
+    for (; good && p < payload + len; p++)
+        good = *p == 0;
+    EVP_PKEY_free(key);
+    PKCS8_PRIV_KEY_INFO_free(info);
+    return good;
+}
+
+static bool device_opens(EVP_PKEY *device, unsigned suite, const uint8_t station_pub[EC_POINT_SIZE],
+                         uint8_t context[HSM_CONTEXT_SIZE], const struct buf *blob,
+                         const uint8_t point[EC_POINT_SIZE])
+{
+    uint8_t z[Z_SIZE], kek[IMPRINT_KEK_SIZE], payload[PAYLOAD_MAX];
+    size_t len = 0;
+    bool good = device_agree(device, station_pub, z);
+
+    if (good)
+        good =
+            suite == IMPRINT_SUITE_ECB ? kek_by_ecb(z, context, kek) : kek_by_x963(z, context, kek);
+    if (good)
+        len = device_unwrap(kek, blob, payload);
+    good = len > 0 && device_accepts(payload, len, point);
+    explicit_bzero(z, sizeof z);
+    explicit_bzero(kek, sizeof kek);
+    explicit_bzero(payload, sizeof payload);
+    return good;
+}
+
+/* ---- The station's side of it. ---- */
+
+/* One throw-away credential under a session copy of the storage policy. */
+struct trial {
+    CK_OBJECT_HANDLE storage;
+    struct buf wrapped;
+    uint8_t point[EC_POINT_SIZE];
+};
+
+static void trial_done(struct hsm *h, struct trial *t)
+{
+    session_destroy(h, t->storage);
+    buf_done(&t->wrapped);
+}
+
+/* What fails here is the token's inability, not an error: hence no struct error. */
+static bool trial_init(struct hsm *h, struct trial *t)
+{
+    struct policy_fill fill = {PROBE_LABEL, NULL, 0, h->can.wrap, true};
+
+    *t = (struct trial){.storage = CK_INVALID_HANDLE};
+    buf_init(&t->wrapped, PAYLOAD_MAX);
+    if (storage_generate(h, &fill, &t->storage, NULL) == 0 &&
+        credential_make_under(h, t->storage, t->point, &t->wrapped, NULL) == 0)
+        return true;
+    trial_done(h, t);
+    return false;
+}
+
+static bool suite_works(struct hsm *h, const struct trial *t, unsigned suite)
+{
+    EVP_PKEY *device = EVP_EC_gen("P-256");
+    uint8_t dev_pub[EC_POINT_SIZE], station_pub[EC_POINT_SIZE], context[HSM_CONTEXT_SIZE];
+    struct hsm_rewrap r;
+    struct buf blob;
+    bool works;
+
+    rewrap_init(&r, h, t->wrapped.len);
+    buf_init(&blob, PAYLOAD_MAX);
+    works = device && ec_point(device, dev_pub, NULL) == 0 &&
+            session_random(h, context, sizeof context, NULL) == 0 &&
+            rewrap_begin_under(&r, t->storage, t->wrapped.data, t->point, station_pub, NULL) == 0 &&
+            rewrap_finish_under(&r, suite, dev_pub, context, &blob, NULL) == 0 &&
+            device_opens(device, suite, station_pub, context, &blob, t->point);
+    rewrap_drop(&r);
+    buf_done(&blob);
+    EVP_PKEY_free(device);
+    return works;
+}
+
+/* ---- Attacks on the throw-away keys: what is not refused is noted. ---- */
+
+/* Whoever has the PIN unwraps a stored key as readable. */
+static bool unwraps_readable(struct hsm *h, const struct trial *t)
+{
+    CK_MECHANISM mechanism = {h->can.wrap, NULL, 0};
+    struct policy_attributes template;
+    CK_BBOOL readable = CK_FALSE;
+    CK_OBJECT_HANDLE key;
+    CK_RV rv;
+
+    policy_template(policy_unwrapped, &(struct policy_fill){.wrap = h->can.wrap}, &template);
+    for (CK_ULONG i = 0; i < template.count; i++)
+        if (template.list[i].type == CKA_SENSITIVE)
+            template.list[i].pValue = &readable;
+    rv = h->module.p11->C_UnwrapKey(h->session, &mechanism, t->storage, t->wrapped.data,
+                                    t->wrapped.len, template.list, template.count, &key);
+    if (rv == CKR_OK)
+        session_destroy(h, key);
+    return rv == CKR_OK;
+}
+
+/* The storage key wraps a key of another kind. */
+static bool wraps_other_kinds(struct hsm *h, const struct trial *t)
+{
+    CK_MECHANISM generate = {CKM_AES_KEY_GEN, NULL, 0}, mechanism = {h->can.wrap, NULL, 0};
+    CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+    CK_ULONG size = 32, len = PAYLOAD_MAX;
+    CK_ATTRIBUTE template[] = {{CKA_TOKEN, &no, sizeof no},
+                               {CKA_EXTRACTABLE, &yes, sizeof yes},
+                               {CKA_VALUE_LEN, &size, sizeof size}};
+    uint8_t out[PAYLOAD_MAX];
+    CK_OBJECT_HANDLE key;
+    CK_RV rv = h->module.p11->C_GenerateKey(h->session, &generate, template, 3, &key);
+
+    if (rv != CKR_OK)
+        return false;
+    rv = h->module.p11->C_WrapKey(h->session, &mechanism, t->storage, key, out, &len);
+    session_destroy(h, key);
+    return rv == CKR_OK;
+}
+
+/* The storage key decrypts a stored blob with a mechanism that it was not made for. */
+static bool uses_other_mechanisms(struct hsm *h, const struct trial *t)
+{
+    CK_MECHANISM mechanism = {CKM_AES_KEY_WRAP, NULL, 0};
+    CK_OBJECT_HANDLE key, public;
+    uint8_t point[EC_POINT_SIZE], out[PAYLOAD_MAX];
+    CK_ULONG len = sizeof out;
+    CK_RV rv;
+
+    if (session_make_pair(h, policy_device_private, policy_device_public, &key, &public, point,
+                          NULL))
+        return false;
+    rv = h->module.p11->C_WrapKey(h->session, &mechanism, t->storage, key, out, &len);
+    session_destroy(h, key);
+    session_destroy(h, public);
+    return rv == CKR_OK;
+}
+
+static bool lets_itself_be_changed(struct hsm *h, const struct trial *t)
+{
+    CK_BBOOL yes = CK_TRUE;
+    CK_ATTRIBUTE decrypt = {CKA_DECRYPT, &yes, sizeof yes};
+
+    return h->module.p11->C_SetAttributeValue(h->session, t->storage, &decrypt, 1) == CKR_OK;
+}
+
+/* The scalar of a device key can simply be read. */
+static bool shows_device_keys(struct hsm *h, const struct trial *t)
+{
+    CK_OBJECT_HANDLE key, public;
+    uint8_t point[EC_POINT_SIZE], value[128];
+    CK_ATTRIBUTE scalar = {CKA_VALUE, value, sizeof value};
+    CK_RV rv;
+
+    (void)t;
+    if (session_make_pair(h, policy_device_private, policy_device_public, &key, &public, point,
+                          NULL))
+        return false;
+    rv = h->module.p11->C_GetAttributeValue(h->session, key, &scalar, 1);
+    explicit_bzero(value, sizeof value);
+    session_destroy(h, key);
+    session_destroy(h, public);
+    return rv == CKR_OK;
+}
+
+static unsigned find_limits(struct hsm *h, const struct trial *t)
+{
+    static const struct {
+        enum hsm_limit limit;
+        bool (*passes)(struct hsm *h, const struct trial *t);
+    } attacks[] = {
+        {HSM_LIMIT_UNWRAP_TEMPLATE, unwraps_readable},
+        {HSM_LIMIT_WRAP_TEMPLATE, wraps_other_kinds},
+        {HSM_LIMIT_MECHANISMS, uses_other_mechanisms},
+        {HSM_LIMIT_SENSITIVE, shows_device_keys},
+        {HSM_LIMIT_MODIFIABLE, lets_itself_be_changed}, /* last: it changes the key */
+    };
+    unsigned limits = 0;
+
+    for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++)
+        if (attacks[i].passes(h, t))
+            limits |= attacks[i].limit;
+    return limits;
+}
+
+int probe_run(struct hsm *h, struct error *err)
+{
+    static const CK_MECHANISM_TYPE wraps[] = {CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD};
+    static const unsigned suites[] = {IMPRINT_SUITE_ECB, IMPRINT_SUITE_X963};
+
+    for (size_t w = 0; w < sizeof wraps / sizeof *wraps && h->can.suites == 0; w++) {
+        struct trial t;
+
+        h->can.wrap = wraps[w];
+        if (!trial_init(h, &t))
+            continue;
+        for (size_t s = 0; s < sizeof suites / sizeof *suites; s++)
+            if (suite_works(h, &t, suites[s]))
+                h->can.suites |= 1u << suites[s];
+        if (h->can.suites)
+            h->can.unenforced = find_limits(h, &t);
+        trial_done(h, &t);
+    }
+    if (h->can.suites == 0)
+        h->can.wrap = 0;
+    /* A refusal is the token's answer; a session that is gone is not. */
+    if (h->lost && h->can.suites == 0)
+        return error_set(err, ERR_HSM, "token '%s' drops its session while it is probed", h->token);
+    return 0;
+}

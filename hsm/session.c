@@ -1,0 +1,302 @@
+#include "hsm/session.h"
+
+#include <string.h>
+#include <time.h>
+
+#define LEAK_PER_OBJECT 300 /* bytes; SoftHSM 2.6.1 keeps about 0.24 kB of each session object */
+#define LOGIN_TRIES     5
+
+static int login_error(struct hsm *h, CK_RV rv, struct error *err)
+{
+    switch (rv) {
+    case CKR_PIN_INCORRECT:
+    case CKR_PIN_INVALID:
+    case CKR_PIN_LEN_RANGE:
+        h->pin_refused = true;
+        return ckr_set(err, ERR_PIN, rv,
+                       "token '%s' refuses the PIN, and it is not tried again: a token locks after "
+                       "a few wrong ones",
+                       h->token);
+    case CKR_PIN_LOCKED:
+    case CKR_PIN_EXPIRED:
+        h->pin_refused = true;
+        return ckr_set(err, ERR_PIN, rv,
+                       "the PIN of token '%s' is locked or expired: its security officer has to "
+                       "set a new one",
+                       h->token);
+    case CKR_USER_PIN_NOT_INITIALIZED:
+        return ckr_set(err, ERR_TOKEN, rv, "token '%s' has no user PIN yet: initialise it",
+                       h->token);
+    default:
+        session_note(h, rv);
+        return ckr_set(err, ERR_HSM, rv, "cannot log in to token '%s'", h->token);
+    }
+}
+
+static int login(struct hsm *h, struct error *err)
+{
+    CK_RV rv = CKR_USER_PIN_NOT_INITIALIZED;
+
+    if (h->pin_refused)
+        return error_set(err, ERR_PIN,
+                         "token '%s' refused the PIN before: restart with the right one", h->token);
+    /* SoftHSM says this for a moment while another process writes a token object. */
+    for (int i = 0; i < LOGIN_TRIES && rv == CKR_USER_PIN_NOT_INITIALIZED; i++) {
+        if (i > 0)
+            nanosleep(&(struct timespec){0, 20 * 1000 * 1000}, NULL);
+        rv = h->module.p11->C_Login(h->session, CKU_USER, secret_bytes(h->pin), secret_len(h->pin));
+    }
+    if (rv != CKR_OK && rv != CKR_USER_ALREADY_LOGGED_IN)
+        return login_error(h, rv, err);
+    return 0;
+}
+
+/* What the module is made of: "software" says that its keys are this process's memory. */
+static void classify(struct hsm *h, const CK_TOKEN_INFO *info)
+{
+    char maker[33], model[17];
+
+    module_text(info->manufacturerID, sizeof info->manufacturerID, maker);
+    module_text(info->model, sizeof info->model, model);
+    if (strstr(maker, "SoftHSM") || strstr(maker, "Mozilla") || strstr(maker, "NSS") || !model[0])
+        strcpy(h->can.class, "software");
+    else
+        strcpy(h->can.class, model);
+}
+
+int session_start(struct hsm *h, struct error *err)
+{
+    CK_TOKEN_INFO info;
+    CK_ULONG matches;
+    CK_RV rv;
+    int rc = module_start(&h->module, h->path, err);
+
+    if (rc)
+        return rc;
+    h->started = true;
+    rc = module_find_token(&h->module, h->token, &h->slot, &info, &matches, err);
+    if (rc == 0) {
+        classify(h, &info);
+        rv = h->module.p11->C_OpenSession(h->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL,
+                                          &h->session);
+        rc = rv == CKR_OK ? login(h, err) : session_fail(h, rv, err, "cannot open a session");
+    }
+    if (rc)
+        session_stop(h);
+    return rc;
+}
+
+void session_stop(struct hsm *h)
+{
+    h->session = CK_INVALID_HANDLE;
+    h->generation++;
+    h->leak = 0;
+    memset(h->keys, 0, sizeof h->keys);
+    memset(h->storage, 0, sizeof h->storage);
+    if (h->started)
+        module_stop(&h->module);
+    h->started = false;
+}
+
+static bool idle(const struct hsm *h)
+{
+    return h->rewraps == 0 && h->signers.open == 0;
+}
+
+int hsm_recycle(struct hsm *h, struct error *err)
+{
+    if (!idle(h))
+        return error_set(err, ERR_BUSY,
+                         "the HSM cannot be recycled while a rewrap or signer is "
+                         "open");
+    session_stop(h);
+    h->recycles++;
+    return session_start(h, err);
+}
+
+/* A lost session takes its objects along, so open rewraps are void already; libp11's are not ours
+ * to restore. */
+static int restore(struct hsm *h, struct error *err)
+{
+    if (h->signers.open > 0)
+        return error_set(err, ERR_HSM,
+                         "token '%s' lost its session while a signer was open: close it and try "
+                         "again",
+                         h->token);
+    session_stop(h);
+    h->recycles++;
+    return session_start(h, err);
+}
+
+int session_run(struct hsm *h, session_work *work, void *call, struct error *err)
+{
+    int rc = 0;
+
+    if (h->session == CK_INVALID_HANDLE)
+        rc = restore(h, err);
+    else if (h->leak >= h->leak_limit && idle(h))
+        rc = hsm_recycle(h, err);
+    if (rc)
+        return rc;
+    h->lost = false;
+    rc = work(h, call, err);
+    if (rc && h->lost) {
+        rc = restore(h, err);
+        if (rc == 0)
+            rc = work(h, call, err);
+    }
+    return rc;
+}
+
+void session_note(struct hsm *h, CK_RV rv)
+{
+    switch (rv) {
+    case CKR_SESSION_HANDLE_INVALID:
+    case CKR_SESSION_CLOSED:
+    case CKR_DEVICE_REMOVED:
+    case CKR_DEVICE_ERROR:
+    case CKR_TOKEN_NOT_PRESENT:
+    case CKR_USER_NOT_LOGGED_IN:
+    case CKR_KEY_HANDLE_INVALID:
+    case CKR_OBJECT_HANDLE_INVALID:
+    case CKR_WRAPPING_KEY_HANDLE_INVALID:
+    case CKR_UNWRAPPING_KEY_HANDLE_INVALID:
+    case CKR_CRYPTOKI_NOT_INITIALIZED:
+        h->lost = true;
+        break;
+    default:
+        break;
+    }
+}
+
+int session_fail(struct hsm *h, CK_RV rv, struct error *err, const char *what)
+{
+    session_note(h, rv);
+    return ckr_set(err, ERR_HSM, rv, "token '%s': %s", h->token, what);
+}
+
+void session_destroy(struct hsm *h, CK_OBJECT_HANDLE object)
+{
+    if (object == CK_INVALID_HANDLE)
+        return;
+    (void)h->module.p11->C_DestroyObject(h->session, object);
+    h->leak += LEAK_PER_OBJECT;
+}
+
+int session_find(struct hsm *h, CK_OBJECT_CLASS class, const char *label, const uint8_t *id,
+                 size_t id_len, CK_OBJECT_HANDLE *out, struct error *err)
+{
+    CK_FUNCTION_LIST_PTR p11 = h->module.p11;
+    CK_ATTRIBUTE query[] = {{CKA_CLASS, &class, sizeof class},
+                            {CKA_LABEL, (void *)(uintptr_t)label, strlen(label)},
+                            {CKA_ID, (void *)(uintptr_t)id, id_len}};
+    CK_OBJECT_HANDLE found[2];
+    CK_ULONG count = 0;
+    CK_RV rv = p11->C_FindObjectsInit(h->session, query, id ? 3 : 2);
+
+    if (rv == CKR_OK) {
+        rv = p11->C_FindObjects(h->session, found, 2, &count);
+        (void)p11->C_FindObjectsFinal(h->session);
+    }
+    if (rv != CKR_OK)
+        return session_fail(h, rv, err, "cannot look for a key");
+    if (count == 0)
+        return error_set(err, ERR_MISSING, "token '%s' has no key '%s'", h->token, label);
+    if (count > 1)
+        return error_set(err, ERR_HSM,
+                         "token '%s' has several keys '%s': find out who made the other one",
+                         h->token, label);
+    *out = found[0];
+    return 0;
+}
+
+int session_point(struct hsm *h, CK_OBJECT_HANDLE public, uint8_t point[EC_POINT_SIZE],
+                  struct error *err)
+{
+    uint8_t value[EC_POINT_SIZE + 8];
+    CK_ATTRIBUTE is = {CKA_EC_POINT, value, sizeof value};
+    CK_RV rv = h->module.p11->C_GetAttributeValue(h->session, public, &is, 1);
+
+    if (rv != CKR_OK)
+        return session_fail(h, rv, err, "cannot read a public key");
+    if (is.ulValueLen == EC_POINT_SIZE + 2 && value[0] == 0x04 && value[1] == EC_POINT_SIZE &&
+        value[2] == 0x04)
+        memcpy(point, value + 2, EC_POINT_SIZE);
+    else if (is.ulValueLen == EC_POINT_SIZE && value[0] == 0x04)
+        memcpy(point, value, EC_POINT_SIZE);
+    else
+        return error_set(err, ERR_HSM, "token '%s': a public key is no uncompressed P-256 point",
+                         h->token);
+    return 0;
+}
+
+int session_make_pair(struct hsm *h, const struct policy_row *private_rows,
+                      const struct policy_row *public_rows, CK_OBJECT_HANDLE *private,
+                      CK_OBJECT_HANDLE *public, uint8_t point[EC_POINT_SIZE], struct error *err)
+{
+    CK_MECHANISM mechanism = {CKM_EC_KEY_PAIR_GEN, NULL, 0};
+    struct policy_fill fill = {.wrap = h->can.wrap};
+    struct policy_attributes priv, pub;
+    CK_OBJECT_HANDLE made_private, made_public;
+    CK_RV rv;
+    int rc;
+
+    policy_template(private_rows, &fill, &priv);
+    policy_template(public_rows, &fill, &pub);
+    rv = h->module.p11->C_GenerateKeyPair(h->session, &mechanism, pub.list, pub.count, priv.list,
+                                          priv.count, &made_public, &made_private);
+    if (rv != CKR_OK)
+        return session_fail(h, rv, err, "cannot make a P-256 key pair");
+    rc = session_point(h, made_public, point, err);
+    if (rc) {
+        session_destroy(h, made_private);
+        session_destroy(h, made_public);
+        return rc;
+    }
+    *private = made_private;
+    *public = made_public;
+    return 0;
+}
+
+int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_t len,
+                 uint8_t sig[EC_SIG_SIZE], struct error *err)
+{
+    CK_MECHANISM mechanism = {CKM_ECDSA, NULL, 0};
+    uint8_t digest[SHA256_SIZE], made[EC_SIG_SIZE];
+    CK_ULONG made_len = sizeof made;
+    CK_RV rv = h->module.p11->C_SignInit(h->session, &mechanism, key);
+
+    sha256(message, len, digest);
+    if (rv == CKR_OK)
+        rv = h->module.p11->C_Sign(h->session, digest, sizeof digest, made, &made_len);
+    if (rv != CKR_OK)
+        return session_fail(h, rv, err, "cannot sign");
+    if (made_len != sizeof made)
+        return error_set(err, ERR_HSM, "token '%s' made a signature of %lu bytes instead of %zu",
+                         h->token, made_len, sizeof made);
+    memcpy(sig, made, sizeof made);
+    return 0;
+}
+
+int session_random(struct hsm *h, void *out, size_t len, struct error *err)
+{
+    CK_RV rv = h->module.p11->C_GenerateRandom(h->session, out, len);
+
+    return rv == CKR_OK ? 0 : session_fail(h, rv, err, "cannot make random bytes");
+}
+
+int session_prove(struct hsm *h, CK_OBJECT_HANDLE key, const char *label,
+                  const uint8_t point[EC_POINT_SIZE], struct error *err)
+{
+    uint8_t message[96] = {0}, sig[EC_SIG_SIZE];
+    size_t used = strlen(label) + 1;
+    int rc;
+
+    memcpy(message, label, used);
+    rc = session_random(h, message + used, 32, err);
+    if (rc == 0)
+        rc = session_sign(h, key, message, used + 32, sig, err);
+    if (rc == 0)
+        rc = ec_verify(point, message, used + 32, sig, err);
+    return rc;
+}

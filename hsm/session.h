@@ -1,0 +1,117 @@
+/*
+ * session: what an open token is, and how its functions survive a recycle or a lost session.
+ * Private to hsm/.
+ *
+ * Invariants
+ *  1. A PKCS#11 handle is valid for one generation. session_start begins a new one and forgets all
+ *     handles; whoever keeps one across calls (a rewrap) keeps the generation beside it.
+ *  2. Each public function runs its work through session_run: recycle if due, work, and if the
+ *     session was lost, restore and work once more. Work therefore sets outputs last.
+ *  3. Session objects are destroyed through session_destroy only, which counts the leak.
+ */
+#ifndef HSM_SESSION_H
+#define HSM_SESSION_H
+
+#include "hsm/policy.h"
+
+#include <libp11.h>
+
+#define STORAGE_CACHE 8
+#define CLASS_SIZE    33
+
+struct key_handles {
+    CK_OBJECT_HANDLE key;    /* private or secret; CK_INVALID_HANDLE until looked up */
+    CK_OBJECT_HANDLE public; /* of a signing key */
+};
+
+struct storage_handle {
+    char name[HSM_STORAGE_NAME_SIZE];
+    CK_OBJECT_HANDLE key;
+};
+
+/* What the probe found; survives every recycle. */
+struct abilities {
+    unsigned suites;
+    CK_MECHANISM_TYPE wrap;
+    unsigned unenforced;
+    char class[CLASS_SIZE];
+};
+
+/* The libp11 side, loaded while a signer is open. */
+struct signers {
+    PKCS11_CTX *ctx;
+    PKCS11_SLOT *slots, *slot;
+    unsigned slot_count;
+    unsigned open;
+};
+
+struct hsm {
+    struct module module;
+    char *path, *token; /* copies of the configuration */
+    struct secret *pin;
+    CK_SLOT_ID slot;
+    CK_SESSION_HANDLE session; /* CK_INVALID_HANDLE while there is none */
+    bool started;              /* C_Initialize was done by us */
+    bool lost;                 /* the last failure says that the session is gone */
+    bool pin_refused;          /* never ask the token again */
+    unsigned generation, recycles, rewraps;
+    size_t leak, leak_limit;
+    struct abilities can;
+    struct key_handles keys[HSM_KEY_COUNT];
+    struct storage_handle storage[STORAGE_CACHE];
+    unsigned storage_next; /* the slot of the cache to overwrite next */
+    struct signers signers;
+};
+
+typedef int session_work(struct hsm *h, void *call, struct error *err);
+
+/* C_Initialize, find the token, open a session, log in. */
+MUST_USE int session_start(struct hsm *h, struct error *err);
+
+/* Forgets every handle and finalises. */
+void session_stop(struct hsm *h);
+
+MUST_USE int session_run(struct hsm *h, session_work *work, void *call, struct error *err);
+
+/* ERR_HSM for a call that returned rv; notes when rv means that the session is gone. */
+int session_fail(struct hsm *h, CK_RV rv, struct error *err, const char *what);
+
+/* Notes a rv that the caller reports itself. */
+void session_note(struct hsm *h, CK_RV rv);
+
+/* Destroys a session object; CK_INVALID_HANDLE is fine. */
+void session_destroy(struct hsm *h, CK_OBJECT_HANDLE object);
+
+/*
+ * The one object of this class, label and (when not NULL) id. Errors: ERR_MISSING, ERR_HSM when
+ * there are several.
+ */
+MUST_USE int session_find(struct hsm *h, CK_OBJECT_CLASS class, const char *label,
+                          const uint8_t *id, size_t id_len, CK_OBJECT_HANDLE *out,
+                          struct error *err);
+
+/* The point in CKA_EC_POINT of a public key: bare, or inside the OCTET STRING that the standard
+ * asks for. */
+MUST_USE int session_point(struct hsm *h, CK_OBJECT_HANDLE public, uint8_t point[EC_POINT_SIZE],
+                           struct error *err);
+
+/* A fresh session pair. Both handles are the caller's to destroy. */
+MUST_USE int session_make_pair(struct hsm *h, const struct policy_row *private_rows,
+                               const struct policy_row *public_rows, CK_OBJECT_HANDLE *private,
+                               CK_OBJECT_HANDLE *public, uint8_t point[EC_POINT_SIZE],
+                               struct error *err);
+
+/* CKM_ECDSA over SHA-256 of the message. */
+MUST_USE int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_t len,
+                          uint8_t sig[EC_SIG_SIZE], struct error *err);
+
+MUST_USE int session_random(struct hsm *h, void *out, size_t len, struct error *err);
+
+/* Signs "<label>\0" and 32 random bytes and verifies it: does the private key belong to point? */
+MUST_USE int session_prove(struct hsm *h, CK_OBJECT_HANDLE key, const char *label,
+                           const uint8_t point[EC_POINT_SIZE], struct error *err);
+
+/* Unloads libp11 once no signer and no rewrap is open. */
+void signers_settle(struct hsm *h);
+
+#endif

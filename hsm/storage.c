@@ -1,0 +1,174 @@
+#include "base/codec.h"
+#include "hsm/credential_work.h"
+
+#include <string.h>
+
+#define ID_HEX_DIGITS 16
+
+static void name_of(const uint8_t order_hash[SHA256_SIZE], char name[HSM_STORAGE_NAME_SIZE])
+{
+    static const char prefix[] = "storage:ec:";
+
+    memcpy(name, prefix, sizeof prefix - 1);
+    hex_encode(order_hash, ID_HEX_DIGITS / 2, name + sizeof prefix - 1);
+}
+
+static int need_wrap(const struct hsm *h, struct error *err)
+{
+    if (h->can.wrap == 0)
+        return error_set(err, ERR_REFUSED,
+                         "token '%s' can sign but not carry device keys: it has no key wrap and "
+                         "key agreement that a device understands",
+                         h->token);
+    return 0;
+}
+
+static int check_policy(struct hsm *h, CK_OBJECT_HANDLE key, const struct policy_fill *fill,
+                        struct error *err)
+{
+    CK_RV rv;
+    int rc = policy_check(&h->module, h->session, key, policy_storage, fill, &rv, err);
+
+    session_note(h, rv);
+    if (rc)
+        error_prefix(err, "token '%s', key '%s'", h->token, fill->label);
+    return rc;
+}
+
+static void remember(struct hsm *h, const char *name, CK_OBJECT_HANDLE key)
+{
+    struct storage_handle *slot = &h->storage[h->storage_next++ % STORAGE_CACHE];
+
+    memcpy(slot->name, name, sizeof slot->name);
+    slot->key = key;
+}
+
+int storage_handle(struct hsm *h, const char *name, CK_OBJECT_HANDLE *out, struct error *err)
+{
+    struct policy_fill fill = {.label = name, .wrap = h->can.wrap};
+    CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
+    int rc = need_wrap(h, err);
+
+    for (size_t i = 0; rc == 0 && i < STORAGE_CACHE; i++)
+        if (h->storage[i].key != CK_INVALID_HANDLE && strcmp(h->storage[i].name, name) == 0) {
+            *out = h->storage[i].key;
+            return 0;
+        }
+    if (rc == 0 && strlen(name) != HSM_STORAGE_NAME_SIZE - 1)
+        rc = error_set(err, ERR_MISSING, "'%.64s' is not the name of a storage key", name);
+    if (rc == 0)
+        rc = session_find(h, CKO_SECRET_KEY, name, NULL, 0, &key, err);
+    if (rc == 0)
+        rc = check_policy(h, key, &fill, err);
+    if (rc == 0) {
+        remember(h, name, key);
+        *out = key;
+    }
+    return rc;
+}
+
+int storage_generate(struct hsm *h, const struct policy_fill *fill, CK_OBJECT_HANDLE *out,
+                     struct error *err)
+{
+    CK_MECHANISM mechanism = {CKM_AES_KEY_GEN, NULL, 0};
+    struct policy_attributes attributes;
+    CK_RV rv;
+
+    policy_template(policy_storage, fill, &attributes);
+    rv = h->module.p11->C_GenerateKey(h->session, &mechanism, attributes.list, attributes.count,
+                                      out);
+    return rv == CKR_OK ? 0 : session_fail(h, rv, err, "cannot make a storage key");
+}
+
+struct storage_call {
+    const uint8_t *order_hash;
+    char name[HSM_STORAGE_NAME_SIZE];
+};
+
+/* By label and by the whole hash: the 16 digits of the label are there for people. */
+static int find_key(struct hsm *h, const struct storage_call *call, CK_OBJECT_HANDLE *key,
+                    struct error *err)
+{
+    CK_OBJECT_HANDLE found;
+    struct policy_fill fill = {call->name, call->order_hash, SHA256_SIZE, h->can.wrap, false};
+    int rc = need_wrap(h, err);
+
+    if (rc == 0)
+        rc = session_find(h, CKO_SECRET_KEY, call->name, NULL, 0, &found, err);
+    if (rc == 0)
+        rc = check_policy(h, found, &fill, err);
+    if (rc == 0)
+        *key = found;
+    return rc;
+}
+
+static int find_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct storage_call *call = arg;
+    CK_OBJECT_HANDLE key;
+    int rc = find_key(h, call, &key, err);
+
+    if (rc == 0)
+        remember(h, call->name, key);
+    return rc;
+}
+
+static int create_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct storage_call *call = arg;
+    struct policy_fill fill = {call->name, call->order_hash, SHA256_SIZE, h->can.wrap, false};
+    CK_OBJECT_HANDLE key;
+    int rc = find_key(h, call, &key, err);
+
+    if (rc == 0)
+        return error_set(err, ERR_EXISTS, "token '%s' has a storage key '%s' already", h->token,
+                         call->name);
+    if (rc != ERR_MISSING)
+        return rc;
+    rc = storage_generate(h, &fill, &key, err);
+    return rc ? rc : find_work(h, call, err);
+}
+
+static int destroy_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct storage_call *call = arg;
+    CK_OBJECT_HANDLE key;
+    CK_RV rv;
+    int rc = find_key(h, call, &key, err);
+
+    if (rc)
+        return rc;
+    memset(h->storage, 0, sizeof h->storage);
+    rv = h->module.p11->C_DestroyObject(h->session, key);
+    return rv == CKR_OK ? 0 : session_fail(h, rv, err, "cannot destroy a storage key");
+}
+
+static int storage_run(struct hsm *h, session_work *work, const uint8_t order_hash[SHA256_SIZE],
+                       char name[HSM_STORAGE_NAME_SIZE], struct error *err)
+{
+    struct storage_call call = {.order_hash = order_hash};
+    int rc;
+
+    name_of(order_hash, call.name);
+    rc = session_run(h, work, &call, err);
+    if (rc == 0 && name)
+        memcpy(name, call.name, sizeof call.name);
+    return rc;
+}
+
+int hsm_storage_create(struct hsm *h, const uint8_t order_hash[SHA256_SIZE],
+                       char name[HSM_STORAGE_NAME_SIZE], struct error *err)
+{
+    return storage_run(h, create_work, order_hash, name, err);
+}
+
+int hsm_storage_find(struct hsm *h, const uint8_t order_hash[SHA256_SIZE],
+                     char name[HSM_STORAGE_NAME_SIZE], struct error *err)
+{
+    return storage_run(h, find_work, order_hash, name, err);
+}
+
+int hsm_storage_destroy(struct hsm *h, const uint8_t order_hash[SHA256_SIZE], struct error *err)
+{
+    return storage_run(h, destroy_work, order_hash, NULL, err);
+}

@@ -1,0 +1,312 @@
+#include "pki/cert.h"
+
+#include "base/file.h"
+
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+#define PEM_MAX 16384
+
+int cert_der(X509 *cert, struct buf *out, struct error *err)
+{
+    uint8_t *der = NULL;
+    int len = i2d_X509(cert, &der);
+
+    if (len <= 0)
+        return error_set(err, ERR_CRYPTO, "cannot encode a certificate");
+    buf_put(out, der, (size_t)len);
+    OPENSSL_free(der);
+    return buf_check(out, "a certificate", err);
+}
+
+int cert_from_der(const void *der, size_t len, X509 **out, struct error *err)
+{
+    const uint8_t *p = der;
+    X509 *cert = len <= PEM_MAX ? d2i_X509(NULL, &p, (long)len) : NULL;
+
+    if (!cert || p != (const uint8_t *)der + len) {
+        X509_free(cert);
+        return error_set(err, ERR_FORMAT, "%zu bytes are not one certificate in DER", len);
+    }
+    *out = cert;
+    return 0;
+}
+
+/* ---- Judging a device certificate. ---- */
+
+static int check_chain(X509 *cert, X509 *issuer, X509 *root, struct error *err)
+{
+    X509_STORE *store = X509_STORE_new();
+    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    STACK_OF(X509) *untrusted = sk_X509_new_null();
+    struct tm begins;
+    int rc = 0;
+
+    if (!store || !ctx || !untrusted || sk_X509_push(untrusted, issuer) <= 0 ||
+        X509_STORE_add_cert(store, root) != 1 ||
+        X509_STORE_CTX_init(ctx, store, cert, untrusted) != 1 ||
+        ASN1_TIME_to_tm(X509_get0_notBefore(cert), &begins) != 1) {
+        rc = error_set(err, ERR_CRYPTO, "cannot set up a certificate verification");
+    } else {
+        X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_X509_STRICT);
+        X509_STORE_CTX_set_time(ctx, 0, timegm(&begins));
+        if (X509_verify_cert(ctx) != 1)
+            rc = error_set(err, ERR_SIGNATURE, "a device certificate does not verify: %s",
+                           X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
+        else if (sk_X509_num(X509_STORE_CTX_get0_chain(ctx)) != 3)
+            rc = error_set(err, ERR_SIGNATURE,
+                           "a device certificate does not reach the root over its issuing CA");
+    }
+    sk_X509_free(untrusted);
+    X509_STORE_CTX_free(ctx);
+    X509_STORE_free(store);
+    return rc;
+}
+
+static bool string_is(const ASN1_STRING *is, const char *text)
+{
+    return is && (size_t)ASN1_STRING_length(is) == strlen(text) &&
+           memcmp(ASN1_STRING_get0_data(is), text, strlen(text)) == 0;
+}
+
+static bool number_is(X509 *cert, const uint8_t number[CERT_NUMBER_SIZE])
+{
+    const ASN1_INTEGER *is = X509_get0_serialNumber(cert);
+
+    return ASN1_STRING_type(is) == V_ASN1_INTEGER && ASN1_STRING_length(is) == CERT_NUMBER_SIZE &&
+           memcmp(ASN1_STRING_get0_data(is), number, CERT_NUMBER_SIZE) == 0;
+}
+
+static bool key_is(X509 *cert, const uint8_t point[EC_POINT_SIZE])
+{
+    const ASN1_OCTET_STRING *id = X509_get0_subject_key_id(cert);
+    uint8_t is[EC_POINT_SIZE], key_id[CERT_KEY_ID_SIZE];
+
+    cert_key_id(point, key_id);
+    return ec_point(X509_get0_pubkey(cert), is, NULL) == 0 && memcmp(is, point, sizeof is) == 0 &&
+           id && ASN1_STRING_length(id) == CERT_KEY_ID_SIZE &&
+           memcmp(ASN1_STRING_get0_data(id), key_id, CERT_KEY_ID_SIZE) == 0;
+}
+
+static bool subject_serial_is(X509 *cert, const char *serial)
+{
+    X509_NAME *subject = X509_get_subject_name(cert);
+    int at = X509_NAME_get_index_by_NID(subject, NID_serialNumber, -1);
+
+    return at >= 0 && X509_NAME_get_index_by_NID(subject, NID_serialNumber, at) < 0 &&
+           string_is(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)), serial);
+}
+
+/* HardwareModuleName, decoded: the second element is the serial. */
+static bool hw_serial_is(const ASN1_TYPE *value, const char *serial)
+{
+    ASN1_SEQUENCE_ANY *parts = NULL;
+    const uint8_t *p;
+    bool good = false;
+
+    if (value->type == V_ASN1_SEQUENCE) {
+        p = ASN1_STRING_get0_data(value->value.sequence);
+        parts = d2i_ASN1_SEQUENCE_ANY(NULL, &p, ASN1_STRING_length(value->value.sequence));
+    }
+    if (parts && sk_ASN1_TYPE_num(parts) == 2) {
+        const ASN1_TYPE *second = sk_ASN1_TYPE_value(parts, 1);
+
+        good = sk_ASN1_TYPE_value(parts, 0)->type == V_ASN1_OBJECT &&
+               second->type == V_ASN1_OCTET_STRING && string_is(second->value.octet_string, serial);
+    }
+    sk_ASN1_TYPE_pop_free(parts, ASN1_TYPE_free);
+    return good;
+}
+
+static bool alt_name_is(X509 *cert, const char *serial)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    bool good = false;
+
+    if (names && sk_GENERAL_NAME_num(names) == 1) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, 0);
+        char oid[32];
+
+        good = name->type == GEN_OTHERNAME &&
+               OBJ_obj2txt(oid, sizeof oid, name->d.otherName->type_id, 1) > 0 &&
+               strcmp(oid, HW_MODULE_NAME_OID) == 0 &&
+               hw_serial_is(name->d.otherName->value, serial);
+    }
+    GENERAL_NAMES_free(names);
+    return good;
+}
+
+static bool has_profile(X509 *cert)
+{
+    int critical = 0;
+    ASN1_BIT_STRING *usage = X509_get_ext_d2i(cert, NID_key_usage, &critical, NULL);
+    bool good = usage && critical == 1 && X509_get_key_usage(cert) == KU_DIGITAL_SIGNATURE &&
+                X509_get_version(cert) == X509_VERSION_3 && X509_check_ca(cert) == 0 &&
+                X509_get_signature_nid(cert) == NID_ecdsa_with_SHA256 &&
+                X509_get_ext_by_NID(cert, NID_ext_key_usage, -1) < 0 &&
+                string_is(X509_get0_notAfter(cert), PROFILE_NOT_AFTER);
+
+    ASN1_BIT_STRING_free(usage);
+    return good;
+}
+
+static int check_contents(X509 *cert, const struct cert_expect *expect, struct error *err)
+{
+    const char *wrong = NULL;
+
+    if (!has_profile(cert))
+        wrong = "profile";
+    else if (!number_is(cert, expect->number))
+        wrong = "serial number";
+    else if (!key_is(cert, expect->point))
+        wrong = "public key or key identifier";
+    else if (!subject_serial_is(cert, expect->serial))
+        wrong = "subject serialNumber";
+    else if (!alt_name_is(cert, expect->serial))
+        wrong = "hardware module name";
+    return wrong ? error_set(err, ERR_INTEGRITY,
+                             "the certificate of device '%s' does not have the %s it was made for",
+                             expect->serial, wrong)
+                 : 0;
+}
+
+int cert_check(const void *der, size_t len, X509 *issuer, X509 *root,
+               const struct cert_expect *expect, struct error *err)
+{
+    X509 *cert;
+    int rc = cert_from_der(der, len, &cert, err);
+
+    if (rc)
+        return rc;
+    rc = check_chain(cert, issuer, root, err);
+    if (rc == 0)
+        rc = check_contents(cert, expect, err);
+    X509_free(cert);
+    return rc;
+}
+
+/* ---- PEM. ---- */
+
+static int take_bio(BIO *bio, int written, struct buf *out, struct error *err)
+{
+    char *text;
+    long len = bio ? BIO_get_mem_data(bio, &text) : 0;
+
+    if (written == 1 && len > 0)
+        buf_put(out, text, (size_t)len);
+    BIO_free(bio);
+    return written == 1 && len > 0 ? buf_check(out, "a PEM text", err)
+                                   : error_set(err, ERR_CRYPTO, "cannot write a PEM text");
+}
+
+int cert_pem(X509 *cert, struct buf *out, struct error *err)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+
+    return take_bio(bio, bio ? PEM_write_bio_X509(bio, cert) : 0, out, err);
+}
+
+int cert_key_pem(const uint8_t point[EC_POINT_SIZE], struct buf *out, struct error *err)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    EVP_PKEY *key = NULL;
+    int written = 0;
+
+    if (bio && ec_public_key(point, &key, NULL) == 0)
+        written = PEM_write_bio_PUBKEY(bio, key);
+    EVP_PKEY_free(key);
+    return take_bio(bio, written, out, err);
+}
+
+/* The one object of this label in a PEM file; *der is freed with OPENSSL_free. */
+static int read_one(const char *path, const char *label, uint8_t **der, long *len,
+                    struct error *err)
+{
+    char *name = NULL, *header = NULL;
+    struct buf text;
+    BIO *bio = NULL;
+    uint8_t *data = NULL, next;
+    int rc;
+
+    buf_init(&text, PEM_MAX);
+    rc = file_read(path, &text, err);
+    if (rc == 0) {
+        bio = BIO_new_mem_buf(text.data, (int)text.len);
+        if (!bio || PEM_read_bio(bio, &name, &header, &data, len) != 1 || strcmp(name, label) ||
+            BIO_read(bio, &next, 1) == 1)
+            rc = error_set(err, ERR_FORMAT, "'%s' is not a PEM file with one %s and nothing else",
+                           path, label);
+    }
+    BIO_free(bio);
+    buf_done(&text);
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    if (rc)
+        OPENSSL_free(data);
+    else
+        *der = data;
+    return rc;
+}
+
+int cert_read(const char *path, X509 **out, struct error *err)
+{
+    uint8_t *der;
+    long len;
+    int rc = read_one(path, PEM_STRING_X509, &der, &len, err);
+
+    if (rc)
+        return rc;
+    rc = cert_from_der(der, (size_t)len, out, err);
+    if (rc)
+        error_prefix(err, "'%s'", path);
+    OPENSSL_free(der);
+    return rc;
+}
+
+int cert_key_read(const char *path, uint8_t point[EC_POINT_SIZE], struct error *err)
+{
+    uint8_t *der, spki[EC_SPKI_SIZE];
+    EVP_PKEY *key = NULL;
+    long len;
+    int rc = read_one(path, PEM_STRING_PUBLIC, &der, &len, err);
+
+    if (rc)
+        return rc;
+    /* The SubjectPublicKeyInfo of P-256 has one encoding, so comparing is parsing. */
+    if (len == EC_SPKI_SIZE)
+        ec_spki(der + EC_SPKI_SIZE - EC_POINT_SIZE, spki);
+    if (len != EC_SPKI_SIZE || memcmp(spki, der, sizeof spki) ||
+        ec_public_key(der + EC_SPKI_SIZE - EC_POINT_SIZE, &key, NULL))
+        rc =
+            error_set(err, ERR_FORMAT, "'%s' does not hold an uncompressed P-256 public key", path);
+    else
+        memcpy(point, der + EC_SPKI_SIZE - EC_POINT_SIZE, EC_POINT_SIZE);
+    EVP_PKEY_free(key);
+    OPENSSL_free(der);
+    return rc;
+}
+
+static int write_text(const char *path, struct buf *text, int rc, struct error *err)
+{
+    if (rc == 0)
+        rc = file_write(path, text->data, text->len, 0644, err);
+    buf_done(text);
+    return rc;
+}
+
+int cert_write(const char *path, X509 *cert, struct error *err)
+{
+    struct buf text;
+
+    buf_init(&text, PEM_MAX);
+    return write_text(path, &text, cert_pem(cert, &text, err), err);
+}
+
+int cert_key_write(const char *path, const uint8_t point[EC_POINT_SIZE], struct error *err)
+{
+    struct buf text;
+
+    buf_init(&text, PEM_MAX);
+    return write_text(path, &text, cert_key_pem(point, &text, err), err);
+}

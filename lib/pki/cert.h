@@ -1,0 +1,54 @@
+/*
+ * cert: certificates and public keys as files, and a certificate judged by OpenSSL.
+ *
+ * Invariants
+ *  1. cert_check parses and verifies with OpenSSL alone: it shares no code with the templates whose
+ *     output it judges.
+ *  2. Files are PEM (RFC 7468) with one object. Trailing text is refused, so that nobody reads one
+ *     certificate and ships another.
+ */
+#ifndef PKI_CERT_H
+#define PKI_CERT_H
+
+#include "base/buf.h"
+#include "pki/profile.h"
+
+#include <openssl/x509.h>
+
+/* What a device certificate has to say. */
+struct cert_expect {
+    const uint8_t *number; /* CERT_NUMBER_SIZE octets */
+    const char *serial;    /* subject serialNumber and hwSerialNum */
+    const uint8_t *point;  /* EC_POINT_SIZE octets */
+};
+
+/*
+ * Judges one device certificate: its signature and chain to the root under strict rules
+ * (X509_V_FLAG_X509_STRICT) at its own notBefore, its profile (pki/template.h) and its contents.
+ * Errors: ERR_SIGNATURE when the chain does not verify, ERR_INTEGRITY when it says something else
+ * than expected, ERR_FORMAT when it is not one certificate in DER.
+ */
+MUST_USE int cert_check(const void *der, size_t len, X509 *issuer, X509 *root,
+                        const struct cert_expect *expect, struct error *err);
+
+/* The DER of a certificate, appended. */
+MUST_USE int cert_der(X509 *cert, struct buf *out, struct error *err);
+
+/* The one certificate in len bytes of DER. Errors: ERR_FORMAT. The caller frees *out. */
+MUST_USE int cert_from_der(const void *der, size_t len, X509 **out, struct error *err);
+
+/* PEM text appended to out. */
+MUST_USE int cert_pem(X509 *cert, struct buf *out, struct error *err);
+MUST_USE int cert_key_pem(const uint8_t point[EC_POINT_SIZE], struct buf *out, struct error *err);
+
+/* A file with one certificate, or one public key on P-256. Errors: those of file_read, ERR_FORMAT.
+ */
+MUST_USE int cert_read(const char *path, X509 **out, struct error *err);
+MUST_USE int cert_key_read(const char *path, uint8_t point[EC_POINT_SIZE], struct error *err);
+
+/* Written whole or not at all (base/file.h), mode 0644. */
+MUST_USE int cert_write(const char *path, X509 *cert, struct error *err);
+MUST_USE int cert_key_write(const char *path, const uint8_t point[EC_POINT_SIZE],
+                            struct error *err);
+
+#endif

@@ -1,0 +1,205 @@
+#include "manifests/cms.h"
+
+#include "base/file.h"
+
+#include <openssl/pem.h> /* first: cms.h declares its PEM functions only after this one */
+
+#include <openssl/cms.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+#include <time.h>
+
+#define CERT_FILE_MAX 65536
+
+/* Why OpenSSL failed, in its own words; the queue is empty afterwards. */
+static const char *openssl_reason(void)
+{
+    const char *data = NULL, *reason = NULL;
+    int flags = 0;
+    unsigned long code = ERR_peek_last_error_all(NULL, NULL, NULL, &data, &flags);
+
+    if ((flags & ERR_TXT_STRING) && data && *data)
+        reason = data;
+    else if (code)
+        reason = ERR_reason_error_string(code);
+    return reason ? reason : "no reason given";
+}
+
+static bool is_manifest_signer(X509 *cert)
+{
+    uint32_t flags = X509_get_extension_flags(cert);
+
+    return !(flags & EXFLAG_INVALID) && X509_check_ca(cert) == 0 && (flags & EXFLAG_XKUSAGE) &&
+           (X509_get_extended_key_usage(cert) & XKU_SMIME) &&
+           (X509_get_key_usage(cert) & KU_DIGITAL_SIGNATURE);
+}
+
+static int write_pem(CMS_ContentInfo *cms, struct buf *pem, struct error *err)
+{
+    BIO *out = BIO_new(BIO_s_mem());
+    char *text;
+    long len;
+    int rc = 0;
+
+    if (!out || !PEM_write_bio_CMS(out, cms) || (len = BIO_get_mem_data(out, &text)) <= 0)
+        rc = error_set(err, ERR_CRYPTO, "cannot encode the signature of the manifest: %s",
+                       openssl_reason());
+    else
+        buf_put(pem, text, (size_t)len);
+    BIO_free(out);
+    return rc ? rc : buf_check(pem, "the signature", err);
+}
+
+int cms_sign(const struct signer *signer, const void *content, size_t len, struct buf *pem,
+             struct error *err)
+{
+    const unsigned flags = CMS_DETACHED | CMS_BINARY | CMS_CADES;
+    CMS_ContentInfo *cms;
+    BIO *in;
+    int rc;
+
+    if (!signer->cert || !is_manifest_signer(signer->cert))
+        return error_set(err, ERR_INPUT,
+                         "the manifest signer's certificate needs keyUsage digitalSignature and "
+                         "extendedKeyUsage emailProtection, and must not be a CA");
+    in = len <= INT32_MAX ? BIO_new_mem_buf(content, (int)len) : NULL;
+    cms = in ? CMS_sign(signer->cert, signer->key, signer->chain, in, flags) : NULL;
+    if (cms)
+        rc = write_pem(cms, pem, err);
+    else
+        rc = error_set(err, ERR_CRYPTO, "cannot sign the manifest: %s", openssl_reason());
+    CMS_ContentInfo_free(cms);
+    BIO_free(in);
+    ERR_clear_error();
+    return rc;
+}
+
+/* A store that trusts the one root, at the one time. */
+static X509_STORE *make_store(X509 *root, int64_t at)
+{
+    X509_STORE *store = X509_STORE_new();
+
+    if (!store || !X509_STORE_add_cert(store, root)) {
+        X509_STORE_free(store);
+        return NULL;
+    }
+    if (at)
+        X509_VERIFY_PARAM_set_time(X509_STORE_get0_param(store), (time_t)at);
+    return store;
+}
+
+static int check_form(CMS_ContentInfo *cms, struct error *err)
+{
+    STACK_OF(CMS_SignerInfo) *infos = CMS_get0_SignerInfos(cms);
+    X509_ALGOR *digest = NULL;
+
+    if (sk_CMS_SignerInfo_num(infos) == 1)
+        CMS_SignerInfo_get0_algs(sk_CMS_SignerInfo_value(infos, 0), NULL, NULL, &digest, NULL);
+    if (!digest || CMS_is_detached(cms) != 1 || OBJ_obj2nid(digest->algorithm) != NID_sha256)
+        return error_set(err, ERR_FORMAT,
+                         "the signature is not a detached CMS with exactly one SHA-256 signer");
+    return 0;
+}
+
+static void describe(X509 *cert, struct cms_signer *who)
+{
+    BIO *out = BIO_new(BIO_s_mem());
+    struct tm end;
+    int n = 0;
+
+    *who = (struct cms_signer){.not_after = 0};
+    if (out && X509_NAME_print_ex(out, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253) >= 0)
+        n = BIO_read(out, who->subject, sizeof who->subject - 1);
+    who->subject[n > 0 ? n : 0] = 0;
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &end))
+        who->not_after = (int64_t)timegm(&end);
+    BIO_free(out);
+}
+
+static int check_signer(CMS_ContentInfo *cms, struct cms_signer *who, struct error *err)
+{
+    STACK_OF(X509) *signers = CMS_get0_signers(cms);
+    X509 *cert = sk_X509_value(signers, 0);
+    struct cms_signer found = {.subject = "?"};
+    int rc = 0;
+
+    if (cert)
+        describe(cert, &found);
+    if (!cert || !is_manifest_signer(cert))
+        rc = error_set(err, ERR_SIGNATURE,
+                       "the manifest is signed by '%s', whose certificate is not one of a manifest "
+                       "signer (emailProtection, no CA): do not accept it",
+                       found.subject);
+    else if (who)
+        *who = found;
+    sk_X509_free(signers);
+    return rc;
+}
+
+static int verify_with(X509_STORE *store, CMS_ContentInfo *cms, BIO *in, struct cms_signer *who,
+                       struct error *err)
+{
+    if (CMS_verify(cms, NULL, store, in, NULL, CMS_BINARY | CMS_CADES) != 1)
+        return error_set(err, ERR_SIGNATURE,
+                         "the signature of manifest.json does not verify under the pinned manifest "
+                         "root (%s): it was changed, or someone else signed it",
+                         openssl_reason());
+    return check_signer(cms, who, err);
+}
+
+int cms_verify(const void *pem, size_t pem_len, const void *content, size_t len, X509 *root,
+               int64_t at, struct cms_signer *who, struct error *err)
+{
+    BIO *armor = pem_len <= INT32_MAX ? BIO_new_mem_buf(pem, (int)pem_len) : NULL;
+    BIO *in = len <= INT32_MAX ? BIO_new_mem_buf(content, (int)len) : NULL;
+    CMS_ContentInfo *cms = armor ? PEM_read_bio_CMS(armor, NULL, NULL, NULL) : NULL;
+    X509_STORE *store = make_store(root, at);
+    int rc;
+
+    ERR_clear_error();
+    if (!in || !store)
+        rc = error_set(err, ERR_INTERNAL, "out of memory for verifying a signature");
+    else if (!cms)
+        rc = error_set(err, ERR_FORMAT,
+                       "the signature of the manifest is not CMS in PEM: get the folder again");
+    else
+        rc = check_form(cms, err);
+    if (rc == 0)
+        rc = verify_with(store, cms, in, who, err);
+    X509_STORE_free(store);
+    CMS_ContentInfo_free(cms);
+    BIO_free(in);
+    BIO_free(armor);
+    ERR_clear_error();
+    return rc;
+}
+
+int cms_read_certificate(const char *path, X509 **cert, struct error *err)
+{
+    struct buf bytes;
+    BIO *in = NULL;
+    X509 *first = NULL, *second = NULL;
+    int rc;
+
+    buf_init(&bytes, CERT_FILE_MAX);
+    rc = file_read(path, &bytes, err);
+    if (rc == 0) {
+        in = BIO_new_mem_buf(bytes.data, (int)bytes.len);
+        first = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+        second = first ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+        if (!first || second)
+            rc = error_set(err, ERR_INPUT, "'%s' does not hold exactly one certificate in PEM",
+                           path);
+    }
+    if (rc == 0) {
+        *cert = first;
+        first = NULL;
+    }
+    X509_free(first);
+    X509_free(second);
+    BIO_free(in);
+    buf_done(&bytes);
+    ERR_clear_error();
+    return rc;
+}

@@ -1,0 +1,270 @@
+#include "manifests/records.h"
+
+#include "manifests/evidence.h"
+#include "manifests/unique.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROGRESS_STEP 4096
+
+/* What the records of a batch add to the totals of one order. */
+struct tally {
+    uint64_t identities, scrapped, burned;
+};
+
+struct pass {
+    const struct records_context *context;
+    struct verify_report *report;
+    struct folder_lines devices, evidence;
+    struct merkle_tree tree;
+    struct unique *unique;
+    struct tally *tallies; /* one for each entry of totals */
+    uint64_t done;
+};
+
+static int by_order(const void *order, const void *totals)
+{
+    return memcmp(order, ((const struct manifest_totals *)totals)->order, SHA256_SIZE);
+}
+
+const struct manifest_totals *records_totals(const struct statement *s,
+                                             const uint8_t order[SHA256_SIZE])
+{
+    return s->totals_count ? bsearch(order, s->totals, s->totals_count, sizeof *s->totals, by_order)
+                           : NULL;
+}
+
+static int count_record(struct pass *p, const struct record *r, struct error *err)
+{
+    const struct statement *s = p->context->s;
+    const struct manifest_totals *totals;
+    struct tally *t;
+
+    p->report->by_type[r->t]++;
+    if (r->t == RECORD_ROTATE)
+        return 0;
+    totals = records_totals(s, r->order);
+    if (!totals)
+        return error_set(err, ERR_INCOMPLETE,
+                         "the order of the record of '%s' is missing in the manifest's totals",
+                         r->sn);
+    t = &p->tallies[totals - s->totals];
+    t->identities += r->t == RECORD_ADD || r->t == RECORD_REPLACE;
+    t->scrapped += r->t == RECORD_VOID && r->reason == RECORD_SCRAPPED;
+    t->burned += r->t == RECORD_VOID && r->reason == RECORD_BURNED;
+    if (r->t == RECORD_ADD || r->t == RECORD_REPLACE) {
+        p->report->plain += r->plain;
+        p->report->unauthenticated += r->auth == RECORD_AUTH_NONE;
+    }
+    return 0;
+}
+
+/* The next evidence line must be the one that this record names. */
+static int check_evidence(struct pass *p, const struct record *r, struct error *err)
+{
+    struct evidence e;
+    uint8_t digest[SHA256_SIZE];
+    char where[128];
+    const char *line;
+    size_t len;
+    bool verified = false;
+    int rc = folder_lines_next(&p->evidence, &line, &len, err);
+
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return error_set(err, ERR_INCOMPLETE, "the evidence of '%s' is missing", r->sn);
+    folder_position("evidence", p->evidence.taken - 1, where, sizeof where);
+    sha256(line, len, digest);
+    if (!sha256_equal(digest, r->ev))
+        return error_set(err, ERR_INCOMPLETE,
+                         "%s is not the evidence that the record of '%s' names: evidence is "
+                         "missing, repeated or out of order",
+                         where, r->sn);
+    if (evidence_parse(line, len, &e, err))
+        return error_prefix(err, "%s", where);
+    rc = evidence_verify(&e, r, p->context->s->environment, &verified, err);
+    evidence_done(&e);
+    if (rc)
+        return error_prefix(err, "%s", where);
+    p->report->proofs += verified;
+    p->report->proofs_derived += !verified;
+    return 0;
+}
+
+static int check_record(struct pass *p, const struct record *r, struct error *err)
+{
+    struct cert cert;
+    int rc = count_record(p, r, err);
+
+    if (rc == 0 && record_has_ref(r) && r->ref >= p->tree.size)
+        rc = error_set(err, ERR_INTEGRITY, "the record of '%s' refers to one that is not before it",
+                       r->sn);
+    if (rc == 0 && r->cert.p) {
+        rc = chain_check(p->context->chain, r, &cert, err);
+        p->report->certificates += rc == 0;
+    }
+    if (rc == 0)
+        rc = unique_add(p->unique, r, r->cert.p ? &cert : NULL, err);
+    if (rc == 0 && (r->t == RECORD_ADD || r->t == RECORD_REPLACE))
+        rc = check_evidence(p, r, err);
+    return rc;
+}
+
+static int check_line(struct pass *p, const char *line, size_t len, struct error *err)
+{
+    struct merkle_hash leaf;
+    struct record r;
+    char where[128];
+    int rc = record_parse(line, len, &r, err);
+
+    if (rc == 0) {
+        rc = check_record(p, &r, err);
+        record_done(&r);
+    }
+    if (rc) {
+        folder_position("devices", p->done, where, sizeof where);
+        return error_prefix(err, "%s", where);
+    }
+    merkle_leaf(line, len, &leaf);
+    merkle_push(&p->tree, &leaf);
+    p->done++;
+    return 0;
+}
+
+static void show_progress(const struct pass *p)
+{
+    const struct folder_progress *progress = p->context->progress;
+
+    if (progress->report && p->done % PROGRESS_STEP == 0)
+        progress->report(progress->ctx, "records", p->done, p->context->s->count);
+}
+
+static int check_lines(struct pass *p, struct error *err)
+{
+    const struct statement *s = p->context->s;
+    const char *line;
+    size_t len;
+    int rc;
+
+    while ((rc = folder_lines_next(&p->devices, &line, &len, err)) > 0) {
+        if (p->done == s->count)
+            return error_set(err, ERR_INCOMPLETE,
+                             "there are more records than the %" PRIu64 " that the manifest says",
+                             s->count);
+        rc = check_line(p, line, len, err);
+        if (rc)
+            return rc;
+        show_progress(p);
+    }
+    if (rc)
+        return rc;
+    if (p->done != s->count)
+        return error_set(err, ERR_INCOMPLETE,
+                         "there are %" PRIu64 " records and the manifest says %" PRIu64, p->done,
+                         s->count);
+    rc = folder_lines_next(&p->evidence, &line, &len, err);
+    if (rc > 0)
+        return error_set(err, ERR_INCOMPLETE,
+                         "there is evidence that no record names, after %" PRIu64 " lines",
+                         p->evidence.taken - 1);
+    return rc;
+}
+
+static int check_root(const struct pass *p, struct error *err)
+{
+    struct merkle_hash root;
+
+    merkle_root(&p->tree, &root);
+    if (memcmp(&root, &p->context->s->root, sizeof root))
+        return error_set(err, ERR_INTEGRITY,
+                         "the records do not give the root that the manifest states: a record was "
+                         "changed, dropped, repeated or moved");
+    return 0;
+}
+
+static int total_differs(const struct manifest_totals *t, const char *what, uint64_t totals,
+                         uint64_t records, struct error *err)
+{
+    return error_set(err, ERR_INCOMPLETE,
+                     "the totals of order %02x%02x%02x%02x... grew by %" PRId64 " %s, and the "
+                     "records show %" PRIu64,
+                     t->order[0], t->order[1], t->order[2], t->order[3], (int64_t)totals, what,
+                     records);
+}
+
+/* Live, replaced and revoked identities are the ones that an add or replace record once named. */
+static uint64_t identities(const struct manifest_totals *t)
+{
+    return t->good + t->replaced + t->revoked;
+}
+
+static int check_total(const struct manifest_totals *t, const struct manifest_totals *old,
+                       const struct tally *tally, struct error *err)
+{
+    static const struct manifest_totals none;
+
+    if (!old)
+        old = &none;
+    if (identities(t) - identities(old) != tally->identities)
+        return total_differs(t, "identities", identities(t) - identities(old), tally->identities,
+                             err);
+    if (t->scrapped - old->scrapped != tally->scrapped)
+        return total_differs(t, "scrapped", t->scrapped - old->scrapped, tally->scrapped, err);
+    if (t->burned - old->burned != tally->burned)
+        return total_differs(t, "burned", t->burned - old->burned, tally->burned, err);
+    return 0;
+}
+
+static int check_totals(const struct pass *p, struct error *err)
+{
+    const struct statement *s = p->context->s, *after = p->context->after;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < s->totals_count; i++) {
+        const struct manifest_totals *t = &s->totals[i];
+        const struct tally *tally = &p->tallies[i];
+
+        if (!s->has_prev || after)
+            rc = check_total(t, after ? records_totals(after, t->order) : NULL, tally, err);
+        else if (identities(t) < tally->identities || t->scrapped < tally->scrapped ||
+                 t->burned < tally->burned)
+            rc = total_differs(t, "certificates at most", t->issued,
+                               tally->identities + tally->scrapped + tally->burned, err);
+    }
+    return rc;
+}
+
+static int run(struct pass *p, struct error *err)
+{
+    int rc;
+
+    if ((rc = check_lines(p, err)) || (rc = check_root(p, err)) || (rc = check_totals(p, err)))
+        return rc;
+    return unique_check(p->unique, err);
+}
+
+int records_verify(const struct records_context *context, struct verify_report *report,
+                   struct error *err)
+{
+    const struct statement *s = context->s;
+    struct pass p = {.context = context, .report = report};
+    int rc;
+
+    if (s->has_prev)
+        p.tree = s->prev.tree;
+    p.unique = unique_new(s->first);
+    p.tallies = calloc(s->totals_count ? s->totals_count : 1, sizeof *p.tallies);
+    if (!p.unique || !p.tallies)
+        rc = error_set(err, ERR_INTERNAL, "out of memory");
+    else if ((rc = folder_lines_open(&p.devices, context->dir, "devices", s, err)) == 0 &&
+             (rc = folder_lines_open(&p.evidence, context->dir, "evidence", s, err)) == 0)
+        rc = run(&p, err);
+    folder_lines_close(&p.devices);
+    folder_lines_close(&p.evidence);
+    free(p.tallies);
+    unique_free(p.unique);
+    return rc;
+}

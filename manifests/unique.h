@@ -1,0 +1,34 @@
+/*
+ * unique: finds what stands in a batch twice: live devices, live chips, keys, certificate serials.
+ *
+ * Records are added in log order; unique_check() then sorts 8-byte hashes of them. Memory: at most
+ * 150 bytes for each record. Two different values meet in an 8-byte hash about once in 10^5 batches
+ * of ten million, and then a good batch is refused, never a bad one accepted.
+ *
+ * A device (product, serial) is live from an add, replace, recommission or attr record on, until
+ * one that revokes, decommissions or replaces it. A batch cannot know what was live before it: that
+ * is for who keeps the accepted state.
+ */
+#ifndef MANIFESTS_UNIQUE_H
+#define MANIFESTS_UNIQUE_H
+
+#include "manifests/cert.h"
+
+struct unique;
+
+/* first: the leaf index of the first record. NULL without memory. */
+struct unique *unique_new(uint64_t first);
+void unique_free(struct unique *u);
+
+/*
+ * Adds the next record; cert is what its certificate holds, NULL when it has none. A ref that
+ * points into this batch must point to an earlier record of the same device. Errors: ERR_INTEGRITY
+ * (ref), ERR_INTERNAL (memory).
+ */
+MUST_USE int unique_add(struct unique *u, const struct record *r, const struct cert *cert,
+                        struct error *err);
+
+/* Errors: ERR_DUPLICATE, with both lines in the text. Call once, at the end. */
+MUST_USE int unique_check(struct unique *u, struct error *err);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * verify: decides whether a manifest may be imported, from three pins and nothing else.
+ *
+ * Invariants
+ *  1. There is no unverified verification: the manifest root, the device root and the log key are
+ *     all required, and the two roots must differ (see cms.h).
+ *  2. The signature of manifest.json is verified before any of its members is looked at; every
+ * other file is checked against it, and every record against the Merkle root it states (P8).
+ *  3. Memory grows with the number of records only as unique.h says.
+ *  4. Nothing in the folder is changed.
+ *
+ * What no signature can show: that nobody was shown another manifest of the same number. Who keeps
+ * the state of the manifest accepted last passes it as after; others compare sequence, size and
+ * root.
+ */
+#ifndef MANIFESTS_VERIFY_H
+#define MANIFESTS_VERIFY_H
+
+#include "manifests/cms.h"
+#include "manifests/folder.h"
+
+struct verify_policy {
+    const char *root;                /* PEM file: the root of manifest signers */
+    const char *device_root;         /* PEM file: the root of device certificates */
+    const char *log_key;             /* file with the log's verifier key (note.h) */
+    const char *after;               /* folder of the manifest accepted last, or NULL */
+    int64_t at;                      /* when the signer's certificate must be valid; 0 for now */
+    struct folder_progress progress; /* zero for none */
+};
+
+/* What was found; plain data, filled on success only. */
+struct verify_report {
+    char origin[NOTE_NAME_MAX + 1];
+    char station[IMPRINT_STATION_MAX + 1];
+    char environment[IMPRINT_ENVIRONMENT_MAX + 1];
+    char customer[STATEMENT_TEXT_MAX + 1];
+    struct cms_signer signer;
+    int64_t created;
+    uint64_t seq, first, count, size;
+    struct merkle_hash root;
+    uint8_t sha256[SHA256_SIZE]; /* of manifest.json */
+    bool extends;                /* after was given, and is extended */
+    bool has_prev;
+    uint64_t by_type[RECORD_TYPES]; /* records of each type */
+    uint64_t certificates;          /* verified up to the device root */
+    uint64_t proofs;                /* proofs of possession verified again */
+    uint64_t proofs_derived;        /* of derived keys, which only the owner can verify */
+    uint64_t unauthenticated;       /* identities whose device showed no identity of its own */
+    uint64_t plain;                 /* identities delivered in the clear */
+};
+
+/*
+ * Verifies the manifest in dir. Errors, each with a text of its own that names file and line:
+ *   ERR_INPUT       a pin cannot be used, or the two roots are the same
+ *   ERR_SIGNATURE   a signature or certificate does not verify, or the signer is wrong
+ *   ERR_INTEGRITY   something was changed, or is there unlisted
+ *   ERR_INCOMPLETE  a file, record, evidence line or number is missing, repeated, reordered or cut
+ *   ERR_ROLLBACK    not newer than after, or not an extension of it
+ *   ERR_DUPLICATE   a live device or chip, a key or a certificate serial stands twice
+ *   ERR_PROOF       a proof of possession does not verify, or belongs to something else
+ *   ERR_FORMAT      malformed, not canonical, or of a version this program does not know
+ *   ERR_IO, ERR_MISSING, ERR_READONLY, ERR_INTERNAL
+ */
+MUST_USE int manifest_verify(const char *dir, const struct verify_policy *policy,
+                             struct verify_report *report, struct error *err);
+
+#endif

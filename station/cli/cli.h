@@ -1,0 +1,91 @@
+/*
+ * cli: the command table of `imprint`, and what every command shares.
+ *
+ * The table is the one place that knows the commands: it prints the help, parses the options, opens
+ * what a command needs before it runs, and a test compares it with the manual page. Results go to
+ * stdout, diagnostics and progress to stderr; the exit status is the error's class (base/error.h).
+ */
+#ifndef STATION_CLI_H
+#define STATION_CLI_H
+
+#include "base/error.h"
+#include "station/config.h"
+#include "station/job.h"
+#include "station/store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct hsm;
+
+#define CLI_OPTIONS_MAX 16
+
+/* What is opened before a command runs. */
+enum cli_needs {
+    NEED_CONFIG = 1 << 0,      /* an existing station */
+    NEED_JOB = 1 << 1,         /* the first argument is a job file */
+    NEED_STORE_READ = 1 << 2,  /* the database, read-only */
+    NEED_STORE_WRITE = 1 << 3, /* the database and the station's lock */
+    NEED_HSM = 1 << 4          /* the token, logged in; also gives the store its MAC */
+};
+
+struct cli_option {
+    const char *name;    /* without the dashes; NULL ends a table */
+    const char *value;   /* what the value is called in the help, NULL for a switch */
+    const char *meaning; /* one line */
+};
+
+struct cli;
+
+struct cli_command {
+    const char *name; /* NULL ends the table */
+    const char *arguments;
+    const char *summary;
+    const char *details; /* a paragraph or two for `imprint help NAME` */
+    const struct cli_option *options;
+    unsigned needs;
+    int least, most; /* arguments */
+    int (*run)(struct cli *cli, struct error *err);
+};
+
+struct cli {
+    const struct cli_command *command;
+    const char *values[CLI_OPTIONS_MAX]; /* by the option's place in the command's table */
+    char **args;
+    int arg_count;
+    const char *chosen_dir;
+    bool json;
+    bool quiet;
+
+    char dir[PATH_MAX];
+    struct config config;
+    struct job job;
+    bool has_job;
+    struct store *store;
+    struct hsm *hsm;
+};
+
+extern const struct cli_command cli_commands[];
+
+/* The value of an option of the running command; NULL when it was not given. "" for a switch. */
+const char *cli_value(const struct cli *cli, const char *name);
+
+/* An option's value as a whole number in a range; *out keeps its default when it was not given. */
+MUST_USE int cli_number(const struct cli *cli, const char *name, int64_t least, int64_t most,
+                        int64_t *out, struct error *err);
+
+/* Prints an object on stdout as one line of JSON; takes the reference. */
+struct json_t;
+void cli_print_json(struct json_t *object);
+
+/* The commands, one file each: cmd_<name>.c. */
+int cmd_init(struct cli *cli, struct error *err);
+int cmd_generate(struct cli *cli, struct error *err);
+int cmd_run(struct cli *cli, struct error *err);
+int cmd_status(struct cli *cli, struct error *err);
+int cmd_seal(struct cli *cli, struct error *err);
+int cmd_devices(struct cli *cli, struct error *err);
+int cmd_ledger(struct cli *cli, struct error *err);
+int cmd_help(struct cli *cli, struct error *err);
+
+#endif

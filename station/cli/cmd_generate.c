@@ -1,0 +1,86 @@
+/* imprint generate: makes credentials ahead of time. */
+#include "station/cli/cli.h"
+#include "station/cli/progress.h"
+#include "station/store/inventory.h"
+#include "station/vault/generate.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+
+#define COUNT_MAX INT64_C(100000000)
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+static bool stop(void *context)
+{
+    (void)context;
+    return interrupted != 0;
+}
+
+static void show(void *context, int64_t done)
+{
+    progress_show(context, done);
+}
+
+/* How many to make: --count, or what is missing to --up-to. */
+static int wanted(const struct cli *cli, const struct vault *v, int64_t *count, struct error *err)
+{
+    struct inventory_counts have = {{0}};
+    int64_t up_to = -1, add = -1;
+    int rc = cli_number(cli, "count", 1, COUNT_MAX, &add, err);
+
+    if (rc == 0)
+        rc = cli_number(cli, "up-to", 1, COUNT_MAX, &up_to, err);
+    if (rc)
+        return rc;
+    if ((add < 0) == (up_to < 0))
+        return error_set(err, ERR_USAGE, "say how many with --count N or --up-to N");
+    if (add > 0) {
+        *count = add;
+        return 0;
+    }
+    if (v->order_id)
+        rc = inventory_count(cli->store, v->order_id, &have, err);
+    for (size_t i = 0; i < 4; i++)
+        up_to -= have.by_state[i];
+    *count = up_to > 0 ? up_to : 0;
+    return rc;
+}
+
+static void report(const struct cli *cli, int64_t made)
+{
+    if (cli->json)
+        cli_print_json(json_pack("{s:s, s:I}", "event", "generated", "count", (json_int_t)made));
+    else
+        printf("generated %" PRId64 " credentials for order '%s'\n", made, cli->job.order.id);
+}
+
+int cmd_generate(struct cli *cli, struct error *err)
+{
+    struct progress progress;
+    struct generate_watch watch = {show, stop, &progress};
+    struct vault v;
+    int64_t count = 0, made = 0;
+    int rc = vault_init(&v, &cli->config, &cli->job, cli->store, cli->hsm, err);
+
+    if (rc == 0)
+        rc = wanted(cli, &v, &count, err);
+    if (rc == 0) {
+        signal(SIGINT, on_signal);
+        signal(SIGTERM, on_signal);
+        progress_start(&progress, "credentials", count, cli->quiet);
+        rc = generate_credentials(&v, count, &watch, &made, err);
+        progress_end(&progress);
+        report(cli, made);
+    }
+    vault_done(&v);
+    return rc;
+}

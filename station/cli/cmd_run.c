@@ -1,0 +1,34 @@
+/* imprint run: provisions the devices that are in the slots. */
+#include "station/cli/cli.h"
+#include "station/vault/server.h"
+
+static int serve(struct cli *cli, struct server *server, struct error *err)
+{
+    struct vault v;
+    int rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
+
+    if (rc == 0)
+        rc = vault_open_hsm(&cli->config, cli->store, &cli->hsm, err);
+    if (rc) {
+        server_stop_line(server);
+        return rc;
+    }
+    rc = vault_init(&v, &cli->config, &cli->job, cli->store, cli->hsm, err);
+    if (rc == 0)
+        rc = vault_load_certificate(&v, err);
+    if (rc == 0)
+        rc = server_run(server, &v, err);
+    else
+        server_stop_line(server);
+    vault_done(&v);
+    return rc;
+}
+
+/* The line starts first: it must not inherit a module, a PIN or a database. */
+int cmd_run(struct cli *cli, struct error *err)
+{
+    struct server server;
+    int rc = server_start_line(&server, &cli->job, cli->json, err);
+
+    return rc ? rc : serve(cli, &server, err);
+}

@@ -1,0 +1,94 @@
+/* imprint status: counts, without a PIN. */
+#include "station/cli/cli.h"
+#include "station/store/claims.h"
+#include "station/store/inventory.h"
+#include "station/store/whitelist.h"
+
+#include "base/codec.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+
+struct report {
+    struct store *store;
+    json_t *orders; /* NULL: print words */
+};
+
+static int report_order(void *context, int64_t id, const uint8_t hash[32], const char *name,
+                        const char *product, struct error *err)
+{
+    struct report *report = context;
+    struct inventory_counts c;
+    char hex[65];
+    int64_t total;
+    int rc = inventory_count(report->store, id, &c, err);
+
+    if (rc)
+        return rc;
+    total = c.by_state[0] + c.by_state[1] + c.by_state[2] + c.by_state[3];
+    hex_encode(hash, 32, hex);
+    if (report->orders)
+        json_array_append_new(report->orders,
+                              json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "order", name,
+                                        "hash", hex, "product", product, "generated",
+                                        (json_int_t)total, "available",
+                                        (json_int_t)c.by_state[CREDENTIAL_AVAILABLE], "unresolved",
+                                        (json_int_t)c.by_state[CREDENTIAL_CLAIMED], "proven",
+                                        (json_int_t)c.by_state[CREDENTIAL_PROVEN], "burned",
+                                        (json_int_t)c.by_state[CREDENTIAL_BURNED]));
+    else
+        printf("order '%s', product %s\n"
+               "  generated   %10" PRId64 "\n  available   %10" PRId64 "\n"
+               "  unresolved  %10" PRId64 "\n  proven      %10" PRId64 "\n"
+               "  burned      %10" PRId64 "\n",
+               name, product, total, c.by_state[CREDENTIAL_AVAILABLE],
+               c.by_state[CREDENTIAL_CLAIMED], c.by_state[CREDENTIAL_PROVEN],
+               c.by_state[CREDENTIAL_BURNED]);
+    return 0;
+}
+
+/* Records in published manifests, and the number of the last of them. */
+static int sealed(struct store *store, int64_t *seq, int64_t *size, struct error *err)
+{
+    struct sealing last;
+    bool found;
+    int rc;
+
+    sealing_init(&last);
+    rc = sealing_last(store, &last, &found, err);
+    if (rc == 0 && found && !last.published)
+        rc = sealing_get(store, last.seq - 1, &last, &found, err);
+    *seq = rc == 0 && found ? last.seq : 0;
+    *size = rc == 0 && found ? last.first + last.count : 0;
+    sealing_done(&last);
+    return rc;
+}
+
+int cmd_status(struct cli *cli, struct error *err)
+{
+    struct report report = {cli->store, cli->json ? json_array() : NULL};
+    int64_t passed, failed, records, seq, size;
+    int rc = order_each(cli->store, report_order, &report, err);
+
+    if (rc == 0)
+        rc = attempt_count(cli->store, &passed, &failed, err);
+    if (rc == 0)
+        rc = whitelist_size(cli->store, &records, err);
+    if (rc == 0)
+        rc = sealed(cli->store, &seq, &size, err);
+    if (rc) {
+        json_decref(report.orders);
+        return rc;
+    }
+    if (cli->json)
+        cli_print_json(json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I}", "station", cli->config.name,
+                                 "orders", report.orders, "passed", (json_int_t)passed, "failed",
+                                 (json_int_t)failed, "records", (json_int_t)records, "manifests",
+                                 (json_int_t)seq, "sealed", (json_int_t)size));
+    else
+        printf("attempts: %" PRId64 " passed, %" PRId64 " failed\n"
+               "records: %" PRId64 ", of which %" PRId64 " are sealed in %" PRId64 " manifests\n",
+               passed, failed, records, size, seq);
+    return 0;
+}

@@ -1,0 +1,58 @@
+/* The command table. */
+#include "station/cli/cli.h"
+
+static const struct cli_option no_options[] = {{NULL, NULL, NULL}};
+
+static const struct cli_option init_options[] = {
+    {"name", "NAME", "the station's name, as its certificate will say it"},
+    {"environment", "NAME", "development, staging or production; never mixed"},
+    {"origin", "NAME", "name of the manifest log, such as acme.example/wl/line1"},
+    {"customer", "NAME", "for whom the manifests are"},
+    {"organization", "NAME", "organization in the names of the authorities"},
+    {"pin-file", "FILE", "mode 0600, the PIN of the token; without it, ask"},
+    {"so-pin-file", "FILE", "mode 0600, the security officer's PIN; without it, ask"},
+    {"module", "FILE", "the PKCS#11 module; default: SoftHSM, in the station's directory"},
+    {"token", "LABEL", "label or pkcs11: URI of the token; default: the station's name"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option generate_options[] = {
+    {"count", "N", "make N more credentials"},
+    {"up-to", "N", "make as many as are missing until the order has N"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option ledger_options[] = {{"last", "N", "show: only the last N entries"},
+                                                   {NULL, NULL, NULL}};
+
+const struct cli_command cli_commands[] = {
+    {"init", "", "create a station: token, keys, authorities, database",
+     "Creates the station in its directory: initialises a token, makes the long-lived keys in it,\n"
+     "a device root, an issuing CA, a manifest root and signer, and the database. It never\n"
+     "overwrites a station. Afterwards let the owner's authority certify 'station-auth.pub' and\n"
+     "put the answer beside it as 'station.cert'.",
+     init_options, 0, 0, 0, cmd_init},
+    {"generate", "JOB", "make keys and certificates in the HSM, ahead of time",
+     "Makes credentials for a job: keys are made in the HSM, leave it only wrapped, and get their\n"
+     "certificates at once. Ctrl-C stops after the batch at hand; running it again goes on.",
+     generate_options, NEED_CONFIG | NEED_JOB | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_generate},
+    {"run", "JOB", "provision the devices that are in the slots",
+     "Provisions one device in each slot that a port rule of the job names, all at once, and ends\n"
+     "when each has passed or failed. A device that was interrupted goes on with the same\n"
+     "credential; one that is finished says PASS again and consumes nothing.",
+     no_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
+    {"status", "", "show how many credentials were made, proven and sealed",
+     "Shows the counts of each order, the attempts, and how much is sealed. Needs no PIN.",
+     no_options, NEED_CONFIG | NEED_STORE_READ, 0, 0, cmd_status},
+    {"seal", "", "sign a manifest over all devices that were proven since the last one",
+     "Writes and signs the next manifest. With nothing new it says so and changes nothing. A\n"
+     "sealing that was interrupted is finished first, with the same bytes.",
+     no_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_seal},
+    {"devices", "JOB", "list the ports, which rule matches each, and why not",
+     "Lists every serial port of the machine with the slot that the job gives it. A port that no\n"
+     "rule names is never opened.",
+     no_options, NEED_JOB, 1, 1, cmd_devices},
+    {"ledger", "verify|show", "verify or show what the station recorded",
+     "'verify' checks the hash chain and the HSM's MAC of every entry, and the counts of the\n"
+     "database against it. 'show' prints the entries, one line of JSON each, and needs no PIN.",
+     ledger_options, NEED_CONFIG, 1, 1, cmd_ledger},
+    {"help", "[COMMAND]", "show this, or what a command does", "", no_options, 0, 0, 1, cmd_help},
+    {NULL, NULL, NULL, NULL, NULL, 0, 0, 0, NULL}};

@@ -1,0 +1,252 @@
+/* imprint: finds the command in the table, parses its options, opens what it needs, runs it. */
+#include "base/file.h"
+#include "hsm/keys.h"
+#include "station/cli/cli.h"
+#include "station/schema/schema.h"
+#include "station/vault/vault.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Options that every command takes. */
+static const struct cli_option common_options[] = {
+    {"dir", "DIR", "the station's directory; default: IMPRINT_DIR, or the system's place"},
+    {"json", NULL, "results as JSON, one object a line"},
+    {"quiet", NULL, "no progress"},
+    {"help", NULL, "what the command does"},
+    {NULL, NULL, NULL}};
+
+static size_t option_count(const struct cli_option *options)
+{
+    size_t n = 0;
+
+    while (options[n].name)
+        n++;
+    return n;
+}
+
+const char *cli_value(const struct cli *cli, const char *name)
+{
+    for (size_t i = 0; cli->command->options[i].name; i++)
+        if (strcmp(cli->command->options[i].name, name) == 0)
+            return cli->values[i];
+    return NULL;
+}
+
+int cli_number(const struct cli *cli, const char *name, int64_t least, int64_t most, int64_t *out,
+               struct error *err)
+{
+    const char *text = cli_value(cli, name);
+    char *end;
+    long long value;
+
+    if (!text)
+        return 0;
+    errno = 0;
+    value = strtoll(text, &end, 10);
+    if (!*text || *end || errno || value < least || value > most)
+        return error_set(err, ERR_USAGE, "--%s must be a whole number from %" PRId64 " to %" PRId64,
+                         name, least, most);
+    *out = value;
+    return 0;
+}
+
+void cli_print_json(struct json_t *object)
+{
+    json_dumpf(object, stdout, JSON_COMPACT | JSON_SORT_KEYS);
+    putchar('\n');
+    fflush(stdout);
+    json_decref(object);
+}
+
+static void print_options(const struct cli_option *options)
+{
+    for (; options->name; options++) {
+        char left[64];
+
+        snprintf(left, sizeof left, "--%s%s%s", options->name, options->value ? " " : "",
+                 options->value ? options->value : "");
+        printf("  %-22s %s\n", left, options->meaning);
+    }
+}
+
+static void print_command_help(const struct cli_command *command)
+{
+    printf("usage: imprint %s%s%s [options]\n\n%s\n\noptions:\n", command->name,
+           *command->arguments ? " " : "", command->arguments,
+           *command->details ? command->details : command->summary);
+    print_options(command->options);
+    print_options(common_options);
+}
+
+static void print_overview(void)
+{
+    printf(
+        "usage: imprint COMMAND [options]\n\n"
+        "Provisions devices with identities made in an HSM, and seals signed manifests of them.\n"
+        "\ncommands:\n");
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        printf("  %-10s %s\n", c->name, c->summary);
+    printf("\n'imprint help COMMAND' tells more; imprint(1) is the manual.\n");
+}
+
+static const struct cli_command *find_command(const char *name, struct error *err)
+{
+    const char *names[32], *near;
+    size_t n = 0;
+
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        if (strcmp(c->name, name) == 0)
+            return c;
+        names[n++] = c->name;
+    }
+    names[n] = NULL;
+    near = schema_nearest(name, names);
+    error_set(err, ERR_USAGE, "there is no command '%s'%s%s%s; 'imprint help' lists them", name,
+              near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return NULL;
+}
+
+int cmd_help(struct cli *cli, struct error *err)
+{
+    const struct cli_command *command;
+
+    if (cli->arg_count == 0) {
+        print_overview();
+        return 0;
+    }
+    command = find_command(cli->args[0], err);
+    if (!command)
+        return ERR_USAGE;
+    print_command_help(command);
+    return 0;
+}
+
+/* Fills options from the command's table and the common one; val is the index plus one. */
+static void build_options(const struct cli_command *command, struct option *out)
+{
+    const struct cli_option *tables[] = {command->options, common_options};
+    int n = 0;
+
+    for (size_t t = 0; t < 2; t++)
+        for (const struct cli_option *o = tables[t]; o->name; o++, n++)
+            out[n] =
+                (struct option){o->name, o->value ? required_argument : no_argument, NULL, n + 1};
+    out[n] = (struct option){NULL, 0, NULL, 0};
+}
+
+static int common_option(struct cli *cli, const char *name)
+{
+    if (strcmp(name, "dir") == 0)
+        cli->chosen_dir = optarg;
+    else if (strcmp(name, "json") == 0)
+        cli->json = true;
+    else if (strcmp(name, "quiet") == 0)
+        cli->quiet = true;
+    else
+        return 1; /* --help */
+    return 0;
+}
+
+/* 1 when help was asked for and printed. */
+static int parse_options(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    struct option options[2 * CLI_OPTIONS_MAX];
+    size_t own = option_count(cli->command->options);
+    int found;
+
+    build_options(cli->command, options);
+    opterr = 0;
+    while ((found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+        if (found == '?' || found == ':')
+            return error_set(err, ERR_USAGE,
+                             found == ':' ? "option '%s' needs a value"
+                                          : "unknown option '%s'; see 'imprint help'",
+                             argv[optind - 1]);
+        if ((size_t)found <= own) {
+            cli->values[found - 1] = optarg ? optarg : "";
+        } else if (common_option(cli, options[found - 1].name)) {
+            print_command_help(cli->command);
+            return 1;
+        }
+    }
+    cli->args = argv + optind;
+    cli->arg_count = argc - optind;
+    if (cli->arg_count < cli->command->least || cli->arg_count > cli->command->most)
+        return error_set(err, ERR_USAGE, "usage: imprint %s %s; see 'imprint help %s'",
+                         cli->command->name, cli->command->arguments, cli->command->name);
+    return 0;
+}
+
+static int open_needs(struct cli *cli, struct error *err)
+{
+    unsigned needs = cli->command->needs;
+    int rc = config_find_dir(cli->chosen_dir, cli->dir, err);
+
+    if (rc == 0 && needs & NEED_CONFIG)
+        rc = config_read(cli->dir, &cli->config, err);
+    if (rc == 0 && needs & NEED_JOB) {
+        cli->has_job = true;
+        rc = job_read(cli->args[0], &cli->job, err);
+    }
+    if (rc == 0 && needs & (NEED_STORE_READ | NEED_STORE_WRITE))
+        rc = vault_open_store(&cli->config, needs & NEED_STORE_WRITE ? STORE_WRITE : STORE_READ,
+                              &cli->store, err);
+    if (rc == 0 && needs & NEED_HSM)
+        rc = vault_open_hsm(&cli->config, cli->store, &cli->hsm, err);
+    return rc;
+}
+
+static void close_needs(struct cli *cli)
+{
+    store_close(cli->store);
+    hsm_close(cli->hsm);
+    if (cli->has_job)
+        job_done(&cli->job);
+}
+
+static int run(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    const char *name = argc > 1 ? argv[1] : "help";
+    int rc;
+
+    if (strcmp(name, "--version") == 0) {
+        printf("imprint %s\n", IMPRINT_VERSION);
+        return 0;
+    }
+    if (strcmp(name, "--help") == 0)
+        name = "help";
+    cli->command = find_command(name, err);
+    if (!cli->command)
+        return ERR_USAGE;
+    rc = argc > 1 ? parse_options(cli, argc - 1, argv + 1, err) : 0;
+    if (rc)
+        return rc == 1 ? 0 : rc;
+    rc = open_needs(cli, err);
+    if (rc == 0)
+        rc = cli->command->run(cli, err);
+    close_needs(cli);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct error err = ERROR_INIT;
+    struct cli cli = {0};
+    int rc;
+
+    signal(SIGPIPE, SIG_IGN);
+    rc = run(&cli, argc, argv, &err);
+    if (rc && err.code && cli.json)
+        cli_print_json(json_pack("{s:s, s:s, s:i}", "error", error_name(rc), "text", err.text,
+                                 "exit", error_exit_status(rc)));
+    if (rc && err.code)
+        fprintf(stderr, "imprint: %s\n", err.text);
+    return error_exit_status(rc);
+}

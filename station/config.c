@@ -1,0 +1,130 @@
+#include "station/config.h"
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "station/schema/schema.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEXT(member, is_required, least, most, what)                                               \
+    {                                                                                              \
+        .name = #member, .type = SCHEMA_TEXT, .required = is_required,                             \
+        .offset = offsetof(struct config, member), .min = least, .max = most, .meaning = what      \
+    }
+
+static const struct schema_field config_fields[] = {
+    TEXT(name, true, 1, 64, "the station's name, as its certificate says it"),
+    TEXT(environment, true, 1, 16, "development, staging or production: never mixed"),
+    TEXT(origin, true, 1, 128, "name of the manifest log, such as acme.example/wl/line1"),
+    TEXT(customer, true, 1, 128, "for whom the manifests are"),
+    TEXT(organization, true, 1, 64, "organization in the names of the station's authorities"),
+    TEXT(module, true, 1, PATH_MAX - 1, "path of the PKCS#11 module"),
+    TEXT(token, true, 1, 256, "label of the token, or an RFC 7512 pkcs11: URI"),
+    TEXT(pin_file, false, 0, PATH_MAX - 1, "file of mode 0600 with the PIN; without it, ask"),
+    {.name = NULL}};
+
+int config_find_dir(const char *chosen, char out[PATH_MAX], struct error *err)
+{
+    const char *env = getenv("IMPRINT_DIR"), *state = getenv("XDG_STATE_HOME");
+    const char *home = getenv("HOME");
+    char path[PATH_MAX];
+    int n;
+
+    if (!chosen && env && *env)
+        chosen = env;
+    if (chosen)
+        n = snprintf(path, sizeof path, "%s", chosen);
+    else if (geteuid() == 0)
+        n = snprintf(path, sizeof path, "/var/lib/imprint");
+    else if (state && *state)
+        n = snprintf(path, sizeof path, "%s/imprint", state);
+    else
+        n = snprintf(path, sizeof path, "%s/.local/state/imprint", home ? home : "");
+    if (n < 0 || (size_t)n >= sizeof path)
+        return error_set(err, ERR_USAGE, "the name of the station's directory is too long");
+    if (path[0] == '/') {
+        strcpy(out, path);
+        return 0;
+    }
+    char cwd[PATH_MAX];
+    if (!getcwd(cwd, sizeof cwd))
+        return error_set(err, ERR_IO, "the current folder has no name");
+    return file_join(out, PATH_MAX, cwd, path, err);
+}
+
+int config_read(const char *dir, struct config *config, struct error *err)
+{
+    char path[PATH_MAX];
+    int rc;
+
+    memset(config, 0, sizeof *config);
+    rc = file_join(path, sizeof path, dir, "station.yaml", err);
+    if (rc)
+        return rc;
+    if (!file_exists(path))
+        return error_set(err, ERR_MISSING,
+                         "there is no station in '%s': run 'imprint init', or name another "
+                         "directory with --dir",
+                         dir);
+    rc = schema_read(path, config_fields, config, err);
+    if (rc == 0)
+        snprintf(config->dir, sizeof config->dir, "%s", dir);
+    return rc;
+}
+
+/* A double-quoted YAML scalar. */
+static void put_quoted(struct buf *out, const char *name, const char *value)
+{
+    buf_printf(out, "%s: \"", name);
+    for (; *value; value++) {
+        if (*value == '"' || *value == '\\')
+            buf_put_u8(out, '\\');
+        buf_put_u8(out, (uint8_t)*value);
+    }
+    buf_put_str(out, "\"\n");
+}
+
+int config_write(const struct config *config, struct error *err)
+{
+    char path[PATH_MAX];
+    struct buf text;
+    int rc;
+
+    buf_init(&text, 65536);
+    buf_put_str(&text, "# The station's configuration, written by 'imprint init'.\n");
+    for (const struct schema_field *f = config_fields; f->name; f++) {
+        buf_printf(&text, "# %s\n", f->meaning);
+        put_quoted(&text, f->name, (const char *)config + f->offset);
+    }
+    rc = buf_check(&text, "the configuration", err);
+    if (rc == 0)
+        rc = config_path(config, "station.yaml", path, err);
+    if (rc == 0)
+        rc = file_write(path, text.data, text.len, 0600, err);
+    buf_done(&text);
+    return rc;
+}
+
+int config_path(const struct config *config, const char *name, char out[PATH_MAX],
+                struct error *err)
+{
+    if (name[0] == '/') {
+        snprintf(out, PATH_MAX, "%s", name);
+        return 0;
+    }
+    return file_join(out, PATH_MAX, config->dir, name, err);
+}
+
+int config_prepare_module(const struct config *config, struct error *err)
+{
+    char path[PATH_MAX];
+    int rc = config_path(config, "softhsm2.conf", path, err);
+
+    if (rc == 0 && file_exists(path) && setenv("SOFTHSM2_CONF", path, 1))
+        rc = error_set(err, ERR_INTERNAL, "out of memory");
+    return rc;
+}

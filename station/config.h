@@ -1,0 +1,60 @@
+/*
+ * config: the station's directory and what its station.yaml says.
+ *
+ * Everything a station keeps lies in one directory of mode 0700, chosen with --dir, IMPRINT_DIR or
+ * by default /var/lib/imprint for root and $XDG_STATE_HOME/imprint for others:
+ *
+ *   station.yaml       this configuration, written by `imprint init`
+ *   station.db         the database (vault only)
+ *   station.cert       the compact certificate that the owner's authority signed for this station
+ *   station-auth.pub   the key that it certifies, in the form an authority reads
+ *   pin                the token's PIN, mode 0600 (unless it is asked for)
+ *   softhsm2.conf      and tokens/: the embedded software token
+ *   ca/                certificates of the device root, the issuing CA, the manifest root and
+ * signer trust/             what a security team pins: device-root.pem, manifest-root.pem,
+ * log.vkey, log.pem manifests/         sealed manifests, one folder each
+ */
+#ifndef STATION_CONFIG_H
+#define STATION_CONFIG_H
+
+#include "base/error.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct config {
+    char dir[PATH_MAX]; /* absolute */
+    char name[65];
+    char environment[17];
+    char origin[129];
+    char customer[129];
+    char module[PATH_MAX];
+    char token[257];
+    char pin_file[PATH_MAX]; /* relative to dir, or empty: ask */
+    char organization[65];
+};
+
+/* The directory that --dir, the environment or the default names; chosen may be NULL. */
+MUST_USE int config_find_dir(const char *chosen, char out[PATH_MAX], struct error *err);
+
+/*
+ * Reads <dir>/station.yaml. Errors: ERR_MISSING that says to run `imprint init`, ERR_INPUT with a
+ * position.
+ */
+MUST_USE int config_read(const char *dir, struct config *config, struct error *err);
+
+/* Writes <dir>/station.yaml from config, with comments. */
+MUST_USE int config_write(const struct config *config, struct error *err);
+
+/* "<dir>/<name>" into out. */
+MUST_USE int config_path(const struct config *config, const char *name, char out[PATH_MAX],
+                         struct error *err);
+
+/*
+ * Points SoftHSM at the station's own token when the directory holds one. Call before the module is
+ * loaded, and before any thread starts.
+ */
+MUST_USE int config_prepare_module(const struct config *config, struct error *err);
+
+#endif

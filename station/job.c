@@ -1,0 +1,282 @@
+#include "station/job.h"
+
+#include "base/codec.h"
+#include "base/file.h"
+#include "pki/digest.h"
+#include "station/schema/schema.h"
+
+#include <inttypes.h>
+#include <libgen.h>
+#include <openssl/pem.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIELD(owner, member, kind, is_required, least, most, what)                                 \
+    {                                                                                              \
+        .name = #member, .type = kind, .required = is_required,                                    \
+        .offset = offsetof(struct owner, member), .min = least, .max = most, .meaning = what       \
+    }
+
+static const struct schema_field serials_fields[] = {
+    FIELD(job_serials, prefix, SCHEMA_TEXT, true, 1, 40, "text before the number"),
+    FIELD(job_serials, digits, SCHEMA_INT, true, 1, 12, "digits of the number"),
+    FIELD(job_serials, first, SCHEMA_INT, true, 0, INT64_C(999999999999), "first number"),
+    {.name = NULL}};
+
+static const struct schema_field certificate_fields[] = {
+    FIELD(job_certificate, organization, SCHEMA_TEXT, true, 1, 64, "O of the subject"),
+    FIELD(job_certificate, hardware_type, SCHEMA_TEXT, true, 3, 128,
+          "object identifier of the hardware type, such as 1.3.6.1.4.1.32473.1.7"),
+    {.name = NULL}};
+
+static const struct schema_field port_fields[] = {
+    FIELD(job_port_rule, name, SCHEMA_TEXT, true, 1, 128, "port, such as /dev/ttyACM*"),
+    FIELD(job_port_rule, slot, SCHEMA_TEXT, true, 1, 32, "label on the fixture; {n} counts from 1"),
+    FIELD(job_port_rule, baud, SCHEMA_INT, false, 300, 12000000, "bits per second"),
+    {.name = NULL}};
+
+static const struct schema_field link_fields[] = {
+    FIELD(job_link, hello_ms, SCHEMA_INT, false, 100, 600000,
+          "milliseconds to wait for a device to answer at all"),
+    FIELD(job_link, request_ms, SCHEMA_INT, false, 50, 600000,
+          "milliseconds to wait for each answer"),
+    FIELD(job_link, repeats, SCHEMA_INT, false, 0, 20, "repeats of an unanswered request"),
+    {.name = NULL}};
+
+static const struct schema_field job_fields[] = {
+    FIELD(job, name, SCHEMA_TEXT, true, 1, 64, "name of the job, for people"),
+    {.name = "order",
+     .type = SCHEMA_TEXT,
+     .required = true,
+     .max = PATH_MAX - 1,
+     .min = 1,
+     .offset = offsetof(struct job, order_path),
+     .meaning = "path of the work order"},
+    {.name = "trust_anchors",
+     .type = SCHEMA_TEXT,
+     .max = PATH_MAX - 1,
+     .min = 1,
+     .offset = offsetof(struct job, trust_anchors_path),
+     .meaning = "path of the PEM certificates that the device will trust"},
+    {.name = "enrolled",
+     .type = SCHEMA_TEXT,
+     .max = PATH_MAX - 1,
+     .min = 1,
+     .offset = offsetof(struct job, enrolled_path),
+     .meaning = "path of the list of enrolled device keys"},
+    {.name = "serials",
+     .type = SCHEMA_MAP,
+     .required = true,
+     .fields = serials_fields,
+     .offset = offsetof(struct job, serials),
+     .meaning = "how serial numbers are made"},
+    {.name = "certificate",
+     .type = SCHEMA_MAP,
+     .required = true,
+     .fields = certificate_fields,
+     .offset = offsetof(struct job, certificate),
+     .meaning = "what the certificates say"},
+    {.name = "ports",
+     .type = SCHEMA_LIST,
+     .required = true,
+     .fields = port_fields,
+     .min = 1,
+     .max = JOB_PORT_RULES_MAX,
+     .offset = offsetof(struct job, ports),
+     .item_size = sizeof(struct job_port_rule),
+     .count_offset = offsetof(struct job, port_count),
+     .meaning = "rules that say which ports are slots"},
+    {.name = "link",
+     .type = SCHEMA_MAP,
+     .fields = link_fields,
+     .offset = offsetof(struct job, link),
+     .meaning = "time limits of the device link"},
+    {.name = NULL}};
+
+/* Makes a path of the job file absolute or relative to the current folder. */
+static int beside_job(const struct job *job, char path[PATH_MAX], struct error *err)
+{
+    char copy[PATH_MAX], joined[PATH_MAX];
+    int rc;
+
+    if (path[0] == 0 || path[0] == '/')
+        return 0;
+    snprintf(copy, sizeof copy, "%s", job->path);
+    rc = file_join(joined, sizeof joined, dirname(copy), path, err);
+    if (rc == 0)
+        strcpy(path, joined);
+    return rc;
+}
+
+static int append_certificates(BIO *pem, struct buf *out)
+{
+    X509 *cert;
+    int count = 0;
+
+    while ((cert = PEM_read_bio_X509(pem, NULL, NULL, NULL))) {
+        unsigned char *der = NULL;
+        int len = i2d_X509(cert, &der);
+
+        if (len > 0)
+            buf_put(out, der, (size_t)len);
+        OPENSSL_free(der);
+        X509_free(cert);
+        count++;
+    }
+    return count;
+}
+
+static int read_trust_anchors(struct job *job, struct error *err)
+{
+    uint8_t hash[32];
+    BIO *pem;
+    int count;
+
+    if (!job->trust_anchors_path[0]) {
+        if (job->order.has_trust_anchors)
+            return error_set(err, ERR_INPUT,
+                             "%s: the order names trust anchors: add 'trust_anchors: FILE'",
+                             job->path);
+        return 0;
+    }
+    pem = BIO_new_file(job->trust_anchors_path, "r");
+    if (!pem)
+        return error_set(err, ERR_MISSING, "cannot open the trust anchors '%s'",
+                         job->trust_anchors_path);
+    count = append_certificates(pem, &job->trust_anchors);
+    BIO_free(pem);
+    if (count == 0 || buf_failed(&job->trust_anchors))
+        return error_set(err, ERR_INPUT, "'%s' holds no PEM certificate, or more than %zu bytes",
+                         job->trust_anchors_path, job->trust_anchors.limit);
+    sha256(job->trust_anchors.data, job->trust_anchors.len, hash);
+    if (!job->order.has_trust_anchors || memcmp(hash, job->order.trust_anchors, sizeof hash))
+        return error_set(err, ERR_REFUSED,
+                         "the trust anchors in '%s' are not the ones that the order names by hash",
+                         job->trust_anchors_path);
+    return 0;
+}
+
+static int compare_hashes(const void *a, const void *b)
+{
+    return memcmp(a, b, 32);
+}
+
+/* One hash a line; blank lines and lines that begin with # are skipped. */
+static int parse_enrolled(struct job *job, struct buf *text, struct error *err)
+{
+    char *line, *rest;
+    size_t number = 0;
+
+    buf_put_u8(text, 0);
+    job->enrolled = calloc(text->len / 64 + 1, 32);
+    if (!job->enrolled || buf_failed(text))
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    rest = (char *)text->data;
+    while ((line = strsep(&rest, "\n"))) {
+        number++;
+        if (!*line || *line == '#')
+            continue;
+        if (hex_decode(line, job->enrolled[job->enrolled_count], 32))
+            return error_set(err, ERR_INPUT,
+                             "%s:%zu:1: expected the SHA-256 of a public key in 64 lower-case "
+                             "hexadecimal digits",
+                             job->enrolled_path, number);
+        job->enrolled_count++;
+    }
+    qsort(job->enrolled, job->enrolled_count, 32, compare_hashes);
+    return 0;
+}
+
+static int read_enrolled(struct job *job, struct error *err)
+{
+    struct buf text;
+    uint8_t hash[32];
+    int rc;
+
+    if (job->order.auth != ORDER_AUTH_ENROLLED)
+        return 0;
+    if (!job->enrolled_path[0])
+        return error_set(err, ERR_INPUT,
+                         "%s: the order asks for enrolled devices: add 'enrolled: FILE'",
+                         job->path);
+    buf_init(&text, (size_t)JOB_ENROLLED_MAX * 65);
+    rc = file_read(job->enrolled_path, &text, err);
+    if (rc == 0) {
+        sha256(text.data, text.len, hash);
+        if (memcmp(hash, job->order.enrolled, sizeof hash))
+            rc = error_set(err, ERR_REFUSED,
+                           "the list '%s' is not the one that the order names by hash",
+                           job->enrolled_path);
+    }
+    if (rc == 0)
+        rc = parse_enrolled(job, &text, err);
+    buf_done(&text);
+    return rc;
+}
+
+static int read_named_files(struct job *job, struct error *err)
+{
+    int rc = beside_job(job, job->order_path, err);
+
+    if (rc == 0)
+        rc = beside_job(job, job->trust_anchors_path, err);
+    if (rc == 0)
+        rc = beside_job(job, job->enrolled_path, err);
+    if (rc == 0)
+        rc = order_read(job->order_path, &job->order, &job->order_content, err);
+    if (rc == 0)
+        rc = read_trust_anchors(job, err);
+    if (rc == 0)
+        rc = read_enrolled(job, err);
+    return rc;
+}
+
+int job_read(const char *path, struct job *job, struct error *err)
+{
+    char text[128];
+    int rc;
+
+    memset(job, 0, sizeof *job);
+    buf_init(&job->order_content, ORDER_FILE_MAX);
+    buf_init(&job->trust_anchors, 8192);
+    job->link = (struct job_link){.hello_ms = 5000, .request_ms = 2000, .repeats = 3};
+    for (size_t i = 0; i < JOB_PORT_RULES_MAX; i++)
+        job->ports[i].baud = 115200;
+    snprintf(job->path, sizeof job->path, "%s", path);
+    rc = schema_read(path, job_fields, job, err);
+    if (rc == 0)
+        rc = job_serial_text(&job->serials, job->serials.first, text, sizeof text, err);
+    if (rc == 0)
+        rc = read_named_files(job, err);
+    return rc;
+}
+
+void job_done(struct job *job)
+{
+    buf_done(&job->order_content);
+    buf_done(&job->trust_anchors);
+    free(job->enrolled);
+    job->enrolled = NULL;
+}
+
+int job_serial_text(const struct job_serials *serials, int64_t n, char *out, size_t size,
+                    struct error *err)
+{
+    char digits[24];
+    int len = snprintf(digits, sizeof digits, "%0*" PRId64, (int)serials->digits, n);
+    int total = snprintf(out, size, "%s%s", serials->prefix, digits);
+
+    if (len != serials->digits || total < 0 || (size_t)total >= size)
+        return error_set(err, ERR_INPUT,
+                         "serial number %" PRId64 " does not fit the %" PRId64
+                         " digits of the job's pattern '%s'",
+                         n, serials->digits, serials->prefix);
+    return 0;
+}
+
+bool job_is_enrolled(const struct job *job, const uint8_t spki_hash[32])
+{
+    return job->enrolled_count &&
+           bsearch(spki_hash, job->enrolled, job->enrolled_count, 32, compare_hashes);
+}

@@ -1,0 +1,81 @@
+/*
+ * job: what the manufacturing engineer writes: which order, which serials, which ports.
+ *
+ * A job chooses within its order and can widen nothing: roots, suites, device authentication and
+ * locking come from the order. imprint-job(5) describes the file. Paths in a job are relative to
+ * the job file's own folder.
+ */
+#ifndef STATION_JOB_H
+#define STATION_JOB_H
+
+#include "base/buf.h"
+#include "station/order.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define JOB_PORT_RULES_MAX 32
+#define JOB_ENROLLED_MAX   1000000
+
+struct job_serials {
+    char prefix[41];
+    int64_t digits;
+    int64_t first;
+};
+
+struct job_certificate {
+    char organization[65];
+    char hardware_type[129]; /* object identifier, dotted */
+};
+
+struct job_port_rule {
+    char name[129]; /* pattern of the port's name, such as /dev/ttyACM* */
+    char slot[33];  /* label on the fixture; {n} counts the ports that the rule matches, from 1 */
+    int64_t baud;
+};
+
+struct job_link {
+    int64_t hello_ms;   /* how long a port may stay silent before its slot fails */
+    int64_t request_ms; /* how long a device may take for one answer */
+    int64_t repeats;    /* how often an unanswered request is repeated */
+};
+
+struct job {
+    char path[PATH_MAX];
+    char name[65];
+    char order_path[PATH_MAX];
+    char trust_anchors_path[PATH_MAX]; /* empty: none */
+    char enrolled_path[PATH_MAX];      /* empty: none */
+    struct job_serials serials;
+    struct job_certificate certificate;
+    struct job_port_rule ports[JOB_PORT_RULES_MAX];
+    size_t port_count;
+    struct job_link link;
+
+    /* read from the files that the job names */
+    struct order order;
+    struct buf order_content;
+    struct buf trust_anchors; /* DER certificates, one after the other; empty: none */
+    uint8_t (*enrolled)[32];  /* sorted SHA-256 of SubjectPublicKeyInfo */
+    size_t enrolled_count;
+};
+
+/*
+ * Reads the job, its order and the files that the order names by hash, and checks that they are the
+ * ones. Free with job_done, also after an error. Errors: ERR_INPUT with file:line:column or with
+ * the file and what differs; ERR_MISSING and ERR_IO for files; ERR_REFUSED when a file's hash is
+ * not the order's.
+ */
+MUST_USE int job_read(const char *path, struct job *job, struct error *err);
+void job_done(struct job *job);
+
+/* The text of serial number n of the pattern; false when n needs more digits than the pattern has.
+ */
+MUST_USE int job_serial_text(const struct job_serials *serials, int64_t n, char *out, size_t size,
+                             struct error *err);
+
+/* True when the list of enrolled keys holds this hash. */
+bool job_is_enrolled(const struct job *job, const uint8_t spki_hash[32]);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * desk: the line's end of a channel: asks the vault, one question at a time.
+ */
+#ifndef STATION_LINE_DESK_H
+#define STATION_LINE_DESK_H
+
+#include "station/wire/wire.h"
+
+struct desk {
+    int fd;
+    uint8_t handle[WIRE_HANDLE_SIZE];
+    struct buf request, reply;
+};
+
+/*
+ * Every function returns 0, or the vault's own error with its text, or ERR_GONE when the vault
+ * ended: then nothing more can be done for the device now.
+ */
+MUST_USE int desk_open(struct desk *d, int control, struct error *err);
+void desk_close(struct desk *d);
+
+MUST_USE int desk_begin(struct desk *d, const char *slot, uint8_t nonce[IMPRINT_NONCE_SIZE],
+                        struct error *err);
+/* hello's handle is filled in here. */
+MUST_USE int desk_hello(struct desk *d, struct wire_hello *hello, struct wire_plan *plan,
+                        struct error *err);
+/* The bytes stay valid until the next question. */
+MUST_USE int desk_object(struct desk *d, uint8_t index, const uint8_t **bytes, size_t *len,
+                         struct error *err);
+MUST_USE int desk_nonce(struct desk *d, uint8_t nonce[IMPRINT_NONCE_SIZE], struct error *err);
+/* proof's handle is filled in here. */
+MUST_USE int desk_proof(struct desk *d, struct wire_proof *proof, enum wire_verdict *verdict,
+                        struct error *err);
+/* code 0 or an error with its text; characters that are not printable ASCII become '?'. */
+MUST_USE int desk_result(struct desk *d, int code, const char *text, struct error *err);
+
+#endif

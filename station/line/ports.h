@@ -1,0 +1,55 @@
+/*
+ * ports: which serial ports are slots, by the rules of the job.
+ *
+ * Invariants
+ *  1. A port that no rule names is listed, never opened.
+ *  2. The first rule that matches wins. Ports are taken in the natural order of their names
+ *     (ttyACM2 before ttyACM10), so that {n} in a slot label means the same on every start.
+ *  3. Two ports never get one slot label: the second is an error of the job.
+ */
+#ifndef STATION_LINE_PORTS_H
+#define STATION_LINE_PORTS_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PORTS_MAX      256
+#define PORT_NAME_MAX  128
+#define PORT_LABEL_MAX 32
+#define PORT_RULES_MAX 32
+
+struct port_rule {
+    const char *pattern; /* fnmatch(3) over the whole name */
+    const char *slot;    /* label, {n} is replaced */
+    int baud;
+};
+
+struct port {
+    char name[PORT_NAME_MAX + 1];
+    char description[65];          /* what the system knows of it, may be empty */
+    char slot[PORT_LABEL_MAX + 1]; /* empty: no rule matches */
+    int rule;                      /* index of the rule, -1 for none */
+    int baud;
+};
+
+struct ports {
+    struct port list[PORTS_MAX];
+    size_t count;
+    size_t slots; /* how many a rule names */
+};
+
+/*
+ * Lists the machine's serial ports and gives each its slot. Errors: ERR_IO when the ports cannot be
+ * listed, ERR_INPUT when two ports would get one label.
+ */
+MUST_USE int ports_find(const struct port_rule *rules, size_t rule_count, struct ports *ports,
+                        struct error *err);
+
+/* As ports_find for ports whose name and description are filled in already. */
+MUST_USE int ports_assign(const struct port_rule *rules, size_t rule_count, struct ports *ports,
+                          struct error *err);
+
+#endif

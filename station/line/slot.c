@@ -1,0 +1,316 @@
+#include "station/line/slot.h"
+
+#include "base/clock.h"
+#include "link/client.h"
+#include "pki/digest.h"
+#include "station/line/desk.h"
+#include "station/line/events.h"
+#include "station/line/serial.h"
+
+#include <string.h>
+
+#define HELLO_TRY_MS 500 /* a device that is still booting is asked this often */
+#define ABORTS_MAX   2   /* of void transactions that one device may report */
+
+/* One device in one slot. */
+struct slot {
+    const struct port *port;
+    const struct slot_limits *limits;
+    const volatile bool *stop;
+    struct desk desk;
+    struct transport *transport;
+    struct link_client client;
+    struct wire_plan plan;
+    int64_t started_ms;
+};
+
+static void emit(const struct slot *s, enum event_step step)
+{
+    struct event e = {.slot = s->port->slot, .step = step, .serial = s->plan.serial};
+
+    events_emit(&e);
+}
+
+static void emit_result(const struct slot *s, int code, const char *text)
+{
+    struct event e = {.slot = s->port->slot,
+                      .step = code ? EVENT_FAIL : EVENT_PASS,
+                      .serial = s->plan.serial,
+                      .again = s->plan.again,
+                      .code = code,
+                      .text = text,
+                      .took_ms = clock_mono_ms() - s->started_ms};
+
+    events_emit(&e);
+}
+
+static int check_stop(const struct slot *s, struct error *err)
+{
+    if (*s->stop)
+        return error_set(err, ERR_INTERRUPTED, "stopped before anything was delivered");
+    return 0;
+}
+
+/* Asks until the device answers or hello_ms are over: it may still be booting. */
+static int wait_for_device(struct slot *s, const uint8_t nonce[IMPRINT_NONCE_SIZE],
+                           struct link_hello *hello, struct error *err)
+{
+    struct link_client *c = &s->client;
+    int64_t deadline = clock_mono_ms() + s->limits->hello_ms;
+    int rc;
+
+    c->timeout_ms = HELLO_TRY_MS < s->limits->hello_ms ? HELLO_TRY_MS : s->limits->hello_ms;
+    c->tries = 1 + (s->limits->hello_ms - 1) / c->timeout_ms;
+    do {
+        rc = link_client_hello(c, nonce, hello, err);
+    } while (rc == ERR_TIMEOUT && !*s->stop && clock_mono_ms() < deadline);
+    c->timeout_ms = s->limits->request_ms;
+    c->tries = s->limits->repeats + 1;
+    return rc;
+}
+
+static void copy_key(const struct link_key *key, uint8_t *out, size_t len, uint8_t *has)
+{
+    *has = key->len == len;
+    if (*has)
+        memcpy(out, key->bytes, len);
+}
+
+static void copy_attestation(const struct link_hello *h, struct wire_hello *w)
+{
+    uint8_t has_key, has_sig;
+
+    copy_key(&h->attest_key, w->attest_key, sizeof w->attest_key, &has_key);
+    copy_key(&h->attest_sig, w->attest_sig, sizeof w->attest_sig, &has_sig);
+    w->has_attestation = h->attested && has_key && has_sig &&
+                         h->attest_key.alg == IMPRINT_ALG_P256 &&
+                         h->attest_sig.alg == IMPRINT_ALG_ECDSA_SHA256;
+}
+
+/* What the device said, in the fixed fields that the vault takes. */
+static void to_wire(const struct link_hello *h, struct wire_hello *w)
+{
+    const struct link_facts *f = &h->facts;
+
+    memset(w, 0, sizeof *w);
+    w->suite_count = (uint8_t)f->suite_count;
+    memcpy(w->suites, f->suites, sizeof w->suites);
+    w->modes = (uint8_t)f->modes;
+    w->chip_len = (uint8_t)f->chip_id_len;
+    memcpy(w->chip, f->chip_id, f->chip_id_len);
+    strcpy(w->firmware, f->firmware);
+    w->has_image_hash = f->has_image_hash;
+    memcpy(w->image_hash, f->image_hash, sizeof w->image_hash);
+    w->debug = f->debug;
+    w->lifecycle = (uint8_t)f->lifecycle;
+    w->pinned = f->pinned;
+    w->max_frame = f->frame_max;
+    if (f->dev_pub.alg == IMPRINT_ALG_P256)
+        copy_key(&f->dev_pub, w->dev_pub, sizeof w->dev_pub, &w->has_dev_pub);
+    w->tx_state = (uint8_t)h->state;
+    memcpy(w->tx, h->transaction, sizeof w->tx);
+    strcpy(w->serial, h->serial);
+    copy_attestation(h, w);
+}
+
+/* One OPEN, HELLO round: what the vault wants done is in s->plan. */
+static int ask_for_plan(struct slot *s, struct error *err)
+{
+    uint8_t nonce[IMPRINT_NONCE_SIZE];
+    struct link_hello hello;
+    struct wire_hello said;
+    int rc = desk_begin(&s->desk, s->port->slot, nonce, err);
+
+    if (rc == 0)
+        rc = wait_for_device(s, nonce, &hello, err);
+    if (rc == 0)
+        rc = check_stop(s, err);
+    if (rc)
+        return rc;
+    emit(s, EVENT_HELLO);
+    to_wire(&hello, &said);
+    return desk_hello(&s->desk, &said, &s->plan, err);
+}
+
+/* Until there is something to do: what is void on the device is aborted first. */
+static int find_plan(struct slot *s, struct error *err)
+{
+    int rc = ask_for_plan(s, err);
+
+    for (int i = 0; rc == 0 && s->plan.action == WIRE_ABORT; i++) {
+        if (i == ABORTS_MAX)
+            return error_set(err, ERR_PROTOCOL,
+                             "the device keeps a transaction that was aborted: set it aside");
+        rc = link_client_abort(&s->client, err);
+        if (rc == 0)
+            rc = ask_for_plan(s, err);
+    }
+    return rc;
+}
+
+static int begin(struct slot *s, struct link_held *held, struct error *err)
+{
+    const struct wire_plan *p = &s->plan;
+    struct link_object objects[IMPRINT_OBJECTS_MAX];
+    struct link_begin b = {.suite = p->suite,
+                           .environment = p->environment,
+                           .serial = p->serial,
+                           .station_pub = link_key_p256(p->station_pub),
+                           .objects = objects,
+                           .object_count = p->object_count,
+                           .sig = link_sig_p256(p->station_sig),
+                           .cert = p->station_cert,
+                           .cert_len = p->station_cert_len};
+
+    memcpy(b.order_hash, p->order_hash, sizeof b.order_hash);
+    memcpy(b.transaction, p->tx, sizeof b.transaction);
+    memcpy(b.station_nonce, p->station_nonce, sizeof b.station_nonce);
+    for (size_t i = 0; i < p->object_count; i++) {
+        objects[i] = (struct link_object){.type = p->objects[i].type,
+                                          .format = p->objects[i].format,
+                                          .length = p->objects[i].length};
+        memcpy(objects[i].hash, p->objects[i].hash, sizeof objects[i].hash);
+    }
+    return link_client_begin(&s->client, &b, held, err);
+}
+
+/* BEGIN, every object from where the device has it, COMMIT. */
+static int deliver(struct slot *s, struct error *err)
+{
+    const struct wire_plan *p = &s->plan;
+    struct link_held held;
+    uint32_t commit_count;
+    int rc = begin(s, &held, err);
+
+    for (uint8_t i = 0; rc == 0 && i < p->object_count; i++) {
+        const uint8_t *bytes;
+        size_t len;
+
+        rc = desk_object(&s->desk, i, &bytes, &len, err);
+        if (rc == 0 && len != p->objects[i].length)
+            rc = error_set(err, ERR_INTERNAL, "the vault handed out an object of another length");
+        if (rc == 0)
+            rc = link_client_put_object(&s->client, p->tx, p->objects[i].type, bytes, (uint32_t)len,
+                                        held.bytes[i], err);
+    }
+    return rc ? rc : link_client_commit(&s->client, p->tx, &commit_count, err);
+}
+
+static int read_back(struct slot *s, uint8_t hash[IMPRINT_HASH_SIZE], struct error *err)
+{
+    struct buf certificates;
+    int rc;
+
+    buf_init(&certificates, LINK_CERTIFICATES_MAX);
+    rc = link_client_read(&s->client, &certificates, err);
+    if (rc == 0)
+        sha256(certificates.data, certificates.len, hash);
+    buf_done(&certificates);
+    return rc;
+}
+
+/* One nonce, one proof, one reading back, one verdict. */
+static int prove_once(struct slot *s, enum wire_verdict *verdict, struct error *err)
+{
+    uint8_t nonce[IMPRINT_NONCE_SIZE];
+    struct wire_proof said;
+    struct link_proof proof;
+    int rc = desk_nonce(&s->desk, nonce, err);
+
+    memset(&said, 0, sizeof said);
+    if (rc == 0)
+        rc = link_client_prove(&s->client, s->plan.tx, nonce, &proof, err);
+    if (rc == 0)
+        rc = read_back(s, said.read_back, err);
+    if (rc)
+        return rc;
+    if (proof.sig.alg != IMPRINT_ALG_ECDSA_SHA256 || proof.sig.len != sizeof said.sig)
+        return error_set(err, ERR_PROTOCOL, "the device's proof is not an ECDSA signature");
+    memcpy(said.sig, proof.sig.bytes, sizeof said.sig);
+    said.lifecycle = (uint8_t)proof.lifecycle;
+    said.commit_count = proof.commit_count;
+    return desk_proof(&s->desk, &said, verdict, err);
+}
+
+static int prove(struct slot *s, struct error *err)
+{
+    enum wire_verdict verdict = WIRE_PASS;
+    int rc = prove_once(s, &verdict, err);
+
+    if (rc || verdict == WIRE_PASS)
+        return rc;
+    rc = link_client_lock(&s->client, s->plan.tx, err);
+    if (rc == 0)
+        rc = prove_once(s, &verdict, err);
+    if (rc == 0 && verdict != WIRE_PASS)
+        rc = error_set(err, ERR_PROOF, "the device says that it is locked and its proof does not");
+    return rc;
+}
+
+static int provision(struct slot *s, struct error *err)
+{
+    int rc = find_plan(s, err);
+
+    if (rc == 0 && s->plan.action == WIRE_DELIVER) {
+        emit(s, EVENT_DELIVER);
+        rc = deliver(s, err);
+    }
+    if (rc == 0) {
+        emit(s, EVENT_PROVE);
+        rc = prove(s, err);
+    }
+    return rc;
+}
+
+/* What a person does about a class of failure that its own text does not say. */
+static const char *advice(int code)
+{
+    switch (code) {
+    case ERR_TIMEOUT:
+        return "; check power, cable and firmware, then run again";
+    case ERR_GONE:
+        return "; plug it in again and run again: it goes on where it was";
+    case ERR_PROTOCOL:
+        return "; check that this is the right device and firmware, then run again";
+    case ERR_BUSY:
+        return "; close the other program, then run again";
+    default:
+        return "";
+    }
+}
+
+static int work(struct slot *s, int control, struct error *err)
+{
+    struct error ignored = ERROR_INIT;
+    int rc = desk_open(&s->desk, control, err);
+
+    if (rc == 0)
+        rc = serial_open(s->port->name, s->port->baud, &s->transport, err);
+    if (rc == 0) {
+        emit(s, EVENT_WAIT);
+        link_client_init(&s->client, s->transport);
+        rc = provision(s, err);
+        if (rc) {
+            size_t used = strlen(err->text);
+
+            strncat(err->text, advice(rc), sizeof err->text - used - 1);
+        }
+        if (desk_result(&s->desk, rc, rc ? err->text : "", &ignored) && rc == 0)
+            rc = error_set(err, ERR_GONE, "the vault ended; what was proven is recorded");
+        transport_close(s->transport);
+    }
+    return rc;
+}
+
+int slot_run(int control, const struct port *port, const struct slot_limits *limits,
+             const volatile bool *stop, struct error *err)
+{
+    struct slot s = {.port = port, .limits = limits, .stop = stop};
+    int rc;
+
+    s.started_ms = clock_mono_ms();
+    rc = work(&s, control, err);
+    desk_close(&s.desk);
+    emit_result(&s, rc, err->text);
+    return rc;
+}

@@ -1,0 +1,160 @@
+#include "station/store/claims.h"
+
+#include "base/clock.h"
+#include "station/store/sql.h"
+
+#include <string.h>
+
+#define COLUMNS                                                                                    \
+    "tx, credential, state, slot, chip, dev_pub, station_pub, suite, station_nonce, x,"            \
+    " station_sig, wrapped, fw_version, fw_hash, fw_debug, attestation, prove_nonce, created"
+
+void claim_init(struct claim *c)
+{
+    memset(c, 0, sizeof *c);
+    buf_init(&c->x, CLAIM_X_MAX);
+    buf_init(&c->wrapped, IMPRINT_WRAPPED_KEY_MAX);
+    buf_init(&c->fw_hash, IMPRINT_HASH_SIZE);
+    buf_init(&c->attestation, CLAIM_ATTESTATION_MAX);
+}
+
+void claim_done(struct claim *c)
+{
+    buf_done(&c->x);
+    buf_done(&c->wrapped);
+    buf_done(&c->fw_hash);
+    buf_done(&c->attestation);
+}
+
+int claim_add(struct store *store, const struct claim *c, struct error *err)
+{
+    int rc = sql_run(
+        store, err,
+        "INSERT INTO claims(" COLUMNS ")"
+        " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+        "bitbbbibbbbtbibi", c->tx, sizeof c->tx, c->credential, c->slot, c->chip, c->chip_len,
+        c->dev_pub, sizeof c->dev_pub, c->station_pub, sizeof c->station_pub, (int64_t)c->suite,
+        c->station_nonce, sizeof c->station_nonce, c->x.data, c->x.len, c->station_sig,
+        sizeof c->station_sig, c->wrapped.data, c->wrapped.len, c->fw_version, c->fw_hash.data,
+        c->fw_hash.len, (int64_t)c->fw_debug, c->attestation.data, c->attestation.len, c->created);
+
+    if (rc == ERR_STORE && err && (err->native & 0xff) == SQLITE_CONSTRAINT)
+        rc = error_set(err, ERR_DUPLICATE,
+                       "this chip id, transport key or credential has a claim already");
+    return rc;
+}
+
+static int read_chip(sqlite3_stmt *s, struct claim *c, struct error *err)
+{
+    size_t len = (size_t)sqlite3_column_bytes(s, 4);
+
+    if (len > sizeof c->chip)
+        return error_set(err, ERR_STORE, "a chip id in the database is too long");
+    c->chip_len = len;
+    return sql_blob_exact(s, 4, c->chip, len, err);
+}
+
+static int read_row(sqlite3_stmt *s, struct claim *c, struct error *err)
+{
+    c->credential = sqlite3_column_int64(s, 1);
+    c->state = sqlite3_column_int(s, 2);
+    c->suite = (uint16_t)sqlite3_column_int(s, 7);
+    c->fw_debug = sqlite3_column_int(s, 14) != 0;
+    c->has_prove_nonce = sqlite3_column_type(s, 16) != SQLITE_NULL;
+    c->created = sqlite3_column_int64(s, 17);
+    if (sql_blob_exact(s, 0, c->tx, sizeof c->tx, err) ||
+        sql_text(s, 3, c->slot, sizeof c->slot, err) || read_chip(s, c, err) ||
+        sql_blob_exact(s, 5, c->dev_pub, sizeof c->dev_pub, err) ||
+        sql_blob_exact(s, 6, c->station_pub, sizeof c->station_pub, err) ||
+        sql_blob_exact(s, 8, c->station_nonce, sizeof c->station_nonce, err) ||
+        sql_blob(s, 9, &c->x, err) ||
+        sql_blob_exact(s, 10, c->station_sig, sizeof c->station_sig, err) ||
+        sql_blob(s, 11, &c->wrapped, err) ||
+        sql_text(s, 12, c->fw_version, sizeof c->fw_version, err) ||
+        sql_blob(s, 13, &c->fw_hash, err) || sql_blob(s, 15, &c->attestation, err))
+        return ERR_STORE;
+    if (c->has_prove_nonce)
+        return sql_blob_exact(s, 16, c->prove_nonce, sizeof c->prove_nonce, err);
+    return 0;
+}
+
+static int find(struct store *store, const char *query, const void *key, size_t len,
+                struct claim *c, bool *found, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s, query, "b", key, len);
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc < 0)
+        return rc;
+    *found = rc == 1;
+    if (rc == 0)
+        return 0;
+    rc = read_row(s, c, err);
+    sql_end(s);
+    return rc;
+}
+
+int claim_by_tx(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], struct claim *c,
+                bool *found, struct error *err)
+{
+    return find(store, "SELECT " COLUMNS " FROM claims WHERE tx = ?", tx, IMPRINT_TX_SIZE, c, found,
+                err);
+}
+
+int claim_by_dev_pub(struct store *store, const uint8_t dev_pub[IMPRINT_P256_POINT_SIZE],
+                     struct claim *c, bool *found, struct error *err)
+{
+    return find(store, "SELECT " COLUMNS " FROM claims WHERE dev_pub = ?", dev_pub,
+                IMPRINT_P256_POINT_SIZE, c, found, err);
+}
+
+int claim_by_chip(struct store *store, const uint8_t *chip, size_t len, struct claim *c,
+                  bool *found, struct error *err)
+{
+    return find(store, "SELECT " COLUMNS " FROM claims WHERE chip = ? AND state IN (0, 1)", chip,
+                len, c, found, err);
+}
+
+int claim_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], enum claim_state state,
+                    struct error *err)
+{
+    return sql_run(store, err,
+                   "UPDATE claims SET state = ?, wrapped = NULL, prove_nonce = NULL WHERE tx = ?",
+                   "ib", (int64_t)state, tx, (size_t)IMPRINT_TX_SIZE);
+}
+
+int claim_set_nonce(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], const uint8_t *nonce,
+                    struct error *err)
+{
+    if (!nonce)
+        return sql_run(store, err, "UPDATE claims SET prove_nonce = NULL WHERE tx = ?", "b", tx,
+                       (size_t)IMPRINT_TX_SIZE);
+    return sql_run(store, err, "UPDATE claims SET prove_nonce = ? WHERE tx = ?", "bb", nonce,
+                   (size_t)IMPRINT_NONCE_SIZE, tx, (size_t)IMPRINT_TX_SIZE);
+}
+
+int attempt_add(struct store *store, const struct attempt *a, struct error *err)
+{
+    return sql_run(store, err,
+                   "INSERT INTO attempts(at, slot, chip, tx, serial, code, text)"
+                   " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                   "itbbtit", clock_utc(), a->slot, a->chip, a->chip ? a->chip_len : (size_t)0,
+                   a->tx, a->tx ? (size_t)IMPRINT_TX_SIZE : (size_t)0, a->serial, (int64_t)a->code,
+                   a->text);
+}
+
+int attempt_count(struct store *store, int64_t *passed, int64_t *failed, struct error *err)
+{
+    int64_t good = 0, bad = 0;
+    int rc = sql_integer(store, err, &good, "SELECT count(*) FROM attempts WHERE code = 0", "");
+
+    if (rc == 0)
+        rc = sql_integer(store, err, &bad, "SELECT count(*) FROM attempts WHERE code <> 0", "");
+    if (rc)
+        return rc;
+    *passed = good;
+    *failed = bad;
+    return 0;
+}

@@ -1,0 +1,86 @@
+/*
+ * claims: which device has which credential, and how far it came (P2, P3, P4).
+ *
+ * A claim binds one credential to one device transport key for ever: both columns are unique in the
+ * database itself. It is stored before the first byte leaves and holds everything a retry replays.
+ */
+#ifndef STATION_STORE_CLAIMS_H
+#define STATION_STORE_CLAIMS_H
+
+#include "agent/ids.h"
+#include "base/buf.h"
+#include "station/store/store.h"
+
+#define CLAIM_X_MAX           2048
+#define CLAIM_ATTESTATION_MAX 256
+#define CLAIM_SLOT_MAX        32
+
+enum claim_state {
+    CLAIM_OPEN = 0,
+    CLAIM_PROVEN = 1,
+    CLAIM_BURNED = 2 /* it was released and the device lost its transport key */
+};
+
+struct claim {
+    uint8_t tx[IMPRINT_TX_SIZE];
+    int64_t credential;
+    int state;
+    char slot[CLAIM_SLOT_MAX + 1];
+    uint8_t chip[IMPRINT_CHIP_ID_MAX];
+    size_t chip_len;
+    uint8_t dev_pub[IMPRINT_P256_POINT_SIZE];
+    uint8_t station_pub[IMPRINT_P256_POINT_SIZE];
+    uint16_t suite;
+    uint8_t station_nonce[IMPRINT_NONCE_SIZE];
+    struct buf x;
+    uint8_t station_sig[IMPRINT_P256_SIG_SIZE];
+    struct buf wrapped; /* empty once proven or burned */
+    char fw_version[IMPRINT_FIRMWARE_MAX + 1];
+    struct buf fw_hash; /* 32 bytes, or empty when the device reports none */
+    bool fw_debug;
+    struct buf attestation; /* u16 algorithm ‖ lp(key) ‖ lp(signature), or empty */
+    bool has_prove_nonce;
+    uint8_t prove_nonce[IMPRINT_NONCE_SIZE];
+    int64_t created;
+};
+
+void claim_init(struct claim *c);
+void claim_done(struct claim *c);
+
+/*
+ * Stores a new open claim. Errors: ERR_DUPLICATE when the chip has a live claim or the transport
+ * key was seen before: the caller has looked for both, so this is the database's own last word.
+ */
+MUST_USE int claim_add(struct store *store, const struct claim *c, struct error *err);
+
+/* Each finds at most one claim; *found tells whether. The chip's is its open or proven one. */
+MUST_USE int claim_by_tx(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], struct claim *c,
+                         bool *found, struct error *err);
+MUST_USE int claim_by_dev_pub(struct store *store, const uint8_t dev_pub[IMPRINT_P256_POINT_SIZE],
+                              struct claim *c, bool *found, struct error *err);
+MUST_USE int claim_by_chip(struct store *store, const uint8_t *chip, size_t len, struct claim *c,
+                           bool *found, struct error *err);
+
+/* Sets the state; the device's wrapped key and the nonce are deleted when it is no longer open. */
+MUST_USE int claim_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE],
+                             enum claim_state state, struct error *err);
+
+/* Journals a nonce that was drawn, or forgets it (NULL) once used. */
+MUST_USE int claim_set_nonce(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE],
+                             const uint8_t *nonce, struct error *err);
+
+/* One line of the log of attempts. chip and tx may be NULL, serial and text empty. */
+struct attempt {
+    const char *slot;
+    const uint8_t *chip;
+    size_t chip_len;
+    const uint8_t *tx;
+    const char *serial;
+    int code; /* 0 for a pass, otherwise one of base/error.h */
+    const char *text;
+};
+MUST_USE int attempt_add(struct store *store, const struct attempt *attempt, struct error *err);
+MUST_USE int attempt_count(struct store *store, int64_t *passed, int64_t *failed,
+                           struct error *err);
+
+#endif

@@ -1,0 +1,333 @@
+#include "station/store/inventory.h"
+
+#include "pki/digest.h"
+#include "station/store/sql.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROW_LABEL "imprint row v1"
+#define COLUMNS                                                                                    \
+    "id, order_id, state, product, serial, point, cert, wrapped, storage, mechanism, mac"
+
+void credential_init(struct credential *c)
+{
+    memset(c, 0, sizeof *c);
+    buf_init(&c->cert, INVENTORY_CERT_MAX);
+    buf_init(&c->wrapped, INVENTORY_WRAPPED_MAX);
+}
+
+void credential_done(struct credential *c)
+{
+    buf_done(&c->cert);
+    buf_done(&c->wrapped);
+}
+
+int order_find(struct store *store, const uint8_t hash[32], int64_t *id, struct error *err)
+{
+    int64_t found = 0;
+    int rc = sql_integer(store, err, &found, "SELECT id FROM orders WHERE hash = ?", "b", hash,
+                         (size_t)32);
+
+    if (rc)
+        return rc;
+    if (!found)
+        return error_set(err, ERR_MISSING,
+                         "no credential was made under this order: run 'imprint generate' first");
+    *id = found;
+    return 0;
+}
+
+int order_put(struct store *store, const uint8_t hash[32], const char *name, const char *product,
+              const struct buf *content, int64_t *id, struct error *err)
+{
+    int rc = sql_run(store, err,
+                     "INSERT INTO orders(hash, name, product, content) VALUES (?, ?, ?, ?)"
+                     " ON CONFLICT(hash) DO NOTHING",
+                     "bttb", hash, (size_t)32, name, product, content->data, content->len);
+
+    return rc ? rc : order_find(store, hash, id, err);
+}
+
+int order_hash(struct store *store, int64_t id, uint8_t hash[32], struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s, "SELECT hash FROM orders WHERE id = ?", "i", id);
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return error_set(err, ERR_STORE, "the database lacks order %" PRId64, id);
+    rc = sql_blob_exact(s, 0, hash, 32, err);
+    sql_end(s);
+    return rc;
+}
+
+int order_each(struct store *store,
+               int (*each)(void *context, int64_t id, const uint8_t hash[32], const char *name,
+                           const char *product, struct error *err),
+               void *context, struct error *err)
+{
+    sqlite3_stmt *s;
+    uint8_t hash[32];
+    int rc =
+        sql_start(store, err, &s, "SELECT id, hash, name, product FROM orders ORDER BY id", "");
+
+    if (rc)
+        return rc;
+    while ((rc = sql_next(store, s, err)) == 1) {
+        rc = sql_blob_exact(s, 1, hash, sizeof hash, err);
+        if (rc == 0)
+            rc = each(context, sqlite3_column_int64(s, 0), hash,
+                      (const char *)sqlite3_column_text(s, 2),
+                      (const char *)sqlite3_column_text(s, 3), err);
+        if (rc < 0) {
+            sql_end(s);
+            return rc;
+        }
+    }
+    return rc;
+}
+
+int counter_next(struct store *store, const char *product, const char *prefix, int64_t digits,
+                 int64_t first, int64_t *next, struct error *err)
+{
+    int64_t stored = first;
+    int rc =
+        sql_integer(store, err, &stored,
+                    "SELECT next FROM counters WHERE product = ? AND prefix = ? AND digits = ?",
+                    "tti", product, prefix, digits);
+
+    if (rc == 0)
+        *next = stored > first ? stored : first;
+    return rc;
+}
+
+int counter_set(struct store *store, const char *product, const char *prefix, int64_t digits,
+                int64_t next, struct error *err)
+{
+    return sql_run(store, err,
+                   "INSERT INTO counters(product, prefix, digits, next) VALUES (?, ?, ?, ?)"
+                   " ON CONFLICT(product, prefix, digits) DO UPDATE SET next = excluded.next",
+                   "ttii", product, prefix, digits, next);
+}
+
+int credential_next_id(struct store *store, int64_t *id, struct error *err)
+{
+    int64_t last = 0;
+    int rc = sql_integer(store, err, &last, "SELECT max(id) FROM credentials", "");
+
+    if (rc == 0)
+        *id = last + 1;
+    return rc;
+}
+
+static int row_mac(struct store *store, const struct credential *c, const uint8_t order_hash[32],
+                   uint8_t mac[32], struct error *err)
+{
+    uint8_t digest[32];
+    struct buf b;
+    int rc;
+
+    buf_init(&b, 1024);
+    buf_put(&b, ROW_LABEL, sizeof ROW_LABEL);
+    buf_put_u64(&b, (uint64_t)c->id);
+    buf_put(&b, order_hash, 32);
+    buf_put_lp(&b, c->serial, strlen(c->serial));
+    buf_put(&b, c->point, sizeof c->point);
+    buf_put_lp(&b, c->storage, strlen(c->storage));
+    buf_put_lp(&b, INVENTORY_FORMAT, sizeof INVENTORY_FORMAT - 1);
+    sha256(c->wrapped.data, c->wrapped.len, digest);
+    buf_put(&b, digest, sizeof digest);
+    sha256(c->cert.data, c->cert.len, digest);
+    buf_put(&b, digest, sizeof digest);
+    rc = buf_check(&b, "a row", err);
+    if (rc == 0)
+        rc = store_mac(store, b.data, b.len, mac, err);
+    buf_done(&b);
+    return rc;
+}
+
+static int refuse_known_serial(struct store *store, const struct credential *c, struct error *err)
+{
+    int64_t known = 0;
+    int rc = sql_integer(store, err, &known,
+                         "SELECT id FROM credentials WHERE product = ? AND serial = ?", "tt",
+                         c->product, c->serial);
+
+    if (rc == 0 && known)
+        rc = error_set(err, ERR_DUPLICATE,
+                       "serial '%s' of product '%s' is in the inventory already: choose another "
+                       "prefix or first number in the job",
+                       c->serial, c->product);
+    return rc;
+}
+
+int credential_add(struct store *store, struct credential *c, const uint8_t order_hash[32],
+                   struct error *err)
+{
+    int rc = refuse_known_serial(store, c, err);
+
+    if (rc == 0)
+        rc = row_mac(store, c, order_hash, c->mac, err);
+    if (rc)
+        return rc;
+    return sql_run(store, err,
+                   "INSERT INTO credentials(" COLUMNS ")"
+                   " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)",
+                   "iittbbbtib", c->id, c->order_id, c->product, c->serial, c->point,
+                   sizeof c->point, c->cert.data, c->cert.len, c->wrapped.data, c->wrapped.len,
+                   c->storage, c->mechanism, c->mac, sizeof c->mac);
+}
+
+struct key_hash key_hash_of(const uint8_t point[65], int64_t credential)
+{
+    struct key_hash k = {.credential = credential};
+    uint8_t digest[32];
+
+    sha256(point, 65, digest);
+    memcpy(&k.hash, digest, sizeof k.hash);
+    return k;
+}
+
+static int compare_key_hash(const void *a, const void *b)
+{
+    const struct key_hash *x = a, *y = b;
+
+    return (x->hash > y->hash) - (x->hash < y->hash);
+}
+
+/* Two keys with the same 8 bytes are compared whole: only a real double is refused. */
+static int refuse_known_key(struct store *store, const struct key_hash *key, struct error *err)
+{
+    int64_t doubled = 0;
+    int rc = sql_integer(store, err, &doubled,
+                         "SELECT other.id FROM key_index k JOIN credentials other"
+                         " ON other.id = k.credential JOIN credentials mine ON mine.id = ?"
+                         " WHERE k.hash = ? AND other.id <> mine.id AND other.point = mine.point",
+                         "ii", key->credential, key->hash);
+
+    if (rc == 0 && doubled)
+        rc = error_set(err, ERR_DUPLICATE,
+                       "the HSM made a public key that credential %" PRId64
+                       " has already: its random source is broken, stop using it",
+                       doubled);
+    return rc;
+}
+
+int key_index_add(struct store *store, struct key_hash *hashes, size_t count, struct error *err)
+{
+    qsort(hashes, count, sizeof *hashes, compare_key_hash);
+    for (size_t i = 0; i < count; i++) {
+        int rc = refuse_known_key(store, &hashes[i], err);
+
+        if (rc == 0)
+            rc = sql_run(store, err, "INSERT INTO key_index(hash, credential) VALUES (?, ?)", "ii",
+                         hashes[i].hash, hashes[i].credential);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
+{
+    c->id = sqlite3_column_int64(s, 0);
+    c->order_id = sqlite3_column_int64(s, 1);
+    c->state = sqlite3_column_int(s, 2);
+    c->mechanism = sqlite3_column_int64(s, 9);
+    if (sql_text(s, 3, c->product, sizeof c->product, err) ||
+        sql_text(s, 4, c->serial, sizeof c->serial, err) ||
+        sql_blob_exact(s, 5, c->point, sizeof c->point, err) || sql_blob(s, 6, &c->cert, err) ||
+        sql_blob(s, 7, &c->wrapped, err) || sql_text(s, 8, c->storage, sizeof c->storage, err) ||
+        sql_blob_exact(s, 10, c->mac, sizeof c->mac, err))
+        return ERR_STORE;
+    return 0;
+}
+
+int credential_get(struct store *store, int64_t id, struct credential *c, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s, "SELECT " COLUMNS " FROM credentials WHERE id = ?", "i", id);
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return error_set(err, ERR_STORE, "the database lacks credential %" PRId64, id);
+    rc = read_row(s, c, err);
+    sql_end(s);
+    return rc;
+}
+
+static int verify_row(struct store *store, const struct credential *c, struct error *err)
+{
+    uint8_t hash[32], mac[32];
+    int rc = order_hash(store, c->order_id, hash, err);
+
+    if (rc == 0)
+        rc = row_mac(store, c, hash, mac, err);
+    if (rc == 0 && !sha256_equal(mac, c->mac))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the inventory's row of '%s' was changed: its MAC does not match; keep the "
+                       "database as it is and call the security team",
+                       c->serial);
+    return rc;
+}
+
+int credential_pick(struct store *store, int64_t order_id, struct credential *c, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s,
+                       "SELECT " COLUMNS " FROM credentials"
+                       " WHERE order_id = ? AND state = 0 ORDER BY id LIMIT 1",
+                       "i", order_id);
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return error_set(err, ERR_EXHAUSTED,
+                         "the inventory has no credential left for this job: run 'imprint "
+                         "generate'");
+    rc = read_row(s, c, err);
+    sql_end(s);
+    return rc ? rc : verify_row(store, c, err);
+}
+
+int credential_set_state(struct store *store, int64_t id, enum credential_state state,
+                         struct error *err)
+{
+    if (state == CREDENTIAL_PROVEN || state == CREDENTIAL_BURNED)
+        return sql_run(store, err, "UPDATE credentials SET state = ?, wrapped = NULL WHERE id = ?",
+                       "ii", (int64_t)state, id);
+    return sql_run(store, err, "UPDATE credentials SET state = ? WHERE id = ?", "ii",
+                   (int64_t)state, id);
+}
+
+int inventory_count(struct store *store, int64_t order_id, struct inventory_counts *counts,
+                    struct error *err)
+{
+    struct inventory_counts c = {{0}};
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s,
+                       "SELECT state, count(*) FROM credentials WHERE order_id = ? GROUP BY state",
+                       "i", order_id);
+
+    if (rc)
+        return rc;
+    while ((rc = sql_next(store, s, err)) == 1) {
+        int state = sqlite3_column_int(s, 0);
+
+        if (state >= 0 && state < 4)
+            c.by_state[state] = sqlite3_column_int64(s, 1);
+    }
+    if (rc == 0)
+        *counts = c;
+    return rc;
+}

@@ -1,0 +1,108 @@
+/*
+ * inventory: orders, and the credentials made under them, from generation to their end (P2, P3,
+ * P6).
+ *
+ * A credential is available, then claimed (bound to one device's transport key), then exactly one
+ * of proven or burned. Its row carries a MAC from the HSM over what must not be exchanged: "imprint
+ * row v1\0" ‖ u64 id ‖ order hash ‖ lp(serial) ‖ point ‖ lp(storage) ‖ lp(format) ‖
+ *   SHA-256(wrapped) ‖ SHA-256(certificate)
+ */
+#ifndef STATION_STORE_INVENTORY_H
+#define STATION_STORE_INVENTORY_H
+
+#include "base/buf.h"
+#include "station/store/store.h"
+
+#define INVENTORY_FORMAT      "pkcs8/rfc5649"
+#define INVENTORY_STORAGE_MAX 64
+#define INVENTORY_CERT_MAX    4096
+#define INVENTORY_WRAPPED_MAX 512
+
+enum credential_state {
+    CREDENTIAL_AVAILABLE = 0,
+    CREDENTIAL_CLAIMED = 1,
+    CREDENTIAL_PROVEN = 2,
+    CREDENTIAL_BURNED = 3
+};
+
+struct credential {
+    int64_t id; /* from 1; fits 48 bits */
+    int64_t order_id;
+    int state;
+    char product[65];
+    char serial[65];
+    uint8_t point[65];
+    struct buf cert;
+    struct buf wrapped; /* empty once proven or burned */
+    char storage[INVENTORY_STORAGE_MAX + 1];
+    int64_t mechanism;
+    uint8_t mac[32];
+};
+
+void credential_init(struct credential *c);
+void credential_done(struct credential *c);
+
+/* The id of the order, which is added first if the store does not know it yet. */
+MUST_USE int order_put(struct store *store, const uint8_t hash[32], const char *name,
+                       const char *product, const struct buf *content, int64_t *id,
+                       struct error *err);
+/* As order_put without adding: ERR_MISSING when no credential was ever made under it. */
+MUST_USE int order_find(struct store *store, const uint8_t hash[32], int64_t *id,
+                        struct error *err);
+MUST_USE int order_hash(struct store *store, int64_t id, uint8_t hash[32], struct error *err);
+
+/* The next number of a pattern of serials: the stored one, or first if that is larger. */
+MUST_USE int counter_next(struct store *store, const char *product, const char *prefix,
+                          int64_t digits, int64_t first, int64_t *next, struct error *err);
+MUST_USE int counter_set(struct store *store, const char *product, const char *prefix,
+                         int64_t digits, int64_t next, struct error *err);
+
+/* The id that the next credential gets. */
+MUST_USE int credential_next_id(struct store *store, int64_t *id, struct error *err);
+
+/*
+ * Adds an available credential; computes its MAC. order_hash is the hash of c->order_id. Errors:
+ * ERR_DUPLICATE when (product, serial) or the public key is in the inventory already.
+ */
+MUST_USE int credential_add(struct store *store, struct credential *c, const uint8_t order_hash[32],
+                            struct error *err);
+
+/*
+ * Adds the public keys of a batch to the index that finds doubled keys, sorted, so that the index
+ * grows at its end pages. hashes is sorted in place. Errors: ERR_DUPLICATE.
+ */
+struct key_hash {
+    int64_t hash;
+    int64_t credential;
+};
+struct key_hash key_hash_of(const uint8_t point[65], int64_t credential);
+MUST_USE int key_index_add(struct store *store, struct key_hash *hashes, size_t count,
+                           struct error *err);
+
+/*
+ * The oldest available credential of an order, its MAC verified. Errors: ERR_EXHAUSTED when there
+ * is none, ERR_INTEGRITY when the row was changed.
+ */
+MUST_USE int credential_pick(struct store *store, int64_t order_id, struct credential *c,
+                             struct error *err);
+MUST_USE int credential_get(struct store *store, int64_t id, struct credential *c,
+                            struct error *err);
+
+/* Sets the state; the wrapped key is deleted with CREDENTIAL_PROVEN and CREDENTIAL_BURNED. */
+MUST_USE int credential_set_state(struct store *store, int64_t id, enum credential_state state,
+                                  struct error *err);
+
+/* How many credentials of an order are in each state, by enum credential_state. */
+struct inventory_counts {
+    int64_t by_state[4];
+};
+MUST_USE int inventory_count(struct store *store, int64_t order_id, struct inventory_counts *counts,
+                             struct error *err);
+
+/* Calls each order; a negative return ends the walk. */
+MUST_USE int order_each(struct store *store,
+                        int (*each)(void *context, int64_t id, const uint8_t hash[32],
+                                    const char *name, const char *product, struct error *err),
+                        void *context, struct error *err);
+
+#endif

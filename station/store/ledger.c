@@ -1,0 +1,232 @@
+#include "station/store/ledger.h"
+
+#include "base/clock.h"
+#include "base/jcs.h"
+#include "pki/digest.h"
+#include "station/store/sql.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <pwd.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LEDGER_LABEL "imprint ledger v1"
+#define BODY_MAX     65536
+
+static void chain(const uint8_t previous[32], const void *body, size_t len, uint8_t hash[32])
+{
+    struct sha256 *s = sha256_new();
+
+    sha256_update(s, LEDGER_LABEL, sizeof LEDGER_LABEL);
+    sha256_update(s, previous, 32);
+    sha256_update(s, body, len);
+    sha256_final(s, hash);
+}
+
+static int head(struct store *store, int64_t *seq, uint8_t hash[32], struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc =
+        sql_start(store, err, &s, "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1", "");
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc < 0)
+        return rc;
+    *seq = 0;
+    memset(hash, 0, 32);
+    if (rc == 0)
+        return 0;
+    *seq = sqlite3_column_int64(s, 0);
+    rc = sql_blob_exact(s, 1, hash, 32, err);
+    sql_end(s);
+    return rc;
+}
+
+/* The operating system's user: accounts of operators come with the shift's own log-in. */
+static const char *user_name(void)
+{
+    const struct passwd *user = getpwuid(geteuid());
+
+    return user ? user->pw_name : "unknown";
+}
+
+static void put_body(struct buf *body, const char *event, int64_t seq, const struct buf *data)
+{
+    char at[CLOCK_TEXT_SIZE];
+
+    clock_text(clock_utc(), at);
+    buf_printf(body, "{\"at\":\"%s\",\"by\":\"%s\",\"data\":", at, user_name());
+    buf_put(body, data->data, data->len);
+    buf_printf(body, ",\"event\":\"%s\",\"seq\":%" PRId64 "}", event, seq);
+}
+
+int ledger_append(struct store *store, const char *event, const struct buf *data, struct error *err)
+{
+    uint8_t previous[32], hash[32], mac[32];
+    struct buf body;
+    int64_t seq;
+    int rc = buf_check(data, "a ledger entry", err);
+
+    if (rc == 0)
+        rc = head(store, &seq, previous, err);
+    if (rc)
+        return rc;
+    buf_init(&body, BODY_MAX);
+    put_body(&body, event, ++seq, data);
+    rc = buf_check(&body, "a ledger entry", err);
+    if (rc == 0) {
+        chain(previous, body.data, body.len, hash);
+        rc = store_mac(store, hash, sizeof hash, mac, err);
+    }
+    buf_put_u8(&body, 0);
+    if (rc == 0)
+        rc = sql_run(store, err, "INSERT INTO ledger(seq, body, hash, mac) VALUES (?, ?, ?, ?)",
+                     "itbb", seq, (const char *)body.data, hash, sizeof hash, mac, sizeof mac);
+    buf_done(&body);
+    return rc;
+}
+
+int ledger_each(struct store *store,
+                int (*each)(void *context, const struct ledger_entry *entry, struct error *err),
+                void *context, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s, "SELECT seq, body, hash FROM ledger ORDER BY seq", "");
+
+    if (rc)
+        return rc;
+    while ((rc = sql_next(store, s, err)) == 1) {
+        struct ledger_entry entry = {sqlite3_column_int64(s, 0),
+                                     (const char *)sqlite3_column_text(s, 1),
+                                     sqlite3_column_blob(s, 2)};
+
+        if (sqlite3_column_bytes(s, 2) != 32)
+            rc = error_set(err, ERR_INTEGRITY, "ledger entry %" PRId64 " has no hash", entry.seq);
+        else
+            rc = each(context, &entry, err);
+        if (rc < 0) {
+            sql_end(s);
+            return rc;
+        }
+    }
+    return rc;
+}
+
+/* What the entries say that the tables must hold. */
+struct tally {
+    int64_t credentials, claims, proven, burned;
+};
+
+struct verification {
+    struct store *store;
+    uint8_t previous[32];
+    int64_t seq;
+    struct tally tally;
+};
+
+static void count_event(struct tally *tally, const char *body)
+{
+    json_t *root = json_loads(body, JSON_REJECT_DUPLICATES, NULL);
+    const char *event = json_string_value(json_object_get(root, "event"));
+    const json_t *data = json_object_get(root, "data");
+
+    if (event && strcmp(event, "generate") == 0)
+        tally->credentials += json_integer_value(json_object_get(data, "count"));
+    else if (event && strcmp(event, "claim") == 0)
+        tally->claims++;
+    else if (event && strcmp(event, "proven") == 0)
+        tally->proven++;
+    else if (event && strcmp(event, "burned") == 0)
+        tally->burned++;
+    json_decref(root);
+}
+
+static int verify_entry(void *context, const struct ledger_entry *entry, struct error *err)
+{
+    struct verification *v = context;
+    uint8_t hash[32];
+
+    if (entry->seq != v->seq + 1)
+        return error_set(err, ERR_INTEGRITY, "ledger entry %" PRId64 " is missing", v->seq + 1);
+    chain(v->previous, entry->body, strlen(entry->body), hash);
+    if (memcmp(hash, entry->hash, sizeof hash))
+        return error_set(err, ERR_INTEGRITY,
+                         "ledger entry %" PRId64 " was changed: its hash does not match",
+                         entry->seq);
+    memcpy(v->previous, hash, sizeof hash);
+    v->seq = entry->seq;
+    count_event(&v->tally, entry->body);
+    return 0;
+}
+
+/* The MACs, in a walk of their own so that a plain hash error is told first. */
+static int verify_macs(struct store *store, struct error *err)
+{
+    sqlite3_stmt *s;
+    uint8_t hash[32], mac[32], stored[32];
+    int rc = sql_start(store, err, &s, "SELECT seq, hash, mac FROM ledger ORDER BY seq", "");
+
+    if (rc)
+        return rc;
+    while ((rc = sql_next(store, s, err)) == 1) {
+        rc = sql_blob_exact(s, 1, hash, 32, err);
+        if (rc == 0)
+            rc = sql_blob_exact(s, 2, stored, 32, err);
+        if (rc == 0)
+            rc = store_mac(store, hash, 32, mac, err);
+        if (rc == 0 && !sha256_equal(mac, stored))
+            rc = error_set(err, ERR_INTEGRITY,
+                           "ledger entry %lld was not written by this station: its MAC is wrong",
+                           (long long)sqlite3_column_int64(s, 0));
+        if (rc) {
+            sql_end(s);
+            return rc;
+        }
+    }
+    return rc;
+}
+
+static int compare_count(struct store *store, const char *what, const char *query, int64_t said,
+                         struct error *err)
+{
+    int64_t held = 0;
+    int rc = sql_integer(store, err, &held, query, "");
+
+    if (rc == 0 && held != said)
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the ledger tells of %" PRId64 " %s and the database holds %" PRId64, said,
+                       what, held);
+    return rc;
+}
+
+static int verify_tables(struct store *store, const struct tally *tally, struct error *err)
+{
+    int rc = compare_count(store, "credentials", "SELECT count(*) FROM credentials",
+                           tally->credentials, err);
+
+    if (rc == 0)
+        rc = compare_count(store, "claims", "SELECT count(*) FROM claims", tally->claims, err);
+    if (rc == 0)
+        rc = compare_count(store, "proven devices", "SELECT count(*) FROM claims WHERE state = 1",
+                           tally->proven, err);
+    if (rc == 0)
+        rc = compare_count(store, "burned credentials",
+                           "SELECT count(*) FROM claims WHERE state = 2", tally->burned, err);
+    return rc;
+}
+
+int ledger_verify(struct store *store, int64_t *count, struct error *err)
+{
+    struct verification v = {.store = store};
+    int rc = ledger_each(store, verify_entry, &v, err);
+
+    if (rc == 0)
+        rc = verify_macs(store, err);
+    if (rc == 0)
+        rc = verify_tables(store, &v.tally, err);
+    if (rc == 0)
+        *count = v.seq;
+    return rc;
+}

@@ -1,0 +1,41 @@
+/*
+ * ledger: what happened, in order, so that no entry can be changed, dropped or added later (P7).
+ *
+ * An entry covers one transaction of the store. Its body is canonical JSON:
+ *   {"at":<RFC 3339>,"by":<user>,"data":{...},"event":<name>,"seq":<number from 1>}
+ * hash = SHA-256("imprint ledger v1\0" ‖ hash of the entry before, or 32 zero bytes ‖ body)
+ * mac  = HMAC-SHA256 under the HSM's ledger key over the hash: a bare chain could be extended by
+ * anyone who has the file.
+ */
+#ifndef STATION_STORE_LEDGER_H
+#define STATION_STORE_LEDGER_H
+
+#include "base/buf.h"
+#include "station/store/store.h"
+
+/* The events and what their data holds are listed in docs/station.md. */
+
+/* Appends an entry inside the open transaction. data is one canonical JSON object (base/jcs.h). */
+MUST_USE int ledger_append(struct store *store, const char *event, const struct buf *data,
+                           struct error *err);
+
+struct ledger_entry {
+    int64_t seq;
+    const char *body; /* valid during the call */
+    const uint8_t *hash;
+};
+
+/* Calls each entry in order, from the first. A negative return of the callback ends the walk. */
+MUST_USE int ledger_each(struct store *store,
+                         int (*each)(void *context, const struct ledger_entry *entry,
+                                     struct error *err),
+                         void *context, struct error *err);
+
+/*
+ * Verifies numbers, chain and MACs from the first entry to the last, and that the tables hold as
+ * many credentials, claims, proofs and burned ones as the entries say. *count receives the number
+ * of entries. Errors: ERR_INTEGRITY with the number of the entry.
+ */
+MUST_USE int ledger_verify(struct store *store, int64_t *count, struct error *err);
+
+#endif

@@ -1,0 +1,231 @@
+#include "base/file.h"
+#include "station/store/sql.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define SCHEMA_VERSION 1
+
+/* Version 1. The comments are the manual of the file for whoever opens it with sqlite3. */
+static const char schema_1[] =
+    "CREATE TABLE orders (" /* orders that credentials were made under */
+    " id INTEGER PRIMARY KEY,"
+    " hash BLOB NOT NULL UNIQUE," /* SHA-256 of content */
+    " name TEXT NOT NULL,"
+    " product TEXT NOT NULL,"
+    " content BLOB NOT NULL);"
+    "CREATE TABLE counters (" /* the next number of each pattern of serials */
+    " product TEXT NOT NULL, prefix TEXT NOT NULL, digits INTEGER NOT NULL,"
+    " next INTEGER NOT NULL, PRIMARY KEY (product, prefix, digits)) WITHOUT ROWID;"
+    "CREATE TABLE credentials (" /* the inventory; id is in the certificate's serial number */
+    " id INTEGER PRIMARY KEY,"
+    " order_id INTEGER NOT NULL REFERENCES orders(id),"
+    " product TEXT NOT NULL,"
+    " serial TEXT NOT NULL,"
+    " state INTEGER NOT NULL,"     /* enum credential_state */
+    " point BLOB NOT NULL,"        /* public key, uncompressed P-256 point */
+    " cert BLOB NOT NULL,"         /* DER */
+    " wrapped BLOB,"               /* PKCS#8 under the storage key; NULL once proven or burned */
+    " storage TEXT NOT NULL,"      /* label of the storage key */
+    " mechanism INTEGER NOT NULL," /* that wrapped it, for diagnosis */
+    " mac BLOB NOT NULL);"         /* inventory.h says over what */
+    "CREATE UNIQUE INDEX credentials_serial ON credentials(product, serial);"
+    "CREATE INDEX credentials_state ON credentials(order_id, state, id);"
+    "CREATE TABLE key_index (" /* first 8 bytes of SHA-256(point), against doubled keys */
+    " hash INTEGER NOT NULL, credential INTEGER NOT NULL,"
+    " PRIMARY KEY (hash, credential)) WITHOUT ROWID;"
+    "CREATE TABLE claims (" /* a credential bound to one device's transport key */
+    " tx BLOB PRIMARY KEY,"
+    " credential INTEGER NOT NULL UNIQUE REFERENCES credentials(id),"
+    " state INTEGER NOT NULL," /* enum claim_state */
+    " slot TEXT NOT NULL,"
+    " chip BLOB NOT NULL,"
+    " dev_pub BLOB NOT NULL UNIQUE," /* one credential, one device key, ever */
+    " station_pub BLOB NOT NULL,"
+    " suite INTEGER NOT NULL,"
+    " station_nonce BLOB NOT NULL,"
+    " x BLOB NOT NULL," /* the transcript */
+    " station_sig BLOB NOT NULL,"
+    " wrapped BLOB," /* for the device; NULL once proven or burned */
+    " fw_version TEXT NOT NULL, fw_hash BLOB NOT NULL, fw_debug INTEGER NOT NULL,"
+    " attestation BLOB NOT NULL," /* empty: none */
+    " prove_nonce BLOB,"          /* drawn and not yet used */
+    " created INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX claims_chip ON claims(chip) WHERE state IN (0, 1);" /* open or proven: P3
+                                                                              */
+    "CREATE TABLE attempts (" /* every try, good or bad */
+    " id INTEGER PRIMARY KEY, at INTEGER NOT NULL, slot TEXT NOT NULL, chip BLOB, tx BLOB,"
+    " serial TEXT NOT NULL, code INTEGER NOT NULL, text TEXT NOT NULL);"
+    "CREATE TABLE ledger (" /* ledger.h */
+    " seq INTEGER PRIMARY KEY, body TEXT NOT NULL, hash BLOB NOT NULL, mac BLOB NOT NULL);"
+    "CREATE TABLE records (" /* lines of the whitelist; idx is the leaf's index */
+    " idx INTEGER PRIMARY KEY, line BLOB NOT NULL, evidence BLOB NOT NULL);"
+    "CREATE TABLE manifests (" /* whitelist.h */
+    " seq INTEGER PRIMARY KEY, first INTEGER NOT NULL, count INTEGER NOT NULL,"
+    " created INTEGER NOT NULL, totals BLOB NOT NULL, root BLOB, checkpoint BLOB, statement BLOB,"
+    " published INTEGER NOT NULL);";
+
+static int simple(struct store *store, const char *text, const char *doing, struct error *err)
+{
+    int rc = sqlite3_exec(store->db, text, NULL, NULL, NULL);
+
+    return rc ? sql_error(store, rc, doing, err) : 0;
+}
+
+int store_begin(struct store *store, struct error *err)
+{
+    return simple(store, "BEGIN IMMEDIATE", "start a change of the database", err);
+}
+
+int store_commit(struct store *store, struct error *err)
+{
+    int rc = simple(store, "COMMIT", "write the database", err);
+
+    if (rc)
+        store_rollback(store);
+    return rc;
+}
+
+void store_rollback(struct store *store)
+{
+    if (!sqlite3_get_autocommit(store->db))
+        (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+void store_set_mac(struct store *store, store_mac_fn mac, void *context)
+{
+    store->mac = mac;
+    store->mac_context = context;
+}
+
+int store_mac(struct store *store, const void *bytes, size_t len, uint8_t mac[32],
+              struct error *err)
+{
+    if (!store->mac)
+        return error_set(err, ERR_INTERNAL, "the store was opened without the HSM");
+    return store->mac(store->mac_context, bytes, len, mac, err);
+}
+
+static int create_schema(struct store *store, struct error *err)
+{
+    char version[64];
+    int rc = store_begin(store, err);
+
+    if (rc)
+        return rc;
+    snprintf(version, sizeof version, "PRAGMA user_version = %d", SCHEMA_VERSION);
+    rc = simple(store, schema_1, "create the database", err);
+    if (rc == 0)
+        rc = simple(store, version, "create the database", err);
+    if (rc) {
+        store_rollback(store);
+        return rc;
+    }
+    return store_commit(store, err);
+}
+
+static int check_schema(struct store *store, enum store_mode mode, struct error *err)
+{
+    int64_t version = 0;
+    int rc = sql_integer(store, err, &version, "PRAGMA user_version", "");
+
+    if (rc)
+        return rc;
+    if (version == 0 && mode == STORE_CREATE)
+        return create_schema(store, err);
+    if (version != SCHEMA_VERSION)
+        return error_set(err, ERR_STORE,
+                         "the database has version %" PRId64 " and this program knows %d: use the "
+                         "program that wrote it, or a newer one",
+                         version, SCHEMA_VERSION);
+    return 0;
+}
+
+/* One vault at a time: the lock is the open file's, so a killed vault leaves none behind. */
+static int take_lock(struct store *store, const char *path, struct error *err)
+{
+    char name[PATH_MAX];
+
+    snprintf(name, sizeof name, "%s.lock", path);
+    store->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock_fd < 0)
+        return error_set_errno(err, errno, "cannot create '%s'", name);
+    if (flock(store->lock_fd, LOCK_EX | LOCK_NB))
+        return error_set(err, ERR_BUSY,
+                         "the station is in use by another 'imprint': wait until it ends");
+    return 0;
+}
+
+static int configure(struct store *store, enum store_mode mode, struct error *err)
+{
+    int rc = 0;
+
+    sqlite3_extended_result_codes(store->db, 1);
+    sqlite3_busy_timeout(store->db, 5000);
+    if (mode != STORE_READ)
+        rc = simple(store,
+                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
+                    "PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=16777216",
+                    "open the database", err);
+    return rc ? rc : check_schema(store, mode, err);
+}
+
+static int open_file(struct store *store, const char *path, enum store_mode mode, struct error *err)
+{
+    int flags = mode == STORE_CREATE  ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+                : mode == STORE_WRITE ? SQLITE_OPEN_READWRITE
+                                      : SQLITE_OPEN_READONLY;
+    int rc;
+
+    if (mode != STORE_READ) {
+        rc = take_lock(store, path, err);
+        if (rc)
+            return rc;
+    }
+    rc = sqlite3_open_v2(path, &store->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc)
+        return sql_error(store, rc, "open the database", err);
+    return configure(store, mode, err);
+}
+
+int store_open(const char *path, enum store_mode mode, struct store **store, struct error *err)
+{
+    struct store *opened;
+    int rc;
+
+    if (mode == STORE_CREATE && file_exists(path))
+        return error_set(err, ERR_EXISTS, "there is a station's database in '%s' already", path);
+    if (mode != STORE_CREATE && !file_exists(path))
+        return error_set(err, ERR_MISSING, "there is no database '%s': restore it from a backup",
+                         path);
+    opened = calloc(1, sizeof *opened);
+    if (!opened)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    opened->lock_fd = -1;
+    rc = open_file(opened, path, mode, err);
+    if (rc) {
+        store_close(opened);
+        return rc;
+    }
+    *store = opened;
+    return 0;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    for (size_t i = 0; i < store->cached; i++)
+        sqlite3_finalize(store->cache[i].prepared);
+    sqlite3_close(store->db);
+    if (store->lock_fd >= 0)
+        close(store->lock_fd);
+    free(store);
+}

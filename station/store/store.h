@@ -1,0 +1,49 @@
+/*
+ * store: the station's memory: one SQLite file that the vault alone opens for writing.
+ *
+ * Invariants
+ *  1. WAL with synchronous=FULL: what store_commit returned 0 for survives a power cut (P2, P9).
+ *  2. Every change of state and its ledger entry are in one transaction (P7). A function of this
+ *     room that changes something must be called between store_begin and store_commit.
+ *  3. After a failed call the caller rolls back; nothing of the transaction remains.
+ *  4. Deleted key blobs are overwritten in the file (secure_delete).
+ *  5. Schema changes run in one transaction when the file is opened; a file of a newer program is
+ *     refused, not guessed at.
+ *
+ * Errors of every function: ERR_FULL, ERR_READONLY, ERR_BUSY, ERR_STORE (damaged or failed), with a
+ * text that says what to do; the SQLite code is in native.
+ */
+#ifndef STATION_STORE_H
+#define STATION_STORE_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+
+enum store_mode {
+    STORE_CREATE, /* a new file; ERR_EXISTS if there is one */
+    STORE_WRITE,  /* the vault: takes the station's lock, or ERR_BUSY */
+    STORE_READ    /* `imprint status` and the like: sees the last committed state */
+};
+
+/* HMAC-SHA256 under the station's ledger key, which only the HSM holds. */
+typedef int (*store_mac_fn)(void *context, const void *bytes, size_t len, uint8_t mac[32],
+                            struct error *err);
+
+MUST_USE int store_open(const char *path, enum store_mode mode, struct store **store,
+                        struct error *err);
+void store_close(struct store *store); /* NULL is fine */
+
+/* Who computes MACs. Without it nothing that needs one can be written or verified. */
+void store_set_mac(struct store *store, store_mac_fn mac, void *context);
+MUST_USE int store_mac(struct store *store, const void *bytes, size_t len, uint8_t mac[32],
+                       struct error *err);
+
+MUST_USE int store_begin(struct store *store, struct error *err);
+MUST_USE int store_commit(struct store *store, struct error *err); /* rolls back when it fails */
+void store_rollback(struct store *store);
+
+#endif

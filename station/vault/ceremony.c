@@ -1,0 +1,330 @@
+#include "station/vault/ceremony.h"
+
+#include "agent/ids.h"
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/file.h"
+#include "base/jcs.h"
+#include "hsm/signer.h"
+#include "manifests/note.h"
+#include "pki/authority.h"
+#include "pki/cert.h"
+#include "station/store/ledger.h"
+#include "station/vault/vault.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NAME_SIZE 65
+
+/* The four certificates of a station. */
+struct authorities {
+    X509 *device_root, *issuing_ca, *manifest_root, *manifest_signer;
+};
+
+/* What a ceremony holds while it runs; config.dir is the folder under construction. */
+struct making {
+    struct config config;
+    struct hsm *hsm;
+    struct authorities made;
+    int64_t now;
+};
+
+static int make_dirs(const struct config *config, struct error *err)
+{
+    static const char *const names[] = {"ca", "trust", "manifests", "tokens"};
+    char path[PATH_MAX];
+    int rc = file_make_dir(config->dir, 0700, err);
+
+    for (size_t i = 0; rc == 0 && i < sizeof names / sizeof *names; i++) {
+        rc = config_path(config, names[i], path, err);
+        if (rc == 0)
+            rc = file_make_dir(path, 0700, err);
+    }
+    return rc;
+}
+
+/* SoftHSM keeps its tokens where this file says: final is where the folder will stand. */
+static int write_softhsm_conf(const struct config *config, const char *final, struct error *err)
+{
+    char path[PATH_MAX];
+    struct buf text;
+    int rc;
+
+    buf_init(&text, 2 * PATH_MAX);
+    buf_put_str(&text, "# SoftHSM2, only for this station\ndirectories.tokendir = ");
+    buf_put_str(&text, final);
+    buf_put_str(&text, "/tokens/\nobjectstore.backend = file\nlog.level = ERROR\n");
+    rc = config_path(config, "softhsm2.conf", path, err);
+    if (rc == 0)
+        rc = file_write(path, text.data, text.len, 0600, err);
+    buf_done(&text);
+    return rc;
+}
+
+static int open_token(struct making *m, const struct ceremony *c, struct error *err)
+{
+    struct hsm_config where = {m->config.module, m->config.token};
+    int rc = 0;
+
+    if (c->own_token) {
+        rc = write_softhsm_conf(&m->config, m->config.dir, err);
+        if (rc == 0)
+            rc = config_prepare_module(&m->config, err);
+        if (rc == 0)
+            rc = hsm_token_init(&where, m->config.token, c->so_pin, c->pin, err);
+    }
+    return rc ? rc : hsm_open(&where, c->pin, &m->hsm, err);
+}
+
+static int make_keys(struct making *m, struct error *err)
+{
+    int rc = 0;
+
+    for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
+        rc = hsm_key_create(m->hsm, (enum hsm_key)key, err);
+    return rc;
+}
+
+/* "<station> <role>", cut to what a common name holds. */
+static void role_name(const struct making *m, const char *role, char out[NAME_SIZE])
+{
+    snprintf(out, NAME_SIZE, "%.*s %s", (int)(NAME_SIZE - 2 - strlen(role)), m->config.name, role);
+}
+
+static int make_device_side(struct making *m, EVP_PKEY *root_key, struct error *err)
+{
+    char root_cn[NAME_SIZE], issuing_cn[NAME_SIZE];
+    struct authority_name root = {m->config.organization, m->config.environment, root_cn};
+    struct authority_name issuing = {m->config.organization, m->config.environment, issuing_cn};
+    uint8_t point[EC_POINT_SIZE];
+    int rc;
+
+    role_name(m, "device root", root_cn);
+    role_name(m, "issuing CA", issuing_cn);
+    rc = authority_root(&root, m->now, root_key, &m->made.device_root, err);
+    if (rc == 0)
+        rc = hsm_key_point(m->hsm, HSM_KEY_ISSUING_CA, point, err);
+    if (rc == 0)
+        rc = authority_issuing(&issuing, m->now, point, m->made.device_root, root_key,
+                               &m->made.issuing_ca, err);
+    return rc;
+}
+
+static int make_manifest_side(struct making *m, EVP_PKEY *root_key, struct error *err)
+{
+    char root_cn[NAME_SIZE], signer_cn[NAME_SIZE];
+    struct authority_name root = {m->config.organization, m->config.environment, root_cn};
+    struct authority_name signer = {m->config.organization, m->config.environment, signer_cn};
+    uint8_t point[EC_POINT_SIZE];
+    int rc;
+
+    role_name(m, "manifest root", root_cn);
+    role_name(m, "manifest signer", signer_cn);
+    rc = authority_manifest_root(&root, m->now, root_key, &m->made.manifest_root, err);
+    if (rc == 0)
+        rc = hsm_key_point(m->hsm, HSM_KEY_MANIFEST_SIGN, point, err);
+    if (rc == 0)
+        rc = authority_manifest_signer(&signer, m->now, point, m->made.manifest_root, root_key,
+                                       &m->made.manifest_signer, err);
+    return rc;
+}
+
+static int with_key(struct making *m, enum hsm_key which,
+                    int (*use)(struct making *, EVP_PKEY *, struct error *), struct error *err)
+{
+    EVP_PKEY *key;
+    int rc = hsm_signer_open(m->hsm, which, &key, err);
+
+    if (rc)
+        return rc;
+    rc = use(m, key, err);
+    hsm_signer_close(m->hsm, key);
+    return rc;
+}
+
+static int put_cert(const struct making *m, const char *name, X509 *cert, struct error *err)
+{
+    char path[PATH_MAX];
+    int rc = config_path(&m->config, name, path, err);
+
+    return rc ? rc : cert_write(path, cert, err);
+}
+
+static int write_certificates(const struct making *m, struct error *err)
+{
+    const struct {
+        const char *name;
+        X509 *cert;
+    } files[] = {
+        {"ca/device-root.pem", m->made.device_root},
+        {"ca/issuing-ca.pem", m->made.issuing_ca},
+        {"ca/manifest-root.pem", m->made.manifest_root},
+        {"ca/manifest-signer.pem", m->made.manifest_signer},
+        {"trust/device-root.pem", m->made.device_root},
+        {"trust/manifest-root.pem", m->made.manifest_root},
+    };
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < sizeof files / sizeof *files; i++)
+        rc = put_cert(m, files[i].name, files[i].cert, err);
+    return rc;
+}
+
+static int put_text(const struct making *m, const char *name, struct buf *text, struct error *err)
+{
+    char path[PATH_MAX];
+    int rc = buf_check(text, name, err);
+
+    if (rc == 0)
+        rc = config_path(&m->config, name, path, err);
+    if (rc == 0)
+        rc = file_write(path, text->data, text->len, 0644, err);
+    buf_reset(text);
+    return rc;
+}
+
+/* The log's key, once for C2SP tools and once for openssl; and the key that devices check. */
+static int write_public_keys(const struct making *m, struct error *err)
+{
+    uint8_t log[EC_POINT_SIZE], auth[EC_POINT_SIZE];
+    char hex[2 * EC_POINT_SIZE + 1], path[PATH_MAX];
+    EVP_PKEY *key = NULL;
+    struct buf text;
+    int rc = hsm_key_point(m->hsm, HSM_KEY_LOG_SIGN, log, err);
+
+    buf_init(&text, 4096);
+    if (rc == 0)
+        rc = hsm_key_point(m->hsm, HSM_KEY_STATION_AUTH, auth, err);
+    if (rc == 0)
+        rc = ec_public_key(log, &key, err);
+    if (rc == 0)
+        rc = note_key_write(m->config.origin, key, &text, err);
+    buf_put_u8(&text, '\n');
+    if (rc == 0)
+        rc = put_text(m, "trust/log.vkey", &text, err);
+    if (rc == 0)
+        rc = config_path(&m->config, "trust/log.pem", path, err);
+    if (rc == 0)
+        rc = cert_key_write(path, log, err);
+    if (rc == 0) {
+        hex_encode(auth, sizeof auth, hex);
+        buf_printf(&text, "p256 %s\n", hex);
+        rc = put_text(m, "station-auth.pub", &text, err);
+    }
+    EVP_PKEY_free(key);
+    buf_done(&text);
+    return rc;
+}
+
+static int mac_with_hsm(void *context, const void *bytes, size_t len, uint8_t mac[32],
+                        struct error *err)
+{
+    return hsm_hmac(context, bytes, len, mac, err);
+}
+
+static int first_entry(struct making *m, struct store *store, struct error *err)
+{
+    struct buf data;
+    struct jcs j;
+    int rc;
+
+    buf_init(&data, 2048);
+    jcs_init(&j, &data);
+    jcs_object(&j, NULL);
+    jcs_str(&j, "environment", m->config.environment);
+    jcs_str(&j, "hsm", hsm_class(m->hsm));
+    jcs_str(&j, "origin", m->config.origin);
+    jcs_str(&j, "station", m->config.name);
+    jcs_end(&j);
+    rc = store_begin(store, err);
+    if (rc == 0)
+        rc = ledger_append(store, "init", &data, err);
+    if (rc == 0)
+        rc = store_commit(store, err);
+    buf_done(&data);
+    return rc;
+}
+
+static int make_database(struct making *m, struct error *err)
+{
+    struct store *store;
+    int rc = vault_open_store(&m->config, STORE_CREATE, &store, err);
+
+    if (rc)
+        return rc;
+    store_set_mac(store, mac_with_hsm, m->hsm);
+    rc = first_entry(m, store, err);
+    store_close(store);
+    return rc;
+}
+
+static int make_all(struct making *m, const struct ceremony *c, struct error *err)
+{
+    int rc = open_token(m, c, err);
+
+    if (rc == 0)
+        rc = make_keys(m, err);
+    if (rc == 0)
+        rc = with_key(m, HSM_KEY_ROOT, make_device_side, err);
+    if (rc == 0)
+        rc = with_key(m, HSM_KEY_MANIFEST_ROOT, make_manifest_side, err);
+    if (rc == 0)
+        rc = write_certificates(m, err);
+    if (rc == 0)
+        rc = write_public_keys(m, err);
+    if (rc == 0)
+        rc = make_database(m, err);
+    hsm_close(m->hsm);
+    m->hsm = NULL;
+    if (rc == 0 && c->own_token)
+        rc = write_softhsm_conf(&m->config, c->config.dir, err);
+    return rc ? rc : config_write(&m->config, err);
+}
+
+static void free_made(struct authorities *a)
+{
+    X509_free(a->device_root);
+    X509_free(a->issuing_ca);
+    X509_free(a->manifest_root);
+    X509_free(a->manifest_signer);
+}
+
+/* An empty folder may stand where the station will: rename replaces it. */
+static int put_in_place(const struct making *m, const char *final, struct error *err)
+{
+    if (rename(m->config.dir, final))
+        return errno == ENOTEMPTY || errno == EEXIST
+                   ? error_set(err, ERR_EXISTS, "'%s' is not empty", final)
+                   : error_set_errno(err, errno, "cannot create '%s'", final);
+    return 0;
+}
+
+int ceremony_run(struct ceremony *c, struct error *err)
+{
+    struct making m = {.config = c->config, .now = clock_utc()};
+    struct error ignored = ERROR_INIT;
+    char marker[PATH_MAX];
+    int n, rc = config_path(&c->config, "station.yaml", marker, err);
+
+    if (rc)
+        return rc;
+    if (file_exists(marker))
+        return error_set(err, ERR_EXISTS, "there is a station in '%s' already", c->config.dir);
+    n = snprintf(m.config.dir, sizeof m.config.dir, "%s.making", c->config.dir);
+    if (n < 0 || (size_t)n >= sizeof m.config.dir)
+        return error_set(err, ERR_USAGE, "the name of the station's directory is too long");
+    rc = file_remove_tree(m.config.dir, err);
+    if (rc == 0)
+        rc = make_dirs(&m.config, err);
+    if (rc == 0)
+        rc = make_all(&m, c, err);
+    if (rc == 0)
+        rc = put_in_place(&m, c->config.dir, err);
+    if (rc && file_remove_tree(m.config.dir, &ignored))
+        error_prefix(err, "'%s' could not be removed", m.config.dir);
+    free_made(&m.made);
+    return rc;
+}

@@ -1,0 +1,26 @@
+/*
+ * ceremony: makes a station: token, long-lived keys, authorities, database, and what is given away.
+ *
+ * A ceremony happens once. It builds the station in a folder of its own beside the final one and
+ * renames it when everything is in place: a ceremony that failed leaves no half of a station.
+ */
+#ifndef STATION_VAULT_CEREMONY_H
+#define STATION_VAULT_CEREMONY_H
+
+#include "base/secret.h"
+#include "station/config.h"
+
+struct ceremony {
+    struct config config;  /* dir is where the station will stand */
+    bool own_token;        /* SoftHSM in the station's directory, initialised here */
+    struct secret *pin;    /* the caller's */
+    struct secret *so_pin; /* the caller's; NULL unless own_token */
+};
+
+/*
+ * Errors: ERR_EXISTS when dir holds a station or anything else; those of the HSM, the store and
+ * files.
+ */
+MUST_USE int ceremony_run(struct ceremony *c, struct error *err);
+
+#endif

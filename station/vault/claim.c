@@ -1,0 +1,297 @@
+#include "station/vault/claim.h"
+
+#include "base/clock.h"
+#include "base/jcs.h"
+#include "hsm/credential.h"
+#include "pki/digest.h"
+#include "station/store/ledger.h"
+#include "station/store/whitelist.h"
+#include "station/vault/hello.h"
+#include "station/vault/witness.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+#define EVENT_DATA_MAX 2048
+
+void claim_certificates(const struct vault *v, const struct credential *c, struct buf *out)
+{
+    buf_put(out, c->cert.data, c->cert.len);
+    buf_put(out, v->issuer.data, v->issuer.len);
+}
+
+static void object_of_bytes(uint16_t type, const struct buf *bytes, struct wire_object_info *o)
+{
+    o->type = type;
+    o->format = IMPRINT_FMT_X509_DER;
+    o->length = (uint32_t)bytes->len;
+    sha256(bytes->data, bytes->len, o->hash);
+}
+
+size_t claim_objects(const struct vault *v, const struct session *s,
+                     struct wire_object_info objects[IMPRINT_OBJECTS_MAX])
+{
+    const struct credential *c = &s->credential;
+    uint8_t spki[EC_SPKI_SIZE];
+    struct buf certificates;
+    size_t n = 0;
+
+    ec_spki(c->point, spki);
+    objects[n].type = IMPRINT_OBJ_PRIVATE_KEY;
+    objects[n].format = IMPRINT_FMT_PKCS8_RFC5649;
+    objects[n].length = (uint32_t)hsm_rewrap_length(v->hsm, c->wrapped.len);
+    sha256(spki, sizeof spki, objects[n++].hash);
+    buf_init(&certificates, WIRE_OBJECT_MAX);
+    claim_certificates(v, c, &certificates);
+    object_of_bytes(IMPRINT_OBJ_CERTIFICATES, &certificates, &objects[n++]);
+    buf_done(&certificates);
+    if (v->job->trust_anchors.len)
+        object_of_bytes(IMPRINT_OBJ_TRUST_ANCHORS, &v->job->trust_anchors, &objects[n++]);
+    return n;
+}
+
+static int bundle_hash(const struct vault *v, const struct session *s, uint8_t hash[32],
+                       struct error *err)
+{
+    struct wire_object_info infos[IMPRINT_OBJECTS_MAX];
+    struct link_object objects[IMPRINT_OBJECTS_MAX];
+    size_t count = claim_objects(v, s, infos);
+
+    for (size_t i = 0; i < count; i++) {
+        objects[i].type = infos[i].type;
+        objects[i].format = infos[i].format;
+        objects[i].length = infos[i].length;
+        memcpy(objects[i].hash, infos[i].hash, sizeof objects[i].hash);
+    }
+    return link_bundle_hash(objects, count, hash, err);
+}
+
+/* X, from what the claim, the credential, the order and the device's facts say. */
+static int build_transcript(const struct vault *v, struct session *s, struct error *err)
+{
+    struct claim *c = &s->claim;
+    struct link_transcript t = {.suite = c->suite,
+                                .environment = v->config->environment,
+                                .serial = s->credential.serial,
+                                .chip_id = c->chip,
+                                .chip_id_len = c->chip_len,
+                                .dev_pub = link_key_p256(c->dev_pub),
+                                .station_pub = link_key_p256(c->station_pub)};
+    struct link_facts facts;
+    int rc;
+
+    memcpy(t.order_hash, v->job->order.hash, sizeof t.order_hash);
+    memcpy(t.transaction, c->tx, sizeof t.transaction);
+    memcpy(t.station_nonce, c->station_nonce, sizeof t.station_nonce);
+    hello_facts(&s->hello, &facts);
+    rc = link_facts_hash(&facts, t.facts_hash, err);
+    if (rc == 0)
+        rc = bundle_hash(v, s, t.bundle_hash, err);
+    buf_reset(&c->x);
+    return rc ? rc : link_transcript_encode(&t, &c->x, err);
+}
+
+static int sign_transcript(struct vault *v, struct claim *c, struct error *err)
+{
+    struct buf message;
+    int rc;
+
+    buf_init(&message, CLAIM_X_MAX);
+    rc = link_station_message(&c->x, &message, err);
+    if (rc == 0)
+        rc = hsm_sign(v->hsm, HSM_KEY_STATION_AUTH, message.data, message.len, c->station_sig, err);
+    buf_done(&message);
+    return rc;
+}
+
+/* What the claim takes over from the device's HELLO. */
+static int copy_hello(const struct vault *v, struct session *s, struct error *err)
+{
+    const struct wire_hello *h = &s->hello;
+    struct claim *c = &s->claim;
+
+    c->state = CLAIM_OPEN;
+    c->has_prove_nonce = false;
+    c->created = clock_utc();
+    c->suite = hello_suite(v, h);
+    strcpy(c->slot, s->slot);
+    memcpy(c->chip, h->chip, h->chip_len);
+    c->chip_len = h->chip_len;
+    memcpy(c->dev_pub, h->dev_pub, sizeof c->dev_pub);
+    memcpy(c->station_nonce, s->nonce, sizeof c->station_nonce);
+    strcpy(c->fw_version, h->firmware);
+    c->fw_debug = h->debug;
+    buf_reset(&c->fw_hash);
+    if (h->has_image_hash)
+        buf_put(&c->fw_hash, h->image_hash, sizeof h->image_hash);
+    hello_attestation(h, &c->attestation);
+    if (getrandom(c->tx, sizeof c->tx, 0) != (ssize_t)sizeof c->tx)
+        return error_set(err, ERR_INTERNAL, "the system's random source failed");
+    return buf_check(&c->attestation, "an attestation", err);
+}
+
+/* Rewraps the credential's key for the device; the transcript lies between the two halves. */
+static int rewrap(struct vault *v, struct session *s, struct error *err)
+{
+    const struct credential *cred = &s->credential;
+    struct claim *c = &s->claim;
+    struct hsm_rewrap *r;
+    uint8_t context[32];
+    int rc = hsm_credential_rewrap_begin(v->hsm, cred->storage, cred->wrapped.data,
+                                         cred->wrapped.len, cred->point, &r, c->station_pub, err);
+
+    if (rc)
+        return rc;
+    rc = build_transcript(v, s, err);
+    if (rc) {
+        hsm_credential_rewrap_abort(r);
+        return rc;
+    }
+    link_kek_context(&c->x, context);
+    buf_reset(&c->wrapped);
+    return hsm_credential_rewrap_finish(r, c->suite, c->dev_pub, context, &c->wrapped, err);
+}
+
+/* The members that claims, proofs and burnings all have, in canonical order. */
+static int put_event(struct vault *v, const char *event, const struct claim *c,
+                     const struct credential *cred, struct error *err)
+{
+    struct buf data;
+    struct jcs j;
+    int rc;
+
+    buf_init(&data, EVENT_DATA_MAX);
+    jcs_init(&j, &data);
+    jcs_object(&j, NULL);
+    jcs_hex(&j, "chip", c->chip, c->chip_len);
+    jcs_int(&j, "credential", cred->id);
+    jcs_hex(&j, "order", v->job->order.hash, 32);
+    jcs_str(&j, "serial", cred->serial);
+    jcs_str(&j, "slot", c->slot);
+    jcs_hex(&j, "tx", c->tx, sizeof c->tx);
+    jcs_end(&j);
+    rc = ledger_append(v->store, event, &data, err);
+    buf_done(&data);
+    return rc;
+}
+
+/* Burns an open claim whose transport key is lost: what was released may be live for ever. */
+static int burn(struct vault *v, const struct claim *old, struct error *err)
+{
+    struct credential cred;
+    struct buf line, no_evidence;
+    int rc;
+
+    credential_init(&cred);
+    buf_init(&line, 65535);
+    buf_init(&no_evidence, 1);
+    rc = credential_get(v->store, old->credential, &cred, err);
+    if (rc == 0)
+        rc = witness_burned(v, old, &cred, &line, err);
+    if (rc == 0)
+        rc = whitelist_add(v->store, &line, &no_evidence, err);
+    if (rc == 0)
+        rc = claim_set_state(v->store, old->tx, CLAIM_BURNED, err);
+    if (rc == 0)
+        rc = credential_set_state(v->store, cred.id, CREDENTIAL_BURNED, err);
+    if (rc == 0)
+        rc = put_event(v, "burned", old, &cred, err);
+    credential_done(&cred);
+    buf_done(&line);
+    return rc;
+}
+
+static int make_in_transaction(struct vault *v, struct session *s, const struct claim *old,
+                               struct error *err)
+{
+    int rc = old ? burn(v, old, err) : 0;
+
+    if (rc == 0 && !v->order_id)
+        rc = order_find(v->store, v->job->order.hash, &v->order_id, err);
+    if (rc == 0)
+        rc = credential_pick(v->store, v->order_id, &s->credential, err);
+    if (rc == 0)
+        rc = copy_hello(v, s, err);
+    s->claim.credential = s->credential.id;
+    if (rc == 0)
+        rc = rewrap(v, s, err);
+    if (rc == 0)
+        rc = sign_transcript(v, &s->claim, err);
+    if (rc == 0)
+        rc = claim_add(v->store, &s->claim, err);
+    if (rc == 0)
+        rc = credential_set_state(v->store, s->credential.id, CREDENTIAL_CLAIMED, err);
+    if (rc == 0)
+        rc = put_event(v, "claim", &s->claim, &s->credential, err);
+    return rc;
+}
+
+int claim_make(struct vault *v, struct session *s, const struct claim *old, struct error *err)
+{
+    int rc = store_begin(v->store, err);
+
+    if (rc)
+        return rc;
+    rc = make_in_transaction(v, s, old, err);
+    if (rc == 0)
+        rc = store_commit(v->store, err);
+    if (rc) {
+        store_rollback(v->store);
+        s->claim.credential = 0; /* nothing was claimed */
+        s->credential.serial[0] = 0;
+    }
+    return rc;
+}
+
+static int pass_attempt(struct vault *v, const struct session *s, struct error *err)
+{
+    struct attempt a = {.slot = s->slot,
+                        .chip = s->claim.chip,
+                        .chip_len = s->claim.chip_len,
+                        .tx = s->claim.tx,
+                        .serial = s->credential.serial,
+                        .code = 0,
+                        .text = s->again ? "proven again" : "proven"};
+
+    return attempt_add(v->store, &a, err);
+}
+
+static int record_proof(struct vault *v, struct session *s, const struct wire_proof *proof,
+                        struct error *err)
+{
+    struct buf line, evidence;
+    int rc;
+
+    buf_init(&line, 65535);
+    buf_init(&evidence, 65535);
+    rc = witness_add(v, s, proof, s->claim.prove_nonce, &line, &evidence, err);
+    if (rc == 0)
+        rc = whitelist_add(v->store, &line, &evidence, err);
+    if (rc == 0)
+        rc = claim_set_state(v->store, s->claim.tx, CLAIM_PROVEN, err);
+    if (rc == 0)
+        rc = credential_set_state(v->store, s->credential.id, CREDENTIAL_PROVEN, err);
+    if (rc == 0)
+        rc = put_event(v, "proven", &s->claim, &s->credential, err);
+    buf_done(&line);
+    buf_done(&evidence);
+    return rc;
+}
+
+int claim_proven(struct vault *v, struct session *s, const struct wire_proof *proof,
+                 struct error *err)
+{
+    int rc = store_begin(v->store, err);
+
+    if (rc)
+        return rc;
+    if (!s->again)
+        rc = record_proof(v, s, proof, err);
+    if (rc == 0)
+        rc = pass_attempt(v, s, err);
+    if (rc == 0)
+        rc = store_commit(v->store, err);
+    if (rc)
+        store_rollback(v->store);
+    return rc;
+}

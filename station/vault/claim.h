@@ -1,0 +1,32 @@
+/*
+ * claim: binds a credential to a device's transport key, and ends such a bond.
+ */
+#ifndef STATION_VAULT_CLAIM_H
+#define STATION_VAULT_CLAIM_H
+
+#include "station/vault/session.h"
+
+/*
+ * Picks the next credential, rewraps its key for the device in s->hello, signs the transcript, and
+ * commits the claim: credential, transport key, transcript and wrapped key in one transaction. When
+ * old is not NULL, it is an open claim of the same chip that is burned in the same transaction.
+ * Fills s->claim and s->credential.
+ */
+MUST_USE int claim_make(struct vault *v, struct session *s, const struct claim *old,
+                        struct error *err);
+
+/*
+ * Commits that the device proved its key: states, record, evidence, ledger entry, attempt, and the
+ * wrapped keys deleted. proof is what the device signed with.
+ */
+MUST_USE int claim_proven(struct vault *v, struct session *s, const struct wire_proof *proof,
+                          struct error *err);
+
+/* The objects of a bundle in ascending order of their types. Returns how many. */
+size_t claim_objects(const struct vault *v, const struct session *s,
+                     struct wire_object_info objects[IMPRINT_OBJECTS_MAX]);
+
+/* The certificate object: the leaf, then the issuing CA. */
+void claim_certificates(const struct vault *v, const struct credential *c, struct buf *out);
+
+#endif

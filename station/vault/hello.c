@@ -1,0 +1,115 @@
+#include "station/vault/hello.h"
+
+#include "pki/digest.h"
+#include "pki/ec.h"
+
+#include <string.h>
+
+static bool has_suite(const uint16_t *suites, size_t count, uint16_t suite)
+{
+    for (size_t i = 0; i < count; i++)
+        if (suites[i] == suite)
+            return true;
+    return false;
+}
+
+uint16_t hello_suite(const struct vault *v, const struct wire_hello *h)
+{
+    static const uint16_t best_first[] = {IMPRINT_SUITE_X963, IMPRINT_SUITE_ECB};
+    const struct order *order = &v->job->order;
+
+    for (size_t i = 0; i < sizeof best_first / sizeof *best_first; i++)
+        if (has_suite(h->suites, h->suite_count, best_first[i]) &&
+            has_suite(order->suites, order->suite_count, best_first[i]) &&
+            hsm_suites(v->hsm) >> best_first[i] & 1)
+            return best_first[i];
+    return 0;
+}
+
+void hello_facts(const struct wire_hello *h, struct link_facts *facts)
+{
+    memset(facts, 0, sizeof *facts);
+    facts->suite_count = h->suite_count;
+    memcpy(facts->suites, h->suites, sizeof facts->suites);
+    facts->modes = h->modes;
+    memcpy(facts->chip_id, h->chip, h->chip_len);
+    facts->chip_id_len = h->chip_len;
+    strcpy(facts->firmware, h->firmware);
+    facts->has_image_hash = h->has_image_hash;
+    memcpy(facts->image_hash, h->image_hash, sizeof facts->image_hash);
+    facts->debug = h->debug;
+    facts->lifecycle = h->lifecycle;
+    facts->pinned = h->pinned;
+    facts->frame_max = h->max_frame;
+    if (h->has_dev_pub)
+        facts->dev_pub = link_key_p256(h->dev_pub);
+}
+
+void hello_attestation(const struct wire_hello *h, struct buf *out)
+{
+    buf_reset(out);
+    if (!h->has_attestation)
+        return;
+    buf_put_u16(out, IMPRINT_ALG_ECDSA_SHA256);
+    buf_put_lp(out, h->attest_key, sizeof h->attest_key);
+    buf_put_lp(out, h->attest_sig, sizeof h->attest_sig);
+}
+
+static int check_enrolled(const struct vault *v, const struct session *s, struct error *err)
+{
+    const struct wire_hello *h = &s->hello;
+    uint8_t spki[EC_SPKI_SIZE], hash[32];
+    struct link_facts facts;
+    struct buf message;
+    int rc;
+
+    if (!h->has_attestation)
+        return error_set(err, ERR_REFUSED,
+                         "the order asks for enrolled devices and this one has no enrolment key: "
+                         "set it aside");
+    ec_spki(h->attest_key, spki);
+    sha256(spki, sizeof spki, hash);
+    if (!job_is_enrolled(v->job, hash))
+        return error_set(err, ERR_REFUSED,
+                         "this device's enrolment key is not in the order's list: set it aside");
+    hello_facts(h, &facts);
+    buf_init(&message, LINK_X_MAX);
+    rc = link_attest_message(&facts, s->nonce, &message, err);
+    if (rc == 0 && ec_verify(h->attest_key, message.data, message.len, h->attest_sig, NULL))
+        rc =
+            error_set(err, ERR_SIGNATURE,
+                      "the signature of this device's enrolment key does not verify: set it aside");
+    buf_done(&message);
+    return rc;
+}
+
+/* A locked device has no transport key and needs none: it can only prove again. */
+static int check_transport_key(const struct wire_hello *h, struct error *err)
+{
+    if (h->lifecycle == IMPRINT_LIFE_LOCKED && h->tx_state == IMPRINT_TX_COMMITTED)
+        return 0;
+    if (h->lifecycle != IMPRINT_LIFE_FACTORY)
+        return error_set(err, ERR_REFUSED,
+                         "this device is locked with an identity of somebody else: set it aside");
+    if (!h->has_dev_pub)
+        return error_set(err, ERR_PROTOCOL, "the device offers no transport key");
+    return 0;
+}
+
+int hello_check(const struct vault *v, const struct session *s, struct error *err)
+{
+    const struct wire_hello *h = &s->hello;
+    int rc = check_transport_key(h, err);
+
+    if (rc)
+        return rc;
+    if (!hello_suite(v, h))
+        return error_set(err, ERR_REFUSED,
+                         "device, order and token have no key transport suite in common");
+    if (!(h->modes & IMPRINT_MODE_HSM))
+        return error_set(err, ERR_REFUSED,
+                         "this device cannot take a key that was made in the HSM");
+    if (v->job->order.auth == ORDER_AUTH_ENROLLED)
+        return check_enrolled(v, s, err);
+    return 0;
+}

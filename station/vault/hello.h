@@ -1,0 +1,26 @@
+/*
+ * hello: what an order asks of a device before anything is claimed for it.
+ */
+#ifndef STATION_VAULT_HELLO_H
+#define STATION_VAULT_HELLO_H
+
+#include "link/transcript.h"
+#include "station/vault/session.h"
+
+/*
+ * Checks suites, key mode, transport key, and with `enrolled` the signature over this session's
+ * nonce by a key of the order's list. Errors: ERR_REFUSED, ERR_PROTOCOL, ERR_SIGNATURE.
+ */
+MUST_USE int hello_check(const struct vault *v, const struct session *s, struct error *err);
+
+/* The suite to use: the highest that device, order and token have; 0 when there is none. */
+uint16_t hello_suite(const struct vault *v, const struct wire_hello *h);
+
+/* The facts as the link encodes and hashes them. The result points into h. */
+void hello_facts(const struct wire_hello *h, struct link_facts *facts);
+
+/* The attestation as records keep it: u16 algorithm ‖ lp(key) ‖ lp(signature); empty without one.
+ */
+void hello_attestation(const struct wire_hello *h, struct buf *out);
+
+#endif

@@ -1,0 +1,166 @@
+#include "station/vault/plan.h"
+
+#include "base/codec.h"
+#include "link/transcript.h"
+#include "pki/digest.h"
+#include "station/vault/claim.h"
+#include "station/vault/hello.h"
+
+#include <string.h>
+
+static bool same_chip(const struct claim *c, const struct wire_hello *h)
+{
+    return c->chip_len == h->chip_len && memcmp(c->chip, h->chip, h->chip_len) == 0;
+}
+
+static int refuse_other_chip(const struct claim *c, const struct credential *cred,
+                             struct error *err)
+{
+    char chip[2 * IMPRINT_CHIP_ID_MAX + 1];
+
+    hex_encode(c->chip, c->chip_len, chip);
+    return error_set(err, ERR_DUPLICATE,
+                     "this device claims to be '%s', which was given to chip %s: set it aside, it "
+                     "is a copy",
+                     cred->serial, chip);
+}
+
+static int refuse_known_chip(const struct credential *cred, struct error *err)
+{
+    return error_set(err, ERR_DUPLICATE,
+                     "this chip id was provisioned before as '%s' and the device does not know it: "
+                     "set it aside, it is a copy or was erased",
+                     cred->serial);
+}
+
+/* The claim must have been made under the order that this job works on. */
+static int refuse_other_order(const struct vault *v, const struct credential *cred,
+                              struct error *err)
+{
+    if (cred->order_id == v->order_id)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "this device belongs to another order, as '%s': run the job of that order",
+                     cred->serial);
+}
+
+static int fill_plan(struct vault *v, struct session *s, enum wire_action action,
+                     struct wire_plan *plan, struct error *err)
+{
+    memset(plan, 0, sizeof *plan);
+    plan->action = (uint8_t)action;
+    plan->again = s->again;
+    strcpy(plan->serial, s->credential.serial);
+    memcpy(plan->tx, s->claim.tx, sizeof plan->tx);
+    plan->suite = s->claim.suite;
+    strcpy(plan->environment, v->config->environment);
+    memcpy(plan->order_hash, v->job->order.hash, sizeof plan->order_hash);
+    memcpy(plan->station_nonce, s->claim.station_nonce, sizeof plan->station_nonce);
+    memcpy(plan->station_pub, s->claim.station_pub, sizeof plan->station_pub);
+    memcpy(plan->station_sig, s->claim.station_sig, sizeof plan->station_sig);
+    if (v->station_cert.len > sizeof plan->station_cert)
+        return error_set(err, ERR_INTERNAL, "the station's certificate is too long");
+    memcpy(plan->station_cert, v->station_cert.data, v->station_cert.len);
+    plan->station_cert_len = (uint16_t)v->station_cert.len;
+    plan->object_count = (uint8_t)claim_objects(v, s, plan->objects);
+    return 0;
+}
+
+/* The device holds, or says it holds, s->claim. */
+static int plan_known(struct vault *v, struct session *s, bool committed, struct wire_plan *plan,
+                      struct error *err)
+{
+    if (!same_chip(&s->claim, &s->hello))
+        return refuse_other_chip(&s->claim, &s->credential, err);
+    if (refuse_other_order(v, &s->credential, err))
+        return ERR_REFUSED;
+    if (s->claim.state == CLAIM_BURNED)
+        return fill_plan(v, s, WIRE_ABORT, plan, err);
+    s->again = s->claim.state == CLAIM_PROVEN;
+    if (committed)
+        return fill_plan(v, s, WIRE_PROVE, plan, err);
+    if (s->again)
+        return refuse_known_chip(&s->credential, err);
+    return fill_plan(v, s, WIRE_DELIVER, plan, err);
+}
+
+/* By what the device itself reports. *known tells whether the store has it. */
+static int find_reported(struct vault *v, struct session *s, bool *known, struct error *err)
+{
+    const struct wire_hello *h = &s->hello;
+    int rc;
+
+    *known = false;
+    if (h->tx_state != IMPRINT_TX_NONE) {
+        rc = claim_by_tx(v->store, h->tx, &s->claim, known, err);
+        if (rc == 0 && !*known)
+            rc = error_set(err, ERR_REFUSED,
+                           "this device holds a transaction that this station did not make: it "
+                           "belongs to another station or an older database, set it aside");
+    } else {
+        rc = claim_by_dev_pub(v->store, h->dev_pub, &s->claim, known, err);
+    }
+    if (rc == 0 && *known)
+        rc = credential_get(v->store, s->claim.credential, &s->credential, err);
+    return rc;
+}
+
+/* Nothing the device reports is known: a new device, or a known chip that lost its memory. */
+static int plan_new(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
+{
+    struct claim old;
+    bool found;
+    int rc;
+
+    claim_init(&old);
+    rc = claim_by_chip(v->store, s->hello.chip, s->hello.chip_len, &old, &found, err);
+    if (rc == 0 && found && old.state == CLAIM_PROVEN) {
+        rc = credential_get(v->store, old.credential, &s->credential, err);
+        if (rc == 0)
+            rc = refuse_known_chip(&s->credential, err);
+    }
+    if (rc == 0)
+        rc = claim_make(v, s, found ? &old : NULL, err);
+    claim_done(&old);
+    return rc ? rc : fill_plan(v, s, WIRE_DELIVER, plan, err);
+}
+
+int plan_device(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
+{
+    bool known, burned_identity;
+    int rc = hello_check(v, s, err);
+
+    if (rc == 0)
+        rc = find_reported(v, s, &known, err);
+    if (rc)
+        return rc;
+    /* A burned identity that was committed is replaced: before LOCK a new BEGIN may do that. */
+    burned_identity = known && s->claim.state == CLAIM_BURNED &&
+                      s->hello.tx_state == IMPRINT_TX_COMMITTED && same_chip(&s->claim, &s->hello);
+    if (known && !burned_identity)
+        return plan_known(v, s, s->hello.tx_state == IMPRINT_TX_COMMITTED, plan, err);
+    return plan_new(v, s, plan, err);
+}
+
+int plan_object(struct vault *v, struct session *s, size_t index, struct buf *out,
+                struct error *err)
+{
+    struct wire_object_info objects[IMPRINT_OBJECTS_MAX];
+    size_t count = claim_objects(v, s, objects);
+
+    if (index >= count)
+        return error_set(err, ERR_PROTOCOL, "the bundle has no object %zu", index);
+    buf_reset(out);
+    switch (objects[index].type) {
+    case IMPRINT_OBJ_PRIVATE_KEY:
+        buf_put(out, s->claim.wrapped.data, s->claim.wrapped.len);
+        break;
+    case IMPRINT_OBJ_CERTIFICATES:
+        claim_certificates(v, &s->credential, out);
+        break;
+    default:
+        buf_put(out, v->job->trust_anchors.data, v->job->trust_anchors.len);
+        break;
+    }
+    return buf_check(out, "an object", err);
+}

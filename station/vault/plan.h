@@ -1,0 +1,35 @@
+/*
+ * plan: what is to be done with the device that said HELLO. The rules of P2 and P3 in one place.
+ *
+ *   what the device says                 what the store knows           plan
+ *   ------------------------------------ ------------------------------
+ * ---------------------------- transaction T, open or committed     T unknown refuse, touch nothing
+ *   transaction T                        T belongs to another chip      refuse as duplicate
+ *   T open, or T's transport key         T open                         DELIVER what is stored
+ *   T committed                          T open                         PROVE
+ *   T committed                          T proven                       PROVE again, consume
+ * nothing T open, or T's transport key         T proven                       refuse: an old copy
+ * of a store T open, or T's transport key         T burned                       ABORT nothing of
+ * the above                 chip was proven                refuse as duplicate nothing of the above
+ * chip has an open claim         burn it, then as below nothing of the above                 -
+ * claim the next credential
+ */
+#ifndef STATION_VAULT_PLAN_H
+#define STATION_VAULT_PLAN_H
+
+#include "station/vault/session.h"
+
+/*
+ * Decides and, for a new claim, commits it. Fills plan, s->claim and s->credential. Errors that
+ * concern the device: ERR_REFUSED, ERR_DUPLICATE, ERR_EXHAUSTED, ERR_PROTOCOL, ERR_SIGNATURE.
+ * Others are the station's own.
+ */
+MUST_USE int plan_device(struct vault *v, struct session *s, struct wire_plan *plan,
+                         struct error *err);
+
+/* The bytes of object number index of the plan: a view that lives as long as the session's claim.
+ */
+MUST_USE int plan_object(struct vault *v, struct session *s, size_t index, struct buf *out,
+                         struct error *err);
+
+#endif

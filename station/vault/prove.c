@@ -1,0 +1,85 @@
+#include "station/vault/prove.h"
+
+#include "link/transcript.h"
+#include "pki/digest.h"
+#include "pki/ec.h"
+#include "station/vault/claim.h"
+
+#include <string.h>
+
+/* A nonce is good for one proof: forgotten before the proof is looked at. */
+static int use_nonce(struct vault *v, struct session *s, struct error *err)
+{
+    int rc = store_begin(v->store, err);
+
+    if (rc == 0)
+        rc = claim_set_nonce(v->store, s->claim.tx, NULL, err);
+    if (rc == 0)
+        rc = store_commit(v->store, err);
+    if (rc)
+        store_rollback(v->store);
+    return rc;
+}
+
+static int verify_signature(const struct session *s, const struct wire_proof *proof,
+                            struct error *err)
+{
+    struct link_prove said = {.alg = IMPRINT_ALG_ECDSA_SHA256,
+                              .lifecycle = proof->lifecycle,
+                              .commit_count = proof->commit_count};
+    struct buf message;
+    int rc;
+
+    memcpy(said.nonce, s->claim.prove_nonce, sizeof said.nonce);
+    sha256(s->claim.x.data, s->claim.x.len, said.x_hash);
+    sha256(s->credential.cert.data, s->credential.cert.len, said.leaf_hash);
+    buf_init(&message, LINK_X_MAX);
+    rc = link_prove_message(&said, &message, err);
+    if (rc == 0 && ec_verify(s->credential.point, message.data, message.len, proof->sig, NULL) != 0)
+        rc = error_set(err, ERR_PROOF,
+                       "the device did not prove that it holds the key of '%s': set it aside",
+                       s->credential.serial);
+    buf_done(&message);
+    return rc;
+}
+
+static int verify_read_back(const struct vault *v, const struct session *s,
+                            const struct wire_proof *proof, struct error *err)
+{
+    uint8_t hash[32];
+    struct buf certificates;
+    int rc;
+
+    buf_init(&certificates, WIRE_OBJECT_MAX);
+    claim_certificates(v, &s->credential, &certificates);
+    rc = buf_check(&certificates, "the certificates", err);
+    sha256(certificates.data, certificates.len, hash);
+    if (rc == 0 && memcmp(hash, proof->read_back, sizeof hash))
+        rc = error_set(err, ERR_PROOF,
+                       "the certificate read back from the device is not the one of '%s': set it "
+                       "aside",
+                       s->credential.serial);
+    buf_done(&certificates);
+    return rc;
+}
+
+int prove_device(struct vault *v, struct session *s, const struct wire_proof *proof,
+                 enum wire_verdict *verdict, struct error *err)
+{
+    int rc = use_nonce(v, s, err);
+
+    if (rc == 0)
+        rc = verify_signature(s, proof, err);
+    if (rc == 0)
+        rc = verify_read_back(v, s, proof, err);
+    if (rc)
+        return rc;
+    if (v->job->order.lock && proof->lifecycle != IMPRINT_LIFE_LOCKED) {
+        *verdict = WIRE_LOCK_FIRST;
+        return 0;
+    }
+    rc = claim_proven(v, s, proof, err);
+    if (rc == 0)
+        *verdict = WIRE_PASS;
+    return rc;
+}

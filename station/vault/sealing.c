@@ -1,0 +1,494 @@
+#include "station/vault/sealing.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/jcs.h"
+#include "hsm/signer.h"
+#include "manifests/cms.h"
+#include "manifests/seal.h"
+#include "pki/digest.h"
+#include "station/store/inventory.h"
+#include "station/store/ledger.h"
+#include "station/store/whitelist.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ORDERS_MAX     4096
+#define CHAIN_FILE_MAX 65536
+
+/* What one sealing works with. */
+struct work {
+    const struct config *config;
+    struct store *store;
+    struct hsm *hsm;
+    struct sealing journal;
+    bool has_previous;
+    struct manifest_state previous;
+    struct seal_result result;
+    char temp[PATH_MAX], final[PATH_MAX];
+};
+
+/* ---- totals, as the journal keeps them: per order its hash and eight u64, sorted by hash ---- */
+
+struct totals_list {
+    struct store *store;
+    struct manifest_totals *list;
+    size_t count;
+};
+
+static int add_order(void *context, int64_t id, const uint8_t hash[32], const char *name,
+                     const char *product, struct error *err)
+{
+    struct totals_list *t = context;
+    struct manifest_totals *m = &t->list[t->count];
+    struct inventory_counts c;
+    int rc;
+
+    (void)name;
+    (void)product;
+    if (t->count == ORDERS_MAX)
+        return error_set(err, ERR_INTERNAL, "more than %d orders", ORDERS_MAX);
+    rc = inventory_count(t->store, id, &c, err);
+    if (rc)
+        return rc;
+    memset(m, 0, sizeof *m);
+    memcpy(m->order, hash, sizeof m->order);
+    m->good = (uint64_t)c.by_state[CREDENTIAL_PROVEN];
+    m->burned = (uint64_t)c.by_state[CREDENTIAL_BURNED];
+    m->unresolved = (uint64_t)c.by_state[CREDENTIAL_CLAIMED];
+    m->unused = (uint64_t)c.by_state[CREDENTIAL_AVAILABLE];
+    m->issued = m->good + m->burned + m->unresolved + m->unused;
+    t->count++;
+    return 0;
+}
+
+static int compare_totals(const void *a, const void *b)
+{
+    return memcmp(((const struct manifest_totals *)a)->order,
+                  ((const struct manifest_totals *)b)->order, 32);
+}
+
+static void put_totals(const struct manifest_totals *m, struct buf *out)
+{
+    buf_put(out, m->order, sizeof m->order);
+#define PUT_TOTAL(name) buf_put_u64(out, m->name);
+    MANIFEST_TOTALS(PUT_TOTAL)
+#undef PUT_TOTAL
+}
+
+static int collect_totals(struct store *store, struct buf *out, struct error *err)
+{
+    struct totals_list t = {.store = store, .list = calloc(ORDERS_MAX, sizeof *t.list)};
+    int rc;
+
+    if (!t.list)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    rc = order_each(store, add_order, &t, err);
+    if (rc == 0) {
+        qsort(t.list, t.count, sizeof *t.list, compare_totals);
+        buf_reset(out);
+        for (size_t i = 0; i < t.count; i++)
+            put_totals(&t.list[i], out);
+        rc = buf_check(out, "the totals", err);
+    }
+    free(t.list);
+    return rc;
+}
+
+static int read_totals(const struct buf *in, struct manifest_totals **list, size_t *count,
+                       struct error *err)
+{
+    struct manifest_totals *made = calloc(in->len / sizeof made->order + 1, sizeof *made);
+    struct reader r;
+    size_t n = 0;
+
+    if (!made)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    reader_init(&r, in->data, in->len);
+    while (r.left > 0) {
+        struct manifest_totals *m = &made[n++];
+
+        if (reader_bytes(&r, m->order, sizeof m->order)
+#define GET_TOTAL(name) || reader_u64(&r, &m->name)
+                MANIFEST_TOTALS(GET_TOTAL)
+#undef GET_TOTAL
+        ) {
+            free(made);
+            return error_set(err, ERR_STORE, "the journalled totals are malformed");
+        }
+    }
+    *list = made;
+    *count = n;
+    return 0;
+}
+
+/* ---- the state of the log before this manifest ---- */
+
+static int push_leaf(void *context, const void *line, size_t line_len, const void *evidence,
+                     size_t evidence_len, struct error *err)
+{
+    struct merkle_hash leaf;
+
+    (void)evidence;
+    (void)evidence_len;
+    (void)err;
+    merkle_leaf(line, line_len, &leaf);
+    merkle_push(context, &leaf);
+    return 0;
+}
+
+/* Folds the leaves of a published manifest into the tree that it began with. */
+static int state_after(struct store *store, const struct sealing *s, struct manifest_state *state,
+                       struct error *err)
+{
+    struct statement statement;
+    struct merkle_hash root;
+    int rc = statement_parse(s->statement.data, s->statement.len, &statement, err);
+
+    if (rc)
+        return rc;
+    memset(state, 0, sizeof *state);
+    if (statement.has_prev)
+        state->tree = statement.prev.tree;
+    rc = whitelist_each(store, s->first, s->count, push_leaf, &state->tree, err);
+    merkle_root(&state->tree, &root);
+    if (rc == 0 && memcmp(&root, &statement.root, sizeof root))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the records in the database are not those of manifest %" PRId64
+                       ": keep the directory as it is and call the security team",
+                       s->seq);
+    state->seq = (uint64_t)s->seq;
+    state->root = root;
+    sha256(s->statement.data, s->statement.len, state->sha256);
+    statement_done(&statement);
+    return rc;
+}
+
+static int load_previous(struct work *w, struct error *err)
+{
+    struct sealing last;
+    bool found = false;
+    int rc;
+
+    if (w->journal.seq == 1)
+        return 0;
+    sealing_init(&last);
+    rc = sealing_get(w->store, w->journal.seq - 1, &last, &found, err);
+    if (rc == 0 && !found)
+        rc = error_set(err, ERR_STORE, "the database lacks manifest %" PRId64, w->journal.seq - 1);
+    if (rc == 0)
+        rc = state_after(w->store, &last, &w->previous, err);
+    w->has_previous = rc == 0;
+    sealing_done(&last);
+    return rc;
+}
+
+/* ---- the journal ---- */
+
+static int add_to_ledger(struct work *w, struct error *err)
+{
+    struct buf data;
+    struct jcs j;
+    int rc;
+
+    buf_init(&data, 1024);
+    jcs_init(&j, &data);
+    jcs_object(&j, NULL);
+    jcs_int(&j, "count", w->journal.count);
+    jcs_int(&j, "first", w->journal.first);
+    jcs_int(&j, "manifest", w->journal.seq);
+    jcs_end(&j);
+    rc = ledger_append(w->store, "seal", &data, err);
+    buf_done(&data);
+    return rc;
+}
+
+static int in_transaction(struct work *w, int (*step)(struct work *, struct error *),
+                          struct error *err)
+{
+    int rc = store_begin(w->store, err);
+
+    if (rc == 0)
+        rc = step(w, err);
+    if (rc == 0)
+        rc = store_commit(w->store, err);
+    if (rc)
+        store_rollback(w->store);
+    return rc;
+}
+
+static int journal_start(struct work *w, struct error *err)
+{
+    int rc = collect_totals(w->store, &w->journal.totals, err);
+
+    if (rc == 0)
+        rc = sealing_add(w->store, &w->journal, err);
+    return rc ? rc : add_to_ledger(w, err);
+}
+
+static int journal_update(struct work *w, struct error *err)
+{
+    return sealing_update(w->store, &w->journal, err);
+}
+
+/* Keeps bytes in the journal, or checks that they are what the journal already has. */
+static int journal_bytes(struct work *w, struct buf *place, const void *bytes, size_t len,
+                         const char *what, struct error *err)
+{
+    if (place->len > 0) {
+        if (place->len == len && memcmp(place->data, bytes, len) == 0)
+            return 0;
+        return error_set(err, ERR_INTEGRITY,
+                         "%s of manifest %" PRId64 " differs from what was journalled before", what,
+                         w->journal.seq);
+    }
+    buf_put(place, bytes, len);
+    if (buf_check(place, what, err))
+        return ERR_INTERNAL;
+    return in_transaction(w, journal_update, err);
+}
+
+/* What is to be sealed: *idle when there is nothing. */
+static int start_or_resume(struct work *w, bool *idle, struct error *err)
+{
+    int64_t size, first;
+    bool found;
+    int rc = sealing_last(w->store, &w->journal, &found, err);
+
+    if (rc == 0)
+        rc = whitelist_size(w->store, &size, err);
+    if (rc)
+        return rc;
+    *idle = false;
+    if (found && !w->journal.published)
+        return 0;
+    first = found ? w->journal.first + w->journal.count : 0;
+    if (first == size) {
+        *idle = true;
+        return 0;
+    }
+    int64_t seq = found ? w->journal.seq + 1 : 1;
+    sealing_done(&w->journal);
+    sealing_init(&w->journal);
+    w->journal.seq = seq;
+    w->journal.first = first;
+    w->journal.count = size - first;
+    w->journal.created = clock_utc();
+    return in_transaction(w, journal_start, err);
+}
+
+/* ---- the files ---- */
+
+static int add_line(void *context, const void *line, size_t line_len, const void *evidence,
+                    size_t evidence_len, struct error *err)
+{
+    return seal_add(context, line, line_len, evidence_len ? evidence : NULL, evidence_len, err);
+}
+
+static int write_records(struct work *w, struct error *err)
+{
+    struct seal *seal;
+    int rc = file_remove_tree(w->temp, err);
+
+    if (rc == 0)
+        rc = file_make_dir(w->temp, 0755, err);
+    if (rc == 0)
+        rc = seal_open(w->temp, w->config->origin, w->has_previous ? &w->previous : NULL, &seal,
+                       err);
+    if (rc)
+        return rc;
+    rc = whitelist_each(w->store, w->journal.first, w->journal.count, add_line, seal, err);
+    if (rc) {
+        seal_abort(seal);
+        return rc;
+    }
+    rc = seal_close(seal, &w->result, err);
+    if (rc == 0)
+        rc = journal_bytes(w, &w->journal.root, w->result.root.bytes, sizeof w->result.root.bytes,
+                           "the root", err);
+    return rc;
+}
+
+static int sign_checkpoint(struct work *w, struct buf *note, struct error *err)
+{
+    EVP_PKEY *key = NULL;
+    struct buf text;
+    int rc = hsm_signer_open(w->hsm, HSM_KEY_LOG_SIGN, &key, err);
+
+    if (rc)
+        return rc;
+    buf_init(&text, NOTE_MAX);
+    seal_checkpoint(&w->result, &text);
+    rc = buf_check(&text, "the checkpoint", err);
+    if (rc == 0)
+        rc = note_sign(text.data, text.len, w->config->origin, key, note, err);
+    buf_done(&text);
+    hsm_signer_close(w->hsm, key);
+    return rc;
+}
+
+static int put_checkpoint(struct work *w, struct error *err)
+{
+    struct buf note;
+    int rc = 0;
+
+    buf_init(&note, NOTE_MAX);
+    if (w->journal.checkpoint.len == 0) {
+        rc = sign_checkpoint(w, &note, err);
+        if (rc == 0)
+            rc = journal_bytes(w, &w->journal.checkpoint, note.data, note.len, "the checkpoint",
+                               err);
+    }
+    buf_done(&note);
+    if (rc == 0)
+        rc = seal_put_file(w->temp, MANIFEST_CHECKPOINT, w->journal.checkpoint.data,
+                           w->journal.checkpoint.len, &w->result, err);
+    return rc;
+}
+
+static int put_chain(struct work *w, struct error *err)
+{
+    char path[PATH_MAX];
+    struct buf chain;
+    int rc;
+
+    buf_init(&chain, CHAIN_FILE_MAX);
+    rc = config_path(w->config, "ca/issuing-ca.pem", path, err);
+    if (rc == 0)
+        rc = file_read(path, &chain, err);
+    if (rc == 0)
+        rc = seal_put_file(w->temp, MANIFEST_CHAIN, chain.data, chain.len, &w->result, err);
+    buf_done(&chain);
+    return rc;
+}
+
+static int write_statement(struct work *w, struct error *err)
+{
+    struct manifest_totals *totals = NULL;
+    struct statement s;
+    struct buf bytes;
+    size_t count = 0;
+    int rc = read_totals(&w->journal.totals, &totals, &count, err);
+
+    if (rc)
+        return rc;
+    seal_statement(&w->result, w->has_previous ? &w->previous : NULL, &s);
+    snprintf(s.station, sizeof s.station, "%s", w->config->name);
+    snprintf(s.environment, sizeof s.environment, "%s", w->config->environment);
+    snprintf(s.customer, sizeof s.customer, "%s", w->config->customer);
+    s.created = w->journal.created;
+    s.totals = totals;
+    s.totals_count = count;
+    buf_init(&bytes, STATEMENT_MAX);
+    rc = statement_write(&s, &bytes, err);
+    if (rc == 0)
+        rc = journal_bytes(w, &w->journal.statement, bytes.data, bytes.len, "the statement", err);
+    buf_done(&bytes);
+    free(totals);
+    return rc;
+}
+
+static int sign_and_finish(struct work *w, struct error *err)
+{
+    struct signer signer = {0};
+    char path[PATH_MAX];
+    struct buf pem;
+    int rc = config_path(w->config, "ca/manifest-signer.pem", path, err);
+
+    if (rc == 0)
+        rc = cms_read_certificate(path, &signer.cert, err);
+    if (rc == 0)
+        rc = hsm_signer_open(w->hsm, HSM_KEY_MANIFEST_SIGN, &signer.key, err);
+    if (rc) {
+        X509_free(signer.cert);
+        return rc;
+    }
+    buf_init(&pem, 65536);
+    rc = cms_sign(&signer, w->journal.statement.data, w->journal.statement.len, &pem, err);
+    if (rc == 0)
+        rc = seal_finish(w->temp, &w->journal.statement, &pem, err);
+    buf_done(&pem);
+    hsm_signer_close(w->hsm, signer.key);
+    X509_free(signer.cert);
+    return rc;
+}
+
+/* The folder takes its name only when everything is in it. */
+static int publish(struct work *w, struct error *err)
+{
+    char parent[PATH_MAX];
+    int rc = config_path(w->config, "manifests", parent, err);
+
+    if (rc == 0 && rename(w->temp, w->final))
+        rc = error_set(err, ERR_IO, "cannot rename '%s' to '%s'", w->temp, w->final);
+    return rc ? rc : file_sync_dir(parent, err);
+}
+
+static int build_folder(struct work *w, struct error *err)
+{
+    int rc = load_previous(w, err);
+
+    if (rc == 0)
+        rc = write_records(w, err);
+    if (rc == 0)
+        rc = put_checkpoint(w, err);
+    if (rc == 0)
+        rc = put_chain(w, err);
+    if (rc == 0)
+        rc = write_statement(w, err);
+    if (rc == 0)
+        rc = sign_and_finish(w, err);
+    return rc ? rc : publish(w, err);
+}
+
+static int find_places(struct work *w, struct error *err)
+{
+    char name[64];
+    int rc = config_path(w->config, "manifests", w->final, err);
+
+    if (rc == 0)
+        rc = file_make_dir(w->final, 0755, err);
+    snprintf(name, sizeof name, "manifests/%06" PRId64, w->journal.seq);
+    if (rc == 0)
+        rc = config_path(w->config, name, w->final, err);
+    snprintf(name, sizeof name, "manifests/.%06" PRId64 ".tmp", w->journal.seq);
+    return rc ? rc : config_path(w->config, name, w->temp, err);
+}
+
+/* A crash may have come after the folder took its name and before the journal said so. */
+static int finish(struct work *w, struct error *err)
+{
+    int rc = find_places(w, err);
+
+    if (rc == 0 && !file_exists(w->final))
+        rc = build_folder(w, err);
+    if (rc)
+        return rc;
+    w->journal.published = true;
+    return in_transaction(w, journal_update, err);
+}
+
+int sealing_run(const struct config *config, struct store *store, struct hsm *hsm,
+                struct sealed *out, struct error *err)
+{
+    struct work w = {.config = config, .store = store, .hsm = hsm};
+    bool idle = false;
+    int rc;
+
+    sealing_init(&w.journal);
+    rc = start_or_resume(&w, &idle, err);
+    if (rc == 0 && !idle)
+        rc = finish(&w, err);
+    if (rc == 0) {
+        *out = (struct sealed){.seq = idle ? 0 : w.journal.seq,
+                               .count = idle ? 0 : w.journal.count,
+                               .size = w.journal.first + w.journal.count};
+        snprintf(out->dir, sizeof out->dir, "%s", w.final);
+    }
+    seal_result_done(&w.result);
+    sealing_done(&w.journal);
+    return rc;
+}

@@ -1,0 +1,260 @@
+#include "station/vault/server.h"
+
+#include "station/vault/session.h"
+#include "station/wire/channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LINE_PROGRAM  "imprint-line"
+#define LINE_ARGS_MAX (16 + 4 * JOB_PORT_RULES_MAX)
+#define NUMBER_SIZE   24
+
+/* A channel and the session on it. */
+struct slot_channel {
+    int fd;
+    struct session session;
+};
+
+struct serving {
+    struct vault *vault;
+    int control;
+    struct slot_channel *channels[CHANNELS_MAX];
+    size_t count;
+    struct buf request, reply;
+};
+
+/* Beside this program, as in a build folder, or where it was installed. */
+static int find_line_program(char out[PATH_MAX], struct error *err)
+{
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    int len;
+
+    if (n > 0) {
+        self[n] = 0;
+        len = snprintf(out, PATH_MAX, "%s/%s", dirname(self), LINE_PROGRAM);
+        if (len > 0 && len < PATH_MAX && access(out, X_OK) == 0)
+            return 0;
+    }
+    snprintf(out, PATH_MAX, "%s/%s", IMPRINT_LIBEXECDIR, LINE_PROGRAM);
+    if (access(out, X_OK))
+        return error_set(err, ERR_MISSING, "cannot run '%s': install the station again", out);
+    return 0;
+}
+
+/* The line's arguments: nothing but what it needs to know. */
+struct line_args {
+    const char *argv[LINE_ARGS_MAX];
+    char numbers[JOB_PORT_RULES_MAX + 3][NUMBER_SIZE];
+};
+
+static const char *number(struct line_args *a, size_t index, int64_t value)
+{
+    snprintf(a->numbers[index], NUMBER_SIZE, "%" PRId64, value);
+    return a->numbers[index];
+}
+
+static void build_args(struct line_args *a, const char *program, const struct job *job, bool json)
+{
+    size_t n = 0;
+
+    a->argv[n++] = program;
+    a->argv[n++] = json ? "json" : "words";
+    a->argv[n++] = number(a, 0, job->link.hello_ms);
+    a->argv[n++] = number(a, 1, job->link.request_ms);
+    a->argv[n++] = number(a, 2, job->link.repeats);
+    for (size_t i = 0; i < job->port_count; i++) {
+        a->argv[n++] = job->ports[i].name;
+        a->argv[n++] = job->ports[i].slot;
+        a->argv[n++] = number(a, 3 + i, job->ports[i].baud);
+    }
+    a->argv[n] = NULL;
+}
+
+/* In the child: only the standard streams and the control socket stay open. */
+static void become_line(const struct line_args *args, int control)
+{
+    if (dup2(control, CHANNEL_LINE_FD) < 0)
+        _exit(ERR_INTERNAL * -1);
+    if (CHANNEL_LINE_FD == control)
+        (void)fcntl(control, F_SETFD, 0);
+    (void)close_range(CHANNEL_LINE_FD + 1, ~0u, 0);
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    execv(args->argv[0], (char *const *)(uintptr_t)args->argv);
+    _exit(ERR_MISSING * -1);
+}
+
+int server_start_line(struct server *server, const struct job *job, bool json, struct error *err)
+{
+    struct line_args *args;
+    char program[PATH_MAX];
+    int fds[2], rc = find_line_program(program, err);
+
+    if (rc == 0)
+        rc = channel_pair(fds, err);
+    if (rc)
+        return rc;
+    args = calloc(1, sizeof *args);
+    if (!args)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    build_args(args, program, job, json);
+    fflush(NULL);
+    server->line = fork();
+    if (server->line == 0)
+        become_line(args, fds[1]);
+    free(args);
+    close(fds[1]);
+    server->control = fds[0];
+    if (server->line < 0) {
+        close(fds[0]);
+        return error_set_errno(err, errno, "cannot start the line process");
+    }
+    return 0;
+}
+
+void server_stop_line(struct server *server)
+{
+    close(server->control); /* the line ends when the vault is gone */
+    (void)waitpid(server->line, NULL, 0);
+}
+
+static int add_channel(struct serving *s, struct error *err)
+{
+    struct slot_channel *c;
+    int fd, rc = channel_accept(s->control, &fd, err);
+
+    if (rc)
+        return rc;
+    if (s->count == CHANNELS_MAX) {
+        close(fd);
+        return 0;
+    }
+    c = calloc(1, sizeof *c);
+    if (!c) {
+        close(fd);
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    }
+    c->fd = fd;
+    session_init(&c->session);
+    s->channels[s->count++] = c;
+    return 0;
+}
+
+static int drop_channel(struct serving *s, size_t index, struct error *err)
+{
+    struct slot_channel *c = s->channels[index];
+    int rc = session_abandon(s->vault, &c->session, err);
+
+    session_done(&c->session);
+    close(c->fd);
+    free(c);
+    s->channels[index] = s->channels[--s->count];
+    return rc;
+}
+
+/* One request of one channel. The answer goes out even when the vault cannot go on after it. */
+static int serve_channel(struct serving *s, size_t index, struct error *err)
+{
+    struct slot_channel *c = s->channels[index];
+    struct error ignored = ERROR_INIT;
+    int rc;
+
+    if (channel_receive(c->fd, &s->request, &ignored))
+        return drop_channel(s, index, err);
+    rc = session_answer(s->vault, &c->session, &s->request, &s->reply, err);
+    if (channel_send(c->fd, &s->reply, &ignored) && rc == 0)
+        return drop_channel(s, index, err);
+    return rc;
+}
+
+/* Waits for the next message; *ended is set when the line closed its control socket. */
+static int serve_once(struct serving *s, bool *ended, struct error *err)
+{
+    struct pollfd polled[CHANNELS_MAX + 1];
+    size_t count = s->count;
+    int rc = 0;
+
+    polled[0] = (struct pollfd){.fd = s->control, .events = POLLIN};
+    for (size_t i = 0; i < count; i++)
+        polled[i + 1] = (struct pollfd){.fd = s->channels[i]->fd, .events = POLLIN};
+    if (poll(polled, count + 1, -1) < 0)
+        return errno == EINTR ? 0 : error_set_errno(err, errno, "cannot wait for the line");
+    /* From the last to the first: dropping one moves only those after it. */
+    for (size_t i = count; i > 0 && rc == 0; i--)
+        if (polled[i].revents)
+            rc = serve_channel(s, i - 1, err);
+    if (rc == 0 && polled[0].revents & POLLIN && add_channel(s, NULL))
+        *ended = true;
+    else if (polled[0].revents & (POLLHUP | POLLERR))
+        *ended = true;
+    return rc;
+}
+
+static int end_serving(struct serving *s, struct error *err)
+{
+    int rc = 0;
+
+    while (s->count > 0) {
+        int one = drop_channel(s, s->count - 1, rc ? NULL : err);
+
+        if (rc == 0)
+            rc = one;
+    }
+    buf_done(&s->request);
+    buf_done(&s->reply);
+    return rc;
+}
+
+/* What the line ended with, as an error code. */
+static int reap_line(const struct server *server, struct error *err)
+{
+    int status = 0;
+
+    while (waitpid(server->line, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (WIFSIGNALED(status))
+        return error_set(err, ERR_INTERNAL,
+                         "the line process was ended by signal %d: run the command again",
+                         WTERMSIG(status));
+    return -WEXITSTATUS(status);
+}
+
+int server_run(struct server *server, struct vault *v, struct error *err)
+{
+    struct serving s = {.vault = v, .control = server->control};
+    struct error line_error = ERROR_INIT;
+    uint8_t go = 1;
+    bool ended = false;
+    int rc = 0, line_rc;
+
+    /* Ctrl-C goes to the whole terminal: the line finishes what is in flight, then this ends. */
+    signal(SIGINT, SIG_IGN);
+    buf_init(&s.request, WIRE_MAX);
+    buf_init(&s.reply, WIRE_MAX);
+    if (write(server->control, &go, 1) != 1)
+        ended = true;
+    while (!ended && rc == 0)
+        rc = serve_once(&s, &ended, err);
+    line_rc = end_serving(&s, rc ? NULL : err);
+    if (rc == 0)
+        rc = line_rc;
+    close(server->control);
+    line_rc = reap_line(server, &line_error);
+    if (rc)
+        return rc;
+    if (line_rc && err)
+        *err = line_error;
+    return line_rc;
+}

@@ -1,0 +1,33 @@
+/*
+ * server: starts the line, then answers its channels until it ends.
+ */
+#ifndef STATION_VAULT_SERVER_H
+#define STATION_VAULT_SERVER_H
+
+#include "station/vault/vault.h"
+
+#include <sys/types.h>
+
+struct server {
+    pid_t line;
+    int control;
+};
+
+/*
+ * Starts the line process with the job's port rules. Call before the HSM module is loaded and the
+ * PIN is read: the line inherits nothing but its control socket, stdout and stderr. Errors:
+ * ERR_MISSING when the program imprint-line is not installed.
+ */
+MUST_USE int server_start_line(struct server *server, const struct job *job, bool json,
+                               struct error *err);
+
+/*
+ * Lets the line begin and serves it until it ends; returns what the line ended with. Errors of the
+ * vault itself end the line.
+ */
+MUST_USE int server_run(struct server *server, struct vault *v, struct error *err);
+
+/* Ends a line that was started and never served. */
+void server_stop_line(struct server *server);
+
+#endif

@@ -1,0 +1,274 @@
+#include "station/vault/session.h"
+
+#include "base/codec.h"
+#include "link/transcript.h"
+#include "pki/digest.h"
+#include "station/store/ledger.h"
+#include "station/vault/claim.h"
+#include "station/vault/plan.h"
+#include "station/vault/prove.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+void session_init(struct session *s)
+{
+    memset(s, 0, sizeof *s);
+    claim_init(&s->claim);
+    credential_init(&s->credential);
+}
+
+void session_done(struct session *s)
+{
+    claim_done(&s->claim);
+    credential_done(&s->credential);
+}
+
+/* Back to IDLE: the channel may serve the next device. */
+static void reset(struct session *s)
+{
+    session_done(s);
+    session_init(s);
+}
+
+/* True for a failure of the station itself, after which nothing more may be issued. */
+static bool is_fatal(int code)
+{
+    switch (code) {
+    case ERR_FULL:
+    case ERR_READONLY:
+    case ERR_BUSY:
+    case ERR_PIN:
+    case ERR_TOKEN:
+    case ERR_MODULE:
+    case ERR_HSM:
+    case ERR_STORE:
+    case ERR_INTEGRITY:
+    case ERR_INTERNAL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int random_bytes(void *out, size_t len, struct error *err)
+{
+    if (getrandom(out, len, 0) != (ssize_t)len)
+        return error_set(err, ERR_INTERNAL, "the system's random source failed");
+    return 0;
+}
+
+static int refuse_order(struct error *err)
+{
+    return error_set(err, ERR_PROTOCOL, "the line sent a message out of order");
+}
+
+static int check_handle(const struct session *s, const uint8_t handle[WIRE_HANDLE_SIZE],
+                        struct error *err)
+{
+    if (memcmp(s->handle, handle, WIRE_HANDLE_SIZE))
+        return error_set(err, ERR_PROTOCOL, "the line used a handle that is not this channel's");
+    return 0;
+}
+
+static int answer_open(struct session *s, struct reader *r, struct buf *reply, struct error *err)
+{
+    struct wire_open open;
+    struct wire_opened opened;
+
+    if (s->state != SESSION_IDLE || wire_get_open(r, &open))
+        return refuse_order(err);
+    if (random_bytes(s->handle, sizeof s->handle, err) ||
+        random_bytes(s->nonce, sizeof s->nonce, err))
+        return ERR_INTERNAL;
+    strcpy(s->slot, open.slot);
+    memcpy(opened.handle, s->handle, sizeof opened.handle);
+    memcpy(opened.nonce, s->nonce, sizeof opened.nonce);
+    s->state = SESSION_OPENED;
+    wire_put_opened(reply, &opened);
+    return 0;
+}
+
+static int answer_hello(struct vault *v, struct session *s, struct reader *r, struct buf *reply,
+                        struct error *err)
+{
+    struct wire_plan plan;
+    struct wire_hello hello;
+    int rc;
+
+    if (s->state != SESSION_OPENED || wire_get_hello(r, &hello))
+        return refuse_order(err);
+    if (check_handle(s, hello.handle, err))
+        return ERR_PROTOCOL;
+    s->hello = hello;
+    s->state = SESSION_ENDING;
+    rc = plan_device(v, s, &plan, err);
+    if (rc)
+        return rc;
+    if (plan.action == WIRE_ABORT)
+        reset(s); /* the device starts over, with OPEN */
+    else
+        s->state = SESSION_PLANNED;
+    wire_put_plan(reply, &plan);
+    return 0;
+}
+
+static int answer_object(struct vault *v, struct session *s, struct reader *r, struct buf *reply,
+                         struct error *err)
+{
+    uint8_t handle[WIRE_HANDLE_SIZE], index;
+    struct buf object;
+    int rc;
+
+    if (s->state != SESSION_PLANNED || wire_get_object(r, handle, &index))
+        return refuse_order(err);
+    if (check_handle(s, handle, err))
+        return ERR_PROTOCOL;
+    buf_init(&object, WIRE_OBJECT_MAX);
+    rc = plan_object(v, s, index, &object, err);
+    if (rc == 0) {
+        wire_put_ok(reply);
+        buf_put(reply, object.data, object.len);
+    }
+    buf_done(&object);
+    return rc;
+}
+
+/* Draws a nonce, journals it, and only then lets it go. */
+static int answer_nonce(struct vault *v, struct session *s, struct reader *r, struct buf *reply,
+                        struct error *err)
+{
+    uint8_t handle[WIRE_HANDLE_SIZE];
+    int rc;
+
+    if ((s->state != SESSION_PLANNED && s->state != SESSION_NONCED) || wire_get_nonce(r, handle))
+        return refuse_order(err);
+    if (check_handle(s, handle, err))
+        return ERR_PROTOCOL;
+    rc = random_bytes(s->claim.prove_nonce, sizeof s->claim.prove_nonce, err);
+    if (rc == 0)
+        rc = store_begin(v->store, err);
+    if (rc == 0)
+        rc = claim_set_nonce(v->store, s->claim.tx, s->claim.prove_nonce, err);
+    if (rc == 0)
+        rc = store_commit(v->store, err);
+    if (rc) {
+        store_rollback(v->store);
+        return rc;
+    }
+    s->claim.has_prove_nonce = true;
+    s->state = SESSION_NONCED;
+    wire_put_ok(reply);
+    buf_put(reply, s->claim.prove_nonce, sizeof s->claim.prove_nonce);
+    return 0;
+}
+
+static int answer_proof(struct vault *v, struct session *s, struct reader *r, struct buf *reply,
+                        struct error *err)
+{
+    enum wire_verdict verdict;
+    struct wire_proof proof;
+    int rc;
+
+    if (s->state != SESSION_NONCED || wire_get_proof(r, &proof))
+        return refuse_order(err);
+    if (check_handle(s, proof.handle, err))
+        return ERR_PROTOCOL;
+    s->state = SESSION_ENDING;
+    rc = prove_device(v, s, &proof, &verdict, err);
+    if (rc)
+        return rc;
+    s->passed = verdict == WIRE_PASS;
+    s->state = verdict == WIRE_PASS ? SESSION_ENDING : SESSION_PLANNED;
+    wire_put_ok(reply);
+    buf_put_u8(reply, (uint8_t)verdict);
+    return 0;
+}
+
+static int record_attempt(struct vault *v, const struct session *s, int code, const char *text,
+                          struct error *err)
+{
+    struct attempt a = {.slot = s->slot,
+                        .chip = s->hello.chip_len ? s->hello.chip : NULL,
+                        .chip_len = s->hello.chip_len,
+                        .tx = s->claim.credential ? s->claim.tx : NULL,
+                        .serial = s->credential.serial,
+                        .code = code,
+                        .text = text};
+    int rc = store_begin(v->store, err);
+
+    if (rc == 0)
+        rc = attempt_add(v->store, &a, err);
+    if (rc == 0)
+        rc = store_commit(v->store, err);
+    if (rc)
+        store_rollback(v->store);
+    return rc;
+}
+
+/* A pass was recorded with the proof; what the line reports here is a failure, or nothing new. */
+static int answer_result(struct vault *v, struct session *s, struct reader *r, struct buf *reply,
+                         struct error *err)
+{
+    struct wire_result result;
+    int rc = 0;
+
+    if (s->state == SESSION_IDLE || wire_get_result(r, &result))
+        return refuse_order(err);
+    if (check_handle(s, result.handle, err))
+        return ERR_PROTOCOL;
+    if (!s->passed)
+        rc = record_attempt(v, s, result.status ? -(int)result.status : ERR_INTERNAL, result.text,
+                            err);
+    reset(s);
+    wire_put_ok(reply);
+    return rc;
+}
+
+static int dispatch(struct vault *v, struct session *s, struct reader *r, struct buf *reply,
+                    struct error *err)
+{
+    uint8_t op;
+
+    if (reader_u8(r, &op))
+        return refuse_order(err);
+    switch (op) {
+    case WIRE_OPEN:
+        return answer_open(s, r, reply, err);
+    case WIRE_HELLO:
+        return answer_hello(v, s, r, reply, err);
+    case WIRE_OBJECT:
+        return answer_object(v, s, r, reply, err);
+    case WIRE_NONCE:
+        return answer_nonce(v, s, r, reply, err);
+    case WIRE_PROOF:
+        return answer_proof(v, s, r, reply, err);
+    case WIRE_RESULT:
+        return answer_result(v, s, r, reply, err);
+    default:
+        return refuse_order(err);
+    }
+}
+
+int session_answer(struct vault *v, struct session *s, const struct buf *request, struct buf *reply,
+                   struct error *err)
+{
+    struct reader r;
+    int rc;
+
+    reader_init(&r, request->data, request->len);
+    buf_reset(reply);
+    rc = dispatch(v, s, &r, reply, err);
+    if (rc == 0)
+        return buf_check(reply, "an answer to the line", err);
+    wire_put_error(reply, rc, err->text);
+    return is_fatal(rc) ? rc : 0;
+}
+
+int session_abandon(struct vault *v, struct session *s, struct error *err)
+{
+    if (s->state == SESSION_IDLE || s->passed)
+        return 0;
+    return record_attempt(v, s, ERR_INTERRUPTED, "the line ended before the device was finished",
+                          err);
+}

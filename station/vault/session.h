@@ -1,0 +1,49 @@
+/*
+ * session: what the vault does for one device on one channel, from OPEN to RESULT.
+ *
+ * A session is a small state machine: a request that does not fit the state is refused, so that a
+ * line that was taken over gains nothing by sending messages in another order.
+ */
+#ifndef STATION_VAULT_SESSION_H
+#define STATION_VAULT_SESSION_H
+
+#include "station/store/claims.h"
+#include "station/store/inventory.h"
+#include "station/vault/vault.h"
+#include "station/wire/wire.h"
+
+enum session_state {
+    SESSION_IDLE,    /* OPEN may come */
+    SESSION_OPENED,  /* HELLO may come */
+    SESSION_PLANNED, /* OBJECT and NONCE may come */
+    SESSION_NONCED,  /* PROOF may come */
+    SESSION_ENDING   /* only RESULT may come */
+};
+
+struct session {
+    enum session_state state;
+    uint8_t handle[WIRE_HANDLE_SIZE];
+    char slot[WIRE_SLOT_MAX + 1];
+    uint8_t nonce[IMPRINT_NONCE_SIZE]; /* for HELLO */
+    struct wire_hello hello;
+    struct claim claim;
+    struct credential credential;
+    bool again;  /* this device was proven before */
+    bool passed; /* its pass is recorded */
+};
+
+void session_init(struct session *s);
+void session_done(struct session *s);
+
+/*
+ * Answers one request. reply is a whole message in any case. An error return is one that the vault
+ * itself cannot go on after (the database or the HSM failed); what is wrong with a device or a
+ * request is in the reply only.
+ */
+MUST_USE int session_answer(struct vault *v, struct session *s, const struct buf *request,
+                            struct buf *reply, struct error *err);
+
+/* The channel closed: records an attempt that nobody ended. */
+MUST_USE int session_abandon(struct vault *v, struct session *s, struct error *err);
+
+#endif

@@ -1,0 +1,150 @@
+#include "station/vault/vault.h"
+
+#include "base/file.h"
+#include "base/secret.h"
+#include "link/transcript.h"
+#include "pki/cert.h"
+#include "pki/digest.h"
+#include "station/store/inventory.h"
+
+#include <string.h>
+
+int vault_open_store(const struct config *config, enum store_mode mode, struct store **store,
+                     struct error *err)
+{
+    char path[PATH_MAX];
+    int rc = config_path(config, "station.db", path, err);
+
+    return rc ? rc : store_open(path, mode, store, err);
+}
+
+static int mac_with_hsm(void *context, const void *bytes, size_t len, uint8_t mac[32],
+                        struct error *err)
+{
+    return hsm_hmac(context, bytes, len, mac, err);
+}
+
+static int read_pin(const struct config *config, struct secret **pin, struct error *err)
+{
+    char path[PATH_MAX], question[320];
+    int rc;
+
+    if (!config->pin_file[0]) {
+        snprintf(question, sizeof question, "PIN of token '%s': ", config->token);
+        return secret_prompt_pin(question, pin, err);
+    }
+    rc = config_path(config, config->pin_file, path, err);
+    return rc ? rc : secret_read_pin_file(path, pin, err);
+}
+
+int vault_open_hsm(const struct config *config, struct store *store, struct hsm **hsm,
+                   struct error *err)
+{
+    struct hsm_config where = {config->module, config->token};
+    struct secret *pin;
+    int rc = config_prepare_module(config, err);
+
+    if (rc == 0)
+        rc = read_pin(config, &pin, err);
+    if (rc)
+        return rc;
+    rc = hsm_open(&where, pin, hsm, err);
+    secret_free(pin);
+    if (rc == 0 && store)
+        store_set_mac(store, mac_with_hsm, *hsm);
+    return rc;
+}
+
+static int read_issuer(struct vault *v, struct error *err)
+{
+    char path[PATH_MAX];
+    X509 *cert;
+    int rc = config_path(v->config, "ca/issuing-ca.pem", path, err);
+
+    if (rc == 0)
+        rc = cert_read(path, &cert, err);
+    if (rc)
+        return rc;
+    rc = cert_der(cert, &v->issuer, err);
+    X509_free(cert);
+    if (rc == 0)
+        sha256(v->issuer.data, v->issuer.len, v->issuer_hash);
+    return rc;
+}
+
+int vault_init(struct vault *v, const struct config *config, const struct job *job,
+               struct store *store, struct hsm *hsm, struct error *err)
+{
+    int rc;
+
+    memset(v, 0, sizeof *v);
+    v->config = config;
+    v->job = job;
+    v->store = store;
+    v->hsm = hsm;
+    buf_init(&v->issuer, INVENTORY_CERT_MAX);
+    buf_init(&v->station_cert, IMPRINT_STATION_CERT_MAX);
+    if (strcmp(job->order.environment, config->environment))
+        return error_set(err, ERR_REFUSED,
+                         "the order is for environment '%s' and this station is '%s': they are "
+                         "never mixed",
+                         job->order.environment, config->environment);
+    rc = read_issuer(v, err);
+    if (rc == 0 && order_find(store, job->order.hash, &v->order_id, NULL))
+        v->order_id = 0;
+    return rc;
+}
+
+void vault_done(struct vault *v)
+{
+    buf_done(&v->issuer);
+    buf_done(&v->station_cert);
+}
+
+static int wrong_certificate(const char *path, const char *why, struct error *err)
+{
+    return error_set(err, ERR_SIGNATURE,
+                     "'%s' %s: let the owner's authority certify 'station-auth.pub' of this "
+                     "station",
+                     path, why);
+}
+
+/* Whether the certificate speaks of this station; devices decide whether they trust its signer. */
+static int check_certificate(const struct vault *v, const char *path,
+                             const struct link_station_cert *cert, struct error *err)
+{
+    uint8_t point[EC_POINT_SIZE];
+    int rc = hsm_key_point(v->hsm, HSM_KEY_STATION_AUTH, point, err);
+
+    if (rc)
+        return rc;
+    if (cert->key.alg != IMPRINT_ALG_P256 || cert->key.len != sizeof point ||
+        memcmp(cert->key.bytes, point, sizeof point))
+        return wrong_certificate(path, "certifies another key", err);
+    if (strcmp(cert->station, v->config->name))
+        return wrong_certificate(path, "names another station", err);
+    if (strcmp(cert->environment, v->config->environment))
+        return wrong_certificate(path, "is for another environment", err);
+    return 0;
+}
+
+int vault_load_certificate(struct vault *v, struct error *err)
+{
+    struct link_station_cert cert;
+    char path[PATH_MAX];
+    int rc = config_path(v->config, "station.cert", path, err);
+
+    if (rc)
+        return rc;
+    if (!file_exists(path))
+        return error_set(err, ERR_MISSING,
+                         "this station has no certificate: let the owner's authority certify "
+                         "'station-auth.pub' and put the answer at '%s'",
+                         path);
+    rc = file_read(path, &v->station_cert, err);
+    if (rc == 0)
+        rc = link_station_cert_parse(v->station_cert.data, v->station_cert.len, &cert, err);
+    if (rc)
+        return error_prefix(err, "'%s'", path);
+    return check_certificate(v, path, &cert, err);
+}

@@ -1,0 +1,115 @@
+#include "station/vault/witness.h"
+
+#include "base/clock.h"
+#include "manifests/evidence.h"
+#include "manifests/record.h"
+#include "pki/digest.h"
+
+#include <string.h>
+
+/* What every record about a credential says. spki must live as long as r. */
+static void fill_common(const struct vault *v, const struct claim *claim,
+                        const struct credential *credential, uint8_t spki[EC_SPKI_SIZE],
+                        struct record *r)
+{
+    memset(r, 0, sizeof *r);
+    r->ts = clock_utc();
+    memcpy(r->order, v->job->order.hash, sizeof r->order);
+    strcpy(r->prod, credential->product);
+    strcpy(r->sn, credential->serial);
+    memcpy(r->tx, claim->tx, sizeof r->tx);
+    r->cert = (struct record_bytes){credential->cert.data, credential->cert.len};
+    memcpy(r->iss, v->issuer_hash, sizeof r->iss);
+    ec_spki(credential->point, spki);
+    r->spki = (struct record_bytes){spki, EC_SPKI_SIZE};
+    memcpy(r->chip, claim->chip, claim->chip_len);
+    r->chip_len = claim->chip_len;
+}
+
+int witness_burned(const struct vault *v, const struct claim *claim,
+                   const struct credential *credential, struct buf *line, struct error *err)
+{
+    uint8_t spki[EC_SPKI_SIZE];
+    struct record r;
+
+    fill_common(v, claim, credential, spki, &r);
+    r.t = RECORD_VOID;
+    r.reason = RECORD_BURNED;
+    return record_write(&r, line, err);
+}
+
+/* Splits the stored attestation; the evidence keeps both parts. */
+static int read_attestation(const struct claim *claim, struct evidence *e, struct error *err)
+{
+    struct reader r;
+    const uint8_t *key, *sig;
+    size_t key_len, sig_len;
+    uint16_t algorithm;
+
+    if (claim->attestation.len == 0)
+        return 0;
+    reader_init(&r, claim->attestation.data, claim->attestation.len);
+    if (reader_u16(&r, &algorithm) || reader_lp(&r, &key, &key_len, sizeof e->att_key) ||
+        reader_lp(&r, &sig, &sig_len, sizeof e->att_sig) || reader_end(&r) ||
+        key_len != sizeof e->att_key || sig_len != sizeof e->att_sig)
+        return error_set(err, ERR_STORE, "a stored attestation is malformed");
+    e->attested = true;
+    memcpy(e->att_key, key, key_len);
+    memcpy(e->att_sig, sig, sig_len);
+    return 0;
+}
+
+static int write_evidence(const struct claim *claim, const struct wire_proof *proof,
+                          const uint8_t nonce[IMPRINT_NONCE_SIZE], struct buf *line,
+                          struct error *err)
+{
+    struct evidence e;
+
+    memset(&e, 0, sizeof e);
+    memcpy(e.tx, claim->tx, sizeof e.tx);
+    memcpy(e.nonce, nonce, sizeof e.nonce);
+    e.x = (struct record_bytes){claim->x.data, claim->x.len};
+    e.proof_algorithm = IMPRINT_ALG_ECDSA_SHA256;
+    e.lifecycle = proof->lifecycle;
+    e.commit_count = proof->commit_count;
+    memcpy(e.proof, proof->sig, sizeof e.proof);
+    memcpy(e.station_sig, claim->station_sig, sizeof e.station_sig);
+    if (read_attestation(claim, &e, err))
+        return ERR_STORE;
+    return evidence_write(&e, line, err);
+}
+
+static void fill_firmware(const struct claim *claim, struct record_fw *fw)
+{
+    strcpy(fw->version, claim->fw_version);
+    fw->has_debug = true;
+    fw->debug = claim->fw_debug;
+    if (claim->fw_hash.len == sizeof fw->sha256) {
+        fw->has_sha256 = true;
+        memcpy(fw->sha256, claim->fw_hash.data, sizeof fw->sha256);
+    }
+}
+
+int witness_add(const struct vault *v, const struct session *s, const struct wire_proof *proof,
+                const uint8_t nonce[IMPRINT_NONCE_SIZE], struct buf *line, struct buf *evidence,
+                struct error *err)
+{
+    const struct order *order = &v->job->order;
+    uint8_t spki[EC_SPKI_SIZE];
+    struct record r;
+    int rc = write_evidence(&s->claim, proof, nonce, evidence, err);
+
+    if (rc)
+        return rc;
+    fill_common(v, &s->claim, &s->credential, spki, &r);
+    r.t = RECORD_ADD;
+    r.mode = RECORD_MODE_HSM;
+    r.auth = order->auth == ORDER_AUTH_ENROLLED ? RECORD_AUTH_ENROLLED : RECORD_AUTH_NONE;
+    r.lock = proof->lifecycle == IMPRINT_LIFE_LOCKED;
+    r.use =
+        strcmp(order->use, "operational") == 0 ? RECORD_USE_OPERATIONAL : RECORD_USE_REGISTRATION;
+    snprintf(r.hsm, sizeof r.hsm, "%s", hsm_class(v->hsm));
+    fill_firmware(&s->claim, &r.fw);
+    sha256(evidence->data, evidence->len, r.ev);
+    return record_write(&r, line, err);
+}

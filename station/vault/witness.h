@@ -1,0 +1,19 @@
+/*
+ * witness: the lines that the whitelist gets: a record, and the evidence it names.
+ */
+#ifndef STATION_VAULT_WITNESS_H
+#define STATION_VAULT_WITNESS_H
+
+#include "station/vault/session.h"
+
+/* The `add` record and evidence line of a device whose proof verified over nonce. */
+MUST_USE int witness_add(const struct vault *v, const struct session *s,
+                         const struct wire_proof *proof, const uint8_t nonce[IMPRINT_NONCE_SIZE],
+                         struct buf *line, struct buf *evidence, struct error *err);
+
+/* The `void` record of a burned credential: also its revocation. */
+MUST_USE int witness_burned(const struct vault *v, const struct claim *claim,
+                            const struct credential *credential, struct buf *line,
+                            struct error *err);
+
+#endif

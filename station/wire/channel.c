@@ -1,0 +1,119 @@
+#include "station/wire/channel.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int pair(int fds[2], struct error *err)
+{
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
+        return error_set_errno(err, errno, "cannot create a socket pair");
+    return 0;
+}
+
+int channel_pair(int fds[2], struct error *err)
+{
+    return pair(fds, err);
+}
+
+static int gone(struct error *err)
+{
+    return error_set(err, ERR_GONE, "the other process of the station ended");
+}
+
+/* Sends one byte and, if fd is not negative, the descriptor beside it. */
+static int send_descriptor(int control, int fd, struct error *err)
+{
+    uint8_t byte = 0;
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control_data = {.space = {0}};
+    struct iovec part = {&byte, 1};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control_data.space,
+                             .msg_controllen = sizeof control_data.space};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    return sendmsg(control, &message, MSG_NOSIGNAL) == 1 ? 0 : gone(err);
+}
+
+int channel_open(int control, int *fd, struct error *err)
+{
+    int fds[2], rc = pair(fds, err);
+
+    if (rc)
+        return rc;
+    rc = send_descriptor(control, fds[1], err);
+    close(fds[1]);
+    if (rc) {
+        close(fds[0]);
+        return rc;
+    }
+    *fd = fds[0];
+    return 0;
+}
+
+int channel_accept(int control, int *fd, struct error *err)
+{
+    uint8_t byte;
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control_data;
+    struct iovec part = {&byte, 1};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control_data.space,
+                             .msg_controllen = sizeof control_data.space};
+    struct cmsghdr *c;
+    ssize_t n = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
+
+    if (n <= 0)
+        return gone(err);
+    c = CMSG_FIRSTHDR(&message);
+    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+        c->cmsg_len != CMSG_LEN(sizeof(int)))
+        return error_set(err, ERR_PROTOCOL, "the line sent no descriptor");
+    memcpy(fd, CMSG_DATA(c), sizeof *fd);
+    return 0;
+}
+
+int channel_send(int fd, const struct buf *m, struct error *err)
+{
+    int rc = buf_check(m, "a message between vault and line", err);
+    ssize_t n;
+
+    if (rc)
+        return rc;
+    do
+        n = send(fd, m->data, m->len, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)m->len ? 0 : gone(err);
+}
+
+int channel_receive(int fd, struct buf *m, struct error *err)
+{
+    uint8_t *room;
+    ssize_t n;
+
+    buf_reset(m);
+    room = buf_grow(m, WIRE_MAX);
+    if (!room)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    do
+        n = recv(fd, room, WIRE_MAX, MSG_TRUNC);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return gone(err);
+    if (n > WIRE_MAX)
+        return error_set(err, ERR_PROTOCOL, "a message between vault and line is too long");
+    m->len = (size_t)n;
+    return 0;
+}

@@ -1,0 +1,33 @@
+/*
+ * channel: how messages pass between the vault and the line.
+ *
+ * The two are joined by one control socket, made before the line is exec'ed. For each slot the line
+ * makes a socket pair and hands one end to the vault over the control socket; on that channel the
+ * slot asks and the vault answers, one message each, never the other way round. Sockets are
+ * SOCK_SEQPACKET: a message arrives whole or not at all, and one longer than WIRE_MAX is refused.
+ *
+ * Errors of every function: ERR_GONE when the other process ended, ERR_IO, and what is named.
+ */
+#ifndef STATION_WIRE_CHANNEL_H
+#define STATION_WIRE_CHANNEL_H
+
+#include "base/buf.h"
+
+#define WIRE_MAX        8192
+#define CHANNELS_MAX    256
+#define CHANNEL_LINE_FD 3 /* the control socket in the line process */
+
+/* A control socket: fds[0] for the vault, fds[1] for the line. */
+MUST_USE int channel_pair(int fds[2], struct error *err);
+
+/* Line: makes a channel and gives its other end to the vault. *fd is the line's end. */
+MUST_USE int channel_open(int control, int *fd, struct error *err);
+
+/* Vault: takes the descriptor that the line sent. ERR_PROTOCOL when there is none. */
+MUST_USE int channel_accept(int control, int *fd, struct error *err);
+
+/* One message. receive replaces the contents of m. ERR_PROTOCOL when it is too long. */
+MUST_USE int channel_send(int fd, const struct buf *m, struct error *err);
+MUST_USE int channel_receive(int fd, struct buf *m, struct error *err);
+
+#endif

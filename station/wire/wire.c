@@ -1,0 +1,273 @@
+#include "station/wire/wire.h"
+
+#include <string.h>
+
+static void put_text(struct buf *m, const char *text)
+{
+    buf_put_lp(m, text, strlen(text));
+}
+
+/* Texts go to logs and screens: only printable ASCII passes. */
+static int get_text(struct reader *r, char *out, size_t size)
+{
+    char text[WIRE_TEXT_MAX + 1];
+
+    if (size > sizeof text || reader_lp_str(r, text, size))
+        return ERR_FORMAT;
+    for (const char *p = text; *p; p++)
+        if (*p < 0x20 || *p > 0x7e)
+            return ERR_FORMAT;
+    strcpy(out, text);
+    return 0;
+}
+
+static int get_flag(struct reader *r, uint8_t *flag)
+{
+    return reader_u8(r, flag) || *flag > 1 ? ERR_FORMAT : 0;
+}
+
+void wire_put_open(struct buf *m, const struct wire_open *v)
+{
+    buf_put_u8(m, WIRE_OPEN);
+    put_text(m, v->slot);
+}
+
+int wire_get_open(struct reader *r, struct wire_open *v)
+{
+    struct wire_open got;
+
+    if (get_text(r, got.slot, sizeof got.slot) || reader_end(r))
+        return ERR_FORMAT;
+    *v = got;
+    return 0;
+}
+
+void wire_put_hello(struct buf *m, const struct wire_hello *v)
+{
+    buf_put_u8(m, WIRE_HELLO);
+    buf_put(m, v->handle, sizeof v->handle);
+    buf_put_u8(m, v->suite_count);
+    for (size_t i = 0; i < IMPRINT_SUITES_MAX; i++)
+        buf_put_u16(m, i < v->suite_count ? v->suites[i] : 0);
+    buf_put_u8(m, v->modes);
+    buf_put_u8(m, v->chip_len);
+    buf_put(m, v->chip, sizeof v->chip);
+    put_text(m, v->firmware);
+    buf_put_u8(m, v->has_image_hash);
+    buf_put(m, v->image_hash, sizeof v->image_hash);
+    buf_put_u8(m, v->debug);
+    buf_put_u8(m, v->lifecycle);
+    buf_put_u8(m, v->pinned);
+    buf_put_u32(m, v->max_frame);
+    buf_put_u8(m, v->has_dev_pub);
+    buf_put(m, v->dev_pub, sizeof v->dev_pub);
+    buf_put_u8(m, v->tx_state);
+    buf_put(m, v->tx, sizeof v->tx);
+    put_text(m, v->serial);
+    buf_put_u8(m, v->has_attestation);
+    buf_put(m, v->attest_key, sizeof v->attest_key);
+    buf_put(m, v->attest_sig, sizeof v->attest_sig);
+}
+
+static int get_suites(struct reader *r, struct wire_hello *v)
+{
+    if (reader_u8(r, &v->suite_count) || v->suite_count > IMPRINT_SUITES_MAX)
+        return ERR_FORMAT;
+    for (size_t i = 0; i < IMPRINT_SUITES_MAX; i++)
+        if (reader_u16(r, &v->suites[i]))
+            return ERR_FORMAT;
+    return 0;
+}
+
+int wire_get_hello(struct reader *r, struct wire_hello *v)
+{
+    struct wire_hello got;
+
+    memset(&got, 0, sizeof got);
+    if (reader_bytes(r, got.handle, sizeof got.handle) || get_suites(r, &got) ||
+        reader_u8(r, &got.modes) || reader_u8(r, &got.chip_len) || got.chip_len == 0 ||
+        got.chip_len > sizeof got.chip || reader_bytes(r, got.chip, sizeof got.chip) ||
+        get_text(r, got.firmware, sizeof got.firmware) || get_flag(r, &got.has_image_hash) ||
+        reader_bytes(r, got.image_hash, sizeof got.image_hash) || get_flag(r, &got.debug) ||
+        reader_u8(r, &got.lifecycle) || get_flag(r, &got.pinned) || reader_u32(r, &got.max_frame) ||
+        get_flag(r, &got.has_dev_pub) || reader_bytes(r, got.dev_pub, sizeof got.dev_pub) ||
+        reader_u8(r, &got.tx_state) || got.tx_state > IMPRINT_TX_COMMITTED ||
+        reader_bytes(r, got.tx, sizeof got.tx) || get_text(r, got.serial, sizeof got.serial) ||
+        get_flag(r, &got.has_attestation) ||
+        reader_bytes(r, got.attest_key, sizeof got.attest_key) ||
+        reader_bytes(r, got.attest_sig, sizeof got.attest_sig) || reader_end(r))
+        return ERR_FORMAT;
+    *v = got;
+    return 0;
+}
+
+void wire_put_object(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE], uint8_t index)
+{
+    buf_put_u8(m, WIRE_OBJECT);
+    buf_put(m, handle, WIRE_HANDLE_SIZE);
+    buf_put_u8(m, index);
+}
+
+int wire_get_object(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE], uint8_t *index)
+{
+    return reader_bytes(r, handle, WIRE_HANDLE_SIZE) || reader_u8(r, index) || reader_end(r)
+               ? ERR_FORMAT
+               : 0;
+}
+
+void wire_put_nonce(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE])
+{
+    buf_put_u8(m, WIRE_NONCE);
+    buf_put(m, handle, WIRE_HANDLE_SIZE);
+}
+
+int wire_get_nonce(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE])
+{
+    return reader_bytes(r, handle, WIRE_HANDLE_SIZE) || reader_end(r) ? ERR_FORMAT : 0;
+}
+
+void wire_put_proof(struct buf *m, const struct wire_proof *v)
+{
+    buf_put_u8(m, WIRE_PROOF);
+    buf_put(m, v->handle, sizeof v->handle);
+    buf_put(m, v->sig, sizeof v->sig);
+    buf_put_u8(m, v->lifecycle);
+    buf_put_u32(m, v->commit_count);
+    buf_put(m, v->read_back, sizeof v->read_back);
+}
+
+int wire_get_proof(struct reader *r, struct wire_proof *v)
+{
+    struct wire_proof got;
+
+    if (reader_bytes(r, got.handle, sizeof got.handle) ||
+        reader_bytes(r, got.sig, sizeof got.sig) || reader_u8(r, &got.lifecycle) ||
+        reader_u32(r, &got.commit_count) || reader_bytes(r, got.read_back, sizeof got.read_back) ||
+        reader_end(r))
+        return ERR_FORMAT;
+    *v = got;
+    return 0;
+}
+
+void wire_put_result(struct buf *m, const struct wire_result *v)
+{
+    buf_put_u8(m, WIRE_RESULT);
+    buf_put(m, v->handle, sizeof v->handle);
+    buf_put_u8(m, v->status);
+    put_text(m, v->text);
+}
+
+int wire_get_result(struct reader *r, struct wire_result *v)
+{
+    struct wire_result got;
+
+    if (reader_bytes(r, got.handle, sizeof got.handle) || reader_u8(r, &got.status) ||
+        get_text(r, got.text, sizeof got.text) || reader_end(r))
+        return ERR_FORMAT;
+    *v = got;
+    return 0;
+}
+
+void wire_put_error(struct buf *m, int code, const char *text)
+{
+    size_t len = strlen(text);
+
+    buf_reset(m);
+    buf_put_u8(m, (uint8_t)error_exit_status(code));
+    buf_put_lp(m, text, len > WIRE_TEXT_MAX ? WIRE_TEXT_MAX : len);
+}
+
+void wire_put_ok(struct buf *m)
+{
+    buf_put_u8(m, 0);
+}
+
+int wire_get_status(struct reader *r, struct error *err)
+{
+    char text[WIRE_TEXT_MAX + 1];
+    uint8_t status;
+
+    if (reader_u8(r, &status))
+        return error_set(err, ERR_INTERNAL, "the vault sent an empty answer");
+    if (status == 0)
+        return 0;
+    if (reader_lp_str(r, text, sizeof text) || reader_end(r))
+        return error_set(err, ERR_INTERNAL, "the vault sent a malformed answer");
+    return error_set(err, -(int)status, "%s", text);
+}
+
+void wire_put_opened(struct buf *m, const struct wire_opened *v)
+{
+    wire_put_ok(m);
+    buf_put(m, v->handle, sizeof v->handle);
+    buf_put(m, v->nonce, sizeof v->nonce);
+}
+
+int wire_get_opened(struct reader *r, struct wire_opened *v)
+{
+    return reader_bytes(r, v->handle, sizeof v->handle) ||
+                   reader_bytes(r, v->nonce, sizeof v->nonce) || reader_end(r)
+               ? ERR_FORMAT
+               : 0;
+}
+
+void wire_put_plan(struct buf *m, const struct wire_plan *v)
+{
+    wire_put_ok(m);
+    buf_put_u8(m, v->action);
+    buf_put_u8(m, v->again);
+    put_text(m, v->serial);
+    buf_put(m, v->tx, sizeof v->tx);
+    buf_put_u16(m, v->suite);
+    put_text(m, v->environment);
+    buf_put(m, v->order_hash, sizeof v->order_hash);
+    buf_put(m, v->station_nonce, sizeof v->station_nonce);
+    buf_put(m, v->station_pub, sizeof v->station_pub);
+    buf_put(m, v->station_sig, sizeof v->station_sig);
+    buf_put_lp(m, v->station_cert, v->station_cert_len);
+    buf_put_u8(m, v->object_count);
+    for (size_t i = 0; i < v->object_count; i++) {
+        buf_put_u16(m, v->objects[i].type);
+        buf_put_u16(m, v->objects[i].format);
+        buf_put_u32(m, v->objects[i].length);
+        buf_put(m, v->objects[i].hash, sizeof v->objects[i].hash);
+    }
+}
+
+static int get_objects(struct reader *r, struct wire_plan *v)
+{
+    if (reader_u8(r, &v->object_count) || v->object_count > IMPRINT_OBJECTS_MAX)
+        return ERR_FORMAT;
+    for (size_t i = 0; i < v->object_count; i++) {
+        struct wire_object_info *o = &v->objects[i];
+
+        if (reader_u16(r, &o->type) || reader_u16(r, &o->format) || reader_u32(r, &o->length) ||
+            reader_bytes(r, o->hash, sizeof o->hash))
+            return ERR_FORMAT;
+    }
+    return 0;
+}
+
+int wire_get_plan(struct reader *r, struct wire_plan *v)
+{
+    struct wire_plan got;
+    const uint8_t *cert;
+    size_t cert_len;
+
+    memset(&got, 0, sizeof got);
+    if (reader_u8(r, &got.action) || got.action < WIRE_DELIVER || got.action > WIRE_ABORT ||
+        get_flag(r, &got.again) || get_text(r, got.serial, sizeof got.serial) ||
+        reader_bytes(r, got.tx, sizeof got.tx) || reader_u16(r, &got.suite) ||
+        get_text(r, got.environment, sizeof got.environment) ||
+        reader_bytes(r, got.order_hash, sizeof got.order_hash) ||
+        reader_bytes(r, got.station_nonce, sizeof got.station_nonce) ||
+        reader_bytes(r, got.station_pub, sizeof got.station_pub) ||
+        reader_bytes(r, got.station_sig, sizeof got.station_sig) ||
+        reader_lp(r, &cert, &cert_len, sizeof got.station_cert) || get_objects(r, &got) ||
+        reader_end(r))
+        return ERR_FORMAT;
+    memcpy(got.station_cert, cert, cert_len);
+    got.station_cert_len = (uint16_t)cert_len;
+    *v = got;
+    return 0;
+}

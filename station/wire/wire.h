@@ -1,0 +1,158 @@
+/*
+ * wire: the messages between the vault and the line, one structure and one codec each.
+ *
+ * Invariants
+ *  1. What the vault receives is fixed-length fields or texts and lists with a small bound; it
+ *     decodes nothing else. A decoder sets its output only when every byte was read and is in
+ * range.
+ *  2. A session is addressed by a random 128-bit handle that the vault draws and that is good on
+ * one channel only. The vault builds every byte that is signed or derived by itself: no message
+ *     carries a hash to be signed.
+ *
+ *   line                                            vault
+ *   OPEN (slot)                                  -> handle, station nonce for HELLO
+ *   HELLO (what the device said)                 -> DELIVER with all of BEGIN, or PROVE, or ABORT
+ *   OBJECT (index)                               -> the bytes of one object
+ *   NONCE                                        -> a nonce for PROVE, journalled
+ *   PROOF (signature, what was read back)        -> PASS, or LOCK (lock, then prove again)
+ *   RESULT (code, text)                          -> nothing; the attempt is recorded, the session
+ * ends
+ *
+ * A reply begins with u8: 0, or the exit status of an error (base/error.h) whose text follows as
+ * lp.
+ */
+#ifndef STATION_WIRE_WIRE_H
+#define STATION_WIRE_WIRE_H
+
+#include "agent/ids.h"
+#include "base/buf.h"
+
+#define WIRE_HANDLE_SIZE 16
+#define WIRE_SLOT_MAX    32
+#define WIRE_TEXT_MAX    400
+#define WIRE_OBJECT_MAX  8000
+
+enum wire_op {
+    WIRE_OPEN = 1,
+    WIRE_HELLO = 2,
+    WIRE_OBJECT = 3,
+    WIRE_NONCE = 4,
+    WIRE_PROOF = 5,
+    WIRE_RESULT = 6
+};
+
+struct wire_open {
+    char slot[WIRE_SLOT_MAX + 1];
+};
+
+struct wire_opened {
+    uint8_t handle[WIRE_HANDLE_SIZE];
+    uint8_t nonce[IMPRINT_NONCE_SIZE];
+};
+
+/* What the device said of itself. */
+struct wire_hello {
+    uint8_t handle[WIRE_HANDLE_SIZE];
+    uint8_t suite_count;
+    uint16_t suites[IMPRINT_SUITES_MAX];
+    uint8_t modes;
+    uint8_t chip_len;
+    uint8_t chip[IMPRINT_CHIP_ID_MAX];
+    char firmware[IMPRINT_FIRMWARE_MAX + 1];
+    uint8_t has_image_hash;
+    uint8_t image_hash[IMPRINT_HASH_SIZE];
+    uint8_t debug;
+    uint8_t lifecycle;
+    uint8_t pinned;
+    uint32_t max_frame;
+    uint8_t has_dev_pub;
+    uint8_t dev_pub[IMPRINT_P256_POINT_SIZE];
+    uint8_t tx_state;
+    uint8_t tx[IMPRINT_TX_SIZE];
+    char serial[IMPRINT_SERIAL_MAX + 1]; /* of the committed identity, or empty */
+    uint8_t has_attestation;
+    uint8_t attest_key[IMPRINT_P256_POINT_SIZE];
+    uint8_t attest_sig[IMPRINT_P256_SIG_SIZE];
+};
+
+enum wire_action {
+    WIRE_DELIVER = 1, /* BEGIN, PUT each object, COMMIT, then NONCE */
+    WIRE_PROVE = 2,   /* committed before: NONCE at once */
+    WIRE_ABORT = 3    /* what the device holds is void: ABORT it, then OPEN and HELLO again */
+};
+
+struct wire_object_info {
+    uint16_t type;
+    uint16_t format;
+    uint32_t length;
+    uint8_t hash[IMPRINT_HASH_SIZE];
+};
+
+/* With WIRE_ABORT only action is meaningful; with WIRE_PROVE also serial, again and tx. */
+struct wire_plan {
+    uint8_t action;
+    uint8_t again; /* this device was proven before */
+    char serial[IMPRINT_SERIAL_MAX + 1];
+    uint8_t tx[IMPRINT_TX_SIZE];
+    uint16_t suite;
+    char environment[IMPRINT_ENVIRONMENT_MAX + 1];
+    uint8_t order_hash[IMPRINT_HASH_SIZE];
+    uint8_t station_nonce[IMPRINT_NONCE_SIZE];
+    uint8_t station_pub[IMPRINT_P256_POINT_SIZE];
+    uint8_t station_sig[IMPRINT_P256_SIG_SIZE];
+    uint16_t station_cert_len;
+    uint8_t station_cert[IMPRINT_STATION_CERT_MAX];
+    uint8_t object_count;
+    struct wire_object_info objects[IMPRINT_OBJECTS_MAX];
+};
+
+struct wire_proof {
+    uint8_t handle[WIRE_HANDLE_SIZE];
+    uint8_t sig[IMPRINT_P256_SIG_SIZE];
+    uint8_t lifecycle;
+    uint32_t commit_count;
+    uint8_t read_back[IMPRINT_HASH_SIZE]; /* SHA-256 of the certificate object as READ gave it */
+};
+
+enum wire_verdict {
+    WIRE_PASS = 1,
+    WIRE_LOCK_FIRST = 2 /* good, but the order wants it locked: LOCK, NONCE, PROVE again */
+};
+
+struct wire_result {
+    uint8_t handle[WIRE_HANDLE_SIZE];
+    uint8_t status; /* 0 or an exit status */
+    char text[WIRE_TEXT_MAX + 1];
+};
+
+/* Requests: the first byte is the operation. */
+void wire_put_open(struct buf *m, const struct wire_open *v);
+void wire_put_hello(struct buf *m, const struct wire_hello *v);
+void wire_put_object(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE], uint8_t index);
+void wire_put_nonce(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE]);
+void wire_put_proof(struct buf *m, const struct wire_proof *v);
+void wire_put_result(struct buf *m, const struct wire_result *v);
+
+/* Each reads what follows the operation and returns ERR_FORMAT on any deviation. */
+MUST_USE int wire_get_open(struct reader *r, struct wire_open *v);
+MUST_USE int wire_get_hello(struct reader *r, struct wire_hello *v);
+MUST_USE int wire_get_object(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE], uint8_t *index);
+MUST_USE int wire_get_nonce(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE]);
+MUST_USE int wire_get_proof(struct reader *r, struct wire_proof *v);
+MUST_USE int wire_get_result(struct reader *r, struct wire_result *v);
+
+/* Replies. wire_put_error is for failures; the others begin with the 0 byte. */
+void wire_put_error(struct buf *m, int code, const char *text);
+void wire_put_ok(struct buf *m);
+void wire_put_opened(struct buf *m, const struct wire_opened *v);
+void wire_put_plan(struct buf *m, const struct wire_plan *v);
+
+/*
+ * The status of a reply: 0, or the vault's error in err. What follows is read with the functions
+ * below or with reader_bytes.
+ */
+MUST_USE int wire_get_status(struct reader *r, struct error *err);
+MUST_USE int wire_get_opened(struct reader *r, struct wire_opened *v);
+MUST_USE int wire_get_plan(struct reader *r, struct wire_plan *v);
+
+#endif

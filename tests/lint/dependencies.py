@@ -1,0 +1,114 @@
+#!/usr/bin/python3
+"""The rooms of the house: who may include whom, and which library is used where.
+
+usage: dependencies.py SOURCE_DIR [BUILD_DIR]
+
+With BUILD_DIR it also looks at what the finished programs link with: the line process and the
+manifest program must not reach an HSM or a database.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+# room -> what its files may include (prefixes of the quoted path). A longer room name wins.
+ROOMS = {
+    "lib/base": ["base/"],
+    "lib/pki": ["base/", "pki/"],
+    "lib/agent": ["agent/"],
+    "lib/link": ["base/", "pki/", "link/", "agent/ids.h"],
+    "hsm": ["base/", "pki/", "hsm/", "agent/ids.h"],
+    "manifests": ["base/", "pki/", "manifests/", "agent/ids.h"],
+    "station": ["base/", "pki/", "agent/ids.h", "station/schema/", "station/config.h",
+                "station/job.h", "station/order.h"],
+    "station/schema": ["base/", "station/schema/"],
+    "station/store": ["base/", "pki/", "agent/ids.h", "station/store/"],
+    "station/wire": ["base/", "agent/ids.h", "station/wire/"],
+    "station/line": ["base/", "pki/digest.h", "link/", "agent/ids.h", "station/wire/",
+                     "station/line/"],
+    "station/vault": ["base/", "pki/", "hsm/", "manifests/", "link/transcript.h", "agent/ids.h",
+                      "station/store/", "station/wire/", "station/vault/", "station/config.h",
+                      "station/job.h", "station/order.h"],
+    "station/cli": ["base/", "pki/", "hsm/", "station/"],
+}
+
+# system header -> the only rooms that may include it
+ONLY = {
+    "p11-kit/pkcs11.h": ["hsm"],
+    "p11-kit/uri.h": ["hsm"],
+    "libp11.h": ["hsm"],
+    "sqlite3.h": ["station/store", "manifests/trust"],
+    "cbor.h": ["lib/link"],
+    "libserialport.h": ["station/line"],
+    "libfyaml.h": ["station/schema"],
+}
+
+# program -> libraries that it must not be linked with, directly or through another
+FORBIDDEN = {
+    "station/imprint-line": ["p11", "sqlite", "softhsm", "fyaml"],
+    "manifests/imprint-manifest": ["p11", "softhsm", "serialport", "usb", "cbor", "fyaml"],
+}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^">]+)[">]', re.M)
+
+
+def room_of(path):
+    parts = path.parts
+    for n in range(len(parts), 0, -1):
+        if "/".join(parts[:n]) in ROOMS:
+            return "/".join(parts[:n])
+    return None
+
+
+def check_file(root, path, problems):
+    relative = path.relative_to(root)
+    room = room_of(relative.parent)
+    for kind, name in INCLUDE.findall(path.read_text()):
+        if kind == "<":
+            allowed = ONLY.get(name)
+            if allowed and not any(str(relative).startswith(a + "/") for a in allowed):
+                problems.append(f"{relative}: <{name}> belongs to {' and '.join(allowed)}")
+        elif room and not any(name.startswith(prefix) for prefix in ROOMS[room]):
+            problems.append(f"{relative}: room {room} may not include \"{name}\"")
+
+
+def check_header_alone(root, header, problems):
+    command = ["cc", "-std=gnu11", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Werror", "-x", "c",
+               f"-I{root}", f"-I{root}/lib", str(header)]
+    flags = subprocess.run(["pkg-config", "--cflags", "p11-kit-1"], capture_output=True, text=True)
+    result = subprocess.run(command + flags.stdout.split(), capture_output=True, text=True)
+    if result.returncode:
+        problems.append(f"{header.relative_to(root)} does not compile alone:\n{result.stderr}")
+
+
+def check_program(build, program, forbidden, problems):
+    result = subprocess.run(["ldd", str(build / program)], capture_output=True, text=True)
+    if result.returncode:
+        problems.append(f"{program}: not built")
+    for library in forbidden:
+        if f"lib{library}" in result.stdout:
+            problems.append(f"{program} is linked with lib{library}")
+
+
+def main():
+    root = pathlib.Path(sys.argv[1]).resolve()
+    problems = []
+    sources = [p for room in ("lib", "hsm", "manifests", "station")
+               for p in sorted((root / room).rglob("*.[ch]"))]
+    if len(sources) < 20:
+        sys.exit("dependencies: found hardly any source: wrong folder?")
+    for path in sources:
+        check_file(root, path, problems)
+        if path.suffix == ".h":
+            check_header_alone(root, path, problems)
+    if len(sys.argv) > 2:
+        for program, forbidden in FORBIDDEN.items():
+            check_program(pathlib.Path(sys.argv[2]), program, forbidden, problems)
+    for problem in problems:
+        print(problem)
+    print(f"{len(sources)} files, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,219 @@
+/*
+ * softhsm: a SoftHSM2 token of its own for each test, in a temporary folder, and a second way into
+ * it: the bare PKCS#11 functions, with which a test plays somebody who has the PIN.
+ *
+ * Check forks for each test; softhsm_setup runs in the child, so the parent never loads a module.
+ */
+#ifndef TESTS_SOFTHSM_H
+#define TESTS_SOFTHSM_H
+
+#include "check_util.h"
+
+#include "base/file.h"
+#include "hsm/token.h"
+
+#include <dlfcn.h>
+#include <p11-kit/pkcs11.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEST_TOKEN  "line1"
+#define TEST_PIN    "123456"
+#define TEST_SO_PIN "12345678"
+
+static char softhsm_dir[64];
+static char softhsm_module[256];
+static struct hsm_config softhsm_config = {softhsm_module, TEST_TOKEN};
+
+static inline struct secret *softhsm_secret(const char *text)
+{
+    struct secret *s = secret_new(strlen(text));
+
+    memcpy(secret_bytes(s), text, strlen(text));
+    return s;
+}
+
+static inline void softhsm_find_module(void)
+{
+    static const char *const places[] = {
+        "/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
+        "/usr/local/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so"};
+    const char *chosen = getenv("IMPRINT_SOFTHSM");
+
+    for (size_t i = 0; !chosen && i < sizeof places / sizeof *places; i++)
+        if (file_exists(places[i]))
+            chosen = places[i];
+    ck_assert_msg(chosen != NULL, "no SoftHSM2 module: install softhsm2, or set IMPRINT_SOFTHSM");
+    snprintf(softhsm_module, sizeof softhsm_module, "%s", chosen);
+}
+
+static inline void softhsm_init_token(const char *label)
+{
+    struct error err = ERROR_INIT;
+    struct secret *so = softhsm_secret(TEST_SO_PIN), *user = softhsm_secret(TEST_PIN);
+
+    ASSERT_OK(hsm_token_init(&softhsm_config, label, so, user, &err), err);
+    secret_free(so);
+    secret_free(user);
+}
+
+/* A folder, a configuration that points into it, and a token "line1". */
+static inline void softhsm_setup(void)
+{
+    char path[128], text[256];
+    struct error err = ERROR_INIT;
+
+    softhsm_find_module();
+    strcpy(softhsm_dir, "/tmp/check_hsm_XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(softhsm_dir));
+    ck_assert(snprintf(path, sizeof path, "%s/softhsm2.conf", softhsm_dir) > 0);
+    ck_assert(snprintf(text, sizeof text,
+                       "directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n",
+                       softhsm_dir) > 0);
+    ASSERT_OK(file_write(path, text, strlen(text), 0600, &err), err);
+    ck_assert_int_eq(setenv("SOFTHSM2_CONF", path, 1), 0);
+    softhsm_init_token(TEST_TOKEN);
+}
+
+static inline void softhsm_teardown(void)
+{
+    struct error err = ERROR_INIT;
+
+    ASSERT_OK(file_remove_tree(softhsm_dir, &err), err);
+}
+
+static inline struct hsm *softhsm_open(void)
+{
+    struct error err = ERROR_INIT;
+    struct secret *pin = softhsm_secret(TEST_PIN);
+    struct hsm *h = NULL;
+
+    ASSERT_OK(hsm_open(&softhsm_config, pin, &h, &err), err);
+    secret_free(pin);
+    return h;
+}
+
+static inline int softhsm_try_open(const char *token, const char *pin_text, struct error *err)
+{
+    struct hsm_config config = {softhsm_module, token};
+    struct secret *pin = softhsm_secret(pin_text);
+    struct hsm *h = NULL;
+    int rc = hsm_open(&config, pin, &h, err);
+
+    ck_assert(rc == 0 ? h != NULL : h == NULL);
+    hsm_close(h);
+    secret_free(pin);
+    return rc;
+}
+
+/* The bare functions of the module: the same instance that hsm/ has loaded. */
+static inline CK_FUNCTION_LIST_PTR softhsm_raw(void)
+{
+    void *library = dlopen(softhsm_module, RTLD_NOW | RTLD_LOCAL), *symbol;
+    CK_C_GetFunctionList get;
+    CK_FUNCTION_LIST_PTR p11 = NULL;
+
+    ck_assert_ptr_nonnull(library);
+    symbol = dlsym(library, "C_GetFunctionList");
+    memcpy(&get, &symbol, sizeof get);
+    ck_assert_uint_eq(get(&p11), CKR_OK);
+    return p11;
+}
+
+/* The slot of a token; CK_UNAVAILABLE_INFORMATION when there is none. */
+static inline CK_SLOT_ID softhsm_slot(CK_FUNCTION_LIST_PTR p11, const char *label)
+{
+    CK_SLOT_ID slots[8];
+    CK_ULONG count = 8;
+    CK_TOKEN_INFO info;
+
+    ck_assert_uint_eq(p11->C_GetSlotList(CK_TRUE, slots, &count), CKR_OK);
+    for (CK_ULONG i = 0; i < count; i++)
+        if (p11->C_GetTokenInfo(slots[i], &info) == CKR_OK &&
+            memcmp(info.label, label, strlen(label)) == 0)
+            return slots[i];
+    return CK_UNAVAILABLE_INFORMATION;
+}
+
+/* A session beside that of hsm/; the login is shared. */
+static inline CK_SESSION_HANDLE softhsm_session(CK_FUNCTION_LIST_PTR p11)
+{
+    CK_SESSION_HANDLE session;
+
+    ck_assert_uint_eq(p11->C_OpenSession(softhsm_slot(p11, TEST_TOKEN),
+                                         CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session),
+                      CKR_OK);
+    return session;
+}
+
+/* Initialises and logs in by itself, for a test that prepares a token before hsm_open. */
+static inline CK_SESSION_HANDLE softhsm_raw_login(CK_FUNCTION_LIST_PTR p11)
+{
+    CK_C_INITIALIZE_ARGS args = {.flags = CKF_OS_LOCKING_OK};
+    CK_UTF8CHAR pin[] = TEST_PIN;
+    CK_SESSION_HANDLE session;
+
+    ck_assert_uint_eq(p11->C_Initialize(&args), CKR_OK);
+    session = softhsm_session(p11);
+    ck_assert_uint_eq(p11->C_Login(session, CKU_USER, pin, sizeof pin - 1), CKR_OK);
+    return session;
+}
+
+static inline CK_OBJECT_HANDLE softhsm_find(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session,
+                                            CK_OBJECT_CLASS class, const char *label)
+{
+    CK_ATTRIBUTE query[] = {{CKA_CLASS, &class, sizeof class},
+                            {CKA_LABEL, (void *)(uintptr_t)label, strlen(label)}};
+    CK_OBJECT_HANDLE found = CK_INVALID_HANDLE;
+    CK_ULONG count = 0;
+
+    ck_assert_uint_eq(p11->C_FindObjectsInit(session, query, 2), CKR_OK);
+    ck_assert_uint_eq(p11->C_FindObjects(session, &found, 1, &count), CKR_OK);
+    ck_assert_uint_eq(p11->C_FindObjectsFinal(session), CKR_OK);
+    return found;
+}
+
+/* How many session objects the application holds. */
+static inline CK_ULONG softhsm_session_objects(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session)
+{
+    CK_BBOOL no = CK_FALSE;
+    CK_ATTRIBUTE query[] = {{CKA_TOKEN, &no, sizeof no}};
+    CK_OBJECT_HANDLE found[64];
+    CK_ULONG count = 0;
+
+    ck_assert_uint_eq(p11->C_FindObjectsInit(session, query, 1), CKR_OK);
+    ck_assert_uint_eq(p11->C_FindObjects(session, found, 64, &count), CKR_OK);
+    ck_assert_uint_eq(p11->C_FindObjectsFinal(session), CKR_OK);
+    return count;
+}
+
+#define SOFTHSM_MAIN(name, ...)                                                                    \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        const TTest *const tests[] = {__VA_ARGS__};                                                \
+                                                                                                   \
+        return softhsm_run(name, tests, sizeof tests / sizeof *tests);                             \
+    }
+
+/* As check_run, with a token for each test. */
+static inline int softhsm_run(const char *name, const TTest *const *tests, size_t count)
+{
+    Suite *suite = suite_create(name);
+    TCase *tcase = tcase_create(name);
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(tcase, softhsm_setup, softhsm_teardown);
+    for (size_t i = 0; i < count; i++)
+        tcase_add_test(tcase, tests[i]);
+    tcase_set_timeout(tcase, 300);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+#endif
