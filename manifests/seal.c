@@ -136,7 +136,7 @@ static int check_evidence(const struct record *r, const void *evidence, size_t l
         return error_set(err, ERR_INPUT, "the record of '%s' names other evidence", r->sn);
     if (evidence_parse(evidence, len, &e, err)) {
         error_prefix(err, "'%s'", r->sn);
-        return ERR_INPUT;
+        return error_recode(err, ERR_INPUT);
     }
     evidence_done(&e);
     return 0;
@@ -151,7 +151,7 @@ int seal_add(struct seal *s, const void *line, size_t len, const void *evidence,
 
     if (record_parse(line, len, &r, err)) {
         error_prefix(err, "record %zu of the batch", (size_t)s->devices.lines + 1);
-        return ERR_INPUT;
+        return error_recode(err, ERR_INPUT);
     }
     rc = check_evidence(&r, evidence, evidence_len, err);
     if (rc == 0 && record_has_ref(&r) && r.ref >= s->result.tree.size)
