@@ -190,8 +190,8 @@ START_TEST(a_consistency_proof_verifies_for_its_two_trees_only)
 END_TEST
 
 /*
- * A hash out of a vector. Some vectors use texts of other lengths; hashing them keeps what is equal
- * equal and what differs different.
+ * A hash out of a vector. Some consistency vectors have roots of other lengths; hashing them keeps
+ * what is equal equal and what differs different.
  */
 static struct merkle_hash vector_hash(const json_t *value)
 {
@@ -232,13 +232,22 @@ static size_t vector_proof(const json_t *vector, struct merkle_hash *proof)
     return count;
 }
 
+/* A leaf or root that is no hash at all cannot even be passed to us. */
+static bool is_hash(const json_t *vector, const char *name)
+{
+    return json_string_length(json_object_get(vector, name)) == 44;
+}
+
 static void check_inclusion(const char *path, const json_t *v)
 {
     struct merkle_hash proof[MERKLE_LEVELS];
     struct merkle_hash leaf = vector_hash(json_object_get(v, "leafHash"));
     struct merkle_hash root = vector_hash(json_object_get(v, "root"));
     size_t count = vector_proof(v, proof);
-    int rc = merkle_verify_inclusion(vector_number(v, "leafIdx"), vector_number(v, "treeSize"),
+    int rc = ERR_FORMAT;
+
+    if (is_hash(v, "leafHash") && is_hash(v, "root"))
+        rc = merkle_verify_inclusion(vector_number(v, "leafIdx"), vector_number(v, "treeSize"),
                                      &leaf, proof, count, &root);
 
     ck_assert_msg((rc != 0) == json_is_true(json_object_get(v, "wantErr")), "%s", path);
