@@ -22,6 +22,7 @@ struct shards {
 struct seal {
     char dir[PATH_MAX];
     struct shards devices, evidence;
+    bool failed; /* a record may be half written: nothing can be sealed any more */
     struct seal_result result;
 };
 
@@ -150,6 +151,7 @@ int seal_add(struct seal *s, const void *line, size_t len, const void *evidence,
     int rc;
 
     if (record_parse(line, len, &r, err)) {
+        s->failed = true;
         error_prefix(err, "record %zu of the batch", (size_t)s->devices.lines + 1);
         return error_recode(err, ERR_INPUT);
     }
@@ -162,8 +164,10 @@ int seal_add(struct seal *s, const void *line, size_t len, const void *evidence,
     if (rc == 0 && evidence)
         rc = put_line(s, &s->evidence, evidence, evidence_len, err);
     record_done(&r);
-    if (rc)
+    if (rc) {
+        s->failed = true;
         return rc;
+    }
     merkle_leaf(line, len, &leaf);
     merkle_push(&s->result.tree, &leaf);
     return 0;
@@ -171,8 +175,12 @@ int seal_add(struct seal *s, const void *line, size_t len, const void *evidence,
 
 int seal_close(struct seal *s, struct seal_result *result, struct error *err)
 {
-    int rc = close_shard(s, &s->devices, err);
+    int rc = 0;
 
+    if (s->failed)
+        rc = error_set(err, ERR_INTERNAL, "a batch cannot be sealed after a record failed");
+    if (rc == 0)
+        rc = close_shard(s, &s->devices, err);
     if (rc == 0)
         rc = close_shard(s, &s->evidence, err);
     if (rc == 0)
