@@ -327,6 +327,17 @@ START_TEST(the_same_serial_in_two_products_is_two_devices)
 }
 END_TEST
 
+START_TEST(records_may_name_an_amended_order)
+{
+    begin();
+    b.record.order[0] ^= 1; /* the totals stay under the hash of the first order */
+    kit_prove(&kit, &b);
+    add_both();
+    ASSERT_OK(seal_and_verify(), err);
+    end();
+}
+END_TEST
+
 START_TEST(proofs_of_derived_keys_are_counted_as_not_verifiable)
 {
     struct verify_policy policy;
@@ -484,7 +495,7 @@ END_TEST
 
 CHECK_MAIN("batch", what_a_station_signs_is_still_checked,
            a_serial_and_chip_may_live_again_after_a_revocation,
-           the_same_serial_in_two_products_is_two_devices,
+           the_same_serial_in_two_products_is_two_devices, records_may_name_an_amended_order,
            proofs_of_derived_keys_are_counted_as_not_verifiable, an_empty_batch_is_a_manifest,
            what_is_not_a_record_is_not_sealed, sealing_overwrites_nothing,
            a_write_that_fails_late_is_reported, certificates_are_taken_apart_exactly)
