@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 
+#include <openssl/pem.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -224,6 +225,33 @@ static void chain_without_the_issuer(void)
     damage_rename(two, "device-root.pem", "chain.pem");
 }
 
+/* A device's certificate among the issuers. */
+static void chain_with_a_device(void)
+{
+    struct folder_lines lines;
+    struct statement s = {.file_count = 1, .files = &(struct manifest_file){.name = DEVICES}};
+    struct record r;
+    const char *line;
+    const uint8_t *p;
+    char path[PATH_MAX + 16];
+    size_t len;
+    X509 *cert;
+    BIO *out;
+
+    ASSERT_OK(folder_lines_open(&lines, two, "devices", &s, &err), err);
+    ck_assert_int_eq(folder_lines_next(&lines, &line, &len, &err), 1);
+    ASSERT_OK(record_parse(line, len, &r, &err), err);
+    p = r.cert.p;
+    cert = d2i_X509(NULL, &p, (long)r.cert.len);
+    snprintf(path, sizeof path, "%s/chain.pem", two);
+    out = BIO_new_file(path, "a");
+    ck_assert_int_eq(PEM_write_bio_X509(out, cert), 1);
+    BIO_free(out);
+    X509_free(cert);
+    record_done(&r);
+    folder_lines_close(&lines);
+}
+
 /* --- damage by a station that signs everything --- */
 
 static void empty_line(void)
@@ -365,11 +393,18 @@ static const struct damage {
      ERR_ROLLBACK, "production"},
     {E(file_with_a_path, MANIFEST_NAME, "\"name\":\"chain.pem\"", "\"name\":\"../chain.pem\""),
      KIT_SIGNATURE, ERR_FORMAT, "plain file name"},
+    {E(members_out_of_order, MANIFEST_NAME, "\"seq\":2,\"size\":9", "\"size\":9,\"seq\":2"),
+     KIT_RAW, ERR_FORMAT, "canonical"},
+    {E(blank_in_the_statement, MANIFEST_NAME, "\"seq\":2", "\"seq\": 2"), KIT_RAW, ERR_FORMAT,
+     "canonical"},
+    {E(member_repeated, MANIFEST_NAME, "\"seq\":2", "\"seq\":2,\"seq\":2"), KIT_RAW, ERR_FORMAT,
+     "duplicate"},
+    {E(line_end_twice, MANIFEST_NAME, "}\n", "}\n\n"), KIT_RAW, ERR_FORMAT, "canonical"},
     {E(file_listed_twice, MANIFEST_NAME, "\"name\":\"checkpoint\"", "\"name\":\"chain.pem\""),
      KIT_SIGNATURE, ERR_FORMAT, "not sorted"},
     {E(evidence_not_listed, MANIFEST_NAME, "evidence-00000.jsonl", "f.jsonl"), KIT_SIGNATURE,
      ERR_INTEGRITY, "not listed"},
-    {D(shard_numbers_with_a_gap), ALL_FILES, ERR_INCOMPLETE, DEVICES},
+    {D(shard_numbers_with_a_gap), ALL_FILES, ERR_INCOMPLETE, "must come"},
     {D(critical_extension), KIT_SIGNATURE, ERR_FORMAT, "critical"},
     {E(created_is_no_time, MANIFEST_NAME, "\"created\":\"2", "\"created\":\"3333"), KIT_SIGNATURE,
      ERR_FORMAT, "created"},
@@ -385,6 +420,7 @@ static const struct damage {
     {D(checkpoint_of_another_key), ALL_FILES, ERR_SIGNATURE, "checkpoint"},
     {D(chain_is_empty), ALL_FILES, ERR_FORMAT, "chain.pem"},
     {D(chain_of_another_root), ALL_FILES, ERR_SIGNATURE, "pinned device root"},
+    {D(chain_with_a_device), ALL_FILES, ERR_SIGNATURE, "not a CA"},
     {D(chain_without_the_issuer), ALL_FILES, ERR_SIGNATURE, "not in chain.pem"},
 
     {E(record_not_canonical, DEVICES, "\"lock\":true", "\"lock\": true"), ALL_KEYS, ERR_FORMAT,

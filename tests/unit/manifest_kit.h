@@ -81,7 +81,8 @@ void kit_change(struct record *r, enum record_type t, const struct record *of, u
 
 /* How much a dishonest station repairs after a change of files in a manifest's folder. */
 enum kit_repair {
-    KIT_SIGNATURE = 1, /* signs manifest.json as it is now, made canonical */
+    KIT_RAW = 8,       /* signs manifest.json as it is */
+    KIT_SIGNATURE = 1, /* signs it made canonical */
     KIT_FILES = 2,     /* and first brings files[] up to date */
     KIT_LOG = 4        /* and before that count, size, root and the checkpoint */
 };
