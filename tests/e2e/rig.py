@@ -18,7 +18,7 @@ IMPRINT = BUILD / "station/imprint"
 MANIFEST = BUILD / "manifests/imprint-manifest"
 DEVICE = BUILD / "tools/device/imprint-device"
 AUTHORITY = BUILD / "tools/authority/imprint-authority"
-SHIM = BUILD / "tools/ttyshim/libttyshim.so"
+SHIM = BUILD / "tools/ttyshim/ttyshim.so"
 
 # Exit statuses, as base/error.h lists them.
 EXIT = {"INPUT": 3, "FULL": 5, "READONLY": 6, "MISSING": 7, "EXISTS": 8, "BUSY": 9, "PIN": 10,

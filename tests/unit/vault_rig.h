@@ -399,7 +399,7 @@ static inline void rig_seal_and_verify(struct rig *r)
     char paths[3][PATH_MAX];
     struct sealed sealed;
 
-    ASSERT_OK(sealing_run(&r->config, r->store, r->hsm, &sealed, &err), err);
+    ASSERT_OK(sealing_run(&r->config, r->store, r->hsm, NULL, &sealed, &err), err);
     if (sealed.seq == 0)
         return;
     rig_pins(r, &policy, paths);
