@@ -395,4 +395,34 @@ static inline void provision(struct rig *r, struct device *d)
     line_done(&l);
 }
 
+/* OPEN, HELLO and whatever follows, on a channel of its own; the plan is what comes back. */
+static inline int meet_once(struct rig *r, struct device *d, struct wire_plan *plan,
+                            struct error *said)
+{
+    struct line l;
+    int rc;
+
+    line_init(&l, r);
+    rc = meet(&l, d);
+    if (plan)
+        *plan = l.plan;
+    *said = l.said;
+    ck_assert_int_eq(l.fatal, 0);
+    line_done(&l);
+    return rc;
+}
+
+/* Refused, and nothing but the log of attempts changed. */
+#define ASSERT_MEET_REFUSED(r, d, code, part)                                                      \
+    do {                                                                                           \
+        struct error meet_said;                                                                    \
+        int64_t meet_changes = rig_changes(r);                                                     \
+        int meet_rc = meet_once(r, d, NULL, &meet_said);                                           \
+        ck_assert_msg(meet_rc == (code), "%s instead of %s: %s", error_name(meet_rc),              \
+                      error_name(code), meet_said.text);                                           \
+        ck_assert_msg(strstr(meet_said.text, part) != NULL, "'%s' lacks '%s'", meet_said.text,     \
+                      part);                                                                       \
+        ck_assert_int_eq(rig_changes(r), meet_changes);                                            \
+    } while (0)
+
 #endif
