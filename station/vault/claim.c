@@ -124,7 +124,10 @@ static int copy_hello(const struct vault *v, struct session *s, struct error *er
     buf_reset(&c->fw_hash);
     if (h->has_image_hash)
         buf_put(&c->fw_hash, h->image_hash, sizeof h->image_hash);
-    hello_attestation(h, &c->attestation);
+    /* Where the order asks for none, nobody verified it: a record must not carry it. */
+    buf_reset(&c->attestation);
+    if (v->job->order.auth != ORDER_AUTH_NONE)
+        hello_attestation(h, &c->attestation);
     if (getrandom(c->tx, sizeof c->tx, 0) != (ssize_t)sizeof c->tx)
         return error_set(err, ERR_INTERNAL, "the system's random source failed");
     return buf_check(&c->attestation, "an attestation", err);
@@ -278,6 +281,29 @@ static int record_proof(struct vault *v, struct session *s, const struct wire_pr
     return rc;
 }
 
+/* Other channels worked since the claim was read: only one that is still open becomes proven. */
+static int read_again(struct vault *v, struct session *s, struct error *err)
+{
+    struct claim now;
+    bool found;
+    int rc;
+
+    claim_init(&now);
+    rc = claim_by_tx(v->store, s->claim.tx, &now, &found, err);
+    if (rc == 0 && !found)
+        rc = error_set(err, ERR_INTEGRITY, "the claim of '%s' is gone from the database",
+                       s->credential.serial);
+    if (rc == 0 && now.state == CLAIM_BURNED)
+        rc = error_set(err, ERR_DUPLICATE,
+                       "'%s' was burned while this device proved it: another one has the same chip "
+                       "id, set both aside",
+                       s->credential.serial);
+    if (rc == 0)
+        s->again = now.state == CLAIM_PROVEN;
+    claim_done(&now);
+    return rc;
+}
+
 int claim_proven(struct vault *v, struct session *s, const struct wire_proof *proof,
                  struct error *err)
 {
@@ -285,7 +311,8 @@ int claim_proven(struct vault *v, struct session *s, const struct wire_proof *pr
 
     if (rc)
         return rc;
-    if (!s->again)
+    rc = read_again(v, s, err);
+    if (rc == 0 && !s->again)
         rc = record_proof(v, s, proof, err);
     if (rc == 0)
         rc = pass_attempt(v, s, err);
