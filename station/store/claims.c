@@ -39,8 +39,9 @@ int claim_add(struct store *store, const struct claim *c, struct error *err)
         c->fw_hash.len, (int64_t)c->fw_debug, c->attestation.data, c->attestation.len, c->created);
 
     if (rc == ERR_STORE && err && (err->native & 0xff) == SQLITE_CONSTRAINT)
-        rc = error_set(err, ERR_DUPLICATE,
-                       "this chip id, transport key or credential has a claim already");
+        rc = error_set(
+            err, ERR_DUPLICATE,
+            "this chip id, enrolment key, transport key or credential has a claim already");
     return rc;
 }
 
@@ -115,6 +116,22 @@ int claim_by_chip(struct store *store, const uint8_t *chip, size_t len, struct c
 {
     return find(store, "SELECT " COLUMNS " FROM claims WHERE chip = ? AND state IN (0, 1)", chip,
                 len, c, found, err);
+}
+
+/* The key lies behind the algorithm and its own length. */
+int claim_by_enrolment(struct store *store, const uint8_t key[IMPRINT_P256_POINT_SIZE],
+                       struct claim *c, bool *found, struct error *err)
+{
+    return find(store,
+                "SELECT " COLUMNS " FROM claims WHERE substr(attestation, 5, 65) = ?"
+                " AND state IN (0, 1) AND length(attestation) > 0",
+                key, IMPRINT_P256_POINT_SIZE, c, found, err);
+}
+
+bool claim_is_enrolled_as(const struct claim *c, const uint8_t key[IMPRINT_P256_POINT_SIZE])
+{
+    return c->attestation.len >= 4 + IMPRINT_P256_POINT_SIZE &&
+           memcmp(c->attestation.data + 4, key, IMPRINT_P256_POINT_SIZE) == 0;
 }
 
 int claim_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], enum claim_state state,

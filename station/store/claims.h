@@ -53,13 +53,20 @@ void claim_done(struct claim *c);
  */
 MUST_USE int claim_add(struct store *store, const struct claim *c, struct error *err);
 
-/* Each finds at most one claim; *found tells whether. The chip's is its open or proven one. */
+/* Each finds at most one claim; *found tells whether. That of a chip, and of an enrolled key, is
+ * its open or proven one. */
 MUST_USE int claim_by_tx(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], struct claim *c,
                          bool *found, struct error *err);
 MUST_USE int claim_by_dev_pub(struct store *store, const uint8_t dev_pub[IMPRINT_P256_POINT_SIZE],
                               struct claim *c, bool *found, struct error *err);
 MUST_USE int claim_by_chip(struct store *store, const uint8_t *chip, size_t len, struct claim *c,
                            bool *found, struct error *err);
+
+MUST_USE int claim_by_enrolment(struct store *store, const uint8_t key[IMPRINT_P256_POINT_SIZE],
+                                struct claim *c, bool *found, struct error *err);
+
+/* Whether the claim's device attested itself with this key. */
+bool claim_is_enrolled_as(const struct claim *c, const uint8_t key[IMPRINT_P256_POINT_SIZE]);
 
 /* Sets the state; the device's wrapped key and the nonce are deleted when it is no longer open. */
 MUST_USE int claim_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE],

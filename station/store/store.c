@@ -58,9 +58,10 @@ static const char schema_1[] =
     " attestation BLOB NOT NULL," /* empty: none */
     " prove_nonce BLOB,"          /* drawn and not yet used */
     " created INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE UNIQUE INDEX claims_chip ON claims(chip) WHERE state IN (0, 1);" /* open or proven: P3
-                                                                              */
-    "CREATE TABLE attempts (" /* every try, good or bad */
+    "CREATE UNIQUE INDEX claims_chip ON claims(chip) WHERE state IN (0, 1);" /* open or proven */
+    "CREATE UNIQUE INDEX claims_enrolment ON claims(substr(attestation, 5, 65))"
+    " WHERE state IN (0, 1) AND length(attestation) > 0;" /* an enrolled key is one device */
+    "CREATE TABLE attempts ("                             /* every try, good or bad */
     " id INTEGER PRIMARY KEY, at INTEGER NOT NULL, slot TEXT NOT NULL, chip BLOB, tx BLOB,"
     " serial TEXT NOT NULL, code INTEGER NOT NULL, text TEXT NOT NULL);"
     "CREATE TABLE ledger (" /* ledger.h */

@@ -53,9 +53,9 @@ START_TEST(an_identity_that_was_burned_meanwhile_is_not_whitelisted)
     device_init(&copy, 0xa1);
     deliver(&l, &d);
     deliver(&m, &copy);
-    ck_assert_int_eq(rig_state(&r, 3), 1);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_BURNED), 1);
     ASSERT_REFUSED(&l, prove(&l, &d, &verdict), ERR_DUPLICATE, "PUMP-000001");
-    ck_assert_int_eq(rig_state(&r, 2), 0);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_PROVEN), 0);
     pass(&m, &copy);
     line_done(&l);
     line_done(&m);
@@ -322,8 +322,8 @@ START_TEST(a_line_that_plays_every_device_gets_one_credential_a_claim_and_no_rec
     ck_assert_int_gt(t.passes, 0);
     /* Everything is counted: a claim for each credential that left, a pass for each proof. */
     ck_assert_int_eq(rig_claims(&r), (int64_t)t.count);
-    ck_assert_int_eq(rig_state(&r, 0), CREDENTIALS - (int64_t)t.count);
-    ck_assert_int_le(rig_state(&r, 2), CHIPS);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_AVAILABLE), CREDENTIALS - (int64_t)t.count);
+    ck_assert_int_le(rig_state(&r, CREDENTIAL_PROVEN), CHIPS);
     ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM attempts WHERE code = 0"), t.passes);
     ck_assert_int_eq(rig_int(&r, "SELECT count(*) - count(DISTINCT dev_pub) FROM claims"), 0);
     ck_assert_int_eq(rig_int(&r, "SELECT count(*) - count(DISTINCT credential) FROM claims"), 0);
