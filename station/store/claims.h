@@ -3,6 +3,12 @@
  *
  * A claim binds one credential to one device transport key for ever: both columns are unique in the
  * database itself. It is stored before the first byte leaves and holds everything a retry replays.
+ *
+ * A row carries a MAC from the HSM over what records are made of, verified whenever it is read:
+ * "imprint claim v1\0" ‖ tx ‖ u64 credential ‖ lp(slot) ‖ lp(chip) ‖ dev_pub ‖ station_pub ‖ u16
+ * suite ‖ station_nonce ‖ lp(x) ‖ station_sig ‖ lp(fw_version) ‖ lp(fw_hash) ‖ u8 fw_debug ‖
+ * lp(attestation) ‖ u64 created. Not part of it are state, nonce, which change, and the wrapped
+ * key, which the device verifies.
  */
 #ifndef STATION_STORE_CLAIMS_H
 #define STATION_STORE_CLAIMS_H
@@ -53,8 +59,8 @@ void claim_done(struct claim *c);
  */
 MUST_USE int claim_add(struct store *store, const struct claim *c, struct error *err);
 
-/* Each finds at most one claim; *found tells whether. That of a chip, and of an enrolled key, is
- * its open or proven one. */
+/* Each finds at most one claim; *found tells whether. ERR_INTEGRITY when its row was changed. That
+ * of a chip, and of an enrolled key, is its open or proven one. */
 MUST_USE int claim_by_tx(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], struct claim *c,
                          bool *found, struct error *err);
 MUST_USE int claim_by_dev_pub(struct store *store, const uint8_t dev_pub[IMPRINT_P256_POINT_SIZE],

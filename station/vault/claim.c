@@ -20,6 +20,27 @@ void claim_certificates(const struct vault *v, const struct credential *c, struc
     buf_put(out, v->issuer.data, v->issuer.len);
 }
 
+int claim_credential(struct vault *v, const struct claim *c, struct credential *credential,
+                     struct error *err)
+{
+    static const struct {
+        int state;
+        const char *event;
+    } fits[] = {[CLAIM_OPEN] = {CREDENTIAL_CLAIMED, "claim"},
+                [CLAIM_PROVEN] = {CREDENTIAL_PROVEN, "proven"},
+                [CLAIM_BURNED] = {CREDENTIAL_BURNED, "burned"}};
+    int rc = credential_get(v->store, c->credential, credential, err);
+
+    if (rc)
+        return rc;
+    if (c->state < 0 || c->state > CLAIM_BURNED || credential->state != fits[c->state].state)
+        return error_set(err, ERR_INTEGRITY,
+                         "the states of '%s' and of its claim do not fit: the database was "
+                         "changed; keep it as it is and call the security team",
+                         credential->serial);
+    return ledger_expect(v->store, c->credential, fits[c->state].event, err);
+}
+
 static void object_of_bytes(uint16_t type, const struct buf *bytes, struct wire_object_info *o)
 {
     o->type = type;
@@ -188,7 +209,7 @@ static int burn(struct vault *v, const struct claim *old, struct error *err)
     credential_init(&cred);
     buf_init(&line, 65535);
     buf_init(&no_evidence, 1);
-    rc = credential_get(v->store, old->credential, &cred, err);
+    rc = claim_credential(v, old, &cred, err);
     if (rc == 0)
         rc = witness_burned(v, old, &cred, &line, err);
     if (rc == 0)
@@ -213,6 +234,8 @@ static int make_in_transaction(struct vault *v, struct session *s, const struct 
         rc = order_find(v->store, v->job->order.hash, &v->order_id, err);
     if (rc == 0)
         rc = credential_pick(v->store, v->order_id, &s->credential, err);
+    if (rc == 0) /* in the ledger a credential is given out once */
+        rc = ledger_expect(v->store, s->credential.id, NULL, err);
     if (rc == 0)
         rc = copy_hello(v, s, err);
     s->claim.credential = s->credential.id;
@@ -291,8 +314,12 @@ static int read_again(struct vault *v, struct session *s, struct error *err)
     claim_init(&now);
     rc = claim_by_tx(v->store, s->claim.tx, &now, &found, err);
     if (rc == 0 && !found)
-        rc = error_set(err, ERR_INTEGRITY, "the claim of '%s' is gone from the database",
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the claim of '%s' is gone from the database: keep it as it is and call the "
+                       "security team",
                        s->credential.serial);
+    if (rc == 0)
+        rc = claim_credential(v, &now, &s->credential, err);
     if (rc == 0 && now.state == CLAIM_BURNED)
         rc = error_set(err, ERR_DUPLICATE,
                        "'%s' was burned while this device proved it: another one has the same chip "

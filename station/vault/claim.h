@@ -7,6 +7,13 @@
 #include "station/vault/session.h"
 
 /*
+ * The credential of a claim. What its row, the claim and the ledger say of its state must be the
+ * same. Errors: ERR_INTEGRITY.
+ */
+MUST_USE int claim_credential(struct vault *v, const struct claim *c, struct credential *credential,
+                              struct error *err);
+
+/*
  * Picks the next credential, rewraps its key for the device in s->hello, signs the transcript, and
  * commits the claim: credential, transport key, transcript and wrapped key in one transaction. When
  * old is not NULL, it is an open claim of the same chip that is burned in the same transaction.

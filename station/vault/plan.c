@@ -129,9 +129,10 @@ static int find_by_transaction(struct vault *v, struct session *s, bool *known, 
                        "this device holds a transaction that this station did not make: it "
                        "belongs to another station or an older database, set it aside");
     /* What replaces a void identity may have been claimed already, and never begun. */
-    if (rc == 0 && is_replaced(&s->claim, &s->hello))
-        rc = claim_by_dev_pub(v->store, s->hello.dev_pub, &s->claim, known, err);
-    return rc;
+    if (rc || !is_replaced(&s->claim, &s->hello))
+        return rc;
+    rc = claim_credential(v, &s->claim, &s->credential, err);
+    return rc ? rc : claim_by_dev_pub(v->store, s->hello.dev_pub, &s->claim, known, err);
 }
 
 /* By what the device itself reports. *known tells whether the store has it. */
@@ -142,14 +143,14 @@ static int find_reported(struct vault *v, struct session *s, bool *known, struct
                  : claim_by_dev_pub(v->store, s->hello.dev_pub, &s->claim, known, err);
 
     if (rc == 0 && *known)
-        rc = credential_get(v->store, s->claim.credential, &s->credential, err);
+        rc = claim_credential(v, &s->claim, &s->credential, err);
     return rc;
 }
 
 /* The live claim of a chip that reports nothing of it: proven, or open and to be burned. */
 static int check_old(struct vault *v, struct session *s, const struct claim *old, struct error *err)
 {
-    int rc = credential_get(v->store, old->credential, &s->credential, err);
+    int rc = claim_credential(v, old, &s->credential, err);
 
     if (rc)
         return rc;
@@ -169,7 +170,7 @@ static int refuse_second_identity(struct vault *v, struct session *s, struct err
         rc = claim_by_enrolment(v->store, s->hello.attest_key, &s->claim, &found, err);
     if (rc || !found || same_chip(&s->claim, &s->hello))
         return rc;
-    rc = credential_get(v->store, s->claim.credential, &s->credential, err);
+    rc = claim_credential(v, &s->claim, &s->credential, err);
     return rc ? rc : refuse_other_chip(&s->claim, &s->credential, err);
 }
 
