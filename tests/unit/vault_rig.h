@@ -61,7 +61,8 @@ static char rig_template[64];
 /* Also used before any test runs, so it asserts nothing. */
 static inline void rig_path(const char *dir, const char *name, char out[PATH_MAX])
 {
-    (void)snprintf(out, PATH_MAX, "%s/%s", dir, name);
+    if (file_join(out, PATH_MAX, dir, name, NULL))
+        abort();
 }
 
 /* The station's compact certificate, signed by an authority that nobody keeps. */
