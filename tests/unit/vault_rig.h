@@ -207,7 +207,7 @@ static inline void rig_write_job(struct job *job, const struct rig_order *o)
 
     memset(job, 0, sizeof *job);
     buf_init(&job->order_content, ORDER_FILE_MAX);
-    buf_init(&job->trust_anchors, 8192);
+    buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
     strcpy(job->name, "test");
     job->serials = (struct job_serials){"PUMP-", 6, 1};
     strcpy(job->certificate.organization, "Acme Medical");
