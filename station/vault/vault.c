@@ -9,6 +9,7 @@
 #include "station/vault/token_files.h"
 
 #include <string.h>
+#include <sys/prctl.h>
 
 int vault_open_store(const struct config *config, enum store_mode mode, struct store **store,
                      struct error *err)
@@ -45,6 +46,9 @@ int vault_open_hsm(const struct config *config, struct store *store, struct hsm 
     struct secret *pin;
     int rc = config_prepare_module(config, err);
 
+    /* From here on this process holds a PIN: others of the same user, as the line, may not read it,
+     * and no core dump will. */
+    (void)prctl(PR_SET_DUMPABLE, 0);
     if (rc == 0)
         rc = token_files_restore(config, err);
     if (rc == 0)

@@ -24,7 +24,8 @@ MUST_USE int vault_open_store(const struct config *config, enum store_mode mode,
 
 /*
  * Reads the PIN from the configured file or asks for it, opens the token, and lets store (may be
- * NULL) compute its MACs with it. Errors: those of secret_* and hsm_open.
+ * NULL) compute its MACs with it. The process cannot be traced or dumped from then on. Errors:
+ * those of secret_* and hsm_open.
  */
 MUST_USE int vault_open_hsm(const struct config *config, struct store *store, struct hsm **hsm,
                             struct error *err);
