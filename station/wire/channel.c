@@ -129,7 +129,7 @@ int channel_send(int fd, const struct buf *m, struct error *err)
     if (rc)
         return rc;
     do
-        n = send(fd, m->data, m->len, MSG_NOSIGNAL);
+        n = send(fd, m->data, m->len, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
     return n == (ssize_t)m->len ? 0 : gone(err);
 }

@@ -29,8 +29,9 @@ MUST_USE int channel_open(int control, int *fd, struct error *err);
  */
 MUST_USE int channel_accept(int control, int *fd, struct error *err);
 
-/* One message. receive replaces the contents of m, with nothing when it fails. ERR_PROTOCOL when it
- * is too long. */
+/* One message. send never waits: each side has at most one message under way, so a peer whose
+ * buffer is full does not read any more and counts as gone. receive replaces the contents of m,
+ * with nothing when it fails. ERR_PROTOCOL when it is too long. */
 MUST_USE int channel_send(int fd, const struct buf *m, struct error *err);
 MUST_USE int channel_receive(int fd, struct buf *m, struct error *err);
 

@@ -154,6 +154,25 @@ START_TEST(what_was_sent_before_the_peer_went_is_still_read)
 }
 END_TEST
 
+/* The vault serves all slots with one thread: a line that does not read must not hold it up. */
+START_TEST(a_peer_that_does_not_read_counts_as_gone)
+{
+    struct error err = ERROR_INIT;
+    int vault, line, sent = 0;
+    struct buf m;
+
+    make_control();
+    make_channel(&vault, &line);
+    buf_init(&m, WIRE_MAX);
+    memset(buf_grow(&m, WIRE_MAX), 1, WIRE_MAX);
+    while (sent < 100000 && channel_send(vault, &m, &err) == 0)
+        sent++;
+    ck_assert_int_eq(err.code, ERR_GONE);
+    ck_assert_int_gt(sent, 0);
+    buf_done(&m);
+}
+END_TEST
+
 /* A byte on the control socket with count descriptors beside it. */
 static void send_descriptors(const int *fds, size_t count)
 {
@@ -214,5 +233,6 @@ END_TEST
 CHECK_MAIN("channel", a_channel_carries_whole_messages_both_ways,
            two_channels_of_one_control_socket_are_apart,
            a_message_that_is_too_long_is_refused_and_the_next_one_read,
-           a_peer_that_is_gone_is_told_apart, what_was_sent_before_the_peer_went_is_still_read,
+           a_peer_that_does_not_read_counts_as_gone, a_peer_that_is_gone_is_told_apart,
+           what_was_sent_before_the_peer_went_is_still_read,
            anything_but_one_socket_is_refused_and_closed, a_stream_socket_is_no_channel)

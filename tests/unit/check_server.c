@@ -1,0 +1,249 @@
+/* The vault's server against whole line processes: some end early, some send anything but requests.
+ */
+#include "played_device.h"
+
+#include "station/vault/server.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+
+static const struct rig_order plain_order = {.lock = false};
+
+enum { LINE_STATUS = 18, CHANNELS_TOO_MANY = CHANNELS_MAX + 20 };
+
+/* Runs play as the line: it has the control socket, and ends with what it returns. */
+static int serve(struct rig *r, int (*play)(int control), struct error *err)
+{
+    struct server server;
+    struct error ignored = ERROR_INIT;
+    int fds[2];
+
+    ASSERT_OK(channel_pair(fds, &ignored), ignored);
+    server.line = fork();
+    if (server.line == 0) {
+        uint8_t go;
+
+        close(fds[0]);
+        alarm(60);
+        if (read(fds[1], &go, 1) != 1)
+            _exit(99);
+        _exit(play(fds[1]));
+    }
+    close(fds[1]);
+    server.control = fds[0];
+    alarm(60); /* a vault that hangs fails the test */
+    return server_run(&server, &r->v, err);
+}
+
+static int open_channel(int control)
+{
+    struct error err = ERROR_INIT;
+    int fd = -1;
+
+    return channel_open(control, &fd, &err) ? -1 : fd;
+}
+
+/* Sends bytes as one request; 0 when an answer came, whatever it says. */
+static int request(int fd, const struct buf *m)
+{
+    struct error err = ERROR_INIT;
+    struct buf reply;
+    int rc = channel_send(fd, m, &err);
+
+    buf_init(&reply, WIRE_MAX);
+    if (rc == 0)
+        rc = channel_receive(fd, &reply, &err);
+    buf_done(&reply);
+    return rc;
+}
+
+static int request_open(int fd)
+{
+    const struct wire_open open = {"S1"};
+    struct buf m;
+    int rc;
+
+    buf_init(&m, WIRE_MAX);
+    wire_put_open(&m, &open);
+    rc = request(fd, &m);
+    buf_done(&m);
+    return rc;
+}
+
+/* ---- lines ---- */
+
+static int ends_at_once(int control)
+{
+    (void)control;
+    return LINE_STATUS;
+}
+
+static int opens_and_ends(int control)
+{
+    return request_open(open_channel(control)) ? 98 : LINE_STATUS;
+}
+
+static int sends_bytes_on_the_control_socket(int control)
+{
+    if (send(control, "hello", 5, MSG_NOSIGNAL) != 5)
+        return 98;
+    return LINE_STATUS;
+}
+
+static int opens_too_many_channels(int control)
+{
+    int fds[CHANNELS_TOO_MANY], served = 0;
+
+    for (int i = 0; i < CHANNELS_TOO_MANY; i++)
+        fds[i] = open_channel(control);
+    for (int i = 0; i < CHANNELS_TOO_MANY; i++)
+        served += fds[i] >= 0 && request_open(fds[i]) == 0;
+    return served == CHANNELS_MAX ? LINE_STATUS : 98;
+}
+
+static int sends_noise(int control)
+{
+    int fd = open_channel(control);
+    struct buf m;
+
+    buf_init(&m, WIRE_MAX);
+    for (unsigned i = 0; i < 2000; i++) {
+        size_t len = 1 + (i * 37u) % 900;
+
+        buf_reset(&m);
+        for (size_t k = 0; k < len; k++)
+            buf_put_u8(&m, (uint8_t)((i + 1) * (k + 3) * 2654435761u >> 13));
+        if (request(fd, &m))
+            return 98;
+    }
+    return request_open(fd) ? 97 : LINE_STATUS;
+}
+
+/* Its channel is dropped; another one is served all the same. */
+static int sends_a_message_that_is_too_long(int control)
+{
+    static const uint8_t noise[WIRE_MAX + 1];
+    int fd = open_channel(control), other = open_channel(control);
+    uint8_t byte;
+
+    if (send(fd, noise, sizeof noise, 0) != sizeof noise || recv(fd, &byte, 1, 0) != 0)
+        return 98;
+    return request_open(other) ? 97 : LINE_STATUS;
+}
+
+static int asks_and_does_not_wait(int control)
+{
+    const struct wire_open open = {"S1"};
+    struct error err = ERROR_INIT;
+    struct buf m;
+
+    buf_init(&m, WIRE_MAX);
+    wire_put_open(&m, &open);
+    for (int i = 0; i < 50; i++) {
+        int fd = open_channel(control);
+
+        if (channel_send(fd, &m, &err))
+            return 98;
+        close(fd);
+    }
+    return LINE_STATUS;
+}
+
+/* Requests without end, answers never read: the channel is dropped, the vault is not held up. */
+static int asks_and_never_reads(int control)
+{
+    int fd = open_channel(control), other = open_channel(control);
+
+    for (int i = 0; i < 200000; i++)
+        if (send(fd, "\377", 1, MSG_NOSIGNAL) < 0)
+            return request_open(other) ? 97 : LINE_STATUS;
+    return 98;
+}
+
+static int is_killed(int control)
+{
+    (void)request_open(open_channel(control));
+    raise(SIGKILL);
+    return 98;
+}
+
+static const struct {
+    int (*play)(int control);
+    int code;
+    int64_t
+        attempts; /* sessions that were opened and never ended; -1: as many as were still read */
+} lines[] = {
+    {ends_at_once, -LINE_STATUS, 0},
+    {opens_and_ends, -LINE_STATUS, 1},
+    {sends_bytes_on_the_control_socket, -LINE_STATUS, 0},
+    {opens_too_many_channels, -LINE_STATUS, CHANNELS_MAX},
+    {sends_noise, -LINE_STATUS, 1},
+    {sends_a_message_that_is_too_long, -LINE_STATUS, 1},
+    {asks_and_does_not_wait, -LINE_STATUS, -1},
+    {asks_and_never_reads, -LINE_STATUS, 1},
+    {is_killed, ERR_INTERNAL, 1},
+};
+
+START_TEST(whatever_a_line_does_the_vault_ends_in_order)
+{
+    struct error err = ERROR_INIT;
+    struct rig r;
+
+    rig_start(&r, &plain_order, 1);
+    ASSERT_FAILS(serve(&r, lines[_i].play, &err), lines[_i].code);
+    if (lines[_i].attempts >= 0)
+        ck_assert_int_eq(rig_attempts(&r), lines[_i].attempts);
+    ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM attempts WHERE code = 0"), 0);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_AVAILABLE), 1);
+    rig_end(&r);
+}
+END_TEST
+
+/* A failure of the vault itself ends the serving, and the line is told before. */
+static int claims_something(int control)
+{
+    const struct wire_open open = {"S1"};
+    int fd = open_channel(control);
+    struct error err = ERROR_INIT;
+    struct wire_opened opened;
+    struct wire_hello h;
+    struct device d;
+    struct reader in;
+    struct buf m;
+
+    device_init(&d, 0xa1);
+    buf_init(&m, WIRE_MAX);
+    wire_put_open(&m, &open);
+    if (channel_send(fd, &m, &err) || channel_receive(fd, &m, &err))
+        return 98;
+    reader_init(&in, m.data, m.len);
+    if (wire_get_status(&in, &err) || wire_get_opened(&in, &opened))
+        return 97;
+    d.transport = EVP_EC_gen("P-256");
+    if (ec_point(d.transport, d.dev_pub, &err))
+        return 96;
+    h = device_hello(&d, opened.nonce);
+    memcpy(h.handle, opened.handle, sizeof h.handle);
+    buf_reset(&m);
+    wire_put_hello(&m, &h);
+    if (channel_send(fd, &m, &err) || channel_receive(fd, &m, &err))
+        return 95;
+    reader_init(&in, m.data, m.len);
+    return wire_get_status(&in, &err) == ERR_INTEGRITY ? LINE_STATUS : 94;
+}
+
+START_TEST(a_failure_of_the_vault_ends_the_line_and_is_what_is_told)
+{
+    struct error err = ERROR_INIT;
+    struct rig r;
+
+    rig_start(&r, &plain_order, 1);
+    rig_sql(&r, "UPDATE credentials SET mac = zeroblob(32)");
+    ASSERT_FAILS(serve(&r, claims_something, &err), ERR_INTEGRITY);
+    ck_assert_ptr_nonnull(strstr(err.text, "PUMP-000001"));
+    rig_drop(&r);
+}
+END_TEST
+
+RIG_MAIN("server", EACH_ROW(whatever_a_line_does_the_vault_ends_in_order, lines),
+         ONCE(a_failure_of_the_vault_ends_the_line_and_is_what_is_told))
