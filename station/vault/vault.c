@@ -64,6 +64,21 @@ int vault_open_hsm(const struct config *config, struct store *store, struct hsm 
     return token_files_keep(config, err);
 }
 
+/* Devices carry it and records name it: with another one no owner could verify either. */
+static int check_issuer(const struct vault *v, const char *path, X509 *cert, struct error *err)
+{
+    uint8_t named[EC_POINT_SIZE], own[EC_POINT_SIZE];
+    int rc = hsm_key_point(v->hsm, HSM_KEY_ISSUING_CA, own, err);
+
+    if (rc)
+        return rc;
+    if (ec_point(X509_get0_pubkey(cert), named, NULL) || memcmp(named, own, sizeof own))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "'%s' is not the certificate of this station's issuing CA: restore the file",
+                       path);
+    return rc;
+}
+
 static int read_issuer(struct vault *v, struct error *err)
 {
     char path[PATH_MAX];
@@ -74,7 +89,9 @@ static int read_issuer(struct vault *v, struct error *err)
         rc = cert_read(path, &cert, err);
     if (rc)
         return rc;
-    rc = cert_der(cert, &v->issuer, err);
+    rc = check_issuer(v, path, cert, err);
+    if (rc == 0)
+        rc = cert_der(cert, &v->issuer, err);
     X509_free(cert);
     if (rc == 0)
         sha256(v->issuer.data, v->issuer.len, v->issuer_hash);
@@ -99,9 +116,10 @@ int vault_init(struct vault *v, const struct config *config, const struct job *j
                          "never mixed",
                          job->order.environment, config->environment);
     rc = read_issuer(v, err);
-    if (rc == 0 && order_find(store, job->order.hash, &v->order_id, NULL))
-        v->order_id = 0;
-    return rc;
+    if (rc)
+        return rc;
+    rc = order_find(store, job->order.hash, &v->order_id, err);
+    return rc == ERR_MISSING ? 0 : rc; /* nothing was generated yet */
 }
 
 void vault_done(struct vault *v)

@@ -44,8 +44,9 @@ struct vault {
 
 /*
  * Checks that the job's order belongs to this station's environment and reads the issuing CA.
- * Errors: ERR_REFUSED for another environment, ERR_MISSING and ERR_INPUT for files. vault_done in
- * any case.
+ * Errors: ERR_REFUSED for another environment, ERR_INTEGRITY when the issuing CA's certificate is
+ * not that of the HSM's key, ERR_MISSING and ERR_FORMAT for files; those of the store and the HSM.
+ * vault_done in any case.
  */
 MUST_USE int vault_init(struct vault *v, const struct config *config, const struct job *job,
                         struct store *store, struct hsm *hsm, struct error *err);

@@ -185,6 +185,22 @@ START_TEST(a_suite_that_the_token_lacks_is_refused)
 }
 END_TEST
 
+/* Device and token could do suite 1, and the order wants suite 2 only. */
+START_TEST(a_suite_that_only_the_order_excludes_is_refused)
+{
+    const struct rig_order order = {.suites = "[2]"};
+    struct rig r;
+    struct device d;
+
+    rig_start(&r, &order, 1);
+    device_init(&d, 0xa1);
+    ck_assert_uint_eq(hsm_suites(r.hsm) >> IMPRINT_SUITE_ECB & 1, 1);
+    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "suite");
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
 /* ---- enrolment ---- */
 
 enum { ENROLLED = 2 };
@@ -424,6 +440,7 @@ END_TEST
 RIG_MAIN("hello", EACH_ROW(a_device_that_cannot_be_served_costs_nothing, changes),
          EACH_ROW(a_device_that_cannot_be_served_burns_nothing, changes),
          ONCE(a_suite_that_the_token_lacks_is_refused),
+         ONCE(a_suite_that_only_the_order_excludes_is_refused),
          ONCE(an_enrolled_device_is_whitelisted_with_its_attestation),
          EACH_ROW(an_enrolled_device_that_does_not_prove_it_gets_nothing, forgeries),
          ONCE(an_attestation_of_another_session_is_refused),

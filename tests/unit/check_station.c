@@ -53,6 +53,41 @@ START_TEST(a_station_without_its_issuing_ca_does_not_serve)
 }
 END_TEST
 
+START_TEST(a_certificate_of_another_authority_is_not_the_issuing_ca)
+{
+    static const char *const others[] = {"ca/device-root.pem", "ca/manifest-signer.pem"};
+    struct error err = ERROR_INIT;
+    char path[PATH_MAX];
+    struct rig r;
+
+    rig_start(&r, &plain_order, 1);
+    for (size_t i = 0; i < 2; i++) {
+        struct buf pem;
+
+        buf_init(&pem, 8192);
+        rig_path(r.dir, others[i], path);
+        ASSERT_OK(file_read(path, &pem, &err), err);
+        write_station_file(&r, "ca/issuing-ca.pem", pem.data, pem.len);
+        ASSERT_FAILS(start_vault(&r, &err), ERR_INTEGRITY);
+        ck_assert_ptr_nonnull(strstr(err.text, "issuing-ca.pem"));
+        buf_done(&pem);
+    }
+    rig_drop(&r);
+}
+END_TEST
+
+START_TEST(a_database_that_fails_is_not_an_order_without_credentials)
+{
+    struct error err = ERROR_INIT;
+    struct rig r;
+
+    rig_start(&r, &plain_order, 1);
+    rig_sql(&r, "PRAGMA foreign_keys = OFF; DROP TABLE orders");
+    ASSERT_FAILS(start_vault(&r, &err), ERR_STORE);
+    rig_drop(&r);
+}
+END_TEST
+
 START_TEST(a_station_without_certificate_says_how_to_get_one)
 {
     struct error err = ERROR_INIT;
@@ -135,6 +170,8 @@ END_TEST
 
 RIG_MAIN("station", ONCE(an_order_of_another_environment_is_refused),
          ONCE(a_station_without_its_issuing_ca_does_not_serve),
+         ONCE(a_certificate_of_another_authority_is_not_the_issuing_ca),
+         ONCE(a_database_that_fails_is_not_an_order_without_credentials),
          ONCE(a_station_without_certificate_says_how_to_get_one),
          EACH_ROW(a_certificate_of_another_station_is_refused, certificates),
          ONCE(a_certificate_that_is_cut_or_longer_is_refused),

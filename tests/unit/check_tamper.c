@@ -176,6 +176,7 @@ static const struct {
     {PROVEN,
      "UPDATE claims SET state = 0;" RESTORE_KEY "UPDATE credentials SET state = 1 WHERE id = 1"},
     {PROVEN, "UPDATE claims SET state = 0"},
+    {PROVEN, RESTORE_KEY "SELECT 1"},
     /* somebody else's key behind a serial that was proven */
     {PROVEN, "UPDATE credentials SET point = (SELECT point FROM credentials WHERE id = 2)"
              " WHERE id = 1"},
