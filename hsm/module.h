@@ -20,8 +20,7 @@ struct module {
     CK_FUNCTION_LIST_PTR p11;
 };
 
-/* The name of a CKR_* value; "CKR_..." of one that is not in the table is "an unknown CKR value".
- */
+/* The name of a CKR_* value, or "an unknown CKR value". Never NULL. */
 const char *ckr_name(CK_RV rv);
 
 /* Fills err with "<format>: CKR_NAME (0x..)", keeps rv as the native value, returns code. */

@@ -157,6 +157,7 @@ const struct policy_row policy_storage[] = {
     FILLED(CKA_ALLOWED_MECHANISMS, USE_MECHANISM),
     READ_YES(CKA_ALWAYS_SENSITIVE),
     READ_YES(CKA_NEVER_EXTRACTABLE),
+    READ_YES(CKA_LOCAL), /* else somebody plants a key that they know */
     END,
 };
 

@@ -11,7 +11,7 @@
 
 #define Z_SIZE      32
 #define PAYLOAD_MAX 2048
-#define PADDING_MAX 7 /* zero bytes that may follow the PKCS#8 (SECURITY: key confirmation) */
+#define PADDING_MAX 7 /* zero bytes that may follow the PKCS#8 (docs/device-link.md) */
 #define PROBE_LABEL "imprint probe"
 
 /* ---- The device, played by OpenSSL. ---- */

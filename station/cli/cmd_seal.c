@@ -1,15 +1,30 @@
 /* imprint seal: signs the next manifest. */
 #include "station/cli/cli.h"
+#include "station/cli/progress.h"
 #include "station/vault/sealing.h"
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 
+static void show(void *context, int64_t done, int64_t total)
+{
+    struct progress *progress = context;
+
+    progress->total = total;
+    progress_show(progress, done);
+}
+
 int cmd_seal(struct cli *cli, struct error *err)
 {
+    struct progress progress;
+    struct sealing_watch watch = {show, &progress};
     struct sealed sealed;
-    int rc = sealing_run(&cli->config, cli->store, cli->hsm, &sealed, err);
+    int rc;
+
+    progress_start(&progress, "records", 0, cli->quiet);
+    rc = sealing_run(&cli->config, cli->store, cli->hsm, &watch, &sealed, err);
+    progress_end(&progress);
 
     if (rc)
         return rc;

@@ -6,15 +6,44 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static const char *const step_names[] = {"wait", "hello", "deliver", "prove", "pass", "fail"};
 
+/* What the progress line calls each step. */
+static const char *const step_words[] = {"waiting", "answering", "delivering",
+                                         "proving", "passed",    "failed"};
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool as_json;
+static bool as_progress;
+static unsigned at_step[EVENT_STEPS];
 
-void events_init(bool json)
+void events_init(bool json, unsigned slots)
 {
     as_json = json;
+    as_progress = !json && isatty(STDERR_FILENO);
+    at_step[EVENT_WAIT] = slots;
+}
+
+static void clear_progress(void)
+{
+    if (as_progress)
+        fputs("\r\033[K", stderr);
+}
+
+static void show_progress(void)
+{
+    const char *comma = "";
+
+    if (!as_progress)
+        return;
+    for (int i = 0; i < EVENT_STEPS; i++)
+        if (at_step[i]) {
+            fprintf(stderr, "%s%u %s", comma, at_step[i], step_words[i]);
+            comma = ", ";
+        }
+    fflush(stderr);
 }
 
 static void print_json(const struct event *e)
@@ -52,16 +81,21 @@ static void print_words(const struct event *e)
 void events_emit(const struct event *event)
 {
     pthread_mutex_lock(&lock);
+    at_step[event->from]--;
+    at_step[event->step]++;
+    clear_progress();
     if (as_json)
         print_json(event);
     else
         print_words(event);
     fflush(stdout);
+    show_progress();
     pthread_mutex_unlock(&lock);
 }
 
 void events_summary(unsigned passed, unsigned failed)
 {
+    clear_progress();
     if (as_json)
         printf("{\"event\":\"end\",\"failed\":%u,\"passed\":%u}\n", failed, passed);
     else

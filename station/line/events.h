@@ -3,7 +3,7 @@
  *
  * One event is one line on stdout: plain words, or with --json one object whose members are
  * documented in imprint(1). Slots speak from threads of their own; a line is never mixed with
- * another.
+ * another. In words, on a terminal, a line on stderr shows how many slots are at which step.
  */
 #ifndef STATION_LINE_EVENTS_H
 #define STATION_LINE_EVENTS_H
@@ -18,11 +18,13 @@ enum event_step {
     EVENT_DELIVER, /* its bundle is on the way */
     EVENT_PROVE,   /* it is asked for its proof */
     EVENT_PASS,
-    EVENT_FAIL
+    EVENT_FAIL,
+    EVENT_STEPS
 };
 
 struct event {
     const char *slot;
+    enum event_step from; /* the step before, EVENT_WAIT at first */
     enum event_step step;
     const char *serial; /* NULL or empty while unknown */
     bool again;         /* EVENT_PASS: it was finished before, nothing was consumed */
@@ -31,7 +33,9 @@ struct event {
     int64_t took_ms;    /* EVENT_PASS and EVENT_FAIL: since the slot started */
 };
 
-void events_init(bool json);
+/* slots: how many will speak. */
+void events_init(bool json, unsigned slots);
+
 void events_emit(const struct event *event);
 
 /* The last line: how many passed and failed. */

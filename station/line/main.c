@@ -99,7 +99,8 @@ static int wait_for_vault(void)
     return n == 1 ? 0 : ERR_GONE;
 }
 
-static int run(const struct port_rule *rules, size_t count, const struct slot_limits *limits)
+static int run(const struct port_rule *rules, size_t count, const struct slot_limits *limits,
+               bool json)
 {
     static struct ports ports; /* too large for the stack */
     struct error err = ERROR_INIT;
@@ -113,6 +114,7 @@ static int run(const struct port_rule *rules, size_t count, const struct slot_li
         fprintf(stderr, "imprint: %s\n", err.text);
         return rc;
     }
+    events_init(json, (unsigned)ports.slots);
     return run_slots(&ports, limits);
 }
 
@@ -128,11 +130,10 @@ int main(int argc, char **argv)
         return error_exit_status(ERR_USAGE);
     }
     limits = (struct slot_limits){atoi(argv[2]), atoi(argv[3]), atoi(argv[4])};
-    events_init(strcmp(argv[1], "json") == 0);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     if (wait_for_vault())
         return error_exit_status(ERR_GONE);
-    return error_exit_status(run(rules, count, &limits));
+    return error_exit_status(run(rules, count, &limits, strcmp(argv[1], "json") == 0));
 }

@@ -21,26 +21,22 @@ struct slot {
     struct transport *transport;
     struct link_client client;
     struct wire_plan plan;
+    enum event_step step;
     int64_t started_ms;
 };
 
-static void emit(const struct slot *s, enum event_step step)
-{
-    struct event e = {.slot = s->port->slot, .step = step, .serial = s->plan.serial};
-
-    events_emit(&e);
-}
-
-static void emit_result(const struct slot *s, int code, const char *text)
+static void emit(struct slot *s, enum event_step step, int code, const char *text)
 {
     struct event e = {.slot = s->port->slot,
-                      .step = code ? EVENT_FAIL : EVENT_PASS,
+                      .from = s->step,
+                      .step = step,
                       .serial = s->plan.serial,
                       .again = s->plan.again,
                       .code = code,
                       .text = text,
                       .took_ms = clock_mono_ms() - s->started_ms};
 
+    s->step = step;
     events_emit(&e);
 }
 
@@ -127,7 +123,7 @@ static int ask_for_plan(struct slot *s, struct error *err)
         rc = check_stop(s, err);
     if (rc)
         return rc;
-    emit(s, EVENT_HELLO);
+    emit(s, EVENT_HELLO, 0, NULL);
     to_wire(&hello, &said);
     return desk_hello(&s->desk, &said, &s->plan, err);
 }
@@ -252,11 +248,11 @@ static int provision(struct slot *s, struct error *err)
     int rc = find_plan(s, err);
 
     if (rc == 0 && s->plan.action == WIRE_DELIVER) {
-        emit(s, EVENT_DELIVER);
+        emit(s, EVENT_DELIVER, 0, NULL);
         rc = deliver(s, err);
     }
     if (rc == 0) {
-        emit(s, EVENT_PROVE);
+        emit(s, EVENT_PROVE, 0, NULL);
         rc = prove(s, err);
     }
     return rc;
@@ -287,7 +283,7 @@ static int work(struct slot *s, int control, struct error *err)
     if (rc == 0)
         rc = serial_open(s->port->name, s->port->baud, &s->transport, err);
     if (rc == 0) {
-        emit(s, EVENT_WAIT);
+        emit(s, EVENT_WAIT, 0, NULL);
         link_client_init(&s->client, s->transport);
         rc = provision(s, err);
         if (rc) {
@@ -311,6 +307,6 @@ int slot_run(int control, const struct port *port, const struct slot_limits *lim
     s.started_ms = clock_mono_ms();
     rc = work(&s, control, err);
     desk_close(&s.desk);
-    emit_result(&s, rc, err->text);
+    emit(&s, rc ? EVENT_FAIL : EVENT_PASS, rc, err->text);
     return rc;
 }

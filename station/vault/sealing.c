@@ -28,6 +28,9 @@ struct work {
     bool has_previous;
     struct manifest_state previous;
     struct seal_result result;
+    const struct sealing_watch *watch;
+    struct seal *seal; /* while records are written */
+    int64_t written;
     char temp[PATH_MAX], final[PATH_MAX];
 };
 
@@ -285,27 +288,31 @@ static int start_or_resume(struct work *w, bool *idle, struct error *err)
 static int add_line(void *context, const void *line, size_t line_len, const void *evidence,
                     size_t evidence_len, struct error *err)
 {
-    return seal_add(context, line, line_len, evidence_len ? evidence : NULL, evidence_len, err);
+    struct work *w = context;
+    int rc = seal_add(w->seal, line, line_len, evidence_len ? evidence : NULL, evidence_len, err);
+
+    if (rc == 0 && w->watch && ++w->written % 1000 == 0)
+        w->watch->progress(w->watch->context, w->written, w->journal.count);
+    return rc;
 }
 
 static int write_records(struct work *w, struct error *err)
 {
-    struct seal *seal;
     int rc = file_remove_tree(w->temp, err);
 
     if (rc == 0)
         rc = file_make_dir(w->temp, 0755, err);
     if (rc == 0)
-        rc = seal_open(w->temp, w->config->origin, w->has_previous ? &w->previous : NULL, &seal,
+        rc = seal_open(w->temp, w->config->origin, w->has_previous ? &w->previous : NULL, &w->seal,
                        err);
     if (rc)
         return rc;
-    rc = whitelist_each(w->store, w->journal.first, w->journal.count, add_line, seal, err);
+    rc = whitelist_each(w->store, w->journal.first, w->journal.count, add_line, w, err);
     if (rc) {
-        seal_abort(seal);
+        seal_abort(w->seal);
         return rc;
     }
-    rc = seal_close(seal, &w->result, err);
+    rc = seal_close(w->seal, &w->result, err);
     if (rc == 0)
         rc = journal_bytes(w, &w->journal.root, w->result.root.bytes, sizeof w->result.root.bytes,
                            "the root", err);
@@ -472,9 +479,9 @@ static int finish(struct work *w, struct error *err)
 }
 
 int sealing_run(const struct config *config, struct store *store, struct hsm *hsm,
-                struct sealed *out, struct error *err)
+                const struct sealing_watch *watch, struct sealed *out, struct error *err)
 {
-    struct work w = {.config = config, .store = store, .hsm = hsm};
+    struct work w = {.config = config, .store = store, .hsm = hsm, .watch = watch};
     bool idle = false;
     int rc;
 

@@ -12,6 +12,12 @@
 #include "station/config.h"
 #include "station/store/store.h"
 
+/* Called now and then with the records written so far; may be NULL. */
+struct sealing_watch {
+    void (*progress)(void *context, int64_t done, int64_t total);
+    void *context;
+};
+
 struct sealed {
     int64_t seq;   /* 0: there was nothing new to seal */
     int64_t count; /* records in this manifest */
@@ -25,6 +31,6 @@ struct sealed {
  * sealed before.
  */
 MUST_USE int sealing_run(const struct config *config, struct store *store, struct hsm *hsm,
-                         struct sealed *out, struct error *err);
+                         const struct sealing_watch *watch, struct sealed *out, struct error *err);
 
 #endif

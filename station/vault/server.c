@@ -84,20 +84,23 @@ static void build_args(struct line_args *a, const char *program, const struct jo
 }
 
 /* In the child: only the standard streams and the control socket stay open. */
-static void become_line(const struct line_args *args, int control)
+static void become_line(const struct line_args *args, int control, pid_t vault)
 {
     if (dup2(control, CHANNEL_LINE_FD) < 0)
         _exit(ERR_INTERNAL * -1);
     if (CHANNEL_LINE_FD == control)
         (void)fcntl(control, F_SETFD, 0);
     (void)close_range(CHANNEL_LINE_FD + 1, ~0u, 0);
-    (void)prctl(PR_SET_DUMPABLE, 0);
+    /* Without the vault nothing can be finished; the ports must be free for the next run. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != vault)
+        _exit(ERR_GONE * -1);
     execv(args->argv[0], (char *const *)(uintptr_t)args->argv);
     _exit(ERR_MISSING * -1);
 }
 
 int server_start_line(struct server *server, const struct job *job, bool json, struct error *err)
 {
+    pid_t vault = getpid();
     struct line_args *args;
     char program[PATH_MAX];
     int fds[2], rc = find_line_program(program, err);
@@ -113,7 +116,7 @@ int server_start_line(struct server *server, const struct job *job, bool json, s
     fflush(NULL);
     server->line = fork();
     if (server->line == 0)
-        become_line(args, fds[1]);
+        become_line(args, fds[1], vault);
     free(args);
     close(fds[1]);
     server->control = fds[0];

@@ -34,6 +34,9 @@ START_TEST(an_error_keeps_its_code_when_prefixed)
     ck_assert_int_eq(error_prefix(&err, "token '%s'", "line1"), ERR_PIN);
     ck_assert_str_eq(err.text, "token 'line1': the PIN is wrong");
     ck_assert_int_eq(err.native, 0xa0);
+    ck_assert_int_eq(error_recode(&err, ERR_INPUT), ERR_INPUT);
+    ck_assert_int_eq(err.code, ERR_INPUT);
+    ck_assert_int_eq(error_recode(NULL, ERR_INPUT), ERR_INPUT);
 }
 END_TEST
 
@@ -307,8 +310,14 @@ START_TEST(a_file_is_replaced_whole_with_the_mode_asked_for)
     buf_init(&b, 2);
     ASSERT_FAILS(file_read(path, &b, &err), ERR_FORMAT);
     buf_done(&b);
+    snprintf(path, sizeof path, "%s/a/b/c", dir);
+    ASSERT_OK(file_make_parents(path, 0700, &err), err);
+    ASSERT_OK(file_make_parents(path, 0700, &err), err);
+    ck_assert(!file_exists(path));
+    ASSERT_OK(file_make_dir(path, 0700, &err), err);
     ASSERT_OK(file_remove_tree(dir, &err), err);
     ck_assert(!file_exists(dir));
+    snprintf(path, sizeof path, "%s/f", dir);
     ASSERT_FAILS(file_write(path, "x", 1, 0600, &err), ERR_MISSING);
 }
 END_TEST

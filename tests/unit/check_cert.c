@@ -2,8 +2,10 @@
 #include "pki_fixture.h"
 
 #include "base/file.h"
+#include "pki/x509_build.h"
 
 #include <openssl/cms.h>
+#include <openssl/x509v3.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -113,6 +115,100 @@ START_TEST(a_certificate_that_is_no_device_certificate_is_refused)
     X509_free(ca);
     buf_done(&der);
     EVP_PKEY_free(key);
+    pki_done(&p);
+}
+END_TEST
+
+/* How a forged device certificate differs from a right one. */
+enum flaw {
+    FLAW_NONE,
+    FLAW_HW_SERIAL,
+    FLAW_NO_ALT_NAME,
+    FLAW_SUBJECT_SERIAL,
+    FLAW_NO_SUBJECT_SERIAL,
+    FLAW_KEY_USAGE,
+    FLAW_NO_KEY_USAGE,
+    FLAW_PURPOSE,
+    FLAW_EXPIRES,
+    FLAW_NO_AUTHORITY_ID,
+    FLAW_OTHER_AUTHORITY_ID,
+    FLAW_DIGEST
+};
+
+/* Built by OpenSSL step by step and signed by the issuing CA: only the contents are at fault. */
+static X509 *forge(struct pki *p, enum flaw flaw, const struct made *m)
+{
+    X509 *cert = x509_start(m->subject.number, p->now);
+    X509_NAME *name = X509_get_subject_name(cert);
+    ASN1_OBJECT *type = OBJ_txt2obj(HW_TYPE, 1);
+    const ASN1_OCTET_STRING *id = X509_get0_subject_key_id(p->issuing);
+    const char *serial = m->subject.serial, *other = "A1-0000002";
+    uint8_t other_id[CERT_KEY_ID_SIZE] = {1};
+    unsigned usage = KU_DIGITAL_SIGNATURE | (flaw == FLAW_KEY_USAGE ? KU_KEY_AGREEMENT : 0);
+    bool good = X509_set_issuer_name(cert, X509_get_subject_name(p->issuing)) == 1;
+
+    if (flaw == FLAW_EXPIRES)
+        ASN1_TIME_set_string_X509(X509_getm_notAfter(cert), "99991231235958Z");
+    if (flaw != FLAW_NO_SUBJECT_SERIAL)
+        good &= x509_name_add(name, NID_serialNumber, flaw == FLAW_SUBJECT_SERIAL ? other : serial);
+    good &= x509_name_add(name, NID_commonName, serial) && x509_add_constraints(cert, false, -1) &&
+            x509_add_key(cert, m->subject.point);
+    if (flaw != FLAW_NO_KEY_USAGE)
+        good &= x509_add_key_usage(cert, usage);
+    if (flaw == FLAW_PURPOSE)
+        good &= x509_add_purpose(cert, NID_client_auth);
+    if (flaw != FLAW_NO_AUTHORITY_ID)
+        good &= x509_add_authority(
+            cert, flaw == FLAW_OTHER_AUTHORITY_ID ? other_id : ASN1_STRING_get0_data(id));
+    if (flaw != FLAW_NO_ALT_NAME)
+        good &= x509_add_hw_module(cert, type, flaw == FLAW_HW_SERIAL ? other : serial);
+    good &= X509_sign(cert, p->issuing_key, flaw == FLAW_DIGEST ? EVP_sha384() : EVP_sha256()) > 0;
+    ck_assert(good);
+    ASN1_OBJECT_free(type);
+    return cert;
+}
+
+START_TEST(a_certificate_with_one_flaw_in_its_profile_is_refused_for_that)
+{
+    static const struct {
+        enum flaw flaw;
+        int rc;
+        const char *text;
+    } cases[] = {
+        {FLAW_NONE, 0, ""},
+        {FLAW_HW_SERIAL, ERR_INTEGRITY, "hardware module name"},
+        {FLAW_NO_ALT_NAME, ERR_INTEGRITY, "hardware module name"},
+        {FLAW_SUBJECT_SERIAL, ERR_INTEGRITY, "subject serialNumber"},
+        {FLAW_NO_SUBJECT_SERIAL, ERR_INTEGRITY, "subject serialNumber"},
+        {FLAW_KEY_USAGE, ERR_INTEGRITY, "profile"},
+        {FLAW_NO_KEY_USAGE, ERR_INTEGRITY, "profile"},
+        {FLAW_PURPOSE, ERR_INTEGRITY, "profile"},
+        {FLAW_EXPIRES, ERR_INTEGRITY, "profile"},
+        {FLAW_DIGEST, ERR_INTEGRITY, "profile"},
+        {FLAW_NO_AUTHORITY_ID, ERR_SIGNATURE, "uthority"}, /* strict rules ask for it */
+        {FLAW_OTHER_AUTHORITY_ID, ERR_SIGNATURE, "issuer"},
+    };
+    struct pki p;
+    struct cert_template *t;
+    struct made m;
+
+    pki_init(&p);
+    t = new_template(&p, 10);
+    make(&p, t, "A1-0000001", &m);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        X509 *cert = forge(&p, cases[i].flaw, &m);
+        int rc;
+
+        buf_reset(&m.der);
+        p.err = (struct error)ERROR_INIT;
+        ASSERT_OK(cert_der(cert, &m.der, &p.err), p.err);
+        rc = judge(&p, &m);
+        ck_assert_msg(rc == cases[i].rc && strstr(p.err.text, cases[i].text), "case %zu: %s: %s", i,
+                      error_name(rc), p.err.text);
+        X509_free(cert);
+    }
+    made_done(&m);
+    cert_template_free(t);
     pki_done(&p);
 }
 END_TEST
@@ -292,6 +388,7 @@ CHECK_MAIN("cert", a_certificate_with_any_bit_changed_is_refused,
            a_certificate_made_for_something_else_is_refused,
            a_certificate_older_than_its_authority_is_refused,
            a_certificate_that_is_no_device_certificate_is_refused,
+           a_certificate_with_one_flaw_in_its_profile_is_refused_for_that,
            openssl_and_gnutls_accept_the_chain_and_refuse_a_strangers,
            a_device_certificate_does_not_pass_as_a_manifest_signer,
            certificates_and_keys_come_back_from_their_files,

@@ -95,6 +95,61 @@ START_TEST(a_storage_key_without_its_templates_is_not_used)
 }
 END_TEST
 
+/* An AES key whose bytes somebody knows, dressed as the storage key of order_b. */
+static void plant_storage(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session, const char *name)
+{
+    CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+    CK_OBJECT_CLASS secret = CKO_SECRET_KEY, private = CKO_PRIVATE_KEY;
+    CK_KEY_TYPE aes = CKK_AES, ec = CKK_EC;
+    CK_MECHANISM_TYPE wrap = CKM_AES_KEY_WRAP_PAD;
+    uint8_t known[32] = {7};
+    CK_ATTRIBUTE unwrap_template[] = {{CKA_CLASS, &private, sizeof private},
+                                      {CKA_KEY_TYPE, &ec, sizeof ec},
+                                      {CKA_TOKEN, &no, 1},
+                                      {CKA_PRIVATE, &yes, 1},
+                                      {CKA_SENSITIVE, &yes, 1},
+                                      {CKA_EXTRACTABLE, &yes, 1}};
+    CK_ATTRIBUTE template[] = {{CKA_CLASS, &secret, sizeof secret},
+                               {CKA_KEY_TYPE, &aes, sizeof aes},
+                               {CKA_VALUE, known, sizeof known},
+                               {CKA_LABEL, (void *)(uintptr_t)name, strlen(name)},
+                               {CKA_ID, (void *)(uintptr_t)order_b, sizeof order_b},
+                               {CKA_TOKEN, &yes, 1},
+                               {CKA_PRIVATE, &yes, 1},
+                               {CKA_SENSITIVE, &yes, 1},
+                               {CKA_EXTRACTABLE, &no, 1},
+                               {CKA_MODIFIABLE, &no, 1},
+                               {CKA_COPYABLE, &no, 1},
+                               {CKA_WRAP, &yes, 1},
+                               {CKA_UNWRAP, &yes, 1},
+                               {CKA_ENCRYPT, &no, 1},
+                               {CKA_DECRYPT, &no, 1},
+                               {CKA_SIGN, &no, 1},
+                               {CKA_VERIFY, &no, 1},
+                               {CKA_DERIVE, &no, 1},
+                               {CKA_UNWRAP_TEMPLATE, unwrap_template, sizeof unwrap_template},
+                               {CKA_WRAP_TEMPLATE, unwrap_template, 2 * sizeof(CK_ATTRIBUTE)},
+                               {CKA_ALLOWED_MECHANISMS, &wrap, sizeof wrap}};
+    CK_OBJECT_HANDLE key;
+
+    ck_assert_uint_eq(
+        p11->C_CreateObject(session, template, sizeof template / sizeof *template, &key), CKR_OK);
+}
+
+START_TEST(a_storage_key_whose_bytes_came_from_outside_is_not_used)
+{
+    struct bench b;
+    CK_FUNCTION_LIST_PTR p11 = softhsm_raw();
+    char name[HSM_STORAGE_NAME_SIZE];
+
+    bench_init(&b);
+    plant_storage(p11, softhsm_session(p11), "storage:ec:b102030000000000");
+    ASSERT_FAILS(hsm_storage_find(b.h, order_b, name, &b.err), ERR_HSM);
+    ck_assert_ptr_nonnull(strstr(b.err.text, "CKA_ALWAYS_SENSITIVE"));
+    bench_done(&b);
+}
+END_TEST
+
 /* Unwraps the stored blob with one attribute changed or left out; the CKR_* of it. */
 static CK_RV steal(struct bench *b, CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session,
                    CK_ATTRIBUTE_TYPE flip, CK_ATTRIBUTE_TYPE omit, CK_MECHANISM_TYPE how)
@@ -184,5 +239,6 @@ END_TEST
 SOFTHSM_MAIN("storage", a_storage_key_serves_one_order_and_is_inert_once_destroyed,
              an_order_whose_hash_only_begins_alike_does_not_get_the_key,
              a_storage_key_without_its_templates_is_not_used,
+             a_storage_key_whose_bytes_came_from_outside_is_not_used,
              somebody_with_the_pin_cannot_unwrap_a_stored_key_readable,
              somebody_with_the_pin_cannot_turn_the_storage_key_against_its_keys)

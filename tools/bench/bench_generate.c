@@ -310,7 +310,7 @@ static double median(double *values, int count)
 
 static int run(struct bench *b)
 {
-    double station[ROUNDS_MAX], bare[ROUNDS_MAX], s, t;
+    double station[ROUNDS_MAX] = {0}, bare[ROUNDS_MAX] = {0}, s, t;
     int rc = 0;
 
     for (int i = 0; rc == 0 && i < b->rounds; i++) {

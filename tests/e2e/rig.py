@@ -1,0 +1,211 @@
+"""A real station and real devices, each a process of its own, on simulated serial ports.
+
+Programs come from the build folder in IMPRINT_BUILD. Everything lies in one temporary folder:
+station/ (the station's directory), owner/, job.yaml, devices/<n>/ (their stores), ports/, captures/.
+"""
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+BUILD = pathlib.Path(os.environ["IMPRINT_BUILD"])
+IMPRINT = BUILD / "station/imprint"
+MANIFEST = BUILD / "manifests/imprint-manifest"
+DEVICE = BUILD / "tools/device/imprint-device"
+AUTHORITY = BUILD / "tools/authority/imprint-authority"
+SHIM = BUILD / "tools/ttyshim/ttyshim.so"
+
+# Exit statuses, as base/error.h lists them.
+EXIT = {"INPUT": 3, "FULL": 5, "READONLY": 6, "MISSING": 7, "EXISTS": 8, "BUSY": 9, "PIN": 10,
+        "TOKEN": 11, "MODULE": 12, "HSM": 13, "INTEGRITY": 15, "EXHAUSTED": 16, "NO_PORT": 17,
+        "TIMEOUT": 18, "GONE": 19, "PROTOCOL": 20, "REFUSED": 21, "DUPLICATE": 22, "PROOF": 23,
+        "SIGNATURE": 24, "INCOMPLETE": 25, "ROLLBACK": 26, "INTERRUPTED": 27}
+
+
+def run(*command, check=True, **options):
+    """Runs a program; its output as text."""
+    result = subprocess.run([str(c) for c in command], capture_output=True, text=True,
+                            timeout=300, **options)
+    if check and result.returncode:
+        raise AssertionError(f"{command} ended with {result.returncode}\n{result.stdout}"
+                             f"{result.stderr}")
+    return result
+
+
+class Device:
+    """One simulated device: its store survives the process."""
+
+    def __init__(self, rig, number, *options, chip=None, authority=True):
+        self.rig = rig
+        self.number = number
+        self.store = rig.dir / "devices" / str(number)
+        self.port = rig.dir / "ports" / f"ttyFACT{number}"
+        self.capture = rig.dir / "captures" / str(number)
+        self.chip = chip or f"c0ffee{number:010x}"
+        self.options = list(options)
+        if authority:
+            self.options += ["--authority", str(rig.owner / "authority.pub")]
+        self.process = None
+
+    def start(self, *extra):
+        self.port.unlink(missing_ok=True)
+        self.process = subprocess.Popen(
+            [str(DEVICE), "--store", str(self.store), "--port", str(self.port), "--chip-id",
+             self.chip, "--firmware", "1.4.2", "--capture", str(self.capture), *self.options,
+             *extra])
+        deadline = time.monotonic() + 10
+        while not self.port.exists():
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise AssertionError(f"device {self.number} does not start")
+            time.sleep(0.01)
+        return self
+
+    def stop(self, how=signal.SIGKILL):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(how)
+        if self.process:
+            self.process.wait()
+        self.process = None
+
+    def export(self):
+        """What the device really holds: the folder with its files, or None."""
+        out = self.rig.dir / "exports" / str(self.number)
+        shutil.rmtree(out, ignore_errors=True)
+        out.parent.mkdir(exist_ok=True)
+        result = run(DEVICE, "export", "--store", self.store, "--out", out, check=False)
+        return out if result.returncode == 0 else None
+
+
+class Rig:
+    """A station that is ready to run, in a temporary folder of its own."""
+
+    def __init__(self, credentials=0, order=None, job=None, station=True):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="imprint-e2e-"))
+        self.station = self.dir / "station"
+        self.owner = self.dir / "owner"
+        self.job = self.dir / "job.yaml"
+        self.devices = []
+        for name in ("owner", "devices", "ports", "captures"):
+            (self.dir / name).mkdir()
+        self.make_owner()
+        self.write_order(**(order or {}))
+        self.write_job(**(job or {}))
+        if station:
+            self.make_station()
+        if credentials:
+            self.imprint("generate", self.job, "--count", credentials)
+
+    def close(self):
+        for device in self.devices:
+            device.stop()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    # ---- making things
+
+    def make_owner(self):
+        run(AUTHORITY, "new", "--key", self.owner / "authority.key", "--public",
+            self.owner / "authority.pub")
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-days", "3650", "-subj", "/O=Owner/CN=Owner root", "-keyout",
+            self.owner / "root.key", "-out", self.owner / "root.pem")
+        der = run_bytes("openssl", "x509", "-in", self.owner / "root.pem", "-outform", "DER")
+        self.anchors = hashlib.sha256(der).hexdigest()
+
+    def write_order(self, **changes):
+        order = {"type": "order", "id": "E2E-1", "environment": "test",
+                 "product": "09506000134352", "profile": "idevid", "use": "registration",
+                 "device_auth": "none", "suites": [1], "lock": True,
+                 "objects": {"trust_anchors": self.anchors}}
+        order.update(changes)
+        (self.owner / "order.json").write_text(json.dumps(order))
+        self.order_hash = hashlib.sha256((self.owner / "order.json").read_bytes()).hexdigest()
+
+    def write_job(self, prefix="PUMP-", digits=6, pattern="/dev/ttyFACT*", hello_ms=3000,
+                  request_ms=2000, repeats=2, more="", path=None):
+        (path or self.job).write_text(
+            f"name: end to end\norder: owner/order.json\ntrust_anchors: owner/root.pem\n"
+            f"serials:\n  prefix: {prefix}\n  digits: {digits}\n  first: 1\n"
+            f"certificate:\n  organization: Acme Medical\n"
+            f"  hardware_type: 1.3.6.1.4.1.32473.1.7\n"
+            f"ports:\n  - name: {pattern}\n    slot: S{{n}}\n"
+            f"link:\n  hello_ms: {hello_ms}\n  request_ms: {request_ms}\n  repeats: {repeats}\n"
+            f"{more}")
+
+    def make_station(self):
+        for name, pin in (("pin", "1234567890"), ("so-pin", "0987654321")):
+            (self.dir / name).touch(mode=0o600)
+            (self.dir / name).write_text(pin + "\n")
+        self.imprint("init", "--name", "line-1", "--environment", "test", "--origin",
+                     "acme.example/wl/line1", "--customer", "Acme", "--organization",
+                     "Acme Medical", "--pin-file", self.dir / "pin", "--so-pin-file",
+                     self.dir / "so-pin")
+        run(AUTHORITY, "certify", "--key", self.owner / "authority.key", "--station-key",
+            self.station / "station-auth.pub", "--station", "line-1", "--environment", "test",
+            "--out", self.station / "station.cert")
+
+    def add_device(self, *options, start=True, number=None, **named):
+        device = Device(self, number or len(self.devices) + 1, *options, **named)
+        self.devices.append(device)
+        if start:
+            device.start()
+        return device
+
+    # ---- using things
+
+    def environment(self):
+        env = dict(os.environ)
+        env.update(IMPRINT_DIR=str(self.station), TTYSHIM_DIR=str(self.dir / "ports"))
+        # The sanitizer's runtime must come first, so it may not be pushed back by the shim.
+        env["LD_PRELOAD"] = " ".join(filter(None, [os.environ.get("IMPRINT_PRELOAD"), str(SHIM)]))
+        return env
+
+    def imprint(self, *arguments, check=True, **options):
+        return run(IMPRINT, *arguments, check=check, env=self.environment(), **options)
+
+    def start_imprint(self, *arguments):
+        return subprocess.Popen([str(IMPRINT), *map(str, arguments)], env=self.environment(),
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                start_new_session=True)
+
+    def run_json(self, check=True):
+        """`imprint run --json`: (exit status, last event of each slot, stderr)."""
+        result = self.imprint("run", self.job, "--json", check=check)
+        slots = {}
+        for line in result.stdout.splitlines():
+            event = json.loads(line)
+            if "slot" in event:
+                slots[event["slot"]] = event
+        return result.returncode, slots, result.stderr
+
+    def status(self):
+        return json.loads(self.imprint("status", "--json").stdout)
+
+    def order_status(self):
+        return self.status()["orders"][0]
+
+    def seal(self):
+        return json.loads(self.imprint("seal", "--json").stdout)
+
+    def verify(self, folder, *more, check=True):
+        trust = self.station / "trust"
+        return run(MANIFEST, "verify", "--root", trust / "manifest-root.pem", "--device-root",
+                   trust / "device-root.pem", "--log-key", trust / "log.vkey", *more, folder,
+                   check=check)
+
+    def manifests(self):
+        return sorted(p for p in (self.station / "manifests").iterdir() if p.name[0] != ".")
+
+    def records(self):
+        """All sealed records, in order."""
+        return [json.loads(line) for folder in self.manifests()
+                for shard in sorted(folder.glob("devices-*.jsonl"))
+                for line in shard.read_text().splitlines()]
+
+
+def run_bytes(*command):
+    return subprocess.run([str(c) for c in command], capture_output=True, check=True).stdout

@@ -1,0 +1,368 @@
+"""Bad input gets a clear error, a status of its own, and nothing is lost."""
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import unittest
+
+import judge
+from rig import EXIT, IMPRINT, Rig, run
+
+
+class Errors(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.rig = Rig(credentials=8)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.rig.close()
+
+    def setUp(self):
+        self.rig.write_order()
+        self.rig.write_job()
+
+    def tearDown(self):
+        for device in self.rig.devices:
+            device.stop()
+            device.port.unlink(missing_ok=True)
+            shutil.rmtree(device.store, ignore_errors=True)
+        self.rig.devices.clear()
+
+    def refused(self, name, text, *command):
+        result = self.rig.imprint(*command, check=False)
+        self.assertEqual(result.returncode, EXIT[name], result.stderr)
+        self.assertIn(text, result.stderr)
+        return result.stderr
+
+    def device_refused(self, name, text, slot="S1"):
+        code, slots, stderr = self.rig.run_json(check=False)
+        self.assertEqual(slots[slot]["event"], "fail", slots)
+        self.assertIn(text, slots[slot]["text"])
+        self.assertEqual(slots[slot]["exit"], EXIT[name], slots[slot])
+        self.assertEqual(code, EXIT[name], stderr)
+        return slots[slot]
+
+    # ---- token, PIN, module
+
+    def with_config(self, name, value):
+        """The station with one value of its configuration changed, put back afterwards."""
+        path = self.rig.station / "station.yaml"
+        original = path.read_text()
+        self.addCleanup(path.write_text, original)
+        lines = [f'{name}: "{value}"' if line.startswith(f"{name}:") else line
+                 for line in original.splitlines()]
+        path.write_text("\n".join(lines) + "\n")
+
+    def test_wrong_pin(self):
+        wrong = self.rig.dir / "wrong"
+        wrong.touch(mode=0o600)
+        wrong.write_text("111111\n")
+        self.with_config("pin_file", wrong)
+        self.refused("PIN", "refuses the PIN", "generate", self.rig.job, "--count", 1)
+        self.refused("PIN", "refuses the PIN", "run", self.rig.job)
+
+    def test_pin_file_that_others_may_read(self):
+        wrong = self.rig.dir / "open"
+        wrong.write_text("1234567890\n")
+        wrong.chmod(0o644)
+        self.with_config("pin_file", wrong)
+        self.refused("PIN", "chmod 600", "seal")
+
+    def test_no_pin_file_and_no_terminal(self):
+        self.with_config("pin_file", "")
+        result = self.rig.imprint("seal", check=False, stdin=subprocess.DEVNULL,
+                                  start_new_session=True)
+        self.assertEqual(result.returncode, EXIT["PIN"], result.stderr)
+
+    def test_missing_token(self):
+        self.with_config("token", "nowhere")
+        self.refused("TOKEN", "line-1", "seal")
+
+    def test_module_that_does_not_load(self):
+        self.with_config("module", "/nonexistent/module.so")
+        self.refused("MODULE", "/nonexistent/module.so", "seal")
+        self.with_config("module", IMPRINT)
+        self.refused("MODULE", str(IMPRINT), "seal")
+
+    def test_a_torn_file_of_the_software_token_is_put_back(self):
+        """SoftHSM truncates token.object at each login before it writes it again."""
+        token = next((self.rig.station / "tokens").glob("*/token.object"))
+        good = token.read_bytes()
+        for torn in (b"", good[:100], bytes(len(good))):
+            token.write_bytes(torn)
+            self.rig.imprint("ledger", "verify")
+            self.assertEqual(token.read_bytes()[8:], good[8:])
+
+    def test_order_for_another_environment(self):
+        self.rig.write_order(environment="production")
+        self.refused("REFUSED", "never mixed", "generate", self.rig.job, "--count", 1)
+
+    # ---- files and arguments
+
+    def test_job_with_a_typo(self):
+        text = self.rig.job.read_text().replace("digits", "digts")
+        self.rig.job.write_text(text)
+        self.refused("INPUT", "job.yaml:6:3: unknown field 'digts'; did you mean 'digits'?",
+                     "run", self.rig.job)
+
+    def test_job_with_an_impossible_value(self):
+        text = self.rig.job.read_text().replace("digits: 6", "digits: 60")
+        self.rig.job.write_text(text)
+        self.refused("INPUT", "job.yaml:6:11: 'digits' must be a whole number from 1 to 12",
+                     "generate", self.rig.job, "--count", 1)
+
+    def test_trust_anchors_that_the_order_does_not_name(self):
+        self.rig.write_order(objects={"trust_anchors": "00" * 32})
+        self.refused("REFUSED", "not the ones that the order names", "run", self.rig.job)
+
+    def test_commands_and_options_that_do_not_exist(self):
+        result = self.rig.imprint("genrate", check=False)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("did you mean 'generate'?", result.stderr)
+        result = self.rig.imprint("generate", self.rig.job, "--cuont", "1", check=False)
+        self.assertEqual(result.returncode, 2)
+        for count in ("0", "-1", "x", "1x", "1e3"):
+            result = self.rig.imprint("generate", self.rig.job, "--count", count, check=False)
+            self.assertEqual(result.returncode, 2, count)
+        self.assertEqual(self.rig.imprint("generate", check=False).returncode, 2)
+
+    def test_no_station_there(self):
+        self.refused("MISSING", "imprint init", "status", "--dir", "/nonexistent")
+
+    def test_a_station_is_never_overwritten(self):
+        self.refused("EXISTS", "already", "init", "--name", "line-1", "--environment", "test",
+                     "--origin", "x", "--customer", "x", "--organization", "x", "--pin-file",
+                     self.rig.dir / "pin", "--so-pin-file", self.rig.dir / "so-pin")
+
+    def test_serials_that_exist_already(self):
+        self.rig.write_job(prefix="PUMP-0", digits=5)
+        self.refused("DUPLICATE", "PUMP-000001", "generate", self.rig.job, "--count", 1)
+
+    def test_station_without_or_with_another_certificate(self):
+        self.rig.add_device()
+        path = self.rig.station / "station.cert"
+        good = path.read_bytes()
+        self.addCleanup(path.write_bytes, good)
+        path.unlink()
+        self.refused("MISSING", "station-auth.pub", "run", self.rig.job)
+        path.write_bytes(good.replace(b"line-1", b"line-2"))
+        self.refused("SIGNATURE", "another station", "run", self.rig.job)
+        path.write_bytes(good[:-1])
+        self.assertNotEqual(self.rig.imprint("run", self.rig.job, check=False).returncode, 0)
+
+    # ---- ports
+
+    def test_no_matching_port(self):
+        self.rig.add_device()
+        self.rig.write_job(pattern="/dev/ttyNONE*")
+        self.refused("NO_PORT", "no port matches", "run", self.rig.job)
+        self.refused("NO_PORT", "ports", "devices", self.rig.job)
+
+    def test_devices_lists_what_matches_and_what_does_not(self):
+        self.rig.add_device()
+        self.rig.add_device()
+        self.rig.write_job(pattern="/dev/ttyFACT1")
+        shown = self.rig.imprint("devices", self.rig.job).stdout
+        self.assertRegex(shown, r"/dev/ttyFACT1 +slot S1 +by rule 1")
+        self.assertRegex(shown, r"/dev/ttyFACT2 +not a slot")
+
+    def test_busy_port(self):
+        device = self.rig.add_device()
+        holder = os.open(device.port, os.O_RDWR | os.O_NOCTTY)
+        try:
+            import fcntl
+            fcntl.flock(holder, fcntl.LOCK_EX)
+            self.device_refused("BUSY", "ttyFACT1")
+        finally:
+            os.close(holder)
+
+    def test_second_station_on_the_same_database(self):
+        device = self.rig.add_device("--fault", "silent")
+        first = self.rig.start_imprint("run", self.rig.job, "--json")
+        try:
+            self.assertIn('"wait"', first.stdout.readline())
+            result = self.rig.imprint("seal", check=False)
+            self.assertEqual(result.returncode, EXIT["BUSY"])
+            self.assertIn("in use", result.stderr)
+        finally:
+            first.wait(timeout=60)
+            first.stdout.close()
+        device.stop()
+
+    # ---- devices
+
+    def test_device_that_is_silent(self):
+        self.rig.write_job(hello_ms=700)
+        self.rig.add_device("--fault", "silent")
+        self.device_refused("TIMEOUT", "check power, cable and firmware")
+
+    def test_device_that_answers_garbage(self):
+        self.rig.write_job(hello_ms=700)
+        self.rig.add_device("--fault", "garbage")
+        self.device_refused("PROTOCOL", "check that this is the right device")
+
+    def test_device_that_answers_too_slowly(self):
+        self.rig.write_job(hello_ms=4000, request_ms=150, repeats=1)
+        self.rig.add_device("--fault", "slow=400")
+        failure = self.device_refused("TIMEOUT", "BEGIN")
+        self.assertIn("no answer within 150 ms", failure["text"])
+
+    def test_device_that_disappears(self):
+        self.rig.add_device("--fault", "vanish")
+        self.device_refused("GONE", "plug it in again")
+
+    def test_device_with_a_wrong_proof(self):
+        device = self.rig.add_device("--fault", "wrong-proof")
+        self.device_refused("PROOF", "did not prove")
+        self.not_whitelisted(device)
+
+    def test_device_that_replays_a_proof(self):
+        device = self.rig.add_device("--fault", "replay-proof")
+        self.device_refused("PROOF", "did not prove")
+        self.not_whitelisted(device)
+
+    def test_device_with_another_certificate(self):
+        device = self.rig.add_device("--fault", "other-cert")
+        self.device_refused("PROOF", "read back")
+        self.not_whitelisted(device)
+
+    def not_whitelisted(self, device):
+        self.rig.seal()
+        self.assertNotIn(device.chip, [r["chip"] for r in self.rig.records() if r["t"] == "add"])
+
+    def test_device_that_pins_another_authority(self):
+        other = self.rig.dir / "other.pub"
+        run(pathlib.Path(IMPRINT).parents[1] / "tools/authority/imprint-authority", "new", "--key",
+            self.rig.dir / "other.key", "--public", other) if not other.exists() else None
+        self.rig.add_device("--authority", str(other), authority=False)
+        self.device_refused("REFUSED", "station")
+
+    def test_failures_do_not_stop_the_neighbours(self):
+        self.rig.write_job(hello_ms=1500)
+        self.rig.add_device("--fault", "silent", number=1, chip="bad1")
+        self.rig.add_device("--fault", "garbage", number=2, chip="bad2")
+        good = self.rig.add_device(number=3, chip="900d")
+        code, slots, _ = self.rig.run_json(check=False)
+        self.assertEqual(slots["S3"]["event"], "pass")
+        self.assertIn(code, (EXIT["TIMEOUT"], EXIT["PROTOCOL"]))
+        self.assertIsNotNone(good.export())
+
+
+class Duplicates(unittest.TestCase):
+    def setUp(self):
+        self.rig = Rig(credentials=4)
+
+    def tearDown(self):
+        self.rig.close()
+
+    def failure(self, slot="S1"):
+        code, slots, _ = self.rig.run_json(check=False)
+        self.assertEqual(slots[slot]["event"], "fail", slots)
+        self.assertEqual(code, EXIT["DUPLICATE"])
+        return slots[slot]["text"]
+
+    def test_a_chip_id_that_was_provisioned_is_refused(self):
+        first = self.rig.add_device(chip="aa01")
+        self.rig.run_json()
+        first.stop()
+        first.port.unlink(missing_ok=True)
+        copy = self.rig.add_device(chip="aa01")
+        self.assertIn("was provisioned before as 'PUMP-000001'", self.failure())
+        self.assertIsNone(copy.export())
+        self.assertEqual(self.rig.order_status()["available"], 3)
+
+    def test_a_serial_that_was_provisioned_is_refused(self):
+        first = self.rig.add_device(chip="aa01")
+        self.rig.run_json()
+        first.stop()
+        first.port.unlink(missing_ok=True)
+        # A copy of the whole store on a board with another chip.
+        shutil.copytree(first.store, self.rig.dir / "devices" / "2")
+        self.rig.add_device(chip="aa02")
+        text = self.failure()
+        self.assertIn("PUMP-000001", text)
+        self.assertIn("aa01", text)
+
+    def test_a_device_of_another_station_is_refused_and_not_touched(self):
+        other = Rig(credentials=1, order={"lock": False})
+        try:
+            device = other.add_device(authority=False)
+            other.run_json()
+            device.stop()
+            shutil.copytree(device.store, self.rig.dir / "devices" / "1")
+        finally:
+            other.close()
+        mine = self.rig.add_device(authority=False)
+        code, slots, _ = self.rig.run_json(check=False)
+        self.assertEqual(code, EXIT["REFUSED"])
+        self.assertIn("this station did not make", slots["S1"]["text"])
+        self.assertIsNotNone(mine.export())
+
+
+class Exhausted(unittest.TestCase):
+    def test_the_inventory_runs_out_and_is_filled_again(self):
+        rig = Rig(credentials=1)
+        self.addCleanup(rig.close)
+        rig.add_device()
+        rig.add_device()
+        code, slots, _ = rig.run_json(check=False)
+        self.assertEqual(code, EXIT["EXHAUSTED"])
+        self.assertEqual(sorted(s["event"] for s in slots.values()), ["fail", "pass"])
+        self.assertIn("imprint generate", [s["text"] for s in slots.values() if "text" in s][0])
+        rig.imprint("generate", rig.job, "--count", 1)
+        self.assertEqual(rig.run_json()[0], 0)
+        rig.seal()
+        judge.check_all(rig, rig.devices)
+
+    def test_a_run_before_any_generation_says_so(self):
+        rig = Rig()
+        self.addCleanup(rig.close)
+        rig.add_device()
+        code, slots, _ = rig.run_json(check=False)
+        self.assertEqual(slots["S1"]["event"], "fail")
+        self.assertIn("imprint generate", slots["S1"]["text"])
+
+
+@unittest.skipUnless(os.geteuid() == 0, "mounting a small tmpfs and becoming nobody need root")
+class Disk(unittest.TestCase):
+    def test_a_full_disk_stops_generation_and_loses_nothing(self):
+        rig = Rig(station=False)
+        self.addCleanup(rig.close)
+        small = rig.dir / "small"
+        small.mkdir()
+        run("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", small)
+        self.addCleanup(run, "umount", small)
+        rig.station = small / "station"
+        rig.make_station()
+        result = rig.imprint("generate", rig.job, "--count", 100000, check=False)
+        self.assertEqual(result.returncode, EXIT["FULL"], result.stderr)
+        self.assertIn("free space", result.stderr)
+        made = rig.order_status()["generated"]
+        self.assertGreater(made, 0)
+        self.assertEqual(made % 1000, 0)
+        run("mount", "-o", "remount,size=16m", small)
+        rig.imprint("generate", rig.job, "--count", 1)
+        rig.imprint("ledger", "verify")
+        self.assertEqual(rig.order_status()["generated"], made + 1)
+        rig.add_device()
+        self.assertEqual(rig.run_json()[0], 0)
+
+    def test_a_read_only_database_says_so(self):
+        rig = Rig(credentials=1)
+        self.addCleanup(rig.close)
+        nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+        run("chown", "-R", "nobody:nogroup", rig.dir)
+        (rig.dir).chmod(0o755)
+        rig.imprint("generate", rig.job, "--count", 1, **nobody)
+        for path in [rig.station, rig.station / "station.db"]:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        result = rig.imprint("generate", rig.job, "--count", 1, check=False, **nobody)
+        self.assertEqual(result.returncode, EXIT["READONLY"], result.stderr)
+        self.assertIn("owner and mode", result.stderr)
+        self.assertEqual(rig.order_status()["generated"], 2)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
