@@ -317,6 +317,22 @@ void canon_write(struct jcs *j, const char *name, const json_t *value)
     }
 }
 
+static json_t *load(const char *text)
+{
+    return text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+}
+
+void canon_write_text(struct jcs *j, const char *name, const char *text)
+{
+    json_t *value = load(text);
+
+    if (value)
+        canon_write(j, name, value);
+    else
+        j->out->failed = true;
+    json_decref(value);
+}
+
 /* True when every entry of crit is a text, names a member of ext, and is there once. */
 static bool crit_fits(const json_t *crit, const json_t *ext)
 {
@@ -332,11 +348,6 @@ static bool crit_fits(const json_t *crit, const json_t *ext)
                 return false;
     }
     return count > 0;
-}
-
-static json_t *load(const char *text)
-{
-    return text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
 }
 
 /* form_only: what crit names need not be understood. */

@@ -74,6 +74,9 @@ MUST_USE int canon_end(struct canon *c);
  * buffer on what canonical JSON of this project cannot hold. */
 void canon_write(struct jcs *j, const char *name, const json_t *value);
 
+/* The same for a value given as JSON text; text that is not JSON fails the buffer. */
+void canon_write_text(struct jcs *j, const char *name, const char *text);
+
 /*
  * The rule for later members: ext is an object, crit a list without repetition of names in ext that
  * a reader must understand (both as JSON text, NULL when absent). This version understands none, so

@@ -1,6 +1,7 @@
 #include "manifests/note.h"
 
 #include "base/codec.h"
+#include "base/file.h"
 #include "pki/ec.h"
 
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 #define SIGNATURES_MAX 64
 #define SIGNATURE_MAX  8192 /* room for post-quantum signatures of witnesses */
 #define ED25519_KEY    32
+#define KEY_FILE_MAX   4096
 
 bool note_name_valid(const char *name)
 {
@@ -113,6 +115,21 @@ int note_key_parse(const char *text, size_t len, struct note_key *key, struct er
     else
         *key = k;
     buf_done(&body);
+    return rc;
+}
+
+int note_key_read(const char *path, struct note_key *key, struct error *err)
+{
+    struct buf text;
+    int rc;
+
+    buf_init(&text, KEY_FILE_MAX);
+    rc = file_read(path, &text, err);
+    if (rc == 0 && note_key_parse((const char *)text.data, text.len, key, err)) {
+        error_prefix(err, "'%s'", path);
+        rc = error_recode(err, ERR_INPUT);
+    }
+    buf_done(&text);
     return rc;
 }
 

@@ -43,6 +43,9 @@ bool note_name_valid(const char *name);
 MUST_USE int note_key_parse(const char *text, size_t len, struct note_key *key, struct error *err);
 void note_key_done(struct note_key *key);
 
+/* As note_key_parse, out of a file. Errors: ERR_INPUT (not a verifier key), those of file_read. */
+MUST_USE int note_key_read(const char *path, struct note_key *key, struct error *err);
+
 /* Appends the verifier key of a P-256 key, without line end. Errors: ERR_CRYPTO, ERR_INPUT (name).
  */
 MUST_USE int note_key_write(const char *name, EVP_PKEY *key, struct buf *out, struct error *err);

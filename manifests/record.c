@@ -183,17 +183,6 @@ static void write_fw(struct jcs *j, const struct record_fw *fw)
     jcs_end(j);
 }
 
-static void write_raw(struct jcs *j, const char *name, const char *text)
-{
-    json_t *value = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-
-    if (value)
-        canon_write(j, name, value);
-    else
-        j->out->failed = true;
-    json_decref(value);
-}
-
 static void write_time(struct jcs *j, const char *name, int64_t utc)
 {
     char text[CLOCK_TEXT_SIZE];
@@ -231,7 +220,7 @@ static void write_member(struct jcs *j, const struct record *r, const struct mem
     case FW:
         return write_fw(j, &r->fw);
     case RAW:
-        return write_raw(j, m->name, *(const char *const *)p);
+        return canon_write_text(j, m->name, *(const char *const *)p);
     }
 }
 

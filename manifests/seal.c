@@ -22,6 +22,7 @@ struct shards {
 struct seal {
     char dir[PATH_MAX];
     struct shards devices, evidence;
+    bool failed; /* a record may be half written: nothing can be sealed any more */
     struct seal_result result;
 };
 
@@ -136,7 +137,7 @@ static int check_evidence(const struct record *r, const void *evidence, size_t l
         return error_set(err, ERR_INPUT, "the record of '%s' names other evidence", r->sn);
     if (evidence_parse(evidence, len, &e, err)) {
         error_prefix(err, "'%s'", r->sn);
-        return ERR_INPUT;
+        return error_recode(err, ERR_INPUT);
     }
     evidence_done(&e);
     return 0;
@@ -150,8 +151,9 @@ int seal_add(struct seal *s, const void *line, size_t len, const void *evidence,
     int rc;
 
     if (record_parse(line, len, &r, err)) {
+        s->failed = true;
         error_prefix(err, "record %zu of the batch", (size_t)s->devices.lines + 1);
-        return ERR_INPUT;
+        return error_recode(err, ERR_INPUT);
     }
     rc = check_evidence(&r, evidence, evidence_len, err);
     if (rc == 0 && record_has_ref(&r) && r.ref >= s->result.tree.size)
@@ -162,8 +164,10 @@ int seal_add(struct seal *s, const void *line, size_t len, const void *evidence,
     if (rc == 0 && evidence)
         rc = put_line(s, &s->evidence, evidence, evidence_len, err);
     record_done(&r);
-    if (rc)
+    if (rc) {
+        s->failed = true;
         return rc;
+    }
     merkle_leaf(line, len, &leaf);
     merkle_push(&s->result.tree, &leaf);
     return 0;
@@ -171,8 +175,12 @@ int seal_add(struct seal *s, const void *line, size_t len, const void *evidence,
 
 int seal_close(struct seal *s, struct seal_result *result, struct error *err)
 {
-    int rc = close_shard(s, &s->devices, err);
+    int rc = 0;
 
+    if (s->failed)
+        rc = error_set(err, ERR_INTERNAL, "a batch cannot be sealed after a record failed");
+    if (rc == 0)
+        rc = close_shard(s, &s->devices, err);
     if (rc == 0)
         rc = close_shard(s, &s->evidence, err);
     if (rc == 0)

@@ -50,7 +50,10 @@ MUST_USE int seal_open(const char *dir, const char *origin, const struct manifes
 MUST_USE int seal_add(struct seal *seal, const void *line, size_t len, const void *evidence,
                       size_t evidence_len, struct error *err);
 
-/* Syncs and closes the files; seal is freed in any case. Errors: those of writing. */
+/*
+ * Syncs and closes the files; seal is freed in any case. Errors: those of writing; ERR_INTERNAL
+ * when a record failed before.
+ */
 MUST_USE int seal_close(struct seal *seal, struct seal_result *result, struct error *err);
 
 /* Gives up: frees, and leaves the files for the caller to remove. NULL is fine. */

@@ -168,15 +168,6 @@ static void write_totals(struct jcs *j, const struct statement *s)
     jcs_end(j);
 }
 
-static void write_raw(struct jcs *j, const char *name, const char *text)
-{
-    json_t *value = text ? json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL) : NULL;
-
-    if (value)
-        canon_write(j, name, value);
-    json_decref(value);
-}
-
 static void write_members(struct jcs *j, const struct statement *s)
 {
     char created[CLOCK_TEXT_SIZE];
@@ -185,10 +176,12 @@ static void write_members(struct jcs *j, const struct statement *s)
     jcs_object(j, NULL);
     jcs_int(j, "count", (int64_t)s->count);
     jcs_str(j, "created", created);
-    write_raw(j, "crit", s->crit);
+    if (s->crit)
+        canon_write_text(j, "crit", s->crit);
     jcs_str(j, "customer", s->customer);
     jcs_str(j, "environment", s->environment);
-    write_raw(j, "ext", s->ext);
+    if (s->ext)
+        canon_write_text(j, "ext", s->ext);
     write_files(j, s);
     jcs_int(j, "first", (int64_t)s->first);
     jcs_str(j, "format", STATEMENT_FORMAT);

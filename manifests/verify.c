@@ -1,6 +1,5 @@
 #include "manifests/verify.h"
 
-#include "base/file.h"
 #include "manifests/records.h"
 
 #include <inttypes.h>
@@ -10,7 +9,6 @@
 
 #define SIGNATURE_MAX (1 << 20)
 #define CHAIN_PEM_MAX (1 << 20)
-#define KEY_FILE_MAX  4096
 
 /* What one verification holds. */
 struct verification {
@@ -25,21 +23,6 @@ struct verification {
     struct verify_report report;
 };
 
-static int read_log_key(const char *path, struct note_key *key, struct error *err)
-{
-    struct buf text;
-    int rc;
-
-    buf_init(&text, KEY_FILE_MAX);
-    rc = file_read(path, &text, err);
-    if (rc == 0 && note_key_parse((const char *)text.data, text.len, key, err)) {
-        error_prefix(err, "'%s'", path);
-        rc = ERR_INPUT;
-    }
-    buf_done(&text);
-    return rc;
-}
-
 static int load_pins(struct verification *v, struct error *err)
 {
     const struct verify_policy *p = v->policy;
@@ -52,7 +35,7 @@ static int load_pins(struct verification *v, struct error *err)
     if (rc == 0)
         rc = cms_read_certificate(p->device_root, &v->device_root, err);
     if (rc == 0)
-        rc = read_log_key(p->log_key, &v->log, err);
+        rc = note_key_read(p->log_key, &v->log, err);
     if (rc)
         return rc;
     if (EVP_PKEY_eq(X509_get0_pubkey(v->root), X509_get0_pubkey(v->device_root)) == 1)

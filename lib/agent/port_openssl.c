@@ -169,6 +169,12 @@ static bool port_decrypt(void *context, const uint8_t key[32], const uint8_t in[
     return one_block(0, key, in, out);
 }
 
+EVP_PKEY *imprint_agent_port_openssl_key(const struct imprint_agent_crypto *crypto,
+                                         const uint8_t scalar[IMPRINT_P256_SCALAR_SIZE])
+{
+    return private_key(crypto->context, scalar);
+}
+
 bool imprint_agent_port_openssl_init(struct imprint_agent_crypto *crypto)
 {
     struct port *port = calloc(1, sizeof *port);

@@ -7,6 +7,8 @@
 
 #include "agent/agent.h"
 
+#include <openssl/evp.h>
+
 /*
  * Fills the table. False without memory. Free with imprint_agent_port_openssl_done, after the last
  * use of the agent.
@@ -14,5 +16,9 @@
 bool imprint_agent_port_openssl_init(struct imprint_agent_crypto *crypto);
 
 void imprint_agent_port_openssl_done(struct imprint_agent_crypto *crypto);
+
+/* A handle for a private key, or NULL. The caller frees it. */
+EVP_PKEY *imprint_agent_port_openssl_key(const struct imprint_agent_crypto *crypto,
+                                         const uint8_t scalar[IMPRINT_P256_SCALAR_SIZE]);
 
 #endif

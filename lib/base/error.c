@@ -95,6 +95,13 @@ int error_prefix(struct error *err, const char *format, ...)
     return err->code;
 }
 
+int error_recode(struct error *err, int code)
+{
+    if (err)
+        err->code = code;
+    return code;
+}
+
 const char *error_name(int code)
 {
     for (size_t i = 0; i < sizeof error_table / sizeof *error_table; i++)

@@ -14,7 +14,7 @@
 #include "base/buf.h"
 
 #define JCS_DEPTH_MAX 8
-#define JCS_NAME_MAX  32
+#define JCS_NAME_MAX  80 /* room for a hash in hexadecimal */
 
 struct jcs {
     struct buf *out;

@@ -1,16 +1,265 @@
 #include "station/line/serial.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <libserialport.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+/* How long a read sleeps before it asks whether the port is still there, in milliseconds. */
+#define SLICE_MS 200
+
+struct serial {
+    struct transport transport;
+    struct sp_port *port;
+    int fd; /* belongs to port */
+    char name[PATH_MAX];
+};
+
+/* The errno behind a failed call of libserialport. */
+static int last_errno(enum sp_return rc)
+{
+    return rc == SP_ERR_FAIL ? sp_last_error_code() : 0;
+}
+
+static bool means_gone(int saved_errno)
+{
+    return saved_errno == EIO || saved_errno == ENXIO || saved_errno == ENODEV ||
+           saved_errno == EBADF;
+}
+
+static int fail_io(const struct serial *s, const char *what, enum sp_return rc, struct error *err)
+{
+    int saved = last_errno(rc);
+
+    if (means_gone(saved))
+        return error_set_native(err, ERR_GONE, saved, "port '%s': the device was unplugged",
+                                s->name);
+    return error_set_native(err, ERR_IO, saved, "port '%s': cannot %s: %s", s->name, what,
+                            saved ? strerror(saved) : "not supported by this port");
+}
+
+/* Tells silence from absence: a port that is gone cannot say how much input waits. */
+static int check_present(const struct serial *s, struct error *err)
+{
+    enum sp_return rc = sp_input_waiting(s->port);
+
+    return rc < 0 ? fail_io(s, "ask for input", rc, err) : 0;
+}
+
+static int serial_write(struct transport *t, const uint8_t *bytes, size_t len, int timeout_ms,
+                        struct error *err)
+{
+    struct serial *s = (struct serial *)t;
+    /* A time-out of 0 would be none at all. */
+    unsigned limit = timeout_ms > 0 ? (unsigned)timeout_ms : 1;
+    enum sp_return n = sp_blocking_write(s->port, bytes, len, limit);
+    int rc;
+
+    if (n < 0)
+        return fail_io(s, "write", n, err);
+    if ((size_t)n == len)
+        return 0;
+    rc = check_present(s, err);
+    return rc ? rc
+              : error_set(err, ERR_TIMEOUT, "port '%s' takes no bytes within %u ms", s->name,
+                          limit);
+}
+
+static int serial_read(struct transport *t, uint8_t *out, size_t max, size_t *got, int timeout_ms,
+                       struct error *err)
+{
+    struct serial *s = (struct serial *)t;
+    int64_t deadline = clock_mono_ms() + timeout_ms;
+
+    for (;;) {
+        int64_t left = deadline - clock_mono_ms();
+        unsigned slice = left > SLICE_MS ? SLICE_MS : (unsigned)left;
+        /* A time-out of 0 would be none at all. */
+        enum sp_return n = left > 0 ? sp_blocking_read_next(s->port, out, max, slice)
+                                    : sp_nonblocking_read(s->port, out, max);
+        int rc;
+
+        if (n < 0)
+            return fail_io(s, "read", n, err);
+        if (n > 0) {
+            *got = (size_t)n;
+            return 0;
+        }
+        rc = check_present(s, err);
+        if (rc)
+            return rc;
+        if (left <= 0)
+            return error_set(err, ERR_TIMEOUT, "port '%s' is silent for %d ms", s->name,
+                             timeout_ms);
+    }
+}
+
+static void serial_close(struct transport *t)
+{
+    struct serial *s = (struct serial *)t;
+
+    /* Unsent bytes would make close wait for a device that no longer reads them. */
+    (void)sp_flush(s->port, SP_BUF_BOTH);
+    (void)ioctl(s->fd, TIOCNXCL);
+    (void)sp_close(s->port);
+    sp_free_port(s->port);
+    free(s);
+}
+
+static const struct transport_ops serial_ops = {serial_write, serial_read, serial_close};
+
+/* The process that holds a lock on this file, by /proc/locks; 0 when it does not say. */
+static int lock_holder(int fd)
+{
+    struct stat st;
+    char line[256];
+    int holder = 0;
+    FILE *locks = fopen("/proc/locks", "re");
+
+    if (!locks)
+        return 0;
+    if (fstat(fd, &st))
+        st.st_ino = 0;
+    while (holder == 0 && fgets(line, sizeof line, locks)) {
+        unsigned major_number, minor_number;
+        unsigned long inode;
+        int pid;
+
+        if (sscanf(line, "%*d: FLOCK %*s %*s %d %x:%x:%lu", &pid, &major_number, &minor_number,
+                   &inode) == 4 &&
+            inode == st.st_ino && major_number == major(st.st_dev) &&
+            minor_number == minor(st.st_dev))
+            holder = pid;
+    }
+    fclose(locks);
+    return holder;
+}
+
+static int fail_busy(const struct serial *s, struct error *err)
+{
+    int pid = s->fd >= 0 ? lock_holder(s->fd) : 0;
+    char path[64], name[64] = "";
+    FILE *comm;
+
+    if (pid <= 0)
+        return error_set(err, ERR_BUSY,
+                         "port '%s' is in use by another process: 'fuser %s' says by which",
+                         s->name, s->name);
+    snprintf(path, sizeof path, "/proc/%d/comm", pid);
+    comm = fopen(path, "re");
+    if (comm) {
+        if (fgets(name, sizeof name, comm))
+            name[strcspn(name, "\n")] = 0;
+        fclose(comm);
+    }
+    return error_set(err, ERR_BUSY, "port '%s' is in use by process %d '%s'", s->name, pid, name);
+}
+
+static int fail_open(const struct serial *s, enum sp_return rc, struct error *err)
+{
+    int saved = last_errno(rc);
+
+    if (saved == EBUSY)
+        return fail_busy(s, err);
+    if (rc == SP_ERR_ARG || saved == ENOENT)
+        return error_set(err, ERR_MISSING, "there is no serial port '%s'", s->name);
+    if (saved == EACCES || saved == EPERM)
+        return error_set_native(err, ERR_IO, saved,
+                                "no permission to open port '%s': the user must be in its group "
+                                "('ls -l %s' names it)",
+                                s->name, s->name);
+    return fail_io(s, "open it", rc, err);
+}
+
+static int configure(const struct serial *s, int baud, struct error *err)
+{
+    enum sp_return rc;
+
+    if ((rc = sp_set_baudrate(s->port, baud)) < 0)
+        return fail_io(s, "set the baud rate", rc, err);
+    if ((rc = sp_set_bits(s->port, 8)) < 0 || (rc = sp_set_parity(s->port, SP_PARITY_NONE)) < 0 ||
+        (rc = sp_set_stopbits(s->port, 1)) < 0 ||
+        (rc = sp_set_flowcontrol(s->port, SP_FLOWCONTROL_NONE)) < 0)
+        return fail_io(s, "set 8N1 without flow control", rc, err);
+    if ((rc = sp_flush(s->port, SP_BUF_BOTH)) < 0)
+        return fail_io(s, "drop old input", rc, err);
+    return 0;
+}
+
+/* Opens, locks and configures s->port. */
+static int acquire(struct serial *s, int baud, struct error *err)
+{
+    enum sp_return rc = sp_open(s->port, SP_MODE_READ_WRITE);
+    int code;
+
+    if (rc < 0)
+        return fail_open(s, rc, err);
+    if (sp_get_port_handle(s->port, &s->fd) < 0)
+        code = error_set(err, ERR_INTERNAL, "port '%s' has no handle", s->name);
+    /* The lock stops programs that look for it, exclusive mode those that do not. */
+    else if (flock(s->fd, LOCK_EX | LOCK_NB))
+        code = errno == EWOULDBLOCK ? fail_busy(s, err)
+                                    : error_set_errno(err, errno, "cannot lock '%s'", s->name);
+    else if (ioctl(s->fd, TIOCEXCL))
+        code = error_set_errno(err, errno, "cannot take port '%s' for this process alone", s->name);
+    else
+        code = configure(s, baud, err);
+    if (code)
+        (void)sp_close(s->port);
+    return code;
+}
+
 int serial_open(const char *name, int baud, struct transport **out, struct error *err)
 {
-    (void)name;
-    (void)baud;
-    (void)out;
-    return error_set(err, ERR_IO, "no serial");
+    struct serial *s = calloc(1, sizeof *s);
+    enum sp_return rc;
+    int code;
+
+    if (!s)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    s->fd = -1;
+    /* libserialport 0.1.1 knows a port only by the name that the kernel gave it. */
+    if (!realpath(name, s->name))
+        snprintf(s->name, sizeof s->name, "%s", name);
+    rc = sp_get_port_by_name(s->name, &s->port);
+    code = rc < 0 ? fail_open(s, rc, err) : acquire(s, baud, err);
+    if (code) {
+        sp_free_port(s->port);
+        free(s);
+        return code;
+    }
+    s->transport = (struct transport){&serial_ops, s->name};
+    *out = &s->transport;
+    return 0;
 }
+
 int serial_list(int (*each)(void *context, const struct serial_info *info), void *context,
                 struct error *err)
 {
-    (void)each;
-    (void)context;
-    (void)err;
-    return 0;
+    struct sp_port **list;
+    int code = 0;
+
+    if (sp_list_ports(&list) < 0)
+        return error_set(err, ERR_IO, "cannot list the serial ports of this machine");
+    for (size_t i = 0; list[i] && code == 0; i++) {
+        struct serial_info info = {.name = sp_get_port_name(list[i]), .usb_vid = -1, .usb_pid = -1};
+
+        info.description = sp_get_port_description(list[i]);
+        if (sp_get_port_transport(list[i]) == SP_TRANSPORT_USB) {
+            (void)sp_get_port_usb_vid_pid(list[i], &info.usb_vid, &info.usb_pid);
+            info.usb_serial = sp_get_port_usb_serial(list[i]);
+        }
+        code = each(context, &info);
+    }
+    sp_free_port_list(list);
+    return code;
 }

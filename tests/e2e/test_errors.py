@@ -198,7 +198,7 @@ class Errors(unittest.TestCase):
 
     def test_device_that_answers_too_slowly(self):
         self.rig.write_job(hello_ms=4000, request_ms=150, repeats=1)
-        self.rig.add_device("--fault", "slow")
+        self.rig.add_device("--fault", "slow=400")
         failure = self.device_refused("TIMEOUT", "BEGIN")
         self.assertIn("no answer within 150 ms", failure["text"])
 

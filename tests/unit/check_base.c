@@ -34,6 +34,9 @@ START_TEST(an_error_keeps_its_code_when_prefixed)
     ck_assert_int_eq(error_prefix(&err, "token '%s'", "line1"), ERR_PIN);
     ck_assert_str_eq(err.text, "token 'line1': the PIN is wrong");
     ck_assert_int_eq(err.native, 0xa0);
+    ck_assert_int_eq(error_recode(&err, ERR_INPUT), ERR_INPUT);
+    ck_assert_int_eq(err.code, ERR_INPUT);
+    ck_assert_int_eq(error_recode(NULL, ERR_INPUT), ERR_INPUT);
 }
 END_TEST
 

@@ -1,0 +1,543 @@
+#include "agent_rig.h"
+
+#include "agent/port_openssl.h"
+
+#include <check.h>
+#include <openssl/ec.h>
+#include <openssl/x509.h>
+#include <string.h>
+
+#include "pki/digest.h"
+#include "pki/ec.h"
+
+static const uint8_t hello_nonce[32] = "the station's nonce for HELLO..";
+static const uint8_t prove_nonce[32] = "the vault's nonce for PROVE....";
+
+/* ------ flash ------ */
+
+/* Counts an operation; returns how many of its len bytes are done before power fails. */
+static size_t flash_step(struct rig_flash *f, size_t len)
+{
+    f->operations++;
+    if (f->operations != f->cut_at)
+        return len;
+    f->dead = true;
+    return len * f->torn / 4;
+}
+
+static bool flash_read(void *context, enum imprint_agent_region region, uint32_t offset, void *out,
+                       size_t len)
+{
+    struct rig_flash *f = context;
+
+    ck_assert_uint_le(offset + len, RIG_REGION_SIZE);
+    memcpy(out, f->bytes[region] + offset, len);
+    return !f->dead;
+}
+
+static bool flash_write(void *context, enum imprint_agent_region region, uint32_t offset,
+                        const void *bytes, size_t len)
+{
+    struct rig_flash *f = context;
+
+    ck_assert_uint_le(offset + len, RIG_REGION_SIZE);
+    ck_assert_uint_eq(offset % 16, 0);
+    if (f->dead || f->failing)
+        return false;
+    len = flash_step(f, len);
+    for (size_t i = 0; i < len; i++) {
+        ck_assert_msg(!f->written[region][offset + i], "byte %zu of region %d is written twice",
+                      offset + i, (int)region);
+        f->written[region][offset + i] = true;
+        f->bytes[region][offset + i] = ((const uint8_t *)bytes)[i];
+    }
+    return !f->dead;
+}
+
+static bool flash_erase(void *context, enum imprint_agent_region region)
+{
+    struct rig_flash *f = context;
+    size_t len;
+
+    if (f->dead || f->failing)
+        return false;
+    len = flash_step(f, RIG_REGION_SIZE);
+    /* A torn erase: the end goes first, which is worse for whoever trusts what comes first. */
+    memset(f->bytes[region] + RIG_REGION_SIZE - len, 0xff, len);
+    memset(f->written[region] + RIG_REGION_SIZE - len, 0, len);
+    return !f->dead;
+}
+
+/* ------ the cable ------ */
+
+static void device_send(void *context, const uint8_t *bytes, size_t len)
+{
+    struct rig *rig = context;
+
+    if (!rig->flash.dead)
+        buf_put(&rig->sent, bytes, len);
+}
+
+static int cable_write(struct transport *t, const uint8_t *bytes, size_t len, int timeout_ms,
+                       struct error *err)
+{
+    struct rig *rig = (struct rig *)t;
+
+    (void)timeout_ms;
+    (void)err;
+    rig->sent.len = 0;
+    imprint_agent_input(&rig->agent, bytes, len);
+    if (rig->drop_replies > 0 && rig->sent.len > 0) {
+        rig->drop_replies--;
+        rig->sent.len = 0;
+    }
+    if (rig->corrupt_reply > 0 && rig->sent.len >= rig->corrupt_reply) {
+        rig->sent.data[rig->corrupt_reply - 1] ^= 0x04;
+        rig->corrupt_reply = 0;
+    }
+    return 0;
+}
+
+static int cable_read(struct transport *t, uint8_t *out, size_t max, size_t *got, int timeout_ms,
+                      struct error *err)
+{
+    struct rig *rig = (struct rig *)t;
+    size_t n = rig->sent.len < max ? rig->sent.len : max;
+
+    (void)timeout_ms;
+    if (rig->flash.dead)
+        return error_set(err, ERR_GONE, "the device lost power");
+    if (n == 0)
+        return error_set(err, ERR_TIMEOUT, "silence");
+    memcpy(out, rig->sent.data, n);
+    memmove(rig->sent.data, rig->sent.data + n, rig->sent.len - n);
+    rig->sent.len -= n;
+    *got = n;
+    return 0;
+}
+
+static void cable_close(struct transport *t)
+{
+    (void)t;
+}
+
+static const struct transport_ops cable_ops = {cable_write, cable_read, cable_close};
+
+/* ------ the device ------ */
+
+static bool enrol_sign(void *context, const uint8_t digest[32], uint8_t sig[64])
+{
+    struct rig *rig = context;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(rig->enrolled, NULL);
+    uint8_t der[EC_SIG_DER_MAX];
+    size_t len = sizeof der;
+    bool ok = ctx && EVP_PKEY_sign_init(ctx) == 1 &&
+              EVP_PKEY_sign(ctx, der, &len, digest, 32) == 1 && ec_sig_from_der(der, len, sig) == 0;
+
+    EVP_PKEY_CTX_free(ctx);
+    return ok;
+}
+
+void rig_init(struct rig *rig, const uint8_t *authority)
+{
+    memset(rig, 0, sizeof *rig);
+    memset(rig->flash.bytes, 0xff, sizeof rig->flash.bytes);
+    memcpy(rig->chip_id, "chip0001", 8);
+    ck_assert(imprint_agent_port_openssl_init(&rig->platform.crypto));
+    rig->platform.store =
+        (struct imprint_agent_store){&rig->flash, flash_read, flash_write, flash_erase};
+    rig->platform.send = device_send;
+    rig->platform.send_context = rig;
+    rig->platform.chip_id = rig->chip_id;
+    rig->platform.chip_id_len = sizeof rig->chip_id;
+    rig->platform.firmware = "1.2.3";
+    rig->platform.authority = authority;
+    rig->platform.enrol_sign = enrol_sign;
+    rig->platform.enrol_context = rig;
+    buf_init(&rig->sent, 65536);
+    rig->transport = (struct transport){&cable_ops, "memory"};
+    link_client_init(&rig->client, &rig->transport);
+    rig->client.timeout_ms = 20;
+    imprint_agent_init(&rig->agent, &rig->platform);
+}
+
+void rig_done(struct rig *rig)
+{
+    imprint_agent_port_openssl_done(&rig->platform.crypto);
+    EVP_PKEY_free(rig->enrolled);
+    buf_done(&rig->sent);
+}
+
+void rig_restart(struct rig *rig)
+{
+    rig->flash.dead = false;
+    rig->flash.failing = false;
+    rig->sent.len = 0;
+    memset(&rig->agent, 0xa5, sizeof rig->agent);
+    imprint_agent_init(&rig->agent, &rig->platform);
+}
+
+/* ------ the station ------ */
+
+static X509 *make_cert(EVP_PKEY *subject, const char *name, EVP_PKEY *issuer,
+                       const char *issuer_name, int version)
+{
+    X509 *cert = X509_new();
+    X509_NAME *n;
+
+    ck_assert(X509_set_version(cert, version));
+    ck_assert(ASN1_INTEGER_set(X509_get_serialNumber(cert), 0x1234));
+    n = X509_get_subject_name(cert);
+    ck_assert(X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_ASC, (const uint8_t *)name, -1, -1, 0));
+    n = X509_get_issuer_name(cert);
+    ck_assert(
+        X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_ASC, (const uint8_t *)issuer_name, -1, -1, 0));
+    ck_assert_ptr_nonnull(X509_gmtime_adj(X509_getm_notBefore(cert), 0));
+    ck_assert_ptr_nonnull(X509_gmtime_adj(X509_getm_notAfter(cert), 86400));
+    ck_assert(X509_set_pubkey(cert, subject));
+    ck_assert(X509_sign(cert, issuer, EVP_sha256()) > 0);
+    return cert;
+}
+
+static size_t put_cert(struct buf *out, X509 *cert)
+{
+    uint8_t *der = NULL;
+    int len = i2d_X509(cert, &der);
+
+    ck_assert_int_gt(len, 0);
+    buf_put(out, der, (size_t)len);
+    OPENSSL_free(der);
+    X509_free(cert);
+    return (size_t)len;
+}
+
+static void make_station_cert(struct rig_station *s)
+{
+    struct link_station_cert cert = {.generation = 7};
+    struct error err = ERROR_INIT;
+    struct buf message;
+    uint8_t point[65], sig[64];
+
+    ck_assert_int_eq(ec_point(s->auth, point, &err), 0);
+    cert.key = link_key_p256(point);
+    strcpy(cert.station, "line-1");
+    strcpy(cert.environment, "test");
+    buf_init(&message, LINK_X_MAX);
+    ck_assert_int_eq(link_station_cert_message(&cert, &message, &err), 0);
+    ck_assert_int_eq(ec_sign(s->authority, message.data, message.len, sig, &err), 0);
+    cert.sig = link_sig_p256(sig);
+    ck_assert_int_eq(link_station_cert_encode(&cert, &s->cert, &err), 0);
+    buf_done(&message);
+}
+
+static void make_credential(struct rig_station *s, const char *serial)
+{
+    struct error err = ERROR_INIT;
+    PKCS8_PRIV_KEY_INFO *info;
+    uint8_t *der = NULL;
+    size_t leaf;
+    int len;
+
+    snprintf(s->serial, sizeof s->serial, "%s", serial);
+    s->device_key = EVP_EC_gen("P-256");
+    ck_assert_int_eq(ec_point(s->device_key, s->device_point, &err), 0);
+    buf_init(&s->certificates, 8192);
+    buf_init(&s->anchors, 8192);
+    buf_init(&s->plain, 512);
+    buf_init(&s->wrapped, 512);
+    buf_init(&s->x, LINK_X_MAX);
+    leaf = put_cert(&s->certificates, make_cert(s->device_key, serial, s->ca, "ca", 2));
+    sha256(s->certificates.data, leaf, s->leaf_hash);
+    put_cert(&s->certificates, make_cert(s->ca, "ca", s->ca, "ca", 2));
+    put_cert(&s->anchors, make_cert(s->ca, "server root", s->ca, "server root", 0));
+    info = EVP_PKEY2PKCS8(s->device_key);
+    len = i2d_PKCS8_PRIV_KEY_INFO(info, &der);
+    ck_assert_int_gt(len, 0);
+    buf_put(&s->plain, der, (size_t)len);
+    OPENSSL_free(der);
+    PKCS8_PRIV_KEY_INFO_free(info);
+}
+
+void rig_station_init(struct rig_station *s, const char *serial)
+{
+    struct error err = ERROR_INIT;
+
+    memset(s, 0, sizeof *s);
+    s->authority = EVP_EC_gen("P-256");
+    s->auth = EVP_EC_gen("P-256");
+    s->ca = EVP_EC_gen("P-256");
+    ck_assert_int_eq(ec_point(s->authority, s->authority_point, &err), 0);
+    buf_init(&s->cert, 512);
+    make_station_cert(s);
+    make_credential(s, serial);
+}
+
+void rig_station_next(struct rig_station *s, const struct rig_station *first, const char *serial)
+{
+    memset(s, 0, sizeof *s);
+    s->authority = first->authority;
+    s->auth = first->auth;
+    s->ca = first->ca;
+    ck_assert(EVP_PKEY_up_ref(s->authority) && EVP_PKEY_up_ref(s->auth) && EVP_PKEY_up_ref(s->ca));
+    memcpy(s->authority_point, first->authority_point, 65);
+    buf_init(&s->cert, 512);
+    buf_put(&s->cert, first->cert.data, first->cert.len);
+    make_credential(s, serial);
+}
+
+void rig_station_done(struct rig_station *s)
+{
+    EVP_PKEY_free(s->authority);
+    EVP_PKEY_free(s->auth);
+    EVP_PKEY_free(s->ca);
+    EVP_PKEY_free(s->device_key);
+    buf_done(&s->cert);
+    buf_done(&s->certificates);
+    buf_done(&s->anchors);
+    buf_wipe(&s->plain);
+    buf_done(&s->wrapped);
+    buf_done(&s->x);
+}
+
+void rig_plain_softhsm(struct rig_station *s)
+{
+    static const uint8_t head[] = {0x30, 0x41, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07,
+                                   0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08,
+                                   0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x04,
+                                   0x27, 0x30, 0x25, 0x02, 0x01, 0x01, 0x04, 0x20};
+    BIGNUM *d = NULL;
+    uint8_t scalar[32];
+
+    ck_assert(EVP_PKEY_get_bn_param(s->device_key, "priv", &d));
+    ck_assert_int_eq(BN_bn2binpad(d, scalar, 32), 32);
+    BN_clear_free(d);
+    buf_reset(&s->plain);
+    buf_put(&s->plain, head, sizeof head);
+    buf_put(&s->plain, scalar, 32);
+    buf_put(&s->plain, "\0\0\0\0\0", 5);
+    ck_assert_uint_eq(s->plain.len, 72);
+}
+
+/* AES-256 in a mode without padding of its own, or key wrap with padding. */
+static void encrypt(const EVP_CIPHER *cipher, const uint8_t key[32], const uint8_t *in, size_t len,
+                    struct buf *out)
+{
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    uint8_t *room = buf_grow(out, len + 16);
+    int n = 0, m = 0;
+
+    EVP_CIPHER_CTX_set_flags(ctx, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
+    ck_assert(EVP_EncryptInit_ex(ctx, cipher, NULL, key, NULL));
+    EVP_CIPHER_CTX_set_padding(ctx, 0);
+    ck_assert(EVP_EncryptUpdate(ctx, room, &n, in, (int)len));
+    ck_assert(EVP_EncryptFinal_ex(ctx, room + n, &m));
+    out->len -= len + 16 - (size_t)(n + m);
+    EVP_CIPHER_CTX_free(ctx);
+}
+
+static void derive_kek(struct rig_station *s, EVP_PKEY *ephemeral, const struct link_key *dev_pub)
+{
+    uint8_t z[32], context[32];
+    size_t len = sizeof z;
+    EVP_PKEY *peer;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(ephemeral, NULL);
+    struct error err = ERROR_INIT;
+    struct buf b;
+
+    ck_assert_int_eq(ec_public_key(dev_pub->bytes, &peer, &err), 0);
+    ck_assert(EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
+              EVP_PKEY_derive(ctx, z, &len) == 1);
+    link_kek_context(&s->x, context);
+    buf_init(&b, 256);
+    if (s->begin.suite == IMPRINT_SUITE_ECB) {
+        encrypt(EVP_aes_256_ecb(), z, context, 32, &b);
+        memcpy(s->kek, b.data, 32);
+    } else {
+        buf_put(&b, z, 32);
+        buf_put_u32(&b, 1);
+        buf_put(&b, context, 32);
+        sha256(b.data, b.len, s->kek);
+    }
+    buf_done(&b);
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(peer);
+}
+
+void rig_sign(struct rig_station *s, const struct link_hello *hello)
+{
+    const struct link_begin *b = &s->begin;
+    struct link_transcript t = {
+        .suite = b->suite,
+        .environment = b->environment,
+        .serial = b->serial,
+        .chip_id = hello->facts.chip_id,
+        .chip_id_len = hello->facts.chip_id_len,
+        .dev_pub = hello->facts.dev_pub,
+        .station_pub = b->station_pub,
+    };
+    struct error err = ERROR_INIT;
+    struct buf message;
+    uint8_t sig[64];
+
+    memcpy(t.order_hash, b->order_hash, 32);
+    memcpy(t.transaction, b->transaction, 16);
+    memcpy(t.station_nonce, b->station_nonce, 32);
+    ck_assert_int_eq(link_facts_hash(&hello->facts, t.facts_hash, &err), 0);
+    ck_assert_int_eq(link_bundle_hash(b->objects, b->object_count, t.bundle_hash, &err), 0);
+    buf_reset(&s->x);
+    ck_assert_int_eq(link_transcript_encode(&t, &s->x, &err), 0);
+    sha256(s->x.data, s->x.len, s->x_hash);
+    buf_init(&message, LINK_X_MAX);
+    ck_assert_int_eq(link_station_message(&s->x, &message, &err), 0);
+    ck_assert_int_eq(ec_sign(s->auth, message.data, message.len, sig, &err), 0);
+    s->begin.sig = link_sig_p256(sig);
+    buf_done(&message);
+}
+
+void rig_prepare(struct rig_station *s, const struct link_hello *hello, uint16_t suite)
+{
+    struct error err = ERROR_INIT;
+    EVP_PKEY *ephemeral = EVP_EC_gen("P-256");
+    uint8_t point[65], spki[EC_SPKI_SIZE];
+
+    ck_assert_int_eq(ec_point(ephemeral, point, &err), 0);
+    s->begin = (struct link_begin){
+        .suite = suite,
+        .environment = "test",
+        .serial = s->serial,
+        .station_pub = link_key_p256(point),
+        .objects = s->objects,
+        .object_count = 3,
+        .cert = s->cert.data,
+        .cert_len = s->cert.len,
+    };
+    memset(s->begin.order_hash, 0x0d, 32);
+    sha256(s->serial, strlen(s->serial), spki);
+    memcpy(s->begin.transaction, spki, 16);
+    memcpy(s->begin.station_nonce, hello_nonce, 32);
+    s->objects[0] = (struct link_object){
+        .type = IMPRINT_OBJ_PRIVATE_KEY,
+        .format = IMPRINT_FMT_PKCS8_RFC5649,
+        .length = (uint32_t)(s->plain.len + 7) / 8 * 8 + 8,
+    };
+    ec_spki(s->device_point, spki);
+    sha256(spki, sizeof spki, s->objects[0].hash);
+    s->objects[1] = (struct link_object){.type = IMPRINT_OBJ_CERTIFICATES,
+                                         .format = IMPRINT_FMT_X509_DER,
+                                         .length = (uint32_t)s->certificates.len};
+    sha256(s->certificates.data, s->certificates.len, s->objects[1].hash);
+    s->objects[2] = (struct link_object){.type = IMPRINT_OBJ_TRUST_ANCHORS,
+                                         .format = IMPRINT_FMT_X509_DER,
+                                         .length = (uint32_t)s->anchors.len};
+    sha256(s->anchors.data, s->anchors.len, s->objects[2].hash);
+    rig_sign(s, hello);
+    derive_kek(s, ephemeral, &hello->facts.dev_pub);
+    buf_reset(&s->wrapped);
+    encrypt(EVP_aes_256_wrap_pad(), s->kek, s->plain.data, s->plain.len, &s->wrapped);
+    ck_assert_uint_eq(s->wrapped.len, s->objects[0].length);
+    EVP_PKEY_free(ephemeral);
+}
+
+/* ------ the steps ------ */
+
+int rig_hello(struct rig *rig, struct link_hello *hello, struct error *err)
+{
+    return link_client_hello(&rig->client, hello_nonce, hello, err);
+}
+
+static const struct buf *object_bytes(const struct rig_station *s, uint16_t type)
+{
+    return type == IMPRINT_OBJ_PRIVATE_KEY    ? &s->wrapped
+           : type == IMPRINT_OBJ_CERTIFICATES ? &s->certificates
+                                              : &s->anchors;
+}
+
+int rig_begin(struct rig *rig, struct rig_station *s, struct error *err)
+{
+    struct link_held held;
+
+    return link_client_begin(&rig->client, &s->begin, &held, err);
+}
+
+int rig_put_all(struct rig *rig, struct rig_station *s, struct error *err)
+{
+    struct link_held held;
+    int rc = link_client_begin(&rig->client, &s->begin, &held, err);
+
+    for (size_t i = 0; rc == 0 && i < s->begin.object_count; i++) {
+        const struct buf *b = object_bytes(s, s->objects[i].type);
+
+        rc = link_client_put_object(&rig->client, s->begin.transaction, s->objects[i].type, b->data,
+                                    (uint32_t)b->len, held.bytes[i], err);
+    }
+    return rc;
+}
+
+int rig_commit(struct rig *rig, struct rig_station *s, struct error *err)
+{
+    uint32_t commit_count;
+
+    return link_client_commit(&rig->client, s->begin.transaction, &commit_count, err);
+}
+
+int rig_prove(struct rig *rig, struct rig_station *s, struct error *err)
+{
+    struct link_proof proof;
+    struct link_prove p = {.alg = IMPRINT_ALG_ECDSA_SHA256};
+    struct buf message, read;
+    int rc = link_client_prove(&rig->client, s->begin.transaction, prove_nonce, &proof, err);
+
+    if (rc)
+        return rc;
+    memcpy(p.nonce, prove_nonce, 32);
+    memcpy(p.x_hash, s->x_hash, 32);
+    memcpy(p.leaf_hash, s->leaf_hash, 32);
+    p.lifecycle = (uint8_t)proof.lifecycle;
+    p.commit_count = proof.commit_count;
+    buf_init(&message, LINK_X_MAX);
+    buf_init(&read, 8192);
+    rc = link_prove_message(&p, &message, err);
+    if (rc == 0 && (proof.sig.alg != p.alg || proof.sig.len != 64 ||
+                    ec_verify(s->device_point, message.data, message.len, proof.sig.bytes, err)))
+        rc = error_set(err, ERR_PROOF, "the proof does not verify");
+    if (rc == 0)
+        rc = link_client_read(&rig->client, &read, err);
+    if (rc == 0 &&
+        (read.len != s->certificates.len || memcmp(read.data, s->certificates.data, read.len) != 0))
+        rc = error_set(err, ERR_PROOF, "other certificates are read back");
+    buf_done(&message);
+    buf_done(&read);
+    return rc;
+}
+
+int rig_lock(struct rig *rig, struct rig_station *s, struct error *err)
+{
+    return link_client_lock(&rig->client, s->begin.transaction, err);
+}
+
+int rig_provision(struct rig *rig, struct rig_station *s, uint16_t suite, struct error *err)
+{
+    struct link_hello hello;
+    int rc = rig_hello(rig, &hello, err);
+
+    if (rc == 0) {
+        rig_prepare(s, &hello, suite);
+        rc = rig_put_all(rig, s, err);
+    }
+    if (rc == 0)
+        rc = rig_commit(rig, s, err);
+    if (rc == 0)
+        rc = rig_prove(rig, s, err);
+    return rc;
+}
+
+bool rig_holds(struct rig *rig, const struct rig_station *s)
+{
+    struct imprint_agent_identity identity;
+    uint8_t point[65];
+    const struct imprint_agent_crypto *c = &rig->platform.crypto;
+
+    return imprint_agent_identity(&rig->agent, &identity) &&
+           c->p256_public(c->context, identity.scalar, point) &&
+           memcmp(point, s->device_point, 65) == 0 && strcmp(identity.serial, s->serial) == 0;
+}

@@ -1,0 +1,95 @@
+/*
+ * agent_rig: a device in memory, a software station, and the real client between them.
+ *
+ * The device is the real agent over NOR flash in memory that can lose power at any write or erase.
+ * The station does with OpenSSL what the vault does with an HSM. Everything asserts with Check, but
+ * for the steps of a provisioning, which return the client's code.
+ */
+#ifndef TESTS_AGENT_RIG_H
+#define TESTS_AGENT_RIG_H
+
+#include "agent/agent.h"
+#include "link/client.h"
+
+#include <openssl/evp.h>
+
+#define RIG_REGION_SIZE 8192
+
+/* NOR flash: 0xff when erased, each byte written once. A write that breaks this rule aborts. */
+struct rig_flash {
+    uint8_t bytes[3][RIG_REGION_SIZE];
+    bool written[3][RIG_REGION_SIZE];
+    unsigned operations; /* writes and erases so far */
+    unsigned cut_at;     /* power fails during this one; 0: never */
+    unsigned torn;       /* then so many quarters of it are done */
+    bool dead;           /* power is off: nothing works */
+    bool failing;        /* flash is worn out: writes report failure and do nothing */
+};
+
+struct rig {
+    struct transport transport;
+    struct link_client client;
+    struct imprint_agent agent;
+    struct imprint_agent_platform platform;
+    struct rig_flash flash;
+    struct buf sent;        /* by the device, not yet read by the station */
+    unsigned drop_replies;  /* the next replies that get lost on the cable */
+    unsigned corrupt_reply; /* the byte of the next reply that is changed, counted from 1 */
+    uint8_t chip_id[8];
+    EVP_PKEY *enrolled; /* or NULL */
+};
+
+/* What a station keeps for one device. */
+struct rig_station {
+    EVP_PKEY *authority, *auth, *ca, *device_key;
+    uint8_t authority_point[65], device_point[65];
+    struct buf cert;         /* compact station certificate */
+    struct buf certificates; /* leaf, issuer */
+    struct buf anchors;
+    struct buf plain;   /* PKCS#8 as wrapped; a test may change it before rig_prepare */
+    struct buf wrapped; /* for the device that rig_prepare was given */
+    struct link_object objects[3];
+    struct link_begin begin;
+    struct buf x;
+    uint8_t x_hash[32], leaf_hash[32], kek[32];
+    char serial[32];
+};
+
+/* A factory-new device that pins this authority (NULL: none). */
+void rig_init(struct rig *rig, const uint8_t *authority);
+void rig_done(struct rig *rig);
+
+/* Power off and on: RAM is lost, flash is not. */
+void rig_restart(struct rig *rig);
+
+/* Keys, a CA, a credential for this serial. Transaction ids are made from the serial. */
+void rig_station_init(struct rig_station *s, const char *serial);
+/* As above for the next device of the same station. */
+void rig_station_next(struct rig_station *s, const struct rig_station *first, const char *serial);
+void rig_station_done(struct rig_station *s);
+
+/* Replaces s->plain by the form of a key that SoftHSM wraps: 67 bytes of DER and five zeros. */
+void rig_plain_softhsm(struct rig_station *s);
+
+/* Bundle, X, wrap and station signature for a device that said hello. */
+void rig_prepare(struct rig_station *s, const struct link_hello *hello, uint16_t suite);
+/* Only the hash of B, X and the signature again, after a test changed s->begin or s->objects. */
+void rig_sign(struct rig_station *s, const struct link_hello *hello);
+
+/* HELLO with a fixed nonce. */
+int rig_hello(struct rig *rig, struct link_hello *hello, struct error *err);
+/* BEGIN, then PUT of what is not held, as prepared. */
+int rig_begin(struct rig *rig, struct rig_station *s, struct error *err);
+int rig_put_all(struct rig *rig, struct rig_station *s, struct error *err);
+int rig_commit(struct rig *rig, struct rig_station *s, struct error *err);
+/* PROVE and READ, both checked: ERR_PROOF when they do not fit what was prepared. */
+int rig_prove(struct rig *rig, struct rig_station *s, struct error *err);
+int rig_lock(struct rig *rig, struct rig_station *s, struct error *err);
+
+/* All steps up to the proof. */
+int rig_provision(struct rig *rig, struct rig_station *s, uint16_t suite, struct error *err);
+
+/* True when the device's identity is this station's credential. */
+bool rig_holds(struct rig *rig, const struct rig_station *s);
+
+#endif

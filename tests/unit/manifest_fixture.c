@@ -1,0 +1,37 @@
+#include "manifest_fixture.h"
+
+#include "base/file.h"
+
+#include <string.h>
+#include <unistd.h>
+
+struct error err;
+struct kit kit;
+char top[64], one[PATH_MAX], two[PATH_MAX], three[PATH_MAX];
+
+void begin(void)
+{
+    strcpy(top, "/tmp/check_manifest_XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(top));
+    kit_init(&kit, top);
+    kit_sample(&kit);
+    snprintf(one, sizeof one, "%s/1", top);
+    snprintf(two, sizeof two, "%s/2", top);
+    snprintf(three, sizeof three, "%s/3", top);
+}
+
+void end(void)
+{
+    kit_done(&kit);
+    ASSERT_OK(file_remove_tree(top, &err), err);
+}
+
+int verify(const char *dir, const char *after)
+{
+    struct verify_policy policy = kit_policy(&kit);
+    struct verify_report report;
+
+    policy.after = after;
+    err.text[0] = 0;
+    return manifest_verify(dir, &policy, &report, &err);
+}

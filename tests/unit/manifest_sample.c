@@ -1,0 +1,127 @@
+/*
+ * The sample of three manifests that unit tests damage and that the judges look at. As a program
+ * (manifest_sample DIR) it writes it into an existing folder.
+ */
+#include "manifest_kit.h"
+
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+
+static void add_new(struct kit_batch *b, const char *serial, struct record *kept)
+{
+    struct kit_device d;
+
+    kit_device_init(b->kit, &d, serial);
+    kit_add(b, &d);
+    if (kept)
+        *kept = d.record; /* its pointers are not used afterwards */
+    kit_device_done(&d);
+}
+
+/* A device that showed a vendor's identity, in device-key mode, not locked. */
+static void add_attested(struct kit_batch *b, const char *serial)
+{
+    struct kit_device d;
+
+    kit_device_init(b->kit, &d, serial);
+    d.record.mode = RECORD_MODE_DEVICE;
+    d.record.auth = RECORD_AUTH_ATTESTED;
+    d.record.lock = false;
+    kit_prove(b->kit, &d);
+    kit_add(b, &d);
+    kit_device_done(&d);
+}
+
+/* A key that was delivered and never proven (burned), or never left (scrapped). */
+static void add_void(struct kit_batch *b, const char *serial, enum record_reason reason)
+{
+    struct kit_device d;
+
+    kit_device_init(b->kit, &d, serial);
+    d.record.t = RECORD_VOID;
+    d.record.reason = reason;
+    d.record.hsm[0] = 0;
+    if (reason == RECORD_SCRAPPED)
+        d.record.chip_len = 0;
+    kit_add_record(b, &d.record);
+    kit_device_done(&d);
+}
+
+static void add_replacement(struct kit_batch *b, const struct record *old, uint64_t ref)
+{
+    struct kit_device d;
+
+    kit_device_init(b->kit, &d, old->sn);
+    d.record.t = RECORD_REPLACE;
+    d.record.ref = ref;
+    kit_add(b, &d);
+    kit_device_done(&d);
+}
+
+static void add_change(struct kit_batch *b, enum record_type t, const struct record *of,
+                       uint64_t ref)
+{
+    struct record r;
+
+    kit_change(&r, t, of, ref);
+    kit_add_record(b, &r);
+}
+
+static void add_attr(struct kit_batch *b, const char *serial)
+{
+    struct record r = {.t = RECORD_ATTR, .ts = 1795000000, .chip_len = 12};
+
+    memcpy(r.order, b->kit->totals.order, sizeof r.order);
+    strcpy(r.prod, KIT_PRODUCT);
+    strcpy(r.sn, serial);
+    RAND_bytes(r.chip, 12);
+    RAND_bytes(r.n, sizeof r.n);
+    r.ext = "{\"vendor\":{\"part\":\"ATECC608B\",\"slots\":[0,1]}}";
+    kit_add_record(b, &r);
+}
+
+void kit_sample(struct kit *k)
+{
+    struct manifest_state one, two;
+    struct kit_batch b;
+    struct record first, second, third;
+
+    kit_begin(&b, k, "1", NULL);
+    add_new(&b, "A1-0001", &first);
+    add_new(&b, "A1-0002", &second);
+    add_attested(&b, "A1-0003");
+    add_new(&b, "A1-0004", &third);
+    add_void(&b, "A1-0005", RECORD_BURNED);
+    add_void(&b, "A1-0006", RECORD_SCRAPPED);
+    kit_end(&b, &one);
+
+    kit_begin(&b, k, "2", &one);
+    add_new(&b, "A1-0007", NULL);
+    add_change(&b, RECORD_REVOKE, &first, 0);
+    add_replacement(&b, &second, 1);
+    kit_end(&b, &two);
+
+    kit_begin(&b, k, "3", &two);
+    add_change(&b, RECORD_DECOMMISSION, &third, 3);
+    add_change(&b, RECORD_RECOMMISSION, &third, 3);
+    add_attr(&b, "A1-0008");
+    add_new(&b, "A1-0009", NULL);
+    kit_end(&b, NULL);
+}
+
+#ifdef SAMPLE_PROGRAM
+int main(int argc, char **argv)
+{
+    struct kit k;
+
+    if (argc != 2) {
+        fprintf(stderr, "usage: manifest_sample DIR\n");
+        return 2;
+    }
+    kit_init(&k, argv[1]);
+    kit_sample(&k);
+    kit_done(&k);
+    return 0;
+}
+#endif
