@@ -81,8 +81,8 @@ int error_set_errno(struct error *err, int saved_errno, const char *format, ...)
 /* Puts "<format>: " in front of the text that err already has; returns err's code. */
 int error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Gives err (which may be NULL) another code, for a caller to whom the failure means something else;
- * returns it. */
+/* Gives err (which may be NULL) another code, for a caller to whom the failure means something
+ * else; returns it. */
 int error_recode(struct error *err, int code);
 
 /* The symbolic name ("ERR_PIN") and the meaning of a code. Never NULL. */

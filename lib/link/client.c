@@ -37,11 +37,15 @@ static int await_reply(struct link_client *c, uint8_t message, struct link_frame
         rc = transport_read(c->transport, chunk, sizeof chunk, &got, (int)left, err);
         if (rc)
             return rc;
+        c->noise += got;
         /* What follows the answer in this chunk can only be a late repeat of it. */
-        for (size_t i = 0; i < got; i++)
-            if (link_frame_feed(&c->reader, chunk[i], reply) &&
-                reply->message == (message | IMPRINT_MSG_REPLY) && reply->sequence == c->sequence)
+        for (size_t i = 0; i < got; i++) {
+            if (!link_frame_feed(&c->reader, chunk[i], reply))
+                continue;
+            c->framed = true;
+            if (reply->message == (message | IMPRINT_MSG_REPLY) && reply->sequence == c->sequence)
                 return 0;
+        }
     }
 }
 
@@ -50,11 +54,15 @@ static int try_request(struct link_client *c, uint8_t message, const struct buf 
 {
     int rc = ERR_TIMEOUT;
 
+    c->noise = 0;
+    c->framed = false;
     for (int i = 0; i < c->tries && rc == ERR_TIMEOUT; i++) {
         rc = transport_write(c->transport, wire->data, wire->len, c->timeout_ms, err);
         if (rc == 0)
             rc = await_reply(c, message, reply, err);
     }
+    if (rc == ERR_TIMEOUT && c->noise > 0 && !c->framed)
+        return error_set(err, ERR_PROTOCOL, "%zu bytes came that are no answer", c->noise);
     if (rc == ERR_TIMEOUT)
         (void)error_set(err, rc, "no answer within %d ms to any of %d tries", c->timeout_ms,
                         c->tries);

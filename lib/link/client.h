@@ -10,7 +10,7 @@
  *   ERR_GONE      the device was unplugged
  *   ERR_IO        the transport failed
  *   ERR_REFUSED   the device answered with a status other than OK: err->native is the status
- *   ERR_PROTOCOL  the answer is malformed
+ *   ERR_PROTOCOL  the answer is malformed, or bytes came that are no frames at all
  */
 #ifndef LINK_CLIENT_H
 #define LINK_CLIENT_H
@@ -31,6 +31,8 @@ struct link_client {
     uint32_t frame_max;          /* of the device; IMPRINT_FRAME_MIN before its HELLO */
     uint16_t sequence;
     struct link_frame_reader reader;
+    size_t noise; /* bytes since the request, while no frame came */
+    bool framed;  /* a frame came since the request, of whatever kind */
 };
 
 /* Starts with the defaults above. */

@@ -171,12 +171,10 @@ class Errors(unittest.TestCase):
 
     def test_second_station_on_the_same_database(self):
         device = self.rig.add_device("--fault", "silent")
-        first = self.rig.start_imprint("run", self.rig.job)
+        first = self.rig.start_imprint("run", self.rig.job, "--json")
         try:
-            for _ in range(200):
-                result = self.rig.imprint("seal", check=False)
-                if result.returncode:
-                    break
+            self.assertIn('"wait"', first.stdout.readline())
+            result = self.rig.imprint("seal", check=False)
             self.assertEqual(result.returncode, EXIT["BUSY"])
             self.assertIn("in use", result.stderr)
         finally:

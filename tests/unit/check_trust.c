@@ -136,6 +136,51 @@ START_TEST(a_station_refuses_to_sign_with_a_certificate_that_would_not_verify)
 }
 END_TEST
 
+/* A key handle as libp11 gives it: an EC_KEY inside an EVP_PKEY, no provider. */
+static EVP_PKEY *legacy_key(void)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    EC_KEY *ec = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
+    EVP_PKEY *key = EVP_PKEY_new();
+
+    ck_assert_int_eq(EC_KEY_generate_key(ec), 1);
+    ck_assert_int_eq(EVP_PKEY_assign_EC_KEY(key, ec), 1);
+#pragma GCC diagnostic pop
+    return key;
+}
+
+START_TEST(keys_in_legacy_handles_sign_as_well)
+{
+    EVP_PKEY *root_key = kit_key();
+    X509 *root = kit_certificate(root_key, "Root", root_key, NULL, root_extensions);
+    struct signer signer = {.key = legacy_key()};
+    struct buf note, vkey;
+    struct note_key pin;
+    size_t len;
+
+    begin();
+    signer.cert = kit_certificate(signer.key, "Signer", root_key, root, signer_extensions);
+    write_certificate(kit.root, root);
+    kit_sign_with(&signer, two);
+    ASSERT_OK(verify(two, one), err);
+    buf_init(&note, NOTE_MAX);
+    buf_init(&vkey, 1024);
+    ASSERT_OK(note_sign("a\n", 2, KIT_ORIGIN, signer.key, &note, &err), err);
+    ASSERT_OK(note_key_write(KIT_ORIGIN, signer.key, &vkey, &err), err);
+    ASSERT_OK(note_key_parse((char *)vkey.data, vkey.len, &pin, &err), err);
+    ASSERT_OK(note_verify(note.data, note.len, &pin, &len, &err), err);
+    note_key_done(&pin);
+    buf_done(&note);
+    buf_done(&vkey);
+    X509_free(signer.cert);
+    X509_free(root);
+    EVP_PKEY_free(signer.key);
+    EVP_PKEY_free(root_key);
+    end();
+}
+END_TEST
+
 START_TEST(an_expired_signer_counts_at_the_time_it_was_valid)
 {
     EVP_PKEY *root_key = kit_key(), *key = kit_key();
@@ -304,6 +349,6 @@ END_TEST
 CHECK_MAIN("trust", only_a_certificate_of_a_manifest_signer_may_sign,
            a_signature_must_be_detached_and_name_its_certificate, a_device_cannot_sign_a_manifest,
            a_station_refuses_to_sign_with_a_certificate_that_would_not_verify,
-           an_expired_signer_counts_at_the_time_it_was_valid,
+           keys_in_legacy_handles_sign_as_well, an_expired_signer_counts_at_the_time_it_was_valid,
            every_pin_is_needed_and_must_be_the_right_one, every_serial_of_a_batch_can_be_proven,
            every_byte_of_a_proof_matters, what_cannot_be_proven_is_said_so)
