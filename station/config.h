@@ -9,7 +9,7 @@
  *   station.cert       the compact certificate that the owner's authority signed for this station
  *   station-auth.pub   the key that it certifies, in the form an authority reads
  *   pin                the token's PIN, mode 0600 (unless it is asked for)
- *   softhsm2.conf      and tokens/: the embedded software token
+ *   softhsm2.conf      and tokens/: the embedded software token; tokens.keep/: vault/token_files.h
  *   ca/                certificates of the device root, the issuing CA, the manifest root and
  * signer trust/             what a security team pins: device-root.pem, manifest-root.pem,
  * log.vkey, log.pem manifests/         sealed manifests, one folder each

@@ -10,6 +10,7 @@
 #include "pki/authority.h"
 #include "pki/cert.h"
 #include "station/store/ledger.h"
+#include "station/vault/token_files.h"
 #include "station/vault/vault.h"
 
 #include <errno.h>
@@ -281,7 +282,11 @@ static int make_all(struct making *m, const struct ceremony *c, struct error *er
     m->hsm = NULL;
     if (rc == 0 && c->own_token)
         rc = write_softhsm_conf(&m->config, c->config.dir, err);
-    return rc ? rc : config_write(&m->config, err);
+    if (rc == 0)
+        rc = config_write(&m->config, err);
+    if (rc == 0)
+        rc = token_files_keep(&m->config, err);
+    return rc ? rc : token_files_sync(&m->config, err);
 }
 
 static void free_made(struct authorities *a)

@@ -7,6 +7,7 @@
 #include "pki/template.h"
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
+#include "station/vault/token_files.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,10 @@ static int find_storage(struct generator *g, struct error *err)
     const uint8_t *order = g->v->job->order.hash;
     int rc = hsm_storage_find(g->v->hsm, order, g->storage, err);
 
-    return rc == ERR_MISSING ? hsm_storage_create(g->v->hsm, order, g->storage, err) : rc;
+    if (rc != ERR_MISSING)
+        return rc;
+    rc = hsm_storage_create(g->v->hsm, order, g->storage, err);
+    return rc ? rc : token_files_sync(g->v->config, err); /* before a row depends on it */
 }
 
 static int start(struct generator *g, struct vault *v, struct error *err)

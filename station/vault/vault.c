@@ -6,6 +6,7 @@
 #include "pki/cert.h"
 #include "pki/digest.h"
 #include "station/store/inventory.h"
+#include "station/vault/token_files.h"
 
 #include <string.h>
 
@@ -45,14 +46,18 @@ int vault_open_hsm(const struct config *config, struct store *store, struct hsm 
     int rc = config_prepare_module(config, err);
 
     if (rc == 0)
+        rc = token_files_restore(config, err);
+    if (rc == 0)
         rc = read_pin(config, &pin, err);
     if (rc)
         return rc;
     rc = hsm_open(&where, pin, hsm, err);
     secret_free(pin);
-    if (rc == 0 && store)
+    if (rc)
+        return rc;
+    if (store)
         store_set_mac(store, mac_with_hsm, *hsm);
-    return rc;
+    return token_files_keep(config, err);
 }
 
 static int read_issuer(struct vault *v, struct error *err)

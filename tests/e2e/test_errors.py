@@ -86,6 +86,15 @@ class Errors(unittest.TestCase):
         self.with_config("module", IMPRINT)
         self.refused("MODULE", str(IMPRINT), "seal")
 
+    def test_a_torn_file_of_the_software_token_is_put_back(self):
+        """SoftHSM truncates token.object at each login before it writes it again."""
+        token = next((self.rig.station / "tokens").glob("*/token.object"))
+        good = token.read_bytes()
+        for torn in (b"", good[:100], bytes(len(good))):
+            token.write_bytes(torn)
+            self.rig.imprint("ledger", "verify")
+            self.assertEqual(token.read_bytes()[8:], good[8:])
+
     def test_order_for_another_environment(self):
         self.rig.write_order(environment="production")
         self.refused("REFUSED", "never mixed", "generate", self.rig.job, "--count", 1)

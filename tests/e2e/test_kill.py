@@ -30,7 +30,7 @@ class Kill(unittest.TestCase):
         kills = 0
         try:
             for _ in range(DEVICES):
-                rig.add_device()
+                rig.add_device("--baud-pace", "19200")
             while kills < wanted and rig.order_status()["proven"] < DEVICES:
                 kills += self.run_and_kill(rig)
             self.finish(rig)
@@ -40,7 +40,7 @@ class Kill(unittest.TestCase):
 
     def run_and_kill(self, rig):
         process = rig.start_imprint("run", rig.job)
-        time.sleep(self.random.uniform(0.05, 0.45))
+        time.sleep(self.random.uniform(0.05, 0.8))
         alive = process.poll() is None
         if alive:
             # Vault and line both, as when the power goes; or the vault alone.
