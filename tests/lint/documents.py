@@ -234,6 +234,17 @@ def check_station_document():
         differences("docs/station.md, ledger events", first_column("Ledger"), events)
 
 
+def check_operator_sentences():
+    """What the operator's page quotes is what programs print."""
+    code = "".join(p.read_text() for room in ("lib", "hsm", "station")
+                   for p in sorted((ROOT / room).rglob("*.c")))
+    code = re.sub(r'"\s*\n\s*"', "", code)
+    quoted = [part.strip() for row in re.findall(r"(?m)^\| (`.*?`) \|", source("docs/operators.md"))
+              for sentence in re.findall(r"`(.*?)`", row) for part in sentence.split("...")]
+    return [f"docs/operators.md: no program prints '{part}'" for part in quoted
+            if part not in code] + ([] if len(quoted) > 15 else ["docs/operators.md: no table"])
+
+
 def without_code(text):
     return re.sub(r"`[^`\n]*`", "", re.sub(r"(?ms)^ *(```|~~~).*?^ *\1", "", text))
 
@@ -269,7 +280,8 @@ def check_machine_paths(files):
 
 def check_format(files):
     result = output("clang-format", "--dry-run", "-Werror",
-                    *[p for p in files if p.suffix in (".c", ".h")], cwd=ROOT)
+                    *[p.relative_to(ROOT) for p in files if p.suffix in (".c", ".h")],
+                    cwd=ROOT)
     return [line for line in result.stderr.splitlines() if "error:" in line]
 
 
@@ -278,8 +290,8 @@ def main():
     problems = check_pages() + check_imprint_page() + check_manifest_page() + \
         check_usage_page("imprint-authority.1", BUILD / "tools/authority/imprint-authority") + \
         check_exit_statuses() + check_job_page() + check_order_document() + \
-        check_station_document() + check_links(files) + check_machine_paths(files) + \
-        check_format(files)
+        check_station_document() + check_operator_sentences() + check_links(files) + \
+        check_machine_paths(files) + check_format(files)
     if (BUILD / "tools/device/imprint-device").exists():
         problems += check_usage_page("imprint-device.1", BUILD / "tools/device/imprint-device",
                                      "--help")
