@@ -182,8 +182,6 @@ def walk_fields(tables, defaults, table, prefix=""):
     for name, kind, required, bounds, fields in tables[table]:
         ending = "required" if required else \
             f"default {defaults[name]}" if name in defaults else "optional"
-        if kind == "SCHEMA_LIST":
-            ending = ""  # a list says how many; that it is required follows
         yield prefix + name, ", ".join(filter(None, [f"{KINDS[kind]}", bounds, ending]))
         if fields:
             yield from walk_fields(tables, defaults, fields, f"{prefix}{name}.")
@@ -199,7 +197,7 @@ def page_fields(text):
         elif line.startswith(".It Va "):
             name, said = re.match(r"\.It Va (\w+) Pq (.*)", line).groups()
             path[-1] = name
-            yield ".".join(path), said.removesuffix(", required") if said.startswith("list") else said
+            yield ".".join(path), said
 
 
 def check_job_page():
