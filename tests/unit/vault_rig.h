@@ -51,6 +51,7 @@ struct rig {
     struct job job;
     struct store *store;
     struct hsm *hsm;
+    struct anchoring anchoring;
     struct vault v;
 };
 
@@ -125,7 +126,7 @@ static inline int rig_found(struct error *err)
     if (rc == 0)
         rc = file_write(path, TEST_PIN "\n", strlen(TEST_PIN "\n"), 0600, err);
     if (rc == 0)
-        rc = vault_open_hsm(&c.config, NULL, &h, err);
+        rc = vault_open_hsm(&c.config, &h, err);
     if (rc)
         return rc;
     rc = rig_certify(&c.config, h, RIG_NAME, RIG_ENVIRONMENT, true);
@@ -239,7 +240,9 @@ static inline void rig_open(struct rig *r)
     struct error err = ERROR_INIT;
 
     ASSERT_OK(vault_open_store(&r->config, STORE_WRITE, &r->store, &err), err);
-    ASSERT_OK(vault_open_hsm(&r->config, r->store, &r->hsm, &err), err);
+    ASSERT_OK(vault_open_hsm(&r->config, &r->hsm, &err), err);
+    r->anchoring = (struct anchoring){&r->config, r->hsm};
+    ASSERT_OK(vault_attach_store(&r->anchoring, r->store, &err), err);
     ASSERT_OK(vault_init(&r->v, &r->config, &r->job, r->store, r->hsm, &err), err);
     ASSERT_OK(vault_load_certificate(&r->v, &err), err);
 }
