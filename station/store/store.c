@@ -213,8 +213,9 @@ int store_open(const char *path, enum store_mode mode, struct store **store, str
     if (mode == STORE_CREATE && file_exists(path))
         return error_set(err, ERR_EXISTS, "there is a station's database in '%s' already", path);
     if (mode != STORE_CREATE && !file_exists(path))
-        return error_set(err, ERR_MISSING, "there is no database '%s': restore it from a backup",
-                         path);
+        return error_set(
+            err, ERR_MISSING,
+            "there is no database '%s': put the newest one back, an older one is refused", path);
     opened = calloc(1, sizeof *opened);
     if (!opened)
         return error_set(err, ERR_INTERNAL, "out of memory");

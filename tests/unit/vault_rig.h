@@ -336,7 +336,8 @@ static inline int64_t rig_changes(struct rig *r)
 #define rig_claims(r)   rig_int(r, "SELECT count(*) FROM claims")
 #define rig_attempts(r) rig_int(r, "SELECT count(*) FROM attempts")
 #define rig_state(r, state)                                                                        \
-    rig_int(r, "SELECT count(*) FROM credentials WHERE state = " #state) /* enum credential_state  \
+    rig_int(r,                                                                                     \
+            "SELECT count(*) FROM credentials WHERE state = " #state) /* enum credential_state  \
                                                                           */
 
 /* The record at an index of the log; record_done frees it. */
