@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "hsm/keys.h"
 #include "station/cli/cli.h"
+#include "station/confine/confine.h"
 #include "station/schema/schema.h"
 #include "station/vault/vault.h"
 
@@ -252,7 +253,9 @@ int main(int argc, char **argv)
     int rc;
 
     signal(SIGPIPE, SIG_IGN);
-    rc = run(&cli, argc, argv, &err);
+    rc = confine_memory(&err);
+    if (rc == 0)
+        rc = run(&cli, argc, argv, &err);
     if (rc && err.code && cli.json)
         cli_print_json(json_pack("{s:s, s:s, s:i}", "error", error_name(rc), "text", err.text,
                                  "exit", error_exit_status(rc)));
