@@ -5,8 +5,8 @@
  *  1. A reader or writer that once failed stays failed: make all calls, then ask `bad` once.
  *  2. A failed read gives 0 or NULL, never a pointer past the end.
  *  3. Only deterministic CBOR (RFC 8949 section 4.2.1) is read: definite lengths and shortest
- * forms; unsigned integers, byte and text strings, arrays, maps and booleans. As the caller names
- * every key in turn, keys ascend, none is missing, unknown or repeated.
+ *     forms; unsigned integers, byte and text strings, arrays, maps and booleans. As the caller
+ *     names every key in turn, keys ascend, none is missing, unknown or repeated.
  */
 #ifndef IMPRINT_AGENT_WIRE_H
 #define IMPRINT_AGENT_WIRE_H

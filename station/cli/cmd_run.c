@@ -8,7 +8,7 @@ static int serve(struct cli *cli, struct server *server, struct error *err)
     int rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
 
     if (rc == 0)
-        rc = vault_open_hsm(&cli->config, cli->store, &cli->hsm, err);
+        rc = cli_open_hsm(cli, err);
     if (rc) {
         server_stop_line(server);
         return rc;

@@ -184,6 +184,16 @@ static int parse_options(struct cli *cli, int argc, char **argv, struct error *e
     return 0;
 }
 
+int cli_open_hsm(struct cli *cli, struct error *err)
+{
+    int rc = vault_open_hsm(&cli->config, &cli->hsm, err);
+
+    if (rc)
+        return rc;
+    cli->anchoring = (struct anchoring){&cli->config, cli->hsm};
+    return vault_attach_store(&cli->anchoring, cli->store, err);
+}
+
 static int open_needs(struct cli *cli, struct error *err)
 {
     unsigned needs = cli->command->needs;
@@ -199,7 +209,7 @@ static int open_needs(struct cli *cli, struct error *err)
         rc = vault_open_store(&cli->config, needs & NEED_STORE_WRITE ? STORE_WRITE : STORE_READ,
                               &cli->store, err);
     if (rc == 0 && needs & NEED_HSM)
-        rc = vault_open_hsm(&cli->config, cli->store, &cli->hsm, err);
+        rc = cli_open_hsm(cli, err);
     return rc;
 }
 

@@ -5,6 +5,7 @@
 #include "base/codec.h"
 #include "base/file.h"
 #include "base/jcs.h"
+#include "hsm/anchor.h"
 #include "hsm/signer.h"
 #include "manifests/note.h"
 #include "pki/authority.h"
@@ -220,12 +221,6 @@ static int write_public_keys(const struct making *m, struct error *err)
     return rc;
 }
 
-static int mac_with_hsm(void *context, const void *bytes, size_t len, uint8_t mac[32],
-                        struct error *err)
-{
-    return hsm_hmac(context, bytes, len, mac, err);
-}
-
 static int first_entry(struct making *m, struct store *store, struct error *err)
 {
     struct buf data;
@@ -251,13 +246,18 @@ static int first_entry(struct making *m, struct store *store, struct error *err)
 
 static int make_database(struct making *m, struct error *err)
 {
+    struct anchoring anchoring = {&m->config, m->hsm};
+    struct hsm_anchor nothing = {.sequence = 0};
     struct store *store;
     int rc = vault_open_store(&m->config, STORE_CREATE, &store, err);
 
     if (rc)
         return rc;
-    store_set_mac(store, mac_with_hsm, m->hsm);
-    rc = first_entry(m, store, err);
+    rc = hsm_anchor_create(m->hsm, &nothing, err);
+    if (rc == 0)
+        rc = vault_attach_store(&anchoring, store, err);
+    if (rc == 0)
+        rc = first_entry(m, store, err);
     store_close(store);
     return rc;
 }

@@ -124,7 +124,10 @@ static int copy_hello(const struct vault *v, struct session *s, struct error *er
     buf_reset(&c->fw_hash);
     if (h->has_image_hash)
         buf_put(&c->fw_hash, h->image_hash, sizeof h->image_hash);
-    hello_attestation(h, &c->attestation);
+    /* Only what hello_check verified is evidence; a record of `none` must have none. */
+    buf_reset(&c->attestation);
+    if (v->job->order.auth == ORDER_AUTH_ENROLLED)
+        hello_attestation(h, &c->attestation);
     if (getrandom(c->tx, sizeof c->tx, 0) != (ssize_t)sizeof c->tx)
         return error_set(err, ERR_INTERNAL, "the system's random source failed");
     return buf_check(&c->attestation, "an attestation", err);

@@ -44,6 +44,13 @@ static int refuse_other_order(const struct vault *v, const struct credential *cr
                      cred->serial);
 }
 
+static int refuse_locked_void(const struct credential *cred, struct error *err)
+{
+    return error_set(err, ERR_REFUSED,
+                     "this device is locked with '%s', which was burned: set it aside",
+                     cred->serial);
+}
+
 static int fill_plan(struct vault *v, struct session *s, enum wire_action action,
                      struct wire_plan *plan, struct error *err)
 {
@@ -66,16 +73,24 @@ static int fill_plan(struct vault *v, struct session *s, enum wire_action action
     return 0;
 }
 
-/* The device holds, or says it holds, s->claim. */
-static int plan_known(struct vault *v, struct session *s, bool committed, struct wire_plan *plan,
-                      struct error *err)
+/* Whether the device says that it committed c itself, and not an identity before. */
+static bool is_committed(const struct claim *c, const struct wire_hello *h)
 {
+    return h->tx_state == IMPRINT_TX_COMMITTED && memcmp(c->tx, h->tx, sizeof c->tx) == 0;
+}
+
+/* The device holds, or says it holds, s->claim. */
+static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
+{
+    bool committed = is_committed(&s->claim, &s->hello);
+
     if (!same_chip(&s->claim, &s->hello))
         return refuse_other_chip(&s->claim, &s->credential, err);
     if (refuse_other_order(v, &s->credential, err))
         return ERR_REFUSED;
     if (s->claim.state == CLAIM_BURNED)
-        return fill_plan(v, s, WIRE_ABORT, plan, err);
+        return s->hello.lifecycle == IMPRINT_LIFE_LOCKED ? refuse_locked_void(&s->credential, err)
+                                                         : fill_plan(v, s, WIRE_ABORT, plan, err);
     s->again = s->claim.state == CLAIM_PROVEN;
     if (committed)
         return fill_plan(v, s, WIRE_PROVE, plan, err);
@@ -84,25 +99,49 @@ static int plan_known(struct vault *v, struct session *s, bool committed, struct
     return fill_plan(v, s, WIRE_DELIVER, plan, err);
 }
 
+/* A burned identity that was committed is replaced: before LOCK a new BEGIN may do that. */
+static bool is_replaced(const struct claim *c, const struct wire_hello *h)
+{
+    return c->state == CLAIM_BURNED && is_committed(c, h) && same_chip(c, h) &&
+           h->lifecycle == IMPRINT_LIFE_FACTORY;
+}
+
+static int find_by_transaction(struct vault *v, struct session *s, bool *known, struct error *err)
+{
+    int rc = claim_by_tx(v->store, s->hello.tx, &s->claim, known, err);
+
+    if (rc == 0 && !*known)
+        rc = error_set(err, ERR_REFUSED,
+                       "this device holds a transaction that this station did not make: it "
+                       "belongs to another station or an older database, set it aside");
+    /* What replaces a void identity may have been claimed already, and never begun. */
+    if (rc == 0 && is_replaced(&s->claim, &s->hello))
+        rc = claim_by_dev_pub(v->store, s->hello.dev_pub, &s->claim, known, err);
+    return rc;
+}
+
 /* By what the device itself reports. *known tells whether the store has it. */
 static int find_reported(struct vault *v, struct session *s, bool *known, struct error *err)
 {
-    const struct wire_hello *h = &s->hello;
-    int rc;
+    int rc = s->hello.tx_state != IMPRINT_TX_NONE
+                 ? find_by_transaction(v, s, known, err)
+                 : claim_by_dev_pub(v->store, s->hello.dev_pub, &s->claim, known, err);
 
-    *known = false;
-    if (h->tx_state != IMPRINT_TX_NONE) {
-        rc = claim_by_tx(v->store, h->tx, &s->claim, known, err);
-        if (rc == 0 && !*known)
-            rc = error_set(err, ERR_REFUSED,
-                           "this device holds a transaction that this station did not make: it "
-                           "belongs to another station or an older database, set it aside");
-    } else {
-        rc = claim_by_dev_pub(v->store, h->dev_pub, &s->claim, known, err);
-    }
     if (rc == 0 && *known)
         rc = credential_get(v->store, s->claim.credential, &s->credential, err);
     return rc;
+}
+
+/* The live claim of a chip that reports nothing of it: proven, or open and to be burned. */
+static int check_old(struct vault *v, struct session *s, const struct claim *old, struct error *err)
+{
+    int rc = credential_get(v->store, old->credential, &s->credential, err);
+
+    if (rc)
+        return rc;
+    if (old->state == CLAIM_PROVEN)
+        return refuse_known_chip(&s->credential, err);
+    return refuse_other_order(v, &s->credential, err);
 }
 
 /* Nothing the device reports is known: a new device, or a known chip that lost its memory. */
@@ -114,11 +153,8 @@ static int plan_new(struct vault *v, struct session *s, struct wire_plan *plan, 
 
     claim_init(&old);
     rc = claim_by_chip(v->store, s->hello.chip, s->hello.chip_len, &old, &found, err);
-    if (rc == 0 && found && old.state == CLAIM_PROVEN) {
-        rc = credential_get(v->store, old.credential, &s->credential, err);
-        if (rc == 0)
-            rc = refuse_known_chip(&s->credential, err);
-    }
+    if (rc == 0 && found)
+        rc = check_old(v, s, &old, err);
     if (rc == 0)
         rc = claim_make(v, s, found ? &old : NULL, err);
     claim_done(&old);
@@ -127,19 +163,14 @@ static int plan_new(struct vault *v, struct session *s, struct wire_plan *plan, 
 
 int plan_device(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
 {
-    bool known, burned_identity;
+    bool known;
     int rc = hello_check(v, s, err);
 
     if (rc == 0)
         rc = find_reported(v, s, &known, err);
     if (rc)
         return rc;
-    /* A burned identity that was committed is replaced: before LOCK a new BEGIN may do that. */
-    burned_identity = known && s->claim.state == CLAIM_BURNED &&
-                      s->hello.tx_state == IMPRINT_TX_COMMITTED && same_chip(&s->claim, &s->hello);
-    if (known && !burned_identity)
-        return plan_known(v, s, s->hello.tx_state == IMPRINT_TX_COMMITTED, plan, err);
-    return plan_new(v, s, plan, err);
+    return known ? plan_known(v, s, plan, err) : plan_new(v, s, plan, err);
 }
 
 int plan_object(struct vault *v, struct session *s, size_t index, struct buf *out,

@@ -1,18 +1,21 @@
 /*
  * plan: what is to be done with the device that said HELLO. The rules of P2 and P3 in one place.
  *
- *   what the device says                 what the store knows           plan
- *   ------------------------------------ ------------------------------
- * ---------------------------- transaction T, open or committed     T unknown refuse, touch nothing
- *   transaction T                        T belongs to another chip      refuse as duplicate
- *   T open, or T's transport key         T open                         DELIVER what is stored
- *   T committed                          T open                         PROVE
- *   T committed                          T proven                       PROVE again, consume
- * nothing T open, or T's transport key         T proven                       refuse: an old copy
- * of a store T open, or T's transport key         T burned                       ABORT nothing of
- * the above                 chip was proven                refuse as duplicate nothing of the above
- * chip has an open claim         burn it, then as below nothing of the above                 -
- * claim the next credential
+ *   what the device says                     what the store knows          plan
+ *   ---------------------------------------- ----------------------------- --------------------------
+ *   transaction T, open or committed         T unknown                     refuse, touch nothing
+ *   transaction T, or T's transport key      T belongs to another chip     refuse as duplicate
+ *   transaction T, or T's transport key      T is of another order         refuse, name the job
+ *   T open, or T's transport key             T open                        DELIVER what is stored
+ *   T committed                              T open                        PROVE
+ *   T committed                              T proven                      PROVE again, consume nothing
+ *   T open, or T's transport key             T proven                      refuse: an old copy of a store
+ *   T open, or T's transport key             T burned                      ABORT
+ *   T committed and locked                   T burned                      refuse
+ *   T committed, and a transport key         T burned                      as that transport key says
+ *   nothing of the above                     chip was proven               refuse as duplicate
+ *   nothing of the above                     chip has an open claim        burn it, then as below
+ *   nothing of the above                     -                             claim the next credential
  */
 #ifndef STATION_VAULT_PLAN_H
 #define STATION_VAULT_PLAN_H

@@ -63,6 +63,17 @@ static int verify_read_back(const struct vault *v, const struct session *s,
     return rc;
 }
 
+/* A life cycle that nobody knows, though signed, would be a record that no owner accepts. */
+static int verify_lifecycle(const struct session *s, const struct wire_proof *proof,
+                            struct error *err)
+{
+    if (proof->lifecycle == IMPRINT_LIFE_FACTORY || proof->lifecycle == IMPRINT_LIFE_LOCKED)
+        return 0;
+    return error_set(err, ERR_PROOF,
+                     "the device's proof of '%s' speaks of an unknown life cycle: set it aside",
+                     s->credential.serial);
+}
+
 int prove_device(struct vault *v, struct session *s, const struct wire_proof *proof,
                  enum wire_verdict *verdict, struct error *err)
 {
@@ -70,6 +81,8 @@ int prove_device(struct vault *v, struct session *s, const struct wire_proof *pr
 
     if (rc == 0)
         rc = verify_signature(s, proof, err);
+    if (rc == 0)
+        rc = verify_lifecycle(s, proof, err);
     if (rc == 0)
         rc = verify_read_back(v, s, proof, err);
     if (rc)

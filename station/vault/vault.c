@@ -2,10 +2,12 @@
 
 #include "base/file.h"
 #include "base/secret.h"
+#include "hsm/anchor.h"
 #include "link/transcript.h"
 #include "pki/cert.h"
 #include "pki/digest.h"
 #include "station/store/inventory.h"
+#include "station/store/ledger.h"
 #include "station/vault/token_files.h"
 
 #include <string.h>
@@ -25,6 +27,41 @@ static int mac_with_hsm(void *context, const void *bytes, size_t len, uint8_t ma
     return hsm_hmac(context, bytes, len, mac, err);
 }
 
+/* The token remembers the newest entry; its files are synced before anything is released. */
+static int anchor_with_hsm(void *context, int64_t seq, const uint8_t head[32], struct error *err)
+{
+    const struct anchoring *a = context;
+    struct hsm_anchor next = {.sequence = (uint64_t)seq};
+    int rc;
+
+    memcpy(next.head, head, sizeof next.head);
+    rc = hsm_anchor_write(a->hsm, &next, err);
+    return rc ? rc : token_files_sync(a->config, err);
+}
+
+void vault_attach_reader(struct hsm *hsm, struct store *store)
+{
+    store_set_mac(store, mac_with_hsm, hsm);
+}
+
+int vault_attach_store(struct anchoring *a, struct store *store, struct error *err)
+{
+    struct hsm_anchor anchored;
+    uint8_t head[32];
+    int64_t seq;
+    int rc;
+
+    store_set_mac(store, mac_with_hsm, a->hsm);
+    rc = hsm_anchor_read(a->hsm, &anchored, err);
+    if (rc == 0)
+        rc = ledger_resume(store, (int64_t)anchored.sequence, anchored.head, &seq, head, err);
+    if (rc == 0)
+        rc = anchor_with_hsm(a, seq, head, err);
+    if (rc == 0)
+        store_set_anchor(store, anchor_with_hsm, a);
+    return rc;
+}
+
 static int read_pin(const struct config *config, struct secret **pin, struct error *err)
 {
     char path[PATH_MAX], question[320];
@@ -38,8 +75,7 @@ static int read_pin(const struct config *config, struct secret **pin, struct err
     return rc ? rc : secret_read_pin_file(path, pin, err);
 }
 
-int vault_open_hsm(const struct config *config, struct store *store, struct hsm **hsm,
-                   struct error *err)
+int vault_open_hsm(const struct config *config, struct hsm **hsm, struct error *err)
 {
     struct hsm_config where = {config->module, config->token};
     struct secret *pin;
@@ -53,11 +89,7 @@ int vault_open_hsm(const struct config *config, struct store *store, struct hsm 
         return rc;
     rc = hsm_open(&where, pin, hsm, err);
     secret_free(pin);
-    if (rc)
-        return rc;
-    if (store)
-        store_set_mac(store, mac_with_hsm, *hsm);
-    return token_files_keep(config, err);
+    return rc ? rc : token_files_keep(config, err);
 }
 
 static int read_issuer(struct vault *v, struct error *err)

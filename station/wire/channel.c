@@ -60,6 +60,37 @@ int channel_open(int control, int *fd, struct error *err)
     return 0;
 }
 
+/* Every descriptor that came with a message; closes all of them unless there is exactly one. */
+static int take_descriptor(struct msghdr *message)
+{
+    int taken = -1, count = 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t at = 0; at + sizeof taken <= c->cmsg_len - CMSG_LEN(0); at += sizeof taken) {
+            if (count++)
+                close(taken);
+            memcpy(&taken, CMSG_DATA(c) + at, sizeof taken);
+        }
+    }
+    if (count > 1) {
+        close(taken);
+        taken = -1;
+    }
+    return taken;
+}
+
+/* Only such a socket keeps messages whole. */
+static bool is_channel(int fd)
+{
+    int type = 0, domain = 0;
+    socklen_t len = sizeof type;
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET &&
+           getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
+}
+
 int channel_accept(int control, int *fd, struct error *err)
 {
     uint8_t byte;
@@ -72,17 +103,22 @@ int channel_accept(int control, int *fd, struct error *err)
                              .msg_iovlen = 1,
                              .msg_control = control_data.space,
                              .msg_controllen = sizeof control_data.space};
-    struct cmsghdr *c;
-    ssize_t n = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
+    ssize_t n;
+    int taken;
 
+    do
+        n = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
     if (n <= 0)
         return gone(err);
-    c = CMSG_FIRSTHDR(&message);
-    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-        c->cmsg_len != CMSG_LEN(sizeof(int)))
-        return error_set(err, ERR_PROTOCOL, "the line sent no descriptor");
-    memcpy(fd, CMSG_DATA(c), sizeof *fd);
-    return 0;
+    taken = take_descriptor(&message);
+    if (taken >= 0 && !(message.msg_flags & MSG_CTRUNC) && is_channel(taken)) {
+        *fd = taken;
+        return 0;
+    }
+    if (taken >= 0)
+        close(taken);
+    return error_set(err, ERR_PROTOCOL, "the line sent something else than one channel");
 }
 
 int channel_send(int fd, const struct buf *m, struct error *err)
@@ -110,6 +146,7 @@ int channel_receive(int fd, struct buf *m, struct error *err)
     do
         n = recv(fd, room, WIRE_MAX, MSG_TRUNC);
     while (n < 0 && errno == EINTR);
+    buf_reset(m);
     if (n <= 0)
         return gone(err);
     if (n > WIRE_MAX)

@@ -23,10 +23,14 @@ MUST_USE int channel_pair(int fds[2], struct error *err);
 /* Line: makes a channel and gives its other end to the vault. *fd is the line's end. */
 MUST_USE int channel_open(int control, int *fd, struct error *err);
 
-/* Vault: takes the descriptor that the line sent. ERR_PROTOCOL when there is none. */
+/*
+ * Vault: takes the descriptor that the line sent. ERR_PROTOCOL when it is none, several or not a
+ * channel; whatever came is closed then.
+ */
 MUST_USE int channel_accept(int control, int *fd, struct error *err);
 
-/* One message. receive replaces the contents of m. ERR_PROTOCOL when it is too long. */
+/* One message. receive replaces the contents of m, with nothing when it fails. ERR_PROTOCOL when it
+ * is too long. */
 MUST_USE int channel_send(int fd, const struct buf *m, struct error *err);
 MUST_USE int channel_receive(int fd, struct buf *m, struct error *err);
 

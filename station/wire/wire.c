@@ -110,9 +110,13 @@ void wire_put_object(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE], uint
 
 int wire_get_object(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE], uint8_t *index)
 {
-    return reader_bytes(r, handle, WIRE_HANDLE_SIZE) || reader_u8(r, index) || reader_end(r)
-               ? ERR_FORMAT
-               : 0;
+    uint8_t got[WIRE_HANDLE_SIZE], got_index;
+
+    if (reader_bytes(r, got, sizeof got) || reader_u8(r, &got_index) || reader_end(r))
+        return ERR_FORMAT;
+    memcpy(handle, got, sizeof got);
+    *index = got_index;
+    return 0;
 }
 
 void wire_put_nonce(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE])
@@ -123,7 +127,12 @@ void wire_put_nonce(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE])
 
 int wire_get_nonce(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE])
 {
-    return reader_bytes(r, handle, WIRE_HANDLE_SIZE) || reader_end(r) ? ERR_FORMAT : 0;
+    uint8_t got[WIRE_HANDLE_SIZE];
+
+    if (reader_bytes(r, got, sizeof got) || reader_end(r))
+        return ERR_FORMAT;
+    memcpy(handle, got, sizeof got);
+    return 0;
 }
 
 void wire_put_proof(struct buf *m, const struct wire_proof *v)
@@ -205,10 +214,13 @@ void wire_put_opened(struct buf *m, const struct wire_opened *v)
 
 int wire_get_opened(struct reader *r, struct wire_opened *v)
 {
-    return reader_bytes(r, v->handle, sizeof v->handle) ||
-                   reader_bytes(r, v->nonce, sizeof v->nonce) || reader_end(r)
-               ? ERR_FORMAT
-               : 0;
+    struct wire_opened got;
+
+    if (reader_bytes(r, got.handle, sizeof got.handle) ||
+        reader_bytes(r, got.nonce, sizeof got.nonce) || reader_end(r))
+        return ERR_FORMAT;
+    *v = got;
+    return 0;
 }
 
 void wire_put_plan(struct buf *m, const struct wire_plan *v)

@@ -132,6 +132,17 @@ class MainJob(unittest.TestCase):
         judge.check_all(rig, [good])
         self.assertEqual(rig.records()[0]["auth"], "enrolled")
 
+    def test_an_enrolment_key_that_the_order_does_not_ask_for_is_not_evidence(self):
+        rig = self.make(credentials=1)
+        run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out",
+            rig.dir / "a.pem")
+        device = rig.add_device("--enrol-key", str(rig.dir / "a.pem"))
+        self.assertEqual(rig.run_json()[0], 0)
+        rig.seal()
+        rig.verify(rig.manifests()[0])
+        judge.check_all(rig, [device])
+        self.assertEqual(rig.records()[0]["auth"], "none")
+
     def test_manifests_extend_one_another_and_a_rollback_is_refused(self):
         rig = self.make(credentials=6)
         for round_number in range(3):

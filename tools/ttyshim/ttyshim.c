@@ -8,7 +8,7 @@
  *
  * Invariants
  *  1. What is not in the folder is seen as it is: every other path and request goes to the C
- * library unchanged, and without TTYSHIM_DIR everything does.
+ *     library unchanged, and without TTYSHIM_DIR everything does.
  *  2. No state: nothing to keep in step when a program duplicates, passes on or inherits
  * descriptors.
  *

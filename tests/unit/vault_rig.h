@@ -1,0 +1,465 @@
+/*
+ * vault_rig: a real station on a real SoftHSM2 token, an order, and a line that talks to the vault.
+ *
+ * The ceremony runs once, in a process of its own before the first test; each test works on a copy
+ * of that folder. rig_end proves what must hold whatever a test did: the ledger and the tables
+ * agree, every record has a valid proof, and what is sealed verifies.
+ *
+ * SoftHSM, PKCS#11 and SQLite are opened in the tests only, each of which Check forks.
+ */
+#ifndef TESTS_VAULT_RIG_H
+#define TESTS_VAULT_RIG_H
+
+#include "check_util.h"
+#include "softhsm.h"
+
+#include "base/codec.h"
+#include "link/transcript.h"
+#include "manifests/evidence.h"
+#include "manifests/verify.h"
+#include "pki/digest.h"
+#include "station/store/ledger.h"
+#include "station/store/sql.h"
+#include "station/store/whitelist.h"
+#include "station/vault/ceremony.h"
+#include "station/vault/generate.h"
+#include "station/vault/sealing.h"
+#include "station/vault/session.h"
+#include "station/wire/channel.h"
+
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define RIG_ENVIRONMENT "test"
+#define RIG_NAME        "line-1"
+#define RIG_PRODUCT     "09506000134352"
+#define RIG_CHIP_SIZE   8
+
+/* What an order of a test says; zero is: no lock, no authentication, suite 1, no trust anchors. */
+struct rig_order {
+    bool lock, anchors;
+    const char *id;            /* NULL: "TEST-1" */
+    const char *suites;        /* NULL: "[1]" */
+    const uint8_t (*keys)[65]; /* enrolled keys; NULL: device_auth none */
+    size_t key_count;
+};
+
+struct rig {
+    char dir[64];
+    struct config config;
+    struct job job;
+    struct store *store;
+    struct hsm *hsm;
+    struct anchoring anchoring;
+    struct vault v;
+};
+
+static char rig_template[64];
+
+/* ---- the station that every test copies ---- */
+
+/* Also used before any test runs, so it asserts nothing. */
+static inline void rig_path(const char *dir, const char *name, char out[PATH_MAX])
+{
+    (void)snprintf(out, PATH_MAX, "%s/%s", dir, name);
+}
+
+/* The station's compact certificate, signed by an authority that nobody keeps. */
+static inline int rig_certify(const struct config *config, struct hsm *h, const char *station,
+                              const char *environment, bool own_key)
+{
+    struct error err = ERROR_INIT;
+    struct link_station_cert cert = {.generation = 1};
+    uint8_t point[EC_POINT_SIZE], sig[EC_SIG_SIZE];
+    EVP_PKEY *authority = EVP_EC_gen("P-256");
+    struct buf bytes;
+    char path[PATH_MAX];
+    int rc = own_key ? hsm_key_point(h, HSM_KEY_STATION_AUTH, point, &err)
+                     : ec_point(authority, point, &err);
+
+    buf_init(&bytes, 1024);
+    cert.key = link_key_p256(point);
+    strcpy(cert.station, station);
+    strcpy(cert.environment, environment);
+    if (rc == 0)
+        rc = link_station_cert_message(&cert, &bytes, &err);
+    if (rc == 0)
+        rc = ec_sign(authority, bytes.data, bytes.len, sig, &err);
+    cert.sig = link_sig_p256(sig);
+    buf_reset(&bytes);
+    if (rc == 0)
+        rc = link_station_cert_encode(&cert, &bytes, &err);
+    if (rc == 0)
+        rc = config_path(config, "station.cert", path, &err);
+    if (rc == 0)
+        rc = file_write(path, bytes.data, bytes.len, 0644, &err);
+    buf_done(&bytes);
+    EVP_PKEY_free(authority);
+    return rc;
+}
+
+/* In a child: the ceremony, a PIN file, and the station's certificate. */
+static inline int rig_found(struct error *err)
+{
+    struct ceremony c = {.own_token = true,
+                         .config = {.name = RIG_NAME,
+                                    .environment = RIG_ENVIRONMENT,
+                                    .origin = "acme.example/wl/line1",
+                                    .customer = "Acme",
+                                    .token = TEST_TOKEN,
+                                    .pin_file = "pin",
+                                    .organization = "Acme Medical"}};
+    char path[PATH_MAX];
+    struct hsm *h;
+    int rc;
+
+    c.pin = softhsm_secret(TEST_PIN);
+    c.so_pin = softhsm_secret(TEST_SO_PIN);
+    rig_path(rig_template, "station", c.config.dir);
+    strcpy(c.config.module, softhsm_module);
+    rc = ceremony_run(&c, err);
+    secret_free(c.pin);
+    secret_free(c.so_pin);
+    if (rc == 0)
+        rc = config_path(&c.config, "pin", path, err);
+    if (rc == 0)
+        rc = file_write(path, TEST_PIN "\n", strlen(TEST_PIN "\n"), 0600, err);
+    if (rc == 0)
+        rc = vault_open_hsm(&c.config, &h, err);
+    if (rc)
+        return rc;
+    rc = rig_certify(&c.config, h, RIG_NAME, RIG_ENVIRONMENT, true);
+    hsm_close(h);
+    return rc;
+}
+
+/* Before the first test. */
+static inline void rig_make_template(void)
+{
+    int status = -1;
+    pid_t child;
+
+    strcpy(rig_template, "/tmp/check_station_XXXXXX");
+    if (!softhsm_look_for_module() || !mkdtemp(rig_template)) {
+        fprintf(stderr, "no SoftHSM2 module: install softhsm2, or set IMPRINT_SOFTHSM\n");
+        exit(EXIT_FAILURE);
+    }
+    fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        struct error err = ERROR_INIT;
+        int rc = rig_found(&err);
+
+        if (rc)
+            fprintf(stderr, "cannot make a station: %s\n", err.text);
+        _exit(rc ? EXIT_FAILURE : EXIT_SUCCESS);
+    }
+    waitpid(child, &status, 0);
+    if (status)
+        exit(EXIT_FAILURE);
+}
+
+/* ---- a station of one test ---- */
+
+static inline void rig_copy(struct rig *r)
+{
+    struct error err = ERROR_INIT;
+    char command[256], path[PATH_MAX], text[512];
+
+    memset(r, 0, sizeof *r);
+    strcpy(r->dir, "/tmp/check_vault_XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(r->dir));
+    snprintf(command, sizeof command, "cp -a %s/station/. %s", rig_template, r->dir);
+    ck_assert_int_eq(system(command), 0);
+    rig_path(r->dir, "softhsm2.conf", path);
+    snprintf(text, sizeof text,
+             "directories.tokendir = %s/tokens/\nobjectstore.backend = file\nlog.level = ERROR\n",
+             r->dir);
+    ASSERT_OK(file_write(path, text, strlen(text), 0600, &err), err);
+    ASSERT_OK(config_read(r->dir, &r->config, &err), err);
+}
+
+static inline int rig_compare_keys(const void *a, const void *b)
+{
+    return memcmp(a, b, 32);
+}
+
+static inline void rig_enrol(struct job *job, const struct rig_order *o)
+{
+    uint8_t spki[EC_SPKI_SIZE];
+
+    job->enrolled = calloc(o->key_count + 1, 32);
+    for (size_t i = 0; i < o->key_count; i++) {
+        ec_spki(o->keys[i], spki);
+        sha256(spki, sizeof spki, job->enrolled[i]);
+    }
+    job->enrolled_count = o->key_count;
+    qsort(job->enrolled, o->key_count, 32, rig_compare_keys);
+}
+
+/* The job, and its order from the bytes of a file as an owner writes it. */
+static inline void rig_write_job(struct job *job, const struct rig_order *o)
+{
+    struct error err = ERROR_INIT;
+    uint8_t hash[32];
+    char hex[65];
+
+    memset(job, 0, sizeof *job);
+    buf_init(&job->order_content, ORDER_FILE_MAX);
+    buf_init(&job->trust_anchors, 8192);
+    strcpy(job->name, "test");
+    job->serials = (struct job_serials){"PUMP-", 6, 1};
+    strcpy(job->certificate.organization, "Acme Medical");
+    strcpy(job->certificate.hardware_type, "1.3.6.1.4.1.32473.1.7");
+    buf_printf(&job->order_content,
+               "{\"type\":\"order\",\"id\":\"%s\",\"environment\":\"" RIG_ENVIRONMENT
+               "\",\"product\":\"" RIG_PRODUCT "\",\"profile\":\"idevid\",\"use\":\"registration\""
+               ",\"suites\":%s,\"lock\":%s",
+               o->id ? o->id : "TEST-1", o->suites ? o->suites : "[1]", o->lock ? "true" : "false");
+    if (o->keys)
+        buf_printf(&job->order_content, ",\"device_auth\":\"enrolled\",\"enrolled\":\"%064d\"", 0);
+    else
+        buf_put_str(&job->order_content, ",\"device_auth\":\"none\"");
+    if (o->anchors) {
+        buf_put_str(&job->trust_anchors, "stands for DER certificates");
+        sha256(job->trust_anchors.data, job->trust_anchors.len, hash);
+        hex_encode(hash, sizeof hash, hex);
+        buf_printf(&job->order_content, ",\"objects\":{\"trust_anchors\":\"%s\"}", hex);
+    }
+    buf_put_u8(&job->order_content, '}');
+    ASSERT_OK(
+        order_parse("order", job->order_content.data, job->order_content.len, &job->order, &err),
+        err);
+    rig_enrol(job, o);
+}
+
+/* Opens database, token and vault, as a start of the program does. */
+static inline void rig_open(struct rig *r)
+{
+    struct error err = ERROR_INIT;
+
+    ASSERT_OK(vault_open_store(&r->config, STORE_WRITE, &r->store, &err), err);
+    ASSERT_OK(vault_open_hsm(&r->config, &r->hsm, &err), err);
+    r->anchoring = (struct anchoring){&r->config, r->hsm};
+    ASSERT_OK(vault_attach_store(&r->anchoring, r->store, &err), err);
+    ASSERT_OK(vault_init(&r->v, &r->config, &r->job, r->store, r->hsm, &err), err);
+    ASSERT_OK(vault_load_certificate(&r->v, &err), err);
+}
+
+static inline void rig_close(struct rig *r)
+{
+    vault_done(&r->v);
+    store_close(r->store);
+    hsm_close(r->hsm);
+    r->store = NULL;
+    r->hsm = NULL;
+}
+
+/* As if the station had lost power: only what is on disk remains. */
+static inline void rig_restart(struct rig *r)
+{
+    rig_close(r);
+    rig_open(r);
+}
+
+static inline void rig_no_progress(void *context, int64_t done)
+{
+    (void)context;
+    (void)done;
+}
+
+static inline bool rig_no_stop(void *context)
+{
+    (void)context;
+    return false;
+}
+
+static const struct generate_watch rig_watch = {rig_no_progress, rig_no_stop, NULL};
+
+static inline void rig_generate(struct rig *r, int64_t count)
+{
+    struct error err = ERROR_INIT;
+    int64_t made = 0;
+
+    ASSERT_OK(generate_credentials(&r->v, count, &rig_watch, &made, &err), err);
+    ck_assert_int_eq(made, count);
+}
+
+/* A station with an order and count credentials. */
+static inline void rig_start(struct rig *r, const struct rig_order *order, int64_t count)
+{
+    rig_copy(r);
+    rig_write_job(&r->job, order);
+    rig_open(r);
+    if (count)
+        rig_generate(r, count);
+}
+
+/* The same station with another order in force. */
+static inline void rig_use_order(struct rig *r, const struct rig_order *order)
+{
+    rig_close(r);
+    job_done(&r->job);
+    rig_write_job(&r->job, order);
+    rig_open(r);
+}
+
+/* ---- what the database says ---- */
+
+static inline void rig_sql(struct rig *r, const char *text)
+{
+    ck_assert_msg(sqlite3_exec(r->store->db, text, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", text,
+                  sqlite3_errmsg(r->store->db));
+}
+
+static inline int64_t rig_int(struct rig *r, const char *query)
+{
+    sqlite3_stmt *s;
+    int64_t value;
+
+    ck_assert_msg(sqlite3_prepare_v2(r->store->db, query, -1, &s, NULL) == SQLITE_OK, "%s", query);
+    ck_assert_int_eq(sqlite3_step(s), SQLITE_ROW);
+    value = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    return value;
+}
+
+/* One number that changes when anything but the log of attempts does. */
+static inline int64_t rig_changes(struct rig *r)
+{
+    return rig_int(r, "SELECT 1000000 * (SELECT count(*) FROM ledger)"
+                      " + 1000 * (SELECT count(*) FROM records) + (SELECT count(*) FROM claims)");
+}
+
+#define rig_records(r)  rig_int(r, "SELECT count(*) FROM records")
+#define rig_claims(r)   rig_int(r, "SELECT count(*) FROM claims")
+#define rig_attempts(r) rig_int(r, "SELECT count(*) FROM attempts")
+#define rig_state(r, state)                                                                        \
+    rig_int(r,                                                                                     \
+            "SELECT count(*) FROM credentials WHERE state = " #state) /* enum credential_state  \
+                                                                          */
+
+/* The record at an index of the log; record_done frees it. */
+static inline void rig_record(struct rig *r, int64_t index, struct record *record)
+{
+    struct error err = ERROR_INIT;
+    sqlite3_stmt *s;
+
+    ASSERT_OK(sql_start(r->store, &err, &s, "SELECT line FROM records WHERE idx = ?", "i", index),
+              err);
+    ck_assert_int_eq(sql_next(r->store, s, &err), 1);
+    ASSERT_OK(
+        record_parse(sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0), record, &err),
+        err);
+    sql_end(s);
+}
+
+/* ---- what must hold whatever happened ---- */
+
+struct rig_seen {
+    int64_t adds, voids;
+};
+
+static inline int rig_check_record(void *context, const void *line, size_t len,
+                                   const void *evidence, size_t evidence_len, struct error *err)
+{
+    struct rig_seen *seen = context;
+    struct evidence e;
+    struct record r;
+    bool verified = false;
+
+    ASSERT_OK(record_parse(line, len, &r, err), *err);
+    if (r.t == RECORD_ADD) {
+        seen->adds++;
+        ASSERT_OK(evidence_parse(evidence, evidence_len, &e, err), *err);
+        ASSERT_OK(evidence_verify(&e, &r, RIG_ENVIRONMENT, &verified, err), *err);
+        ck_assert(verified);
+        evidence_done(&e);
+    } else {
+        ck_assert_int_eq(r.t, RECORD_VOID);
+        seen->voids++;
+    }
+    record_done(&r);
+    return 0;
+}
+
+static inline void rig_pins(const struct rig *r, struct verify_policy *policy,
+                            char paths[3][PATH_MAX])
+{
+    rig_path(r->dir, "trust/manifest-root.pem", paths[0]);
+    rig_path(r->dir, "trust/device-root.pem", paths[1]);
+    rig_path(r->dir, "trust/log.vkey", paths[2]);
+    *policy =
+        (struct verify_policy){.root = paths[0], .device_root = paths[1], .log_key = paths[2]};
+}
+
+/* Seals what is there and verifies it as an owner does. */
+static inline void rig_seal_and_verify(struct rig *r)
+{
+    struct error err = ERROR_INIT;
+    struct verify_policy policy;
+    struct verify_report report;
+    char paths[3][PATH_MAX];
+    struct sealed sealed;
+
+    ASSERT_OK(sealing_run(&r->config, r->store, r->hsm, NULL, &sealed, &err), err);
+    if (sealed.seq == 0)
+        return;
+    rig_pins(r, &policy, paths);
+    ASSERT_OK(manifest_verify(sealed.dir, &policy, &report, &err), err);
+}
+
+static inline void rig_check(struct rig *r)
+{
+    struct error err = ERROR_INIT;
+    struct rig_seen seen = {0};
+    int64_t entries, size;
+
+    ASSERT_OK(ledger_verify(r->store, &entries, &err), err);
+    ASSERT_OK(whitelist_size(r->store, &size, &err), err);
+    ASSERT_OK(whitelist_each(r->store, 0, size, rig_check_record, &seen, &err), err);
+    ck_assert_int_eq(seen.adds, rig_int(r, "SELECT count(*) FROM claims WHERE state = 1"));
+    ck_assert_int_eq(seen.voids, rig_int(r, "SELECT count(*) FROM claims WHERE state = 2"));
+    ck_assert_int_eq(seen.adds, rig_state(r, 2));
+    ck_assert_int_eq(seen.voids, rig_state(r, 3));
+    ck_assert_int_eq(rig_claims(r), rig_int(r, "SELECT count(*) FROM credentials WHERE state > 0"));
+    ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM credentials WHERE state > 1"
+                                " AND wrapped IS NOT NULL"),
+                     0);
+    ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM claims WHERE state > 0"
+                                " AND wrapped IS NOT NULL"),
+                     0);
+    rig_seal_and_verify(r);
+}
+
+/* Ends a test whose station was damaged on purpose. */
+static inline void rig_drop(struct rig *r)
+{
+    struct error err = ERROR_INIT;
+
+    rig_close(r);
+    job_done(&r->job);
+    ASSERT_OK(file_remove_tree(r->dir, &err), err);
+}
+
+static inline void rig_end(struct rig *r)
+{
+    rig_check(r);
+    rig_drop(r);
+}
+
+/* main of a program whose tests use the rig. */
+#define RIG_MAIN(name, ...)                                                                        \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        const struct check_item items[] = {__VA_ARGS__};                                           \
+        struct error err = ERROR_INIT;                                                             \
+        int status;                                                                                \
+                                                                                                   \
+        rig_make_template();                                                                       \
+        status = check_run(name, items, sizeof items / sizeof *items);                             \
+        return file_remove_tree(rig_template, &err) ? EXIT_FAILURE : status;                       \
+    }
+
+#endif
