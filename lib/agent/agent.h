@@ -159,6 +159,7 @@ struct imprint_agent_record {
         uint8_t length[4];
         uint8_t hash[IMPRINT_HASH_SIZE];
     } objects[IMPRINT_AGENT_OBJECTS];
+    uint8_t pad[10]; /* to a multiple of 16 */
     uint8_t crc[4];
 };
 

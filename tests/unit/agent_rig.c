@@ -10,8 +10,8 @@
 #include "pki/digest.h"
 #include "pki/ec.h"
 
-static const uint8_t hello_nonce[32] = "the station's nonce for HELLO..";
-static const uint8_t prove_nonce[32] = "the vault's nonce for PROVE....";
+const uint8_t rig_hello_nonce[32] = "the station's nonce for HELLO..";
+const uint8_t rig_prove_nonce[32] = "the vault's nonce for PROVE....";
 
 /* ------ flash ------ */
 
@@ -299,18 +299,24 @@ void rig_station_done(struct rig_station *s)
     buf_done(&s->x);
 }
 
+static void get_scalar(EVP_PKEY *key, uint8_t scalar[32])
+{
+    BIGNUM *d = NULL;
+
+    ck_assert(EVP_PKEY_get_bn_param(key, "priv", &d));
+    ck_assert_int_eq(BN_bn2binpad(d, scalar, 32), 32);
+    BN_clear_free(d);
+}
+
 void rig_plain_softhsm(struct rig_station *s)
 {
     static const uint8_t head[] = {0x30, 0x41, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07,
                                    0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08,
                                    0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x04,
                                    0x27, 0x30, 0x25, 0x02, 0x01, 0x01, 0x04, 0x20};
-    BIGNUM *d = NULL;
     uint8_t scalar[32];
 
-    ck_assert(EVP_PKEY_get_bn_param(s->device_key, "priv", &d));
-    ck_assert_int_eq(BN_bn2binpad(d, scalar, 32), 32);
-    BN_clear_free(d);
+    get_scalar(s->device_key, scalar);
     buf_reset(&s->plain);
     buf_put(&s->plain, head, sizeof head);
     buf_put(&s->plain, scalar, 32);
@@ -401,6 +407,7 @@ void rig_prepare(struct rig_station *s, const struct link_hello *hello, uint16_t
     uint8_t point[65], spki[EC_SPKI_SIZE];
 
     ck_assert_int_eq(ec_point(ephemeral, point, &err), 0);
+    get_scalar(ephemeral, s->ephemeral);
     s->begin = (struct link_begin){
         .suite = suite,
         .environment = "test",
@@ -414,7 +421,7 @@ void rig_prepare(struct rig_station *s, const struct link_hello *hello, uint16_t
     memset(s->begin.order_hash, 0x0d, 32);
     sha256(s->serial, strlen(s->serial), spki);
     memcpy(s->begin.transaction, spki, 16);
-    memcpy(s->begin.station_nonce, hello_nonce, 32);
+    memcpy(s->begin.station_nonce, rig_hello_nonce, 32);
     s->objects[0] = (struct link_object){
         .type = IMPRINT_OBJ_PRIVATE_KEY,
         .format = IMPRINT_FMT_PKCS8_RFC5649,
@@ -442,7 +449,7 @@ void rig_prepare(struct rig_station *s, const struct link_hello *hello, uint16_t
 
 int rig_hello(struct rig *rig, struct link_hello *hello, struct error *err)
 {
-    return link_client_hello(&rig->client, hello_nonce, hello, err);
+    return link_client_hello(&rig->client, rig_hello_nonce, hello, err);
 }
 
 static const struct buf *object_bytes(const struct rig_station *s, uint16_t type)
@@ -485,11 +492,11 @@ int rig_prove(struct rig *rig, struct rig_station *s, struct error *err)
     struct link_proof proof;
     struct link_prove p = {.alg = IMPRINT_ALG_ECDSA_SHA256};
     struct buf message, read;
-    int rc = link_client_prove(&rig->client, s->begin.transaction, prove_nonce, &proof, err);
+    int rc = link_client_prove(&rig->client, s->begin.transaction, rig_prove_nonce, &proof, err);
 
     if (rc)
         return rc;
-    memcpy(p.nonce, prove_nonce, 32);
+    memcpy(p.nonce, rig_prove_nonce, 32);
     memcpy(p.x_hash, s->x_hash, 32);
     memcpy(p.leaf_hash, s->leaf_hash, 32);
     p.lifecycle = (uint8_t)proof.lifecycle;

@@ -15,6 +15,9 @@
 
 #define RIG_REGION_SIZE 8192
 
+/* The nonces of rig_hello and rig_prove: 32 bytes. */
+extern const uint8_t rig_hello_nonce[32], rig_prove_nonce[32];
+
 /* NOR flash: 0xff when erased, each byte written once. A write that breaks this rule aborts. */
 struct rig_flash {
     uint8_t bytes[3][RIG_REGION_SIZE];
@@ -51,7 +54,7 @@ struct rig_station {
     struct link_object objects[3];
     struct link_begin begin;
     struct buf x;
-    uint8_t x_hash[32], leaf_hash[32], kek[32];
+    uint8_t x_hash[32], leaf_hash[32], kek[32], ephemeral[32];
     char serial[32];
 };
 
