@@ -335,10 +335,15 @@ static inline int64_t rig_changes(struct rig *r)
 #define rig_records(r)  rig_int(r, "SELECT count(*) FROM records")
 #define rig_claims(r)   rig_int(r, "SELECT count(*) FROM claims")
 #define rig_attempts(r) rig_int(r, "SELECT count(*) FROM attempts")
-#define rig_state(r, state)                                                                        \
-    rig_int(r,                                                                                     \
-            "SELECT count(*) FROM credentials WHERE state = " #state) /* enum credential_state  \
-                                                                          */
+
+/* How many credentials are in a state. */
+static inline int64_t rig_state(struct rig *r, enum credential_state state)
+{
+    char query[96];
+
+    snprintf(query, sizeof query, "SELECT count(*) FROM credentials WHERE state = %d", state);
+    return rig_int(r, query);
+}
 
 /* The record at an index of the log; record_done frees it. */
 static inline void rig_record(struct rig *r, int64_t index, struct record *record)
@@ -421,8 +426,8 @@ static inline void rig_check(struct rig *r)
     ASSERT_OK(whitelist_each(r->store, 0, size, rig_check_record, &seen, &err), err);
     ck_assert_int_eq(seen.adds, rig_int(r, "SELECT count(*) FROM claims WHERE state = 1"));
     ck_assert_int_eq(seen.voids, rig_int(r, "SELECT count(*) FROM claims WHERE state = 2"));
-    ck_assert_int_eq(seen.adds, rig_state(r, 2));
-    ck_assert_int_eq(seen.voids, rig_state(r, 3));
+    ck_assert_int_eq(seen.adds, rig_state(r, CREDENTIAL_PROVEN));
+    ck_assert_int_eq(seen.voids, rig_state(r, CREDENTIAL_BURNED));
     ck_assert_int_eq(rig_claims(r), rig_int(r, "SELECT count(*) FROM credentials WHERE state > 0"));
     ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM credentials WHERE state > 1"
                                 " AND wrapped IS NOT NULL"),
