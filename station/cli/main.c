@@ -4,6 +4,7 @@
 #include "station/cli/cli.h"
 #include "station/confine/confine.h"
 #include "station/schema/schema.h"
+#include "station/vault/quota.h"
 #include "station/vault/vault.h"
 
 #include <errno.h>
@@ -193,6 +194,14 @@ int cli_open_hsm(struct cli *cli, struct error *err)
         return rc;
     cli->anchoring = (struct anchoring){&cli->config, cli->hsm};
     return vault_attach_store(&cli->anchoring, cli->store, err);
+}
+
+void cli_warn_quota(const struct cli *cli, const struct vault *v)
+{
+    if (!cli->quiet && quota_nearly_done(v))
+        fprintf(stderr,
+                "imprint: order '%s' is at 95%% or more: ask the owner for the next one in time\n",
+                cli->job.order.id);
 }
 
 static int open_needs(struct cli *cli, struct error *err)

@@ -6,8 +6,8 @@
 #include "link/transcript.h"
 #include "pki/cert.h"
 #include "pki/digest.h"
-#include "station/store/inventory.h"
 #include "station/store/ledger.h"
+#include "station/vault/quota.h"
 #include "station/vault/token_files.h"
 
 #include <string.h>
@@ -129,7 +129,7 @@ int vault_init(struct vault *v, const struct config *config, const struct job *j
     rc = read_issuer(v, err);
     if (rc == 0 && order_find(store, job->order.hash, &v->order_id, NULL))
         v->order_id = 0;
-    return rc;
+    return rc ? rc : quota_load(v, err);
 }
 
 void vault_done(struct vault *v)

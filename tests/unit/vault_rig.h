@@ -43,6 +43,8 @@ struct rig_order {
     const char *suites;        /* NULL: "[1]" */
     const uint8_t (*keys)[65]; /* enrolled keys; NULL: device_auth none */
     size_t key_count;
+    int good, max_issued; /* 0: 5000 */
+    int spoilage;         /* 0: 100, -1: none */
 };
 
 struct rig {
@@ -215,8 +217,13 @@ static inline void rig_write_job(struct job *job, const struct rig_order *o)
     buf_printf(&job->order_content,
                "{\"type\":\"order\",\"id\":\"%s\",\"environment\":\"" RIG_ENVIRONMENT
                "\",\"product\":\"" RIG_PRODUCT "\",\"profile\":\"idevid\",\"use\":\"registration\""
-               ",\"suites\":%s,\"lock\":%s",
-               o->id ? o->id : "TEST-1", o->suites ? o->suites : "[1]", o->lock ? "true" : "false");
+               ",\"suites\":%s,\"lock\":%s,\"counts\":{\"good\":%d,\"max_issued\":%d,"
+               "\"spoilage\":%d}",
+               o->id ? o->id : "TEST-1", o->suites ? o->suites : "[1]", o->lock ? "true" : "false",
+               o->good ? o->good : 5000, o->max_issued ? o->max_issued : 5000,
+               o->spoilage < 0 ? 0
+               : o->spoilage   ? o->spoilage
+                               : 100);
     if (o->keys)
         buf_printf(&job->order_content, ",\"device_auth\":\"enrolled\",\"enrolled\":\"%064d\"", 0);
     else
