@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+_Static_assert(JOB_ANCHORS_MAX <= WIRE_OBJECT_MAX, "what a job takes must pass to the line");
+
 static bool same_chip(const struct claim *c, const struct wire_hello *h)
 {
     return c->chip_len == h->chip_len && memcmp(c->chip, h->chip, h->chip_len) == 0;

@@ -328,6 +328,26 @@ START_TEST(nothing_is_burned_when_there_is_no_credential_left)
 }
 END_TEST
 
+/* ---- sizes ---- */
+
+START_TEST(the_largest_trust_anchors_that_a_job_takes_are_delivered)
+{
+    const struct rig_order order = {.anchors = true};
+    struct rig r;
+    struct device d;
+    size_t room;
+
+    rig_start(&r, &order, 1);
+    room = JOB_ANCHORS_MAX - r.job.trust_anchors.len;
+    memset(buf_grow(&r.job.trust_anchors, room), 0x30, room);
+    ck_assert(!buf_failed(&r.job.trust_anchors));
+    device_init(&d, 0xa1);
+    provision(&r, &d);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
 RIG_MAIN("plan", EACH_ROW(a_device_that_comes_back_gets_the_same_bytes, resumed_as),
          ONCE(a_device_that_committed_goes_on_to_its_proof),
          ONCE(a_device_that_is_locked_and_not_proven_can_still_prove),
@@ -338,4 +358,5 @@ RIG_MAIN("plan", EACH_ROW(a_device_that_comes_back_gets_the_same_bytes, resumed_
          ONCE(a_burned_identity_that_was_committed_is_replaced),
          ONCE(a_burned_identity_is_replaced_also_after_an_interruption),
          ONCE(a_burned_identity_that_is_locked_is_refused),
-         ONCE(nothing_is_burned_when_there_is_no_credential_left))
+         ONCE(nothing_is_burned_when_there_is_no_credential_left),
+         ONCE(the_largest_trust_anchors_that_a_job_takes_are_delivered))

@@ -64,7 +64,8 @@ static char rig_template[64];
 /* Also used before any test runs, so it asserts nothing. */
 static inline void rig_path(const char *dir, const char *name, char out[PATH_MAX])
 {
-    (void)snprintf(out, PATH_MAX, "%s/%s", dir, name);
+    if (file_join(out, PATH_MAX, dir, name, NULL))
+        abort();
 }
 
 /* The station's compact certificate, signed by an authority that nobody keeps. */
@@ -209,7 +210,7 @@ static inline void rig_write_job(struct job *job, const struct rig_order *o)
 
     memset(job, 0, sizeof *job);
     buf_init(&job->order_content, ORDER_FILE_MAX);
-    buf_init(&job->trust_anchors, 8192);
+    buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
     strcpy(job->name, "test");
     job->serials = (struct job_serials){"PUMP-", 6, 1};
     strcpy(job->certificate.organization, "Acme Medical");
