@@ -194,11 +194,34 @@ int order_parse(const char *name, const void *bytes, size_t len, struct order *o
     return 0;
 }
 
-int order_read(const char *path, struct order *order, struct buf *content, struct error *err)
+static int open_signed(const struct buf *file, STACK_OF(X509) * pins, struct buf *content,
+                       struct error *err)
 {
-    int rc = file_read(path, content, err);
+    int rc;
 
-    if (rc)
-        return rc;
-    return order_parse(path, content->data, content->len, order, err);
+    if (!pins && file->len > 0 && file->data[0] == '{') {
+        buf_put(content, file->data, file->len);
+        return buf_check(content, "an order", err);
+    }
+    rc = signed_open(file->data, file->len, pins, content, err);
+    return rc == ERR_FORMAT ? error_recode(err, ERR_INPUT) : rc;
+}
+
+int order_read(const char *path, STACK_OF(X509) * pins, struct order *order, struct buf *content,
+               struct error *err)
+{
+    struct buf file;
+    int rc;
+
+    buf_init(&file, 2 * ORDER_FILE_MAX);
+    rc = file_read(path, &file, err);
+    if (rc == 0) {
+        rc = open_signed(&file, pins, content, err);
+        if (rc)
+            error_prefix(err, "order '%s'", path);
+    }
+    if (rc == 0)
+        rc = order_parse(path, content->data, content->len, order, err);
+    buf_done(&file);
+    return rc;
 }

@@ -272,6 +272,31 @@ static int hash_of(struct store *store, int64_t seq, uint8_t hash[32], bool *fou
     return rc;
 }
 
+int ledger_first(struct store *store, struct buf *body, struct error *err)
+{
+    static const uint8_t nothing[32];
+    uint8_t hash[32], mac[32];
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s, "SELECT body, mac FROM ledger WHERE seq = 1", "");
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return error_set(err, ERR_INTEGRITY, "ledger entry 1 is missing");
+    rc = sql_blob(s, 0, body, err);
+    if (rc == 0)
+        rc = sql_blob_exact(s, 1, mac, sizeof mac, err);
+    sql_end(s);
+    if (rc)
+        return rc;
+    chain(nothing, body->data, body->len, hash);
+    rc = verify_mac(store, 1, hash, mac, err);
+    buf_put_u8(body, 0);
+    return rc ? rc : buf_check(body, "a ledger entry", err);
+}
+
 static int older(int64_t anchored, int64_t held, struct error *err)
 {
     return error_set(err, ERR_ROLLBACK,

@@ -39,6 +39,9 @@ MUST_USE int ledger_each(struct store *store,
                                      struct error *err),
                          void *context, struct error *err);
 
+/* The body of the first entry, its MAC verified; appended with a NUL. Errors: ERR_INTEGRITY. */
+MUST_USE int ledger_first(struct store *store, struct buf *body, struct error *err);
+
 /*
  * Compares the ledger with what the token remembers of it. The same entry: fine. Newer entries that
  * chain from the anchored one and bear the station's MACs: a crash came between commit and anchor,

@@ -1,5 +1,6 @@
 #include "station/vault/vault.h"
 
+#include "base/codec.h"
 #include "base/file.h"
 #include "base/secret.h"
 #include "hsm/anchor.h"
@@ -113,6 +114,36 @@ static int read_issuer(struct vault *v, struct error *err)
     return rc;
 }
 
+/* Whoever can write a file of the station still cannot say who signs its orders. */
+static int check_pins(const struct config *config, struct store *store, struct error *err)
+{
+    char path[PATH_MAX], hex[2 * SHA256_SIZE + 1], expected[sizeof hex + 32];
+    uint8_t hash[SHA256_SIZE];
+    struct buf pem, body;
+    int rc = config_path(config, CONFIG_ORDER_SIGNERS, path, err);
+
+    buf_init(&pem, 1024 * 1024);
+    buf_init(&body, 65536);
+    if (rc == 0)
+        rc = file_read(path, &pem, err);
+    if (rc == 0)
+        rc = ledger_first(store, &body, err);
+    if (rc == 0) {
+        sha256(pem.data, pem.len, hash);
+        hex_encode(hash, sizeof hash, hex);
+        snprintf(expected, sizeof expected, "\"order_signers\":\"%s\"", hex);
+        if (!strstr((const char *)body.data, expected))
+            rc =
+                error_set(err, ERR_INTEGRITY,
+                          "'%s' is not the file that was pinned when the station was made: put the "
+                          "original back",
+                          path);
+    }
+    buf_done(&pem);
+    buf_done(&body);
+    return rc;
+}
+
 int vault_init(struct vault *v, const struct config *config, const struct job *job,
                struct store *store, struct hsm *hsm, struct error *err)
 {
@@ -130,7 +161,9 @@ int vault_init(struct vault *v, const struct config *config, const struct job *j
                          "the order is for environment '%s' and this station is '%s': they are "
                          "never mixed",
                          job->order.environment, config->environment);
-    rc = read_issuer(v, err);
+    rc = check_pins(config, store, err);
+    if (rc == 0)
+        rc = read_issuer(v, err);
     if (rc == 0 && order_find(store, job->order.hash, &v->order_id, NULL))
         v->order_id = 0;
     return rc ? rc : quota_load(v, err);

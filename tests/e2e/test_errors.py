@@ -133,7 +133,8 @@ class Errors(unittest.TestCase):
 
     def test_a_station_is_never_overwritten(self):
         self.refused("EXISTS", "already", "init", "--name", "line-1", "--environment", "test",
-                     "--origin", "x", "--customer", "x", "--organization", "x", "--pin-file",
+                     "--origin", "x", "--customer", "x", "--organization", "x",
+                     "--order-signers", self.rig.owner / "orders.pem", "--pin-file",
                      self.rig.dir / "pin", "--so-pin-file", self.rig.dir / "so-pin")
 
     def test_serials_that_exist_already(self):
@@ -151,6 +152,56 @@ class Errors(unittest.TestCase):
         self.refused("SIGNATURE", "another station", "run", self.rig.job)
         path.write_bytes(good[:-1])
         self.assertNotEqual(self.rig.imprint("run", self.rig.job, check=False).returncode, 0)
+
+    # ---- orders
+
+    def order_refused(self, name, text):
+        for command in (("generate", self.rig.job, "--count", 1), ("run", self.rig.job)):
+            self.refused(name, text, *command)
+
+    def test_an_order_that_nobody_signed(self):
+        shutil.copy(self.rig.owner / "order.json", self.rig.owner / "order.p7")
+        self.order_refused("INPUT", "openssl cms -sign")
+
+    def test_an_order_that_somebody_else_signed(self):
+        self.rig.make_order_signer("stranger")
+        self.rig.sign_order("stranger")
+        self.order_refused("SIGNATURE", "none of the certificates that this station pins")
+        # Nor does it help to carry the right certificate along.
+        self.rig.sign_order("stranger", "-certfile", self.rig.owner / "orders.pem")
+        self.order_refused("SIGNATURE", "none of the certificates that this station pins")
+
+    def test_an_order_whose_content_was_changed(self):
+        signed = (self.rig.owner / "order.p7").read_bytes()
+        self.assertIn(b'"good": 100000', signed)
+        (self.rig.owner / "order.p7").write_bytes(
+            signed.replace(b'"good": 100000', b'"good": 900000'))
+        self.order_refused("SIGNATURE", "none of the certificates that this station pins")
+
+    def test_an_order_without_its_content_inside(self):
+        run("openssl", "cms", "-sign", "-binary", "-outform", "DER", "-signer",
+            self.rig.owner / "orders.pem", "-inkey", self.rig.owner / "orders.key", "-in",
+            self.rig.owner / "order.json", "-out", self.rig.owner / "order.p7")
+        result = self.rig.imprint("generate", self.rig.job, "--count", 1, check=False)
+        self.assertIn(result.returncode, (EXIT["INPUT"], EXIT["SIGNATURE"]), result.stderr)
+
+    def test_an_order_that_was_cut_or_grew(self):
+        signed = (self.rig.owner / "order.p7").read_bytes()
+        for damaged in (signed[:-1], signed[:40], b"", signed + b"\0", b"\xff" * 50):
+            (self.rig.owner / "order.p7").write_bytes(damaged)
+            self.order_refused("INPUT", "openssl cms -sign")
+
+    def test_a_signature_with_sha1(self):
+        self.rig.sign_order("orders", "-md", "sha1")
+        self.order_refused("INPUT", "SHA-256 or stronger")
+
+    def test_pins_that_were_exchanged(self):
+        self.rig.make_order_signer("stranger")
+        self.rig.sign_order("stranger")
+        pins = self.rig.station / "order-signers.pem"
+        self.addCleanup(pins.write_bytes, pins.read_bytes())
+        shutil.copy(self.rig.owner / "stranger.pem", pins)
+        self.order_refused("INTEGRITY", "is not the file that was pinned")
 
     # ---- ports
 

@@ -42,7 +42,7 @@ static int read_job(struct job *job, struct error *err)
     char path[128];
 
     snprintf(path, sizeof path, "%s/job.yaml", dir);
-    return job_read(path, job, err);
+    return job_read(path, NULL, job, err);
 }
 
 static void end(struct job *job)

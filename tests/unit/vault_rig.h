@@ -17,6 +17,8 @@
 #include "link/transcript.h"
 #include "manifests/evidence.h"
 #include "manifests/verify.h"
+#include "pki/authority.h"
+#include "pki/cert.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
 #include "station/store/sql.h"
@@ -102,6 +104,22 @@ static inline int rig_certify(const struct config *config, struct hsm *h, const 
     return rc;
 }
 
+/* A certificate that may sign orders; these tests take orders from their content. */
+static inline int rig_order_signers(char path[PATH_MAX], struct error *err)
+{
+    struct authority_name name = {"Owner", NULL, "Order authority"};
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = NULL;
+    int rc = authority_root(&name, 1700000000, key, &cert, err);
+
+    rig_path(rig_template, "orders.pem", path);
+    if (rc == 0)
+        rc = cert_write(path, cert, err);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return rc;
+}
+
 /* In a child: the ceremony, a PIN file, and the station's certificate. */
 static inline int rig_found(struct error *err)
 {
@@ -113,7 +131,7 @@ static inline int rig_found(struct error *err)
                                     .token = TEST_TOKEN,
                                     .pin_file = "pin",
                                     .organization = "Acme Medical"}};
-    char path[PATH_MAX];
+    char path[PATH_MAX], signers[PATH_MAX];
     struct hsm *h;
     int rc;
 
@@ -121,7 +139,10 @@ static inline int rig_found(struct error *err)
     c.so_pin = softhsm_secret(TEST_SO_PIN);
     rig_path(rig_template, "station", c.config.dir);
     strcpy(c.config.module, softhsm_module);
-    rc = ceremony_run(&c, err);
+    rc = rig_order_signers(signers, err);
+    c.order_signers = signers;
+    if (rc == 0)
+        rc = ceremony_run(&c, err);
     secret_free(c.pin);
     secret_free(c.so_pin);
     if (rc == 0)
