@@ -570,11 +570,12 @@ struct script {
     struct link_client client;
     struct buf out; /* what the device has said and the station not read */
     unsigned writes;
-    unsigned silent;     /* requests that are not answered */
-    const char *before;  /* noise in front of an answer */
-    int wrong_sequence;  /* an answer to another request comes first */
-    int write_fails;     /* code that write returns */
-    const char *payload; /* the answer */
+    unsigned silent;        /* requests that are not answered */
+    const char *noise_only; /* said instead of an answer */
+    const char *before;     /* noise in front of an answer */
+    int wrong_sequence;     /* an answer to another request comes first */
+    int write_fails;        /* code that write returns */
+    const char *payload;    /* the answer */
     size_t payload_len;
 };
 
@@ -594,6 +595,10 @@ static int script_write(struct transport *t, const uint8_t *bytes, size_t len, i
     for (size_t i = 0; i < len; i++)
         whole = link_frame_feed(&reader, bytes[i], &frame) || whole;
     ck_assert(whole);
+    if (s->noise_only) {
+        buf_put_str(&s->out, s->noise_only);
+        return 0;
+    }
     if (s->silent > 0) {
         s->silent--;
         return 0;
@@ -675,6 +680,22 @@ START_TEST(the_client_repeats_a_request_and_then_gives_up)
     ASSERT_FAILS(link_client_abort(&s.client, &err), ERR_TIMEOUT);
     ck_assert_uint_eq(s.writes, 3);
     ck_assert_ptr_nonnull(strstr(err.text, "/dev/ttyX: ABORT: no answer within 200 ms"));
+    buf_done(&s.out);
+}
+END_TEST
+
+START_TEST(noise_alone_is_told_from_silence)
+{
+    static struct script s;
+
+    SCRIPT(s, "\xa1\x00\x00");
+    s.noise_only = "U-Boot> ";
+    ASSERT_FAILS(link_client_abort(&s.client, &err), ERR_PROTOCOL);
+    ck_assert_uint_eq(s.writes, 3);
+    ck_assert_ptr_nonnull(strstr(err.text, "24 bytes came that are no answer"));
+    s.noise_only = NULL;
+    s.silent = 3;
+    ASSERT_FAILS(link_client_abort(&s.client, &err), ERR_TIMEOUT);
     buf_done(&s.out);
 }
 END_TEST
@@ -773,7 +794,7 @@ CHECK_MAIN("link", the_checksum_is_that_of_ieee_802_3, a_frame_is_what_the_speci
            replies_are_taken_only_in_their_one_form,
            a_transaction_state_that_contradicts_itself_is_refused, every_status_has_words,
            the_client_finds_its_answer_among_noise_echoes_and_old_answers,
-           the_client_repeats_a_request_and_then_gives_up,
+           the_client_repeats_a_request_and_then_gives_up, noise_alone_is_told_from_silence,
            the_client_does_not_repeat_into_a_port_that_failed, a_status_is_told_in_words,
            the_client_believes_no_impossible_sizes,
            a_request_larger_than_the_device_takes_is_not_sent)
