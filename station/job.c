@@ -239,7 +239,7 @@ int job_read(const char *path, struct job *job, struct error *err)
 
     memset(job, 0, sizeof *job);
     buf_init(&job->order_content, ORDER_FILE_MAX);
-    buf_init(&job->trust_anchors, 8192);
+    buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
     job->link = (struct job_link){.hello_ms = 5000, .request_ms = 2000, .repeats = 3};
     for (size_t i = 0; i < JOB_PORT_RULES_MAX; i++)
         job->ports[i].baud = 115200;

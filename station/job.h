@@ -17,6 +17,7 @@
 
 #define JOB_PORT_RULES_MAX 32
 #define JOB_ENROLLED_MAX   1000000
+#define JOB_ANCHORS_MAX    8000 /* bytes of the trust anchors: one object of a bundle */
 
 struct job_serials {
     char prefix[41];

@@ -32,7 +32,10 @@ struct order {
     uint8_t enrolled[32]; /* SHA-256 of the list; with ORDER_AUTH_ENROLLED */
     uint16_t suites[ORDER_SUITES_MAX];
     size_t suite_count;
-    bool lock; /* only a locked device is whitelisted */
+    int64_t good;       /* live identities that are wanted */
+    int64_t max_issued; /* certificates that may be signed, at least good */
+    int64_t spoilage;   /* credentials that may be burned */
+    bool lock;          /* only a locked device is whitelisted */
     bool has_trust_anchors;
     uint8_t trust_anchors[32]; /* SHA-256 of the object, DER certificates one after the other */
 };

@@ -70,6 +70,9 @@ extern const struct cli_command cli_commands[];
 /* Opens the token and attaches the store, which is open for writing. */
 MUST_USE int cli_open_hsm(struct cli *cli, struct error *err);
 
+/* Says on stderr when 95% of the order are reached. */
+void cli_warn_quota(const struct cli *cli, const struct vault *v);
+
 /* The value of an option of the running command; NULL when it was not given. "" for a switch. */
 const char *cli_value(const struct cli *cli, const char *name);
 

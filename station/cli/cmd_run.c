@@ -16,10 +16,12 @@ static int serve(struct cli *cli, struct server *server, struct error *err)
     rc = vault_init(&v, &cli->config, &cli->job, cli->store, cli->hsm, err);
     if (rc == 0)
         rc = vault_load_certificate(&v, err);
-    if (rc == 0)
-        rc = server_run(server, &v, err);
-    else
+    if (rc) {
         server_stop_line(server);
+    } else {
+        rc = server_run(server, &v, err);
+        cli_warn_quota(cli, &v);
+    }
     vault_done(&v);
     return rc;
 }

@@ -2,7 +2,9 @@
 #include "base/file.h"
 #include "hsm/keys.h"
 #include "station/cli/cli.h"
+#include "station/confine/confine.h"
 #include "station/schema/schema.h"
+#include "station/vault/quota.h"
 #include "station/vault/vault.h"
 
 #include <errno.h>
@@ -194,6 +196,14 @@ int cli_open_hsm(struct cli *cli, struct error *err)
     return vault_attach_store(&cli->anchoring, cli->store, err);
 }
 
+void cli_warn_quota(const struct cli *cli, const struct vault *v)
+{
+    if (!cli->quiet && quota_nearly_done(v))
+        fprintf(stderr,
+                "imprint: order '%s' is at 95%% or more: ask the owner for the next one in time\n",
+                cli->job.order.id);
+}
+
 static int open_needs(struct cli *cli, struct error *err)
 {
     unsigned needs = cli->command->needs;
@@ -252,7 +262,9 @@ int main(int argc, char **argv)
     int rc;
 
     signal(SIGPIPE, SIG_IGN);
-    rc = run(&cli, argc, argv, &err);
+    rc = confine_memory(&err);
+    if (rc == 0)
+        rc = run(&cli, argc, argv, &err);
     if (rc && err.code && cli.json)
         cli_print_json(json_pack("{s:s, s:s, s:i}", "error", error_name(rc), "text", err.text,
                                  "exit", error_exit_status(rc)));

@@ -1,13 +1,16 @@
 #include "station/store/claims.h"
 
 #include "base/clock.h"
+#include "pki/digest.h"
 #include "station/store/sql.h"
 
 #include <string.h>
 
 #define COLUMNS                                                                                    \
     "tx, credential, state, slot, chip, dev_pub, station_pub, suite, station_nonce, x,"            \
-    " station_sig, wrapped, fw_version, fw_hash, fw_debug, attestation, prove_nonce, created"
+    " station_sig, wrapped, fw_version, fw_hash, fw_debug, attestation, prove_nonce, created, mac"
+#define ROW_LABEL "imprint claim v1"
+#define ROW_MAX   8192
 
 void claim_init(struct claim *c)
 {
@@ -26,21 +29,61 @@ void claim_done(struct claim *c)
     buf_done(&c->attestation);
 }
 
+static void put_row(struct buf *b, const struct claim *c)
+{
+    buf_put(b, ROW_LABEL, sizeof ROW_LABEL);
+    buf_put(b, c->tx, sizeof c->tx);
+    buf_put_u64(b, (uint64_t)c->credential);
+    buf_put_lp(b, c->slot, strlen(c->slot));
+    buf_put_lp(b, c->chip, c->chip_len);
+    buf_put(b, c->dev_pub, sizeof c->dev_pub);
+    buf_put(b, c->station_pub, sizeof c->station_pub);
+    buf_put_u16(b, c->suite);
+    buf_put(b, c->station_nonce, sizeof c->station_nonce);
+    buf_put_lp(b, c->x.data, c->x.len);
+    buf_put(b, c->station_sig, sizeof c->station_sig);
+    buf_put_lp(b, c->fw_version, strlen(c->fw_version));
+    buf_put_lp(b, c->fw_hash.data, c->fw_hash.len);
+    buf_put_u8(b, c->fw_debug);
+    buf_put_lp(b, c->attestation.data, c->attestation.len);
+    buf_put_u64(b, (uint64_t)c->created);
+}
+
+static int row_mac(struct store *store, const struct claim *c, uint8_t mac[32], struct error *err)
+{
+    struct buf b;
+    int rc;
+
+    buf_init(&b, ROW_MAX);
+    put_row(&b, c);
+    rc = buf_check(&b, "a claim", err);
+    if (rc == 0)
+        rc = store_mac(store, b.data, b.len, mac, err);
+    buf_done(&b);
+    return rc;
+}
+
 int claim_add(struct store *store, const struct claim *c, struct error *err)
 {
-    int rc = sql_run(
-        store, err,
-        "INSERT INTO claims(" COLUMNS ")"
-        " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
-        "bitbbbibbbbtbibi", c->tx, sizeof c->tx, c->credential, c->slot, c->chip, c->chip_len,
-        c->dev_pub, sizeof c->dev_pub, c->station_pub, sizeof c->station_pub, (int64_t)c->suite,
-        c->station_nonce, sizeof c->station_nonce, c->x.data, c->x.len, c->station_sig,
-        sizeof c->station_sig, c->wrapped.data, c->wrapped.len, c->fw_version, c->fw_hash.data,
-        c->fw_hash.len, (int64_t)c->fw_debug, c->attestation.data, c->attestation.len, c->created);
+    uint8_t mac[32];
+    int rc = row_mac(store, c, mac, err);
+
+    if (rc)
+        return rc;
+    rc = sql_run(store, err,
+                 "INSERT INTO claims(" COLUMNS ")"
+                 " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)",
+                 "bitbbbibbbbtbibib", c->tx, sizeof c->tx, c->credential, c->slot, c->chip,
+                 c->chip_len, c->dev_pub, sizeof c->dev_pub, c->station_pub, sizeof c->station_pub,
+                 (int64_t)c->suite, c->station_nonce, sizeof c->station_nonce, c->x.data, c->x.len,
+                 c->station_sig, sizeof c->station_sig, c->wrapped.data, c->wrapped.len,
+                 c->fw_version, c->fw_hash.data, c->fw_hash.len, (int64_t)c->fw_debug,
+                 c->attestation.data, c->attestation.len, c->created, mac, sizeof mac);
 
     if (rc == ERR_STORE && err && (err->native & 0xff) == SQLITE_CONSTRAINT)
-        rc = error_set(err, ERR_DUPLICATE,
-                       "this chip id, transport key or credential has a claim already");
+        rc = error_set(
+            err, ERR_DUPLICATE,
+            "this chip id, enrolment key, transport key or credential has a claim already");
     return rc;
 }
 
@@ -78,6 +121,22 @@ static int read_row(sqlite3_stmt *s, struct claim *c, struct error *err)
     return 0;
 }
 
+static int verify_row(struct store *store, sqlite3_stmt *s, const struct claim *c,
+                      struct error *err)
+{
+    uint8_t mac[32], stored[32];
+    int rc = sql_blob_exact(s, 18, stored, sizeof stored, err);
+
+    if (rc == 0)
+        rc = row_mac(store, c, mac, err);
+    if (rc == 0 && !sha256_equal(mac, stored))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the claim of credential %lld was changed: its MAC does not match; keep the "
+                       "database as it is and call the security team",
+                       (long long)c->credential);
+    return rc;
+}
+
 static int find(struct store *store, const char *query, const void *key, size_t len,
                 struct claim *c, bool *found, struct error *err)
 {
@@ -88,11 +147,16 @@ static int find(struct store *store, const char *query, const void *key, size_t 
         rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
-    *found = rc == 1;
-    if (rc == 0)
+    if (rc == 0) {
+        *found = false;
         return 0;
+    }
     rc = read_row(s, c, err);
+    if (rc == 0)
+        rc = verify_row(store, s, c, err);
     sql_end(s);
+    if (rc == 0)
+        *found = true;
     return rc;
 }
 
@@ -115,6 +179,22 @@ int claim_by_chip(struct store *store, const uint8_t *chip, size_t len, struct c
 {
     return find(store, "SELECT " COLUMNS " FROM claims WHERE chip = ? AND state IN (0, 1)", chip,
                 len, c, found, err);
+}
+
+/* The key lies behind the algorithm and its own length. */
+int claim_by_enrolment(struct store *store, const uint8_t key[IMPRINT_P256_POINT_SIZE],
+                       struct claim *c, bool *found, struct error *err)
+{
+    return find(store,
+                "SELECT " COLUMNS " FROM claims WHERE substr(attestation, 5, 65) = ?"
+                " AND state IN (0, 1) AND length(attestation) > 0",
+                key, IMPRINT_P256_POINT_SIZE, c, found, err);
+}
+
+bool claim_is_enrolled_as(const struct claim *c, const uint8_t key[IMPRINT_P256_POINT_SIZE])
+{
+    return c->attestation.len >= 4 + IMPRINT_P256_POINT_SIZE &&
+           memcmp(c->attestation.data + 4, key, IMPRINT_P256_POINT_SIZE) == 0;
 }
 
 int claim_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], enum claim_state state,

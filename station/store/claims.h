@@ -3,6 +3,12 @@
  *
  * A claim binds one credential to one device transport key for ever: both columns are unique in the
  * database itself. It is stored before the first byte leaves and holds everything a retry replays.
+ *
+ * A row carries a MAC from the HSM over what records are made of, verified whenever it is read:
+ * "imprint claim v1\0" ‖ tx ‖ u64 credential ‖ lp(slot) ‖ lp(chip) ‖ dev_pub ‖ station_pub ‖ u16
+ * suite ‖ station_nonce ‖ lp(x) ‖ station_sig ‖ lp(fw_version) ‖ lp(fw_hash) ‖ u8 fw_debug ‖
+ * lp(attestation) ‖ u64 created. Not part of it are state, nonce, which change, and the wrapped
+ * key, which the device verifies.
  */
 #ifndef STATION_STORE_CLAIMS_H
 #define STATION_STORE_CLAIMS_H
@@ -53,13 +59,20 @@ void claim_done(struct claim *c);
  */
 MUST_USE int claim_add(struct store *store, const struct claim *c, struct error *err);
 
-/* Each finds at most one claim; *found tells whether. The chip's is its open or proven one. */
+/* Each finds at most one claim; *found tells whether. ERR_INTEGRITY when its row was changed. That
+ * of a chip, and of an enrolled key, is its open or proven one. */
 MUST_USE int claim_by_tx(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], struct claim *c,
                          bool *found, struct error *err);
 MUST_USE int claim_by_dev_pub(struct store *store, const uint8_t dev_pub[IMPRINT_P256_POINT_SIZE],
                               struct claim *c, bool *found, struct error *err);
 MUST_USE int claim_by_chip(struct store *store, const uint8_t *chip, size_t len, struct claim *c,
                            bool *found, struct error *err);
+
+MUST_USE int claim_by_enrolment(struct store *store, const uint8_t key[IMPRINT_P256_POINT_SIZE],
+                                struct claim *c, bool *found, struct error *err);
+
+/* Whether the claim's device attested itself with this key. */
+bool claim_is_enrolled_as(const struct claim *c, const uint8_t key[IMPRINT_P256_POINT_SIZE]);
 
 /* Sets the state; the device's wrapped key and the nonce are deleted when it is no longer open. */
 MUST_USE int claim_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE],

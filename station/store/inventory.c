@@ -9,7 +9,8 @@
 
 #define ROW_LABEL "imprint row v1"
 #define COLUMNS                                                                                    \
-    "id, order_id, state, product, serial, point, cert, wrapped, storage, mechanism, mac"
+    "id, order_id, state, product, serial, point, cert, wrapped, storage, mechanism, mac,"         \
+    " wrapped_hash"
 
 void credential_init(struct credential *c)
 {
@@ -136,12 +137,12 @@ static int row_mac(struct store *store, const struct credential *c, const uint8_
     buf_put(&b, ROW_LABEL, sizeof ROW_LABEL);
     buf_put_u64(&b, (uint64_t)c->id);
     buf_put(&b, order_hash, 32);
+    buf_put_lp(&b, c->product, strlen(c->product));
     buf_put_lp(&b, c->serial, strlen(c->serial));
     buf_put(&b, c->point, sizeof c->point);
     buf_put_lp(&b, c->storage, strlen(c->storage));
     buf_put_lp(&b, INVENTORY_FORMAT, sizeof INVENTORY_FORMAT - 1);
-    sha256(c->wrapped.data, c->wrapped.len, digest);
-    buf_put(&b, digest, sizeof digest);
+    buf_put(&b, c->wrapped_hash, sizeof c->wrapped_hash);
     sha256(c->cert.data, c->cert.len, digest);
     buf_put(&b, digest, sizeof digest);
     rc = buf_check(&b, "a row", err);
@@ -171,16 +172,18 @@ int credential_add(struct store *store, struct credential *c, const uint8_t orde
 {
     int rc = refuse_known_serial(store, c, err);
 
+    sha256(c->wrapped.data, c->wrapped.len, c->wrapped_hash);
     if (rc == 0)
         rc = row_mac(store, c, order_hash, c->mac, err);
     if (rc)
         return rc;
     return sql_run(store, err,
                    "INSERT INTO credentials(" COLUMNS ")"
-                   " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)",
-                   "iittbbbtib", c->id, c->order_id, c->product, c->serial, c->point,
+                   " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                   "iittbbbtibb", c->id, c->order_id, c->product, c->serial, c->point,
                    sizeof c->point, c->cert.data, c->cert.len, c->wrapped.data, c->wrapped.len,
-                   c->storage, c->mechanism, c->mac, sizeof c->mac);
+                   c->storage, c->mechanism, c->mac, sizeof c->mac, c->wrapped_hash,
+                   sizeof c->wrapped_hash);
 }
 
 struct key_hash key_hash_of(const uint8_t point[65], int64_t credential)
@@ -243,9 +246,44 @@ static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
         sql_text(s, 4, c->serial, sizeof c->serial, err) ||
         sql_blob_exact(s, 5, c->point, sizeof c->point, err) || sql_blob(s, 6, &c->cert, err) ||
         sql_blob(s, 7, &c->wrapped, err) || sql_text(s, 8, c->storage, sizeof c->storage, err) ||
-        sql_blob_exact(s, 10, c->mac, sizeof c->mac, err))
+        sql_blob_exact(s, 10, c->mac, sizeof c->mac, err) ||
+        sql_blob_exact(s, 11, c->wrapped_hash, sizeof c->wrapped_hash, err))
         return ERR_STORE;
     return 0;
+}
+
+static int refuse_changed(const struct credential *c, const char *how, struct error *err)
+{
+    return error_set(err, ERR_INTEGRITY,
+                     "the inventory's row of '%s' was changed: %s; keep the database as it is and "
+                     "call the security team",
+                     c->serial, how);
+}
+
+/* The wrapped key is there until the credential is proven or burned, and then it is gone. */
+static int verify_wrapped(const struct credential *c, struct error *err)
+{
+    bool kept = c->state == CREDENTIAL_AVAILABLE || c->state == CREDENTIAL_CLAIMED;
+    uint8_t hash[32];
+
+    sha256(c->wrapped.data, c->wrapped.len, hash);
+    if (kept != (c->wrapped.len > 0))
+        return refuse_changed(c, "its state and its wrapped key do not fit", err);
+    if (kept && memcmp(hash, c->wrapped_hash, sizeof hash))
+        return refuse_changed(c, "its wrapped key is another", err);
+    return 0;
+}
+
+static int verify_row(struct store *store, const struct credential *c, struct error *err)
+{
+    uint8_t hash[32], mac[32];
+    int rc = order_hash(store, c->order_id, hash, err);
+
+    if (rc == 0)
+        rc = row_mac(store, c, hash, mac, err);
+    if (rc == 0 && !sha256_equal(mac, c->mac))
+        rc = refuse_changed(c, "its MAC does not match", err);
+    return rc ? rc : verify_wrapped(c, err);
 }
 
 int credential_get(struct store *store, int64_t id, struct credential *c, struct error *err)
@@ -261,22 +299,7 @@ int credential_get(struct store *store, int64_t id, struct credential *c, struct
         return error_set(err, ERR_STORE, "the database lacks credential %" PRId64, id);
     rc = read_row(s, c, err);
     sql_end(s);
-    return rc;
-}
-
-static int verify_row(struct store *store, const struct credential *c, struct error *err)
-{
-    uint8_t hash[32], mac[32];
-    int rc = order_hash(store, c->order_id, hash, err);
-
-    if (rc == 0)
-        rc = row_mac(store, c, hash, mac, err);
-    if (rc == 0 && !sha256_equal(mac, c->mac))
-        rc = error_set(err, ERR_INTEGRITY,
-                       "the inventory's row of '%s' was changed: its MAC does not match; keep the "
-                       "database as it is and call the security team",
-                       c->serial);
-    return rc;
+    return rc ? rc : verify_row(store, c, err);
 }
 
 int credential_pick(struct store *store, int64_t order_id, struct credential *c, struct error *err)

@@ -3,9 +3,11 @@
  * P6).
  *
  * A credential is available, then claimed (bound to one device's transport key), then exactly one
- * of proven or burned. Its row carries a MAC from the HSM over what must not be exchanged: "imprint
- * row v1\0" ‖ u64 id ‖ order hash ‖ lp(serial) ‖ point ‖ lp(storage) ‖ lp(format) ‖
- *   SHA-256(wrapped) ‖ SHA-256(certificate)
+ * of proven or burned. Its row carries a MAC from the HSM over what must not be exchanged, for as
+ * long as the row is there: "imprint row v1\0" ‖ u64 id ‖ order hash ‖ lp(product) ‖ lp(serial) ‖
+ * point ‖ lp(storage) ‖ lp(format) ‖ SHA-256(wrapped) ‖ SHA-256(certificate). The state is not part
+ * of it: an old state would have a good MAC for ever. What happened to a credential is in the
+ * ledger (ledger_expect).
  */
 #ifndef STATION_STORE_INVENTORY_H
 #define STATION_STORE_INVENTORY_H
@@ -34,6 +36,7 @@ struct credential {
     uint8_t point[65];
     struct buf cert;
     struct buf wrapped; /* empty once proven or burned */
+    uint8_t wrapped_hash[32];
     char storage[INVENTORY_STORAGE_MAX + 1];
     int64_t mechanism;
     uint8_t mac[32];
@@ -61,8 +64,9 @@ MUST_USE int counter_set(struct store *store, const char *product, const char *p
 MUST_USE int credential_next_id(struct store *store, int64_t *id, struct error *err);
 
 /*
- * Adds an available credential; computes its MAC. order_hash is the hash of c->order_id. Errors:
- * ERR_DUPLICATE when (product, serial) or the public key is in the inventory already.
+ * Adds an available credential; computes wrapped_hash and mac. order_hash is the hash of
+ * c->order_id. Errors: ERR_DUPLICATE when (product, serial) or the public key is in the inventory
+ * already.
  */
 MUST_USE int credential_add(struct store *store, struct credential *c, const uint8_t order_hash[32],
                             struct error *err);
@@ -85,6 +89,7 @@ MUST_USE int key_index_add(struct store *store, struct key_hash *hashes, size_t 
  */
 MUST_USE int credential_pick(struct store *store, int64_t order_id, struct credential *c,
                              struct error *err);
+/* Any credential, its MAC verified as well. */
 MUST_USE int credential_get(struct store *store, int64_t id, struct credential *c,
                             struct error *err);
 

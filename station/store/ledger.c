@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,12 +45,25 @@ static int head(struct store *store, int64_t *seq, uint8_t hash[32], struct erro
     return rc;
 }
 
-/* The operating system's user: accounts of operators come with the shift's own log-in. */
-static const char *user_name(void)
+static bool is_printable(const char *text)
+{
+    for (; *text; text++)
+        if (*text < 0x20 || *text > 0x7e)
+            return false;
+    return true;
+}
+
+/* The operating system's user: accounts of operators come with the shift's own log-in. Names may
+ * hold a backslash (of a domain), or what no canonical text can hold. */
+static void put_user(struct buf *body)
 {
     const struct passwd *user = getpwuid(geteuid());
+    char number[32];
+    struct jcs j;
 
-    return user ? user->pw_name : "unknown";
+    snprintf(number, sizeof number, "uid %u", (unsigned)geteuid());
+    jcs_init(&j, body);
+    jcs_str(&j, NULL, user && is_printable(user->pw_name) ? user->pw_name : number);
 }
 
 static void put_body(struct buf *body, const char *event, int64_t seq, const struct buf *data)
@@ -57,7 +71,9 @@ static void put_body(struct buf *body, const char *event, int64_t seq, const str
     char at[CLOCK_TEXT_SIZE];
 
     clock_text(clock_utc(), at);
-    buf_printf(body, "{\"at\":\"%s\",\"by\":\"%s\",\"data\":", at, user_name());
+    buf_printf(body, "{\"at\":\"%s\",\"by\":", at);
+    put_user(body);
+    buf_put_str(body, ",\"data\":");
     buf_put(body, data->data, data->len);
     buf_printf(body, ",\"event\":\"%s\",\"seq\":%" PRId64 "}", event, seq);
 }
@@ -89,6 +105,31 @@ int ledger_append(struct store *store, const char *event, const struct buf *data
         memcpy(store->new_head, hash, sizeof hash);
     }
     buf_done(&body);
+    return rc;
+}
+
+int ledger_expect(struct store *store, int64_t credential, const char *event, struct error *err)
+{
+    sqlite3_stmt *s;
+    char last[16] = "nothing";
+    int rc = sql_start(store, err, &s,
+                       "SELECT json_extract(body, '$.event') FROM ledger"
+                       " WHERE json_extract(body, '$.data.credential') = ?"
+                       " ORDER BY seq DESC LIMIT 1",
+                       "i", credential);
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc == 1) {
+        rc = sql_text(s, 0, last, sizeof last, err);
+        sql_end(s);
+    }
+    if (rc == 0 && strcmp(last, event ? event : "nothing"))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the last that the ledger tells of credential %" PRId64 " is '%s' where the "
+                       "tables say '%s': the database was changed; keep it as it is and call the "
+                       "security team",
+                       credential, last, event ? event : "nothing");
     return rc;
 }
 
@@ -285,19 +326,25 @@ static int compare_count(struct store *store, const char *what, const char *quer
     return rc;
 }
 
-static int verify_tables(struct store *store, const struct tally *tally, struct error *err)
+static int verify_tables(struct store *store, const struct tally *t, struct error *err)
 {
-    int rc = compare_count(store, "credentials", "SELECT count(*) FROM credentials",
-                           tally->credentials, err);
+    const struct {
+        const char *what, *query;
+        int64_t said;
+    } rows[] = {
+        {"credentials", "SELECT count(*) FROM credentials", t->credentials},
+        {"claims", "SELECT count(*) FROM claims", t->claims},
+        {"proven devices", "SELECT count(*) FROM claims WHERE state = 1", t->proven},
+        {"burned claims", "SELECT count(*) FROM claims WHERE state = 2", t->burned},
+        {"credentials given out", "SELECT count(*) FROM credentials WHERE state <> 0", t->claims},
+        {"proven credentials", "SELECT count(*) FROM credentials WHERE state = 2", t->proven},
+        {"burned credentials", "SELECT count(*) FROM credentials WHERE state = 3", t->burned},
+        {"records", "SELECT count(*) FROM records", t->proven + t->burned},
+    };
+    int rc = 0;
 
-    if (rc == 0)
-        rc = compare_count(store, "claims", "SELECT count(*) FROM claims", tally->claims, err);
-    if (rc == 0)
-        rc = compare_count(store, "proven devices", "SELECT count(*) FROM claims WHERE state = 1",
-                           tally->proven, err);
-    if (rc == 0)
-        rc = compare_count(store, "burned credentials",
-                           "SELECT count(*) FROM claims WHERE state = 2", tally->burned, err);
+    for (size_t i = 0; rc == 0 && i < sizeof rows / sizeof *rows; i++)
+        rc = compare_count(store, rows[i].what, rows[i].query, rows[i].said, err);
     return rc;
 }
 

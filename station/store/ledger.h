@@ -19,6 +19,14 @@
 MUST_USE int ledger_append(struct store *store, const char *event, const struct buf *data,
                            struct error *err);
 
+/*
+ * Whether event is the newest that the ledger tells of this credential: "claim", "proven",
+ * "burned", or NULL for none at all. The tables can be edited without a trace in themselves, the
+ * ledger cannot. Errors: ERR_INTEGRITY.
+ */
+MUST_USE int ledger_expect(struct store *store, int64_t credential, const char *event,
+                           struct error *err);
+
 struct ledger_entry {
     int64_t seq;
     const char *body; /* valid during the call */
@@ -43,8 +51,8 @@ MUST_USE int ledger_resume(struct store *store, int64_t anchored, const uint8_t 
 
 /*
  * Verifies numbers, chain and MACs from the first entry to the last, and that the tables hold as
- * many credentials, claims, proofs and burned ones as the entries say. *count receives the number
- * of entries. Errors: ERR_INTEGRITY with the number of the entry.
+ * many credentials, claims, proofs, burned ones and records as the entries say. *count receives the
+ * number of entries. Errors: ERR_INTEGRITY with the number of the entry.
  */
 MUST_USE int ledger_verify(struct store *store, int64_t *count, struct error *err);
 

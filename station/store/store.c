@@ -33,6 +33,7 @@ static const char schema_1[] =
     " point BLOB NOT NULL,"        /* public key, uncompressed P-256 point */
     " cert BLOB NOT NULL,"         /* DER */
     " wrapped BLOB,"               /* PKCS#8 under the storage key; NULL once proven or burned */
+    " wrapped_hash BLOB NOT NULL," /* its SHA-256, which stays */
     " storage TEXT NOT NULL,"      /* label of the storage key */
     " mechanism INTEGER NOT NULL," /* that wrapped it, for diagnosis */
     " mac BLOB NOT NULL);"         /* inventory.h says over what */
@@ -57,16 +58,23 @@ static const char schema_1[] =
     " fw_version TEXT NOT NULL, fw_hash BLOB NOT NULL, fw_debug INTEGER NOT NULL,"
     " attestation BLOB NOT NULL," /* empty: none */
     " prove_nonce BLOB,"          /* drawn and not yet used */
-    " created INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE UNIQUE INDEX claims_chip ON claims(chip) WHERE state IN (0, 1);" /* open or proven: P3
-                                                                              */
-    "CREATE TABLE attempts (" /* every try, good or bad */
+    " created INTEGER NOT NULL,"
+    " mac BLOB NOT NULL) WITHOUT ROWID;" /* claims.h says over what */
+    "CREATE UNIQUE INDEX claims_chip ON claims(chip) WHERE state IN (0, 1);" /* open or proven */
+    "CREATE UNIQUE INDEX claims_enrolment ON claims(substr(attestation, 5, 65))"
+    " WHERE state IN (0, 1) AND length(attestation) > 0;" /* an enrolled key is one device */
+    "CREATE TABLE attempts ("                             /* every try, good or bad */
     " id INTEGER PRIMARY KEY, at INTEGER NOT NULL, slot TEXT NOT NULL, chip BLOB, tx BLOB,"
     " serial TEXT NOT NULL, code INTEGER NOT NULL, text TEXT NOT NULL);"
     "CREATE TABLE ledger (" /* ledger.h */
     " seq INTEGER PRIMARY KEY, body TEXT NOT NULL, hash BLOB NOT NULL, mac BLOB NOT NULL);"
+    "CREATE UNIQUE INDEX ledger_credential ON ledger(" /* claimed, proven, burned: each once */
+    " json_extract(body, '$.data.credential'), json_extract(body, '$.event'));"
+    "CREATE UNIQUE INDEX ledger_manifest ON ledger(" /* no two manifests bear one number */
+    " json_extract(body, '$.data.manifest'));"
     "CREATE TABLE records (" /* lines of the whitelist; idx is the leaf's index */
-    " idx INTEGER PRIMARY KEY, line BLOB NOT NULL, evidence BLOB NOT NULL);"
+    " idx INTEGER PRIMARY KEY, line BLOB NOT NULL, evidence BLOB NOT NULL,"
+    " mac BLOB NOT NULL);"     /* whitelist.h says over what */
     "CREATE TABLE manifests (" /* whitelist.h */
     " seq INTEGER PRIMARY KEY, first INTEGER NOT NULL, count INTEGER NOT NULL,"
     " created INTEGER NOT NULL, totals BLOB NOT NULL, root BLOB, checkpoint BLOB, statement BLOB,"

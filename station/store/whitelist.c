@@ -1,10 +1,13 @@
 #include "station/store/whitelist.h"
 
+#include "pki/digest.h"
 #include "station/store/sql.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define LINE_MAX_BYTES 65536
+#define ROW_LABEL      "imprint record v1"
 
 int whitelist_size(struct store *store, int64_t *size, struct error *err)
 {
@@ -16,9 +19,23 @@ int whitelist_size(struct store *store, int64_t *size, struct error *err)
     return rc;
 }
 
+static int row_mac(struct store *store, int64_t index, const void *line, size_t line_len,
+                   const void *evidence, size_t evidence_len, uint8_t mac[32], struct error *err)
+{
+    uint8_t row[sizeof ROW_LABEL + 8 + 32 + 32], *p = row + sizeof ROW_LABEL;
+
+    memcpy(row, ROW_LABEL, sizeof ROW_LABEL);
+    for (int shift = 56; shift >= 0; shift -= 8)
+        *p++ = (uint8_t)((uint64_t)index >> shift);
+    sha256(line, line_len, p);
+    sha256(evidence, evidence_len, p + 32);
+    return store_mac(store, row, sizeof row, mac, err);
+}
+
 int whitelist_add(struct store *store, const struct buf *line, const struct buf *evidence,
                   struct error *err)
 {
+    uint8_t mac[32];
     int64_t index;
     int rc = buf_check(line, "a record", err);
 
@@ -26,10 +43,38 @@ int whitelist_add(struct store *store, const struct buf *line, const struct buf 
         rc = buf_check(evidence, "an evidence line", err);
     if (rc == 0)
         rc = whitelist_size(store, &index, err);
+    if (rc == 0)
+        rc = row_mac(store, index, line->data, line->len, evidence->data, evidence->len, mac, err);
     if (rc)
         return rc;
-    return sql_run(store, err, "INSERT INTO records(idx, line, evidence) VALUES (?, ?, ?)", "ibb",
-                   index, line->data, line->len, evidence->data, evidence->len);
+    return sql_run(store, err, "INSERT INTO records(idx, line, evidence, mac) VALUES (?, ?, ?, ?)",
+                   "ibbb", index, line->data, line->len, evidence->data, evidence->len, mac,
+                   sizeof mac);
+}
+
+static int refuse_changed(int64_t index, const char *how, struct error *err)
+{
+    return error_set(err, ERR_INTEGRITY,
+                     "record %" PRId64 " of the whitelist %s; keep the database as it is and call "
+                     "the security team",
+                     index, how);
+}
+
+/* The row at hand is the record of this index, as it was written. */
+static int verify_row(struct store *store, sqlite3_stmt *s, int64_t index, struct error *err)
+{
+    uint8_t mac[32], stored[32];
+    int rc = 0;
+
+    if (sqlite3_column_int64(s, 0) != index)
+        return refuse_changed(index, "is missing from the database", err);
+    rc = sql_blob_exact(s, 3, stored, sizeof stored, err);
+    if (rc == 0)
+        rc = row_mac(store, index, sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1),
+                     sqlite3_column_blob(s, 2), (size_t)sqlite3_column_bytes(s, 2), mac, err);
+    if (rc == 0 && !sha256_equal(mac, stored))
+        rc = refuse_changed(index, "was changed: its MAC does not match", err);
+    return rc;
 }
 
 int whitelist_each(struct store *store, int64_t first, int64_t count,
@@ -38,20 +83,26 @@ int whitelist_each(struct store *store, int64_t first, int64_t count,
                    void *context, struct error *err)
 {
     sqlite3_stmt *s;
+    int64_t index = first;
     int rc = sql_start(store, err, &s,
-                       "SELECT line, evidence FROM records WHERE idx >= ? AND idx < ? ORDER BY idx",
+                       "SELECT idx, line, evidence, mac FROM records WHERE idx >= ? AND idx < ?"
+                       " ORDER BY idx",
                        "ii", first, first + count);
 
     if (rc)
         return rc;
     while ((rc = sql_next(store, s, err)) == 1) {
-        rc = each(context, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0),
-                  sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1), err);
+        rc = verify_row(store, s, index++, err);
+        if (rc == 0)
+            rc = each(context, sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1),
+                      sqlite3_column_blob(s, 2), (size_t)sqlite3_column_bytes(s, 2), err);
         if (rc < 0) {
             sql_end(s);
             return rc;
         }
     }
+    if (rc == 0 && index != first + count)
+        rc = refuse_changed(index, "is missing from the database", err);
     return rc;
 }
 

@@ -2,7 +2,9 @@
  * whitelist: the records that manifests are made of, and the journal of sealing.
  *
  * A record gets its leaf index in the transaction that makes it true (proven, burned): the index is
- * the place in the station's Merkle log for ever. Sealing journals every exact byte before it is
+ * the place in the station's Merkle log for ever. Until it is sealed nothing but its row speaks for
+ * it, so the row carries a MAC from the HSM: "imprint record v1\0" ‖ u64 index ‖ SHA-256(line) ‖
+ * SHA-256(evidence). Sealing journals every exact byte before it is
  * signed, so that a restart signs the same bytes again and no two manifests bear one number:
  *   1. first, count, created, totals   the range is fixed
  *   2. root                            after the leaves were hashed
@@ -21,7 +23,10 @@ MUST_USE int whitelist_add(struct store *store, const struct buf *line, const st
                            struct error *err);
 MUST_USE int whitelist_size(struct store *store, int64_t *size, struct error *err);
 
-/* Calls each record from index first on, count of them; a negative return ends the walk. */
+/*
+ * Calls each record from index first on, count of them, its MAC verified; a negative return ends
+ * the walk. Errors: ERR_INTEGRITY when a record was changed or is not there.
+ */
 MUST_USE int whitelist_each(struct store *store, int64_t first, int64_t count,
                             int (*each)(void *context, const void *line, size_t line_len,
                                         const void *evidence, size_t evidence_len,

@@ -7,6 +7,7 @@
 #include "station/store/ledger.h"
 #include "station/store/whitelist.h"
 #include "station/vault/hello.h"
+#include "station/vault/quota.h"
 #include "station/vault/witness.h"
 
 #include <string.h>
@@ -18,6 +19,27 @@ void claim_certificates(const struct vault *v, const struct credential *c, struc
 {
     buf_put(out, c->cert.data, c->cert.len);
     buf_put(out, v->issuer.data, v->issuer.len);
+}
+
+int claim_credential(struct vault *v, const struct claim *c, struct credential *credential,
+                     struct error *err)
+{
+    static const struct {
+        int state;
+        const char *event;
+    } fits[] = {[CLAIM_OPEN] = {CREDENTIAL_CLAIMED, "claim"},
+                [CLAIM_PROVEN] = {CREDENTIAL_PROVEN, "proven"},
+                [CLAIM_BURNED] = {CREDENTIAL_BURNED, "burned"}};
+    int rc = credential_get(v->store, c->credential, credential, err);
+
+    if (rc)
+        return rc;
+    if (c->state < 0 || c->state > CLAIM_BURNED || credential->state != fits[c->state].state)
+        return error_set(err, ERR_INTEGRITY,
+                         "the states of '%s' and of its claim do not fit: the database was "
+                         "changed; keep it as it is and call the security team",
+                         credential->serial);
+    return ledger_expect(v->store, c->credential, fits[c->state].event, err);
 }
 
 static void object_of_bytes(uint16_t type, const struct buf *bytes, struct wire_object_info *o)
@@ -124,9 +146,9 @@ static int copy_hello(const struct vault *v, struct session *s, struct error *er
     buf_reset(&c->fw_hash);
     if (h->has_image_hash)
         buf_put(&c->fw_hash, h->image_hash, sizeof h->image_hash);
-    /* Only what hello_check verified is evidence; a record of `none` must have none. */
+    /* Where the order asks for none, nobody verified it: a record must not carry it. */
     buf_reset(&c->attestation);
-    if (v->job->order.auth == ORDER_AUTH_ENROLLED)
+    if (v->job->order.auth != ORDER_AUTH_NONE)
         hello_attestation(h, &c->attestation);
     if (getrandom(c->tx, sizeof c->tx, 0) != (ssize_t)sizeof c->tx)
         return error_set(err, ERR_INTERNAL, "the system's random source failed");
@@ -188,7 +210,7 @@ static int burn(struct vault *v, const struct claim *old, struct error *err)
     credential_init(&cred);
     buf_init(&line, 65535);
     buf_init(&no_evidence, 1);
-    rc = credential_get(v->store, old->credential, &cred, err);
+    rc = claim_credential(v, old, &cred, err);
     if (rc == 0)
         rc = witness_burned(v, old, &cred, &line, err);
     if (rc == 0)
@@ -207,12 +229,16 @@ static int burn(struct vault *v, const struct claim *old, struct error *err)
 static int make_in_transaction(struct vault *v, struct session *s, const struct claim *old,
                                struct error *err)
 {
-    int rc = old ? burn(v, old, err) : 0;
+    int rc = old ? quota_check_burn(v, err) : quota_check_claim(v, err);
 
+    if (rc == 0 && old)
+        rc = burn(v, old, err);
     if (rc == 0 && !v->order_id)
         rc = order_find(v->store, v->job->order.hash, &v->order_id, err);
     if (rc == 0)
         rc = credential_pick(v->store, v->order_id, &s->credential, err);
+    if (rc == 0) /* in the ledger a credential is given out once */
+        rc = ledger_expect(v->store, s->credential.id, NULL, err);
     if (rc == 0)
         rc = copy_hello(v, s, err);
     s->claim.credential = s->credential.id;
@@ -242,8 +268,12 @@ int claim_make(struct vault *v, struct session *s, const struct claim *old, stru
         store_rollback(v->store);
         s->claim.credential = 0; /* nothing was claimed */
         s->credential.serial[0] = 0;
+        return rc;
     }
-    return rc;
+    if (old)
+        quota_move(v, CREDENTIAL_CLAIMED, CREDENTIAL_BURNED, 1);
+    quota_move(v, CREDENTIAL_AVAILABLE, CREDENTIAL_CLAIMED, 1);
+    return 0;
 }
 
 static int pass_attempt(struct vault *v, const struct session *s, struct error *err)
@@ -281,6 +311,33 @@ static int record_proof(struct vault *v, struct session *s, const struct wire_pr
     return rc;
 }
 
+/* Other channels worked since the claim was read: only one that is still open becomes proven. */
+static int read_again(struct vault *v, struct session *s, struct error *err)
+{
+    struct claim now;
+    bool found;
+    int rc;
+
+    claim_init(&now);
+    rc = claim_by_tx(v->store, s->claim.tx, &now, &found, err);
+    if (rc == 0 && !found)
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the claim of '%s' is gone from the database: keep it as it is and call the "
+                       "security team",
+                       s->credential.serial);
+    if (rc == 0)
+        rc = claim_credential(v, &now, &s->credential, err);
+    if (rc == 0 && now.state == CLAIM_BURNED)
+        rc = error_set(err, ERR_DUPLICATE,
+                       "'%s' was burned while this device proved it: another one has the same chip "
+                       "id, set both aside",
+                       s->credential.serial);
+    if (rc == 0)
+        s->again = now.state == CLAIM_PROVEN;
+    claim_done(&now);
+    return rc;
+}
+
 int claim_proven(struct vault *v, struct session *s, const struct wire_proof *proof,
                  struct error *err)
 {
@@ -288,7 +345,8 @@ int claim_proven(struct vault *v, struct session *s, const struct wire_proof *pr
 
     if (rc)
         return rc;
-    if (!s->again)
+    rc = read_again(v, s, err);
+    if (rc == 0 && !s->again)
         rc = record_proof(v, s, proof, err);
     if (rc == 0)
         rc = pass_attempt(v, s, err);
@@ -296,5 +354,7 @@ int claim_proven(struct vault *v, struct session *s, const struct wire_proof *pr
         rc = store_commit(v->store, err);
     if (rc)
         store_rollback(v->store);
+    else if (!s->again)
+        quota_move(v, CREDENTIAL_CLAIMED, CREDENTIAL_PROVEN, 1);
     return rc;
 }

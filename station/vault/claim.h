@@ -7,6 +7,13 @@
 #include "station/vault/session.h"
 
 /*
+ * The credential of a claim. What its row, the claim and the ledger say of its state must be the
+ * same. Errors: ERR_INTEGRITY.
+ */
+MUST_USE int claim_credential(struct vault *v, const struct claim *c, struct credential *credential,
+                              struct error *err);
+
+/*
  * Picks the next credential, rewraps its key for the device in s->hello, signs the transcript, and
  * commits the claim: credential, transport key, transcript and wrapped key in one transaction. When
  * old is not NULL, it is an open claim of the same chip that is burned in the same transaction.
@@ -17,7 +24,9 @@ MUST_USE int claim_make(struct vault *v, struct session *s, const struct claim *
 
 /*
  * Commits that the device proved its key: states, record, evidence, ledger entry, attempt, and the
- * wrapped keys deleted. proof is what the device signed with.
+ * wrapped keys deleted. proof is what the device signed with. A claim that another channel saw
+ * proven meanwhile gets no second record. Errors: ERR_DUPLICATE when it was burned meanwhile; those
+ * of the store and the HSM.
  */
 MUST_USE int claim_proven(struct vault *v, struct session *s, const struct wire_proof *proof,
                           struct error *err);

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+_Static_assert(JOB_ANCHORS_MAX <= WIRE_OBJECT_MAX, "what a job takes must pass to the line");
+
 static bool same_chip(const struct claim *c, const struct wire_hello *h)
 {
     return c->chip_len == h->chip_len && memcmp(c->chip, h->chip, h->chip_len) == 0;
@@ -73,6 +75,18 @@ static int fill_plan(struct vault *v, struct session *s, enum wire_action action
     return 0;
 }
 
+/* With `enrolled` a device is its enrolment key: the chip id is only what it says of itself. */
+static int check_enrolment(const struct vault *v, const struct session *s, const struct claim *c,
+                           struct error *err)
+{
+    if (v->job->order.auth != ORDER_AUTH_ENROLLED || claim_is_enrolled_as(c, s->hello.attest_key))
+        return 0;
+    return error_set(err, ERR_DUPLICATE,
+                     "the chip id of this device belongs to '%s', whose device has another "
+                     "enrolment key: set it aside",
+                     s->credential.serial);
+}
+
 /* Whether the device says that it committed c itself, and not an identity before. */
 static bool is_committed(const struct claim *c, const struct wire_hello *h)
 {
@@ -88,6 +102,8 @@ static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan
         return refuse_other_chip(&s->claim, &s->credential, err);
     if (refuse_other_order(v, &s->credential, err))
         return ERR_REFUSED;
+    if (check_enrolment(v, s, &s->claim, err))
+        return ERR_DUPLICATE;
     if (s->claim.state == CLAIM_BURNED)
         return s->hello.lifecycle == IMPRINT_LIFE_LOCKED ? refuse_locked_void(&s->credential, err)
                                                          : fill_plan(v, s, WIRE_ABORT, plan, err);
@@ -115,9 +131,10 @@ static int find_by_transaction(struct vault *v, struct session *s, bool *known, 
                        "this device holds a transaction that this station did not make: it "
                        "belongs to another station or an older database, set it aside");
     /* What replaces a void identity may have been claimed already, and never begun. */
-    if (rc == 0 && is_replaced(&s->claim, &s->hello))
-        rc = claim_by_dev_pub(v->store, s->hello.dev_pub, &s->claim, known, err);
-    return rc;
+    if (rc || !is_replaced(&s->claim, &s->hello))
+        return rc;
+    rc = claim_credential(v, &s->claim, &s->credential, err);
+    return rc ? rc : claim_by_dev_pub(v->store, s->hello.dev_pub, &s->claim, known, err);
 }
 
 /* By what the device itself reports. *known tells whether the store has it. */
@@ -128,20 +145,35 @@ static int find_reported(struct vault *v, struct session *s, bool *known, struct
                  : claim_by_dev_pub(v->store, s->hello.dev_pub, &s->claim, known, err);
 
     if (rc == 0 && *known)
-        rc = credential_get(v->store, s->claim.credential, &s->credential, err);
+        rc = claim_credential(v, &s->claim, &s->credential, err);
     return rc;
 }
 
 /* The live claim of a chip that reports nothing of it: proven, or open and to be burned. */
 static int check_old(struct vault *v, struct session *s, const struct claim *old, struct error *err)
 {
-    int rc = credential_get(v->store, old->credential, &s->credential, err);
+    int rc = claim_credential(v, old, &s->credential, err);
 
     if (rc)
         return rc;
     if (old->state == CLAIM_PROVEN)
         return refuse_known_chip(&s->credential, err);
-    return refuse_other_order(v, &s->credential, err);
+    rc = refuse_other_order(v, &s->credential, err);
+    return rc ? rc : check_enrolment(v, s, old, err);
+}
+
+/* An enrolled key with a live identity under another chip id. */
+static int refuse_second_identity(struct vault *v, struct session *s, struct error *err)
+{
+    bool found = false;
+    int rc = 0;
+
+    if (v->job->order.auth == ORDER_AUTH_ENROLLED)
+        rc = claim_by_enrolment(v->store, s->hello.attest_key, &s->claim, &found, err);
+    if (rc || !found || same_chip(&s->claim, &s->hello))
+        return rc;
+    rc = claim_credential(v, &s->claim, &s->credential, err);
+    return rc ? rc : refuse_other_chip(&s->claim, &s->credential, err);
 }
 
 /* Nothing the device reports is known: a new device, or a known chip that lost its memory. */
@@ -155,6 +187,8 @@ static int plan_new(struct vault *v, struct session *s, struct wire_plan *plan, 
     rc = claim_by_chip(v->store, s->hello.chip, s->hello.chip_len, &old, &found, err);
     if (rc == 0 && found)
         rc = check_old(v, s, &old, err);
+    if (rc == 0)
+        rc = refuse_second_identity(v, s, err);
     if (rc == 0)
         rc = claim_make(v, s, found ? &old : NULL, err);
     claim_done(&old);

@@ -14,6 +14,9 @@
  *   T committed and locked                   T burned                      refuse
  *   T committed, and a transport key         T burned                      as that transport key says
  *   nothing of the above                     chip was proven               refuse as duplicate
+ *   nothing of the above, enrolled           its key has a live claim      refuse as duplicate
+ *     under another chip id
+ *   any of the above, enrolled               claim of another key          refuse as duplicate
  *   nothing of the above                     chip has an open claim        burn it, then as below
  *   nothing of the above                     -                             claim the next credential
  */

@@ -10,13 +10,13 @@
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
 #include "station/store/whitelist.h"
+#include "station/vault/totals.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ORDERS_MAX     4096
 #define CHAIN_FILE_MAX 65536
 
 /* What one sealing works with. */
@@ -33,100 +33,6 @@ struct work {
     int64_t written;
     char temp[PATH_MAX], final[PATH_MAX];
 };
-
-/* ---- totals, as the journal keeps them: per order its hash and eight u64, sorted by hash ---- */
-
-struct totals_list {
-    struct store *store;
-    struct manifest_totals *list;
-    size_t count;
-};
-
-static int add_order(void *context, int64_t id, const uint8_t hash[32], const char *name,
-                     const char *product, struct error *err)
-{
-    struct totals_list *t = context;
-    struct manifest_totals *m = &t->list[t->count];
-    struct inventory_counts c;
-    int rc;
-
-    (void)name;
-    (void)product;
-    if (t->count == ORDERS_MAX)
-        return error_set(err, ERR_INTERNAL, "more than %d orders", ORDERS_MAX);
-    rc = inventory_count(t->store, id, &c, err);
-    if (rc)
-        return rc;
-    memset(m, 0, sizeof *m);
-    memcpy(m->order, hash, sizeof m->order);
-    m->good = (uint64_t)c.by_state[CREDENTIAL_PROVEN];
-    m->burned = (uint64_t)c.by_state[CREDENTIAL_BURNED];
-    m->unresolved = (uint64_t)c.by_state[CREDENTIAL_CLAIMED];
-    m->unused = (uint64_t)c.by_state[CREDENTIAL_AVAILABLE];
-    m->issued = m->good + m->burned + m->unresolved + m->unused;
-    t->count++;
-    return 0;
-}
-
-static int compare_totals(const void *a, const void *b)
-{
-    return memcmp(((const struct manifest_totals *)a)->order,
-                  ((const struct manifest_totals *)b)->order, 32);
-}
-
-static void put_totals(const struct manifest_totals *m, struct buf *out)
-{
-    buf_put(out, m->order, sizeof m->order);
-#define PUT_TOTAL(name) buf_put_u64(out, m->name);
-    MANIFEST_TOTALS(PUT_TOTAL)
-#undef PUT_TOTAL
-}
-
-static int collect_totals(struct store *store, struct buf *out, struct error *err)
-{
-    struct totals_list t = {.store = store, .list = calloc(ORDERS_MAX, sizeof *t.list)};
-    int rc;
-
-    if (!t.list)
-        return error_set(err, ERR_INTERNAL, "out of memory");
-    rc = order_each(store, add_order, &t, err);
-    if (rc == 0) {
-        qsort(t.list, t.count, sizeof *t.list, compare_totals);
-        buf_reset(out);
-        for (size_t i = 0; i < t.count; i++)
-            put_totals(&t.list[i], out);
-        rc = buf_check(out, "the totals", err);
-    }
-    free(t.list);
-    return rc;
-}
-
-static int read_totals(const struct buf *in, struct manifest_totals **list, size_t *count,
-                       struct error *err)
-{
-    struct manifest_totals *made = calloc(in->len / sizeof made->order + 1, sizeof *made);
-    struct reader r;
-    size_t n = 0;
-
-    if (!made)
-        return error_set(err, ERR_INTERNAL, "out of memory");
-    reader_init(&r, in->data, in->len);
-    while (r.left > 0) {
-        struct manifest_totals *m = &made[n++];
-
-        if (reader_bytes(&r, m->order, sizeof m->order)
-#define GET_TOTAL(name) || reader_u64(&r, &m->name)
-                MANIFEST_TOTALS(GET_TOTAL)
-#undef GET_TOTAL
-        ) {
-            free(made);
-            return error_set(err, ERR_STORE, "the journalled totals are malformed");
-        }
-    }
-    *list = made;
-    *count = n;
-    return 0;
-}
 
 /* ---- the state of the log before this manifest ---- */
 
@@ -225,8 +131,15 @@ static int in_transaction(struct work *w, int (*step)(struct work *, struct erro
 
 static int journal_start(struct work *w, struct error *err)
 {
-    int rc = collect_totals(w->store, &w->journal.totals, err);
+    int64_t size = w->journal.first + w->journal.count, whitelisted;
+    int rc = totals_collect(w->store, &w->journal.totals, &whitelisted, err);
 
+    if (rc == 0 && whitelisted != size)
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the whitelist has %" PRId64 " records and the inventory %" PRId64
+                       " credentials that were proven or burned: keep the database as it is and "
+                       "call the security team",
+                       size, whitelisted);
     if (rc == 0)
         rc = sealing_add(w->store, &w->journal, err);
     return rc ? rc : add_to_ledger(w, err);
@@ -254,6 +167,32 @@ static int journal_bytes(struct work *w, struct buf *place, const void *bytes, s
     return in_transaction(w, journal_update, err);
 }
 
+/*
+ * The journal's row of a published manifest must say what that manifest says, and the log keep its
+ * name and environment: anything else would be a fork that no owner accepts.
+ */
+static int check_published_row(const struct work *w, const struct sealing *last, struct error *err)
+{
+    struct statement s;
+    int rc = statement_parse(last->statement.data, last->statement.len, &s, err);
+
+    if (rc)
+        return rc;
+    if ((int64_t)s.seq != last->seq || (int64_t)s.first != last->first ||
+        (int64_t)s.count != last->count)
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the database's row of manifest %" PRId64 " is not that of the manifest it "
+                       "holds: keep the database as it is and call the security team",
+                       last->seq);
+    else if (strcmp(s.origin, w->config->origin) || strcmp(s.environment, w->config->environment))
+        rc = error_set(err, ERR_REFUSED,
+                       "the manifests before are of log '%s' in environment '%s': put both back in "
+                       "station.yaml",
+                       s.origin, s.environment);
+    statement_done(&s);
+    return rc;
+}
+
 /* What is to be sealed: *idle when there is nothing. */
 static int start_or_resume(struct work *w, bool *idle, struct error *err)
 {
@@ -268,7 +207,16 @@ static int start_or_resume(struct work *w, bool *idle, struct error *err)
     *idle = false;
     if (found && !w->journal.published)
         return 0;
+    if (found)
+        rc = check_published_row(w, &w->journal, err);
+    if (rc)
+        return rc;
     first = found ? w->journal.first + w->journal.count : 0;
+    if (first > size)
+        return error_set(err, ERR_INTEGRITY,
+                         "the whitelist has %" PRId64 " records and %" PRId64
+                         " were sealed: keep the database as it is and call the security team",
+                         size, first);
     if (first == size) {
         *idle = true;
         return 0;
@@ -378,7 +326,7 @@ static int write_statement(struct work *w, struct error *err)
     struct statement s;
     struct buf bytes;
     size_t count = 0;
-    int rc = read_totals(&w->journal.totals, &totals, &count, err);
+    int rc = totals_read(&w->journal.totals, &totals, &count, err);
 
     if (rc)
         return rc;
@@ -465,13 +413,35 @@ static int find_places(struct work *w, struct error *err)
     return rc ? rc : config_path(w->config, name, w->temp, err);
 }
 
+/* A folder that has the name already: is it the one that was journalled? */
+static int check_published(struct work *w, struct error *err)
+{
+    const struct buf *expected = &w->journal.statement;
+    char path[PATH_MAX];
+    struct buf found;
+    int rc = file_join(path, sizeof path, w->final, MANIFEST_NAME, err);
+
+    if (rc)
+        return rc;
+    buf_init(&found, STATEMENT_MAX);
+    rc = file_read(path, &found, err);
+    if (rc == ERR_MISSING ||
+        (rc == 0 && (found.len != expected->len || memcmp(found.data, expected->data, found.len))))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "'%s' is not the manifest that this station was about to publish: move it "
+                       "away, keep it, and run the command again",
+                       w->final);
+    buf_done(&found);
+    return rc;
+}
+
 /* A crash may have come after the folder took its name and before the journal said so. */
 static int finish(struct work *w, struct error *err)
 {
     int rc = find_places(w, err);
 
-    if (rc == 0 && !file_exists(w->final))
-        rc = build_folder(w, err);
+    if (rc == 0)
+        rc = file_exists(w->final) ? check_published(w, err) : build_folder(w, err);
     if (rc)
         return rc;
     w->journal.published = true;

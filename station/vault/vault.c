@@ -6,11 +6,12 @@
 #include "link/transcript.h"
 #include "pki/cert.h"
 #include "pki/digest.h"
-#include "station/store/inventory.h"
 #include "station/store/ledger.h"
+#include "station/vault/quota.h"
 #include "station/vault/token_files.h"
 
 #include <string.h>
+#include <sys/prctl.h>
 
 int vault_open_store(const struct config *config, enum store_mode mode, struct store **store,
                      struct error *err)
@@ -81,6 +82,9 @@ int vault_open_hsm(const struct config *config, struct hsm **hsm, struct error *
     struct secret *pin;
     int rc = config_prepare_module(config, err);
 
+    /* From here on this process holds a PIN: others of the same user, as the line, may not read it,
+     * and no core dump will. */
+    (void)prctl(PR_SET_DUMPABLE, 0);
     if (rc == 0)
         rc = token_files_restore(config, err);
     if (rc == 0)
@@ -129,7 +133,7 @@ int vault_init(struct vault *v, const struct config *config, const struct job *j
     rc = read_issuer(v, err);
     if (rc == 0 && order_find(store, job->order.hash, &v->order_id, NULL))
         v->order_id = 0;
-    return rc;
+    return rc ? rc : quota_load(v, err);
 }
 
 void vault_done(struct vault *v)

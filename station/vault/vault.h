@@ -16,6 +16,7 @@
 #include "hsm/token.h"
 #include "station/config.h"
 #include "station/job.h"
+#include "station/store/inventory.h"
 #include "station/store/store.h"
 
 /* Opens the station's database. Errors: those of store_open. */
@@ -50,9 +51,10 @@ struct vault {
     const struct job *job;
     struct store *store;
     struct hsm *hsm;
-    int64_t order_id;        /* 0 while nothing was generated under the order */
-    struct buf issuer;       /* certificate of the issuing CA, DER */
-    uint8_t issuer_hash[32]; /* its SHA-256 */
+    int64_t order_id;               /* 0 while nothing was generated under the order */
+    struct inventory_counts counts; /* of the order: vault/quota.h */
+    struct buf issuer;              /* certificate of the issuing CA, DER */
+    uint8_t issuer_hash[32];        /* its SHA-256 */
     struct buf station_cert; /* compact certificate that devices verify; vault_load_certificate */
 };
 

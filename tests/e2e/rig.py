@@ -120,6 +120,7 @@ class Rig:
         order = {"type": "order", "id": "E2E-1", "environment": "test",
                  "product": "09506000134352", "profile": "idevid", "use": "registration",
                  "device_auth": "none", "suites": [1], "lock": True,
+                 "counts": {"good": 100000, "max_issued": 200000, "spoilage": 10},
                  "objects": {"trust_anchors": self.anchors}}
         order.update(changes)
         (self.owner / "order.json").write_text(json.dumps(order))

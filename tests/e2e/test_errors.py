@@ -325,6 +325,66 @@ class Exhausted(unittest.TestCase):
         self.assertIn("imprint generate", slots["S1"]["text"])
 
 
+class Quota(unittest.TestCase):
+    """No more identities than ordered (P5)."""
+
+    def make(self, credentials, **counts):
+        rig = Rig(credentials=credentials, order={"counts": counts})
+        self.addCleanup(rig.close)
+        return rig
+
+    def test_certificates_beyond_the_order_are_not_signed(self):
+        rig = self.make(3, good=2, max_issued=4, spoilage=0)
+        result = rig.imprint("generate", rig.job, "--count", 2, check=False)
+        self.assertEqual(result.returncode, EXIT["REFUSED"])
+        self.assertIn("allows 4 certificates and 3 are made", result.stderr)
+        self.assertEqual(rig.order_status()["generated"], 3)
+        rig.imprint("generate", rig.job, "--count", 1)
+        result = rig.imprint("generate", rig.job, "--up-to", 5, check=False)
+        self.assertEqual(result.returncode, EXIT["REFUSED"])
+
+    def test_the_device_after_the_last_ordered_one_gets_nothing_whatever_the_database(self):
+        rig = self.make(4, good=2, max_issued=4, spoilage=0)
+        shutil.copy(rig.station / "station.db", rig.dir / "old.db")
+        devices = [rig.add_device() for _ in range(3)]
+        code, slots, _ = rig.run_json(check=False)
+        self.assertEqual(code, EXIT["REFUSED"])
+        self.assertEqual(sorted(s["event"] for s in slots.values()), ["fail", "pass", "pass"])
+        text = [s["text"] for s in slots.values() if s["event"] == "fail"][0]
+        self.assertIn("fulfilled: 2 of 2", text)
+        self.assertEqual(sum(d.export() is not None for d in devices), 2)
+        new = (rig.station / "station.db").read_bytes()
+        shutil.copy(rig.dir / "old.db", rig.station / "station.db")
+        self.assertEqual(rig.run_json(check=False)[0], EXIT["ROLLBACK"])
+        (rig.station / "station.db").write_bytes(new)
+        code, slots, _ = rig.run_json(check=False)
+        self.assertEqual(code, EXIT["REFUSED"])
+        self.assertEqual(sorted(s["event"] for s in slots.values()), ["fail", "pass", "pass"])
+        self.assertEqual(sum(d.export() is not None for d in devices), 2)
+        rig.seal()
+        judge.check_all(rig, [d for d in devices if d.export()])
+
+    def test_more_spoiled_credentials_than_allowed_need_a_supervisor(self):
+        rig = self.make(4, good=3, max_issued=4, spoilage=1)
+        device = rig.add_device("--fault", "vanish")
+        for expected in (EXIT["GONE"], EXIT["GONE"], EXIT["REFUSED"]):
+            code, slots, _ = rig.run_json(check=False)
+            self.assertEqual(code, expected, slots)
+            device.stop()
+            shutil.rmtree(device.store)
+            device.start()
+        self.assertIn("spoiled", slots["S1"]["text"])
+        status = rig.order_status()
+        self.assertEqual((status["burned"], status["unresolved"]), (1, 1))
+
+    def test_nearly_done_is_said_in_time(self):
+        rig = self.make(2, good=2, max_issued=40, spoilage=0)
+        rig.add_device()
+        self.assertNotIn("95%", rig.imprint("run", rig.job).stderr)
+        rig.add_device()
+        self.assertIn("at 95% or more", rig.imprint("run", rig.job).stderr)
+
+
 class Rollback(unittest.TestCase):
     """Restoring an old database brings nothing back (P5)."""
 

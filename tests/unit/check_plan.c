@@ -185,7 +185,7 @@ START_TEST(a_device_that_lost_its_transport_key_burns_and_gets_the_next)
     line_init(&l, &r);
     deliver(&l, &d);
     ck_assert_str_eq(l.plan.serial, "PUMP-000002");
-    ck_assert_int_eq(rig_state(&r, 3), 1);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_BURNED), 1);
     rig_record(&r, 0, &record);
     ck_assert_int_eq(record.t, RECORD_VOID);
     ck_assert_int_eq(record.reason, RECORD_BURNED);
@@ -217,7 +217,7 @@ START_TEST(a_burned_transaction_is_answered_with_abort)
     memcpy(old.tx, l.plan.tx, sizeof old.tx);
     line_done(&l);
     ck_assert_int_eq(meet_once(&r, &d, NULL, &said), 0); /* same chip, another transport key */
-    ck_assert_int_eq(rig_state(&r, 3), 1);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_BURNED), 1);
     for (uint8_t state = IMPRINT_TX_NONE; state <= IMPRINT_TX_OPEN; state++) {
         old.tx_state = state; /* by its transport key, then by its transaction */
         line_init(&l, &r);
@@ -246,7 +246,7 @@ static void commit_then_burn(struct rig *r, struct device *d)
     deliver(&l, d);
     line_done(&l);
     ck_assert_int_eq(meet_once(r, &other, NULL, &said), 0);
-    ck_assert_int_eq(rig_state(r, 3), 1);
+    ck_assert_int_eq(rig_state(r, CREDENTIAL_BURNED), 1);
     device_done(&other);
 }
 
@@ -322,7 +322,27 @@ START_TEST(nothing_is_burned_when_there_is_no_credential_left)
     ck_assert_int_eq(meet_once(&r, &d, NULL, &said), 0);
     device_new_transport(&d);
     ASSERT_MEET_REFUSED(&r, &d, ERR_EXHAUSTED, "imprint generate");
-    ck_assert_int_eq(rig_state(&r, 3), 0);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_BURNED), 0);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+/* ---- sizes ---- */
+
+START_TEST(the_largest_trust_anchors_that_a_job_takes_are_delivered)
+{
+    const struct rig_order order = {.anchors = true};
+    struct rig r;
+    struct device d;
+    size_t room;
+
+    rig_start(&r, &order, 1);
+    room = JOB_ANCHORS_MAX - r.job.trust_anchors.len;
+    memset(buf_grow(&r.job.trust_anchors, room), 0x30, room);
+    ck_assert(!buf_failed(&r.job.trust_anchors));
+    device_init(&d, 0xa1);
+    provision(&r, &d);
     device_done(&d);
     rig_end(&r);
 }
@@ -338,4 +358,5 @@ RIG_MAIN("plan", EACH_ROW(a_device_that_comes_back_gets_the_same_bytes, resumed_
          ONCE(a_burned_identity_that_was_committed_is_replaced),
          ONCE(a_burned_identity_is_replaced_also_after_an_interruption),
          ONCE(a_burned_identity_that_is_locked_is_refused),
-         ONCE(nothing_is_burned_when_there_is_no_credential_left))
+         ONCE(nothing_is_burned_when_there_is_no_credential_left),
+         ONCE(the_largest_trust_anchors_that_a_job_takes_are_delivered))

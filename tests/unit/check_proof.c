@@ -178,7 +178,7 @@ START_TEST(a_proof_with_one_thing_wrong_whitelists_nothing)
     bad_proofs[_i](&d, nonce, &p);
     ASSERT_REFUSED(&l, line_proof(&l, &p, &verdict), ERR_PROOF, "set it aside");
     ck_assert_int_eq(rig_changes(&r), changes);
-    ck_assert_int_eq(rig_state(&r, 1), 1);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_CLAIMED), 1);
     ck_assert_int_eq(rig_int(&r, "SELECT prove_nonce IS NULL FROM claims"), 1);
     ASSERT_REFUSED(&l, line_nonce(&l, nonce), ERR_PROTOCOL, "out of order");
     line_done(&l);

@@ -293,7 +293,7 @@ static const struct {
      "entry 3 was changed"},
     {"DELETE FROM credentials WHERE id = 5", "tells of 5 credentials and the database holds 4"},
     {"UPDATE credentials SET state = 2; INSERT INTO claims SELECT x'01', 1, 1, 'A', x'02', x'03',"
-     " x'04', 1, x'05', x'06', x'07', NULL, '', x'', 0, x'', NULL, 0",
+     " x'04', 1, x'05', x'06', x'07', NULL, '', x'', 0, x'', NULL, 0, x'08'",
      "claims"},
 };
 

@@ -113,7 +113,7 @@ START_TEST(devices_take_credentials_in_order_on_channels_at_the_same_time)
         device_done(&d[i - 1]);
     }
     ck_assert_int_eq(rig_records(&r), COUNT);
-    ck_assert_int_eq(rig_state(&r, 0), 0);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_AVAILABLE), 0);
     rig_end(&r);
 }
 END_TEST
@@ -428,7 +428,7 @@ START_TEST(a_result_that_claims_success_proves_nothing)
         ck_assert_int_ne(rig_int(&r, "SELECT code FROM attempts"), 0);
     }
     ck_assert_int_eq(rig_records(&r), 0);
-    ck_assert_int_eq(rig_state(&r, 2), 0);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_PROVEN), 0);
     line_done(&l);
     device_done(&d);
     rig_end(&r);

@@ -43,6 +43,8 @@ struct rig_order {
     const char *suites;        /* NULL: "[1]" */
     const uint8_t (*keys)[65]; /* enrolled keys; NULL: device_auth none */
     size_t key_count;
+    int good, max_issued; /* 0: 5000 */
+    int spoilage;         /* 0: 100, -1: none */
 };
 
 struct rig {
@@ -62,7 +64,8 @@ static char rig_template[64];
 /* Also used before any test runs, so it asserts nothing. */
 static inline void rig_path(const char *dir, const char *name, char out[PATH_MAX])
 {
-    (void)snprintf(out, PATH_MAX, "%s/%s", dir, name);
+    if (file_join(out, PATH_MAX, dir, name, NULL))
+        abort();
 }
 
 /* The station's compact certificate, signed by an authority that nobody keeps. */
@@ -207,7 +210,7 @@ static inline void rig_write_job(struct job *job, const struct rig_order *o)
 
     memset(job, 0, sizeof *job);
     buf_init(&job->order_content, ORDER_FILE_MAX);
-    buf_init(&job->trust_anchors, 8192);
+    buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
     strcpy(job->name, "test");
     job->serials = (struct job_serials){"PUMP-", 6, 1};
     strcpy(job->certificate.organization, "Acme Medical");
@@ -215,8 +218,13 @@ static inline void rig_write_job(struct job *job, const struct rig_order *o)
     buf_printf(&job->order_content,
                "{\"type\":\"order\",\"id\":\"%s\",\"environment\":\"" RIG_ENVIRONMENT
                "\",\"product\":\"" RIG_PRODUCT "\",\"profile\":\"idevid\",\"use\":\"registration\""
-               ",\"suites\":%s,\"lock\":%s",
-               o->id ? o->id : "TEST-1", o->suites ? o->suites : "[1]", o->lock ? "true" : "false");
+               ",\"suites\":%s,\"lock\":%s,\"counts\":{\"good\":%d,\"max_issued\":%d,"
+               "\"spoilage\":%d}",
+               o->id ? o->id : "TEST-1", o->suites ? o->suites : "[1]", o->lock ? "true" : "false",
+               o->good ? o->good : 5000, o->max_issued ? o->max_issued : 5000,
+               o->spoilage < 0 ? 0
+               : o->spoilage   ? o->spoilage
+                               : 100);
     if (o->keys)
         buf_printf(&job->order_content, ",\"device_auth\":\"enrolled\",\"enrolled\":\"%064d\"", 0);
     else
@@ -335,10 +343,15 @@ static inline int64_t rig_changes(struct rig *r)
 #define rig_records(r)  rig_int(r, "SELECT count(*) FROM records")
 #define rig_claims(r)   rig_int(r, "SELECT count(*) FROM claims")
 #define rig_attempts(r) rig_int(r, "SELECT count(*) FROM attempts")
-#define rig_state(r, state)                                                                        \
-    rig_int(r,                                                                                     \
-            "SELECT count(*) FROM credentials WHERE state = " #state) /* enum credential_state  \
-                                                                          */
+
+/* How many credentials are in a state. */
+static inline int64_t rig_state(struct rig *r, enum credential_state state)
+{
+    char query[96];
+
+    snprintf(query, sizeof query, "SELECT count(*) FROM credentials WHERE state = %d", state);
+    return rig_int(r, query);
+}
 
 /* The record at an index of the log; record_done frees it. */
 static inline void rig_record(struct rig *r, int64_t index, struct record *record)
@@ -421,8 +434,8 @@ static inline void rig_check(struct rig *r)
     ASSERT_OK(whitelist_each(r->store, 0, size, rig_check_record, &seen, &err), err);
     ck_assert_int_eq(seen.adds, rig_int(r, "SELECT count(*) FROM claims WHERE state = 1"));
     ck_assert_int_eq(seen.voids, rig_int(r, "SELECT count(*) FROM claims WHERE state = 2"));
-    ck_assert_int_eq(seen.adds, rig_state(r, 2));
-    ck_assert_int_eq(seen.voids, rig_state(r, 3));
+    ck_assert_int_eq(seen.adds, rig_state(r, CREDENTIAL_PROVEN));
+    ck_assert_int_eq(seen.voids, rig_state(r, CREDENTIAL_BURNED));
     ck_assert_int_eq(rig_claims(r), rig_int(r, "SELECT count(*) FROM credentials WHERE state > 0"));
     ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM credentials WHERE state > 1"
                                 " AND wrapped IS NOT NULL"),

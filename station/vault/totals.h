@@ -1,0 +1,24 @@
+/*
+ * totals: what became of every certificate, per order, as a manifest states it (P6).
+ *
+ * The journal of sealing keeps them as bytes: for each order its hash and its u64 counts in the
+ * order of MANIFEST_TOTALS, the orders sorted by hash.
+ */
+#ifndef STATION_VAULT_TOTALS_H
+#define STATION_VAULT_TOTALS_H
+
+#include "manifests/statement.h"
+#include "station/store/store.h"
+
+/*
+ * Counts the inventory into out. *whitelisted receives how many credentials were proven or burned:
+ * each of them has exactly one record. Errors: those of the store, ERR_INTERNAL.
+ */
+MUST_USE int totals_collect(struct store *store, struct buf *out, int64_t *whitelisted,
+                            struct error *err);
+
+/* The counts in bytes of the journal. The caller frees *list. Errors: ERR_STORE, ERR_INTERNAL. */
+MUST_USE int totals_read(const struct buf *in, struct manifest_totals **list, size_t *count,
+                         struct error *err);
+
+#endif

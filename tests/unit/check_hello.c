@@ -1,0 +1,433 @@
+/* What is asked of a device before anything is claimed for it: facts, suites, enrolment. */
+#include "played_device.h"
+
+#include "hsm/credential.h"
+
+static const struct rig_order plain_order = {.lock = false};
+
+/* HELLO as the device would say it, with one thing changed. */
+struct change {
+    const char *name;
+    void (*apply)(struct wire_hello *h);
+    int code;
+    const char *part;
+};
+
+static void suite_unknown(struct wire_hello *h)
+{
+    h->suites[0] = 9;
+}
+
+static void suite_not_ordered(struct wire_hello *h)
+{
+    h->suites[0] = IMPRINT_SUITE_X963;
+}
+
+static void no_suite(struct wire_hello *h)
+{
+    h->suite_count = 0;
+}
+
+static void mode_device_only(struct wire_hello *h)
+{
+    h->modes = IMPRINT_MODE_DEVICE;
+}
+
+static void no_mode(struct wire_hello *h)
+{
+    h->modes = 0;
+}
+
+static void no_key(struct wire_hello *h)
+{
+    h->has_dev_pub = 0;
+}
+
+static void key_off_the_curve(struct wire_hello *h)
+{
+    h->dev_pub[64] ^= 1;
+}
+
+static void key_of_zeros(struct wire_hello *h)
+{
+    memset(h->dev_pub, 0, sizeof h->dev_pub);
+}
+
+static void key_compressed(struct wire_hello *h)
+{
+    h->dev_pub[0] = 2;
+}
+
+static void key_hybrid(struct wire_hello *h)
+{
+    h->dev_pub[0] = (uint8_t)(6 + (h->dev_pub[64] & 1));
+}
+
+static void locked(struct wire_hello *h)
+{
+    h->lifecycle = IMPRINT_LIFE_LOCKED;
+}
+
+static void lifecycle_unknown(struct wire_hello *h)
+{
+    h->lifecycle = 3;
+}
+
+static void no_lifecycle(struct wire_hello *h)
+{
+    h->lifecycle = 0;
+}
+
+static void no_firmware(struct wire_hello *h)
+{
+    h->firmware[0] = 0;
+}
+
+static void frame_too_small(struct wire_hello *h)
+{
+    h->max_frame = IMPRINT_FRAME_MIN - 1;
+}
+
+static void frame_too_large(struct wire_hello *h)
+{
+    h->max_frame = UINT32_MAX;
+}
+
+static const struct change changes[] = {
+    {"a suite that nobody knows", suite_unknown, ERR_REFUSED, "suite"},
+    {"a suite that the order does not list", suite_not_ordered, ERR_REFUSED, "suite"},
+    {"no suite", no_suite, ERR_REFUSED, "suite"},
+    {"only keys of its own", mode_device_only, ERR_REFUSED, "made in the HSM"},
+    {"no mode", no_mode, ERR_REFUSED, "made in the HSM"},
+    {"no transport key", no_key, ERR_PROTOCOL, "transport key"},
+    {"a point off the curve", key_off_the_curve, ERR_PROTOCOL, "not a point"},
+    {"zeros for a point", key_of_zeros, ERR_PROTOCOL, "not a point"},
+    {"a compressed point", key_compressed, ERR_PROTOCOL, "not a point"},
+    {"a point in hybrid form", key_hybrid, ERR_PROTOCOL, "not a point"},
+    {"locked and without identity", locked, ERR_REFUSED, "locked"},
+    {"an unknown life cycle", lifecycle_unknown, ERR_REFUSED, "locked"},
+    {"no life cycle", no_lifecycle, ERR_REFUSED, "locked"},
+    {"no firmware version", no_firmware, ERR_FORMAT, "firmware version"},
+    {"frames below the least", frame_too_small, ERR_FORMAT, "frame size"},
+    {"frames above the most", frame_too_large, ERR_FORMAT, "frame size"},
+};
+
+START_TEST(a_device_that_cannot_be_served_costs_nothing)
+{
+    const struct change *c = &changes[_i];
+    struct rig r;
+    struct line l;
+    struct device d;
+    struct wire_hello h;
+    int64_t before;
+
+    rig_start(&r, &plain_order, 1);
+    device_init(&d, 0xa1);
+    line_init(&l, &r);
+    before = rig_changes(&r);
+    ASSERT_ANSWER(&l, line_open(&l));
+    h = device_hello(&d, l.nonce);
+    c->apply(&h);
+    ASSERT_REFUSED(&l, line_hello(&l, &h), c->code, c->part);
+    ck_assert_msg(rig_changes(&r) == before, "%s changed the database", c->name);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_AVAILABLE), 1);
+    ASSERT_ANSWER(&l, line_result(&l, 21, "refused"));
+    line_done(&l);
+    provision(&r, &d); /* and the credential is still there for the next */
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+/* The same when it would have burned an open claim of that chip. */
+START_TEST(a_device_that_cannot_be_served_burns_nothing)
+{
+    const struct change *c = &changes[_i];
+    struct rig r;
+    struct line l;
+    struct device d;
+    struct wire_hello h;
+    struct error said;
+    int64_t before;
+
+    rig_start(&r, &plain_order, 2);
+    device_init(&d, 0xa1);
+    ck_assert_int_eq(meet_once(&r, &d, NULL, &said), 0);
+    device_new_transport(&d);
+    before = rig_changes(&r);
+    line_init(&l, &r);
+    ASSERT_ANSWER(&l, line_open(&l));
+    h = device_hello(&d, l.nonce);
+    c->apply(&h);
+    ASSERT_REFUSED(&l, line_hello(&l, &h), c->code, c->part);
+    ck_assert_msg(rig_changes(&r) == before, "%s changed the database", c->name);
+    line_done(&l);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+/* SoftHSM has no key derivation with SHA-256: an order of suite 2 alone cannot be served with it.
+ */
+START_TEST(a_suite_that_the_token_lacks_is_refused)
+{
+    const struct rig_order order = {.suites = "[2]"};
+    struct rig r;
+    struct device d;
+
+    rig_start(&r, &order, 1);
+    device_init(&d, 0xa1);
+    d.suite = IMPRINT_SUITE_X963;
+    ck_assert_uint_eq(hsm_suites(r.hsm) >> IMPRINT_SUITE_X963 & 1, 0);
+    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "suite");
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+/* ---- enrolment ---- */
+
+enum { ENROLLED = 2 };
+
+static EVP_PKEY *enrolled[ENROLLED];
+static uint8_t enrolled_points[ENROLLED][65];
+static struct rig_order enrolled_order;
+
+static void start_enrolled(struct rig *r, int64_t count)
+{
+    struct error err = ERROR_INIT;
+
+    for (size_t i = 0; i < ENROLLED; i++) {
+        enrolled[i] = EVP_EC_gen("P-256");
+        ASSERT_OK(ec_point(enrolled[i], enrolled_points[i], &err), err);
+    }
+    enrolled_order = (struct rig_order){
+        .lock = true, .keys = (const uint8_t(*)[65])enrolled_points, .key_count = ENROLLED};
+    rig_start(r, &enrolled_order, count);
+}
+
+static void device_init_enrolled(struct device *d, uint8_t mark, size_t key)
+{
+    device_init(d, mark);
+    d->enrolment = enrolled[key];
+    EVP_PKEY_up_ref(d->enrolment);
+}
+
+static void end_enrolled(struct rig *r)
+{
+    rig_end(r);
+    for (size_t i = 0; i < ENROLLED; i++)
+        EVP_PKEY_free(enrolled[i]);
+}
+
+START_TEST(an_enrolled_device_is_whitelisted_with_its_attestation)
+{
+    struct rig r;
+    struct device d;
+    struct record record;
+
+    start_enrolled(&r, 1);
+    device_init_enrolled(&d, 0xa1, 0);
+    provision(&r, &d);
+    rig_record(&r, 0, &record);
+    ck_assert_int_eq(record.auth, RECORD_AUTH_ENROLLED);
+    record_done(&record);
+    device_done(&d);
+    end_enrolled(&r);
+}
+END_TEST
+
+static void not_attested(struct wire_hello *h)
+{
+    h->has_attestation = 0;
+}
+
+static void signature_flipped(struct wire_hello *h)
+{
+    h->attest_sig[10] ^= 1;
+}
+
+static void other_enrolled_key(struct wire_hello *h)
+{
+    memcpy(h->attest_key, enrolled_points[1], sizeof h->attest_key);
+}
+
+static void key_of_nobody(struct wire_hello *h)
+{
+    h->attest_key[5] ^= 1;
+}
+
+static void other_chip(struct wire_hello *h)
+{
+    h->chip[0] ^= 1;
+}
+
+static void longer_chip(struct wire_hello *h)
+{
+    h->chip_len++;
+}
+
+static void other_transport_key(struct wire_hello *h)
+{
+    struct error err = ERROR_INIT;
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+
+    ASSERT_OK(ec_point(key, h->dev_pub, &err), err);
+    EVP_PKEY_free(key);
+}
+
+static void more_suites(struct wire_hello *h)
+{
+    h->suites[h->suite_count++] = IMPRINT_SUITE_X963;
+}
+
+/* What a line in the middle may change: each is covered by the device's signature. */
+static const struct change forgeries[] = {
+    {"no attestation", not_attested, ERR_REFUSED, "no enrolment key"},
+    {"another signature", signature_flipped, ERR_SIGNATURE, "does not verify"},
+    {"another enrolled key", other_enrolled_key, ERR_SIGNATURE, "does not verify"},
+    {"a key that is not enrolled", key_of_nobody, ERR_REFUSED, "not in the order's list"},
+    {"another chip id", other_chip, ERR_SIGNATURE, "does not verify"},
+    {"a longer chip id", longer_chip, ERR_SIGNATURE, "does not verify"},
+    {"another transport key", other_transport_key, ERR_SIGNATURE, "does not verify"},
+    {"another list of suites", more_suites, ERR_SIGNATURE, "does not verify"},
+};
+
+START_TEST(an_enrolled_device_that_does_not_prove_it_gets_nothing)
+{
+    const struct change *c = &forgeries[_i];
+    struct rig r;
+    struct line l;
+    struct device d;
+    struct wire_hello h;
+
+    start_enrolled(&r, 1);
+    device_init_enrolled(&d, 0xa1, 0);
+    line_init(&l, &r);
+    ASSERT_ANSWER(&l, line_open(&l));
+    h = device_hello(&d, l.nonce);
+    c->apply(&h);
+    ASSERT_REFUSED(&l, line_hello(&l, &h), c->code, c->part);
+    ck_assert_int_eq(rig_claims(&r), 0);
+    line_done(&l);
+    device_done(&d);
+    end_enrolled(&r);
+}
+END_TEST
+
+START_TEST(an_attestation_of_another_session_is_refused)
+{
+    struct rig r;
+    struct line l, m;
+    struct device d;
+    struct wire_hello h;
+
+    start_enrolled(&r, 1);
+    device_init_enrolled(&d, 0xa1, 0);
+    line_init(&l, &r);
+    line_init(&m, &r);
+    ASSERT_ANSWER(&l, line_open(&l));
+    ASSERT_ANSWER(&m, line_open(&m));
+    h = device_hello(&d, m.nonce);
+    ASSERT_REFUSED(&l, line_hello(&l, &h), ERR_SIGNATURE, "does not verify");
+    ck_assert_int_eq(rig_claims(&r), 0);
+    ASSERT_ANSWER(&m, line_hello(&m, &h));
+    line_done(&l);
+    line_done(&m);
+    device_done(&d);
+    end_enrolled(&r);
+}
+END_TEST
+
+/* An enrolled key is one device: with it, a hostile one must not collect identities. */
+START_TEST(an_enrolled_key_gets_one_identity_whatever_chip_ids_it_claims)
+{
+    struct rig r;
+    struct device d, other;
+
+    start_enrolled(&r, 3);
+    device_init_enrolled(&d, 0xa1, 0);
+    device_init_enrolled(&other, 0xb2, 0);
+    provision(&r, &d);
+    ASSERT_MEET_REFUSED(&r, &other, ERR_DUPLICATE, "PUMP-000001");
+    EVP_PKEY_free(other.enrolment);
+    other.enrolment = enrolled[1];
+    EVP_PKEY_up_ref(other.enrolment);
+    provision(&r, &other);
+    device_done(&d);
+    device_done(&other);
+    end_enrolled(&r);
+}
+END_TEST
+
+START_TEST(an_enrolled_key_with_an_open_claim_gets_no_second_chip)
+{
+    struct rig r;
+    struct device d, other;
+    struct error said;
+
+    start_enrolled(&r, 3);
+    device_init_enrolled(&d, 0xa1, 0);
+    device_init_enrolled(&other, 0xb2, 0);
+    ck_assert_int_eq(meet_once(&r, &d, NULL, &said), 0);
+    ASSERT_MEET_REFUSED(&r, &other, ERR_DUPLICATE, "PUMP-000001");
+    provision(&r, &d);
+    device_done(&d);
+    device_done(&other);
+    end_enrolled(&r);
+}
+END_TEST
+
+/* Nor may one device burn or resume what another one holds by naming its chip. */
+START_TEST(a_chip_id_of_another_enrolled_device_is_refused)
+{
+    struct rig r;
+    struct line l;
+    struct device d, other;
+
+    start_enrolled(&r, 3);
+    device_init_enrolled(&d, 0xa1, 0);
+    device_init_enrolled(&other, 0xa1, 1);
+    line_init(&l, &r);
+    ASSERT_ANSWER(&l, meet(&l, &d));
+    ASSERT_MEET_REFUSED(&r, &other, ERR_DUPLICATE, "another enrolment key");
+    memcpy(other.tx, l.plan.tx, sizeof other.tx);
+    other.tx_state = IMPRINT_TX_OPEN;
+    ASSERT_MEET_REFUSED(&r, &other, ERR_DUPLICATE, "another enrolment key");
+    device_take(&d, &l);
+    device_commit(&d, &l);
+    pass(&l, &d);
+    line_done(&l);
+    device_done(&d);
+    device_done(&other);
+    end_enrolled(&r);
+}
+END_TEST
+
+START_TEST(an_enrolled_device_that_lost_its_transport_key_burns_its_own_claim)
+{
+    struct rig r;
+    struct device d;
+    struct error said;
+
+    start_enrolled(&r, 3);
+    device_init_enrolled(&d, 0xa1, 0);
+    ck_assert_int_eq(meet_once(&r, &d, NULL, &said), 0);
+    device_new_transport(&d);
+    provision(&r, &d);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_BURNED), 1);
+    device_done(&d);
+    end_enrolled(&r);
+}
+END_TEST
+
+RIG_MAIN("hello", EACH_ROW(a_device_that_cannot_be_served_costs_nothing, changes),
+         EACH_ROW(a_device_that_cannot_be_served_burns_nothing, changes),
+         ONCE(a_suite_that_the_token_lacks_is_refused),
+         ONCE(an_enrolled_device_is_whitelisted_with_its_attestation),
+         EACH_ROW(an_enrolled_device_that_does_not_prove_it_gets_nothing, forgeries),
+         ONCE(an_attestation_of_another_session_is_refused),
+         ONCE(an_enrolled_key_gets_one_identity_whatever_chip_ids_it_claims),
+         ONCE(an_enrolled_key_with_an_open_claim_gets_no_second_chip),
+         ONCE(a_chip_id_of_another_enrolled_device_is_refused),
+         ONCE(an_enrolled_device_that_lost_its_transport_key_burns_its_own_claim))
