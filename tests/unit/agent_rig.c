@@ -13,61 +13,6 @@
 const uint8_t rig_hello_nonce[32] = "the station's nonce for HELLO..";
 const uint8_t rig_prove_nonce[32] = "the vault's nonce for PROVE....";
 
-/* ------ flash ------ */
-
-/* Counts an operation; returns how many of its len bytes are done before power fails. */
-static size_t flash_step(struct rig_flash *f, size_t len)
-{
-    f->operations++;
-    if (f->operations != f->cut_at)
-        return len;
-    f->dead = true;
-    return len * f->torn / 4;
-}
-
-static bool flash_read(void *context, enum imprint_agent_region region, uint32_t offset, void *out,
-                       size_t len)
-{
-    struct rig_flash *f = context;
-
-    ck_assert_uint_le(offset + len, RIG_REGION_SIZE);
-    memcpy(out, f->bytes[region] + offset, len);
-    return !f->dead;
-}
-
-static bool flash_write(void *context, enum imprint_agent_region region, uint32_t offset,
-                        const void *bytes, size_t len)
-{
-    struct rig_flash *f = context;
-
-    ck_assert_uint_le(offset + len, RIG_REGION_SIZE);
-    ck_assert_uint_eq(offset % 16, 0);
-    if (f->dead || f->failing)
-        return false;
-    len = flash_step(f, len);
-    for (size_t i = 0; i < len; i++) {
-        ck_assert_msg(!f->written[region][offset + i], "byte %zu of region %d is written twice",
-                      offset + i, (int)region);
-        f->written[region][offset + i] = true;
-        f->bytes[region][offset + i] = ((const uint8_t *)bytes)[i];
-    }
-    return !f->dead;
-}
-
-static bool flash_erase(void *context, enum imprint_agent_region region)
-{
-    struct rig_flash *f = context;
-    size_t len;
-
-    if (f->dead || f->failing)
-        return false;
-    len = flash_step(f, RIG_REGION_SIZE);
-    /* A torn erase: the end goes first, which is worse for whoever trusts what comes first. */
-    memset(f->bytes[region] + RIG_REGION_SIZE - len, 0xff, len);
-    memset(f->written[region] + RIG_REGION_SIZE - len, 0, len);
-    return !f->dead;
-}
-
 /* ------ the cable ------ */
 
 static void device_send(void *context, const uint8_t *bytes, size_t len)
@@ -141,11 +86,10 @@ static bool enrol_sign(void *context, const uint8_t digest[32], uint8_t sig[64])
 void rig_init(struct rig *rig, const uint8_t *authority)
 {
     memset(rig, 0, sizeof *rig);
-    memset(rig->flash.bytes, 0xff, sizeof rig->flash.bytes);
+    rig_flash_init(&rig->flash);
     memcpy(rig->chip_id, "chip0001", 8);
     ck_assert(imprint_agent_port_openssl_init(&rig->platform.crypto));
-    rig->platform.store =
-        (struct imprint_agent_store){&rig->flash, flash_read, flash_write, flash_erase};
+    rig->platform.store = rig_flash_functions(&rig->flash);
     rig->platform.send = device_send;
     rig->platform.send_context = rig;
     rig->platform.chip_id = rig->chip_id;

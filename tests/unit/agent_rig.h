@@ -10,24 +10,12 @@
 
 #include "agent/agent.h"
 #include "link/client.h"
+#include "rig_flash.h"
 
 #include <openssl/evp.h>
 
-#define RIG_REGION_SIZE 8192
-
 /* The nonces of rig_hello and rig_prove: 32 bytes. */
 extern const uint8_t rig_hello_nonce[32], rig_prove_nonce[32];
-
-/* NOR flash: 0xff when erased, each byte written once. A write that breaks this rule aborts. */
-struct rig_flash {
-    uint8_t bytes[3][RIG_REGION_SIZE];
-    bool written[3][RIG_REGION_SIZE];
-    unsigned operations; /* writes and erases so far */
-    unsigned cut_at;     /* power fails during this one; 0: never */
-    unsigned torn;       /* then so many quarters of it are done */
-    bool dead;           /* power is off: nothing works */
-    bool failing;        /* flash is worn out: writes report failure and do nothing */
-};
 
 struct rig {
     struct transport transport;

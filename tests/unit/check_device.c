@@ -246,7 +246,7 @@ START_TEST(each_fault_is_seen_as_what_it_is)
         const char *text;
     } cases[] = {
         {"silent", ERR_TIMEOUT, 0, "HELLO"},
-        {"garbage", ERR_PROTOCOL, 0, "HELLO"},
+        {"garbage", ERR_PROTOCOL, 0, "no answer"},
         {"slow=2000", ERR_TIMEOUT, 0, "HELLO"},
         {"slow=10", 0, 0, ""},
         {"vanish", ERR_GONE, 0, "unplugged"},
