@@ -6,8 +6,8 @@
  * "<origin>\n<size>\n<base64 root>\n". (C2SP signed-note and tlog-checkpoint.)
  *
  * Invariants
- *  1. A note counts as verified when the one pinned key signed it; signatures of others are kept
- * and ignored, so witnesses can be added without a change of format.
+ *  1. A note counts as verified when the one pinned key signed it; signatures of others are
+ *     kept and ignored, so witnesses can be added without a change of format.
  *  2. Key types: 0x02 is ECDSA P-256, a DER signature over SHA-256 of the text, key id
  *     SHA-256(SPKI)[:4]; 0x01 is Ed25519, key id SHA-256(name ‖ 0x0A ‖ 0x01 ‖ key)[:4]. Both are
  *     verified; notes are signed with 0x02, which every HSM can do.

@@ -5,7 +5,7 @@
  *  1. There is no unverified verification: the manifest root, the device root and the log key are
  *     all required, and the two roots must differ (see cms.h).
  *  2. The signature of manifest.json is verified before any of its members is looked at; every
- * other file is checked against it, and every record against the Merkle root it states (P8).
+ *     other file is checked against it, and every record against the Merkle root it states (P8).
  *  3. Memory grows with the number of records only as unique.h says.
  *  4. Nothing in the folder is changed.
  *

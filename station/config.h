@@ -7,12 +7,13 @@
  *   station.yaml       this configuration, written by `imprint init`
  *   station.db         the database (vault only)
  *   station.cert       the compact certificate that the owner's authority signed for this station
+ *   order-signers.pem  certificates of those who may sign orders; the ledger's first entry has its hash
  *   station-auth.pub   the key that it certifies, in the form an authority reads
  *   pin                the token's PIN, mode 0600 (unless it is asked for)
  *   softhsm2.conf      and tokens/: the embedded software token; tokens.keep/: vault/token_files.h
- *   ca/                certificates of the device root, the issuing CA, the manifest root and
- * signer trust/             what a security team pins: device-root.pem, manifest-root.pem,
- * log.vkey, log.pem manifests/         sealed manifests, one folder each
+ *   ca/                certificates: device root, issuing CA, manifest root and manifest signer
+ *   trust/             what a security team pins: device-root.pem, manifest-root.pem, log.vkey, log.pem
+ *   manifests/         sealed manifests, one folder each
  */
 #ifndef STATION_CONFIG_H
 #define STATION_CONFIG_H
@@ -22,6 +23,8 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#define CONFIG_ORDER_SIGNERS "order-signers.pem"
 
 struct config {
     char dir[PATH_MAX]; /* absolute */

@@ -215,7 +215,7 @@ static int read_enrolled(struct job *job, struct error *err)
     return rc;
 }
 
-static int read_named_files(struct job *job, struct error *err)
+static int read_named_files(struct job *job, STACK_OF(X509) * pins, struct error *err)
 {
     int rc = beside_job(job, job->order_path, err);
 
@@ -224,7 +224,7 @@ static int read_named_files(struct job *job, struct error *err)
     if (rc == 0)
         rc = beside_job(job, job->enrolled_path, err);
     if (rc == 0)
-        rc = order_read(job->order_path, &job->order, &job->order_content, err);
+        rc = order_read(job->order_path, pins, &job->order, &job->order_content, err);
     if (rc == 0)
         rc = read_trust_anchors(job, err);
     if (rc == 0)
@@ -232,7 +232,7 @@ static int read_named_files(struct job *job, struct error *err)
     return rc;
 }
 
-int job_read(const char *path, struct job *job, struct error *err)
+int job_read(const char *path, STACK_OF(X509) * pins, struct job *job, struct error *err)
 {
     char text[128];
     int rc;
@@ -248,7 +248,7 @@ int job_read(const char *path, struct job *job, struct error *err)
     if (rc == 0)
         rc = job_serial_text(&job->serials, job->serials.first, text, sizeof text, err);
     if (rc == 0)
-        rc = read_named_files(job, err);
+        rc = read_named_files(job, pins, err);
     return rc;
 }
 

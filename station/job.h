@@ -63,12 +63,12 @@ struct job {
 };
 
 /*
- * Reads the job, its order and the files that the order names by hash, and checks that they are the
+ * Reads the job, its order (pins: as order_read) and the files that the order names by hash, and checks that they are the
  * ones. Free with job_done, also after an error. Errors: ERR_INPUT with file:line:column or with
  * the file and what differs; ERR_MISSING and ERR_IO for files; ERR_REFUSED when a file's hash is
  * not the order's.
  */
-MUST_USE int job_read(const char *path, struct job *job, struct error *err);
+MUST_USE int job_read(const char *path, STACK_OF(X509) * pins, struct job *job, struct error *err);
 void job_done(struct job *job);
 
 /* The text of serial number n of the pattern; false when n needs more digits than the pattern has.

@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#define COUNT_MAX INT64_C(100000000)
+
 /* What is being parsed, and the first thing wrong with it. */
 struct source {
     const char *name;
@@ -113,11 +115,36 @@ static int objects_member(const struct source *s, const json_t *root, struct ord
     return hash_member(s, objects, "trust_anchors", order->trust_anchors);
 }
 
+static int count_member(const struct source *s, const json_t *counts, const char *member,
+                        int64_t least, int64_t *out)
+{
+    const json_t *value = json_object_get(counts, member);
+
+    if (!json_is_integer(value) || json_integer_value(value) < least ||
+        json_integer_value(value) > COUNT_MAX)
+        return wrong(s, member, "a whole number, and max_issued not below good");
+    *out = json_integer_value(value);
+    return 0;
+}
+
+static int counts_member(const struct source *s, const json_t *root, struct order *order)
+{
+    static const char *const names[] = {"good", "max_issued", "spoilage", NULL};
+    const json_t *counts = json_object_get(root, "counts");
+
+    if (!json_is_object(counts))
+        return wrong(s, "counts", "an object with good, max_issued and spoilage");
+    if (known_members(s, counts, names) || count_member(s, counts, "good", 1, &order->good) ||
+        count_member(s, counts, "max_issued", order->good, &order->max_issued))
+        return ERR_INPUT;
+    return count_member(s, counts, "spoilage", 0, &order->spoilage);
+}
+
 static int rest_of_order(const struct source *s, const json_t *root, struct order *order)
 {
-    static const char *const names[] = {"type",    "id",   "environment", "product",
-                                        "profile", "use",  "device_auth", "enrolled",
-                                        "suites",  "lock", "objects",     NULL};
+    static const char *const names[] = {
+        "type",     "id",     "environment", "product", "profile", "use", "device_auth",
+        "enrolled", "suites", "lock",        "objects", "counts",  NULL};
     const char *type = json_string_value(json_object_get(root, "type"));
     const char *profile = json_string_value(json_object_get(root, "profile"));
     const json_t *lock = json_object_get(root, "lock");
@@ -138,7 +165,8 @@ static int rest_of_order(const struct source *s, const json_t *root, struct orde
         return ERR_INPUT;
     if (strcmp(order->use, "registration") && strcmp(order->use, "operational"))
         return wrong(s, "use", "\"registration\" or \"operational\"");
-    if (auth_member(s, root, order) || suites_member(s, root, order))
+    if (auth_member(s, root, order) || suites_member(s, root, order) ||
+        counts_member(s, root, order))
         return ERR_INPUT;
     return objects_member(s, root, order);
 }
@@ -166,11 +194,34 @@ int order_parse(const char *name, const void *bytes, size_t len, struct order *o
     return 0;
 }
 
-int order_read(const char *path, struct order *order, struct buf *content, struct error *err)
+static int open_signed(const struct buf *file, STACK_OF(X509) * pins, struct buf *content,
+                       struct error *err)
 {
-    int rc = file_read(path, content, err);
+    int rc;
 
-    if (rc)
-        return rc;
-    return order_parse(path, content->data, content->len, order, err);
+    if (!pins && file->len > 0 && file->data[0] == '{') {
+        buf_put(content, file->data, file->len);
+        return buf_check(content, "an order", err);
+    }
+    rc = signed_open(file->data, file->len, pins, content, err);
+    return rc == ERR_FORMAT ? error_recode(err, ERR_INPUT) : rc;
+}
+
+int order_read(const char *path, STACK_OF(X509) * pins, struct order *order, struct buf *content,
+               struct error *err)
+{
+    struct buf file;
+    int rc;
+
+    buf_init(&file, 2 * ORDER_FILE_MAX);
+    rc = file_read(path, &file, err);
+    if (rc == 0) {
+        rc = open_signed(&file, pins, content, err);
+        if (rc)
+            error_prefix(err, "order '%s'", path);
+    }
+    if (rc == 0)
+        rc = order_parse(path, content->data, content->len, order, err);
+    buf_done(&file);
+    return rc;
 }

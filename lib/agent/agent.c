@@ -40,6 +40,16 @@ static void read_map(struct exchange *e, uint32_t members)
         e->in.bad = true;
 }
 
+/* Reads a whole request that is a transaction and nothing else; NULL when it is not. */
+static const uint8_t *read_transaction(struct exchange *e, uint32_t key)
+{
+    const uint8_t *transaction;
+
+    read_map(e, 1);
+    transaction = imprint_agent_cbor_fixed(&e->in, key, IMPRINT_TX_SIZE);
+    return understood(e) ? transaction : NULL;
+}
+
 static struct imprint_agent_slot *committed_slot(struct imprint_agent *agent)
 {
     return agent->committed >= 0 ? &agent->slot[agent->committed] : NULL;
@@ -64,8 +74,8 @@ static void put_transaction(struct imprint_agent *agent, struct imprint_agent_wr
                      : committed      ? IMPRINT_TX_COMMITTED
                                       : IMPRINT_TX_NONE;
 
-    imprint_agent_put_head(w, IMPRINT_AGENT_UINT, IMPRINT_KEY_HELLO_TRANSACTION);
-    imprint_agent_put_head(w, IMPRINT_AGENT_MAP, 2 + (named ? 1u : 0u) + (committed ? 1u : 0u));
+    imprint_agent_put_open(w, IMPRINT_KEY_HELLO_TRANSACTION, IMPRINT_AGENT_MAP,
+                           2 + (named ? 1u : 0u) + (committed ? 1u : 0u));
     imprint_agent_put_uint(w, IMPRINT_KEY_TX_STATE, state);
     if (named)
         imprint_agent_put_string(w, IMPRINT_KEY_TX_ID, IMPRINT_AGENT_BYTES,
@@ -98,14 +108,11 @@ static enum imprint_status handle_hello(struct imprint_agent *agent, struct exch
     imprint_agent_facts(agent, &e->out);
     put_transaction(agent, &e->out);
     if (p->enrol_point) {
-        imprint_agent_put_head(&e->out, IMPRINT_AGENT_UINT, IMPRINT_KEY_HELLO_ATTESTATION);
-        imprint_agent_put_head(&e->out, IMPRINT_AGENT_MAP, 4);
-        imprint_agent_put_uint(&e->out, IMPRINT_KEY_ATTEST_KEY_ALG, IMPRINT_ALG_P256);
-        imprint_agent_put_string(&e->out, IMPRINT_KEY_ATTEST_KEY, IMPRINT_AGENT_BYTES,
-                                 p->enrol_point, IMPRINT_P256_POINT_SIZE);
-        imprint_agent_put_uint(&e->out, IMPRINT_KEY_ATTEST_SIG_ALG, IMPRINT_ALG_ECDSA_SHA256);
-        imprint_agent_put_string(&e->out, IMPRINT_KEY_ATTEST_SIG, IMPRINT_AGENT_BYTES, sig,
-                                 sizeof sig);
+        imprint_agent_put_open(&e->out, IMPRINT_KEY_HELLO_ATTESTATION, IMPRINT_AGENT_MAP, 4);
+        imprint_agent_put_pair(&e->out, IMPRINT_KEY_ATTEST_KEY_ALG, IMPRINT_ALG_P256,
+                               p->enrol_point, IMPRINT_P256_POINT_SIZE);
+        imprint_agent_put_pair(&e->out, IMPRINT_KEY_ATTEST_SIG_ALG, IMPRINT_ALG_ECDSA_SHA256, sig,
+                               sizeof sig);
     }
     return IMPRINT_OK;
 }
@@ -121,8 +128,8 @@ static enum imprint_status handle_begin(struct imprint_agent *agent, struct exch
     if (status != IMPRINT_OK)
         return status;
     reply_ok(e, 1);
-    imprint_agent_put_head(&e->out, IMPRINT_AGENT_UINT, IMPRINT_KEY_BEGIN_HELD);
-    imprint_agent_put_head(&e->out, IMPRINT_AGENT_ARRAY, agent->slot[slot].record.count);
+    imprint_agent_put_open(&e->out, IMPRINT_KEY_BEGIN_HELD, IMPRINT_AGENT_ARRAY,
+                           agent->slot[slot].record.count);
     for (i = 0; i < agent->slot[slot].record.count; i++)
         imprint_agent_put_head(&e->out, IMPRINT_AGENT_UINT, agent->slot[slot].held[i]);
     return IMPRINT_OK;
@@ -132,14 +139,12 @@ static enum imprint_status handle_begin(struct imprint_agent *agent, struct exch
 static enum imprint_status put_again(struct imprint_agent *agent, int slot, int object,
                                      uint32_t offset, const uint8_t *bytes, size_t len)
 {
-    uint8_t chunk[64];
-    size_t at, n;
+    uint8_t byte;
 
-    for (at = 0; at < len; at += n) {
-        n = len - at < sizeof chunk ? len - at : sizeof chunk;
-        if (!imprint_agent_object_load(agent, slot, object, offset + (uint32_t)at, chunk, n))
+    while (len-- > 0) {
+        if (!imprint_agent_object_load(agent, slot, object, offset++, &byte, 1))
             return IMPRINT_ERR_STORE;
-        if (!imprint_agent_equal(chunk, bytes + at, n))
+        if (byte != *bytes++)
             return IMPRINT_ERR_BUNDLE;
     }
     return IMPRINT_OK;
@@ -197,7 +202,7 @@ static enum imprint_status handle_put(struct imprint_agent *agent, struct exchan
     transaction = imprint_agent_cbor_fixed(&e->in, IMPRINT_KEY_PUT_TX, IMPRINT_TX_SIZE);
     type = imprint_agent_cbor_uint(&e->in, IMPRINT_KEY_PUT_TYPE, UINT16_MAX);
     offset = imprint_agent_cbor_uint(&e->in, IMPRINT_KEY_PUT_OFFSET, UINT32_MAX);
-    bytes = imprint_agent_cbor_string(&e->in, IMPRINT_KEY_PUT_BYTES, IMPRINT_AGENT_BYTES, 1,
+    bytes = imprint_agent_cbor_string(&e->in, IMPRINT_KEY_PUT_BYTES, IMPRINT_AGENT_BYTES,
                                       IMPRINT_AGENT_FRAME_MAX, &len);
     if (!understood(e))
         return IMPRINT_ERR_FORMAT;
@@ -223,9 +228,8 @@ static enum imprint_status handle_commit(struct imprint_agent *agent, struct exc
     enum imprint_status status;
     int slot;
 
-    read_map(e, 1);
-    transaction = imprint_agent_cbor_fixed(&e->in, IMPRINT_KEY_COMMIT_TX, IMPRINT_TX_SIZE);
-    if (!understood(e))
+    transaction = read_transaction(e, IMPRINT_KEY_COMMIT_TX);
+    if (!transaction)
         return IMPRINT_ERR_FORMAT;
     status = find_slot(agent, transaction, &slot);
     if (status == IMPRINT_OK && agent->slot[slot].state == IMPRINT_AGENT_SLOT_OPEN)
@@ -237,15 +241,15 @@ static enum imprint_status handle_commit(struct imprint_agent *agent, struct exc
     return IMPRINT_OK;
 }
 
-/* A request that names the committed transaction. A status. */
+/* The identity in force, for a request that must name its transaction. A status. */
 static enum imprint_status require_committed(struct imprint_agent *agent,
-                                             const uint8_t *transaction)
+                                             const uint8_t *transaction,
+                                             const struct imprint_agent_slot **slot)
 {
-    const struct imprint_agent_slot *slot = committed_slot(agent);
-
-    if (!slot)
+    *slot = committed_slot(agent);
+    if (!*slot)
         return IMPRINT_ERR_STATE;
-    return is_transaction(slot, transaction) ? IMPRINT_OK : IMPRINT_ERR_TRANSACTION;
+    return is_transaction(*slot, transaction) ? IMPRINT_OK : IMPRINT_ERR_TRANSACTION;
 }
 
 static enum imprint_status handle_prove(struct imprint_agent *agent, struct exchange *e)
@@ -253,6 +257,7 @@ static enum imprint_status handle_prove(struct imprint_agent *agent, struct exch
     const struct imprint_agent_crypto *c = &agent->platform->crypto;
     uint8_t scalar[IMPRINT_P256_SCALAR_SIZE];
     uint8_t digest[IMPRINT_HASH_SIZE], sig[IMPRINT_P256_SIG_SIZE];
+    const struct imprint_agent_slot *slot;
     const uint8_t *transaction, *nonce;
     enum imprint_status status;
     bool ok;
@@ -262,7 +267,7 @@ static enum imprint_status handle_prove(struct imprint_agent *agent, struct exch
     nonce = imprint_agent_cbor_fixed(&e->in, IMPRINT_KEY_PROVE_NONCE, IMPRINT_NONCE_SIZE);
     if (!understood(e))
         return IMPRINT_ERR_FORMAT;
-    status = require_committed(agent, transaction);
+    status = require_committed(agent, transaction, &slot);
     if (status != IMPRINT_OK)
         return status;
     if (!imprint_agent_slot_scalar(agent, scalar))
@@ -273,11 +278,10 @@ static enum imprint_status handle_prove(struct imprint_agent *agent, struct exch
     if (!ok)
         return IMPRINT_ERR_CRYPTO;
     reply_ok(e, 4);
-    imprint_agent_put_uint(&e->out, IMPRINT_KEY_PROVE_SIG_ALG, IMPRINT_ALG_ECDSA_SHA256);
-    imprint_agent_put_string(&e->out, IMPRINT_KEY_PROVE_SIG, IMPRINT_AGENT_BYTES, sig, sizeof sig);
+    imprint_agent_put_pair(&e->out, IMPRINT_KEY_PROVE_SIG_ALG, IMPRINT_ALG_ECDSA_SHA256, sig,
+                           sizeof sig);
     imprint_agent_put_uint(&e->out, IMPRINT_KEY_PROVE_LIFECYCLE, imprint_agent_lifecycle(agent));
-    imprint_agent_put_uint(&e->out, IMPRINT_KEY_PROVE_COMMIT_COUNT,
-                           committed_slot(agent)->commit_count);
+    imprint_agent_put_uint(&e->out, IMPRINT_KEY_PROVE_COMMIT_COUNT, slot->commit_count);
     return IMPRINT_OK;
 }
 
@@ -300,8 +304,7 @@ static enum imprint_status handle_read(struct imprint_agent *agent, struct excha
         len = IMPRINT_AGENT_FRAME_MAX - READ_OVERHEAD;
     reply_ok(e, 2);
     imprint_agent_put_uint(&e->out, IMPRINT_KEY_READ_TOTAL, total);
-    imprint_agent_put_head(&e->out, IMPRINT_AGENT_UINT, IMPRINT_KEY_READ_BYTES);
-    imprint_agent_put_head(&e->out, IMPRINT_AGENT_BYTES, len);
+    imprint_agent_put_open(&e->out, IMPRINT_KEY_READ_BYTES, IMPRINT_AGENT_BYTES, len);
     room = e->out.start + e->out.len;
     if (!imprint_agent_object_read(agent, IMPRINT_OBJ_CERTIFICATES, offset, room, len))
         return IMPRINT_ERR_STORE;
@@ -311,14 +314,14 @@ static enum imprint_status handle_read(struct imprint_agent *agent, struct excha
 
 static enum imprint_status handle_lock(struct imprint_agent *agent, struct exchange *e)
 {
+    const struct imprint_agent_slot *slot;
     const uint8_t *transaction;
     enum imprint_status status;
 
-    read_map(e, 1);
-    transaction = imprint_agent_cbor_fixed(&e->in, IMPRINT_KEY_LOCK_TX, IMPRINT_TX_SIZE);
-    if (!understood(e))
+    transaction = read_transaction(e, IMPRINT_KEY_LOCK_TX);
+    if (!transaction)
         return IMPRINT_ERR_FORMAT;
-    status = require_committed(agent, transaction);
+    status = require_committed(agent, transaction, &slot);
     if (status != IMPRINT_OK)
         return status;
     if (agent->open >= 0)
@@ -342,58 +345,42 @@ static enum imprint_status handle_abort(struct imprint_agent *agent, struct exch
     return IMPRINT_OK;
 }
 
-static handler *handler_of(uint8_t message)
-{
-    switch (message) {
-    case IMPRINT_MSG_HELLO:
-        return handle_hello;
-    case IMPRINT_MSG_BEGIN:
-        return handle_begin;
-    case IMPRINT_MSG_PUT:
-        return handle_put;
-    case IMPRINT_MSG_COMMIT:
-        return handle_commit;
-    case IMPRINT_MSG_PROVE:
-        return handle_prove;
-    case IMPRINT_MSG_READ:
-        return handle_read;
-    case IMPRINT_MSG_LOCK:
-        return handle_lock;
-    case IMPRINT_MSG_ABORT:
-        return handle_abort;
-    default:
-        return NULL;
-    }
-}
+static handler *const handlers[] = {
+    NULL,               /* by the number of the message */
+    handle_hello, NULL, /* KEYGEN */
+    handle_begin, handle_put, handle_commit, handle_prove, handle_read, handle_lock, handle_abort,
+};
+
+typedef char
+    handlers_end_with_abort[sizeof handlers / sizeof *handlers == IMPRINT_MSG_ABORT + 1 ? 1 : -1];
 
 /* Runs a request: what is wrong with the frame first, then with the store, then the handler. */
 static enum imprint_status run(struct imprint_agent *agent, struct exchange *e)
 {
-    handler *handle = handler_of(agent->frame[1]);
+    uint8_t message = agent->frame[1];
 
     if (agent->frame[0] != IMPRINT_LINK_VERSION)
         return IMPRINT_ERR_VERSION;
-    if (!handle)
+    if (message >= sizeof handlers / sizeof *handlers || !handlers[message])
         return IMPRINT_ERR_MESSAGE;
     if (!agent->loaded && !imprint_agent_load(agent))
         return IMPRINT_ERR_STORE;
-    return handle(agent, e);
+    return handlers[message](agent, e);
 }
 
 /* Answers the request in the frame buffer, in place: version and sequence stay as they are. */
 static void answer(struct imprint_agent *agent)
 {
-    struct exchange e = {{NULL, 0, false}, {NULL, 0, 0, false}};
+    uint8_t *payload = agent->frame + HEADER_SIZE;
+    const size_t room = IMPRINT_AGENT_FRAME_MAX - IMPRINT_FRAME_OVERHEAD;
+    struct exchange e;
     enum imprint_status status;
 
-    e.in.p = agent->frame + HEADER_SIZE;
-    e.in.left = (size_t)agent->frame_len - HEADER_SIZE;
-    e.out.start = agent->frame + HEADER_SIZE;
-    e.out.cap = IMPRINT_AGENT_FRAME_MAX - IMPRINT_FRAME_OVERHEAD;
+    imprint_agent_read(&e.in, payload, (size_t)agent->frame_len - HEADER_SIZE);
+    imprint_agent_write(&e.out, payload, room);
     status = run(agent, &e);
     if (status != IMPRINT_OK || e.out.bad) {
-        e.out.len = 0;
-        e.out.bad = false;
+        imprint_agent_write(&e.out, payload, room);
         imprint_agent_put_head(&e.out, IMPRINT_AGENT_MAP, 1);
         imprint_agent_put_uint(&e.out, IMPRINT_KEY_STATUS,
                                status != IMPRINT_OK ? status : IMPRINT_ERR_SIZE);
@@ -432,7 +419,7 @@ bool imprint_agent_identity(struct imprint_agent *agent, struct imprint_agent_id
     if ((!agent->loaded && !imprint_agent_load(agent)) ||
         !imprint_agent_slot_scalar(agent, out->scalar))
         return false;
-    slot = committed_slot(agent);
+    slot = &agent->slot[agent->committed];
     memcpy(out->transaction, slot->record.transaction, IMPRINT_TX_SIZE);
     memcpy(out->serial, slot->record.serial, slot->record.serial_len);
     out->commit_count = slot->commit_count;
@@ -440,26 +427,27 @@ bool imprint_agent_identity(struct imprint_agent *agent, struct imprint_agent_id
     return true;
 }
 
+/* The number of an object of the identity in force, or -1. */
+static int find_object(struct imprint_agent *agent, enum imprint_object type)
+{
+    if ((!agent->loaded && !imprint_agent_load(agent)) || agent->committed < 0)
+        return -1;
+    return imprint_agent_object_find(&agent->slot[agent->committed], type);
+}
+
 uint32_t imprint_agent_object_length(struct imprint_agent *agent, enum imprint_object type)
 {
-    const struct imprint_agent_slot *slot;
-    int i;
+    int i = find_object(agent, type);
 
-    if (!agent->loaded && !imprint_agent_load(agent))
-        return 0;
-    slot = committed_slot(agent);
-    i = slot ? imprint_agent_object_find(slot, type) : -1;
-    return i < 0 ? 0 : imprint_agent_load_u32(slot->record.objects[i].length);
+    return i < 0 ? 0 : agent->slot[agent->committed].held[i];
 }
 
 bool imprint_agent_object_read(struct imprint_agent *agent, enum imprint_object type,
                                uint32_t offset, void *out, size_t len)
 {
-    uint32_t total = imprint_agent_object_length(agent, type);
+    int i = find_object(agent, type);
+    uint32_t total = i < 0 ? 0 : agent->slot[agent->committed].held[i];
 
-    if (offset > total || len > total - offset || total == 0)
-        return false;
-    return imprint_agent_object_load(agent, agent->committed,
-                                     imprint_agent_object_find(committed_slot(agent), type), offset,
-                                     out, len);
+    return i >= 0 && offset <= total && len <= total - offset &&
+           imprint_agent_object_load(agent, agent->committed, i, offset, out, len);
 }

@@ -6,8 +6,8 @@
  * crosses the link is specified in docs/device-link.md; the numbers are in agent/ids.h.
  *
  * A firmware author
- *   1. fills a struct imprint_agent_platform: flash, cryptography, a way to send, and who the
- * device is;
+ *  1. fills a struct imprint_agent_platform: flash, cryptography, a way to send, and who the
+ *     device is;
  *   2. calls imprint_agent_init() once after each reset;
  *   3. hands every received byte to imprint_agent_input(), from one task;
  *   4. later uses imprint_agent_identity() and imprint_agent_object_read() for TLS.
@@ -18,8 +18,8 @@
  *  2. The agent never sends unless it was asked. Noise, wrong checksums and echoes of its own
  *     replies are not answered.
  *  3. At every instant, through any power cut, flash holds no identity, the old one or the new one.
- *  4. One transport key pair lives from the first HELLO until COMMIT or ABORT, through restarts.
- * Its private half leaves flash only to unwrap the device key.
+ *  4. One transport key pair lives from the first HELLO until COMMIT or ABORT, through
+ *     restarts. Its private half leaves flash only to unwrap the device key.
  *  5. Every request may be repeated: the same one gives the same answer.
  *  6. The device signs only bytes that it built itself.
  *  7. Secrets are wiped from RAM before the reply is sent.
@@ -159,6 +159,7 @@ struct imprint_agent_record {
         uint8_t length[4];
         uint8_t hash[IMPRINT_HASH_SIZE];
     } objects[IMPRINT_AGENT_OBJECTS];
+    uint8_t pad[10]; /* to a multiple of 16 */
     uint8_t crc[4];
 };
 

@@ -84,11 +84,11 @@ static enum imprint_status read_begin(struct imprint_agent_reader *r, struct imp
         return IMPRINT_ERR_FORMAT;
     b->suite = imprint_agent_cbor_uint(r, IMPRINT_KEY_BEGIN_SUITE, UINT16_MAX);
     b->environment = imprint_agent_cbor_string(r, IMPRINT_KEY_BEGIN_ENVIRONMENT, IMPRINT_AGENT_TEXT,
-                                               1, IMPRINT_ENVIRONMENT_MAX, &b->environment_len);
+                                               IMPRINT_ENVIRONMENT_MAX, &b->environment_len);
     b->order = imprint_agent_cbor_fixed(r, IMPRINT_KEY_BEGIN_ORDER, IMPRINT_HASH_SIZE);
     b->transaction = imprint_agent_cbor_fixed(r, IMPRINT_KEY_BEGIN_TX, IMPRINT_TX_SIZE);
     b->nonce = imprint_agent_cbor_fixed(r, IMPRINT_KEY_BEGIN_NONCE, IMPRINT_NONCE_SIZE);
-    b->serial = imprint_agent_cbor_string(r, IMPRINT_KEY_BEGIN_SERIAL, IMPRINT_AGENT_TEXT, 1,
+    b->serial = imprint_agent_cbor_string(r, IMPRINT_KEY_BEGIN_SERIAL, IMPRINT_AGENT_TEXT,
                                           IMPRINT_SERIAL_MAX, &b->serial_len);
     strange = other_algorithm(r, IMPRINT_KEY_BEGIN_KEY_ALG, IMPRINT_ALG_P256);
     if (!r->bad && (strange || (b->suite != IMPRINT_SUITE_ECB && b->suite != IMPRINT_SUITE_X963)))
@@ -101,7 +101,7 @@ static enum imprint_status read_begin(struct imprint_agent_reader *r, struct imp
     if (!r->bad && strange)
         return IMPRINT_ERR_SUITE;
     b->sig = imprint_agent_cbor_fixed(r, IMPRINT_KEY_BEGIN_SIG, IMPRINT_P256_SIG_SIZE);
-    b->cert = imprint_agent_cbor_string(r, IMPRINT_KEY_BEGIN_CERTIFICATE, IMPRINT_AGENT_BYTES, 1,
+    b->cert = imprint_agent_cbor_string(r, IMPRINT_KEY_BEGIN_CERTIFICATE, IMPRINT_AGENT_BYTES,
                                         IMPRINT_STATION_CERT_MAX, &len);
     b->cert_len = len;
     if (r->bad || r->left != 0 || !printable(b->serial, b->serial_len) ||
@@ -129,13 +129,12 @@ static const uint8_t *station_key(const struct imprint_agent *agent,
 {
     const struct imprint_agent_platform *p = agent->platform;
     const struct imprint_agent_crypto *c = &p->crypto;
-    struct imprint_agent_reader r = {NULL, 0, false};
+    struct imprint_agent_reader r;
     const uint8_t *key, *environment, *sig;
     uint8_t digest[IMPRINT_HASH_SIZE];
     size_t len, body;
 
-    r.p = b->cert;
-    r.left = b->cert_len;
+    imprint_agent_read(&r, b->cert, b->cert_len);
     key = take_tagged(&r, IMPRINT_ALG_P256, IMPRINT_P256_POINT_SIZE);
     (void)imprint_agent_take_lp(&r, IMPRINT_STATION_MAX, &len);
     environment = imprint_agent_take_lp(&r, IMPRINT_ENVIRONMENT_MAX, &len);
@@ -160,9 +159,9 @@ static enum imprint_status verify_begin(const struct imprint_agent *agent,
     const struct imprint_agent_crypto *c = &agent->platform->crypto;
     const uint8_t *key = station_key(agent, b);
     uint8_t x[IMPRINT_AGENT_X_MAX], digest[IMPRINT_HASH_SIZE];
-    struct imprint_agent_writer w = {NULL, 0, sizeof x, false};
+    struct imprint_agent_writer w;
 
-    w.start = x;
+    imprint_agent_write(&w, x, sizeof x);
     if (!key)
         return IMPRINT_ERR_STATION;
     if (!imprint_agent_bundle(agent, record, record->bundle) ||
@@ -195,18 +194,10 @@ static enum imprint_status check_objects(const struct imprint_agent_record *reco
     return imprint_agent_objects_fit(record) ? IMPRINT_OK : IMPRINT_ERR_SIZE;
 }
 
-/* OK when the slot already holds this very request; TRANSACTION when another under this name. */
-static enum imprint_status compare_request(const struct imprint_agent_slot *slot,
-                                           const struct imprint_agent_record *record)
-{
-    return memcmp(slot->record.request, record->request, IMPRINT_HASH_SIZE) == 0
-               ? IMPRINT_OK
-               : IMPRINT_ERR_TRANSACTION;
-}
-
 enum imprint_status imprint_agent_bundle_begin(struct imprint_agent *agent,
                                                struct imprint_agent_reader *r, int *slot)
 {
+    const struct imprint_agent_slot *held;
     struct imprint_agent_record record;
     struct imprint_agent_begin b;
     enum imprint_status status;
@@ -219,16 +210,18 @@ enum imprint_status imprint_agent_bundle_begin(struct imprint_agent *agent,
     if (status != IMPRINT_OK)
         return status;
     for (i = 0; i < 2; i++) {
-        *slot = i;
-        if (agent->slot[i].state >= IMPRINT_AGENT_SLOT_OPEN &&
-            memcmp(agent->slot[i].record.transaction, b.transaction, IMPRINT_TX_SIZE) == 0)
-            return compare_request(&agent->slot[i], &record);
-    }
-    if (agent->open >= 0) {
-        if (memcmp(agent->slot[agent->open].record.transaction, b.transaction, IMPRINT_TX_SIZE))
-            return IMPRINT_ERR_BUSY;
-        if (compare_request(&agent->slot[agent->open], &record) != IMPRINT_OK)
-            return IMPRINT_ERR_TRANSACTION;
+        held = &agent->slot[i];
+        if (held->state == IMPRINT_AGENT_SLOT_EMPTY)
+            continue;
+        if (memcmp(held->record.transaction, b.transaction, IMPRINT_TX_SIZE) != 0) {
+            if (i == agent->open)
+                return IMPRINT_ERR_BUSY;
+        } else if (memcmp(held->record.request, record.request, IMPRINT_HASH_SIZE) != 0) {
+            return IMPRINT_ERR_TRANSACTION; /* another request under this name */
+        } else if (held->state != IMPRINT_AGENT_SLOT_STALE) {
+            *slot = i;
+            return IMPRINT_OK;
+        }
     }
     if (!agent->has_key)
         return IMPRINT_ERR_STATE; /* HELLO comes first */

@@ -34,40 +34,52 @@ static bool complete(struct imprint_agent *agent)
 
 bool imprint_agent_frame_byte(struct imprint_agent *agent, uint8_t byte)
 {
+    bool zero = agent->cobs_zero;
+
     if (byte == 0) {
         if (complete(agent))
             return true;
         imprint_agent_frame_reset(agent);
-    } else if (agent->cobs_left > 0) {
-        append(agent, byte);
+        return false;
+    }
+    if (agent->cobs_left > 0) {
         agent->cobs_left--;
     } else {
-        if (agent->cobs_zero)
-            append(agent, 0);
+        /* A code byte: it says how long the next block is, and ends the one before. */
         agent->cobs_left = (uint8_t)(byte - 1);
         agent->cobs_zero = byte != BLOCK_FULL;
+        if (!zero)
+            return false;
+        byte = 0;
     }
+    append(agent, byte);
     return false;
+}
+
+static void send(struct imprint_agent *agent, const uint8_t *bytes, size_t len)
+{
+    agent->platform->send(agent->platform->send_context, bytes, len);
+}
+
+static void send_byte(struct imprint_agent *agent, uint8_t byte)
+{
+    send(agent, &byte, 1);
 }
 
 void imprint_agent_frame_send(struct imprint_agent *agent, size_t len)
 {
-    const struct imprint_agent_platform *p = agent->platform;
     size_t at = 0, run;
-    uint8_t code = 0;
 
     imprint_agent_store_u32(agent->frame + len, imprint_agent_crc32(0, agent->frame, len));
     len += CRC_SIZE;
-    p->send(p->send_context, &code, 1);
+    send_byte(agent, 0);
     while (at <= len) {
         for (run = 0; run < BLOCK_FULL - 1 && at + run < len && agent->frame[at + run]; run++)
             continue;
-        code = (uint8_t)(run + 1);
-        p->send(p->send_context, &code, 1);
-        p->send(p->send_context, agent->frame + at, run);
+        send_byte(agent, (uint8_t)(run + 1));
+        send(agent, agent->frame + at, run);
         /* A block that ended at a zero, or at the end of the frame, stands for one byte more. */
         at += run < BLOCK_FULL - 1 ? run + 1 : run;
     }
-    code = 0;
-    p->send(p->send_context, &code, 1);
+    send_byte(agent, 0);
 }

@@ -1,6 +1,7 @@
 #include "agent/key.h"
 
 #include "agent/slots.h"
+#include "agent/transcript.h"
 #include "agent/wire.h"
 
 #include <string.h>
@@ -46,119 +47,98 @@ void imprint_agent_spki(const uint8_t point[IMPRINT_P256_POINT_SIZE],
     memcpy(spki + SPKI_PREFIX, point, IMPRINT_P256_POINT_SIZE);
 }
 
-static bool derive(const struct imprint_agent_crypto *c, uint32_t suite, const uint8_t z[32],
+static bool derive(const struct imprint_agent *agent, uint32_t suite, uint8_t z[32 + 4 + 32],
                    const uint8_t context[32], uint8_t kek[IMPRINT_KEK_SIZE])
 {
-    static const uint8_t counter[4] = {0, 0, 0, 1};
+    const struct imprint_agent_crypto *c = &agent->platform->crypto;
 
     if (suite == IMPRINT_SUITE_ECB)
         return c->aes256_encrypt(c->context, z, context, kek) &&
                c->aes256_encrypt(c->context, z, context + 16, kek + 16);
-    c->sha256_init(c->context);
-    c->sha256_update(c->context, z, 32);
-    c->sha256_update(c->context, counter, sizeof counter);
-    c->sha256_update(c->context, context, 32);
-    return c->sha256_final(c->context, kek);
+    /* One block of X9.63 is enough: Z, a counter of 1, SharedInfo. */
+    imprint_agent_store_u32(z + 32, 1);
+    memcpy(z + 36, context, 32);
+    return imprint_agent_hash(agent, NULL, z, 68, kek);
 }
 
 enum imprint_status imprint_agent_kek(struct imprint_agent *agent, uint8_t kek[IMPRINT_KEK_SIZE])
 {
     const struct imprint_agent_crypto *c = &agent->platform->crypto;
     const struct imprint_agent_record *record = &agent->slot[agent->open].record;
-    uint8_t scalar[IMPRINT_P256_SCALAR_SIZE], z[32];
+    uint8_t scalar[IMPRINT_P256_SCALAR_SIZE], z[32 + 4 + 32];
     bool ok;
 
     if (!imprint_agent_key_read(agent, scalar))
         return IMPRINT_ERR_STORE;
     ok = c->p256_ecdh(c->context, scalar, record->station, z) &&
-         derive(c, imprint_agent_load_u16(record->suite), z, record->context, kek);
+         derive(agent, imprint_agent_load_u16(record->suite), z, record->context, kek);
     imprint_agent_wipe(scalar, sizeof scalar);
     imprint_agent_wipe(z, sizeof z);
     return ok ? IMPRINT_OK : IMPRINT_ERR_KEY;
 }
 
-/* One step of RFC 3394: block is A | R; A is first mixed with the step's number. */
-static bool unwrap_step(const struct imprint_agent_crypto *c, const uint8_t *kek, uint8_t *a,
-                        uint8_t *r, uint32_t step)
-{
-    uint8_t block[2 * WRAP_BLOCK];
-    uint8_t mix[4];
-    bool ok;
-    int i;
-
-    memcpy(block, a, WRAP_BLOCK);
-    memcpy(block + WRAP_BLOCK, r, WRAP_BLOCK);
-    imprint_agent_store_u32(mix, step);
-    for (i = 0; i < 4; i++)
-        block[4 + i] ^= mix[i];
-    ok = c->aes256_decrypt(c->context, kek, block, block);
-    memcpy(a, block, WRAP_BLOCK);
-    memcpy(r, block + WRAP_BLOCK, WRAP_BLOCK);
-    imprint_agent_wipe(block, sizeof block);
-    return ok;
-}
+/* The number of a step of RFC 3394 is one byte for the lengths that are unwrapped here. */
+typedef char step_is_a_byte[6 * (IMPRINT_WRAPPED_KEY_MAX / WRAP_BLOCK - 1) < 256 ? 1 : -1];
 
 bool imprint_agent_unwrap(const struct imprint_agent_crypto *crypto,
                           const uint8_t kek[IMPRINT_KEK_SIZE], uint8_t *blob, size_t len,
                           const uint8_t **plain, size_t *plain_len)
 {
     static const uint8_t aiv[4] = {0xa6, 0x59, 0x59, 0xa6};
-    uint32_t n = (uint32_t)(len / WRAP_BLOCK) - 1, step, length, difference, i;
+    uint32_t n = (uint32_t)(len / WRAP_BLOCK) - 1, step, padding;
+    uint8_t block[2 * WRAP_BLOCK], *r; /* A | R of RFC 3394 */
+    bool ok = true;
 
     /* One semiblock has a form of its own in RFC 5649 and is too short for any key. */
     if (len % WRAP_BLOCK != 0 || len < 3 * WRAP_BLOCK || len > IMPRINT_WRAPPED_KEY_MAX)
         return false;
-    for (step = 6 * n; step > 0; step--)
-        if (!unwrap_step(crypto, kek, blob, blob + WRAP_BLOCK * (1 + (step - 1) % n), step))
-            return false;
-    length = imprint_agent_load_u32(blob + 4);
-    difference = !imprint_agent_equal(blob, aiv, sizeof aiv);
-    difference |= length > n * WRAP_BLOCK || length + WRAP_BLOCK <= n * WRAP_BLOCK;
-    for (i = difference ? n * WRAP_BLOCK : length; i < n * WRAP_BLOCK; i++)
-        difference |= blob[WRAP_BLOCK + i];
+    memcpy(block, blob, WRAP_BLOCK);
+    for (step = 6 * n; ok && step > 0; step--) {
+        r = blob + WRAP_BLOCK * (1 + (step - 1) % n);
+        memcpy(block + WRAP_BLOCK, r, WRAP_BLOCK);
+        block[WRAP_BLOCK - 1] = (uint8_t)(block[WRAP_BLOCK - 1] ^ step);
+        ok = crypto->aes256_decrypt(crypto->context, kek, block, block);
+        memcpy(r, block + WRAP_BLOCK, WRAP_BLOCK);
+    }
     *plain = blob + WRAP_BLOCK;
-    *plain_len = length;
-    return difference == 0;
+    *plain_len = imprint_agent_load_u32(block + 4);
+    padding = n * WRAP_BLOCK - (uint32_t)*plain_len;
+    ok = ok && imprint_agent_equal(block, aiv, sizeof aiv) && padding < WRAP_BLOCK;
+    while (ok && padding > 0)
+        ok = blob[len - padding--] == 0;
+    imprint_agent_wipe(block, sizeof block);
+    return ok;
 }
 
 /* Reads a DER tag and length. Lengths above 65,535 and longer forms than needed are refused. */
 static uint32_t der_head(struct imprint_agent_reader *r, uint8_t tag)
 {
     const uint8_t *head = imprint_agent_take(r, 2), *more;
-    uint32_t length;
+    uint32_t length = 0, width, i;
 
     if (!head || head[0] != tag) {
         r->bad = true;
         return 0;
     }
-    length = head[1];
-    if (length == 0x81) {
-        more = imprint_agent_take(r, 1);
-        length = more && *more >= 0x80 ? *more : 0;
-    } else if (length == 0x82) {
-        more = imprint_agent_take(r, 2);
-        length = more && *more ? imprint_agent_load_u16(more) : 0;
-    } else if (length >= 0x80) {
-        length = 0;
+    if (head[1] < 0x80)
+        return head[1];
+    width = head[1] & 0x7fu;
+    more = imprint_agent_take(r, width);
+    for (i = 0; more && i < width; i++)
+        length = length << 8 | more[i];
+    if (width > 2 || length < (width == 1 ? 0x80u : 0x100u))
         r->bad = true;
-    }
-    if (head[1] >= 0x80 && length == 0)
-        r->bad = true;
-    return length;
+    return r->bad ? 0 : length;
 }
 
 /* Steps into an element: what remains of r is what follows it. */
 static struct imprint_agent_reader der_enter(struct imprint_agent_reader *r, uint8_t tag)
 {
-    struct imprint_agent_reader inner = {NULL, 0, true};
+    struct imprint_agent_reader inner;
     uint32_t length = der_head(r, tag);
-    const uint8_t *at = imprint_agent_take(r, length);
 
-    if (at) {
-        inner.p = at;
-        inner.left = length;
-        inner.bad = false;
-    }
+    imprint_agent_read(&inner, imprint_agent_take(r, length), length);
+    inner.bad = r->bad;
     return inner;
 }
 
@@ -173,10 +153,9 @@ bool imprint_agent_pkcs8(const uint8_t *der, size_t len, uint8_t scalar[IMPRINT_
 {
     static const uint8_t version_0[3] = {DER_INTEGER, 1, 0};
     static const uint8_t version_1[3] = {DER_INTEGER, 1, 1};
-    struct imprint_agent_reader all = {NULL, 0, false}, info, octets, key, d;
+    struct imprint_agent_reader all, info, octets, key, d;
 
-    all.p = der;
-    all.left = len;
+    imprint_agent_read(&all, der, len);
     info = der_enter(&all, DER_SEQUENCE);
     if (!der_is(&info, version_0, sizeof version_0) ||
         !der_is(&info, spki_prefix + ALG_ID_AT, ALG_ID_SIZE))
@@ -210,16 +189,17 @@ struct walk {
 static uint32_t walk_head(struct walk *w, uint8_t tag)
 {
     uint8_t bytes[HEADER_MAX];
-    struct imprint_agent_reader r = {NULL, 0, false};
-    uint32_t length;
+    struct imprint_agent_reader r;
+    uint32_t length, left = w->end - w->at;
 
-    r.p = bytes;
-    r.left = w->end - w->at < sizeof bytes ? w->end - w->at : sizeof bytes;
+    if (left > sizeof bytes)
+        left = sizeof bytes;
     if (w->bad ||
-        !imprint_agent_object_load(w->agent, w->agent->open, w->object, w->at, bytes, r.left)) {
+        !imprint_agent_object_load(w->agent, w->agent->open, w->object, w->at, bytes, left)) {
         w->bad = true;
         return 0;
     }
+    imprint_agent_read(&r, bytes, left);
     length = der_head(&r, tag);
     w->at += (uint32_t)(r.p - bytes);
     if (r.bad || length > w->end - w->at)
@@ -245,8 +225,12 @@ static void walk_skip(struct walk *w, uint8_t tag)
 bool imprint_agent_leaf(struct imprint_agent *agent, int i, uint32_t *leaf_len,
                         uint8_t spki[IMPRINT_AGENT_SPKI_SIZE])
 {
+    /* serialNumber, signature, issuer, validity, subject */
+    static const uint8_t before_key[] = {DER_INTEGER, DER_SEQUENCE, DER_SEQUENCE, DER_SEQUENCE,
+                                         DER_SEQUENCE};
     struct walk w = {NULL, 0, 0, 0, false};
     uint8_t tag = 0;
+    size_t k;
 
     w.agent = agent;
     w.object = i;
@@ -258,11 +242,8 @@ bool imprint_agent_leaf(struct imprint_agent *agent, int i, uint32_t *leaf_len,
         return false;
     if (tag == DER_CONTEXT_0) /* version; absent in version 1 */
         walk_skip(&w, DER_CONTEXT_0);
-    walk_skip(&w, DER_INTEGER);  /* serialNumber */
-    walk_skip(&w, DER_SEQUENCE); /* signature */
-    walk_skip(&w, DER_SEQUENCE); /* issuer */
-    walk_skip(&w, DER_SEQUENCE); /* validity */
-    walk_skip(&w, DER_SEQUENCE); /* subject */
+    for (k = 0; k < sizeof before_key; k++)
+        walk_skip(&w, before_key[k]);
     if (w.bad || w.end - w.at < IMPRINT_AGENT_SPKI_SIZE ||
         !imprint_agent_object_load(agent, agent->open, i, w.at, spki, IMPRINT_AGENT_SPKI_SIZE))
         return false;

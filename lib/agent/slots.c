@@ -11,9 +11,8 @@
 #define AT_LOCK    640
 #define AT_OBJECTS 768
 
-#define ALIGNED(n)  (((n) + IMPRINT_PUT_ALIGN - 1) / IMPRINT_PUT_ALIGN * IMPRINT_PUT_ALIGN)
-#define RECORD_SIZE ALIGNED(sizeof(struct imprint_agent_record))
-#define LOCK_SIZE   IMPRINT_PUT_ALIGN
+#define ALIGNED(n) (((n) + IMPRINT_PUT_ALIGN - 1) / IMPRINT_PUT_ALIGN * IMPRINT_PUT_ALIGN)
+#define LOCK_SIZE  IMPRINT_PUT_ALIGN
 
 static const uint8_t record_magic[4] = {'i', 'm', 'p', 1};
 static const uint8_t commit_magic[4] = {'i', 'm', 'c', 1};
@@ -38,13 +37,15 @@ struct key {
 /* No compiler pads a struct of bytes; flash words do need whole multiples. */
 typedef char commit_is_aligned[sizeof(struct commit) % IMPRINT_PUT_ALIGN == 0 ? 1 : -1];
 typedef char key_is_aligned[sizeof(struct key) % IMPRINT_PUT_ALIGN == 0 ? 1 : -1];
-typedef char record_fits[RECORD_SIZE <= AT_COMMIT ? 1 : -1];
+typedef char
+    record_is_aligned[sizeof(struct imprint_agent_record) % IMPRINT_PUT_ALIGN == 0 ? 1 : -1];
+typedef char record_fits[sizeof(struct imprint_agent_record) <= AT_COMMIT ? 1 : -1];
 typedef char commit_fits[sizeof(struct commit) <= AT_LOCK - AT_COMMIT ? 1 : -1];
 typedef char key_fits[sizeof(struct key) <= IMPRINT_AGENT_JOURNAL_SIZE ? 1 : -1];
 
 static enum imprint_agent_region region_of(int slot)
 {
-    return slot == 0 ? IMPRINT_AGENT_SLOT_A : IMPRINT_AGENT_SLOT_B;
+    return (enum imprint_agent_region)(IMPRINT_AGENT_SLOT_A + slot);
 }
 
 static bool flash_read(struct imprint_agent *agent, enum imprint_agent_region region,
@@ -89,40 +90,56 @@ static void seal(void *bytes, const uint8_t magic[4], uint8_t *crc)
 /* Any byte that is not erased counts: a lock that was torn is a lock. */
 static bool load_lock(struct imprint_agent *agent, int i)
 {
-    uint8_t mark[LOCK_SIZE];
-    size_t at;
+    uint8_t mark[LOCK_SIZE], erased[LOCK_SIZE];
 
     if (!flash_read(agent, region_of(i), AT_LOCK, mark, sizeof mark))
         return false;
-    for (at = 0; at < sizeof mark; at++)
-        if (mark[at] != 0xff)
-            agent->slot[i].locked = true;
+    memset(erased, 0xff, sizeof erased);
+    agent->slot[i].locked = memcmp(mark, erased, sizeof mark) != 0;
     return true;
 }
 
-static bool load_slot(struct imprint_agent *agent, int i)
+/* Reads a commit record; *whole tells whether there is one. The caller wipes it. */
+static bool read_commit(struct imprint_agent *agent, int i, struct commit *commit, bool *whole)
+{
+    bool ok = flash_read(agent, region_of(i), AT_COMMIT, commit, sizeof *commit);
+
+    *whole = ok && is_whole(commit, commit_magic, commit->crc);
+    return ok;
+}
+
+/* Fills in what a slot with a whole record says besides. */
+static bool load_commit(struct imprint_agent *agent, int i)
 {
     struct imprint_agent_slot *slot = &agent->slot[i];
     struct commit commit;
+    bool whole, ok = read_commit(agent, i, &commit, &whole);
     int object;
 
-    memset(slot, 0, sizeof *slot);
-    if (!flash_read(agent, region_of(i), AT_RECORD, &slot->record, sizeof slot->record) ||
-        !flash_read(agent, region_of(i), AT_COMMIT, &commit, sizeof commit))
-        return false;
-    if (is_whole(&slot->record, record_magic, slot->record.crc) &&
-        slot->record.count <= IMPRINT_AGENT_OBJECTS &&
-        slot->record.serial_len <= IMPRINT_SERIAL_MAX)
-        slot->state = IMPRINT_AGENT_SLOT_STALE;
-    if (slot->state == IMPRINT_AGENT_SLOT_STALE && is_whole(&commit, commit_magic, commit.crc)) {
+    if (whole) {
         slot->state = IMPRINT_AGENT_SLOT_COMMITTED;
         slot->commit_count = imprint_agent_load_u32(commit.count);
         memcpy(slot->leaf_hash, commit.leaf_hash, sizeof slot->leaf_hash);
         for (object = 0; object < slot->record.count; object++)
             slot->held[object] = imprint_agent_load_u32(slot->record.objects[object].length);
+        ok = load_lock(agent, i);
     }
     imprint_agent_wipe(&commit, sizeof commit);
-    return slot->state != IMPRINT_AGENT_SLOT_COMMITTED || load_lock(agent, i);
+    return ok;
+}
+
+static bool load_slot(struct imprint_agent *agent, int i)
+{
+    struct imprint_agent_slot *slot = &agent->slot[i];
+
+    memset(slot, 0, sizeof *slot);
+    if (!flash_read(agent, region_of(i), AT_RECORD, &slot->record, sizeof slot->record))
+        return false;
+    if (!is_whole(&slot->record, record_magic, slot->record.crc) ||
+        slot->record.count > IMPRINT_AGENT_OBJECTS || slot->record.serial_len > IMPRINT_SERIAL_MAX)
+        return true;
+    slot->state = IMPRINT_AGENT_SLOT_STALE;
+    return load_commit(agent, i);
 }
 
 bool imprint_agent_key_read(struct imprint_agent *agent, uint8_t scalar[IMPRINT_P256_SCALAR_SIZE])
@@ -245,16 +262,13 @@ int imprint_agent_slot_free(const struct imprint_agent *agent)
 
 bool imprint_agent_slot_open(struct imprint_agent *agent, struct imprint_agent_record *record)
 {
-    uint8_t bytes[RECORD_SIZE];
     int i = imprint_agent_slot_free(agent);
 
     seal(record, record_magic, record->crc);
-    memset(bytes, 0xff, sizeof bytes);
-    memcpy(bytes, record, sizeof *record);
     agent->loaded = false;
     if (!erase_slot(agent, i) ||
-        !flash_write(agent, region_of(i), AT_RECORD, bytes, sizeof bytes) || !load_slot(agent, i) ||
-        memcmp(&agent->slot[i].record, record, sizeof *record) != 0)
+        !flash_write(agent, region_of(i), AT_RECORD, record, sizeof *record) ||
+        !load_slot(agent, i) || memcmp(&agent->slot[i].record, record, sizeof *record) != 0)
         return false;
     agent->slot[i].state = IMPRINT_AGENT_SLOT_OPEN;
     agent->open = i;
@@ -285,11 +299,10 @@ bool imprint_agent_slot_scalar(struct imprint_agent *agent,
                                uint8_t scalar[IMPRINT_P256_SCALAR_SIZE])
 {
     struct commit commit;
-    bool whole =
-        agent->committed >= 0 &&
-        flash_read(agent, region_of(agent->committed), AT_COMMIT, &commit, sizeof commit) &&
-        is_whole(&commit, commit_magic, commit.crc);
+    bool whole;
 
+    if (agent->committed < 0 || !read_commit(agent, agent->committed, &commit, &whole))
+        return false;
     if (whole)
         memcpy(scalar, commit.scalar, sizeof commit.scalar);
     imprint_agent_wipe(&commit, sizeof commit);

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-static const uint8_t suites[] = {IMPRINT_SUITE_ECB, IMPRINT_SUITE_X963};
+/* A u16 each, as the attestation has them. */
+static const uint8_t suites[] = {0, IMPRINT_SUITE_ECB, 0, IMPRINT_SUITE_X963};
 
 enum imprint_lifecycle imprint_agent_lifecycle(const struct imprint_agent *agent)
 {
@@ -39,9 +40,8 @@ void imprint_agent_facts(const struct imprint_agent *agent, struct imprint_agent
     size_t i;
 
     imprint_agent_put_head(w, IMPRINT_AGENT_MAP, p->image_hash ? 11 : 10);
-    imprint_agent_put_head(w, IMPRINT_AGENT_UINT, IMPRINT_KEY_FACTS_SUITES);
-    imprint_agent_put_head(w, IMPRINT_AGENT_ARRAY, sizeof suites);
-    for (i = 0; i < sizeof suites; i++)
+    imprint_agent_put_open(w, IMPRINT_KEY_FACTS_SUITES, IMPRINT_AGENT_ARRAY, sizeof suites / 2);
+    for (i = 1; i < sizeof suites; i += 2)
         imprint_agent_put_head(w, IMPRINT_AGENT_UINT, suites[i]);
     imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_MODES, IMPRINT_MODE_HSM);
     imprint_agent_put_string(w, IMPRINT_KEY_FACTS_CHIP_ID, IMPRINT_AGENT_BYTES, p->chip_id,
@@ -55,9 +55,8 @@ void imprint_agent_facts(const struct imprint_agent *agent, struct imprint_agent
     imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_LIFECYCLE, imprint_agent_lifecycle(agent));
     imprint_agent_put_bool(w, IMPRINT_KEY_FACTS_PINNED, p->authority != NULL);
     imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_FRAME_MAX, IMPRINT_AGENT_FRAME_MAX);
-    imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_KEY_ALG, imprint_agent_key_alg(agent));
-    imprint_agent_put_string(w, IMPRINT_KEY_FACTS_KEY, IMPRINT_AGENT_BYTES, agent->transport,
-                             imprint_agent_key_len(agent));
+    imprint_agent_put_pair(w, IMPRINT_KEY_FACTS_KEY_ALG, imprint_agent_key_alg(agent),
+                           agent->transport, imprint_agent_key_len(agent));
 }
 
 bool imprint_agent_bundle(const struct imprint_agent *agent,
@@ -74,9 +73,9 @@ bool imprint_agent_x(const struct imprint_agent *agent, const struct imprint_age
 {
     const struct imprint_agent_platform *p = agent->platform;
     uint8_t facts[IMPRINT_AGENT_FACTS_MAX], facts_hash[IMPRINT_HASH_SIZE];
-    struct imprint_agent_writer fw = {NULL, 0, sizeof facts, false};
+    struct imprint_agent_writer fw;
 
-    fw.start = facts;
+    imprint_agent_write(&fw, facts, sizeof facts);
     imprint_agent_facts(agent, &fw);
     if (fw.bad || !imprint_agent_hash(agent, NULL, facts, fw.len, facts_hash))
         return false;
@@ -101,13 +100,10 @@ bool imprint_agent_attest_digest(const struct imprint_agent *agent,
 {
     const struct imprint_agent_platform *p = agent->platform;
     uint8_t bytes[IMPRINT_AGENT_FACTS_MAX];
-    struct imprint_agent_writer w = {NULL, 0, sizeof bytes, false};
-    size_t i;
+    struct imprint_agent_writer w;
 
-    w.start = bytes;
-    imprint_agent_put_u16(&w, 2 * sizeof suites);
-    for (i = 0; i < sizeof suites; i++)
-        imprint_agent_put_u16(&w, suites[i]);
+    imprint_agent_write(&w, bytes, sizeof bytes);
+    imprint_agent_put_lp(&w, suites, sizeof suites);
     imprint_agent_put_lp(&w, nonce, IMPRINT_NONCE_SIZE);
     imprint_agent_put_lp(&w, p->chip_id, p->chip_id_len);
     imprint_agent_put_tagged(&w, imprint_agent_key_alg(agent), agent->transport,
@@ -122,9 +118,9 @@ bool imprint_agent_prove_digest(const struct imprint_agent *agent,
 {
     const struct imprint_agent_slot *slot = &agent->slot[agent->committed];
     uint8_t bytes[128];
-    struct imprint_agent_writer w = {NULL, 0, sizeof bytes, false};
+    struct imprint_agent_writer w;
 
-    w.start = bytes;
+    imprint_agent_write(&w, bytes, sizeof bytes);
     imprint_agent_put_u16(&w, IMPRINT_ALG_ECDSA_SHA256);
     imprint_agent_put_lp(&w, nonce, IMPRINT_NONCE_SIZE);
     imprint_agent_put_lp(&w, slot->record.transcript, IMPRINT_HASH_SIZE);

@@ -5,6 +5,21 @@
 #define CBOR_FALSE 20
 #define CBOR_TRUE  21
 
+void imprint_agent_read(struct imprint_agent_reader *r, const uint8_t *bytes, size_t len)
+{
+    r->p = bytes;
+    r->left = len;
+    r->bad = false;
+}
+
+void imprint_agent_write(struct imprint_agent_writer *w, uint8_t *room, size_t cap)
+{
+    w->start = room;
+    w->len = 0;
+    w->cap = cap;
+    w->bad = false;
+}
+
 uint32_t imprint_agent_load_u32(const uint8_t bytes[4])
 {
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
@@ -126,12 +141,11 @@ uint32_t imprint_agent_cbor_uint(struct imprint_agent_reader *r, uint32_t key, u
 }
 
 const uint8_t *imprint_agent_cbor_string(struct imprint_agent_reader *r, uint32_t key,
-                                         enum imprint_agent_major major, size_t min, size_t max,
-                                         size_t *len)
+                                         enum imprint_agent_major major, size_t max, size_t *len)
 {
     expect_key(r, key);
     *len = imprint_agent_cbor_head(r, major, (uint32_t)max);
-    if (*len < min)
+    if (*len == 0)
         r->bad = true;
     return imprint_agent_take(r, *len);
 }
@@ -139,8 +153,11 @@ const uint8_t *imprint_agent_cbor_string(struct imprint_agent_reader *r, uint32_
 const uint8_t *imprint_agent_cbor_fixed(struct imprint_agent_reader *r, uint32_t key, size_t len)
 {
     size_t got;
+    const uint8_t *bytes = imprint_agent_cbor_string(r, key, IMPRINT_AGENT_BYTES, len, &got);
 
-    return imprint_agent_cbor_string(r, key, IMPRINT_AGENT_BYTES, len, len, &got);
+    if (got != len)
+        r->bad = true;
+    return r->bad ? NULL : bytes;
 }
 
 void imprint_agent_put(struct imprint_agent_writer *w, const void *bytes, size_t len)
@@ -163,18 +180,14 @@ void imprint_agent_put_u8(struct imprint_agent_writer *w, uint32_t v)
 
 void imprint_agent_put_u16(struct imprint_agent_writer *w, uint32_t v)
 {
-    uint8_t bytes[2];
-
-    imprint_agent_store_u16(bytes, v);
-    imprint_agent_put(w, bytes, 2);
+    imprint_agent_put_u8(w, v >> 8);
+    imprint_agent_put_u8(w, v);
 }
 
 void imprint_agent_put_u32(struct imprint_agent_writer *w, uint32_t v)
 {
-    uint8_t bytes[4];
-
-    imprint_agent_store_u32(bytes, v);
-    imprint_agent_put(w, bytes, 4);
+    imprint_agent_put_u16(w, v >> 16);
+    imprint_agent_put_u16(w, v);
 }
 
 void imprint_agent_put_lp(struct imprint_agent_writer *w, const void *bytes, size_t len)
@@ -194,38 +207,41 @@ void imprint_agent_put_tagged(struct imprint_agent_writer *w, uint32_t algorithm
 void imprint_agent_put_head(struct imprint_agent_writer *w, enum imprint_agent_major major,
                             uint32_t v)
 {
-    uint32_t type = (uint32_t)major << 5;
+    /* The argument is in the head, or in one, two or four bytes: heads 24, 25 and 26. */
+    uint32_t width = v < 24 ? 0 : v < 0x100 ? 1 : v < 0x10000 ? 2 : 4;
 
-    if (v < 24) {
-        imprint_agent_put_u8(w, type | v);
-    } else if (v < 0x100) {
-        imprint_agent_put_u8(w, type | 24);
-        imprint_agent_put_u8(w, v);
-    } else if (v < 0x10000) {
-        imprint_agent_put_u8(w, type | 25);
-        imprint_agent_put_u16(w, v);
-    } else {
-        imprint_agent_put_u8(w, type | 26);
-        imprint_agent_put_u32(w, v);
-    }
+    imprint_agent_put_u8(w, (uint32_t)major << 5 | (width ? 24 + width / 2 : v));
+    while (width-- > 0)
+        imprint_agent_put_u8(w, v >> 8 * width);
+}
+
+void imprint_agent_put_open(struct imprint_agent_writer *w, uint32_t key,
+                            enum imprint_agent_major major, uint32_t v)
+{
+    imprint_agent_put_head(w, IMPRINT_AGENT_UINT, key);
+    imprint_agent_put_head(w, major, v);
+}
+
+void imprint_agent_put_pair(struct imprint_agent_writer *w, uint32_t key, uint32_t algorithm,
+                            const uint8_t *bytes, size_t len)
+{
+    imprint_agent_put_uint(w, key, algorithm);
+    imprint_agent_put_string(w, key + 1, IMPRINT_AGENT_BYTES, bytes, len);
 }
 
 void imprint_agent_put_uint(struct imprint_agent_writer *w, uint32_t key, uint32_t v)
 {
-    imprint_agent_put_head(w, IMPRINT_AGENT_UINT, key);
-    imprint_agent_put_head(w, IMPRINT_AGENT_UINT, v);
+    imprint_agent_put_open(w, key, IMPRINT_AGENT_UINT, v);
 }
 
 void imprint_agent_put_bool(struct imprint_agent_writer *w, uint32_t key, bool v)
 {
-    imprint_agent_put_head(w, IMPRINT_AGENT_UINT, key);
-    imprint_agent_put_head(w, IMPRINT_AGENT_SIMPLE, v ? CBOR_TRUE : CBOR_FALSE);
+    imprint_agent_put_open(w, key, IMPRINT_AGENT_SIMPLE, v ? CBOR_TRUE : CBOR_FALSE);
 }
 
 void imprint_agent_put_string(struct imprint_agent_writer *w, uint32_t key,
                               enum imprint_agent_major major, const void *bytes, size_t len)
 {
-    imprint_agent_put_head(w, IMPRINT_AGENT_UINT, key);
-    imprint_agent_put_head(w, major, (uint32_t)len);
+    imprint_agent_put_open(w, key, major, (uint32_t)len);
     imprint_agent_put(w, bytes, len);
 }

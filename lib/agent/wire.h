@@ -5,8 +5,8 @@
  *  1. A reader or writer that once failed stays failed: make all calls, then ask `bad` once.
  *  2. A failed read gives 0 or NULL, never a pointer past the end.
  *  3. Only deterministic CBOR (RFC 8949 section 4.2.1) is read: definite lengths and shortest
- * forms; unsigned integers, byte and text strings, arrays, maps and booleans. As the caller names
- * every key in turn, keys ascend, none is missing, unknown or repeated.
+ *     forms; unsigned integers, byte and text strings, arrays, maps and booleans. As the caller
+ *     names every key in turn, keys ascend, none is missing, unknown or repeated.
  */
 #ifndef IMPRINT_AGENT_WIRE_H
 #define IMPRINT_AGENT_WIRE_H
@@ -37,6 +37,9 @@ struct imprint_agent_writer {
     bool bad;
 };
 
+void imprint_agent_read(struct imprint_agent_reader *r, const uint8_t *bytes, size_t len);
+void imprint_agent_write(struct imprint_agent_writer *w, uint8_t *room, size_t cap);
+
 uint32_t imprint_agent_load_u32(const uint8_t bytes[4]);
 uint32_t imprint_agent_load_u16(const uint8_t bytes[2]);
 void imprint_agent_store_u32(uint8_t bytes[4], uint32_t v);
@@ -64,10 +67,9 @@ uint32_t imprint_agent_cbor_head(struct imprint_agent_reader *r, enum imprint_ag
 /* A key of a map, which must be this one, and an unsigned integer of at most max. */
 uint32_t imprint_agent_cbor_uint(struct imprint_agent_reader *r, uint32_t key, uint32_t max);
 
-/* A key of a map, which must be this one, and a string of min to max bytes. */
+/* A key of a map, which must be this one, and a string of 1 to max bytes. */
 const uint8_t *imprint_agent_cbor_string(struct imprint_agent_reader *r, uint32_t key,
-                                         enum imprint_agent_major major, size_t min, size_t max,
-                                         size_t *len);
+                                         enum imprint_agent_major major, size_t max, size_t *len);
 
 /* As imprint_agent_cbor_string for byte strings of a fixed length. */
 const uint8_t *imprint_agent_cbor_fixed(struct imprint_agent_reader *r, uint32_t key, size_t len);
@@ -82,6 +84,12 @@ void imprint_agent_put_tagged(struct imprint_agent_writer *w, uint32_t algorithm
                               const uint8_t *bytes, size_t len);
 void imprint_agent_put_head(struct imprint_agent_writer *w, enum imprint_agent_major major,
                             uint32_t v);
+/* A key of a map, and the head of its value, whose contents follow. */
+void imprint_agent_put_open(struct imprint_agent_writer *w, uint32_t key,
+                            enum imprint_agent_major major, uint32_t v);
+/* A key or signature as messages hold it: its algorithm under key, its bytes under key + 1. */
+void imprint_agent_put_pair(struct imprint_agent_writer *w, uint32_t key, uint32_t algorithm,
+                            const uint8_t *bytes, size_t len);
 void imprint_agent_put_uint(struct imprint_agent_writer *w, uint32_t key, uint32_t v);
 void imprint_agent_put_bool(struct imprint_agent_writer *w, uint32_t key, bool v);
 void imprint_agent_put_string(struct imprint_agent_writer *w, uint32_t key,

@@ -4,8 +4,9 @@
  * Invariants
  *  1. A writer that once failed (no memory, over its limit, a field too long for its length prefix)
  *     stays failed: write a whole structure, then ask buf_failed() once.
- *  2. A reader never goes past its end. Its functions return 0 or ERR_FORMAT and set outputs only
- * on success, so a message is one chain of reads joined by || that ends with reader_end().
+ *  2. A reader never goes past its end. Its functions return 0 or ERR_FORMAT and set outputs
+ *     only on success, so a message is one chain of reads joined by || that ends with
+ *     reader_end().
  *  3. All integers are big-endian. lp(x) is a u16 length, then x (docs/device-link.md).
  */
 #ifndef BASE_BUF_H

@@ -2,9 +2,9 @@
  * jcs: writes canonical JSON (RFC 8785), the only form in which this project signs or hashes JSON.
  *
  * Invariants
- *  1. Members are written in ascending order of their names; a name out of order, a repeated name
- * or a text with a byte outside printable ASCII fails the writer, so nothing that is not canonical
- *     ever leaves here.
+ *  1. Members are written in ascending order of their names; a name out of order, a repeated
+ *     name or a text with a byte outside printable ASCII fails the writer, so nothing that is not
+ *     canonical ever leaves here.
  *  2. Numbers are integers from -(2^53 - 1) to 2^53 - 1: every JSON reader keeps those exactly.
  *  3. As with buf, a failed writer stays failed: build the whole text, then ask once.
  */

@@ -3,11 +3,11 @@
  *
  * Invariants
  *  1. link_map_open() accepts deterministic CBOR (RFC 8949 section 4.2.1) of unsigned integers,
- * byte and text strings, arrays, maps with ascending integer keys, and booleans; at most
+ *     byte and text strings, arrays, maps with ascending integer keys, and booleans; at most
  *     LINK_MAP_DEPTH deep; nothing after it. It checks sizes before libcbor allocates by them, and
  *     compares what it decoded, encoded again, with what came.
- *  2. The getters take members in order. What is missing, of another type or out of bounds makes
- * the map bad; once bad it stays so, and getters return 0. Ask link_map_end() once.
+ *  2. The getters take members in order. What is missing, of another type or out of bounds
+ *     makes the map bad; once bad it stays so, and getters return 0. Ask link_map_end() once.
  */
 #ifndef LINK_CBOR_MAP_H
 #define LINK_CBOR_MAP_H

@@ -2,9 +2,9 @@
  * message: the requests and replies of the device link, as CBOR maps.
  *
  * Invariants
- *  1. Replies come from a device and may be hostile. A reply is taken only when it is deterministic
- *     CBOR (it is encoded again and compared), has the members that docs/device-link.md gives it
- * and no others, and nothing after it. Every size is bounded.
+ *  1. Replies come from a device and may be hostile. A reply is taken only when it is
+ *     deterministic CBOR (it is encoded again and compared), has the members that
+ *     docs/device-link.md gives it and no others, and nothing after it. Every size is bounded.
  *  2. Decoders set their output on success only. Errors: ERR_PROTOCOL for a reply that is not one,
  *     ERR_REFUSED for a status other than OK, which is then in err->native.
  *  3. Encoders append to a buffer; a failure stays there (buf_failed).

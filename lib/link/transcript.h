@@ -5,8 +5,8 @@
  * sizes, so this module needs no CBOR reader. agent/transcript.h is the device's own version.
  *
  * Invariants
- *  1. Each function appends exactly the bytes of the definition to a buffer, or fails and leaves
- * the buffer's contents unspecified. The label with its NUL is part of them.
+ *  1. Each function appends exactly the bytes of the definition to a buffer, or fails and
+ *     leaves the buffer's contents unspecified. The label with its NUL is part of them.
  *  2. A key inside is u16 algorithm ‖ bytes; no key or signature has a length of its own here.
  *  3. What the link cannot carry (a name too long, objects out of order) is refused: ERR_FORMAT.
  */

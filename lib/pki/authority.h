@@ -11,7 +11,7 @@
  *     revokes one station.
  *  3. Every certificate is verified under its issuer before it is returned.
  *  4. Each carries a subject key identifier; each but the roots an authority key identifier;
- * keyUsage and basicConstraints are critical (RFC 5280 section 4.2.1).
+ *     keyUsage and basicConstraints are critical (RFC 5280 section 4.2.1).
  *
  * The keys are OpenSSL handles: in the station backed by the HSM (hsm/signer.h), in tests in
  * memory. Every key is P-256, every signature ecdsa-with-SHA256. Serial numbers are 0x01 and 16

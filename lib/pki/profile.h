@@ -3,10 +3,10 @@
  *
  * Invariants
  *  1. No certificate made here expires: notAfter is 99991231235959Z, the value that RFC 5280
- * section 4.1.2.5 keeps for lives without an end. Revocation, not expiry, ends them.
+ *     section 4.1.2.5 keeps for lives without an end. Revocation, not expiry, ends them.
  *  2. A certificate serial number is 17 octets and begins with 0x01: positive and of constant
- * length in DER. A device's is 0x01 ‖ 10 random octets ‖ u48 credential number, unique by
- * construction even after an old database was restored.
+ *     length in DER. A device's is 0x01 ‖ 10 random octets ‖ u48 credential number, unique by
+ *     construction even after an old database was restored.
  *  3. The key identifier is the SHA-1 of the public point (RFC 5280 section 4.2.1.2 method 1): a
  *     name, not a protection.
  */

@@ -12,11 +12,10 @@
 #include "station/config.h"
 #include "station/job.h"
 #include "station/store/store.h"
+#include "station/vault/vault.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-
-struct hsm;
 
 #define CLI_OPTIONS_MAX 16
 
@@ -26,7 +25,7 @@ enum cli_needs {
     NEED_JOB = 1 << 1,         /* the first argument is a job file */
     NEED_STORE_READ = 1 << 2,  /* the database, read-only */
     NEED_STORE_WRITE = 1 << 3, /* the database and the station's lock */
-    NEED_HSM = 1 << 4          /* the token, logged in; also gives the store its MAC */
+    NEED_HSM = 1 << 4          /* the token, logged in, and the store attached to it */
 };
 
 struct cli_option {
@@ -63,9 +62,16 @@ struct cli {
     bool has_job;
     struct store *store;
     struct hsm *hsm;
+    struct anchoring anchoring;
 };
 
 extern const struct cli_command cli_commands[];
+
+/* Opens the token and attaches the store, which is open for writing. */
+MUST_USE int cli_open_hsm(struct cli *cli, struct error *err);
+
+/* Says on stderr when 95% of the order are reached. */
+void cli_warn_quota(const struct cli *cli, const struct vault *v);
 
 /* The value of an option of the running command; NULL when it was not given. "" for a switch. */
 const char *cli_value(const struct cli *cli, const char *name);

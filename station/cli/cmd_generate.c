@@ -80,6 +80,7 @@ int cmd_generate(struct cli *cli, struct error *err)
         rc = generate_credentials(&v, count, &watch, &made, err);
         progress_end(&progress);
         report(cli, made);
+        cli_warn_quota(cli, &v);
     }
     vault_done(&v);
     return rc;

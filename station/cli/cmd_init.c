@@ -82,6 +82,10 @@ static int collect(const struct cli *cli, struct ceremony *c, struct error *err)
         required(cli, "customer", config->customer, sizeof config->customer, err) ||
         required(cli, "organization", config->organization, sizeof config->organization, err))
         return ERR_USAGE;
+    c->order_signers = cli_value(cli, "order-signers");
+    if (!c->order_signers)
+        return error_set(err, ERR_USAGE,
+                         "'imprint init' needs --order-signers; see 'imprint help init'");
     rc = choose_module(cli, c, err);
     return rc ? rc : read_pins(cli, c, err);
 }

@@ -14,7 +14,9 @@ static int verify(struct cli *cli, struct error *err)
     int rc = vault_open_store(&cli->config, STORE_READ, &cli->store, err);
 
     if (rc == 0)
-        rc = vault_open_hsm(&cli->config, cli->store, &cli->hsm, err);
+        rc = vault_open_hsm(&cli->config, &cli->hsm, err);
+    if (rc == 0)
+        vault_attach_reader(cli->hsm, cli->store);
     if (rc == 0)
         rc = ledger_verify(cli->store, &count, err);
     if (rc)

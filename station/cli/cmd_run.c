@@ -8,7 +8,7 @@ static int serve(struct cli *cli, struct server *server, struct error *err)
     int rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
 
     if (rc == 0)
-        rc = vault_open_hsm(&cli->config, cli->store, &cli->hsm, err);
+        rc = cli_open_hsm(cli, err);
     if (rc) {
         server_stop_line(server);
         return rc;
@@ -16,10 +16,12 @@ static int serve(struct cli *cli, struct server *server, struct error *err)
     rc = vault_init(&v, &cli->config, &cli->job, cli->store, cli->hsm, err);
     if (rc == 0)
         rc = vault_load_certificate(&v, err);
-    if (rc == 0)
-        rc = server_run(server, &v, err);
-    else
+    if (rc) {
         server_stop_line(server);
+    } else {
+        rc = server_run(server, &v, err);
+        cli_warn_quota(cli, &v);
+    }
     vault_done(&v);
     return rc;
 }

@@ -9,6 +9,7 @@ static const struct cli_option init_options[] = {
     {"origin", "NAME", "name of the manifest log, such as acme.example/wl/line1"},
     {"customer", "NAME", "for whom the manifests are"},
     {"organization", "NAME", "organization in the names of the authorities"},
+    {"order-signers", "FILE", "PEM: certificates of those who may sign work orders"},
     {"pin-file", "FILE", "mode 0600, the PIN of the token; without it, ask"},
     {"so-pin-file", "FILE", "mode 0600, the security officer's PIN; without it, ask"},
     {"module", "FILE", "the PKCS#11 module; default: SoftHSM, in the station's directory"},

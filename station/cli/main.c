@@ -2,7 +2,9 @@
 #include "base/file.h"
 #include "hsm/keys.h"
 #include "station/cli/cli.h"
+#include "station/confine/confine.h"
 #include "station/schema/schema.h"
+#include "station/vault/quota.h"
 #include "station/vault/vault.h"
 
 #include <errno.h>
@@ -184,6 +186,42 @@ static int parse_options(struct cli *cli, int argc, char **argv, struct error *e
     return 0;
 }
 
+int cli_open_hsm(struct cli *cli, struct error *err)
+{
+    int rc = vault_open_hsm(&cli->config, &cli->hsm, err);
+
+    if (rc)
+        return rc;
+    cli->anchoring = (struct anchoring){&cli->config, cli->hsm};
+    return vault_attach_store(&cli->anchoring, cli->store, err);
+}
+
+void cli_warn_quota(const struct cli *cli, const struct vault *v)
+{
+    if (!cli->quiet && quota_nearly_done(v))
+        fprintf(stderr,
+                "imprint: order '%s' is at 95%% or more: ask the owner for the next one in time\n",
+                cli->job.order.id);
+}
+
+/* A command with a station verifies the order; one without it, as `devices`, issues nothing. */
+static int read_job(struct cli *cli, struct error *err)
+{
+    STACK_OF(X509) *pins = NULL;
+    char path[PATH_MAX];
+    int rc = 0;
+
+    if (cli->command->needs & NEED_CONFIG) {
+        rc = config_path(&cli->config, CONFIG_ORDER_SIGNERS, path, err);
+        if (rc == 0)
+            rc = signed_pins_read(path, &pins, err);
+    }
+    if (rc == 0)
+        rc = job_read(cli->args[0], pins, &cli->job, err);
+    signed_pins_free(pins);
+    return rc;
+}
+
 static int open_needs(struct cli *cli, struct error *err)
 {
     unsigned needs = cli->command->needs;
@@ -193,13 +231,13 @@ static int open_needs(struct cli *cli, struct error *err)
         rc = config_read(cli->dir, &cli->config, err);
     if (rc == 0 && needs & NEED_JOB) {
         cli->has_job = true;
-        rc = job_read(cli->args[0], &cli->job, err);
+        rc = read_job(cli, err);
     }
     if (rc == 0 && needs & (NEED_STORE_READ | NEED_STORE_WRITE))
         rc = vault_open_store(&cli->config, needs & NEED_STORE_WRITE ? STORE_WRITE : STORE_READ,
                               &cli->store, err);
     if (rc == 0 && needs & NEED_HSM)
-        rc = vault_open_hsm(&cli->config, cli->store, &cli->hsm, err);
+        rc = cli_open_hsm(cli, err);
     return rc;
 }
 
@@ -242,7 +280,9 @@ int main(int argc, char **argv)
     int rc;
 
     signal(SIGPIPE, SIG_IGN);
-    rc = run(&cli, argc, argv, &err);
+    rc = confine_memory(&err);
+    if (rc == 0)
+        rc = run(&cli, argc, argv, &err);
     if (rc && err.code && cli.json)
         cli_print_json(json_pack("{s:s, s:s, s:i}", "error", error_name(rc), "text", err.text,
                                  "exit", error_exit_status(rc)));

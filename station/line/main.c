@@ -1,11 +1,14 @@
 /*
  * imprint-line: the process that touches devices. It has no PIN, no HSM session and no database
- * (P10); `imprint run` starts it and it asks the vault for everything.
+ * (P10); `imprint run` starts it and it asks the vault for everything. Once its ports are open it is
+ * confined: it can open nothing more.
  *
  * usage: imprint-line words|json HELLO_MS REQUEST_MS REPEATS [PATTERN SLOT BAUD]...
  */
+#include "station/confine/confine.h"
 #include "station/line/events.h"
 #include "station/line/ports.h"
+#include "station/line/serial.h"
 #include "station/line/slot.h"
 #include "station/wire/channel.h"
 
@@ -21,9 +24,18 @@
 
 static volatile bool stop;
 
+#ifdef __SANITIZE_ADDRESS__
+/* The leak checker traces its own process and reads /proc, which the confined line may not. */
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+    return 1;
+}
+#endif
+
 struct worker {
     pthread_t thread;
-    const struct port *port;
+    struct slot_port port;
     const struct slot_limits *limits;
     int result;
 };
@@ -39,30 +51,48 @@ static void *work(void *context)
     struct worker *w = context;
     struct error err = ERROR_INIT;
 
-    w->result = slot_run(CHANNEL_LINE_FD, w->port, w->limits, &stop, &err);
+    w->result = slot_run(CHANNEL_LINE_FD, &w->port, w->limits, &stop, &err);
     return NULL;
 }
 
-/* One thread for each slot. The result is the first failure in the order of the slots. */
-static int run_slots(const struct ports *ports, const struct slot_limits *limits)
+static struct worker *open_ports(const struct ports *ports, const struct slot_limits *limits)
 {
     struct worker *workers = calloc(ports->slots, sizeof *workers);
+    struct worker *w = workers;
+
+    for (size_t i = 0; workers && i < ports->count; i++) {
+        const struct port *p = &ports->list[i];
+
+        if (p->rule < 0)
+            continue;
+        *w = (struct worker){.port = {.port = p}, .limits = limits};
+        if (serial_open(p->name, p->baud, &w->port.transport, &w->port.failure))
+            w->port.transport = NULL;
+        w++;
+    }
+    return workers;
+}
+
+/* Says once what this kernel cannot take away. */
+static int confine(struct error *err)
+{
+    char missing[200];
+    int rc = confine_line(missing, sizeof missing, err);
+
+    if (rc == 0 && *missing)
+        fprintf(stderr, "imprint: this kernel lacks %s\n", missing);
+    return rc;
+}
+
+/* One thread for each slot. The result is the first failure in the order of the slots. */
+static int run_slots(struct worker *workers, size_t slots)
+{
     unsigned passed = 0, failed = 0;
     size_t count = 0;
     int rc = 0;
 
-    if (!workers)
-        return ERR_INTERNAL;
-    for (size_t i = 0; i < ports->count; i++) {
-        struct worker *w = &workers[count];
-
-        if (ports->list[i].rule < 0)
-            continue;
-        *w = (struct worker){.port = &ports->list[i], .limits = limits};
-        if (pthread_create(&w->thread, NULL, work, w))
-            break;
+    while (count < slots && !pthread_create(&workers[count].thread, NULL, work, &workers[count]))
         count++;
-    }
     for (size_t i = 0; i < count; i++) {
         pthread_join(workers[i].thread, NULL);
         if (workers[i].result == 0)
@@ -72,11 +102,8 @@ static int run_slots(const struct ports *ports, const struct slot_limits *limits
         if (rc == 0)
             rc = workers[i].result;
     }
-    if (count < ports->slots && rc == 0)
-        rc = ERR_INTERNAL;
-    free(workers);
     events_summary(passed, failed);
-    return rc;
+    return count < slots && rc == 0 ? ERR_INTERNAL : rc;
 }
 
 static int read_rules(int argc, char **argv, struct port_rule *rules, size_t *count)
@@ -104,18 +131,26 @@ static int run(const struct port_rule *rules, size_t count, const struct slot_li
 {
     static struct ports ports; /* too large for the stack */
     struct error err = ERROR_INIT;
+    struct worker *workers = NULL;
     int rc = ports_find(rules, count, &ports, &err);
 
     if (rc == 0 && ports.slots == 0)
         rc = error_set(&err, ERR_NO_PORT,
                        "no port matches a rule of the job: plug the fixture in, or see 'imprint "
                        "devices'");
+    if (rc == 0 && !(workers = open_ports(&ports, limits)))
+        rc = error_set(&err, ERR_INTERNAL, "out of memory");
+    if (rc == 0)
+        rc = confine(&err);
     if (rc) {
         fprintf(stderr, "imprint: %s\n", err.text);
+        free(workers);
         return rc;
     }
     events_init(json, (unsigned)ports.slots);
-    return run_slots(&ports, limits);
+    rc = run_slots(workers, ports.slots);
+    free(workers);
+    return rc;
 }
 
 int main(int argc, char **argv)
@@ -125,6 +160,8 @@ int main(int argc, char **argv)
     struct slot_limits limits;
     size_t count;
 
+    if (confine_memory(NULL))
+        return error_exit_status(ERR_INTERNAL);
     if (argc <= FIXED_ARGS || read_rules(argc, argv, rules, &count)) {
         fprintf(stderr, "imprint-line: 'imprint run' starts this program\n");
         return error_exit_status(ERR_USAGE);

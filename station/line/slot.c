@@ -5,7 +5,6 @@
 #include "pki/digest.h"
 #include "station/line/desk.h"
 #include "station/line/events.h"
-#include "station/line/serial.h"
 
 #include <string.h>
 
@@ -275,38 +274,57 @@ static const char *advice(int code)
     }
 }
 
-static int work(struct slot *s, int control, struct error *err)
+static void add_advice(int code, struct error *err)
+{
+    size_t used = strlen(err->text);
+
+    strncat(err->text, advice(code), sizeof err->text - used - 1);
+}
+
+/* A port that did not open is an attempt as well: the vault records it. */
+static int report_unopened(struct slot *s, const struct error *failure, struct error *err)
+{
+    uint8_t nonce[IMPRINT_NONCE_SIZE];
+    int rc = desk_begin(&s->desk, s->port->slot, nonce, err);
+
+    if (rc)
+        return rc;
+    *err = *failure;
+    return err->code;
+}
+
+static int work(struct slot *s, int control, const struct error *failure, struct error *err)
 {
     struct error ignored = ERROR_INIT;
     int rc = desk_open(&s->desk, control, err);
 
-    if (rc == 0)
-        rc = serial_open(s->port->name, s->port->baud, &s->transport, err);
-    if (rc == 0) {
+    if (rc)
+        return rc;
+    if (s->transport) {
         emit(s, EVENT_WAIT, 0, NULL);
         link_client_init(&s->client, s->transport);
         rc = provision(s, err);
-        if (rc) {
-            size_t used = strlen(err->text);
-
-            strncat(err->text, advice(rc), sizeof err->text - used - 1);
-        }
-        if (desk_result(&s->desk, rc, rc ? err->text : "", &ignored) && rc == 0)
-            rc = error_set(err, ERR_GONE, "the vault ended; what was proven is recorded");
-        transport_close(s->transport);
+    } else {
+        rc = report_unopened(s, failure, err);
     }
+    if (rc)
+        add_advice(rc, err);
+    if (desk_result(&s->desk, rc, rc ? err->text : "", &ignored) && rc == 0)
+        rc = error_set(err, ERR_GONE, "the vault ended; what was proven is recorded");
     return rc;
 }
 
-int slot_run(int control, const struct port *port, const struct slot_limits *limits,
+int slot_run(int control, struct slot_port *port, const struct slot_limits *limits,
              const volatile bool *stop, struct error *err)
 {
-    struct slot s = {.port = port, .limits = limits, .stop = stop};
+    struct slot s = {
+        .port = port->port, .limits = limits, .stop = stop, .transport = port->transport};
     int rc;
 
     s.started_ms = clock_mono_ms();
-    rc = work(&s, control, err);
+    rc = work(&s, control, &port->failure, err);
     desk_close(&s.desk);
+    transport_close(port->transport);
     emit(&s, rc ? EVENT_FAIL : EVENT_PASS, rc, err->text);
     return rc;
 }

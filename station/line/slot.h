@@ -11,7 +11,7 @@
 #ifndef STATION_LINE_SLOT_H
 #define STATION_LINE_SLOT_H
 
-#include "base/error.h"
+#include "link/transport.h"
 #include "station/line/ports.h"
 
 #include <stdbool.h>
@@ -22,12 +22,19 @@ struct slot_limits {
     int repeats;    /* of a request without an answer */
 };
 
+/* One slot and its port, which was opened before the line was confined. */
+struct slot_port {
+    const struct port *port;
+    struct transport *transport; /* NULL when it did not open; closed by slot_run */
+    struct error failure;        /* why, then */
+};
+
 /*
  * Provisions one device. control is the socket to the vault; *stop, when it becomes true, ends the
  * work unless a delivery has begun. Emits the events of the slot, the last one PASS or FAIL.
  * Returns 0 for PASS, otherwise what FAIL said; err receives its text.
  */
-MUST_USE int slot_run(int control, const struct port *port, const struct slot_limits *limits,
+MUST_USE int slot_run(int control, struct slot_port *port, const struct slot_limits *limits,
                       const volatile bool *stop, struct error *err);
 
 #endif

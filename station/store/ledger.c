@@ -100,6 +100,10 @@ int ledger_append(struct store *store, const char *event, const struct buf *data
     if (rc == 0)
         rc = sql_run(store, err, "INSERT INTO ledger(seq, body, hash, mac) VALUES (?, ?, ?, ?)",
                      "itbb", seq, (const char *)body.data, hash, sizeof hash, mac, sizeof mac);
+    if (rc == 0) {
+        store->new_seq = seq;
+        memcpy(store->new_head, hash, sizeof hash);
+    }
     buf_done(&body);
     return rc;
 }
@@ -129,12 +133,14 @@ int ledger_expect(struct store *store, int64_t credential, const char *event, st
     return rc;
 }
 
-int ledger_each(struct store *store,
-                int (*each)(void *context, const struct ledger_entry *entry, struct error *err),
-                void *context, struct error *err)
+static int each_after(struct store *store, int64_t after,
+                      int (*each)(void *context, const struct ledger_entry *entry,
+                                  struct error *err),
+                      void *context, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, "SELECT seq, body, hash FROM ledger ORDER BY seq", "");
+    int rc = sql_start(store, err, &s,
+                       "SELECT seq, body, hash FROM ledger WHERE seq > ? ORDER BY seq", "i", after);
 
     if (rc)
         return rc;
@@ -153,6 +159,13 @@ int ledger_each(struct store *store,
         }
     }
     return rc;
+}
+
+int ledger_each(struct store *store,
+                int (*each)(void *context, const struct ledger_entry *entry, struct error *err),
+                void *context, struct error *err)
+{
+    return each_after(store, 0, each, context, err);
 }
 
 /* What the entries say that the tables must hold. */
@@ -202,31 +215,127 @@ static int verify_entry(void *context, const struct ledger_entry *entry, struct 
     return 0;
 }
 
+/* One MAC against the entry's hash. */
+static int verify_mac(struct store *store, int64_t seq, const uint8_t hash[32],
+                      const uint8_t stored[32], struct error *err)
+{
+    uint8_t mac[32];
+    int rc = store_mac(store, hash, 32, mac, err);
+
+    if (rc == 0 && !sha256_equal(mac, stored))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "ledger entry %" PRId64 " was not written by this station: its MAC is wrong",
+                       seq);
+    return rc;
+}
+
 /* The MACs, in a walk of their own so that a plain hash error is told first. */
-static int verify_macs(struct store *store, struct error *err)
+static int verify_macs(struct store *store, int64_t after, struct error *err)
 {
     sqlite3_stmt *s;
-    uint8_t hash[32], mac[32], stored[32];
-    int rc = sql_start(store, err, &s, "SELECT seq, hash, mac FROM ledger ORDER BY seq", "");
+    uint8_t hash[32], mac[32];
+    int rc = sql_start(store, err, &s,
+                       "SELECT seq, hash, mac FROM ledger WHERE seq > ? ORDER BY seq", "i", after);
 
     if (rc)
         return rc;
     while ((rc = sql_next(store, s, err)) == 1) {
         rc = sql_blob_exact(s, 1, hash, 32, err);
         if (rc == 0)
-            rc = sql_blob_exact(s, 2, stored, 32, err);
+            rc = sql_blob_exact(s, 2, mac, 32, err);
         if (rc == 0)
-            rc = store_mac(store, hash, 32, mac, err);
-        if (rc == 0 && !sha256_equal(mac, stored))
-            rc = error_set(err, ERR_INTEGRITY,
-                           "ledger entry %lld was not written by this station: its MAC is wrong",
-                           (long long)sqlite3_column_int64(s, 0));
+            rc = verify_mac(store, sqlite3_column_int64(s, 0), hash, mac, err);
         if (rc) {
             sql_end(s);
             return rc;
         }
     }
     return rc;
+}
+
+/* The hash of one entry; *found tells whether it is there. */
+static int hash_of(struct store *store, int64_t seq, uint8_t hash[32], bool *found,
+                   struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s, "SELECT hash FROM ledger WHERE seq = ?", "i", seq);
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc < 0)
+        return rc;
+    *found = rc == 1;
+    if (rc == 0)
+        return 0;
+    rc = sql_blob_exact(s, 0, hash, 32, err);
+    sql_end(s);
+    return rc;
+}
+
+int ledger_first(struct store *store, struct buf *body, struct error *err)
+{
+    static const uint8_t nothing[32];
+    uint8_t hash[32], mac[32];
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s, "SELECT body, mac FROM ledger WHERE seq = 1", "");
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return error_set(err, ERR_INTEGRITY, "ledger entry 1 is missing");
+    rc = sql_blob(s, 0, body, err);
+    if (rc == 0)
+        rc = sql_blob_exact(s, 1, mac, sizeof mac, err);
+    sql_end(s);
+    if (rc)
+        return rc;
+    chain(nothing, body->data, body->len, hash);
+    rc = verify_mac(store, 1, hash, mac, err);
+    buf_put_u8(body, 0);
+    return rc ? rc : buf_check(body, "a ledger entry", err);
+}
+
+static int older(int64_t anchored, int64_t held, struct error *err)
+{
+    return error_set(err, ERR_ROLLBACK,
+                     "this database is an old copy: it ends with ledger entry %" PRId64
+                     " and the token remembers entry %" PRId64
+                     "; put the newest station.db back, nothing is issued from an older one",
+                     held, anchored);
+}
+
+/* Entries after the anchored one, if a crash came before their anchor: they must be our own. */
+static int verify_tail(struct store *store, int64_t anchored, const uint8_t anchored_head[32],
+                       struct error *err)
+{
+    struct verification v = {.store = store, .seq = anchored};
+    int rc;
+
+    memcpy(v.previous, anchored_head, sizeof v.previous);
+    rc = each_after(store, anchored, verify_entry, &v, err);
+    return rc ? rc : verify_macs(store, anchored, err);
+}
+
+int ledger_resume(struct store *store, int64_t anchored, const uint8_t anchored_head[32],
+                  int64_t *seq, uint8_t now[32], struct error *err)
+{
+    uint8_t hash[32];
+    bool found = false;
+    int rc = head(store, seq, now, err);
+
+    if (rc == 0 && *seq < anchored)
+        return older(anchored, *seq, err);
+    if (rc == 0 && anchored > 0)
+        rc = hash_of(store, anchored, hash, &found, err);
+    if (rc == 0 && anchored > 0 && (!found || memcmp(hash, anchored_head, sizeof hash)))
+        return error_set(err, ERR_ROLLBACK,
+                         "this database has another history than the one that the token remembers "
+                         "at ledger entry %" PRId64
+                         ": put the station's own station.db back, nothing is issued from this one",
+                         anchored);
+    return rc ? rc : verify_tail(store, anchored, anchored_head, err);
 }
 
 static int compare_count(struct store *store, const char *what, const char *query, int64_t said,
@@ -270,7 +379,7 @@ int ledger_verify(struct store *store, int64_t *count, struct error *err)
     int rc = ledger_each(store, verify_entry, &v, err);
 
     if (rc == 0)
-        rc = verify_macs(store, err);
+        rc = verify_macs(store, 0, err);
     if (rc == 0)
         rc = verify_tables(store, &v.tally, err);
     if (rc == 0)

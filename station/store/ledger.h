@@ -39,6 +39,19 @@ MUST_USE int ledger_each(struct store *store,
                                      struct error *err),
                          void *context, struct error *err);
 
+/* The body of the first entry, its MAC verified; appended with a NUL. Errors: ERR_INTEGRITY. */
+MUST_USE int ledger_first(struct store *store, struct buf *body, struct error *err);
+
+/*
+ * Compares the ledger with what the token remembers of it. The same entry: fine. Newer entries that
+ * chain from the anchored one and bear the station's MACs: a crash came between commit and anchor,
+ * and nothing of them was released. *seq and head receive the last entry, which is to be anchored.
+ * Errors: ERR_ROLLBACK for an older database or another history, ERR_INTEGRITY for entries that are
+ * not this station's.
+ */
+MUST_USE int ledger_resume(struct store *store, int64_t anchored, const uint8_t anchored_head[32],
+                           int64_t *seq, uint8_t head[32], struct error *err);
+
 /*
  * Verifies numbers, chain and MACs from the first entry to the last, and that the tables hold as
  * many credentials, claims, proofs, burned ones and records as the entries say. *count receives the

@@ -31,7 +31,7 @@ static const char *advice(int code)
     case ERR_BUSY:
         return "another program uses the database";
     default:
-        return "keep the directory as it is and restore a backup beside it";
+        return "check the disk, keep the directory as it is and call the security team";
     }
 }
 

@@ -24,6 +24,10 @@ struct store {
     size_t cached;
     store_mac_fn mac;
     void *mac_context;
+    store_anchor_fn anchor;
+    void *anchor_context;
+    int64_t new_seq; /* of the last ledger entry that this transaction added, 0 for none */
+    uint8_t new_head[32];
 };
 
 /* Fills err from SQLite's code and message; returns the code that fits. */

@@ -89,6 +89,7 @@ static int simple(struct store *store, const char *text, const char *doing, stru
 
 int store_begin(struct store *store, struct error *err)
 {
+    store->new_seq = 0;
     return simple(store, "BEGIN IMMEDIATE", "start a change of the database", err);
 }
 
@@ -98,6 +99,9 @@ int store_commit(struct store *store, struct error *err)
 
     if (rc)
         store_rollback(store);
+    else if (store->new_seq && store->anchor)
+        rc = store->anchor(store->anchor_context, store->new_seq, store->new_head, err);
+    store->new_seq = 0;
     return rc;
 }
 
@@ -111,6 +115,12 @@ void store_set_mac(struct store *store, store_mac_fn mac, void *context)
 {
     store->mac = mac;
     store->mac_context = context;
+}
+
+void store_set_anchor(struct store *store, store_anchor_fn anchor, void *context)
+{
+    store->anchor = anchor;
+    store->anchor_context = context;
 }
 
 int store_mac(struct store *store, const void *bytes, size_t len, uint8_t mac[32],
@@ -211,8 +221,9 @@ int store_open(const char *path, enum store_mode mode, struct store **store, str
     if (mode == STORE_CREATE && file_exists(path))
         return error_set(err, ERR_EXISTS, "there is a station's database in '%s' already", path);
     if (mode != STORE_CREATE && !file_exists(path))
-        return error_set(err, ERR_MISSING, "there is no database '%s': restore it from a backup",
-                         path);
+        return error_set(
+            err, ERR_MISSING,
+            "there is no database '%s': put the newest one back, an older one is refused", path);
     opened = calloc(1, sizeof *opened);
     if (!opened)
         return error_set(err, ERR_INTERNAL, "out of memory");

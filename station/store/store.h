@@ -42,8 +42,22 @@ void store_set_mac(struct store *store, store_mac_fn mac, void *context);
 MUST_USE int store_mac(struct store *store, const void *bytes, size_t len, uint8_t mac[32],
                        struct error *err);
 
+/*
+ * Called when a commit added ledger entries, before store_commit returns: keeps the newest one
+ * where restoring an old database does not reach it (P5). What was committed may be released only
+ * then.
+ */
+typedef int (*store_anchor_fn)(void *context, int64_t seq, const uint8_t head[32],
+                               struct error *err);
+void store_set_anchor(struct store *store, store_anchor_fn anchor, void *context);
+
 MUST_USE int store_begin(struct store *store, struct error *err);
-MUST_USE int store_commit(struct store *store, struct error *err); /* rolls back when it fails */
+/*
+ * Commits, then anchors. When the commit fails, everything is rolled back. When the anchor fails
+ * the change is in the database and is not to be acted upon; the next start finds it and anchors
+ * it.
+ */
+MUST_USE int store_commit(struct store *store, struct error *err);
 void store_rollback(struct store *store);
 
 #endif

@@ -5,10 +5,12 @@
 #include "base/codec.h"
 #include "base/file.h"
 #include "base/jcs.h"
+#include "hsm/anchor.h"
 #include "hsm/signer.h"
 #include "manifests/note.h"
 #include "pki/authority.h"
 #include "pki/cert.h"
+#include "pki/signed.h"
 #include "station/store/ledger.h"
 #include "station/vault/token_files.h"
 #include "station/vault/vault.h"
@@ -30,6 +32,7 @@ struct making {
     struct config config;
     struct hsm *hsm;
     struct authorities made;
+    uint8_t order_signers[SHA256_SIZE];
     int64_t now;
 };
 
@@ -220,10 +223,27 @@ static int write_public_keys(const struct making *m, struct error *err)
     return rc;
 }
 
-static int mac_with_hsm(void *context, const void *bytes, size_t len, uint8_t mac[32],
-                        struct error *err)
+/* The pins go into the station, and their hash into the first entry of the ledger. */
+static int pin_order_signers(struct making *m, const struct ceremony *c, struct error *err)
 {
-    return hsm_hmac(context, bytes, len, mac, err);
+    STACK_OF(X509) * pins;
+    char path[PATH_MAX];
+    struct buf pem;
+    int rc = signed_pins_read(c->order_signers, &pins, err);
+
+    if (rc)
+        return rc;
+    signed_pins_free(pins);
+    buf_init(&pem, 1024 * 1024);
+    rc = file_read(c->order_signers, &pem, err);
+    if (rc == 0)
+        rc = config_path(&m->config, CONFIG_ORDER_SIGNERS, path, err);
+    if (rc == 0)
+        rc = file_write(path, pem.data, pem.len, 0644, err);
+    if (rc == 0)
+        sha256(pem.data, pem.len, m->order_signers);
+    buf_done(&pem);
+    return rc;
 }
 
 static int first_entry(struct making *m, struct store *store, struct error *err)
@@ -237,6 +257,7 @@ static int first_entry(struct making *m, struct store *store, struct error *err)
     jcs_object(&j, NULL);
     jcs_str(&j, "environment", m->config.environment);
     jcs_str(&j, "hsm", hsm_class(m->hsm));
+    jcs_hex(&j, "order_signers", m->order_signers, sizeof m->order_signers);
     jcs_str(&j, "origin", m->config.origin);
     jcs_str(&j, "station", m->config.name);
     jcs_end(&j);
@@ -251,21 +272,28 @@ static int first_entry(struct making *m, struct store *store, struct error *err)
 
 static int make_database(struct making *m, struct error *err)
 {
+    struct anchoring anchoring = {&m->config, m->hsm};
+    struct hsm_anchor nothing = {.sequence = 0};
     struct store *store;
     int rc = vault_open_store(&m->config, STORE_CREATE, &store, err);
 
     if (rc)
         return rc;
-    store_set_mac(store, mac_with_hsm, m->hsm);
-    rc = first_entry(m, store, err);
+    rc = hsm_anchor_create(m->hsm, &nothing, err);
+    if (rc == 0)
+        rc = vault_attach_store(&anchoring, store, err);
+    if (rc == 0)
+        rc = first_entry(m, store, err);
     store_close(store);
     return rc;
 }
 
 static int make_all(struct making *m, const struct ceremony *c, struct error *err)
 {
-    int rc = open_token(m, c, err);
+    int rc = pin_order_signers(m, c, err);
 
+    if (rc == 0)
+        rc = open_token(m, c, err);
     if (rc == 0)
         rc = make_keys(m, err);
     if (rc == 0)

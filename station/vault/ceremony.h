@@ -11,10 +11,11 @@
 #include "station/config.h"
 
 struct ceremony {
-    struct config config;  /* dir is where the station will stand */
-    bool own_token;        /* SoftHSM in the station's directory, initialised here */
-    struct secret *pin;    /* the caller's */
-    struct secret *so_pin; /* the caller's; NULL unless own_token */
+    struct config config;      /* dir is where the station will stand */
+    const char *order_signers; /* PEM file: who may sign orders; it is copied and pinned */
+    bool own_token;            /* SoftHSM in the station's directory, initialised here */
+    struct secret *pin;        /* the caller's */
+    struct secret *so_pin;     /* the caller's; NULL unless own_token */
 };
 
 /*

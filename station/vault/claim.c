@@ -7,6 +7,7 @@
 #include "station/store/ledger.h"
 #include "station/store/whitelist.h"
 #include "station/vault/hello.h"
+#include "station/vault/quota.h"
 #include "station/vault/witness.h"
 
 #include <string.h>
@@ -228,8 +229,10 @@ static int burn(struct vault *v, const struct claim *old, struct error *err)
 static int make_in_transaction(struct vault *v, struct session *s, const struct claim *old,
                                struct error *err)
 {
-    int rc = old ? burn(v, old, err) : 0;
+    int rc = old ? quota_check_burn(v, err) : quota_check_claim(v, err);
 
+    if (rc == 0 && old)
+        rc = burn(v, old, err);
     if (rc == 0 && !v->order_id)
         rc = order_find(v->store, v->job->order.hash, &v->order_id, err);
     if (rc == 0)
@@ -265,8 +268,12 @@ int claim_make(struct vault *v, struct session *s, const struct claim *old, stru
         store_rollback(v->store);
         s->claim.credential = 0; /* nothing was claimed */
         s->credential.serial[0] = 0;
+        return rc;
     }
-    return rc;
+    if (old)
+        quota_move(v, CREDENTIAL_CLAIMED, CREDENTIAL_BURNED, 1);
+    quota_move(v, CREDENTIAL_AVAILABLE, CREDENTIAL_CLAIMED, 1);
+    return 0;
 }
 
 static int pass_attempt(struct vault *v, const struct session *s, struct error *err)
@@ -347,5 +354,7 @@ int claim_proven(struct vault *v, struct session *s, const struct wire_proof *pr
         rc = store_commit(v->store, err);
     if (rc)
         store_rollback(v->store);
+    else if (!s->again)
+        quota_move(v, CREDENTIAL_CLAIMED, CREDENTIAL_PROVEN, 1);
     return rc;
 }

@@ -7,6 +7,7 @@
 #include "pki/template.h"
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
+#include "station/vault/quota.h"
 #include "station/vault/token_files.h"
 
 #include <stdlib.h>
@@ -215,13 +216,18 @@ int generate_credentials(struct vault *v, int64_t count, const struct generate_w
     *made = 0;
     if (count == 0)
         return 0;
+    rc = quota_check_issue(v, count, err);
+    if (rc)
+        return rc;
     rc = start(&g, v, err);
     while (rc == 0 && *made < count) {
         int64_t batch = count - *made < GENERATE_BATCH ? count - *made : GENERATE_BATCH;
 
         rc = commit_batch(&g, batch, watch, *made, err);
-        if (rc == 0)
+        if (rc == 0) {
             *made += batch;
+            quota_move(v, -1, CREDENTIAL_AVAILABLE, batch);
+        }
         if (rc == 0 && *made < count && watch->stop(watch->context))
             rc = error_set(err, ERR_INTERRUPTED,
                            "stopped on request: what was made is kept, the same command goes on");

@@ -1,4 +1,3 @@
-/* clang-format off */
 /*
  * plan: what is to be done with the device that said HELLO. The rules of P2 and P3 in one place.
  *
@@ -21,7 +20,6 @@
  *   nothing of the above                     chip has an open claim        burn it, then as below
  *   nothing of the above                     -                             claim the next credential
  */
-/* clang-format on */
 #ifndef STATION_VAULT_PLAN_H
 #define STATION_VAULT_PLAN_H
 

@@ -9,11 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TOKENS          "tokens"
-#define COPIES          "tokens.keep"
-#define TOKEN_FILE_MAX  65536
-#define GENERATION_SIZE 8 /* the counter that each write advances; the rest tells two files apart  \
-                           */
+#define TOKENS         "tokens"
+#define COPIES         "tokens.keep"
+#define TOKEN_FILE_MAX 65536
+#define GENERATION_SIZE                                                                            \
+    8 /* the counter that each write advances; the rest tells two files apart                      \
+       */
 
 /* Calls visit for each token folder of the station. */
 static int each_token(const struct config *config,

@@ -1,11 +1,14 @@
 #include "station/vault/vault.h"
 
+#include "base/codec.h"
 #include "base/file.h"
 #include "base/secret.h"
+#include "hsm/anchor.h"
 #include "link/transcript.h"
 #include "pki/cert.h"
 #include "pki/digest.h"
-#include "station/store/inventory.h"
+#include "station/store/ledger.h"
+#include "station/vault/quota.h"
 #include "station/vault/token_files.h"
 
 #include <string.h>
@@ -26,6 +29,41 @@ static int mac_with_hsm(void *context, const void *bytes, size_t len, uint8_t ma
     return hsm_hmac(context, bytes, len, mac, err);
 }
 
+/* The token remembers the newest entry; its files are synced before anything is released. */
+static int anchor_with_hsm(void *context, int64_t seq, const uint8_t head[32], struct error *err)
+{
+    const struct anchoring *a = context;
+    struct hsm_anchor next = {.sequence = (uint64_t)seq};
+    int rc;
+
+    memcpy(next.head, head, sizeof next.head);
+    rc = hsm_anchor_write(a->hsm, &next, err);
+    return rc ? rc : token_files_sync(a->config, err);
+}
+
+void vault_attach_reader(struct hsm *hsm, struct store *store)
+{
+    store_set_mac(store, mac_with_hsm, hsm);
+}
+
+int vault_attach_store(struct anchoring *a, struct store *store, struct error *err)
+{
+    struct hsm_anchor anchored;
+    uint8_t head[32];
+    int64_t seq;
+    int rc;
+
+    store_set_mac(store, mac_with_hsm, a->hsm);
+    rc = hsm_anchor_read(a->hsm, &anchored, err);
+    if (rc == 0)
+        rc = ledger_resume(store, (int64_t)anchored.sequence, anchored.head, &seq, head, err);
+    if (rc == 0)
+        rc = anchor_with_hsm(a, seq, head, err);
+    if (rc == 0)
+        store_set_anchor(store, anchor_with_hsm, a);
+    return rc;
+}
+
 static int read_pin(const struct config *config, struct secret **pin, struct error *err)
 {
     char path[PATH_MAX], question[320];
@@ -39,8 +77,7 @@ static int read_pin(const struct config *config, struct secret **pin, struct err
     return rc ? rc : secret_read_pin_file(path, pin, err);
 }
 
-int vault_open_hsm(const struct config *config, struct store *store, struct hsm **hsm,
-                   struct error *err)
+int vault_open_hsm(const struct config *config, struct hsm **hsm, struct error *err)
 {
     struct hsm_config where = {config->module, config->token};
     struct secret *pin;
@@ -57,11 +94,7 @@ int vault_open_hsm(const struct config *config, struct store *store, struct hsm 
         return rc;
     rc = hsm_open(&where, pin, hsm, err);
     secret_free(pin);
-    if (rc)
-        return rc;
-    if (store)
-        store_set_mac(store, mac_with_hsm, *hsm);
-    return token_files_keep(config, err);
+    return rc ? rc : token_files_keep(config, err);
 }
 
 /* Devices carry it and records name it: with another one no owner could verify either. */
@@ -98,6 +131,36 @@ static int read_issuer(struct vault *v, struct error *err)
     return rc;
 }
 
+/* Whoever can write a file of the station still cannot say who signs its orders. */
+static int check_pins(const struct config *config, struct store *store, struct error *err)
+{
+    char path[PATH_MAX], hex[2 * SHA256_SIZE + 1], expected[sizeof hex + 32];
+    uint8_t hash[SHA256_SIZE];
+    struct buf pem, body;
+    int rc = config_path(config, CONFIG_ORDER_SIGNERS, path, err);
+
+    buf_init(&pem, 1024 * 1024);
+    buf_init(&body, 65536);
+    if (rc == 0)
+        rc = file_read(path, &pem, err);
+    if (rc == 0)
+        rc = ledger_first(store, &body, err);
+    if (rc == 0) {
+        sha256(pem.data, pem.len, hash);
+        hex_encode(hash, sizeof hash, hex);
+        snprintf(expected, sizeof expected, "\"order_signers\":\"%s\"", hex);
+        if (!strstr((const char *)body.data, expected))
+            rc =
+                error_set(err, ERR_INTEGRITY,
+                          "'%s' is not the file that was pinned when the station was made: put the "
+                          "original back",
+                          path);
+    }
+    buf_done(&pem);
+    buf_done(&body);
+    return rc;
+}
+
 int vault_init(struct vault *v, const struct config *config, const struct job *job,
                struct store *store, struct hsm *hsm, struct error *err)
 {
@@ -115,11 +178,15 @@ int vault_init(struct vault *v, const struct config *config, const struct job *j
                          "the order is for environment '%s' and this station is '%s': they are "
                          "never mixed",
                          job->order.environment, config->environment);
-    rc = read_issuer(v, err);
+    rc = check_pins(config, store, err);
+    if (rc == 0)
+        rc = read_issuer(v, err);
     if (rc)
         return rc;
     rc = order_find(store, job->order.hash, &v->order_id, err);
-    return rc == ERR_MISSING ? 0 : rc; /* nothing was generated yet */
+    if (rc && rc != ERR_MISSING) /* nothing was generated yet */
+        return rc;
+    return quota_load(v, err);
 }
 
 void vault_done(struct vault *v)

@@ -16,6 +16,7 @@
 #include "hsm/token.h"
 #include "station/config.h"
 #include "station/job.h"
+#include "station/store/inventory.h"
 #include "station/store/store.h"
 
 /* Opens the station's database. Errors: those of store_open. */
@@ -23,12 +24,26 @@ MUST_USE int vault_open_store(const struct config *config, enum store_mode mode,
                               struct store **store, struct error *err);
 
 /*
- * Reads the PIN from the configured file or asks for it, opens the token, and lets store (may be
- * NULL) compute its MACs with it. The process cannot be traced or dumped from then on. Errors:
- * those of secret_* and hsm_open.
+ * Reads the PIN from the configured file or asks for it, and opens the token. Errors: those of
+ * secret_* and hsm_open.
  */
-MUST_USE int vault_open_hsm(const struct config *config, struct store *store, struct hsm **hsm,
-                            struct error *err);
+MUST_USE int vault_open_hsm(const struct config *config, struct hsm **hsm, struct error *err);
+
+/* What anchors the store's commits; must outlive the store. */
+struct anchoring {
+    const struct config *config;
+    struct hsm *hsm;
+};
+
+/*
+ * Lets a store that is open for writing use the HSM: for its MACs, and for the anchor, which is
+ * compared first. Errors: ERR_ROLLBACK when the database is older than, or another than, the one
+ * that the token remembers; ERR_INTEGRITY.
+ */
+MUST_USE int vault_attach_store(struct anchoring *a, struct store *store, struct error *err);
+
+/* As vault_attach_store for a store that is only read: MACs can be verified. */
+void vault_attach_reader(struct hsm *hsm, struct store *store);
 
 /* What is needed to issue and deliver under one job. The pointers are borrowed. */
 struct vault {
@@ -36,9 +51,10 @@ struct vault {
     const struct job *job;
     struct store *store;
     struct hsm *hsm;
-    int64_t order_id;        /* 0 while nothing was generated under the order */
-    struct buf issuer;       /* certificate of the issuing CA, DER */
-    uint8_t issuer_hash[32]; /* its SHA-256 */
+    int64_t order_id;               /* 0 while nothing was generated under the order */
+    struct inventory_counts counts; /* of the order: vault/quota.h */
+    struct buf issuer;              /* certificate of the issuing CA, DER */
+    uint8_t issuer_hash[32];        /* its SHA-256 */
     struct buf station_cert; /* compact certificate that devices verify; vault_load_certificate */
 };
 

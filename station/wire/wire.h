@@ -4,10 +4,10 @@
  * Invariants
  *  1. What the vault receives is fixed-length fields or texts and lists with a small bound; it
  *     decodes nothing else. A decoder sets its output only when every byte was read and is in
- * range.
+ *     range.
  *  2. A session is addressed by a random 128-bit handle that the vault draws and that is good on
- * one channel only. The vault builds every byte that is signed or derived by itself: no message
- *     carries a hash to be signed.
+ *     one channel only. The vault builds every byte that is signed or derived by itself: no
+ *     message carries a hash to be signed.
  *
  *   line                                            vault
  *   OPEN (slot)                                  -> handle, station nonce for HELLO
@@ -15,11 +15,9 @@
  *   OBJECT (index)                               -> the bytes of one object
  *   NONCE                                        -> a nonce for PROVE, journalled
  *   PROOF (signature, what was read back)        -> PASS, or LOCK (lock, then prove again)
- *   RESULT (code, text)                          -> nothing; the attempt is recorded, the session
- * ends
+ *   RESULT (code, text)                          -> nothing; the attempt is recorded
  *
- * A reply begins with u8: 0, or the exit status of an error (base/error.h) whose text follows as
- * lp.
+ * A reply begins with u8: 0, or the exit status of an error (base/error.h) whose text follows as lp.
  */
 #ifndef STATION_WIRE_WIRE_H
 #define STATION_WIRE_WIRE_H

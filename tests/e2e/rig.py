@@ -113,22 +113,36 @@ class Rig:
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
             "-nodes", "-days", "3650", "-subj", "/O=Owner/CN=Owner root", "-keyout",
             self.owner / "root.key", "-out", self.owner / "root.pem")
+        self.make_order_signer("orders")
         der = run_bytes("openssl", "x509", "-in", self.owner / "root.pem", "-outform", "DER")
         self.anchors = hashlib.sha256(der).hexdigest()
+
+    def make_order_signer(self, name):
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-days", "3650", "-subj", f"/O=Owner/CN=Order authority {name}", "-keyout",
+            self.owner / f"{name}.key", "-out", self.owner / f"{name}.pem")
+
+    def sign_order(self, signer="orders", *options):
+        """As an owner does it, with nothing but openssl."""
+        run("openssl", "cms", "-sign", "-binary", "-nodetach", "-outform", "DER", "-signer",
+            self.owner / f"{signer}.pem", "-inkey", self.owner / f"{signer}.key", "-in",
+            self.owner / "order.json", "-out", self.owner / "order.p7", *options)
 
     def write_order(self, **changes):
         order = {"type": "order", "id": "E2E-1", "environment": "test",
                  "product": "09506000134352", "profile": "idevid", "use": "registration",
                  "device_auth": "none", "suites": [1], "lock": True,
+                 "counts": {"good": 100000, "max_issued": 200000, "spoilage": 10},
                  "objects": {"trust_anchors": self.anchors}}
         order.update(changes)
         (self.owner / "order.json").write_text(json.dumps(order))
+        self.sign_order()
         self.order_hash = hashlib.sha256((self.owner / "order.json").read_bytes()).hexdigest()
 
     def write_job(self, prefix="PUMP-", digits=6, pattern="/dev/ttyFACT*", hello_ms=3000,
                   request_ms=2000, repeats=2, more="", path=None):
         (path or self.job).write_text(
-            f"name: end to end\norder: owner/order.json\ntrust_anchors: owner/root.pem\n"
+            f"name: end to end\norder: owner/order.p7\ntrust_anchors: owner/root.pem\n"
             f"serials:\n  prefix: {prefix}\n  digits: {digits}\n  first: 1\n"
             f"certificate:\n  organization: Acme Medical\n"
             f"  hardware_type: 1.3.6.1.4.1.32473.1.7\n"
@@ -142,7 +156,8 @@ class Rig:
             (self.dir / name).write_text(pin + "\n")
         self.imprint("init", "--name", "line-1", "--environment", "test", "--origin",
                      "acme.example/wl/line1", "--customer", "Acme", "--organization",
-                     "Acme Medical", "--pin-file", self.dir / "pin", "--so-pin-file",
+                     "Acme Medical", "--order-signers", self.owner / "orders.pem", "--pin-file",
+                     self.dir / "pin", "--so-pin-file",
                      self.dir / "so-pin")
         run(AUTHORITY, "certify", "--key", self.owner / "authority.key", "--station-key",
             self.station / "station-auth.pub", "--station", "line-1", "--environment", "test",

@@ -133,7 +133,8 @@ class Errors(unittest.TestCase):
 
     def test_a_station_is_never_overwritten(self):
         self.refused("EXISTS", "already", "init", "--name", "line-1", "--environment", "test",
-                     "--origin", "x", "--customer", "x", "--organization", "x", "--pin-file",
+                     "--origin", "x", "--customer", "x", "--organization", "x",
+                     "--order-signers", self.rig.owner / "orders.pem", "--pin-file",
                      self.rig.dir / "pin", "--so-pin-file", self.rig.dir / "so-pin")
 
     def test_serials_that_exist_already(self):
@@ -151,6 +152,56 @@ class Errors(unittest.TestCase):
         self.refused("SIGNATURE", "another station", "run", self.rig.job)
         path.write_bytes(good[:-1])
         self.assertNotEqual(self.rig.imprint("run", self.rig.job, check=False).returncode, 0)
+
+    # ---- orders
+
+    def order_refused(self, name, text):
+        for command in (("generate", self.rig.job, "--count", 1), ("run", self.rig.job)):
+            self.refused(name, text, *command)
+
+    def test_an_order_that_nobody_signed(self):
+        shutil.copy(self.rig.owner / "order.json", self.rig.owner / "order.p7")
+        self.order_refused("INPUT", "openssl cms -sign")
+
+    def test_an_order_that_somebody_else_signed(self):
+        self.rig.make_order_signer("stranger")
+        self.rig.sign_order("stranger")
+        self.order_refused("SIGNATURE", "none of the certificates that this station pins")
+        # Nor does it help to carry the right certificate along.
+        self.rig.sign_order("stranger", "-certfile", self.rig.owner / "orders.pem")
+        self.order_refused("SIGNATURE", "none of the certificates that this station pins")
+
+    def test_an_order_whose_content_was_changed(self):
+        signed = (self.rig.owner / "order.p7").read_bytes()
+        self.assertIn(b'"good": 100000', signed)
+        (self.rig.owner / "order.p7").write_bytes(
+            signed.replace(b'"good": 100000', b'"good": 900000'))
+        self.order_refused("SIGNATURE", "none of the certificates that this station pins")
+
+    def test_an_order_without_its_content_inside(self):
+        run("openssl", "cms", "-sign", "-binary", "-outform", "DER", "-signer",
+            self.rig.owner / "orders.pem", "-inkey", self.rig.owner / "orders.key", "-in",
+            self.rig.owner / "order.json", "-out", self.rig.owner / "order.p7")
+        result = self.rig.imprint("generate", self.rig.job, "--count", 1, check=False)
+        self.assertIn(result.returncode, (EXIT["INPUT"], EXIT["SIGNATURE"]), result.stderr)
+
+    def test_an_order_that_was_cut_or_grew(self):
+        signed = (self.rig.owner / "order.p7").read_bytes()
+        for damaged in (signed[:-1], signed[:40], b"", signed + b"\0", b"\xff" * 50):
+            (self.rig.owner / "order.p7").write_bytes(damaged)
+            self.order_refused("INPUT", "openssl cms -sign")
+
+    def test_a_signature_with_sha1(self):
+        self.rig.sign_order("orders", "-md", "sha1")
+        self.order_refused("INPUT", "SHA-256 or stronger")
+
+    def test_pins_that_were_exchanged(self):
+        self.rig.make_order_signer("stranger")
+        self.rig.sign_order("stranger")
+        pins = self.rig.station / "order-signers.pem"
+        self.addCleanup(pins.write_bytes, pins.read_bytes())
+        shutil.copy(self.rig.owner / "stranger.pem", pins)
+        self.order_refused("INTEGRITY", "is not the file that was pinned")
 
     # ---- ports
 
@@ -325,6 +376,130 @@ class Exhausted(unittest.TestCase):
         self.assertIn("imprint generate", slots["S1"]["text"])
 
 
+class Quota(unittest.TestCase):
+    """No more identities than ordered (P5)."""
+
+    def make(self, credentials, **counts):
+        rig = Rig(credentials=credentials, order={"counts": counts})
+        self.addCleanup(rig.close)
+        return rig
+
+    def test_certificates_beyond_the_order_are_not_signed(self):
+        rig = self.make(3, good=2, max_issued=4, spoilage=0)
+        result = rig.imprint("generate", rig.job, "--count", 2, check=False)
+        self.assertEqual(result.returncode, EXIT["REFUSED"])
+        self.assertIn("allows 4 certificates and 3 are made", result.stderr)
+        self.assertEqual(rig.order_status()["generated"], 3)
+        rig.imprint("generate", rig.job, "--count", 1)
+        result = rig.imprint("generate", rig.job, "--up-to", 5, check=False)
+        self.assertEqual(result.returncode, EXIT["REFUSED"])
+
+    def test_the_device_after_the_last_ordered_one_gets_nothing_whatever_the_database(self):
+        rig = self.make(4, good=2, max_issued=4, spoilage=0)
+        shutil.copy(rig.station / "station.db", rig.dir / "old.db")
+        devices = [rig.add_device() for _ in range(3)]
+        code, slots, _ = rig.run_json(check=False)
+        self.assertEqual(code, EXIT["REFUSED"])
+        self.assertEqual(sorted(s["event"] for s in slots.values()), ["fail", "pass", "pass"])
+        text = [s["text"] for s in slots.values() if s["event"] == "fail"][0]
+        self.assertIn("fulfilled: 2 of 2", text)
+        self.assertEqual(sum(d.export() is not None for d in devices), 2)
+        new = (rig.station / "station.db").read_bytes()
+        shutil.copy(rig.dir / "old.db", rig.station / "station.db")
+        self.assertEqual(rig.run_json(check=False)[0], EXIT["ROLLBACK"])
+        (rig.station / "station.db").write_bytes(new)
+        code, slots, _ = rig.run_json(check=False)
+        self.assertEqual(code, EXIT["REFUSED"])
+        self.assertEqual(sorted(s["event"] for s in slots.values()), ["fail", "pass", "pass"])
+        self.assertEqual(sum(d.export() is not None for d in devices), 2)
+        rig.seal()
+        judge.check_all(rig, [d for d in devices if d.export()])
+
+    def test_more_spoiled_credentials_than_allowed_need_a_supervisor(self):
+        rig = self.make(4, good=3, max_issued=4, spoilage=1)
+        device = rig.add_device("--fault", "vanish")
+        for expected in (EXIT["GONE"], EXIT["GONE"], EXIT["REFUSED"]):
+            code, slots, _ = rig.run_json(check=False)
+            self.assertEqual(code, expected, slots)
+            device.stop()
+            shutil.rmtree(device.store)
+            device.start()
+        self.assertIn("spoiled", slots["S1"]["text"])
+        status = rig.order_status()
+        self.assertEqual((status["burned"], status["unresolved"]), (1, 1))
+
+    def test_nearly_done_is_said_in_time(self):
+        rig = self.make(2, good=2, max_issued=40, spoilage=0)
+        rig.add_device()
+        self.assertNotIn("95%", rig.imprint("run", rig.job).stderr)
+        rig.add_device()
+        self.assertIn("at 95% or more", rig.imprint("run", rig.job).stderr)
+
+
+class Rollback(unittest.TestCase):
+    """Restoring an old database brings nothing back (P5)."""
+
+    def setUp(self):
+        self.rig = Rig(credentials=4)
+        self.addCleanup(self.rig.close)
+
+    def keep(self, name):
+        shutil.copytree(self.rig.station, self.rig.dir / name)
+
+    def put_back(self, name, *parts):
+        for part in parts:
+            target = self.rig.station / part
+            if target.is_dir():
+                shutil.rmtree(target)
+                shutil.copytree(self.rig.dir / name / part, target)
+            else:
+                for suffix in ("-wal", "-shm"):
+                    pathlib.Path(f"{target}{suffix}").unlink(missing_ok=True)
+                shutil.copy(self.rig.dir / name / part, target)
+
+    def test_an_older_database_issues_nothing_and_the_newest_goes_on(self):
+        rig = self.rig
+        first = rig.add_device()
+        self.keep("before")
+        rig.run_json()
+        self.keep("after")
+        first.stop()
+        first.port.unlink()
+        shutil.rmtree(first.store)
+        self.put_back("before", "station.db")
+        second = rig.add_device(chip="aa02")
+        for command in (("run", rig.job), ("generate", rig.job, "--count", 1), ("seal",)):
+            result = rig.imprint(*command, check=False)
+            self.assertEqual(result.returncode, EXIT["ROLLBACK"], result.stderr)
+            self.assertIn("this database is an old copy", result.stderr)
+        self.assertIsNone(second.export())
+        self.put_back("after", "station.db")
+        self.assertEqual(rig.run_json()[0], 0)
+        self.assertEqual((second.export() / "serial").read_text().strip(), "PUMP-000002")
+
+    def test_a_crash_between_commit_and_anchor_recovers_by_itself(self):
+        rig = self.rig
+        self.keep("before")
+        rig.add_device()
+        rig.run_json()
+        # As if the process had ended before the token wrote: the token is behind the database.
+        self.put_back("before", "tokens")
+        self.assertEqual(rig.run_json()[0], 0)
+        rig.imprint("ledger", "verify")
+
+    def test_another_history_of_the_same_station_is_refused(self):
+        rig = self.rig
+        self.keep("fork")
+        rig.imprint("generate", rig.job, "--count", 1)
+        self.keep("ours")
+        self.put_back("fork", "station.db", "tokens")
+        rig.imprint("generate", rig.job, "--count", 2)
+        self.put_back("ours", "tokens")
+        result = rig.imprint("generate", rig.job, "--count", 1, check=False)
+        self.assertEqual(result.returncode, EXIT["ROLLBACK"], result.stderr)
+        self.assertIn("another history", result.stderr)
+
+
 @unittest.skipUnless(os.geteuid() == 0, "mounting a small tmpfs and becoming nobody need root")
 class Disk(unittest.TestCase):
     def test_a_full_disk_stops_generation_and_loses_nothing(self):
@@ -353,12 +528,20 @@ class Disk(unittest.TestCase):
         rig = Rig(credentials=1)
         self.addCleanup(rig.close)
         nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+        # The build folder may lie where nobody may not look.
+        program = rig.dir / "imprint"
+        shutil.copy(IMPRINT, program)
         run("chown", "-R", "nobody:nogroup", rig.dir)
         (rig.dir).chmod(0o755)
-        rig.imprint("generate", rig.job, "--count", 1, **nobody)
+
+        def generate():
+            return run(program, "generate", rig.job, "--count", 1, check=False, cwd=rig.dir,
+                       env={**os.environ, "IMPRINT_DIR": str(rig.station)}, **nobody)
+
+        self.assertEqual(generate().returncode, 0)
         for path in [rig.station, rig.station / "station.db"]:
             path.chmod(0o555 if path.is_dir() else 0o444)
-        result = rig.imprint("generate", rig.job, "--count", 1, check=False, **nobody)
+        result = generate()
         self.assertEqual(result.returncode, EXIT["READONLY"], result.stderr)
         self.assertIn("owner and mode", result.stderr)
         self.assertEqual(rig.order_status()["generated"], 2)

@@ -1,6 +1,7 @@
 """The main job, from generation to verified manifests."""
 import base64
 import hashlib
+import os
 import pathlib
 import re
 import shutil
@@ -132,6 +133,17 @@ class MainJob(unittest.TestCase):
         judge.check_all(rig, [good])
         self.assertEqual(rig.records()[0]["auth"], "enrolled")
 
+    def test_an_enrolment_key_that_the_order_does_not_ask_for_is_not_evidence(self):
+        rig = self.make(credentials=1)
+        run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out",
+            rig.dir / "a.pem")
+        device = rig.add_device("--enrol-key", str(rig.dir / "a.pem"))
+        self.assertEqual(rig.run_json()[0], 0)
+        rig.seal()
+        rig.verify(rig.manifests()[0])
+        judge.check_all(rig, [device])
+        self.assertEqual(rig.records()[0]["auth"], "none")
+
     def test_manifests_extend_one_another_and_a_rollback_is_refused(self):
         rig = self.make(credentials=6)
         for round_number in range(3):
@@ -171,6 +183,27 @@ class MainJob(unittest.TestCase):
         stores = b"".join(p.read_bytes()[0::2]
                           for p in (rig.dir / "devices").rglob("*") if p.is_file())
         self.assertTrue(any(needle in stores for needle in needles))
+
+    def test_the_line_is_confined_and_holds_only_its_ports_and_sockets(self):
+        rig = self.make(credentials=1)
+        rig.add_device("--fault", "silent")
+        vault = rig.start_imprint("run", rig.job, "--json")
+        self.addCleanup(vault.stdout.close)
+        self.assertIn('"wait"', vault.stdout.readline())
+        line = run("pgrep", "-P", vault.pid, "-x", "imprint-line").stdout.strip()
+        status = pathlib.Path(f"/proc/{line}/status").read_text()
+        self.assertRegex(status, r"NoNewPrivs:\t1\n")
+        self.assertRegex(status, r"Seccomp:\t2\n")
+        targets = [os.readlink(f"/proc/{line}/fd/{n}") for n in os.listdir(f"/proc/{line}/fd")]
+        for target in targets:
+            self.assertRegex(target, r"^(/dev/|socket:|pipe:)")
+        maps = pathlib.Path(f"/proc/{line}/maps").read_text()
+        for library in ("softhsm", "libp11", "sqlite"):
+            self.assertNotIn(library, maps)
+        for process in (vault.pid, line):
+            owner = os.stat(f"/proc/{process}/mem").st_uid
+            self.assertEqual(owner, 0)  # not dumpable: /proc belongs to root
+        vault.wait(timeout=30)
 
     @staticmethod
     def needles(rig):

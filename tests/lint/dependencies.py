@@ -23,9 +23,10 @@ ROOMS = {
                 "station/job.h", "station/order.h"],
     "station/schema": ["base/", "station/schema/"],
     "station/store": ["base/", "pki/", "agent/ids.h", "station/store/"],
+    "station/confine": ["base/", "station/confine/"],
     "station/wire": ["base/", "agent/ids.h", "station/wire/"],
-    "station/line": ["base/", "pki/digest.h", "link/", "agent/ids.h", "station/wire/",
-                     "station/line/"],
+    "station/line": ["base/", "pki/digest.h", "link/", "agent/ids.h", "station/confine/",
+                     "station/wire/", "station/line/"],
     "station/vault": ["base/", "pki/", "hsm/", "manifests/", "link/transcript.h", "agent/ids.h",
                       "station/store/", "station/wire/", "station/vault/", "station/config.h",
                       "station/job.h", "station/order.h"],
@@ -41,6 +42,8 @@ ONLY = {
     "cbor.h": ["lib/link"],
     "libserialport.h": ["station/line"],
     "libfyaml.h": ["station/schema"],
+    "seccomp.h": ["station/confine"],
+    "linux/landlock.h": ["station/confine"],
 }
 
 # program -> libraries that it must not be linked with, directly or through another

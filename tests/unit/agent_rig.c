@@ -10,63 +10,8 @@
 #include "pki/digest.h"
 #include "pki/ec.h"
 
-static const uint8_t hello_nonce[32] = "the station's nonce for HELLO..";
-static const uint8_t prove_nonce[32] = "the vault's nonce for PROVE....";
-
-/* ------ flash ------ */
-
-/* Counts an operation; returns how many of its len bytes are done before power fails. */
-static size_t flash_step(struct rig_flash *f, size_t len)
-{
-    f->operations++;
-    if (f->operations != f->cut_at)
-        return len;
-    f->dead = true;
-    return len * f->torn / 4;
-}
-
-static bool flash_read(void *context, enum imprint_agent_region region, uint32_t offset, void *out,
-                       size_t len)
-{
-    struct rig_flash *f = context;
-
-    ck_assert_uint_le(offset + len, RIG_REGION_SIZE);
-    memcpy(out, f->bytes[region] + offset, len);
-    return !f->dead;
-}
-
-static bool flash_write(void *context, enum imprint_agent_region region, uint32_t offset,
-                        const void *bytes, size_t len)
-{
-    struct rig_flash *f = context;
-
-    ck_assert_uint_le(offset + len, RIG_REGION_SIZE);
-    ck_assert_uint_eq(offset % 16, 0);
-    if (f->dead || f->failing)
-        return false;
-    len = flash_step(f, len);
-    for (size_t i = 0; i < len; i++) {
-        ck_assert_msg(!f->written[region][offset + i], "byte %zu of region %d is written twice",
-                      offset + i, (int)region);
-        f->written[region][offset + i] = true;
-        f->bytes[region][offset + i] = ((const uint8_t *)bytes)[i];
-    }
-    return !f->dead;
-}
-
-static bool flash_erase(void *context, enum imprint_agent_region region)
-{
-    struct rig_flash *f = context;
-    size_t len;
-
-    if (f->dead || f->failing)
-        return false;
-    len = flash_step(f, RIG_REGION_SIZE);
-    /* A torn erase: the end goes first, which is worse for whoever trusts what comes first. */
-    memset(f->bytes[region] + RIG_REGION_SIZE - len, 0xff, len);
-    memset(f->written[region] + RIG_REGION_SIZE - len, 0, len);
-    return !f->dead;
-}
+const uint8_t rig_hello_nonce[32] = "the station's nonce for HELLO..";
+const uint8_t rig_prove_nonce[32] = "the vault's nonce for PROVE....";
 
 /* ------ the cable ------ */
 
@@ -141,11 +86,10 @@ static bool enrol_sign(void *context, const uint8_t digest[32], uint8_t sig[64])
 void rig_init(struct rig *rig, const uint8_t *authority)
 {
     memset(rig, 0, sizeof *rig);
-    memset(rig->flash.bytes, 0xff, sizeof rig->flash.bytes);
+    rig_flash_init(&rig->flash);
     memcpy(rig->chip_id, "chip0001", 8);
     ck_assert(imprint_agent_port_openssl_init(&rig->platform.crypto));
-    rig->platform.store =
-        (struct imprint_agent_store){&rig->flash, flash_read, flash_write, flash_erase};
+    rig->platform.store = rig_flash_functions(&rig->flash);
     rig->platform.send = device_send;
     rig->platform.send_context = rig;
     rig->platform.chip_id = rig->chip_id;
@@ -299,18 +243,24 @@ void rig_station_done(struct rig_station *s)
     buf_done(&s->x);
 }
 
+static void get_scalar(EVP_PKEY *key, uint8_t scalar[32])
+{
+    BIGNUM *d = NULL;
+
+    ck_assert(EVP_PKEY_get_bn_param(key, "priv", &d));
+    ck_assert_int_eq(BN_bn2binpad(d, scalar, 32), 32);
+    BN_clear_free(d);
+}
+
 void rig_plain_softhsm(struct rig_station *s)
 {
     static const uint8_t head[] = {0x30, 0x41, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07,
                                    0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08,
                                    0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x04,
                                    0x27, 0x30, 0x25, 0x02, 0x01, 0x01, 0x04, 0x20};
-    BIGNUM *d = NULL;
     uint8_t scalar[32];
 
-    ck_assert(EVP_PKEY_get_bn_param(s->device_key, "priv", &d));
-    ck_assert_int_eq(BN_bn2binpad(d, scalar, 32), 32);
-    BN_clear_free(d);
+    get_scalar(s->device_key, scalar);
     buf_reset(&s->plain);
     buf_put(&s->plain, head, sizeof head);
     buf_put(&s->plain, scalar, 32);
@@ -401,6 +351,7 @@ void rig_prepare(struct rig_station *s, const struct link_hello *hello, uint16_t
     uint8_t point[65], spki[EC_SPKI_SIZE];
 
     ck_assert_int_eq(ec_point(ephemeral, point, &err), 0);
+    get_scalar(ephemeral, s->ephemeral);
     s->begin = (struct link_begin){
         .suite = suite,
         .environment = "test",
@@ -414,7 +365,7 @@ void rig_prepare(struct rig_station *s, const struct link_hello *hello, uint16_t
     memset(s->begin.order_hash, 0x0d, 32);
     sha256(s->serial, strlen(s->serial), spki);
     memcpy(s->begin.transaction, spki, 16);
-    memcpy(s->begin.station_nonce, hello_nonce, 32);
+    memcpy(s->begin.station_nonce, rig_hello_nonce, 32);
     s->objects[0] = (struct link_object){
         .type = IMPRINT_OBJ_PRIVATE_KEY,
         .format = IMPRINT_FMT_PKCS8_RFC5649,
@@ -442,7 +393,7 @@ void rig_prepare(struct rig_station *s, const struct link_hello *hello, uint16_t
 
 int rig_hello(struct rig *rig, struct link_hello *hello, struct error *err)
 {
-    return link_client_hello(&rig->client, hello_nonce, hello, err);
+    return link_client_hello(&rig->client, rig_hello_nonce, hello, err);
 }
 
 static const struct buf *object_bytes(const struct rig_station *s, uint16_t type)
@@ -485,11 +436,11 @@ int rig_prove(struct rig *rig, struct rig_station *s, struct error *err)
     struct link_proof proof;
     struct link_prove p = {.alg = IMPRINT_ALG_ECDSA_SHA256};
     struct buf message, read;
-    int rc = link_client_prove(&rig->client, s->begin.transaction, prove_nonce, &proof, err);
+    int rc = link_client_prove(&rig->client, s->begin.transaction, rig_prove_nonce, &proof, err);
 
     if (rc)
         return rc;
-    memcpy(p.nonce, prove_nonce, 32);
+    memcpy(p.nonce, rig_prove_nonce, 32);
     memcpy(p.x_hash, s->x_hash, 32);
     memcpy(p.leaf_hash, s->leaf_hash, 32);
     p.lifecycle = (uint8_t)proof.lifecycle;

@@ -10,21 +10,12 @@
 
 #include "agent/agent.h"
 #include "link/client.h"
+#include "rig_flash.h"
 
 #include <openssl/evp.h>
 
-#define RIG_REGION_SIZE 8192
-
-/* NOR flash: 0xff when erased, each byte written once. A write that breaks this rule aborts. */
-struct rig_flash {
-    uint8_t bytes[3][RIG_REGION_SIZE];
-    bool written[3][RIG_REGION_SIZE];
-    unsigned operations; /* writes and erases so far */
-    unsigned cut_at;     /* power fails during this one; 0: never */
-    unsigned torn;       /* then so many quarters of it are done */
-    bool dead;           /* power is off: nothing works */
-    bool failing;        /* flash is worn out: writes report failure and do nothing */
-};
+/* The nonces of rig_hello and rig_prove: 32 bytes. */
+extern const uint8_t rig_hello_nonce[32], rig_prove_nonce[32];
 
 struct rig {
     struct transport transport;
@@ -51,7 +42,7 @@ struct rig_station {
     struct link_object objects[3];
     struct link_begin begin;
     struct buf x;
-    uint8_t x_hash[32], leaf_hash[32], kek[32];
+    uint8_t x_hash[32], leaf_hash[32], kek[32], ephemeral[32];
     char serial[32];
 };
 

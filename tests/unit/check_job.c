@@ -13,7 +13,7 @@
 #define GOOD_ORDER                                                                                 \
     "{\"type\":\"order\",\"id\":\"A-1\",\"environment\":\"test\",\"product\":\"09506000134352\","  \
     "\"profile\":\"idevid\",\"use\":\"registration\",\"device_auth\":\"none\",\"suites\":[1],"     \
-    "\"lock\":true}"
+    "\"lock\":true,\"counts\":{\"good\":10,\"max_issued\":12,\"spoilage\":1}}"
 
 #define SERIALS     "serials:\n  prefix: P-\n  digits: 4\n  first: 1\n"
 #define CERTIFICATE "certificate:\n  organization: Acme\n  hardware_type: 1.3.6.1.4.1.32473.1\n"
@@ -42,7 +42,7 @@ static int read_job(struct job *job, struct error *err)
     char path[128];
 
     snprintf(path, sizeof path, "%s/job.yaml", dir);
-    return job_read(path, job, err);
+    return job_read(path, NULL, job, err);
 }
 
 static void end(struct job *job)
@@ -165,8 +165,36 @@ static const struct {
      "member 'suites'"},
     {"{\"type\":\"order\",\"profile\":\"idevid\",\"lock\":true,\"id\":\"a\",\"environment\":\"t\","
      "\"product\":\"p\",\"use\":\"operational\",\"suites\":[1],\"device_auth\":\"none\","
+     "\"counts\":{\"good\":1,\"max_issued\":1,\"spoilage\":0},"
      "\"objects\":{\"firmware\":\"00\"}}",
      "unknown member 'firmware'"},
+    {"{\"type\":\"order\",\"profile\":\"idevid\",\"lock\":true,\"id\":\"a\",\"environment\":\"t\","
+     "\"product\":\"p\",\"use\":\"operational\",\"suites\":[1],\"device_auth\":\"none\"}",
+     "member 'counts' must be an object"},
+    {"{\"type\":\"order\",\"profile\":\"idevid\",\"lock\":true,\"id\":\"a\",\"environment\":\"t\","
+     "\"product\":\"p\",\"use\":\"operational\",\"suites\":[1],\"device_auth\":\"none\",\"counts\":"
+     "{\"good\":0,\"max_issued\":1,\"spoilage\":0}}",
+     "member 'good'"},
+    {"{\"type\":\"order\",\"profile\":\"idevid\",\"lock\":true,\"id\":\"a\",\"environment\":\"t\","
+     "\"product\":\"p\",\"use\":\"operational\",\"suites\":[1],\"device_auth\":\"none\",\"counts\":"
+     "{\"good\":2,\"max_issued\":1,\"spoilage\":0}}",
+     "member 'max_issued'"},
+    {"{\"type\":\"order\",\"profile\":\"idevid\",\"lock\":true,\"id\":\"a\",\"environment\":\"t\","
+     "\"product\":\"p\",\"use\":\"operational\",\"suites\":[1],\"device_auth\":\"none\",\"counts\":"
+     "{\"good\":1.5,\"max_issued\":1,\"spoilage\":0}}",
+     "member 'good'"},
+    {"{\"type\":\"order\",\"profile\":\"idevid\",\"lock\":true,\"id\":\"a\",\"environment\":\"t\","
+     "\"product\":\"p\",\"use\":\"operational\",\"suites\":[1],\"device_auth\":\"none\",\"counts\":"
+     "{\"good\":1,\"max_issued\":1,\"spoilage\":-1}}",
+     "member 'spoilage'"},
+    {"{\"type\":\"order\",\"profile\":\"idevid\",\"lock\":true,\"id\":\"a\",\"environment\":\"t\","
+     "\"product\":\"p\",\"use\":\"operational\",\"suites\":[1],\"device_auth\":\"none\",\"counts\":"
+     "{\"good\":1,\"max_issued\":1,\"spoilage\":0,\"rework\":1}}",
+     "unknown member 'rework'"},
+    {"{\"type\":\"order\",\"profile\":\"idevid\",\"lock\":true,\"id\":\"a\",\"environment\":\"t\","
+     "\"product\":\"p\",\"use\":\"operational\",\"suites\":[1],\"device_auth\":\"none\",\"counts\":"
+     "{\"good\":1,\"max_issued\":999999999999,\"spoilage\":0}}",
+     "member 'max_issued'"},
 };
 
 START_TEST(a_bad_order_is_refused_with_its_member)
@@ -192,7 +220,8 @@ static void put_enrolled_order(const char *list)
     snprintf(text, sizeof text,
              "{\"type\":\"order\",\"id\":\"A-1\",\"environment\":\"test\",\"product\":\"p\","
              "\"profile\":\"idevid\",\"use\":\"registration\",\"device_auth\":\"enrolled\","
-             "\"enrolled\":\"%s\",\"suites\":[1],\"lock\":false}",
+             "\"enrolled\":\"%s\",\"suites\":[1],\"lock\":false,"
+             "\"counts\":{\"good\":10,\"max_issued\":12,\"spoilage\":1}}",
              hex);
     put("order.json", text);
 }

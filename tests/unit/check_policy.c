@@ -38,6 +38,7 @@ static const struct {
     {"Signing key, public half", policy_signing_public},
     {"ledger-hmac", policy_hmac},
     {"Storage key", policy_storage},
+    {"Anchor", policy_anchor},
     {"Device key, private half, when made", policy_device_private},
     {"Device key, public half, when made", policy_device_public},
     {"Device key, unwrapped", policy_unwrapped},

@@ -314,6 +314,96 @@ START_TEST(a_ledger_that_was_changed_does_not_verify)
 }
 END_TEST
 
+static int64_t anchored;
+static uint8_t anchored_head[32];
+
+static int test_anchor(void *context, int64_t seq, const uint8_t head[32], struct error *err)
+{
+    if (context)
+        return error_set(err, ERR_HSM, "the token is gone");
+    anchored = seq;
+    memcpy(anchored_head, head, sizeof anchored_head);
+    return 0;
+}
+
+START_TEST(each_commit_with_an_entry_is_anchored_and_no_other)
+{
+    struct store *store = open_new();
+    struct error err = ERROR_INIT;
+
+    store_set_anchor(store, test_anchor, NULL);
+    generate(store, 1);
+    ck_assert_int_eq(anchored, 1);
+    generate(store, 1);
+    ck_assert_int_eq(anchored, 2);
+    anchored = 0;
+    ASSERT_OK(store_begin(store, &err), err);
+    ASSERT_OK(credential_set_state(store, 1, CREDENTIAL_CLAIMED, &err), err);
+    ASSERT_OK(store_commit(store, &err), err);
+    ASSERT_OK(store_begin(store, &err), err);
+    ASSERT_OK(append(store, "burned", "{}", &err), err);
+    store_rollback(store);
+    ASSERT_OK(store_begin(store, &err), err);
+    ASSERT_OK(store_commit(store, &err), err);
+    ck_assert_int_eq(anchored, 0);
+    end(store);
+}
+END_TEST
+
+START_TEST(a_commit_whose_anchor_fails_is_not_acted_upon_and_resumes)
+{
+    struct store *store = open_new();
+    struct error err = ERROR_INIT;
+    uint8_t head[32];
+    int64_t seq;
+
+    store_set_anchor(store, test_anchor, NULL);
+    generate(store, 1);
+    store_set_anchor(store, test_anchor, store);
+    ASSERT_OK(store_begin(store, &err), err);
+    ASSERT_OK(append(store, "proven", "{}", &err), err);
+    ASSERT_FAILS(store_commit(store, &err), ERR_HSM);
+    ASSERT_OK(ledger_resume(store, anchored, anchored_head, &seq, head, &err), err);
+    ck_assert_int_eq(seq, 2);
+    end(store);
+}
+END_TEST
+
+static const struct {
+    const char *change; /* of a ledger with 5 entries, of which the token remembers 3 */
+    int expected;
+} resumes[] = {
+    {"SELECT 1", 0},
+    {"DELETE FROM ledger WHERE seq > 3", 0},
+    {"DELETE FROM ledger WHERE seq > 2", ERR_ROLLBACK},
+    {"DELETE FROM ledger", ERR_ROLLBACK},
+    {"UPDATE ledger SET hash = zeroblob(32) WHERE seq = 3", ERR_ROLLBACK},
+    {"UPDATE ledger SET body = replace(body, 'generate', 'generatE') WHERE seq = 4", ERR_INTEGRITY},
+    {"UPDATE ledger SET mac = zeroblob(32) WHERE seq = 5", ERR_INTEGRITY},
+    {"DELETE FROM ledger WHERE seq = 4", ERR_INTEGRITY},
+};
+
+START_TEST(a_database_is_compared_with_what_the_token_remembers)
+{
+    struct store *store = open_new();
+    struct error err = ERROR_INIT;
+    uint8_t head[32];
+    int64_t seq;
+
+    store_set_anchor(store, test_anchor, NULL);
+    for (int i = 0; i < 3; i++)
+        generate(store, 1);
+    store_set_anchor(store, NULL, NULL);
+    generate(store, 1);
+    generate(store, 1);
+    ck_assert_int_eq(anchored, 3);
+    ck_assert_int_eq(sqlite3_exec(store->db, resumes[_i].change, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(ledger_resume(store, anchored, anchored_head, &seq, head, &err),
+                     resumes[_i].expected);
+    end(store);
+}
+END_TEST
+
 START_TEST(records_keep_their_index_and_come_back_in_order)
 {
     struct store *store = open_new();
@@ -446,6 +536,9 @@ CHECK_ITEMS_MAIN("store", ONCE(an_empty_inventory_is_exhausted),
                  ONCE(the_database_itself_refuses_a_second_claim),
                  ONCE(a_ledger_that_was_not_touched_verifies),
                  EACH_ROW(a_ledger_that_was_changed_does_not_verify, ledger_changes),
+                 ONCE(each_commit_with_an_entry_is_anchored_and_no_other),
+                 ONCE(a_commit_whose_anchor_fails_is_not_acted_upon_and_resumes),
+                 EACH_ROW(a_database_is_compared_with_what_the_token_remembers, resumes),
                  ONCE(records_keep_their_index_and_come_back_in_order),
                  ONCE(a_sealing_is_journalled_step_by_step),
                  ONCE(a_second_vault_is_refused_while_the_first_lives),

@@ -17,6 +17,8 @@
 #include "link/transcript.h"
 #include "manifests/evidence.h"
 #include "manifests/verify.h"
+#include "pki/authority.h"
+#include "pki/cert.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
 #include "station/store/sql.h"
@@ -43,6 +45,8 @@ struct rig_order {
     const char *suites;        /* NULL: "[1]" */
     const uint8_t (*keys)[65]; /* enrolled keys; NULL: device_auth none */
     size_t key_count;
+    int good, max_issued; /* 0: 5000 */
+    int spoilage;         /* 0: 100, -1: none */
 };
 
 struct rig {
@@ -51,6 +55,7 @@ struct rig {
     struct job job;
     struct store *store;
     struct hsm *hsm;
+    struct anchoring anchoring;
     struct vault v;
 };
 
@@ -99,6 +104,22 @@ static inline int rig_certify(const struct config *config, struct hsm *h, const 
     return rc;
 }
 
+/* A certificate that may sign orders; these tests take orders from their content. */
+static inline int rig_order_signers(char path[PATH_MAX], struct error *err)
+{
+    struct authority_name name = {"Owner", NULL, "Order authority"};
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = NULL;
+    int rc = authority_root(&name, 1700000000, key, &cert, err);
+
+    rig_path(rig_template, "orders.pem", path);
+    if (rc == 0)
+        rc = cert_write(path, cert, err);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return rc;
+}
+
 /* In a child: the ceremony, a PIN file, and the station's certificate. */
 static inline int rig_found(struct error *err)
 {
@@ -110,7 +131,7 @@ static inline int rig_found(struct error *err)
                                     .token = TEST_TOKEN,
                                     .pin_file = "pin",
                                     .organization = "Acme Medical"}};
-    char path[PATH_MAX];
+    char path[PATH_MAX], signers[PATH_MAX];
     struct hsm *h;
     int rc;
 
@@ -118,7 +139,10 @@ static inline int rig_found(struct error *err)
     c.so_pin = softhsm_secret(TEST_SO_PIN);
     rig_path(rig_template, "station", c.config.dir);
     strcpy(c.config.module, softhsm_module);
-    rc = ceremony_run(&c, err);
+    rc = rig_order_signers(signers, err);
+    c.order_signers = signers;
+    if (rc == 0)
+        rc = ceremony_run(&c, err);
     secret_free(c.pin);
     secret_free(c.so_pin);
     if (rc == 0)
@@ -126,7 +150,7 @@ static inline int rig_found(struct error *err)
     if (rc == 0)
         rc = file_write(path, TEST_PIN "\n", strlen(TEST_PIN "\n"), 0600, err);
     if (rc == 0)
-        rc = vault_open_hsm(&c.config, NULL, &h, err);
+        rc = vault_open_hsm(&c.config, &h, err);
     if (rc)
         return rc;
     rc = rig_certify(&c.config, h, RIG_NAME, RIG_ENVIRONMENT, true);
@@ -215,8 +239,13 @@ static inline void rig_write_job(struct job *job, const struct rig_order *o)
     buf_printf(&job->order_content,
                "{\"type\":\"order\",\"id\":\"%s\",\"environment\":\"" RIG_ENVIRONMENT
                "\",\"product\":\"" RIG_PRODUCT "\",\"profile\":\"idevid\",\"use\":\"registration\""
-               ",\"suites\":%s,\"lock\":%s",
-               o->id ? o->id : "TEST-1", o->suites ? o->suites : "[1]", o->lock ? "true" : "false");
+               ",\"suites\":%s,\"lock\":%s,\"counts\":{\"good\":%d,\"max_issued\":%d,"
+               "\"spoilage\":%d}",
+               o->id ? o->id : "TEST-1", o->suites ? o->suites : "[1]", o->lock ? "true" : "false",
+               o->good ? o->good : 5000, o->max_issued ? o->max_issued : 5000,
+               o->spoilage < 0 ? 0
+               : o->spoilage   ? o->spoilage
+                               : 100);
     if (o->keys)
         buf_printf(&job->order_content, ",\"device_auth\":\"enrolled\",\"enrolled\":\"%064d\"", 0);
     else
@@ -240,7 +269,9 @@ static inline void rig_open(struct rig *r)
     struct error err = ERROR_INIT;
 
     ASSERT_OK(vault_open_store(&r->config, STORE_WRITE, &r->store, &err), err);
-    ASSERT_OK(vault_open_hsm(&r->config, r->store, &r->hsm, &err), err);
+    ASSERT_OK(vault_open_hsm(&r->config, &r->hsm, &err), err);
+    r->anchoring = (struct anchoring){&r->config, r->hsm};
+    ASSERT_OK(vault_attach_store(&r->anchoring, r->store, &err), err);
     ASSERT_OK(vault_init(&r->v, &r->config, &r->job, r->store, r->hsm, &err), err);
     ASSERT_OK(vault_load_certificate(&r->v, &err), err);
 }

@@ -8,7 +8,7 @@
  *
  * Invariants
  *  1. What is not in the folder is seen as it is: every other path and request goes to the C
- * library unchanged, and without TTYSHIM_DIR everything does.
+ *     library unchanged, and without TTYSHIM_DIR everything does.
  *  2. No state: nothing to keep in step when a program duplicates, passes on or inherits
  * descriptors.
  *
@@ -44,6 +44,7 @@ int __open_2(const char *path, int flags);
 int __open64_2(const char *path, int flags);
 int __lxstat(int version, const char *path, struct stat *st);
 int __xstat(int version, const char *path, struct stat *st);
+char *__realpath_chk(const char *path, char *resolved, size_t size);
 
 /* True when a path made of the folder and a name leads somewhere, be it a dangling link. */
 static bool try_map(char out[PATH_MAX], const char *dir, const char *infix, const char *name)
@@ -144,6 +145,29 @@ ssize_t readlink(const char *path, char *target, size_t size)
     char out[PATH_MAX];
 
     return next(map(path, out), target, size);
+}
+
+/* A port shown here has the name that the kernel would give it; so has a link that leads to one. */
+char *realpath(const char *restrict path, char *restrict resolved)
+{
+    FIND_NEXT(realpath);
+    char out[PATH_MAX], target[PATH_MAX];
+    ssize_t len = path ? readlinkat(AT_FDCWD, path, target, sizeof target - 1) : -1;
+
+    if (len > 0) {
+        target[len] = 0;
+        if (map(target, out) == out)
+            path = target;
+    }
+    if (!path || map(path, out) != out)
+        return next(path, resolved);
+    return resolved ? strcpy(resolved, path) : strdup(path);
+}
+
+char *__realpath_chk(const char *path, char *resolved, size_t size)
+{
+    (void)size; /* every caller has PATH_MAX: the function itself asks for it */
+    return realpath(path, resolved);
 }
 
 int access(const char *path, int mode)

@@ -1,0 +1,102 @@
+#include "pki/signed.h"
+
+#include <errno.h>
+#include <openssl/cms.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+
+int signed_pins_read(const char *path, STACK_OF(X509) * *pins, struct error *err)
+{
+    STACK_OF(X509) *read = sk_X509_new_null();
+    FILE *in = fopen(path, "re");
+    X509 *cert;
+
+    if (!in || !read) {
+        int saved = errno;
+
+        sk_X509_free(read);
+        if (in)
+            fclose(in);
+        return error_set_errno(err, saved, "cannot open '%s'", path);
+    }
+    while ((cert = PEM_read_X509(in, NULL, NULL, NULL)))
+        if (!sk_X509_push(read, cert))
+            X509_free(cert);
+    fclose(in);
+    ERR_clear_error(); /* the end of the file is an error to OpenSSL */
+    if (sk_X509_num(read) == 0) {
+        sk_X509_free(read);
+        return error_set(err, ERR_INPUT, "'%s' holds no certificate", path);
+    }
+    *pins = read;
+    return 0;
+}
+
+void signed_pins_free(STACK_OF(X509) * pins)
+{
+    sk_X509_pop_free(pins, X509_free);
+}
+
+static bool is_strong(CMS_SignerInfo *signer)
+{
+    X509_ALGOR *digest = NULL;
+    const ASN1_OBJECT *oid = NULL;
+    int nid;
+
+    CMS_SignerInfo_get0_algs(signer, NULL, NULL, &digest, NULL);
+    X509_ALGOR_get0(&oid, NULL, NULL, digest);
+    nid = OBJ_obj2nid(oid);
+    return nid == NID_sha256 || nid == NID_sha384 || nid == NID_sha512;
+}
+
+/* The content, which must be inside. */
+static int copy_content(CMS_ContentInfo *cms, struct buf *out, struct error *err)
+{
+    ASN1_OCTET_STRING **content = CMS_get0_content(cms);
+
+    if (!content || !*content)
+        return error_set(err, ERR_FORMAT, "the content is not inside: sign with -nodetach as well");
+    buf_put(out, ASN1_STRING_get0_data(*content), (size_t)ASN1_STRING_length(*content));
+    return buf_check(out, "a signed document", err);
+}
+
+static int verify(CMS_ContentInfo *cms, STACK_OF(X509) * pins, struct error *err)
+{
+    STACK_OF(CMS_SignerInfo) *signers = CMS_get0_SignerInfos(cms);
+    unsigned flags = CMS_BINARY | CMS_NOINTERN | CMS_NO_SIGNER_CERT_VERIFY;
+    BIO *nowhere;
+    int ok;
+
+    if (sk_CMS_SignerInfo_num(signers) != 1 || !is_strong(sk_CMS_SignerInfo_value(signers, 0)))
+        return error_set(err, ERR_FORMAT, "it must have one signer and SHA-256 or stronger");
+    nowhere = BIO_new(BIO_s_null());
+    ok = nowhere && CMS_verify(cms, pins, NULL, NULL, nowhere, flags) == 1;
+    BIO_free(nowhere);
+    ERR_clear_error();
+    if (!ok)
+        return error_set(err, ERR_SIGNATURE,
+                         "none of the certificates that this station pins signed it");
+    return 0;
+}
+
+int signed_open(const void *der, size_t len, STACK_OF(X509) * pins, struct buf *out,
+                struct error *err)
+{
+    const unsigned char *p = der;
+    CMS_ContentInfo *cms = d2i_CMS_ContentInfo(NULL, &p, (long)len);
+    int rc = 0;
+
+    ERR_clear_error();
+    if (!cms || p != (const unsigned char *)der + len ||
+        OBJ_obj2nid(CMS_get0_type(cms)) != NID_pkcs7_signed)
+        rc = error_set(err, ERR_FORMAT,
+                       "it is not a signed document: make one with 'openssl cms -sign -binary "
+                       "-nodetach -outform DER'");
+    if (rc == 0 && pins)
+        rc = verify(cms, pins, err);
+    if (rc == 0)
+        rc = copy_content(cms, out, err);
+    CMS_ContentInfo_free(cms);
+    return rc;
+}

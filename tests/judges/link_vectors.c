@@ -1,0 +1,178 @@
+/*
+ * Provisions a device in memory with each suite and prints, as JSON, what went in and what station
+ * and device computed of it. link_vectors.py computes it all again with other software.
+ */
+#include "tests/unit/agent_rig.h"
+
+#include "base/jcs.h"
+
+#include <check.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct error err;
+
+static void must(int rc)
+{
+    ck_assert_msg(rc == 0, "%s: %s", error_name(rc), err.text);
+}
+
+static void put_buf(struct jcs *j, const char *name, const struct buf *b)
+{
+    jcs_hex(j, name, b->data, b->len);
+}
+
+static void put_facts(struct jcs *j, const struct link_facts *f)
+{
+    struct buf b;
+
+    buf_init(&b, LINK_FACTS_MAX);
+    must(link_facts_encode(f, &b, &err));
+    jcs_object(j, "facts");
+    jcs_hex(j, "chip_id", f->chip_id, f->chip_id_len);
+    jcs_bool(j, "debug", f->debug);
+    jcs_hex(j, "dev_pub", f->dev_pub.bytes, f->dev_pub.len);
+    put_buf(j, "encoded", &b);
+    jcs_str(j, "firmware", f->firmware);
+    jcs_int(j, "frame_max", f->frame_max);
+    jcs_hex(j, "image_hash", f->image_hash, sizeof f->image_hash);
+    jcs_int(j, "lifecycle", f->lifecycle);
+    jcs_int(j, "modes", f->modes);
+    jcs_bool(j, "pinned", f->pinned);
+    jcs_array(j, "suites");
+    for (size_t i = 0; i < f->suite_count; i++)
+        jcs_int(j, NULL, f->suites[i]);
+    jcs_end(j);
+    jcs_end(j);
+    buf_done(&b);
+}
+
+static void put_objects(struct jcs *j, const struct link_begin *b)
+{
+    jcs_array(j, "objects");
+    for (size_t i = 0; i < b->object_count; i++) {
+        jcs_object(j, NULL);
+        jcs_int(j, "format", b->objects[i].format);
+        jcs_hex(j, "hash", b->objects[i].hash, 32);
+        jcs_int(j, "length", b->objects[i].length);
+        jcs_int(j, "type", b->objects[i].type);
+        jcs_end(j);
+    }
+    jcs_end(j);
+}
+
+static void put_station(struct jcs *j, const struct rig_station *s)
+{
+    uint8_t context[32];
+
+    link_kek_context(&s->x, context);
+    jcs_object(j, "station");
+    jcs_hex(j, "authority", s->authority_point, 65);
+    put_buf(j, "certificate", &s->cert);
+    put_buf(j, "certificates", &s->certificates);
+    jcs_hex(j, "context", context, sizeof context);
+    jcs_str(j, "environment", s->begin.environment);
+    jcs_hex(j, "ephemeral", s->ephemeral, sizeof s->ephemeral);
+    jcs_hex(j, "ephemeral_pub", s->begin.station_pub.bytes, s->begin.station_pub.len);
+    jcs_hex(j, "kek", s->kek, sizeof s->kek);
+    jcs_hex(j, "nonce", s->begin.station_nonce, 32);
+    jcs_hex(j, "order_hash", s->begin.order_hash, 32);
+    jcs_str(j, "serial", s->begin.serial);
+    jcs_hex(j, "signature", s->begin.sig.bytes, s->begin.sig.len);
+    jcs_int(j, "suite", s->begin.suite);
+    jcs_hex(j, "transaction", s->begin.transaction, 16);
+    put_buf(j, "wrapped", &s->wrapped);
+    put_buf(j, "x", &s->x);
+    jcs_end(j);
+}
+
+static void put_proof(struct jcs *j, struct rig *rig, const struct rig_station *s)
+{
+    struct link_proof proof;
+
+    must(link_client_prove(&rig->client, s->begin.transaction, rig_prove_nonce, &proof, &err));
+    jcs_object(j, "proof");
+    jcs_int(j, "commit_count", proof.commit_count);
+    jcs_int(j, "lifecycle", proof.lifecycle);
+    jcs_hex(j, "nonce", rig_prove_nonce, 32);
+    jcs_hex(j, "signature", proof.sig.bytes, proof.sig.len);
+    jcs_end(j);
+}
+
+static void run_suite(struct jcs *j, uint16_t suite)
+{
+    static struct rig rig;
+    static struct rig_station s;
+    static const uint8_t image[32] = "hash of the image";
+    struct link_hello hello;
+    uint8_t point[65], bundle[32];
+
+    rig_station_init(&s, "SN/0001+x");
+    rig_init(&rig, s.authority_point);
+    rig.platform.image_hash = suite == IMPRINT_SUITE_ECB ? image : NULL;
+    rig.enrolled = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    must(ec_point(rig.enrolled, point, &err));
+    rig.platform.enrol_point = point;
+    must(rig_hello(&rig, &hello, &err));
+    if (suite == IMPRINT_SUITE_ECB)
+        rig_plain_softhsm(&s);
+    rig_prepare(&s, &hello, suite);
+    must(rig_put_all(&rig, &s, &err));
+    must(rig_commit(&rig, &s, &err));
+    jcs_object(j, NULL);
+    jcs_object(j, "attestation");
+    jcs_hex(j, "key", hello.attest_key.bytes, hello.attest_key.len);
+    jcs_hex(j, "signature", hello.attest_sig.bytes, hello.attest_sig.len);
+    jcs_end(j);
+    must(link_bundle_hash(s.begin.objects, s.begin.object_count, bundle, &err));
+    jcs_hex(j, "bundle_hash", bundle, sizeof bundle);
+    put_facts(j, &hello.facts);
+    put_objects(j, &s.begin);
+    put_proof(j, &rig, &s);
+    put_station(j, &s);
+    jcs_end(j);
+    rig_done(&rig);
+    rig_station_done(&s);
+}
+
+/* The rig asserts with Check, so all runs as a test, which prints nothing of its own. */
+START_TEST(print_vectors)
+{
+    struct buf out;
+    struct jcs j;
+
+    buf_init(&out, 100000);
+    jcs_init(&j, &out);
+    jcs_array(&j, NULL);
+    run_suite(&j, IMPRINT_SUITE_ECB);
+    run_suite(&j, IMPRINT_SUITE_X963);
+    jcs_end(&j);
+    must(buf_check(&out, "the vectors", &err));
+    printf("%.*s\n", (int)out.len, (char *)out.data);
+    buf_done(&out);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("vectors");
+    TCase *tcase = tcase_create("vectors");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_test(tcase, print_vectors);
+    suite_add_tcase(suite, tcase);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    if (failed) {
+        TestResult **results = srunner_failures(runner);
+
+        fprintf(stderr, "link_vectors: %s\n", tr_msg(results[0]));
+        free(results);
+    }
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

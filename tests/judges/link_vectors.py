@@ -1,0 +1,167 @@
+#!/usr/bin/python3
+"""Computes again, with other software, what station and device hash, derive and sign.
+
+usage: link_vectors.py PROGRAM
+
+PROGRAM prints what our code made of one provisioning with each suite (link_vectors.c). Everything is
+recomputed from docs/device-link.md with hashlib, cbor2 and the cryptography package.
+"""
+import hashlib
+import json
+import subprocess
+import sys
+
+try:
+    import cbor2
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes, keywrap, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, utils
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+    from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
+except ImportError as missing:
+    print(f"link_vectors: skipped: {missing} (packages python3-cbor2, python3-cryptography)")
+    sys.exit(77)
+
+P256, ECDSA = b"\x01\x01", b"\x02\x01"
+compared = 0
+
+
+def same(what, ours, theirs):
+    global compared
+    compared += 1
+    if ours != theirs:
+        sys.exit(f"link_vectors: {what} differs:\n  ours   {ours.hex()}\n  theirs {theirs.hex()}")
+
+
+def sha256(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def lp(x):
+    return len(x).to_bytes(2, "big") + x
+
+
+def u(value, size):
+    return value.to_bytes(size, "big")
+
+
+def unhex(node):
+    """All texts of even length in hexadecimal become bytes, but for the two that are texts."""
+    return {k: v if k in ("firmware", "serial", "environment") or not isinstance(v, str)
+            else bytes.fromhex(v) for k, v in node.items()}
+
+
+def public(point):
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+
+
+def verifies(point, signature, *message):
+    global compared
+    compared += 1
+    r, s = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
+    der = utils.encode_dss_signature(r, s)
+    public(point).verify(der, b"".join(message), ec.ECDSA(hashes.SHA256()))
+    try:
+        public(point).verify(der, b"".join(message) + b"x", ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return
+    sys.exit("link_vectors: a signature verifies over anything")
+
+
+def facts_bytes(f):
+    members = {1: f["suites"], 2: f["modes"], 3: f["chip_id"], 4: f["firmware"],
+               6: f["debug"], 7: f["lifecycle"], 8: f["pinned"], 9: f["frame_max"],
+               10: 0x0101, 11: f["dev_pub"]}
+    if any(f["image_hash"]):
+        members[5] = f["image_hash"]
+    return cbor2.dumps(members, canonical=True)
+
+
+def station_key(certificate, authority, environment):
+    body, fields = certificate, []
+    for _ in range(3):
+        n = int.from_bytes(body[:2], "big")
+        fields.append(body[2:2 + n])
+        body = body[2 + n:]
+    signed, signature = certificate[:len(certificate) - len(body) + 4], body[4:]
+    same("length of the certificate's signature", signature[:4], u(66, 2) + ECDSA)
+    verifies(authority, signature[4:], b"imprint station cert v1\0", signed)
+    same("the certificate's environment", fields[2], environment)
+    same("the certificate's key algorithm", fields[0][:2], P256)
+    return fields[0][2:]
+
+
+def derive(suite, z, context):
+    if suite == 1:
+        encryptor = Cipher(algorithms.AES(z), modes.ECB()).encryptor()
+        return encryptor.update(context) + encryptor.finalize()
+    return X963KDF(hashes.SHA256(), 32, context).derive(z)
+
+
+def first_der(sequence):
+    """The first of several DER elements."""
+    width = sequence[1] & 0x7F if sequence[1] & 0x80 else 0
+    length = int.from_bytes(sequence[2:2 + width], "big") if width else sequence[1]
+    return sequence[:2 + width + length]
+
+
+def private_key(plain):
+    """Trims zeros after the DER, which newer versions of the package refuse."""
+    der = first_der(plain)
+    if any(plain[len(der):]) or len(plain) - len(der) > 7:
+        sys.exit("link_vectors: the wrapped key has another tail than zeros")
+    return serialization.load_der_private_key(der, None)
+
+
+def judge(vector):
+    f, s = unhex(vector["facts"]), unhex(vector["station"])
+    proof, attestation = unhex(vector["proof"]), unhex(vector["attestation"])
+    environment, serial = s["environment"].encode(), s["serial"].encode()
+
+    same("facts", f["encoded"], facts_bytes(f))
+    rows = [unhex(o) for o in vector["objects"]]
+    bundle = sha256(b"imprint bundle v1\0", *(u(o["type"], 2) + u(o["format"], 2) +
+                                             u(o["length"], 4) + o["hash"] for o in rows))
+    same("B", bytes.fromhex(vector["bundle_hash"]), bundle)
+    x = (u(s["suite"], 2) + lp(environment) + lp(s["order_hash"]) + lp(s["transaction"]) +
+         lp(s["nonce"]) + lp(serial) + lp(f["chip_id"]) + lp(P256 + f["dev_pub"]) +
+         lp(P256 + s["ephemeral_pub"]) + lp(sha256(f["encoded"])) + lp(bundle))
+    same("X", s["x"], x)
+    context = sha256(b"imprint kek v1\0", x)
+    same("context", s["context"], context)
+
+    ephemeral = ec.derive_private_key(int.from_bytes(s["ephemeral"], "big"), ec.SECP256R1())
+    kek = derive(s["suite"], ephemeral.exchange(ec.ECDH(), public(f["dev_pub"])), context)
+    same("KEK", s["kek"], kek)
+    key = private_key(keywrap.aes_key_unwrap_with_padding(kek, s["wrapped"]))
+    leaf_der = first_der(s["certificates"])
+    leaf = x509.load_der_x509_certificate(leaf_der)
+    spki = leaf.public_key().public_bytes(serialization.Encoding.DER,
+                                          serialization.PublicFormat.SubjectPublicKeyInfo)
+    same("the key's public half", spki, key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
+    same("the hash of the private key object", rows[0]["hash"], sha256(spki))
+    same("the hash of the certificates", rows[1]["hash"], sha256(s["certificates"]))
+
+    verifies(station_key(s["certificate"], s["authority"], environment), s["signature"],
+             b"imprint station v1\0", x)
+    point = spki[-65:]
+    verifies(point, proof["signature"], b"imprint prove v1\0", ECDSA, lp(proof["nonce"]),
+             lp(sha256(x)), lp(sha256(leaf_der)), u(proof["lifecycle"], 1), u(proof["commit_count"], 4))
+    verifies(attestation["key"], attestation["signature"], b"imprint attest v1\0",
+             lp(b"".join(u(suite, 2) for suite in f["suites"])), lp(s["nonce"]), lp(f["chip_id"]),
+             lp(P256 + f["dev_pub"]), u(f["lifecycle"], 1))
+
+
+def main():
+    vectors = json.loads(subprocess.run([sys.argv[1]], check=True, capture_output=True).stdout)
+    for vector in vectors:
+        judge(vector)
+    if len(vectors) != 2 or compared != 2 * 15:
+        sys.exit(f"link_vectors: {compared} comparisons of {len(vectors)} vectors: some are missing")
+    print(f"{compared} values agree")
+
+
+if __name__ == "__main__":
+    main()

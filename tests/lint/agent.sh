@@ -1,0 +1,68 @@
+#!/bin/sh
+# The agent as a firmware author gets it: strict C99, freestanding, no heap, clean under the analyzer,
+# and small.
+#
+# usage: agent.sh SOURCE_DIR
+set -eu
+cd "$1"
+temp=$(mktemp -d)
+trap 'rm -rf "$temp"' EXIT
+fail() { echo "agent.sh: $*" >&2; exit 1; }
+
+sources=$(ls lib/agent/*.c | grep -v /port_)
+[ "$(echo "$sources" | wc -l)" -ge 5 ] || fail "hardly any source: wrong folder?"
+
+strict="-std=c99 -pedantic -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Wcast-qual
+    -Wvla -Werror -ffreestanding -fno-pie -Ilib"
+for source in $sources; do
+    cc $strict -fanalyzer -Os -c "$source" -o "$temp/$(basename "$source").o" ||
+        fail "$source does not compile as strict C99, or the analyzer complains"
+done
+
+# Nothing is called but four functions of <string.h>; the stack protector is the compiler's own.
+ld -r "$temp"/*.o -o "$temp/agent.o"
+strange=$(nm -u "$temp/agent.o" | awk '{print $2}' |
+    grep -vxE 'mem(cpy|set|cmp|move)|strlen|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_' || true)
+[ -z "$strange" ] || fail "the agent calls $strange"
+visible=$(nm -g --defined-only "$temp/agent.o" | awk '{print $3}' | grep -v '^imprint_agent_' || true)
+[ -z "$visible" ] || fail "names without the prefix imprint_agent_: $visible"
+changing=$(nm "$temp/agent.o" | awk '$2 ~ /^[bBdDC]$/ {print $3}')
+[ -z "$changing" ] || fail "static variables: $changing"
+included=$(sed -n 's/^#include <\(.*\)>/\1/p' $sources lib/agent/[a-oq-z]*.h | sort -u |
+    grep -vxE 'std(bool|def|int).h|string.h' || true)
+[ -z "$included" ] || fail "headers that a freestanding compiler may lack: $included"
+
+# Code and static memory on a Cortex-M3. Without a cross compiler clang does, given a <string.h>.
+mkdir "$temp/include"
+cat >"$temp/include/string.h" <<'END'
+#include <stddef.h>
+void *memcpy(void *, const void *, size_t);
+void *memset(void *, int, size_t);
+int memcmp(const void *, const void *, size_t);
+size_t strlen(const char *);
+END
+if command -v arm-none-eabi-gcc >/dev/null 2>&1; then
+    cross="arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb -Os -ffunction-sections"
+    size=arm-none-eabi-size
+elif command -v clang >/dev/null 2>&1 && clang --print-targets | grep -q thumb; then
+    cross="clang --target=thumbv7m-none-eabi -mcpu=cortex-m3 -Oz -isystem $temp/include"
+    size=size
+else
+    echo "agent.sh: no compiler for Cortex-M here: the size is not checked"
+    exit 0
+fi
+rm "$temp"/*.o
+echo '#include "agent/agent.h"
+char agent_size[sizeof(struct imprint_agent)];' >"$temp/ram.c"
+for source in $sources "$temp/ram.c"; do
+    $cross -std=c99 -ffreestanding -Ilib -c "$source" -o "$temp/$(basename "$source" .c).o"
+done
+# Code and constants; not the unwinding tables, which C firmware discards.
+sections() { $size -A "$@" | awk '$1 ~ /^\.(text|rodata|data|bss)/ {sum += $2} END {print sum + 0}'; }
+ram=$(sections "$temp/ram.o")
+rm "$temp/ram.o"
+code=$(sections "$temp"/*.o)
+echo "Cortex-M3: $code bytes of code, $ram bytes of static memory"
+[ "$code" -gt 1000 ] && [ "$ram" -gt 1000 ] || fail "that is too small to be true"
+[ "$code" -le 10240 ] || fail "more than 10 kB of code"
+[ "$ram" -le 4096 ] || fail "more than 4 kB of static memory"

@@ -1,0 +1,303 @@
+#!/usr/bin/python3
+"""What documents say is what programs do.
+
+usage: documents.py SOURCE_DIR BUILD_DIR
+
+Manual pages are clean, and name the commands, options, exit statuses and fields that the programs
+have, no more and no less; tables of docs/ name what the sources define; links lead somewhere; no
+file names a developer's machine; C files are formatted.
+"""
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(sys.argv[1]).resolve()
+BUILD = pathlib.Path(sys.argv[2]).resolve()
+MAN = ROOT / "docs/man"
+
+
+def output(*command, **options):
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
+
+
+def tracked():
+    """The project's files: what git knows, or, in a copy without git, what is no build folder."""
+    listed = output("git", "-C", ROOT, "ls-files", "-z")
+    if listed.returncode == 0:
+        return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
+    return [p for p in sorted(ROOT.rglob("*")) if p.is_file()
+            and not re.match(r"build|demo|\.git$", p.relative_to(ROOT).parts[0])]
+
+
+def differences(what, said, real):
+    """Problems when two collections are not the same."""
+    said, real = set(said), set(real)
+    return ([f"{what}: not documented: {', '.join(sorted(map(str, real - said)))}"]
+            if real - said else []) + \
+           ([f"{what}: documented and not there: {', '.join(sorted(map(str, said - real)))}"]
+            if said - real else [])
+
+
+# ---- manual pages
+
+def section(page, name):
+    """The text of one section of a manual page."""
+    found = re.search(rf'(?ms)^\.Sh {name}\n(.*?)(?=^\.Sh |\Z)', (MAN / page).read_text())
+    return found.group(1) if found else ""
+
+
+def check_pages():
+    pages = sorted(MAN.glob("*.[1-9]"))
+    result = output("mandoc", "-T", "lint", "-W", "warning", *pages)
+    return result.stdout.splitlines() + ([] if pages else [f"no manual page in {MAN}"])
+
+
+def page_options(text):
+    """{option: has a value} of the .It Fl lines; short ones beside a long one do not count."""
+    items = re.findall(r"(?m)^\.It Fl (?:\w , )?-([a-z-]+)( Ar .*)?$", text)
+    return {(name, bool(value)) for name, value in items}
+
+
+def page_commands(text):
+    """{command: its options} of a list of .It Cm lines."""
+    parts = re.split(r"(?m)^\.It Cm ([a-z-]+).*$", text)
+    return {name: page_options(body) for name, body in zip(parts[1::2], parts[2::2])}
+
+
+def help_options(text):
+    """{option: has a value} of the lines '  --name VALUE  meaning'."""
+    return {(name, bool(value)) for name, value in
+            re.findall(r"(?m)^ +(?:-\w, )?--([a-z-]+)( [A-Z]+)? ", text)}
+
+
+def compare_commands(page, said, real):
+    problems = differences(f"{page}, commands", said, real)
+    for name in sorted(set(said) & set(real)):
+        problems += differences(f"{page}, options of '{name}'", said[name], real[name])
+    return problems
+
+
+def check_imprint_page():
+    program = BUILD / "station/imprint"
+    names = re.findall(r"(?m)^  ([a-z-]+) ", output(program, "help").stdout)
+    helps = {name: help_options(output(program, "help", name).stdout) for name in names}
+    if not names:
+        return ["'imprint help' lists no command"]
+    common = set.intersection(*helps.values())
+    said = page_commands(section("imprint.1", "COMMANDS"))
+    problems = compare_commands("imprint.1", said, {n: o - common for n, o in helps.items()})
+    problems += differences("imprint.1, options of every command",
+                            page_options(section("imprint.1", "OPTIONS")), common)
+    steps = re.search(r"step_names\[\] = \{([^}]*)\}", source("station/line/events.c")).group(1)
+    return problems + differences(
+        "imprint.1, events of a run",
+        re.findall(r'"event":"(\w+)","?(?:slot|serial|exit|ms|failed)', section("imprint.1", "JSON")),
+        re.findall(r'"(\w+)"', steps) + ["end"])
+
+
+def check_manifest_page():
+    table = json.loads(output(BUILD / "manifests/imprint-manifest", "help", "--json").stdout)
+    text = (MAN / "imprint-manifest.1").read_text()
+    said = {name: {option for option, _ in options} for name, options in page_commands(text).items()}
+    real = {c["name"]: {o["name"] for o in c["options"]} - {"json"} for c in table["commands"]}
+    return compare_commands("imprint-manifest.1", said, real)
+
+
+def check_usage_page(page, *command):
+    """For programs whose usage text names every option."""
+    if not (MAN / page).exists():
+        return [f"there is no manual page {page}"]
+    result = output(*command)
+    real = re.findall(r"--([a-z-]+)", result.stdout + result.stderr)
+    said = re.findall(r"Fl -([a-z-]+)", (MAN / page).read_text())
+    return differences(f"{page}, options", set(said) - {"help"}, set(real) - {"help"})
+
+
+# ---- exit statuses
+
+def error_list():
+    """[(number, name, meaning)] of base/error.h."""
+    return re.findall(r'X\((ERR_\w+), (\d+), "([^"]+)"\)', source("lib/base/error.h"))
+
+
+def check_exit_statuses():
+    real = {(status, name): meaning for name, status, meaning in error_list()}
+    items = re.findall(r"(?m)^\.It (\d+) Pq (ERR_\w+)\n(.*)$", section("imprint.1", "EXIT STATUS"))
+    problems = differences("imprint.1, exit statuses", {i[:2] for i in items}, real)
+    for number, name, text in items:
+        meaning = real.get((number, name), text)
+        if text.rstrip(".").lower() != meaning.lower():
+            problems.append(f"imprint.1, exit status {number}: '{text}' is not '{meaning}'")
+    used = re.findall(r"(?m)^\.It (\d+) Pq (ERR_\w+)", (MAN / "imprint-manifest.1").read_text())
+    return problems + [f"imprint-manifest.1: there is no exit status {number} {name}"
+                       for number, name in used if (number, name) not in real]
+
+
+# ---- fields of a job
+
+KINDS = {"SCHEMA_TEXT": "text", "SCHEMA_INT": "number", "SCHEMA_MAP": "map", "SCHEMA_LIST": "list"}
+NUMBERS = {"PATH_MAX - 1": "4095"}
+
+
+def source(name):
+    return (ROOT / name).read_text()
+
+
+def number(text):
+    """The value of a bound as the source writes it."""
+    text = NUMBERS.get(text, re.sub(r"INT64_C\((\d+)\)", r"\1", text))
+    if not text.isdigit():
+        defined = re.search(rf"#define {text}\s+(\d+)",
+                            source("station/job.h") + source("station/job.c"))
+        text = defined.group(1) if defined else text
+    return text
+
+
+def job_tables():
+    """{table: [(name, kind, required, range, sub-table)]} of station/job.c."""
+    tables = {}
+    for name, body in re.findall(r"(?ms)^static const struct schema_field (\w+)\[\] = \{(.*?)^    \{?"
+                                 r"\{?\.name = NULL", source("station/job.c")):
+        rows = [(m, k, r == "true", f"{number(a)} to {number(b)}", None) for m, k, r, a, b in
+                re.findall(r"FIELD\(\w+, (\w+), (\w+), (\w+),\s*([^,]+),\s*([^,]+),", body)]
+        for row in re.findall(r"(?s)\{\.name = \"(.*?)\}", body):
+            value = dict(re.findall(r"\.(\w+) = ([^,\n]+)", row))
+            bounds = f"{number(value['min'])} to {number(value['max'])}" if "min" in value else ""
+            rows.append((row.split('"')[0], value["type"], value.get("required") == "true", bounds,
+                         value.get("fields")))
+        tables[name] = rows
+    return tables
+
+
+def job_defaults():
+    text = source("station/job.c")
+    found = dict(re.findall(r"\.(\w+) = (\d+)", re.search(r"job->link = [^;]*;", text).group()))
+    found["baud"] = re.search(r"ports\[i\]\.baud = (\d+)", text).group(1)
+    return found
+
+
+def walk_fields(tables, defaults, table, prefix=""):
+    for name, kind, required, bounds, fields in tables[table]:
+        ending = "required" if required else \
+            f"default {defaults[name]}" if name in defaults else "optional"
+        yield prefix + name, ", ".join(filter(None, [f"{KINDS[kind]}", bounds, ending]))
+        if fields:
+            yield from walk_fields(tables, defaults, fields, f"{prefix}{name}.")
+
+
+def page_fields(text):
+    path = []
+    for line in text.splitlines():
+        if line.startswith(".Bl"):
+            path.append("")
+        elif line.startswith(".El"):
+            path.pop()
+        elif line.startswith(".It Va "):
+            name, said = re.match(r"\.It Va (\w+) Pq (.*)", line).groups()
+            path[-1] = name
+            yield ".".join(path), said
+
+
+def check_job_page():
+    real = dict(walk_fields(job_tables(), job_defaults(), "job_fields"))
+    said = dict(page_fields(section("imprint-job.5", "FIELDS")))
+    if len(real) < 15:
+        return ["station/job.c: hardly any field was found: has the table another form?"]
+    problems = differences("imprint-job.5, fields", said, real)
+    return problems + [f"imprint-job.5, {name}: '{said[name]}' is not '{real[name]}'"
+                       for name in sorted(set(said) & set(real)) if said[name] != real[name]]
+
+
+# ---- other documents against the sources
+
+def check_order_document():
+    names = re.search(r"rest_of_order.*?names\[\] = \{(.*?)NULL", source("station/order.c"), re.S)
+    rows = re.findall(r"(?m)^\| `(\w+)` \|", source("docs/order.md"))
+    return differences("docs/order.md, members", rows, re.findall(r'"(\w+)"', names.group(1)))
+
+
+def check_station_document():
+    text = source("docs/station.md")
+    tables = re.findall(r"CREATE TABLE (\w+)", source("station/store/store.c"))
+    code = "".join(p.read_text() for p in sorted((ROOT / "station/vault").glob("*.c")))
+    events = set(re.findall(r'ledger_append\([^"]*"(\w+)"', code)) | \
+        set(re.findall(r'put_event\(v, "(\w+)"', code))
+
+    def first_column(title):
+        part = re.search(rf"(?ms)^## {title}\n(.*?)(?=^## |\Z)", text)
+        return re.findall(r"(?m)^\| `(\w+)`", part.group(1)) if part else []
+    return differences("docs/station.md, tables", first_column("Database"), tables) + \
+        differences("docs/station.md, ledger events", first_column("Ledger"), events)
+
+
+def check_operator_sentences():
+    """What the operator's page quotes is what programs print."""
+    code = "".join(p.read_text() for room in ("lib", "hsm", "station")
+                   for p in sorted((ROOT / room).rglob("*.c")))
+    code = re.sub(r'"\s*\n\s*"', "", code)
+    quoted = [part.strip() for row in re.findall(r"(?m)^\| (`.*?`) \|", source("docs/operators.md"))
+              for sentence in re.findall(r"`(.*?)`", row) for part in sentence.split("...")]
+    return [f"docs/operators.md: no program prints '{part}'" for part in quoted
+            if part not in code] + ([] if len(quoted) > 15 else ["docs/operators.md: no table"])
+
+
+def without_code(text):
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"(?ms)^ *(```|~~~).*?^ *\1", "", text))
+
+
+def anchors(path):
+    headings = re.findall(r"(?m)^#+ +(.*?)\s*#*$", re.sub(r"(?ms)^```.*?^```", "", path.read_text()))
+    return {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+def check_links(files):
+    problems = []
+    for path in (p for p in files if p.suffix == ".md"):
+        text = without_code(path.read_text())
+        targets = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"(?m)^\[[^]]+\]: (\S+)", text)
+        for target in targets:
+            name, _, anchor = target.partition("#")
+            if re.match(r"[a-z]+:", target):
+                continue
+            to = (path.parent / name).resolve() if name else path
+            if not to.exists():
+                problems.append(f"{path.relative_to(ROOT)}: link to '{target}', which does not exist")
+            elif anchor and to.suffix == ".md" and anchor not in anchors(to):
+                problems.append(f"{path.relative_to(ROOT)}: no heading for '{target}'")
+    return problems
+
+
+def check_machine_paths(files):
+    pattern = re.compile(rb"(?<![\w.~}-])/(?:work|root|home)/\w")
+    return [f"{path.relative_to(ROOT)}:{number}: names a folder of somebody's machine"
+            for path in files
+            for number, line in enumerate(path.read_bytes().split(b"\n"), 1) if pattern.search(line)]
+
+
+def check_format(files):
+    result = output("clang-format", "--dry-run", "-Werror",
+                    *[p.relative_to(ROOT) for p in files if p.suffix in (".c", ".h")],
+                    cwd=ROOT)
+    return [line for line in result.stderr.splitlines() if "error:" in line]
+
+
+def main():
+    files = tracked()
+    problems = check_pages() + check_imprint_page() + check_manifest_page() + \
+        check_usage_page("imprint-authority.1", BUILD / "tools/authority/imprint-authority") + \
+        check_exit_statuses() + check_job_page() + check_order_document() + \
+        check_station_document() + check_operator_sentences() + check_links(files) + \
+        check_machine_paths(files) + check_format(files)
+    if (BUILD / "tools/device/imprint-device").exists():
+        problems += check_usage_page("imprint-device.1", BUILD / "tools/device/imprint-device",
+                                     "--help")
+    for problem in problems:
+        print(problem)
+    print(f"{len(files)} files, {len(problems)} problems")
+    return 1 if problems or len(files) < 100 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+/*
+ * rig_flash: NOR flash in memory that can lose power in the middle of any write or erase.
+ */
+#ifndef TESTS_RIG_FLASH_H
+#define TESTS_RIG_FLASH_H
+
+#include "agent/agent.h"
+
+#define RIG_REGION_SIZE 8192
+
+/* NOR flash: 0xff when erased, each byte written once. A write that breaks this rule aborts. */
+struct rig_flash {
+    uint8_t bytes[3][RIG_REGION_SIZE];
+    bool written[3][RIG_REGION_SIZE];
+    unsigned operations; /* writes and erases so far */
+    unsigned cut_at;     /* power fails during this one; 0: never */
+    unsigned torn;       /* then so many quarters of it are done */
+    bool dead;           /* power is off: nothing works */
+    bool failing;        /* flash is worn out: writes report failure and do nothing */
+};
+
+void rig_flash_init(struct rig_flash *flash);
+
+struct imprint_agent_store rig_flash_functions(struct rig_flash *flash);
+
+#endif
