@@ -345,10 +345,16 @@ int inventory_count(struct store *store, int64_t order_id, struct inventory_coun
     if (rc)
         return rc;
     while ((rc = sql_next(store, s, err)) == 1) {
-        int state = sqlite3_column_int(s, 0);
+        int64_t state = sqlite3_column_int64(s, 0);
 
-        if (state >= 0 && state < 4)
-            c.by_state[state] = sqlite3_column_int64(s, 1);
+        if (sqlite3_column_type(s, 0) != SQLITE_INTEGER || state < CREDENTIAL_AVAILABLE ||
+            state > CREDENTIAL_BURNED) {
+            sql_end(s);
+            return error_set(err, ERR_INTEGRITY,
+                             "the inventory holds a credential in a state that no program writes: "
+                             "keep the database as it is and call the security team");
+        }
+        c.by_state[state] = sqlite3_column_int64(s, 1);
     }
     if (rc == 0)
         *counts = c;

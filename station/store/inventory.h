@@ -97,7 +97,8 @@ MUST_USE int credential_get(struct store *store, int64_t id, struct credential *
 MUST_USE int credential_set_state(struct store *store, int64_t id, enum credential_state state,
                                   struct error *err);
 
-/* How many credentials of an order are in each state, by enum credential_state. */
+/* How many credentials of an order are in each state, by enum credential_state. ERR_INTEGRITY when
+ * one is in no such state. */
 struct inventory_counts {
     int64_t by_state[4];
 };
