@@ -1,6 +1,7 @@
 #include "station/store/ledger.h"
 
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/jcs.h"
 #include "pki/digest.h"
 #include "station/store/sql.h"
@@ -130,6 +131,52 @@ int ledger_expect(struct store *store, int64_t credential, const char *event, st
                        "tables say '%s': the database was changed; keep it as it is and call the "
                        "security team",
                        credential, last, event ? event : "nothing");
+    return rc;
+}
+
+#define OF_ORDER   " WHERE substr(json_extract(body, '$.data.order'), 1, 16) = ?"
+#define ORDER_PART 8 /* bytes of the order's hash that are indexed */
+
+static void take_count(struct ledger_counts *c, const char *event, int64_t count)
+{
+    if (strcmp(event, "claim") == 0)
+        c->claimed = count;
+    else if (strcmp(event, "proven") == 0)
+        c->proven = count;
+    else if (strcmp(event, "burned") == 0)
+        c->burned = count;
+}
+
+int ledger_count_order(struct store *store, const uint8_t order_hash[32],
+                       struct ledger_counts *counts, struct error *err)
+{
+    struct ledger_counts c = {0};
+    char order[2 * ORDER_PART + 1], event[16];
+    sqlite3_stmt *s;
+    int rc;
+
+    hex_encode(order_hash, ORDER_PART, order);
+    rc = sql_integer(store, err, &c.issued,
+                     "SELECT sum(json_extract(body, '$.data.count')) FROM ledger" OF_ORDER
+                     " AND json_extract(body, '$.event') = 'generate'",
+                     "t", order);
+    if (rc == 0)
+        rc = sql_start(store, err, &s,
+                       "SELECT json_extract(body, '$.event'), count(*) FROM ledger" OF_ORDER
+                       " GROUP BY 1",
+                       "t", order);
+    if (rc)
+        return rc;
+    while ((rc = sql_next(store, s, err)) == 1) {
+        rc = sql_text(s, 0, event, sizeof event, err);
+        if (rc) {
+            sql_end(s);
+            return rc;
+        }
+        take_count(&c, event, sqlite3_column_int64(s, 1));
+    }
+    if (rc == 0)
+        *counts = c;
     return rc;
 }
 

@@ -27,6 +27,13 @@ MUST_USE int ledger_append(struct store *store, const char *event, const struct 
 MUST_USE int ledger_expect(struct store *store, int64_t credential, const char *event,
                            struct error *err);
 
+/* How many credentials of an order the ledger tells to be made, and then claimed, proven, burned. */
+struct ledger_counts {
+    int64_t issued, claimed, proven, burned;
+};
+MUST_USE int ledger_count_order(struct store *store, const uint8_t order_hash[32],
+                                struct ledger_counts *counts, struct error *err);
+
 struct ledger_entry {
     int64_t seq;
     const char *body; /* valid during the call */

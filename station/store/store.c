@@ -70,6 +70,8 @@ static const char schema_1[] =
     " seq INTEGER PRIMARY KEY, body TEXT NOT NULL, hash BLOB NOT NULL, mac BLOB NOT NULL);"
     "CREATE UNIQUE INDEX ledger_credential ON ledger(" /* claimed, proven, burned: each once */
     " json_extract(body, '$.data.credential'), json_extract(body, '$.event'));"
+    "CREATE INDEX ledger_order ON ledger(" /* what it tells of one order */
+    " substr(json_extract(body, '$.data.order'), 1, 16), json_extract(body, '$.event'));"
     "CREATE UNIQUE INDEX ledger_manifest ON ledger(" /* no two manifests bear one number */
     " json_extract(body, '$.data.manifest'));"
     "CREATE TABLE records (" /* lines of the whitelist; idx is the leaf's index */

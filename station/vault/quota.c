@@ -1,5 +1,7 @@
 #include "station/vault/quota.h"
 
+#include "station/store/ledger.h"
+
 #include <inttypes.h>
 
 static int64_t issued(const struct vault *v)
@@ -16,10 +18,34 @@ static int64_t live(const struct vault *v)
     return v->counts.by_state[CREDENTIAL_CLAIMED] + v->counts.by_state[CREDENTIAL_PROVEN];
 }
 
+/* The tables can be edited without a trace in themselves; the ledger counts on its own. */
+static int compare_with_ledger(const struct vault *v, struct error *err)
+{
+    const int64_t *have = v->counts.by_state;
+    struct ledger_counts told;
+    int rc = ledger_count_order(v->store, v->job->order.hash, &told, err);
+
+    if (rc)
+        return rc;
+    if (issued(v) == told.issued && have[CREDENTIAL_AVAILABLE] == told.issued - told.claimed &&
+        have[CREDENTIAL_PROVEN] == told.proven && have[CREDENTIAL_BURNED] == told.burned)
+        return 0;
+    return error_set(err, ERR_INTEGRITY,
+                     "the inventory of order '%s' holds %" PRId64 " credentials, %" PRId64
+                     " proven and %" PRId64 " burned, and the ledger tells of %" PRId64 ", %" PRId64
+                     " and %" PRId64 ": keep the database as it is and call the security team",
+                     v->job->order.id, issued(v), have[CREDENTIAL_PROVEN], have[CREDENTIAL_BURNED],
+                     told.issued, told.proven, told.burned);
+}
+
 int quota_load(struct vault *v, struct error *err)
 {
+    int rc = 0;
+
     v->counts = (struct inventory_counts){{0}};
-    return v->order_id ? inventory_count(v->store, v->order_id, &v->counts, err) : 0;
+    if (v->order_id)
+        rc = inventory_count(v->store, v->order_id, &v->counts, err);
+    return rc ? rc : compare_with_ledger(v, err);
 }
 
 int quota_check_issue(const struct vault *v, int64_t more, struct error *err)

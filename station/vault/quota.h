@@ -10,7 +10,7 @@
 
 #include "station/vault/vault.h"
 
-/* Reads the counts of the vault's order. */
+/* Reads the counts of the vault's order. Errors: ERR_INTEGRITY when the ledger counts otherwise. */
 MUST_USE int quota_load(struct vault *v, struct error *err);
 
 /* Before more certificates are signed, a claim is made, or a credential is burned: ERR_REFUSED. */
