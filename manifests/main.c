@@ -238,9 +238,12 @@ int main(int argc, char **argv)
     else if (argc > 1 && strcmp(argv[1], "--version") == 0)
         c = find_command("version");
     if (!c) {
-        fprintf(stderr, PROGRAM_NAME ": %s '%s': see '" PROGRAM_NAME " help'\n",
-                argc > 1 ? "there is no command" : "expected a command, got",
-                argc > 1 ? argv[1] : "");
+        if (argc > 1)
+            fprintf(stderr,
+                    PROGRAM_NAME ": there is no command '%s': see '" PROGRAM_NAME " help'\n",
+                    argv[1]);
+        else
+            fprintf(stderr, PROGRAM_NAME ": name a command: see '" PROGRAM_NAME " help'\n");
         return error_exit_status(ERR_USAGE);
     }
     rc = parse_args(c, argc - 1, argv + 1, &args, &err);

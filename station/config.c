@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "station/schema/schema.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,11 @@ int config_read(const char *dir, struct config *config, struct error *err)
     rc = file_join(path, sizeof path, dir, "station.yaml", err);
     if (rc)
         return rc;
+    if (access(path, F_OK) && errno != ENOENT && errno != ENOTDIR)
+        return error_set_native(err, ERR_READONLY, errno,
+                                "cannot look into the station's directory '%s': %s; work as the "
+                                "user who owns it, or name another with --dir",
+                                dir, strerror(errno));
     if (!file_exists(path))
         return error_set(err, ERR_MISSING,
                          "there is no station in '%s': run 'imprint init', or name another "

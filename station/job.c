@@ -5,6 +5,7 @@
 #include "pki/digest.h"
 #include "station/schema/schema.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <libgen.h>
 #include <openssl/pem.h>
@@ -127,6 +128,14 @@ static int append_certificates(BIO *pem, struct buf *out)
     return count;
 }
 
+static int missing_file(const struct job *job, const char *field, const char *path,
+                        struct error *err)
+{
+    return error_set(err, ERR_MISSING,
+                     "there is no file '%s': put it there, or correct '%s' in '%s'", path, field,
+                     job->path);
+}
+
 static int read_trust_anchors(struct job *job, struct error *err)
 {
     uint8_t hash[32];
@@ -141,9 +150,10 @@ static int read_trust_anchors(struct job *job, struct error *err)
         return 0;
     }
     pem = BIO_new_file(job->trust_anchors_path, "r");
+    if (!pem && errno != ENOENT)
+        return error_set_errno(err, errno, "cannot open '%s'", job->trust_anchors_path);
     if (!pem)
-        return error_set(err, ERR_MISSING, "cannot open the trust anchors '%s'",
-                         job->trust_anchors_path);
+        return missing_file(job, "trust_anchors", job->trust_anchors_path, err);
     count = append_certificates(pem, &job->trust_anchors);
     BIO_free(pem);
     if (count == 0 || buf_failed(&job->trust_anchors))
@@ -202,6 +212,8 @@ static int read_enrolled(struct job *job, struct error *err)
                          job->path);
     buf_init(&text, (size_t)JOB_ENROLLED_MAX * 65);
     rc = file_read(job->enrolled_path, &text, err);
+    if (rc == ERR_MISSING)
+        rc = missing_file(job, "enrolled", job->enrolled_path, err);
     if (rc == 0) {
         sha256(text.data, text.len, hash);
         if (memcmp(hash, job->order.enrolled, sizeof hash))
@@ -223,6 +235,8 @@ static int read_named_files(struct job *job, STACK_OF(X509) * pins, struct error
         rc = beside_job(job, job->trust_anchors_path, err);
     if (rc == 0)
         rc = beside_job(job, job->enrolled_path, err);
+    if (rc == 0 && !file_exists(job->order_path) && errno == ENOENT)
+        return missing_file(job, "order", job->order_path, err);
     if (rc == 0)
         rc = order_read(job->order_path, pins, &job->order, &job->order_content, err);
     if (rc == 0)
@@ -245,6 +259,8 @@ int job_read(const char *path, STACK_OF(X509) * pins, struct job *job, struct er
         job->ports[i].baud = 115200;
     snprintf(job->path, sizeof job->path, "%s", path);
     rc = schema_read(path, job_fields, job, err);
+    if (rc == ERR_MISSING)
+        rc = error_set(err, rc, "there is no job '%s': name a file that exists", path);
     if (rc == 0)
         rc = job_serial_text(&job->serials, job->serials.first, text, sizeof text, err);
     if (rc == 0)

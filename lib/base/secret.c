@@ -124,8 +124,9 @@ int secret_read_pin_file(const char *path, struct secret **pin, struct error *er
     int rc;
 
     if (fd < 0)
-        return error_set_native(err, ERR_PIN, errno, "cannot read PIN file '%s': %s", path,
-                                strerror(errno));
+        return error_set_native(err, ERR_PIN, errno,
+                                "cannot read PIN file '%s': %s; put it there, or name another",
+                                path, strerror(errno));
     rc = check_owner_and_mode(fd, path, err);
     if (rc == 0)
         rc = read_line(fd, path, pin, err);

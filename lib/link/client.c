@@ -57,6 +57,8 @@ static int try_request(struct link_client *c, uint8_t message, const struct buf 
     c->noise = 0;
     c->framed = false;
     for (int i = 0; i < c->tries && rc == ERR_TIMEOUT; i++) {
+        if (i > 0 && c->stop && *c->stop)
+            break;
         rc = transport_write(c->transport, wire->data, wire->len, c->timeout_ms, err);
         if (rc == 0)
             rc = await_reply(c, message, reply, err);

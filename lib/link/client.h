@@ -23,11 +23,12 @@
 #define LINK_CLIENT_TRIES      3
 #define LINK_CERTIFICATES_MAX  65536 /* bytes that READ may return in all */
 
-/* Plain data: the caller may change timeout_ms and tries between requests. */
+/* Plain data: the caller may change timeout_ms, tries and stop between requests. */
 struct link_client {
     struct transport *transport; /* not owned */
     int timeout_ms;              /* for the answer to one try */
     int tries;                   /* 1 or more */
+    const volatile bool *stop;   /* NULL, or: once it is true, no try after the one at hand */
     uint32_t frame_max;          /* of the device; IMPRINT_FRAME_MIN before its HELLO */
     uint16_t sequence;
     struct link_frame_reader reader;

@@ -31,7 +31,8 @@ static void show(void *context, int64_t done)
 }
 
 /* How many to make: --count, or what is missing to --up-to. */
-static int wanted(const struct cli *cli, const struct vault *v, int64_t *count, struct error *err)
+static int wanted(const struct cli *cli, const struct vault *v, int64_t *count,
+                  int64_t *made_before, struct error *err)
 {
     struct inventory_counts have = {{0}};
     int64_t up_to = -1, add = -1;
@@ -42,7 +43,9 @@ static int wanted(const struct cli *cli, const struct vault *v, int64_t *count, 
     if (rc)
         return rc;
     if ((add < 0) == (up_to < 0))
-        return error_set(err, ERR_USAGE, "say how many with --count N or --up-to N");
+        return error_set(err, ERR_USAGE,
+                         "say how many with either --count N (so many more) or --up-to N (so many "
+                         "in all)");
     if (add > 0) {
         *count = add;
         return 0;
@@ -50,17 +53,33 @@ static int wanted(const struct cli *cli, const struct vault *v, int64_t *count, 
     if (v->order_id)
         rc = inventory_count(cli->store, v->order_id, &have, err);
     for (size_t i = 0; i < 4; i++)
-        up_to -= have.by_state[i];
-    *count = up_to > 0 ? up_to : 0;
+        *made_before += have.by_state[i];
+    *count = up_to > *made_before ? up_to - *made_before : 0;
     return rc;
 }
 
-static void report(const struct cli *cli, int64_t made)
+static void report(const struct cli *cli, int64_t count, int64_t made, int64_t made_before)
 {
     if (cli->json)
         cli_print_json(json_pack("{s:s, s:I}", "event", "generated", "count", (json_int_t)made));
+    else if (count == 0)
+        printf("nothing to generate: order '%s' has %" PRId64 " credentials already\n",
+               cli->job.order.id, made_before);
     else
         printf("generated %" PRId64 " credentials for order '%s'\n", made, cli->job.order.id);
+    fflush(stdout);
+}
+
+/* The same command with --count would make as many again. */
+static int say_how_to_go_on(const struct cli *cli, int64_t left, struct error *err)
+{
+    if (cli_value(cli, "up-to"))
+        return error_set(err, ERR_INTERRUPTED,
+                         "stopped on request: what was made is kept, the same command goes on");
+    return error_set(err, ERR_INTERRUPTED,
+                     "stopped on request: what was made is kept; to make the rest run it with "
+                     "--count %" PRId64,
+                     left);
 }
 
 int cmd_generate(struct cli *cli, struct error *err)
@@ -68,18 +87,20 @@ int cmd_generate(struct cli *cli, struct error *err)
     struct progress progress;
     struct generate_watch watch = {show, stop, &progress};
     struct vault v;
-    int64_t count = 0, made = 0;
+    int64_t count = 0, made = 0, made_before = 0;
     int rc = vault_init(&v, &cli->config, &cli->job, cli->store, cli->hsm, err);
 
     if (rc == 0)
-        rc = wanted(cli, &v, &count, err);
+        rc = wanted(cli, &v, &count, &made_before, err);
     if (rc == 0) {
         signal(SIGINT, on_signal);
         signal(SIGTERM, on_signal);
         progress_start(&progress, "credentials", count, cli->quiet);
         rc = generate_credentials(&v, count, &watch, &made, err);
         progress_end(&progress);
-        report(cli, made);
+        report(cli, count, made, made_before);
+        if (rc == ERR_INTERRUPTED)
+            rc = say_how_to_go_on(cli, count - made, err);
         cli_warn_quota(cli, &v);
     }
     vault_done(&v);

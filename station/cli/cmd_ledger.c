@@ -63,5 +63,7 @@ int cmd_ledger(struct cli *cli, struct error *err)
         return verify(cli, err);
     if (strcmp(cli->args[0], "show") == 0)
         return show(cli, err);
-    return error_set(err, ERR_USAGE, "'%s' is neither 'verify' nor 'show'", cli->args[0]);
+    return error_set(err, ERR_USAGE,
+                     "'%s' is neither 'verify' nor 'show'; see 'imprint help ledger'",
+                     cli->args[0]);
 }

@@ -30,7 +30,8 @@ static int serve(struct cli *cli, struct server *server, struct error *err)
 int cmd_run(struct cli *cli, struct error *err)
 {
     struct server server;
-    int rc = server_start_line(&server, &cli->job, cli->json, err);
+    const char *output = cli->json ? "json" : cli->quiet ? "quiet" : "words";
+    int rc = server_start_line(&server, &cli->job, output, err);
 
     return rc ? rc : serve(cli, &server, err);
 }

@@ -33,12 +33,14 @@ const struct cli_command cli_commands[] = {
      init_options, 0, 0, 0, cmd_init},
     {"generate", "JOB", "make keys and certificates in the HSM, ahead of time",
      "Makes credentials for a job: keys are made in the HSM, leave it only wrapped, and get their\n"
-     "certificates at once. Ctrl-C stops after the batch at hand; running it again goes on.",
+     "certificates at once. Ctrl-C stops after the batch at hand, and what was made is kept: the\n"
+     "same command with --up-to makes the rest. One of --count and --up-to is needed.",
      generate_options, NEED_CONFIG | NEED_JOB | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_generate},
     {"run", "JOB", "provision the devices that are in the slots",
      "Provisions one device in each slot that a port rule of the job names, all at once, and ends\n"
      "when each has passed or failed. A device that was interrupted goes on with the same\n"
-     "credential; one that is finished says PASS again and consumes nothing.",
+     "credential; one that is finished says PASS again and consumes nothing. Ctrl-C: devices to\n"
+     "which nothing was delivered yet fail, the others are finished first.",
      no_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
     {"status", "", "show how many credentials were made, proven and sealed",
      "Shows the counts of each order, the attempts, and how much is sealed. Needs no PIN.",
@@ -47,7 +49,7 @@ const struct cli_command cli_commands[] = {
      "Writes and signs the next manifest. With nothing new it says so and changes nothing. A\n"
      "sealing that was interrupted is finished first, with the same bytes.",
      no_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_seal},
-    {"devices", "JOB", "list the ports, which rule matches each, and why not",
+    {"devices", "JOB", "list the serial ports and the slot that the job gives each",
      "Lists every serial port of the machine with the slot that the job gives it. A port that no\n"
      "rule names is never opened.",
      no_options, NEED_JOB, 1, 1, cmd_devices},
@@ -55,5 +57,6 @@ const struct cli_command cli_commands[] = {
      "'verify' checks the hash chain and the HSM's MAC of every entry, and the counts of the\n"
      "database against it. 'show' prints the entries, one line of JSON each, and needs no PIN.",
      ledger_options, NEED_CONFIG, 1, 1, cmd_ledger},
-    {"help", "[COMMAND]", "show this, or what a command does", "", no_options, 0, 0, 1, cmd_help},
+    {"help", "[COMMAND]", "list the commands, or explain one",
+     "Lists the commands, or explains one.", no_options, 0, 0, 1, cmd_help},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, 0, NULL}};

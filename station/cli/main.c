@@ -110,8 +110,12 @@ static const struct cli_command *find_command(const char *name, struct error *er
     }
     names[n] = NULL;
     near = schema_nearest(name, names);
-    error_set(err, ERR_USAGE, "there is no command '%s'%s%s%s; 'imprint help' lists them", name,
-              near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+    if (*name == '-')
+        error_set(err, ERR_USAGE, "option '%s' comes after the command: imprint COMMAND %s", name,
+                  name);
+    else
+        error_set(err, ERR_USAGE, "there is no command '%s'%s%s%s 'imprint help' lists them", name,
+                  near ? "; did you mean '" : ";", near ? near : "", near ? "'?" : "");
     return NULL;
 }
 
@@ -156,6 +160,26 @@ static int common_option(struct cli *cli, const char *name)
     return 0;
 }
 
+/* What getopt_long refused: '?' for an option that is not there, ':' for one without its value. */
+static int refuse_option(const struct cli *cli, int found, const char *text,
+                         const struct option *options, struct error *err)
+{
+    const char *names[2 * CLI_OPTIONS_MAX], *near = NULL;
+    size_t n = 0;
+
+    if (found == ':')
+        return error_set(err, ERR_USAGE, "option '%s' needs a value; see 'imprint help %s'", text,
+                         cli->command->name);
+    for (; options[n].name; n++)
+        names[n] = options[n].name;
+    names[n] = NULL;
+    if (strncmp(text, "--", 2) == 0)
+        near = schema_nearest(text + 2, names);
+    return error_set(err, ERR_USAGE, "'imprint %s' has no option '%s'%s%s%s see 'imprint help %s'",
+                     cli->command->name, text, near ? "; did you mean '--" : ";", near ? near : "",
+                     near ? "'?" : "", cli->command->name);
+}
+
 /* 1 when help was asked for and printed. */
 static int parse_options(struct cli *cli, int argc, char **argv, struct error *err)
 {
@@ -165,12 +189,13 @@ static int parse_options(struct cli *cli, int argc, char **argv, struct error *e
 
     build_options(cli->command, options);
     opterr = 0;
-    while ((found = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((found = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
         if (found == '?' || found == ':')
-            return error_set(err, ERR_USAGE,
-                             found == ':' ? "option '%s' needs a value"
-                                          : "unknown option '%s'; see 'imprint help'",
-                             argv[optind - 1]);
+            return refuse_option(cli, found, argv[optind - 1], options, err);
+        if (found == 'h') {
+            print_command_help(cli->command);
+            return 1;
+        }
         if ((size_t)found <= own) {
             cli->values[found - 1] = optarg ? optarg : "";
         } else if (common_option(cli, options[found - 1].name)) {
@@ -181,8 +206,9 @@ static int parse_options(struct cli *cli, int argc, char **argv, struct error *e
     cli->args = argv + optind;
     cli->arg_count = argc - optind;
     if (cli->arg_count < cli->command->least || cli->arg_count > cli->command->most)
-        return error_set(err, ERR_USAGE, "usage: imprint %s %s; see 'imprint help %s'",
-                         cli->command->name, cli->command->arguments, cli->command->name);
+        return error_set(err, ERR_USAGE, "usage: imprint %s%s%s [options]; see 'imprint help %s'",
+                         cli->command->name, *cli->command->arguments ? " " : "",
+                         cli->command->arguments, cli->command->name);
     return 0;
 }
 
@@ -258,7 +284,7 @@ static int run(struct cli *cli, int argc, char **argv, struct error *err)
         printf("imprint %s\n", IMPRINT_VERSION);
         return 0;
     }
-    if (strcmp(name, "--help") == 0)
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         name = "help";
     cli->command = find_command(name, err);
     if (!cli->command)

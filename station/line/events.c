@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char *const step_names[] = {"wait", "hello", "deliver", "prove", "pass", "fail"};
@@ -19,10 +20,10 @@ static bool as_json;
 static bool as_progress;
 static unsigned at_step[EVENT_STEPS];
 
-void events_init(bool json, unsigned slots)
+void events_init(const char *output, unsigned slots)
 {
-    as_json = json;
-    as_progress = !json && isatty(STDERR_FILENO);
+    as_json = strcmp(output, "json") == 0;
+    as_progress = strcmp(output, "words") == 0 && isatty(STDERR_FILENO);
     at_step[EVENT_WAIT] = slots;
 }
 

@@ -33,8 +33,8 @@ struct event {
     int64_t took_ms;    /* EVENT_PASS and EVENT_FAIL: since the slot started */
 };
 
-/* slots: how many will speak. */
-void events_init(bool json, unsigned slots);
+/* output: "words", "quiet" (words without progress) or "json"; slots: how many will speak. */
+void events_init(const char *output, unsigned slots);
 
 void events_emit(const struct event *event);
 

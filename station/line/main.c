@@ -3,7 +3,7 @@
  * (P10); `imprint run` starts it and it asks the vault for everything. Once its ports are open it is
  * confined: it can open nothing more.
  *
- * usage: imprint-line words|json HELLO_MS REQUEST_MS REPEATS [PATTERN SLOT BAUD]...
+ * usage: imprint-line words|quiet|json HELLO_MS REQUEST_MS REPEATS [PATTERN SLOT BAUD]...
  */
 #include "station/confine/confine.h"
 #include "station/line/events.h"
@@ -127,7 +127,7 @@ static int wait_for_vault(void)
 }
 
 static int run(const struct port_rule *rules, size_t count, const struct slot_limits *limits,
-               bool json)
+               const char *output)
 {
     static struct ports ports; /* too large for the stack */
     struct error err = ERROR_INIT;
@@ -135,9 +135,10 @@ static int run(const struct port_rule *rules, size_t count, const struct slot_li
     int rc = ports_find(rules, count, &ports, &err);
 
     if (rc == 0 && ports.slots == 0)
-        rc = error_set(&err, ERR_NO_PORT,
-                       "no port matches a rule of the job: plug the fixture in, or see 'imprint "
-                       "devices'");
+        rc = error_set(
+            &err, ERR_NO_PORT,
+            "no port matches a rule of the job: plug the fixture in; 'imprint devices JOB' "
+            "lists the ports and rules");
     if (rc == 0 && !(workers = open_ports(&ports, limits)))
         rc = error_set(&err, ERR_INTERNAL, "out of memory");
     if (rc == 0)
@@ -147,7 +148,7 @@ static int run(const struct port_rule *rules, size_t count, const struct slot_li
         free(workers);
         return rc;
     }
-    events_init(json, (unsigned)ports.slots);
+    events_init(output, (unsigned)ports.slots);
     rc = run_slots(workers, ports.slots);
     free(workers);
     return rc;
@@ -172,5 +173,5 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (wait_for_vault())
         return error_exit_status(ERR_GONE);
-    return error_exit_status(run(rules, count, &limits, strcmp(argv[1], "json") == 0));
+    return error_exit_status(run(rules, count, &limits, argv[1]));
 }

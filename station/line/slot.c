@@ -56,12 +56,14 @@ static int wait_for_device(struct slot *s, const uint8_t nonce[IMPRINT_NONCE_SIZ
 
     c->timeout_ms = HELLO_TRY_MS < s->limits->hello_ms ? HELLO_TRY_MS : s->limits->hello_ms;
     c->tries = 1 + (s->limits->hello_ms - 1) / c->timeout_ms;
+    c->stop = s->stop;
     do {
         rc = link_client_hello(c, nonce, hello, err);
     } while (rc == ERR_TIMEOUT && !*s->stop && clock_mono_ms() < deadline);
     c->timeout_ms = s->limits->request_ms;
     c->tries = s->limits->repeats + 1;
-    return rc;
+    c->stop = NULL;
+    return rc == ERR_TIMEOUT && *s->stop ? check_stop(s, err) : rc;
 }
 
 static void copy_key(const struct link_key *key, uint8_t *out, size_t len, uint8_t *has)

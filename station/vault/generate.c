@@ -229,8 +229,7 @@ int generate_credentials(struct vault *v, int64_t count, const struct generate_w
             quota_move(v, -1, CREDENTIAL_AVAILABLE, batch);
         }
         if (rc == 0 && *made < count && watch->stop(watch->context))
-            rc = error_set(err, ERR_INTERRUPTED,
-                           "stopped on request: what was made is kept, the same command goes on");
+            rc = error_set(err, ERR_INTERRUPTED, "stopped on request: what was made is kept");
     }
     end(&g);
     return rc;

@@ -66,12 +66,13 @@ static const char *number(struct line_args *a, size_t index, int64_t value)
     return a->numbers[index];
 }
 
-static void build_args(struct line_args *a, const char *program, const struct job *job, bool json)
+static void build_args(struct line_args *a, const char *program, const struct job *job,
+                       const char *output)
 {
     size_t n = 0;
 
     a->argv[n++] = program;
-    a->argv[n++] = json ? "json" : "words";
+    a->argv[n++] = output;
     a->argv[n++] = number(a, 0, job->link.hello_ms);
     a->argv[n++] = number(a, 1, job->link.request_ms);
     a->argv[n++] = number(a, 2, job->link.repeats);
@@ -98,7 +99,8 @@ static void become_line(const struct line_args *args, int control, pid_t vault)
     _exit(ERR_MISSING * -1);
 }
 
-int server_start_line(struct server *server, const struct job *job, bool json, struct error *err)
+int server_start_line(struct server *server, const struct job *job, const char *output,
+                      struct error *err)
 {
     pid_t vault = getpid();
     struct line_args *args;
@@ -112,7 +114,7 @@ int server_start_line(struct server *server, const struct job *job, bool json, s
     args = calloc(1, sizeof *args);
     if (!args)
         return error_set(err, ERR_INTERNAL, "out of memory");
-    build_args(args, program, job, json);
+    build_args(args, program, job, output);
     fflush(NULL);
     server->line = fork();
     if (server->line == 0)

@@ -15,10 +15,11 @@ struct server {
 
 /*
  * Starts the line process with the job's port rules. Call before the HSM module is loaded and the
- * PIN is read: the line inherits nothing but its control socket, stdout and stderr. Errors:
+ * PIN is read: the line inherits nothing but its control socket, stdout and stderr. output is what
+ * it prints: "words", "quiet" (words without progress) or "json". Errors:
  * ERR_MISSING when the program imprint-line is not installed.
  */
-MUST_USE int server_start_line(struct server *server, const struct job *job, bool json,
+MUST_USE int server_start_line(struct server *server, const struct job *job, const char *output,
                                struct error *err);
 
 /*

@@ -21,10 +21,10 @@ AUTHORITY = BUILD / "tools/authority/imprint-authority"
 SHIM = BUILD / "tools/ttyshim/ttyshim.so"
 
 # Exit statuses, as base/error.h lists them.
-EXIT = {"INPUT": 3, "FULL": 5, "READONLY": 6, "MISSING": 7, "EXISTS": 8, "BUSY": 9, "PIN": 10,
-        "TOKEN": 11, "MODULE": 12, "HSM": 13, "INTEGRITY": 15, "EXHAUSTED": 16, "NO_PORT": 17,
-        "TIMEOUT": 18, "GONE": 19, "PROTOCOL": 20, "REFUSED": 21, "DUPLICATE": 22, "PROOF": 23,
-        "SIGNATURE": 24, "INCOMPLETE": 25, "ROLLBACK": 26, "INTERRUPTED": 27}
+EXIT = {"USAGE": 2, "INPUT": 3, "FULL": 5, "READONLY": 6, "MISSING": 7, "EXISTS": 8, "BUSY": 9,
+        "PIN": 10, "TOKEN": 11, "MODULE": 12, "HSM": 13, "INTEGRITY": 15, "EXHAUSTED": 16,
+        "NO_PORT": 17, "TIMEOUT": 18, "GONE": 19, "PROTOCOL": 20, "REFUSED": 21, "DUPLICATE": 22,
+        "PROOF": 23, "SIGNATURE": 24, "INCOMPLETE": 25, "ROLLBACK": 26, "INTERRUPTED": 27}
 
 
 def run(*command, check=True, **options):

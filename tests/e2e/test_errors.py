@@ -1,9 +1,13 @@
 """Bad input gets a clear error, a status of its own, and nothing is lost."""
+import json
 import os
 import pathlib
+import re
 import shutil
+import signal
 import socket
 import subprocess
+import time
 import unittest
 
 import judge
@@ -121,12 +125,45 @@ class Errors(unittest.TestCase):
         result = self.rig.imprint("genrate", check=False)
         self.assertEqual(result.returncode, 2)
         self.assertIn("did you mean 'generate'?", result.stderr)
-        result = self.rig.imprint("generate", self.rig.job, "--cuont", "1", check=False)
-        self.assertEqual(result.returncode, 2)
+        self.refused("USAGE", "did you mean '--count'? see 'imprint help generate'", "generate",
+                     self.rig.job, "--cuont", "1")
+        self.refused("USAGE", "comes after the command", "--dir", "x", "status")
+        self.refused("USAGE", "usage: imprint status [options]", "status", "extra")
+        for arguments in (("-h",), ("--help",), ("run", "-h")):
+            self.assertIn("usage: imprint", self.rig.imprint(*arguments).stdout)
         for count in ("0", "-1", "x", "1x", "1e3"):
             result = self.rig.imprint("generate", self.rig.job, "--count", count, check=False)
             self.assertEqual(result.returncode, 2, count)
         self.assertEqual(self.rig.imprint("generate", check=False).returncode, 2)
+
+    def test_files_that_the_job_names_and_that_are_not_there(self):
+        self.refused("MISSING", "there is no job 'nowhere.yaml'", "run", "nowhere.yaml")
+        good = self.rig.job.read_text()
+        for field in ("order", "trust_anchors"):
+            self.rig.job.write_text(re.sub(rf"(?m)^{field}: .*", f"{field}: owner/nowhere", good))
+            self.refused("MISSING", f"correct '{field}' in", "run", self.rig.job)
+
+    def test_an_interrupted_generation_says_how_to_go_on(self):
+        for option, text in (("--count", "--count "), ("--up-to", "the same command goes on")):
+            self.rig.write_order(id=f"E2E{option}")
+            process = self.rig.start_imprint("generate", self.rig.job, option, 90000)
+            self.wait_until_generated(f"E2E{option}")
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, EXIT["INTERRUPTED"], out)
+            made = int(re.search(r"generated (\d+)", out).group(1))
+            self.assertIn(text, out)
+            if option == "--count":
+                self.assertIn(f"--count {90000 - made}\n", out)
+
+    def wait_until_generated(self, order):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            status = json.loads(self.rig.imprint("status", "--json").stdout)
+            if any(o["order"] == order and o["generated"] for o in status["orders"]):
+                return
+            time.sleep(0.1)
+        self.fail(f"nothing was generated for '{order}'")
 
     def test_no_station_there(self):
         self.refused("MISSING", "imprint init", "status", "--dir", "/nonexistent")
@@ -243,6 +280,18 @@ class Errors(unittest.TestCase):
         device.stop()
 
     # ---- devices
+
+    def test_an_interrupt_ends_the_wait_for_a_silent_device(self):
+        self.rig.write_job(hello_ms=30000)
+        self.rig.add_device("--fault", "silent")
+        run = self.rig.start_imprint("run", self.rig.job, "--json")
+        self.assertIn('"wait"', run.stdout.readline())
+        started = time.monotonic()
+        os.killpg(run.pid, signal.SIGINT)
+        self.assertIn("stopped before anything was delivered", run.stdout.read())
+        self.assertEqual(run.wait(timeout=60), EXIT["INTERRUPTED"])
+        self.assertLess(time.monotonic() - started, 10)
+        run.stdout.close()
 
     def test_device_that_is_silent(self):
         self.rig.write_job(hello_ms=700)

@@ -36,6 +36,8 @@ static void start(const char *option, const char *argument)
     struct transport *t;
     int rc;
 
+    /* A killed device leaves its link behind, and its terminal's number may be another's by now. */
+    (void)unlink(in_dir("ttyDEV0"));
     device = fork();
     ck_assert_int_ge(device, 0);
     if (device == 0) {

@@ -145,6 +145,17 @@ static int copy_name(char *out, size_t size, const char *name, const char *what,
     return 0;
 }
 
+static int parse_generation(const char *text, uint32_t *out)
+{
+    char *end;
+    unsigned long long value = strtoull(text, &end, 10);
+
+    if (*text < '0' || *text > '9' || *end || value < 1 || value > UINT32_MAX)
+        return -1;
+    *out = (uint32_t)value;
+    return 0;
+}
+
 static int sign_certificate(const struct options *o, EVP_PKEY *key, struct error *err)
 {
     struct link_station_cert cert = {.generation = 1};
@@ -159,8 +170,9 @@ static int sign_certificate(const struct options *o, EVP_PKEY *key, struct error
                        err);
     if (rc)
         return rc;
-    if (o->generation)
-        cert.generation = (uint32_t)strtoul(o->generation, NULL, 10);
+    if (o->generation && parse_generation(o->generation, &cert.generation))
+        return error_set(err, ERR_USAGE,
+                         "--generation must be a whole number from 1 to 4294967295");
     cert.key = link_key_p256(point);
     buf_init(&message, LINK_X_MAX);
     buf_init(&encoded, IMPRINT_STATION_CERT_MAX);
@@ -195,23 +207,34 @@ static int certify(const struct options *o, struct error *err)
     return rc;
 }
 
+static const char usage[] =
+    "usage: imprint-authority new --key FILE --public FILE\n"
+    "       imprint-authority certify --key FILE --station-key FILE --station NAME\n"
+    "                         --environment NAME [--generation N] --out FILE";
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
     struct error err = ERROR_INIT;
     const char *command = argc > 1 ? argv[1] : "";
-    int rc = argc > 1 ? parse(argc - 1, argv + 1, &options) : ERR_USAGE;
+    int rc;
+
+    if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0 ||
+        strcmp(command, "-h") == 0) {
+        puts(usage);
+        return 0;
+    }
+    rc = argc > 1 ? parse(argc - 1, argv + 1, &options) : ERR_USAGE;
 
     if (rc == 0 && strcmp(command, "new") == 0)
         rc = new_authority(&options, &err);
     else if (rc == 0 && strcmp(command, "certify") == 0)
         rc = certify(&options, &err);
     else
-        rc = error_set(&err, ERR_USAGE,
-                       "usage: imprint-authority new --key FILE --public FILE\n"
-                       "       imprint-authority certify --key FILE --station-key FILE --station "
-                       "NAME --environment NAME [--generation N] --out FILE");
-    if (rc)
+        rc = ERR_USAGE;
+    if (rc == ERR_USAGE && !err.code)
+        fprintf(stderr, "%s\n", usage);
+    else if (rc)
         fprintf(stderr, "imprint-authority: %s\n", err.text);
     return error_exit_status(rc);
 }
