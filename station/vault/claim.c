@@ -261,8 +261,9 @@ int claim_make(struct vault *v, struct session *s, const struct claim *old, stru
     rc = make_in_transaction(v, s, old, err);
     if (rc == 0)
         rc = store_commit(v->store, err);
-    if (rc) {
+    if (rc)
         store_rollback(v->store);
+    if (rc && !store_is_unanchored(v->store)) {
         s->claim.credential = 0; /* nothing was claimed */
         s->credential.serial[0] = 0;
     }
