@@ -69,7 +69,7 @@ static int remove_all(struct hsm *h, const char *id, struct error *err)
 
     if (rv == CKR_OK) {
         rv = p11->C_FindObjects(h->session, found, 8, &count);
-        (void)p11->C_FindObjectsFinal(h->session);
+        session_note(h, p11->C_FindObjectsFinal(h->session));
     }
     for (CK_ULONG i = 0; rv == CKR_OK && i < count; i++)
         rv = p11->C_DestroyObject(h->session, found[i]);
@@ -88,7 +88,7 @@ static int find_slot(struct hsm *h, const char *id, struct slot_state *slot, str
 
     if (rv == CKR_OK) {
         rv = p11->C_FindObjects(h->session, found, 2, &count);
-        (void)p11->C_FindObjectsFinal(h->session);
+        session_note(h, p11->C_FindObjectsFinal(h->session));
     }
     if (rv != CKR_OK)
         return session_fail(h, rv, err, "cannot look for an anchor");

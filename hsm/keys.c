@@ -129,32 +129,40 @@ static CK_RV generate(struct hsm *h, const struct key_policy *policy, CK_OBJECT_
                                             own.count, &public, key);
 }
 
-static int create_work(struct hsm *h, void *call, struct error *err)
+struct create_call {
+    enum hsm_key key;
+    bool tried; /* to make it, before the session was lost: what is there now is ours */
+};
+
+static int create_work(struct hsm *h, void *arg, struct error *err)
 {
-    enum hsm_key key = *(enum hsm_key *)call;
-    const struct key_policy *policy = &key_table[key];
+    struct create_call *call = arg;
+    const struct key_policy *policy = &key_table[call->key];
     struct key_handles *handles;
     CK_OBJECT_HANDLE made;
     CK_RV rv;
-    int rc = handles_of(h, key, &handles, err);
+    int rc = handles_of(h, call->key, &handles, err);
 
+    if (rc == 0 && call->tried)
+        return check_work(h, &call->key, err);
     if (rc == 0)
         return error_set(err, ERR_EXISTS, "token '%s' has a key '%s' already", h->token,
                          policy->label);
     if (rc != ERR_MISSING)
         return rc;
+    call->tried = true;
     rv = generate(h, policy, &made);
     if (rv != CKR_OK) {
         rc = session_fail(h, rv, err, "does not make a key as the policy wants it");
         error_prefix(err, "key '%s'", policy->label);
         return rc;
     }
-    return check_work(h, call, err);
+    return check_work(h, &call->key, err);
 }
 
 int hsm_key_create(struct hsm *h, enum hsm_key key, struct error *err)
 {
-    return session_run(h, create_work, &key, err);
+    return session_run(h, create_work, &(struct create_call){.key = key}, err);
 }
 
 struct point_call {

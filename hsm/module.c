@@ -45,15 +45,21 @@ int module_start(const struct module *m, const char *path, struct error *err)
     if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED)
         return ckr_set(err, ERR_MODULE, rv, "PKCS#11 module '%s' is in use in this process already",
                        path);
-    if (rv != CKR_OK)
+    if (rv != CKR_OK) {
+        (void)m->p11->C_Finalize(NULL); /* it may be initialised although it says otherwise */
         return ckr_set(err, ERR_MODULE, rv,
                        "PKCS#11 module '%s' does not initialise, see its configuration", path);
+    }
     return 0;
 }
 
-void module_stop(const struct module *m)
+bool module_stop(const struct module *m)
 {
-    (void)m->p11->C_Finalize(NULL);
+    CK_RV rv = CKR_GENERAL_ERROR;
+
+    for (int i = 0; i < 2 && rv != CKR_OK && rv != CKR_CRYPTOKI_NOT_INITIALIZED; i++)
+        rv = m->p11->C_Finalize(NULL);
+    return rv == CKR_OK || rv == CKR_CRYPTOKI_NOT_INITIALIZED;
 }
 
 int module_slots(const struct module *m, CK_BBOOL with_token, CK_SLOT_ID **slots, CK_ULONG *count,
@@ -124,6 +130,7 @@ struct search {
     struct buf seen; /* labels of all tokens, for the message */
     CK_ULONG tokens;
     CK_ULONG matches;
+    CK_RV failed; /* what a slot said whose token cannot be asked */
 };
 
 static bool is_wanted(const struct search *s, CK_SLOT_ID slot, const CK_TOKEN_INFO *info)
@@ -147,9 +154,11 @@ static void look_at(struct search *s, CK_SLOT_ID candidate, CK_SLOT_ID *slot, CK
 {
     CK_TOKEN_INFO found;
     char label[LABEL_SIZE + 1];
+    CK_RV rv = s->m->p11->C_GetTokenInfo(candidate, &found);
 
-    if (s->m->p11->C_GetTokenInfo(candidate, &found) != CKR_OK ||
-        !(found.flags & CKF_TOKEN_INITIALIZED))
+    if (rv != CKR_OK && rv != CKR_TOKEN_NOT_RECOGNIZED)
+        s->failed = rv;
+    if (rv != CKR_OK || !(found.flags & CKF_TOKEN_INITIALIZED))
         return;
     module_text(found.label, LABEL_SIZE, label);
     s->tokens++;
@@ -169,6 +178,11 @@ static int judge(struct search *s, const char *token, struct error *err)
         return error_set(err, ERR_TOKEN,
                          "'%s' matches %lu tokens: name one by a \"pkcs11:\" URI with its serial",
                          token, s->matches);
+    if (s->failed != CKR_OK)
+        return ckr_set(err, ERR_HSM, s->failed,
+                       "no token '%s' answers and one cannot be asked: see that it is there and "
+                       "powered, and try again",
+                       token);
     if (s->tokens == 0)
         return error_set(err, ERR_TOKEN,
                          "no token '%s': the module has no initialised token that it can show, "

@@ -11,6 +11,8 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
+
 #include <p11-kit/pkcs11.h>
 
 #define CKM_AES_KEY_WRAP_KWP 0x210bUL /* PKCS#11 v3.0: RFC 5649 */
@@ -33,8 +35,8 @@ void module_unload(struct module *m);
 /* C_Initialize with CKF_OS_LOCKING_OK. Errors: ERR_MODULE, also when it was initialised already. */
 MUST_USE int module_start(const struct module *m, const char *path, struct error *err);
 
-/* C_Finalize; one that is not initialised is fine. */
-void module_stop(const struct module *m);
+/* C_Finalize, tried twice; one that is not initialised is fine. False: it is still initialised. */
+bool module_stop(const struct module *m);
 
 /* All slots, or those with a token. The caller frees *slots. Errors: ERR_HSM. */
 MUST_USE int module_slots(const struct module *m, CK_BBOOL with_token, CK_SLOT_ID **slots,
@@ -42,7 +44,8 @@ MUST_USE int module_slots(const struct module *m, CK_BBOOL with_token, CK_SLOT_I
 
 /*
  * The one slot whose initialised token matches: a label, or an RFC 7512 URI. *matches, how many do,
- * is set in any case. Errors: ERR_TOKEN unless it is one, ERR_INPUT (hsm/token.h), ERR_HSM.
+ * is set in any case. Errors: ERR_TOKEN unless it is one, ERR_INPUT (hsm/token.h), ERR_HSM, also when
+ * none matches and a token cannot be asked: it may be the one.
  */
 MUST_USE int module_find_token(const struct module *m, const char *token, CK_SLOT_ID *slot,
                                CK_TOKEN_INFO *info, CK_ULONG *matches, struct error *err);

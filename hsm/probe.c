@@ -293,8 +293,8 @@ int probe_run(struct hsm *h, struct error *err)
     }
     if (h->can.suites == 0)
         h->can.wrap = 0;
-    /* A refusal is the token's answer; a session that is gone is not. */
-    if (h->lost && h->can.suites == 0)
+    /* A refusal is the token's answer; a session that is gone is not, nor has it shown a limit. */
+    if (h->lost)
         return error_set(err, ERR_HSM, "token '%s' drops its session while it is probed", h->token);
     return 0;
 }

@@ -6,7 +6,7 @@
 #define LEAK_PER_OBJECT 300 /* bytes; SoftHSM 2.6.1 keeps about 0.24 kB of each session object */
 #define LOGIN_TRIES     5
 
-static int login_error(struct hsm *h, CK_RV rv, struct error *err)
+int session_login_error(struct hsm *h, CK_RV rv, struct error *err)
 {
     switch (rv) {
     case CKR_PIN_INCORRECT:
@@ -47,7 +47,7 @@ static int login(struct hsm *h, struct error *err)
         rv = h->module.p11->C_Login(h->session, CKU_USER, secret_bytes(h->pin), secret_len(h->pin));
     }
     if (rv != CKR_OK && rv != CKR_USER_ALREADY_LOGGED_IN)
-        return login_error(h, rv, err);
+        return session_login_error(h, rv, err);
     return 0;
 }
 
@@ -64,12 +64,20 @@ static void classify(struct hsm *h, const CK_TOKEN_INFO *info)
         strcpy(h->can.class, model);
 }
 
+int session_open_error(struct hsm *h, CK_RV rv, struct error *err)
+{
+    if (rv != CKR_SESSION_COUNT)
+        return session_fail(h, rv, err, "cannot open a session");
+    return ckr_set(err, ERR_HSM, rv,
+                   "token '%s' has no session left: end other programs that use it", h->token);
+}
+
 int session_start(struct hsm *h, struct error *err)
 {
     CK_TOKEN_INFO info;
     CK_ULONG matches;
     CK_RV rv;
-    int rc = module_start(&h->module, h->path, err);
+    int rc = h->started ? 0 : module_start(&h->module, h->path, err);
 
     if (rc)
         return rc;
@@ -79,7 +87,7 @@ int session_start(struct hsm *h, struct error *err)
         classify(h, &info);
         rv = h->module.p11->C_OpenSession(h->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL,
                                           &h->session);
-        rc = rv == CKR_OK ? login(h, err) : session_fail(h, rv, err, "cannot open a session");
+        rc = rv == CKR_OK ? login(h, err) : session_open_error(h, rv, err);
     }
     if (rc)
         session_stop(h);
@@ -93,14 +101,34 @@ void session_stop(struct hsm *h)
     h->leak = 0;
     memset(h->keys, 0, sizeof h->keys);
     memset(h->storage, 0, sizeof h->storage);
-    if (h->started)
-        module_stop(&h->module);
-    h->started = false;
+    h->stale = false;
+    if (!h->started)
+        return;
+    h->started = !module_stop(&h->module);
+    if (h->started) /* the next start goes on with a module that does not let go */
+        (void)h->module.p11->C_CloseAllSessions(h->slot);
 }
 
 static bool idle(const struct hsm *h)
 {
     return h->rewraps == 0 && h->signers.open == 0;
+}
+
+/* A token that was open and is gone is a failure of the HSM, not of the configuration. */
+static int start_again(struct hsm *h, struct error *err)
+{
+    int rc;
+
+    session_stop(h);
+    h->recycles++;
+    rc = session_start(h, err);
+    if (rc != ERR_TOKEN && rc != ERR_MODULE && rc != ERR_HSM)
+        return rc;
+    error_prefix(err,
+                 "token '%s' does not come back: see that it is there and powered, then run "
+                 "the command again",
+                 h->token);
+    return error_recode(err, ERR_HSM);
 }
 
 int hsm_recycle(struct hsm *h, struct error *err)
@@ -109,9 +137,7 @@ int hsm_recycle(struct hsm *h, struct error *err)
         return error_set(err, ERR_BUSY,
                          "the HSM cannot be recycled while a rewrap or signer is "
                          "open");
-    session_stop(h);
-    h->recycles++;
-    return session_start(h, err);
+    return start_again(h, err);
 }
 
 /* A lost session takes its objects along, so open rewraps are void already; libp11's are not ours
@@ -123,9 +149,7 @@ static int restore(struct hsm *h, struct error *err)
                          "token '%s' lost its session while a signer was open: close it and try "
                          "again",
                          h->token);
-    session_stop(h);
-    h->recycles++;
-    return session_start(h, err);
+    return start_again(h, err);
 }
 
 int session_run(struct hsm *h, session_work *work, void *call, struct error *err)
@@ -134,7 +158,7 @@ int session_run(struct hsm *h, session_work *work, void *call, struct error *err
 
     if (h->session == CK_INVALID_HANDLE)
         rc = restore(h, err);
-    else if (h->leak >= h->leak_limit && idle(h))
+    else if ((h->stale || h->leak >= h->leak_limit) && idle(h))
         rc = hsm_recycle(h, err);
     if (rc)
         return rc;
@@ -148,8 +172,35 @@ int session_run(struct hsm *h, session_work *work, void *call, struct error *err
     return rc;
 }
 
+/* A refusal leaves the session as it was. */
+static bool is_refusal(CK_RV rv)
+{
+    switch (rv) {
+    case CKR_OK:
+    case CKR_ATTRIBUTE_READ_ONLY:
+    case CKR_ATTRIBUTE_SENSITIVE:
+    case CKR_ATTRIBUTE_TYPE_INVALID:
+    case CKR_ATTRIBUTE_VALUE_INVALID:
+    case CKR_BUFFER_TOO_SMALL:
+    case CKR_FUNCTION_NOT_SUPPORTED:
+    case CKR_KEY_FUNCTION_NOT_PERMITTED:
+    case CKR_KEY_NOT_WRAPPABLE:
+    case CKR_KEY_TYPE_INCONSISTENT:
+    case CKR_KEY_UNEXTRACTABLE:
+    case CKR_MECHANISM_INVALID:
+    case CKR_MECHANISM_PARAM_INVALID:
+    case CKR_TEMPLATE_INCOMPLETE:
+    case CKR_TEMPLATE_INCONSISTENT:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void session_note(struct hsm *h, CK_RV rv)
 {
+    if (!is_refusal(rv))
+        h->stale = true;
     switch (rv) {
     case CKR_SESSION_HANDLE_INVALID:
     case CKR_SESSION_CLOSED:
@@ -162,6 +213,7 @@ void session_note(struct hsm *h, CK_RV rv)
     case CKR_WRAPPING_KEY_HANDLE_INVALID:
     case CKR_UNWRAPPING_KEY_HANDLE_INVALID:
     case CKR_CRYPTOKI_NOT_INITIALIZED:
+    case CKR_OPERATION_ACTIVE:
         h->lost = true;
         break;
     default:
@@ -179,7 +231,7 @@ void session_destroy(struct hsm *h, CK_OBJECT_HANDLE object)
 {
     if (object == CK_INVALID_HANDLE)
         return;
-    (void)h->module.p11->C_DestroyObject(h->session, object);
+    session_note(h, h->module.p11->C_DestroyObject(h->session, object));
     h->leak += LEAK_PER_OBJECT;
 }
 
@@ -196,7 +248,7 @@ int session_find(struct hsm *h, CK_OBJECT_CLASS class, const char *label, const 
 
     if (rv == CKR_OK) {
         rv = p11->C_FindObjects(h->session, found, 2, &count);
-        (void)p11->C_FindObjectsFinal(h->session);
+        session_note(h, p11->C_FindObjectsFinal(h->session));
     }
     if (rv != CKR_OK)
         return session_fail(h, rv, err, "cannot look for a key");

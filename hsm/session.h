@@ -8,6 +8,9 @@
  *  2. Each public function runs its work through session_run: recycle if due, work, and if the
  *     session was lost, restore and work once more. Work therefore sets outputs last.
  *  3. Session objects are destroyed through session_destroy only, which counts the leak.
+ *  4. After a failure that is no plain refusal nobody knows what the token did: an operation may
+ *     still be active in the session, an object may be there although no handle came back. Such a
+ *     session is not used again: the module is initialised anew as soon as it is idle.
  */
 #ifndef HSM_SESSION_H
 #define HSM_SESSION_H
@@ -53,6 +56,7 @@ struct hsm {
     CK_SESSION_HANDLE session; /* CK_INVALID_HANDLE while there is none */
     bool started;              /* C_Initialize was done by us */
     bool lost;                 /* the last failure says that the session is gone */
+    bool stale;                /* invariant 4 */
     bool pin_refused;          /* never ask the token again */
     unsigned generation, recycles, rewraps;
     size_t leak, leak_limit;
@@ -76,7 +80,12 @@ MUST_USE int session_run(struct hsm *h, session_work *work, void *call, struct e
 /* ERR_HSM for a call that returned rv; notes when rv means that the session is gone. */
 int session_fail(struct hsm *h, CK_RV rv, struct error *err, const char *what);
 
-/* Notes a rv that the caller reports itself. */
+/* The same for a C_OpenSession, and for a C_Login: ERR_PIN, after which the PIN is not tried again,
+ * ERR_TOKEN for a token without a user PIN, ERR_HSM. */
+int session_open_error(struct hsm *h, CK_RV rv, struct error *err);
+int session_login_error(struct hsm *h, CK_RV rv, struct error *err);
+
+/* Notes a rv that the caller reports itself, or ignores. */
 void session_note(struct hsm *h, CK_RV rv);
 
 /* Destroys a session object; CK_INVALID_HANDLE is fine. */

@@ -2,6 +2,7 @@
 
 #include "hsm/session.h"
 
+#include <openssl/err.h>
 #include <string.h>
 
 static int load(struct hsm *h, struct error *err)
@@ -9,8 +10,13 @@ static int load(struct hsm *h, struct error *err)
     struct signers *s = &h->signers;
 
     s->ctx = PKCS11_CTX_new();
-    if (!s->ctx || PKCS11_CTX_load(s->ctx, h->path) ||
-        PKCS11_enumerate_slots(s->ctx, &s->slots, &s->slot_count))
+    if (s->ctx && PKCS11_CTX_load(s->ctx, h->path)) {
+        /* It unloaded what it had loaded, and may have finalised the module. */
+        PKCS11_CTX_free(s->ctx);
+        s->ctx = NULL;
+        session_stop(h);
+    }
+    if (!s->ctx || PKCS11_enumerate_slots(s->ctx, &s->slots, &s->slot_count))
         return error_set(err, ERR_HSM, "libp11 does not work with PKCS#11 module '%s'", h->path);
     for (unsigned i = 0; i < s->slot_count; i++)
         if (PKCS11_get_slotid_from_slot(&s->slots[i]) == h->slot)
@@ -18,6 +24,29 @@ static int load(struct hsm *h, struct error *err)
     if (!s->slot)
         return error_set(err, ERR_HSM, "libp11 does not see token '%s'", h->token);
     return 0;
+}
+
+/*
+ * libp11 0.4.12 waits for ever when C_OpenSession fails, for another thread to give a session back.
+ * It opens one, right after this: a token that has none to give is found out here.
+ */
+static int check_session(struct hsm *h, struct error *err)
+{
+    CK_FUNCTION_LIST_PTR p11 = h->module.p11;
+    CK_SESSION_HANDLE session;
+    CK_RV rv =
+        p11->C_OpenSession(h->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session);
+
+    if (rv != CKR_OK)
+        return session_open_error(h, rv, err);
+    session_note(h, p11->C_CloseSession(session));
+    return 0;
+}
+
+/* What PKCS#11 said to libp11, as libp11 leaves it behind; CKR_OK when it left nothing. */
+static CK_RV reason(void)
+{
+    return (CK_RV)ERR_GET_REASON(ERR_peek_last_error());
 }
 
 /*
@@ -33,11 +62,10 @@ static int log_in(struct hsm *h, struct error *err)
     if (!text)
         return error_set(err, ERR_INTERNAL, "out of memory");
     memcpy(secret_bytes(text), secret_bytes(h->pin), secret_len(h->pin));
+    ERR_clear_error();
     failed = PKCS11_login(h->signers.slot, 0, (const char *)secret_bytes(text));
     secret_free(text);
-    if (failed)
-        return error_set(err, ERR_HSM, "libp11 cannot log in to token '%s'", h->token);
-    return 0;
+    return failed ? session_login_error(h, reason(), err) : 0;
 }
 
 static void unload(struct hsm *h)
@@ -64,15 +92,21 @@ void signers_settle(struct hsm *h)
 static int find(struct hsm *h, enum hsm_key key, EVP_PKEY **out, struct error *err)
 {
     PKCS11_KEY *keys;
+    uint8_t point[EC_POINT_SIZE];
     unsigned count;
 
     if (PKCS11_enumerate_keys(h->signers.slot->token, &keys, &count))
         return error_set(err, ERR_HSM, "libp11 cannot list the keys of token '%s'", h->token);
     for (unsigned i = 0; i < count; i++)
         if (keys[i].label && strcmp(keys[i].label, hsm_key_label(key)) == 0) {
-            *out = PKCS11_get_private_key(&keys[i]);
-            if (*out)
+            EVP_PKEY *found = PKCS11_get_private_key(&keys[i]);
+
+            /* When the token fails meanwhile, libp11 gives a handle without a public key. */
+            if (found && ec_point(found, point, NULL) == 0) {
+                *out = found;
                 return 0;
+            }
+            EVP_PKEY_free(found);
         }
     return error_set(err, ERR_HSM, "libp11 gives no handle for key '%s' of token '%s'",
                      hsm_key_label(key), h->token);
@@ -86,6 +120,8 @@ int hsm_signer_open(struct hsm *h, enum hsm_key key, EVP_PKEY **out, struct erro
         return rc;
     if (!h->signers.ctx) {
         rc = load(h, err);
+        if (rc == 0)
+            rc = check_session(h, err);
         if (rc == 0)
             rc = log_in(h, err);
     }

@@ -83,6 +83,7 @@ int storage_generate(struct hsm *h, const struct policy_fill *fill, CK_OBJECT_HA
 struct storage_call {
     const uint8_t *order_hash;
     char name[HSM_STORAGE_NAME_SIZE];
+    bool tried; /* to make it, before the session was lost: what is there now is ours */
 };
 
 /* By label and by the whole hash: the 16 digits of the label are there for people. */
@@ -120,11 +121,14 @@ static int create_work(struct hsm *h, void *arg, struct error *err)
     CK_OBJECT_HANDLE key;
     int rc = find_key(h, call, &key, err);
 
+    if (rc == 0 && call->tried)
+        return find_work(h, call, err);
     if (rc == 0)
         return error_set(err, ERR_EXISTS, "token '%s' has a storage key '%s' already", h->token,
                          call->name);
     if (rc != ERR_MISSING)
         return rc;
+    call->tried = true;
     rc = storage_generate(h, &fill, &key, err);
     return rc ? rc : find_work(h, call, err);
 }

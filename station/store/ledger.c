@@ -87,6 +87,8 @@ int ledger_append(struct store *store, const char *event, const struct buf *data
     int rc = buf_check(data, "a ledger entry", err);
 
     if (rc == 0)
+        rc = store_settle(store, err);
+    if (rc == 0)
         rc = head(store, &seq, previous, err);
     if (rc)
         return rc;

@@ -28,6 +28,8 @@ struct store {
     void *anchor_context;
     int64_t new_seq; /* of the last ledger entry that this transaction added, 0 for none */
     uint8_t new_head[32];
+    int64_t unanchored_seq; /* of the last entry that was committed and not anchored, 0 for none */
+    uint8_t unanchored_head[32];
 };
 
 /* Fills err from SQLite's code and message; returns the code that fits. */

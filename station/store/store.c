@@ -89,6 +89,23 @@ static int simple(struct store *store, const char *text, const char *doing, stru
     return rc ? sql_error(store, rc, doing, err) : 0;
 }
 
+int store_settle(struct store *store, struct error *err)
+{
+    int rc = 0;
+
+    if (store->unanchored_seq && store->anchor)
+        rc = store->anchor(store->anchor_context, store->unanchored_seq, store->unanchored_head,
+                           err);
+    if (rc == 0)
+        store->unanchored_seq = 0;
+    return rc;
+}
+
+bool store_is_unanchored(const struct store *store)
+{
+    return store->unanchored_seq != 0;
+}
+
 int store_begin(struct store *store, struct error *err)
 {
     store->new_seq = 0;
@@ -101,8 +118,11 @@ int store_commit(struct store *store, struct error *err)
 
     if (rc)
         store_rollback(store);
-    else if (store->new_seq && store->anchor)
-        rc = store->anchor(store->anchor_context, store->new_seq, store->new_head, err);
+    else if (store->new_seq && store->anchor) {
+        store->unanchored_seq = store->new_seq;
+        memcpy(store->unanchored_head, store->new_head, sizeof store->unanchored_head);
+        rc = store_settle(store, err);
+    }
     store->new_seq = 0;
     return rc;
 }

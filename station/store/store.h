@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,10 +55,15 @@ void store_set_anchor(struct store *store, store_anchor_fn anchor, void *context
 MUST_USE int store_begin(struct store *store, struct error *err);
 /*
  * Commits, then anchors. When the commit fails, everything is rolled back. When the anchor fails
- * the change is in the database and is not to be acted upon; the next start finds it and anchors
- * it.
+ * the change is in the database (store_is_unanchored) and is not to be acted upon before its anchor
+ * is written: store_settle does it, and so do the next ledger entry and the next start.
  */
 MUST_USE int store_commit(struct store *store, struct error *err);
+
+/* Writes the anchor that a commit could not write; 0 when there is none. Whoever releases what an
+ * earlier transaction stored calls it first. Errors: those of the anchor. */
+MUST_USE int store_settle(struct store *store, struct error *err);
+bool store_is_unanchored(const struct store *store);
 void store_rollback(struct store *store);
 
 #endif

@@ -264,8 +264,9 @@ int claim_make(struct vault *v, struct session *s, const struct claim *old, stru
     rc = make_in_transaction(v, s, old, err);
     if (rc == 0)
         rc = store_commit(v->store, err);
-    if (rc) {
+    if (rc)
         store_rollback(v->store);
+    if (rc && !store_is_unanchored(v->store)) {
         s->claim.credential = 0; /* nothing was claimed */
         s->credential.serial[0] = 0;
         return rc;
@@ -273,7 +274,7 @@ int claim_make(struct vault *v, struct session *s, const struct claim *old, stru
     if (old)
         quota_move(v, CREDENTIAL_CLAIMED, CREDENTIAL_BURNED, 1);
     quota_move(v, CREDENTIAL_AVAILABLE, CREDENTIAL_CLAIMED, 1);
-    return 0;
+    return rc;
 }
 
 static int pass_attempt(struct vault *v, const struct session *s, struct error *err)

@@ -193,17 +193,25 @@ static int make_batch(struct generator *g, int64_t count, const struct generate_
     return rc ? rc : record_batch(g, id, number, count, err);
 }
 
+/* A batch whose anchor failed is in the database as well: *made counts it. */
 static int commit_batch(struct generator *g, int64_t count, const struct generate_watch *watch,
-                        int64_t done, struct error *err)
+                        int64_t *made, struct error *err)
 {
-    int rc = store_begin(g->v->store, err);
+    int rc = store_settle(g->v->store, err);
 
     if (rc == 0)
-        rc = make_batch(g, count, watch, done, err);
+        rc = store_begin(g->v->store, err);
+    if (rc)
+        return rc;
+    rc = make_batch(g, count, watch, *made, err);
     if (rc == 0)
         rc = store_commit(g->v->store, err);
     if (rc)
         store_rollback(g->v->store);
+    if (rc == 0 || store_is_unanchored(g->v->store)) {
+        *made += count;
+        quota_move(g->v, -1, CREDENTIAL_AVAILABLE, count);
+    }
     return rc;
 }
 
@@ -223,11 +231,7 @@ int generate_credentials(struct vault *v, int64_t count, const struct generate_w
     while (rc == 0 && *made < count) {
         int64_t batch = count - *made < GENERATE_BATCH ? count - *made : GENERATE_BATCH;
 
-        rc = commit_batch(&g, batch, watch, *made, err);
-        if (rc == 0) {
-            *made += batch;
-            quota_move(v, -1, CREDENTIAL_AVAILABLE, batch);
-        }
+        rc = commit_batch(&g, batch, watch, made, err);
         if (rc == 0 && *made < count && watch->stop(watch->context))
             rc = error_set(err, ERR_INTERRUPTED, "stopped on request: what was made is kept");
     }

@@ -456,7 +456,9 @@ int sealing_run(const struct config *config, struct store *store, struct hsm *hs
     int rc;
 
     sealing_init(&w.journal);
-    rc = start_or_resume(&w, &idle, err);
+    rc = store_settle(store, err);
+    if (rc == 0)
+        rc = start_or_resume(&w, &idle, err);
     if (rc == 0 && !idle)
         rc = finish(&w, err);
     if (rc == 0) {

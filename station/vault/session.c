@@ -35,6 +35,7 @@ static void reset(struct session *s)
 static bool is_fatal(int code)
 {
     switch (code) {
+    case ERR_IO:
     case ERR_FULL:
     case ERR_READONLY:
     case ERR_BUSY:
@@ -44,6 +45,7 @@ static bool is_fatal(int code)
     case ERR_HSM:
     case ERR_STORE:
     case ERR_INTEGRITY:
+    case ERR_ROLLBACK: /* of the anchor: what was committed may not be released */
     case ERR_INTERNAL:
         return true;
     default:
@@ -254,15 +256,17 @@ int session_answer(struct vault *v, struct session *s, const struct buf *request
                    struct error *err)
 {
     struct reader r;
-    int rc;
+    int rc, unsettled;
 
     reader_init(&r, request->data, request->len);
     buf_reset(reply);
-    rc = dispatch(v, s, &r, reply, err);
+    /* What was committed without its anchor is not released, whoever asks for it. */
+    unsettled = store_settle(v->store, err);
+    rc = unsettled ? unsettled : dispatch(v, s, &r, reply, err);
     if (rc == 0)
         return buf_check(reply, "an answer to the line", err);
     wire_put_error(reply, rc, err->text);
-    return is_fatal(rc) ? rc : 0;
+    return unsettled || is_fatal(rc) ? rc : 0;
 }
 
 int session_abandon(struct vault *v, struct session *s, struct error *err)

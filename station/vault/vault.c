@@ -80,6 +80,7 @@ static int read_pin(const struct config *config, struct secret **pin, struct err
 int vault_open_hsm(const struct config *config, struct hsm **hsm, struct error *err)
 {
     struct hsm_config where = {config->module, config->token};
+    struct hsm *opened;
     struct secret *pin;
     int rc = config_prepare_module(config, err);
 
@@ -92,9 +93,16 @@ int vault_open_hsm(const struct config *config, struct hsm **hsm, struct error *
         rc = read_pin(config, &pin, err);
     if (rc)
         return rc;
-    rc = hsm_open(&where, pin, hsm, err);
+    rc = hsm_open(&where, pin, &opened, err);
     secret_free(pin);
-    return rc ? rc : token_files_keep(config, err);
+    if (rc)
+        return rc;
+    rc = token_files_keep(config, err);
+    if (rc)
+        hsm_close(opened);
+    else
+        *hsm = opened;
+    return rc;
 }
 
 /* Devices carry it and records name it: with another one no owner could verify either. */

@@ -1,0 +1,644 @@
+/* A token that fails: each call of each operation in turn, and what the station does then. */
+#include "faulty_station.h"
+
+#include "hsm/credential.h"
+
+#define BATCH 3
+
+static const struct rig_order plain_order = {.lock = false};
+
+/* ---- opening a token ---- */
+
+static unsigned good_suites;
+
+static int open_body(struct rig *r, struct error *err)
+{
+    struct hsm_config config = {r->config.module, TEST_TOKEN};
+    struct secret *pin = softhsm_secret(TEST_PIN);
+    struct hsm *h = NULL;
+    int rc = hsm_open(&config, pin, &h, err);
+
+    ck_assert(rc == 0 ? h != NULL : h == NULL);
+    /* A token that refuses an operation of the probe cannot do it; it has no more than it has. */
+    if (h)
+        ck_assert_uint_eq(hsm_suites(h) & ~good_suites, 0);
+    hsm_close(h);
+    secret_free(pin);
+    return rc;
+}
+
+static void open_verify(struct rig *r, int rc, const char *after)
+{
+    struct error err = ERROR_INIT;
+    int again = vault_open_hsm(&r->config, &r->hsm, &err);
+
+    (void)rc;
+    ck_assert_msg(again == 0, "%s: then %s", after, err.text);
+    ck_assert_uint_eq(hsm_suites(r->hsm), good_suites);
+    ck_assert_uint_eq(hsm_unenforced(r->hsm), 0);
+    assert_no_session_objects(r, after);
+    hsm_close(r->hsm);
+    r->hsm = NULL;
+}
+
+START_TEST(a_token_that_fails_while_it_is_opened_opens_the_next_time)
+{
+    static const struct sweep sweep = {
+        .name = "hsm_open", .body = open_body, .verify = open_verify, .stride = 12};
+    struct rig r;
+
+    faulty_start(&r, &plain_order, 0);
+    good_suites = hsm_suites(r.hsm);
+    ck_assert_uint_ne(good_suites, 0);
+    hsm_close(r.hsm);
+    r.hsm = NULL;
+    fault_sweep(&sweep, &r, &fault_kinds[_i]);
+    rig_drop(&r);
+}
+END_TEST
+
+/* ---- a batch ---- */
+
+static int64_t had, made;
+
+/* An order of its own each time, so that its storage key is made, too. */
+static void batch_prepare(struct rig *r)
+{
+    r->job.order.hash[0]++;
+    if (r->job.order.hash[0] == 0)
+        r->job.order.hash[1]++;
+    r->v.order_id = 0;
+    had = rig_int(r, "SELECT count(*) FROM credentials");
+}
+
+static int batch_body(struct rig *r, struct error *err)
+{
+    return generate_credentials(&r->v, BATCH, &rig_watch, &made, err);
+}
+
+static void batch_verify(struct rig *r, int rc, const char *after)
+{
+    struct error err = ERROR_INIT;
+    int64_t rest = BATCH - made;
+    int again;
+
+    ck_assert_msg(rc != 0 || made == BATCH, "%s", after);
+    ck_assert_msg(rig_int(r, "SELECT count(*) FROM credentials") == had + made,
+                  "%s: %d were said to be made", after, (int)made);
+    again = generate_credentials(&r->v, rest, &rig_watch, &made, &err);
+    ck_assert_msg(again == 0, "%s: then %s", after, err.text);
+    ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM credentials"), had + BATCH);
+    ck_assert_int_eq(rig_int(r, "SELECT count(DISTINCT serial) FROM credentials"), had + BATCH);
+    ck_assert_int_eq(rig_int(r, "SELECT count(DISTINCT point) FROM credentials"), had + BATCH);
+    ck_assert_int_eq(rig_int(r, "SELECT next - 1 FROM counters"), had + BATCH);
+    ASSERT_OK(store_settle(r->store, &err), err); /* as the next batch would */
+    assert_anchored(r, after);
+    assert_no_session_objects(r, after);
+    ASSERT_OK(hsm_storage_destroy(r->hsm, r->job.order.hash, &err), err);
+}
+
+START_TEST(a_batch_that_fails_is_there_whole_or_not_at_all)
+{
+    static const struct sweep sweep = {"generate", batch_prepare, batch_body, batch_verify,
+                                       1,          NULL};
+    struct rig r;
+
+    faulty_start(&r, &plain_order, 0);
+    fault_sweep(&sweep, &r, &fault_kinds[_i]);
+    rig_end(&r);
+}
+END_TEST
+
+/* ---- a device ---- */
+
+static struct device dut;
+static bool dut_served; /* it was given the blob */
+
+static void device_prepare(struct rig *r)
+{
+    static uint8_t number[2];
+
+    if (++number[0] == 0)
+        number[1]++;
+    if (rig_state(r, CREDENTIAL_AVAILABLE) == 0)
+        rig_generate(r, 200);
+    device_done(&dut);
+    device_init(&dut, 0xa1);
+    memcpy(dut.chip, number, sizeof number);
+    dut_served = false;
+}
+
+/* As deliver and pass of played_device.h, but it ends at the first refusal. */
+static int device_body(struct rig *r, struct error *err)
+{
+    struct line l;
+    uint8_t verdict = 0;
+    int rc;
+
+    line_init(&l, r);
+    rc = meet(&l, &dut);
+    if (rc == 0 && l.plan.action == WIRE_DELIVER) {
+        ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM claims WHERE state = 0"), 1);
+        device_take(&dut, &l);
+        device_commit(&dut, &l);
+        dut_served = true;
+    }
+    if (rc == 0)
+        rc = prove(&l, &dut, &verdict);
+    if (rc)
+        *err = l.said;
+    if (rc == 0)
+        rc = line_result(&l, 0, "");
+    line_done(&l);
+    return rc;
+}
+
+static void device_verify(struct rig *r, int rc, const char *after)
+{
+    struct error err = ERROR_INIT;
+    int64_t burned = rig_state(r, CREDENTIAL_BURNED);
+    int again;
+
+    if (dut_served)
+        ck_assert_int_ge(dut.tx_state, IMPRINT_TX_OPEN);
+    if (rc) {
+        again = device_body(r, &err);
+        ck_assert_msg(again == 0, "%s: then %s", after, err.text);
+    }
+    /* One device took one credential, and none was lost over it. */
+    ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM claims WHERE state = 0"), 0);
+    ck_assert_msg(burned == 0, "%s: a credential was burned", after);
+    ck_assert_int_eq(rig_state(r, CREDENTIAL_PROVEN), rig_records(r));
+    ck_assert_int_eq(rig_claims(r), rig_records(r));
+    assert_anchored(r, after);
+    assert_no_session_objects(r, after);
+}
+
+START_TEST(a_device_whose_session_fails_is_provisioned_the_next_time)
+{
+    static const struct sweep sweep = {"a device", device_prepare, device_body, device_verify, 1,
+                                       NULL};
+    struct rig r;
+
+    faulty_start(&r, &plain_order, 0);
+    fault_sweep(&sweep, &r, &fault_kinds[_i]);
+    device_done(&dut);
+    rig_end(&r);
+}
+END_TEST
+
+/* ---- sealing ---- */
+
+static int64_t manifests;
+
+static void seal_prepare(struct rig *r)
+{
+    device_prepare(r);
+    provision(r, &dut);
+    manifests = rig_int(r, "SELECT count(*) FROM manifests");
+}
+
+static int seal_body(struct rig *r, struct error *err)
+{
+    struct sealed sealed;
+
+    return sealing_run(&r->config, r->store, r->hsm, NULL, &sealed, err);
+}
+
+static void seal_verify(struct rig *r, int rc, const char *after)
+{
+    struct error err = ERROR_INIT;
+    struct verify_policy policy;
+    struct verify_report report;
+    char paths[3][PATH_MAX], name[64], dir[PATH_MAX];
+    int again = seal_body(r, &err);
+
+    (void)rc;
+    ck_assert_msg(again == 0, "%s: then %s", after, err.text);
+    ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM manifests"), manifests + 1);
+    ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM manifests WHERE published = 0"), 0);
+    ck_assert_int_eq(rig_int(r, "SELECT sum(count) FROM manifests"), rig_records(r));
+    snprintf(name, sizeof name, "manifests/%06d", (int)manifests + 1);
+    rig_path(r->dir, name, dir);
+    rig_pins(r, &policy, paths);
+    ASSERT_OK(manifest_verify(dir, &policy, &report, &err), err);
+    assert_anchored(r, after);
+    assert_no_session_objects(r, after);
+}
+
+/* Without C_OpenSession, which libp11 0.4.12 cannot take to fail; a test below has what the station
+ * does about it. */
+START_TEST(a_sealing_that_fails_is_finished_with_the_same_bytes)
+{
+    static const struct sweep sweep = {"sealing", seal_prepare,   seal_body, seal_verify,
+                                       4,         "C_OpenSession"};
+    struct rig r;
+
+    faulty_start(&r, &plain_order, 0);
+    fault_sweep(&sweep, &r, &fault_kinds[_i]);
+    device_done(&dut);
+    rig_end(&r);
+}
+END_TEST
+
+/* ---- the anchor ---- */
+
+static struct hsm_anchor before, next;
+
+static void anchor_prepare(struct rig *r)
+{
+    struct error err = ERROR_INIT;
+
+    ASSERT_OK(hsm_anchor_read(r->hsm, &before, &err), err);
+    next.sequence = before.sequence + 1;
+    memset(next.head, (int)next.sequence, sizeof next.head);
+}
+
+static int anchor_body(struct rig *r, struct error *err)
+{
+    struct hsm_anchor got;
+    int rc = hsm_anchor_write(r->hsm, &next, err);
+
+    if (rc == 0)
+        rc = hsm_anchor_read(r->hsm, &got, err);
+    if (rc == 0)
+        ck_assert(got.sequence == next.sequence);
+    return rc;
+}
+
+static void anchor_verify(struct rig *r, int rc, const char *after)
+{
+    struct error err = ERROR_INIT;
+    struct hsm_anchor got;
+
+    ASSERT_OK(hsm_anchor_read(r->hsm, &got, &err), err);
+    ck_assert_msg(got.sequence == next.sequence || (rc && got.sequence == before.sequence),
+                  "%s: the anchor is at %lu", after, (unsigned long)got.sequence);
+    ASSERT_OK(anchor_body(r, &err), err);
+    assert_no_session_objects(r, after);
+}
+
+START_TEST(an_anchor_that_fails_is_the_old_one_or_the_new_one)
+{
+    static const struct sweep sweep = {"anchor", anchor_prepare, anchor_body, anchor_verify, 1,
+                                       NULL};
+    struct rig r;
+
+    faulty_start(&r, &plain_order, 0);
+    fault_sweep(&sweep, &r, &fault_kinds[_i]);
+    rig_drop(&r);
+}
+END_TEST
+
+/* ---- PINs ---- */
+
+static void fault_at(const char *function, unsigned long at, CK_RV rv, bool for_ever)
+{
+    proxy_set(
+        &(struct p11proxy_fault){.function = function, .at = at, .rv = rv, .for_ever = for_ever});
+}
+
+static const struct {
+    CK_RV rv;
+    const char *text;
+} refused_pins[] = {
+    {CKR_PIN_INCORRECT, "it is not tried again"},
+    {CKR_PIN_INVALID, "it is not tried again"},
+    {CKR_PIN_LEN_RANGE, "it is not tried again"},
+    {CKR_PIN_LOCKED, "security officer has to set"},
+    {CKR_PIN_EXPIRED, "security officer has to set"},
+};
+
+START_TEST(a_pin_that_is_refused_is_tried_once_and_says_who_can_help)
+{
+    struct error err = ERROR_INIT;
+    struct rig r;
+
+    faulty_start(&r, &plain_order, 0);
+    rig_close(&r);
+    fault_at("C_Login", 1, refused_pins[_i].rv, true);
+    ASSERT_FAILS(vault_open_hsm(&r.config, &r.hsm, &err), ERR_PIN);
+    ck_assert_msg(strstr(err.text, refused_pins[_i].text) != NULL, "%s", err.text);
+    ck_assert_int_eq(err.native, (long)refused_pins[_i].rv);
+    ck_assert_uint_eq(proxy_state().calls, 1);
+    no_fault();
+    rig_open(&r);
+    rig_end(&r);
+}
+END_TEST
+
+/* Everything that a caller may repeat in a loop. */
+static int anything(struct rig *r, int which, struct error *err)
+{
+    struct hsm_anchor anchor;
+    struct sealed sealed;
+    uint8_t out[EC_SIG_SIZE];
+
+    switch (which) {
+    case 0:
+        return hsm_random(r->hsm, out, 1, err);
+    case 1:
+        return hsm_sign(r->hsm, HSM_KEY_STATION_AUTH, "m", 1, out, err);
+    case 2:
+        return hsm_anchor_read(r->hsm, &anchor, err);
+    case 3:
+        return generate_credentials(&r->v, 1, &rig_watch, &made, err);
+    case 4:
+        return hsm_recycle(r->hsm, err);
+    default:
+        return sealing_run(&r->config, r->store, r->hsm, NULL, &sealed, err);
+    }
+}
+enum { ANYTHING_HSM = 5, ANYTHING = 6 }; /* sealing may have nothing to do */
+
+START_TEST(a_pin_that_is_refused_later_is_not_tried_again_by_any_loop)
+{
+    struct rig r;
+    struct line l;
+
+    faulty_start(&r, &plain_order, 2);
+    seal_prepare(&r);
+    fault_at("C_Login", 1, refused_pins[_i].rv, true);
+    ck_assert_uint_eq(softhsm_raw()->C_Finalize(NULL), CKR_OK);
+    device_prepare(&r);
+    line_init(&l, &r);
+    for (int i = 0; i < 5 * ANYTHING; i++) {
+        struct error err = ERROR_INIT;
+
+        ASSERT_FAILS(anything(&r, i % ANYTHING, &err), ERR_PIN);
+        ck_assert(err.text[0]);
+    }
+    ck_assert_int_eq(meet(&l, &dut), ERR_PIN);
+    ck_assert_int_eq(l.fatal, ERR_PIN);
+    ck_assert_uint_eq(proxy_state().calls, 1);
+    line_done(&l);
+    no_fault();
+    rig_restart(&r);
+    device_done(&dut);
+    rig_end(&r);
+}
+END_TEST
+
+/* libp11 logs in by itself: what is refused there counts as well. */
+START_TEST(a_pin_that_is_refused_to_the_signer_is_not_tried_again)
+{
+    struct rig r;
+    struct error err = ERROR_INIT;
+    struct sealed sealed;
+
+    faulty_start(&r, &plain_order, 2);
+    seal_prepare(&r);
+    fault_at("C_Login", 1, refused_pins[_i].rv, true);
+    for (int i = 0; i < 3; i++)
+        ASSERT_FAILS(sealing_run(&r.config, r.store, r.hsm, NULL, &sealed, &err), ERR_PIN);
+    ck_assert_uint_eq(proxy_state().calls, 1);
+    no_fault();
+    rig_restart(&r);
+    device_done(&dut);
+    rig_end(&r);
+}
+END_TEST
+
+/* ---- sessions and tokens that are not to be had ---- */
+
+START_TEST(a_token_without_a_free_session_says_so)
+{
+    struct rig r;
+    struct error err = ERROR_INIT;
+    struct sealed sealed;
+
+    faulty_start(&r, &plain_order, 2);
+    seal_prepare(&r);
+    fault_at("C_OpenSession", 1, CKR_SESSION_COUNT, true);
+    /* libp11 0.4.12 would wait for ever here. */
+    ASSERT_FAILS(sealing_run(&r.config, r.store, r.hsm, NULL, &sealed, &err), ERR_HSM);
+    ck_assert_ptr_nonnull(strstr(err.text, "end other programs"));
+    vault_done(&r.v);
+    hsm_close(r.hsm);
+    ASSERT_FAILS(vault_open_hsm(&r.config, &r.hsm, &err), ERR_HSM);
+    ck_assert_int_eq(err.native, CKR_SESSION_COUNT);
+    ck_assert_ptr_nonnull(strstr(err.text, "end other programs"));
+    no_fault();
+    store_close(r.store);
+    rig_open(&r);
+    device_done(&dut);
+    rig_end(&r);
+}
+END_TEST
+
+static const unsigned long removed_at[] = {1, 20, 50, 80, 120};
+
+START_TEST(a_token_that_is_removed_ends_the_session_and_says_what_to_do)
+{
+    struct error err = ERROR_INIT;
+    struct rig r;
+    int rc;
+
+    faulty_start(&r, &plain_order, 2);
+    device_prepare(&r);
+    fault_at(NULL, removed_at[_i], CKR_DEVICE_REMOVED, true);
+    rc = device_body(&r, &err);
+    ck_assert_msg(rc == ERR_HSM, "%s: %s", error_name(rc), err.text);
+    for (int i = 0; i < ANYTHING_HSM; i++) {
+        rc = anything(&r, i, &err);
+        ck_assert_msg(rc == ERR_HSM, "%s: %s", error_name(rc), err.text);
+        ck_assert_msg(strstr(err.text, "see that it is there") != NULL, "%s", err.text);
+    }
+    no_fault();
+    ASSERT_OK(device_body(&r, &err), err);
+    ck_assert_int_eq(rig_claims(&r), 1);
+    device_done(&dut);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_token_that_does_not_answer_is_no_missing_token)
+{
+    struct secret *so = softhsm_secret(TEST_SO_PIN), *user = softhsm_secret(TEST_PIN);
+    struct error err = ERROR_INIT;
+    struct hsm_config config = {P11PROXY, TEST_TOKEN};
+    struct rig r;
+
+    faulty_start(&r, &plain_order, 0);
+    rig_close(&r);
+    fault_at("C_GetTokenInfo", 1, CKR_DEVICE_ERROR, true);
+    ASSERT_FAILS(vault_open_hsm(&r.config, &r.hsm, &err), ERR_HSM);
+    ck_assert_ptr_null(strstr(err.text, "initialise"));
+    /* Nor is its label free for a second token. */
+    ASSERT_FAILS(hsm_token_init(&config, TEST_TOKEN, so, user, &err), ERR_HSM);
+    no_fault();
+    secret_free(so);
+    secret_free(user);
+    rig_open(&r);
+    rig_end(&r);
+}
+END_TEST
+
+/* ---- bugs that the sweeps found ---- */
+
+START_TEST(a_key_whose_making_was_answered_late_is_not_a_foreign_one)
+{
+    static const uint8_t order[SHA256_SIZE] = {1};
+    const struct p11proxy_fault fault = {
+        .function = "C_GenerateKey", .at = 1, .rv = CKR_DEVICE_ERROR, .how = P11PROXY_DONE};
+    char name[HSM_STORAGE_NAME_SIZE];
+    struct error err = ERROR_INIT;
+    struct rig r;
+
+    faulty_start(&r, &plain_order, 0);
+    proxy_set(&fault);
+    ASSERT_OK(hsm_storage_create(r.hsm, order, name, &err), err);
+    ck_assert_uint_eq(proxy_state().faults, 1);
+    no_fault();
+    ASSERT_FAILS(hsm_storage_create(r.hsm, order, name, &err), ERR_EXISTS);
+    rig_end(&r);
+}
+END_TEST
+
+/* The module stays initialised: neither this handle nor the next takes that for another program. */
+START_TEST(a_module_that_does_not_let_go_is_used_on)
+{
+    struct error err = ERROR_INIT;
+    struct rig r;
+
+    faulty_start(&r, &plain_order, 1);
+    fault_at("C_Finalize", 1, CKR_GENERAL_ERROR, true);
+    for (int i = 0; i < 3; i++) {
+        ASSERT_OK(hsm_recycle(r.hsm, &err), err);
+        assert_no_session_objects(&r, "a recycle");
+    }
+    rig_generate(&r, 1);
+    fault_at("C_Finalize", 1, CKR_GENERAL_ERROR, false);
+    rig_restart(&r);
+    no_fault();
+    rig_end(&r);
+}
+END_TEST
+
+/* An anchor that is refused for good: the claim is in the database and its blob stays there. */
+static const struct {
+    CK_RV rv;
+    bool missing; /* both anchors deleted: ERR_ROLLBACK instead of ERR_HSM */
+} lost_anchors[] = {{CKR_GENERAL_ERROR, false}, {CKR_DEVICE_ERROR, false}, {CKR_OK, true}};
+
+static void delete_anchors(void)
+{
+    static const char *const ids[] = {"anchor-0", "anchor-1"};
+    CK_FUNCTION_LIST_PTR p11 = softhsm_raw();
+    CK_SESSION_HANDLE session = softhsm_session(p11);
+
+    for (size_t i = 0; i < 2; i++) {
+        CK_ATTRIBUTE query = {CKA_ID, (void *)(uintptr_t)ids[i], strlen(ids[i])};
+        CK_OBJECT_HANDLE found;
+        CK_ULONG count;
+
+        ck_assert_uint_eq(p11->C_FindObjectsInit(session, &query, 1), CKR_OK);
+        ck_assert_uint_eq(p11->C_FindObjects(session, &found, 1, &count), CKR_OK);
+        ck_assert_uint_eq(p11->C_FindObjectsFinal(session), CKR_OK);
+        ck_assert_uint_eq(count, 1);
+        ck_assert_uint_eq(p11->C_DestroyObject(session, found), CKR_OK);
+    }
+}
+
+START_TEST(a_claim_whose_anchor_failed_is_not_released)
+{
+    int expected = lost_anchors[_i].missing ? ERR_ROLLBACK : ERR_HSM;
+    struct rig r;
+    struct line l;
+
+    faulty_start(&r, &plain_order, 2);
+    if (lost_anchors[_i].missing)
+        delete_anchors();
+    else
+        fault_at("C_SetAttributeValue", 1, lost_anchors[_i].rv, true);
+    device_prepare(&r);
+    for (int i = 0; i < 3; i++) {
+        line_init(&l, &r);
+        ck_assert_int_eq(meet(&l, &dut), expected);
+        ck_assert_int_eq(l.fatal, expected);
+        ck_assert_int_eq(rig_claims(&r), 1);
+        line_done(&l);
+    }
+    no_fault();
+    if (!lost_anchors[_i].missing)
+        provision(&r, &dut); /* the claim that is there */
+    ck_assert_int_eq(rig_claims(&r), 1);
+    device_done(&dut);
+    if (lost_anchors[_i].missing)
+        rig_drop(&r);
+    else
+        rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_batch_whose_anchor_failed_is_counted_as_made)
+{
+    struct error err = ERROR_INIT;
+    struct rig r;
+
+    faulty_start(&r, &plain_order, 1);
+    fault_at("C_SetAttributeValue", 1, CKR_GENERAL_ERROR, true);
+    ASSERT_FAILS(generate_credentials(&r.v, BATCH, &rig_watch, &made, &err), ERR_HSM);
+    ck_assert_int_eq(made, BATCH);
+    ASSERT_FAILS(generate_credentials(&r.v, BATCH, &rig_watch, &made, &err), ERR_HSM);
+    ck_assert_int_eq(made, 0); /* not begun: the one before is not anchored yet */
+    ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM credentials"), 1 + BATCH);
+    no_fault();
+    rig_generate(&r, 1);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_vault_that_cannot_keep_its_token_files_closes_the_token)
+{
+    struct error err = ERROR_INIT;
+    char path[PATH_MAX];
+    struct rig r;
+
+    faulty_start(&r, &plain_order, 0);
+    rig_close(&r);
+    rig_path(r.dir, "tokens.keep", path);
+    ASSERT_OK(file_remove_tree(path, &err), err);
+    ASSERT_OK(file_write(path, "", 0, 0600, &err), err);
+    ck_assert_int_ne(vault_open_hsm(&r.config, &r.hsm, &err), 0);
+    ck_assert_ptr_null(r.hsm);
+    ck_assert_int_eq(unlink(path), 0);
+    rig_open(&r);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(the_environment_alone_makes_a_fault)
+{
+    struct error err = ERROR_INIT;
+    struct rig r;
+
+    ck_assert(setenv("P11PROXY_FUNCTION", "C_Login", 1) == 0 &&
+              setenv("P11PROXY_FAIL_AT", "2", 1) == 0 &&
+              setenv("P11PROXY_RV", "CKR_PIN_LOCKED", 1) == 0);
+    faulty_start(&r, &plain_order, 0);
+    ASSERT_FAILS(hsm_recycle(r.hsm, &err), ERR_PIN);
+    ck_assert_int_eq(err.native, CKR_PIN_LOCKED);
+    ck_assert_uint_eq(proxy_state().calls, 2);
+    rig_restart(&r);
+    rig_end(&r);
+}
+END_TEST
+
+RIG_MAIN("faults", EACH_ROW(a_token_that_fails_while_it_is_opened_opens_the_next_time, fault_kinds),
+         EACH_ROW(a_batch_that_fails_is_there_whole_or_not_at_all, fault_kinds),
+         EACH_ROW(a_device_whose_session_fails_is_provisioned_the_next_time, fault_kinds),
+         EACH_ROW(a_sealing_that_fails_is_finished_with_the_same_bytes, fault_kinds),
+         EACH_ROW(an_anchor_that_fails_is_the_old_one_or_the_new_one, fault_kinds),
+         EACH_ROW(a_pin_that_is_refused_is_tried_once_and_says_who_can_help, refused_pins),
+         EACH_ROW(a_pin_that_is_refused_later_is_not_tried_again_by_any_loop, refused_pins),
+         EACH_ROW(a_pin_that_is_refused_to_the_signer_is_not_tried_again, refused_pins),
+         ONCE(a_token_without_a_free_session_says_so),
+         EACH_ROW(a_token_that_is_removed_ends_the_session_and_says_what_to_do, removed_at),
+         ONCE(a_token_that_does_not_answer_is_no_missing_token),
+         ONCE(a_key_whose_making_was_answered_late_is_not_a_foreign_one),
+         ONCE(a_module_that_does_not_let_go_is_used_on),
+         EACH_ROW(a_claim_whose_anchor_failed_is_not_released, lost_anchors),
+         ONCE(a_batch_whose_anchor_failed_is_counted_as_made),
+         ONCE(a_vault_that_cannot_keep_its_token_files_closes_the_token),
+         ONCE(the_environment_alone_makes_a_fault))
