@@ -214,12 +214,13 @@ static int write_work(struct hsm *h, void *arg, struct error *err)
     struct slot_state slots[ANCHORS];
     char label[LABEL_SIZE];
     CK_ATTRIBUTE set = {CKA_LABEL, label, LABEL_SIZE - 1};
+    const struct hsm_anchor *now;
     int index, rc = newest(h, slots, &index, err);
-    const struct hsm_anchor *now = &slots[index].state;
     CK_RV rv;
 
     if (rc)
         return rc;
+    now = &slots[index].state;
     if (next->sequence == now->sequence && memcmp(next->head, now->head, sizeof now->head) == 0)
         return 0;
     if (next->sequence <= now->sequence)

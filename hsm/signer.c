@@ -39,8 +39,8 @@ static int check_session(struct hsm *h, struct error *err)
 
     if (rv != CKR_OK)
         return session_open_error(h, rv, err);
-    session_note(h, p11->C_CloseSession(session));
-    return 0;
+    rv = p11->C_CloseSession(session);
+    return rv == CKR_OK ? 0 : session_fail(h, rv, err, "cannot close a session");
 }
 
 /* What PKCS#11 said to libp11, as libp11 leaves it behind; CKR_OK when it left nothing. */
