@@ -43,7 +43,8 @@
     X(ERR_ROLLBACK, 26, "older than, or not an extension of, what was accepted before")            \
     X(ERR_INTERRUPTED, 27, "stopped on request before the end")                                    \
     X(ERR_CRYPTO, 28, "a cryptographic operation failed")                                          \
-    X(ERR_FORMAT, 29, "data is malformed, not canonical, or has unknown members")
+    X(ERR_FORMAT, 29, "data is malformed, not canonical, or has unknown members")                  \
+    X(ERR_CLOCK, 30, "the station's clock is or was wrong, and nothing is issued")
 
 enum error_code {
     ERR_NONE = 0,
