@@ -59,6 +59,7 @@ int program_verify(const struct program_args *args, struct error *err);
 int program_show(const struct program_args *args, struct error *err);
 int program_prove(const struct program_args *args, struct error *err);
 int program_verify_proof(const struct program_args *args, struct error *err);
+int program_verify_ledger(const struct program_args *args, struct error *err);
 int program_help(const struct program_args *args, struct error *err);
 int program_version(const struct program_args *args, struct error *err);
 
