@@ -80,7 +80,8 @@ static int collect(const struct cli *cli, struct ceremony *c, struct error *err)
         required(cli, "environment", config->environment, sizeof config->environment, err) ||
         required(cli, "origin", config->origin, sizeof config->origin, err) ||
         required(cli, "customer", config->customer, sizeof config->customer, err) ||
-        required(cli, "organization", config->organization, sizeof config->organization, err))
+        required(cli, "organization", config->organization, sizeof config->organization, err) ||
+        (cli_value(cli, "by") && required(cli, "by", c->operator, sizeof c->operator, err)))
         return ERR_USAGE;
     c->order_signers = cli_value(cli, "order-signers");
     if (!c->order_signers)

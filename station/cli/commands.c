@@ -3,6 +3,12 @@
 
 static const struct cli_option no_options[] = {{NULL, NULL, NULL}};
 
+/* Every command that writes takes it. */
+#define BY                                                                                         \
+    {                                                                                              \
+        "by", "NAME", "who works: stands in the ledger beside the system's user"                   \
+    }
+
 static const struct cli_option init_options[] = {
     {"name", "NAME", "the station's name, as its certificate will say it"},
     {"environment", "NAME", "development, staging or production; never mixed"},
@@ -14,15 +20,23 @@ static const struct cli_option init_options[] = {
     {"so-pin-file", "FILE", "mode 0600, the security officer's PIN; without it, ask"},
     {"module", "FILE", "the PKCS#11 module; default: SoftHSM, in the station's directory"},
     {"token", "LABEL", "label or pkcs11: URI of the token; default: the station's name"},
+    BY,
     {NULL, NULL, NULL}};
 
 static const struct cli_option generate_options[] = {
     {"count", "N", "make N more credentials"},
     {"up-to", "N", "make as many as are missing until the order has N"},
+    BY,
     {NULL, NULL, NULL}};
 
-static const struct cli_option ledger_options[] = {{"last", "N", "show: only the last N entries"},
-                                                   {NULL, NULL, NULL}};
+static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
+
+static const struct cli_option ledger_options[] = {
+    {"last", "N", "show: only the last N entries"},
+    {"event", "NAME", "show: only entries of this event"},
+    {"serial", "TEXT", "show: only entries about this serial"},
+    {"from", "N", "export: begin with entry N; default: 1"},
+    {NULL, NULL, NULL}};
 
 const struct cli_command cli_commands[] = {
     {"init", "", "create a station: token, keys, authorities, database",
@@ -41,22 +55,29 @@ const struct cli_command cli_commands[] = {
      "when each has passed or failed. A device that was interrupted goes on with the same\n"
      "credential; one that is finished says PASS again and consumes nothing. Ctrl-C: devices to\n"
      "which nothing was delivered yet fail, the others are finished first.",
-     no_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
+     by_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
     {"status", "", "show how many credentials were made, proven and sealed",
      "Shows the counts of each order, the attempts, and how much is sealed. Needs no PIN.",
      no_options, NEED_CONFIG | NEED_STORE_READ, 0, 0, cmd_status},
     {"seal", "", "sign a manifest over all devices that were proven since the last one",
      "Writes and signs the next manifest. With nothing new it says so and changes nothing. A\n"
      "sealing that was interrupted is finished first, with the same bytes.",
-     no_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_seal},
+     by_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_seal},
+    {"backup", "DIR", "copy the station, also while it runs",
+     "Copies database, configuration, certificates and pins into the new folder DIR, and lists "
+     "them\n"
+     "in its backup.json. The token and the PIN are not in it. Works beside every other command.",
+     no_options, NEED_CONFIG | NEED_STORE_READ, 1, 1, cmd_backup},
     {"devices", "JOB", "list the serial ports and the slot that the job gives each",
      "Lists every serial port of the machine with the slot that the job gives it. A port that no\n"
      "rule names is never opened.",
      no_options, NEED_JOB, 1, 1, cmd_devices},
-    {"ledger", "verify|show", "verify or show what the station recorded",
+    {"ledger", "verify|show|export DIR", "verify, show or export what the station recorded",
      "'verify' checks the hash chain and the HSM's MAC of every entry, and the counts of the\n"
-     "database against it. 'show' prints the entries, one line of JSON each, and needs no PIN.",
-     ledger_options, NEED_CONFIG, 1, 1, cmd_ledger},
+     "database against it. 'show' prints the entries, one line of JSON each, and needs no PIN.\n"
+     "'export' verifies them and writes them, signed, into the new folder DIR, for whoever audits\n"
+     "the station with 'imprint-manifest verify-ledger' elsewhere.",
+     ledger_options, NEED_CONFIG, 1, 2, cmd_ledger},
     {"help", "[COMMAND]", "list the commands, or explain one",
      "Lists the commands, or explains one.", no_options, 0, 0, 1, cmd_help},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, 0, NULL}};

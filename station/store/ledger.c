@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/jcs.h"
-#include "pki/digest.h"
+#include "pki/ledger_hash.h"
 #include "station/store/sql.h"
 
 #include <inttypes.h>
@@ -13,36 +13,39 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LEDGER_LABEL "imprint ledger v1"
-#define BODY_MAX     65536
-
-static void chain(const uint8_t previous[32], const void *body, size_t len, uint8_t hash[32])
+/* The time in column 0, of an entry that this project wrote. */
+static int read_time(sqlite3_stmt *s, int column, int64_t *at, struct error *err)
 {
-    struct sha256 *s = sha256_new();
+    char text[CLOCK_TEXT_SIZE];
+    int rc = sql_text(s, column, text, sizeof text, err);
 
-    sha256_update(s, LEDGER_LABEL, sizeof LEDGER_LABEL);
-    sha256_update(s, previous, 32);
-    sha256_update(s, body, len);
-    sha256_final(s, hash);
+    if (rc == 0 && clock_parse(text, at))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the ledger's last entry has no time: the database was changed; keep it as "
+                       "it is and call the security team");
+    return rc;
 }
 
-static int head(struct store *store, int64_t *seq, uint8_t hash[32], struct error *err)
+int ledger_head(struct store *store, struct ledger_head *head, struct error *err)
 {
+    struct ledger_head found = {.seq = 0};
     sqlite3_stmt *s;
-    int rc =
-        sql_start(store, err, &s, "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1", "");
+    int rc = sql_start(store, err, &s,
+                       "SELECT seq, hash, json_extract(body, '$.at') FROM ledger"
+                       " ORDER BY seq DESC LIMIT 1",
+                       "");
 
     if (rc == 0)
         rc = sql_next(store, s, err);
-    if (rc < 0)
-        return rc;
-    *seq = 0;
-    memset(hash, 0, 32);
+    if (rc == 1) {
+        found.seq = sqlite3_column_int64(s, 0);
+        rc = sql_blob_exact(s, 1, found.hash, sizeof found.hash, err);
+        if (rc == 0)
+            rc = read_time(s, 2, &found.at, err);
+        sql_end(s);
+    }
     if (rc == 0)
-        return 0;
-    *seq = sqlite3_column_int64(s, 0);
-    rc = sql_blob_exact(s, 1, hash, 32, err);
-    sql_end(s);
+        *head = found;
     return rc;
 }
 
@@ -67,44 +70,64 @@ static void put_user(struct buf *body)
     jcs_str(&j, NULL, user && is_printable(user->pw_name) ? user->pw_name : number);
 }
 
-static void put_body(struct buf *body, const char *event, int64_t seq, const struct buf *data)
+/* A member that is there only when somebody said something. */
+static void put_optional(struct buf *body, const char *name, const char *text)
 {
+    struct jcs j;
+
+    if (!*text)
+        return;
+    buf_printf(body, ",\"%s\":", name);
+    jcs_init(&j, body);
+    jcs_str(&j, NULL, text);
+}
+
+/* Times never go back: a clock that was set back a little waits for the ledger. */
+static void put_body(struct buf *body, const struct store *store, const char *event,
+                     const struct ledger_head *last, const struct buf *data)
+{
+    int64_t now = clock_utc();
     char at[CLOCK_TEXT_SIZE];
 
-    clock_text(clock_utc(), at);
+    clock_text(now > last->at ? now : last->at, at);
     buf_printf(body, "{\"at\":\"%s\",\"by\":", at);
     put_user(body);
     buf_put_str(body, ",\"data\":");
     buf_put(body, data->data, data->len);
-    buf_printf(body, ",\"event\":\"%s\",\"seq\":%" PRId64 "}", event, seq);
+    buf_printf(body, ",\"event\":\"%s\"", event);
+    put_optional(body, "operator", store->operator);
+    buf_printf(body, ",\"seq\":%" PRId64, last->seq + 1);
+    put_optional(body, "why", store->reason);
+    buf_put_u8(body, '}');
 }
 
 int ledger_append(struct store *store, const char *event, const struct buf *data, struct error *err)
 {
-    uint8_t previous[32], hash[32], mac[32];
+    uint8_t hash[32], mac[32];
+    struct ledger_head last;
     struct buf body;
-    int64_t seq;
     int rc = buf_check(data, "a ledger entry", err);
 
     if (rc == 0)
         rc = store_settle(store, err);
     if (rc == 0)
-        rc = head(store, &seq, previous, err);
+        rc = ledger_head(store, &last, err);
     if (rc)
         return rc;
-    buf_init(&body, BODY_MAX);
-    put_body(&body, event, ++seq, data);
+    buf_init(&body, LEDGER_BODY_MAX);
+    put_body(&body, store, event, &last, data);
     rc = buf_check(&body, "a ledger entry", err);
     if (rc == 0) {
-        chain(previous, body.data, body.len, hash);
+        ledger_hash(last.hash, body.data, body.len, hash);
         rc = store_mac(store, hash, sizeof hash, mac, err);
     }
     buf_put_u8(&body, 0);
     if (rc == 0)
         rc = sql_run(store, err, "INSERT INTO ledger(seq, body, hash, mac) VALUES (?, ?, ?, ?)",
-                     "itbb", seq, (const char *)body.data, hash, sizeof hash, mac, sizeof mac);
+                     "itbb", last.seq + 1, (const char *)body.data, hash, sizeof hash, mac,
+                     sizeof mac);
     if (rc == 0) {
-        store->new_seq = seq;
+        store->new_seq = last.seq + 1;
         memcpy(store->new_head, hash, sizeof hash);
     }
     buf_done(&body);
@@ -133,6 +156,18 @@ int ledger_expect(struct store *store, int64_t credential, const char *event, st
                        "tables say '%s': the database was changed; keep it as it is and call the "
                        "security team",
                        credential, last, event ? event : "nothing");
+    return rc;
+}
+
+int ledger_clock_stopped(struct store *store, bool *stopped, struct error *err)
+{
+    int64_t value = 0;
+    int rc = sql_integer(store, err, &value,
+                         "SELECT json_extract(body, '$.event') = 'clock_stopped' FROM ledger"
+                         " WHERE" LEDGER_IS_OF_CLOCK " ORDER BY seq DESC LIMIT 1",
+                         "");
+
+    *stopped = value != 0;
     return rc;
 }
 
@@ -182,17 +217,11 @@ int ledger_count_order(struct store *store, const uint8_t order_hash[32],
     return rc;
 }
 
-static int each_after(struct store *store, int64_t after,
-                      int (*each)(void *context, const struct ledger_entry *entry,
-                                  struct error *err),
-                      void *context, struct error *err)
+static int visit_rows(struct store *store, sqlite3_stmt *s, ledger_visit each, void *context,
+                      struct error *err)
 {
-    sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
-                       "SELECT seq, body, hash FROM ledger WHERE seq > ? ORDER BY seq", "i", after);
+    int rc;
 
-    if (rc)
-        return rc;
     while ((rc = sql_next(store, s, err)) == 1) {
         struct ledger_entry entry = {sqlite3_column_int64(s, 0),
                                      (const char *)sqlite3_column_text(s, 1),
@@ -210,11 +239,43 @@ static int each_after(struct store *store, int64_t after,
     return rc;
 }
 
-int ledger_each(struct store *store,
-                int (*each)(void *context, const struct ledger_entry *entry, struct error *err),
+int ledger_each(struct store *store, int64_t after, ledger_visit each, void *context,
+                struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s,
+                       "SELECT seq, body, hash FROM ledger WHERE seq > ? ORDER BY seq", "i", after);
+
+    return rc ? rc : visit_rows(store, s, each, context, err);
+}
+
+/* ?1 is an event, ?2 a serial, NULL for any; a batch is found by the ids that it made. */
+#define MADE "WITH made AS MATERIALIZED (SELECT id FROM credentials WHERE serial = ?2) "
+#define IS_ABOUT                                                                                   \
+    "(?1 IS NULL OR json_extract(body, '$.event') = ?1)"                                           \
+    " AND (?2 IS NULL OR json_extract(body, '$.data.serial') = ?2"                                 \
+    " OR (json_extract(body, '$.event') = 'generate' AND EXISTS (SELECT 1 FROM made"               \
+    " WHERE id >= json_extract(body, '$.data.first')"                                              \
+    " AND id < json_extract(body, '$.data.first') + json_extract(body, '$.data.count'))))"
+
+int ledger_find(struct store *store, const struct ledger_filter *filter, ledger_visit each,
                 void *context, struct error *err)
 {
-    return each_after(store, 0, each, context, err);
+    int64_t first = 0;
+    sqlite3_stmt *s;
+    int rc = 0;
+
+    if (filter->last)
+        rc = sql_integer(store, err, &first,
+                         MADE "SELECT min(seq) FROM (SELECT seq FROM ledger WHERE " IS_ABOUT
+                              " ORDER BY seq DESC LIMIT ?3)",
+                         "tti", filter->event, filter->serial, filter->last);
+    if (rc == 0)
+        rc = sql_start(store, err, &s,
+                       MADE "SELECT seq, body, hash FROM ledger WHERE " IS_ABOUT
+                            " AND seq >= ?3 ORDER BY seq",
+                       "tti", filter->event, filter->serial, first);
+    return rc ? rc : visit_rows(store, s, each, context, err);
 }
 
 /* What the entries say that the tables must hold. */
@@ -253,7 +314,7 @@ static int verify_entry(void *context, const struct ledger_entry *entry, struct 
 
     if (entry->seq != v->seq + 1)
         return error_set(err, ERR_INTEGRITY, "ledger entry %" PRId64 " is missing", v->seq + 1);
-    chain(v->previous, entry->body, strlen(entry->body), hash);
+    ledger_hash(v->previous, entry->body, strlen(entry->body), hash);
     if (memcmp(hash, entry->hash, sizeof hash))
         return error_set(err, ERR_INTEGRITY,
                          "ledger entry %" PRId64 " was changed: its hash does not match",
@@ -321,6 +382,32 @@ static int hash_of(struct store *store, int64_t seq, uint8_t hash[32], bool *fou
     return rc;
 }
 
+int ledger_verify_part(struct store *store, int64_t first, struct ledger_part *part,
+                       struct error *err)
+{
+    struct verification v = {.store = store, .seq = first - 1};
+    struct ledger_head last;
+    bool found = true;
+    int rc = ledger_head(store, &last, err);
+
+    if (rc == 0 && first > 1)
+        rc = hash_of(store, first - 1, v.previous, &found, err);
+    if (rc == 0 && (!found || first > last.seq))
+        rc = error_set(err, ERR_MISSING,
+                       "the ledger has no entry %" PRId64 ": its last one is %" PRId64, first,
+                       last.seq);
+    if (rc)
+        return rc;
+    *part = (struct ledger_part){.first = first, .at = last.at};
+    memcpy(part->prev, v.previous, sizeof part->prev);
+    rc = ledger_each(store, first - 1, verify_entry, &v, err);
+    if (rc == 0)
+        rc = verify_macs(store, first - 1, err);
+    part->last = v.seq;
+    memcpy(part->head, v.previous, sizeof part->head);
+    return rc;
+}
+
 int ledger_first(struct store *store, struct buf *body, struct error *err)
 {
     static const uint8_t nothing[32];
@@ -340,7 +427,7 @@ int ledger_first(struct store *store, struct buf *body, struct error *err)
     sql_end(s);
     if (rc)
         return rc;
-    chain(nothing, body->data, body->len, hash);
+    ledger_hash(nothing, body->data, body->len, hash);
     rc = verify_mac(store, 1, hash, mac, err);
     buf_put_u8(body, 0);
     return rc ? rc : buf_check(body, "a ledger entry", err);
@@ -363,18 +450,23 @@ static int verify_tail(struct store *store, int64_t anchored, const uint8_t anch
     int rc;
 
     memcpy(v.previous, anchored_head, sizeof v.previous);
-    rc = each_after(store, anchored, verify_entry, &v, err);
+    rc = ledger_each(store, anchored, verify_entry, &v, err);
     return rc ? rc : verify_macs(store, anchored, err);
 }
 
 int ledger_resume(struct store *store, int64_t anchored, const uint8_t anchored_head[32],
                   int64_t *seq, uint8_t now[32], struct error *err)
 {
+    struct ledger_head last;
     uint8_t hash[32];
     bool found = false;
-    int rc = head(store, seq, now, err);
+    int rc = ledger_head(store, &last, err);
 
-    if (rc == 0 && *seq < anchored)
+    if (rc)
+        return rc;
+    *seq = last.seq;
+    memcpy(now, last.hash, sizeof last.hash);
+    if (*seq < anchored)
         return older(anchored, *seq, err);
     if (rc == 0 && anchored > 0)
         rc = hash_of(store, anchored, hash, &found, err);
@@ -425,7 +517,7 @@ static int verify_tables(struct store *store, const struct tally *t, struct erro
 int ledger_verify(struct store *store, int64_t *count, struct error *err)
 {
     struct verification v = {.store = store};
-    int rc = ledger_each(store, verify_entry, &v, err);
+    int rc = ledger_each(store, 0, verify_entry, &v, err);
 
     if (rc == 0)
         rc = verify_macs(store, 0, err);

@@ -2,8 +2,10 @@
  * ledger: what happened, in order, so that no entry can be changed, dropped or added later (P7).
  *
  * An entry covers one transaction of the store. Its body is canonical JSON:
- *   {"at":<RFC 3339>,"by":<user>,"data":{...},"event":<name>,"seq":<number from 1>}
- * hash = SHA-256("imprint ledger v1\0" ‖ hash of the entry before, or 32 zero bytes ‖ body)
+ *   {"at":<RFC 3339>,"by":<system's user>,"data":{...},"event":<name>,"operator":<name>,
+ *    "seq":<number from 1>,"why":<reason>}
+ * operator and why are there when somebody gave them (store_set_actor). at never goes back.
+ * hash chains it to the entry before: pki/ledger_hash.h.
  * mac  = HMAC-SHA256 under the HSM's ledger key over the hash: a bare chain could be extended by
  * anyone who has the file.
  */
@@ -11,6 +13,7 @@
 #define STATION_STORE_LEDGER_H
 
 #include "base/buf.h"
+#include "pki/ledger_hash.h"
 #include "station/store/store.h"
 
 /* The events and what their data holds are listed in docs/station.md. */
@@ -19,6 +22,14 @@
 MUST_USE int ledger_append(struct store *store, const char *event, const struct buf *data,
                            struct error *err);
 
+/* The last entry; seq and at are 0 and hash is zero for an empty ledger. */
+struct ledger_head {
+    int64_t seq;
+    uint8_t hash[32];
+    int64_t at; /* seconds since 1970 UTC */
+};
+MUST_USE int ledger_head(struct store *store, struct ledger_head *head, struct error *err);
+
 /*
  * Whether event is the newest that the ledger tells of this credential: "claim", "proven",
  * "burned", or NULL for none at all. The tables can be edited without a trace in themselves, the
@@ -26,6 +37,9 @@ MUST_USE int ledger_append(struct store *store, const char *event, const struct 
  */
 MUST_USE int ledger_expect(struct store *store, int64_t credential, const char *event,
                            struct error *err);
+
+/* Whether the newest entry about the clock is one that stopped it (vault/clock_stop.h). */
+MUST_USE int ledger_clock_stopped(struct store *store, bool *stopped, struct error *err);
 
 /* How many credentials of an order the ledger tells to be made, and then claimed, proven, burned. */
 struct ledger_counts {
@@ -40,10 +54,22 @@ struct ledger_entry {
     const uint8_t *hash;
 };
 
-/* Calls each entry in order, from the first. A negative return of the callback ends the walk. */
-MUST_USE int ledger_each(struct store *store,
-                         int (*each)(void *context, const struct ledger_entry *entry,
-                                     struct error *err),
+/* A negative return ends the walk. */
+typedef int (*ledger_visit)(void *context, const struct ledger_entry *entry, struct error *err);
+
+/* Calls each entry with a number above after, in order. */
+MUST_USE int ledger_each(struct store *store, int64_t after, ledger_visit each, void *context,
+                         struct error *err);
+
+/*
+ * Calls the entries that a question is about, in order. Of a serial are those that name it, and the
+ * batch that it was made in.
+ */
+struct ledger_filter {
+    const char *event, *serial; /* NULL: any */
+    int64_t last;               /* only so many, the newest; 0: all */
+};
+MUST_USE int ledger_find(struct store *store, const struct ledger_filter *filter, ledger_visit each,
                          void *context, struct error *err);
 
 /* The body of the first entry, its MAC verified; appended with a NUL. Errors: ERR_INTEGRITY. */
@@ -58,6 +84,19 @@ MUST_USE int ledger_first(struct store *store, struct buf *body, struct error *e
  */
 MUST_USE int ledger_resume(struct store *store, int64_t anchored, const uint8_t anchored_head[32],
                            int64_t *seq, uint8_t head[32], struct error *err);
+
+/*
+ * Verifies numbers, chain and MACs of the entries from number first to the last one, and gives what
+ * was verified. Errors: ERR_MISSING when there is no entry first; ERR_INTEGRITY.
+ */
+struct ledger_part {
+    int64_t first, last;
+    uint8_t prev[32]; /* hash of the entry before the first, zero when that is number 1 */
+    uint8_t head[32]; /* hash of the last */
+    int64_t at;       /* time of the last */
+};
+MUST_USE int ledger_verify_part(struct store *store, int64_t first, struct ledger_part *part,
+                                struct error *err);
 
 /*
  * Verifies numbers, chain and MACs from the first entry to the last, and that the tables hold as

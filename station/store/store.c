@@ -72,6 +72,8 @@ static const char schema_1[] =
     " json_extract(body, '$.data.credential'), json_extract(body, '$.event'));"
     "CREATE INDEX ledger_order ON ledger(" /* what it tells of one order */
     " substr(json_extract(body, '$.data.order'), 1, 16), json_extract(body, '$.event'));"
+    "CREATE INDEX ledger_clock ON ledger(seq) WHERE" LEDGER_IS_OF_CLOCK
+    ";"                                              /* few, and asked often */
     "CREATE UNIQUE INDEX ledger_manifest ON ledger(" /* no two manifests bear one number */
     " json_extract(body, '$.data.manifest'));"
     "CREATE TABLE records (" /* lines of the whitelist; idx is the leaf's index */
@@ -143,6 +145,27 @@ void store_set_anchor(struct store *store, store_anchor_fn anchor, void *context
 {
     store->anchor = anchor;
     store->anchor_context = context;
+}
+
+static int keep_text(char *out, size_t max, const char *text, const char *what, struct error *err)
+{
+    size_t len = text ? strlen(text) : 0;
+
+    if (text && (len == 0 || len > max))
+        return error_set(err, ERR_USAGE, "%s has 1 to %zu characters", what, max);
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < 0x20 || text[i] > 0x7e)
+            return error_set(err, ERR_USAGE, "%s takes printable ASCII only", what);
+    snprintf(out, max + 1, "%s", text ? text : "");
+    return 0;
+}
+
+int store_set_actor(struct store *store, const char *operator, const char * reason,
+                    struct error *err)
+{
+    int rc = keep_text(store->operator, STORE_OPERATOR_MAX, operator, "the operator's name", err);
+
+    return rc ? rc : keep_text(store->reason, STORE_REASON_MAX, reason, "the reason", err);
 }
 
 int store_mac(struct store *store, const void *bytes, size_t len, uint8_t mac[32],

@@ -12,6 +12,7 @@
 #include "pki/cert.h"
 #include "pki/signed.h"
 #include "station/store/ledger.h"
+#include "station/vault/clock_stop.h"
 #include "station/vault/token_files.h"
 #include "station/vault/vault.h"
 
@@ -31,6 +32,7 @@ struct authorities {
 struct making {
     struct config config;
     struct hsm *hsm;
+    const char *operator;
     struct authorities made;
     uint8_t order_signers[SHA256_SIZE];
     int64_t now;
@@ -261,7 +263,9 @@ static int first_entry(struct making *m, struct store *store, struct error *err)
     jcs_str(&j, "origin", m->config.origin);
     jcs_str(&j, "station", m->config.name);
     jcs_end(&j);
-    rc = store_begin(store, err);
+    rc = store_set_actor(store, *m->operator ? m->operator : NULL, NULL, err);
+    if (rc == 0)
+        rc = store_begin(store, err);
     if (rc == 0)
         rc = ledger_append(store, "init", &data, err);
     if (rc == 0)
@@ -337,11 +341,13 @@ static int put_in_place(const struct making *m, const char *final, struct error 
 
 int ceremony_run(struct ceremony *c, struct error *err)
 {
-    struct making m = {.config = c->config, .now = clock_utc()};
+    struct making m = {.config = c->config, .operator= c->operator, .now = clock_utc()};
     struct error ignored = ERROR_INIT;
     char marker[PATH_MAX];
-    int n, rc = config_path(&c->config, "station.yaml", marker, err);
+    int n, rc = clock_stop_check_build(err);
 
+    if (rc == 0)
+        rc = config_path(&c->config, "station.yaml", marker, err);
     if (rc)
         return rc;
     if (file_exists(marker))

@@ -7,6 +7,7 @@
 #include "pki/template.h"
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
+#include "station/vault/clock_stop.h"
 #include "station/vault/quota.h"
 #include "station/vault/token_files.h"
 
@@ -199,6 +200,8 @@ static int commit_batch(struct generator *g, int64_t count, const struct generat
 {
     int rc = store_settle(g->v->store, err);
 
+    if (rc == 0)
+        rc = clock_stop_check(g->v->store, err);
     if (rc == 0)
         rc = store_begin(g->v->store, err);
     if (rc)

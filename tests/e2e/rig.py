@@ -22,9 +22,11 @@ SHIM = BUILD / "tools/ttyshim/ttyshim.so"
 
 # Exit statuses, as base/error.h lists them.
 EXIT = {"USAGE": 2, "INPUT": 3, "FULL": 5, "READONLY": 6, "MISSING": 7, "EXISTS": 8, "BUSY": 9,
-        "PIN": 10, "TOKEN": 11, "MODULE": 12, "HSM": 13, "INTEGRITY": 15, "EXHAUSTED": 16,
+        "PIN": 10, "TOKEN": 11, "MODULE": 12, "HSM": 13, "STORE": 14, "INTEGRITY": 15,
+        "EXHAUSTED": 16,
         "NO_PORT": 17, "TIMEOUT": 18, "GONE": 19, "PROTOCOL": 20, "REFUSED": 21, "DUPLICATE": 22,
-        "PROOF": 23, "SIGNATURE": 24, "INCOMPLETE": 25, "ROLLBACK": 26, "INTERRUPTED": 27}
+        "PROOF": 23, "SIGNATURE": 24, "INCOMPLETE": 25, "ROLLBACK": 26, "INTERRUPTED": 27,
+        "CRYPTO": 28, "FORMAT": 29, "CLOCK": 30}
 
 
 def run(*command, check=True, **options):
@@ -150,15 +152,17 @@ class Rig:
             f"link:\n  hello_ms: {hello_ms}\n  request_ms: {request_ms}\n  repeats: {repeats}\n"
             f"{more}")
 
-    def make_station(self):
+    def init_command(self, *options):
+        return ("init", "--name", "line-1", "--environment", "test", "--origin",
+                "acme.example/wl/line1", "--customer", "Acme", "--organization", "Acme Medical",
+                "--order-signers", self.owner / "orders.pem", "--pin-file", self.dir / "pin",
+                "--so-pin-file", self.dir / "so-pin", *options)
+
+    def make_station(self, *options):
         for name, pin in (("pin", "1234567890"), ("so-pin", "0987654321")):
             (self.dir / name).touch(mode=0o600)
             (self.dir / name).write_text(pin + "\n")
-        self.imprint("init", "--name", "line-1", "--environment", "test", "--origin",
-                     "acme.example/wl/line1", "--customer", "Acme", "--organization",
-                     "Acme Medical", "--order-signers", self.owner / "orders.pem", "--pin-file",
-                     self.dir / "pin", "--so-pin-file",
-                     self.dir / "so-pin")
+        self.imprint(*self.init_command(*options))
         run(AUTHORITY, "certify", "--key", self.owner / "authority.key", "--station-key",
             self.station / "station-auth.pub", "--station", "line-1", "--environment", "test",
             "--out", self.station / "station.cert")

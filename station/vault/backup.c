@@ -1,0 +1,183 @@
+#include "station/vault/backup.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/jcs.h"
+#include "pki/digest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SMALL_FILE_MAX (1024 * 1024)
+#define LIST_MAX       65536
+#define DATABASE       "station.db"
+
+/* What is copied, sorted by name as backup.json lists it. */
+static const struct {
+    const char *name;
+    bool optional; /* station.cert comes from the owner, perhaps later */
+} files[] = {
+    {"ca/device-root.pem", false},
+    {"ca/issuing-ca.pem", false},
+    {"ca/manifest-root.pem", false},
+    {"ca/manifest-signer.pem", false},
+    {CONFIG_ORDER_SIGNERS, false},
+    {"station-auth.pub", false},
+    {"station.cert", true},
+    {DATABASE, false},
+    {"station.yaml", false},
+    {"trust/device-root.pem", false},
+    {"trust/log.pem", false},
+    {"trust/log.vkey", false},
+    {"trust/manifest-root.pem", false},
+};
+
+struct work {
+    const struct config *config;
+    char dir[PATH_MAX]; /* under construction */
+    struct buf list;
+    struct jcs json;
+};
+
+static int list_file(struct work *w, const char *name, struct error *err)
+{
+    struct sha256 *digest = sha256_new();
+    uint8_t block[65536], hash[SHA256_SIZE];
+    char path[PATH_MAX];
+    int64_t bytes = 0;
+    FILE *in = NULL;
+    size_t n;
+    int rc = file_join(path, sizeof path, w->dir, name, err);
+
+    if (rc == 0 && !(in = fopen(path, "re")))
+        rc = error_set_errno(err, errno, "cannot open '%s'", path);
+    while (in && (n = fread(block, 1, sizeof block, in)) > 0) {
+        sha256_update(digest, block, n);
+        bytes += (int64_t)n;
+    }
+    if (in && ferror(in))
+        rc = error_set_errno(err, errno, "cannot read '%s'", path);
+    if (in)
+        fclose(in);
+    sha256_final(digest, hash);
+    jcs_object(&w->json, NULL);
+    jcs_int(&w->json, "bytes", bytes);
+    jcs_str(&w->json, "name", name);
+    jcs_hex(&w->json, "sha256", hash, sizeof hash);
+    jcs_end(&w->json);
+    return rc;
+}
+
+static int copy_file(const struct work *w, const char *name, struct error *err)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+    struct buf bytes;
+    int rc = config_path(w->config, name, from, err);
+
+    buf_init(&bytes, SMALL_FILE_MAX);
+    if (rc == 0)
+        rc = file_join(to, sizeof to, w->dir, name, err);
+    if (rc == 0)
+        rc = file_read(from, &bytes, err);
+    if (rc == 0)
+        rc = file_make_parents(to, 0700, err);
+    if (rc == 0)
+        rc = file_write(to, bytes.data, bytes.len, 0600, err);
+    buf_done(&bytes);
+    return rc;
+}
+
+static int copy_all(struct work *w, struct error *err)
+{
+    int rc = 0;
+
+    jcs_array(&w->json, "files");
+    for (size_t i = 0; rc == 0 && i < sizeof files / sizeof *files; i++) {
+        char path[PATH_MAX];
+
+        rc = config_path(w->config, files[i].name, path, err);
+        if (rc == 0 && files[i].optional && !file_exists(path))
+            continue;
+        if (rc == 0 && strcmp(files[i].name, DATABASE))
+            rc = copy_file(w, files[i].name, err);
+        if (rc == 0)
+            rc = list_file(w, files[i].name, err);
+    }
+    jcs_end(&w->json);
+    return rc;
+}
+
+/* The copy is opened as the station opens it: what does not open now would not open when needed. */
+static int copy_database(const struct work *w, struct store *store,
+                         const struct backup_watch *watch, struct ledger_head *head,
+                         struct error *err)
+{
+    struct store *copy = NULL;
+    char path[PATH_MAX];
+    int rc = file_join(path, sizeof path, w->dir, DATABASE, err);
+
+    if (rc == 0)
+        rc = store_copy(store, path, watch->progress, watch->context, err);
+    if (rc == 0)
+        rc = store_open(path, STORE_READ, &copy, err);
+    if (rc == 0)
+        rc = ledger_head(copy, head, err);
+    store_close(copy);
+    return rc;
+}
+
+static int put_list(struct work *w, const struct ledger_head *head, struct error *err)
+{
+    char path[PATH_MAX];
+    int rc;
+
+    jcs_str(&w->json, "format", BACKUP_FORMAT);
+    jcs_hex(&w->json, "head", head->hash, sizeof head->hash);
+    jcs_int(&w->json, "seq", head->seq);
+    jcs_str(&w->json, "station", w->config->name);
+    jcs_end(&w->json);
+    buf_put_u8(&w->list, '\n');
+    rc = buf_check(&w->list, BACKUP_LIST, err);
+    if (rc == 0)
+        rc = file_join(path, sizeof path, w->dir, BACKUP_LIST, err);
+    return rc ? rc : file_write(path, w->list.data, w->list.len, 0600, err);
+}
+
+static int fill(struct work *w, struct store *store, const struct backup_watch *watch,
+                struct ledger_head *head, struct error *err)
+{
+    char created[CLOCK_TEXT_SIZE];
+    int rc = copy_database(w, store, watch, head, err);
+
+    if (rc)
+        return rc;
+    clock_text(clock_utc(), created);
+    jcs_init(&w->json, &w->list);
+    jcs_object(&w->json, NULL);
+    jcs_str(&w->json, "created", created);
+    jcs_str(&w->json, "environment", w->config->environment);
+    rc = copy_all(w, err);
+    return rc ? rc : put_list(w, head, err);
+}
+
+int backup_make(const struct config *config, struct store *store, const char *dir,
+                const struct backup_watch *watch, struct ledger_head *head, struct error *err)
+{
+    struct error ignored = ERROR_INIT;
+    struct work w = {.config = config};
+    int rc = file_dir_begin(dir, w.dir, err);
+
+    if (rc)
+        return rc;
+    buf_init(&w.list, LIST_MAX);
+    rc = fill(&w, store, watch, head, err);
+    if (rc == 0)
+        rc = file_dir_finish(w.dir, dir, err);
+    if (rc && file_remove_tree(w.dir, &ignored))
+        error_prefix(err, "'%s' could not be removed", w.dir);
+    buf_done(&w.list);
+    return rc;
+}
