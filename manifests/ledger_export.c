@@ -74,7 +74,7 @@ static int check_numbers(const struct ledger_statement *s, struct error *err)
 {
     static const uint8_t nothing[SHA256_SIZE];
 
-    if (s->first == 0 || s->last < s->first || s->count != s->last - s->first + 1 ||
+    if (s->first == 0 || s->last < s->first || s->count == 0 || s->count > s->last - s->first + 1 ||
         (s->first == 1) != (memcmp(s->prev, nothing, sizeof nothing) == 0))
         return error_set(err, ERR_INCOMPLETE,
                          "'" LEDGER_EXPORT_STATEMENT "': first, last, count and prev do not fit");
@@ -179,29 +179,59 @@ static int bad_line(const struct reading *r, int code, const char *what, struct 
     return error_set(err, code, "'" LEDGER_EXPORT_ENTRIES "' line %" PRIu64 " %s", r->number, what);
 }
 
-/* The members that an entry has, whatever its data is; *seq is its number. */
-static int read_body(const char *body, size_t len, uint64_t *seq, struct error *err)
+/* What a verifier needs of an entry. */
+struct entry {
+    uint64_t seq;
+    bool restored;     /* it follows a restore, so that numbers before it may be missing */
+    uint64_t anchored; /* then: the last number before it */
+};
+
+static void read_data(struct canon *c, struct entry *e)
 {
-    char event[64], operator[128], why[512], by[256];
-    struct buf data;
+    struct canon data;
+    struct buf rest;
+
+    buf_init(&rest, LEDGER_BODY_MAX);
+    if (e->restored) {
+        canon_enter(c, "data", &data);
+        canon_u64(&data, "anchored", &e->anchored);
+        canon_leave(c, &data);
+    } else {
+        canon_raw(c, "data", &rest);
+    }
+    buf_done(&rest);
+}
+
+/* The members that an entry has, whatever its data is. */
+static int read_body(const char *body, size_t len, struct entry *e, struct error *err)
+{
+    char event[64] = "", operator[128], why[512], by[256];
     struct canon c;
     int64_t at;
     int rc = canon_open(&c, body, len, "an entry", err);
 
-    buf_init(&data, LEDGER_BODY_MAX);
     canon_time(&c, "at", &at);
     canon_text(&c, "by", by, sizeof by);
-    canon_raw(&c, "data", &data);
     canon_text(&c, "event", event, sizeof event);
+    e->restored = strcmp(event, "restored") == 0;
+    read_data(&c, e);
     if (canon_has(&c, "operator"))
         canon_text(&c, "operator", operator, sizeof operator);
-    canon_u64(&c, "seq", seq);
+    canon_u64(&c, "seq", &e->seq);
     if (canon_has(&c, "why"))
         canon_text(&c, "why", why, sizeof why);
     rc = canon_end(&c);
     canon_close(&c);
-    buf_done(&data);
     return rc;
+}
+
+/* The very next, or, once entries were lost with a database, the one that says so. */
+static bool may_come(const struct reading *r, const struct entry *e)
+{
+    bool first = r->number == 1;
+
+    return e->seq == r->next ||
+           (!first && e->seq > r->next && e->restored && e->anchored == e->seq - 1);
 }
 
 /* Where two programs read different things out of the same bytes, one of them can be fooled. */
@@ -244,7 +274,7 @@ static int check_line(struct reading *r, size_t len, struct error *err)
 {
     const size_t head = sizeof before_body - 1;
     const char *body = r->line + head, *end;
-    uint64_t seq = 0;
+    struct entry entry = {.seq = 0};
     int rc;
 
     if (len < AROUND || memcmp(r->line, before_body, head))
@@ -255,16 +285,16 @@ static int check_line(struct reading *r, size_t len, struct error *err)
         strcmp(end + sizeof before_hash - 1 + HASH_TEXT, after_hash))
         return bad_line(r, ERR_FORMAT, "is not a body and its hash", err);
     rc = check_canonical(r, body, len, err);
-    if (rc == 0 && read_body(body, len, &seq, err))
+    if (rc == 0 && read_body(body, len, &entry, err))
         rc = error_prefix(err, "'" LEDGER_EXPORT_ENTRIES "' line %" PRIu64, r->number);
-    if (rc == 0 && seq != r->next)
+    if (rc == 0 && !may_come(r, &entry))
         rc = error_set(err, ERR_INCOMPLETE,
                        "'" LEDGER_EXPORT_ENTRIES "' line %" PRIu64 " is entry %" PRIu64
                        " and entry %" PRIu64 " must come: one is missing, repeated or moved",
-                       r->number, seq, r->next);
+                       r->number, entry.seq, r->next);
     if (rc == 0)
         rc = check_chain(r, body, len, end + sizeof before_hash - 1, err);
-    r->next++;
+    r->next = entry.seq + 1;
     return rc;
 }
 
@@ -344,8 +374,8 @@ static int check_after(const struct ledger_statement *s, const struct ledger_sta
                          s->first, before->last, before->last + 1);
     if (!sha256_equal(s->prev, before->head))
         return error_set(err, ERR_ROLLBACK,
-                         "this export continues another history than the one before: the ledger "
-                         "was written again");
+                         "this export continues another history than the one before: the station "
+                         "was restored from a backup, or its ledger written again");
     return 0;
 }
 

@@ -31,6 +31,12 @@ static const struct cli_option generate_options[] = {
 
 static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
 
+static const struct cli_option recover_options[] = {
+    BY,
+    {"reason", "TEXT", "why: stands in the ledger"},
+    {"backup", "DIR", "restore from this folder of 'imprint backup'"},
+    {NULL, NULL, NULL}};
+
 static const struct cli_option ledger_options[] = {
     {"last", "N", "show: only the last N entries"},
     {"event", "NAME", "show: only entries of this event"},
@@ -68,6 +74,14 @@ const struct cli_command cli_commands[] = {
      "them\n"
      "in its backup.json. The token and the PIN are not in it. Works beside every other command.",
      no_options, NEED_CONFIG | NEED_STORE_READ, 1, 1, cmd_backup},
+    {"recover", "TICKET", "confirm the clock, or restore a backup, with the owner's leave",
+     "Does what a recovery ticket allows, once: lets a station go on whose clock was wrong, or, "
+     "with\n"
+     "--backup, puts a backup in the place of a database that is missing, damaged or older, and\n"
+     "burns the credentials that may have been given out since. Killed on the way, the same "
+     "command\n"
+     "goes on.",
+     recover_options, NEED_CONFIG, 1, 1, cmd_recover},
     {"devices", "JOB", "list the serial ports and the slot that the job gives each",
      "Lists every serial port of the machine with the slot that the job gives it. A port that no\n"
      "rule names is never opened.",

@@ -84,7 +84,7 @@ static void put_optional(struct buf *body, const char *name, const char *text)
 
 /* Times never go back: a clock that was set back a little waits for the ledger. */
 static void put_body(struct buf *body, const struct store *store, const char *event,
-                     const struct ledger_head *last, const struct buf *data)
+                     const struct ledger_head *last, int64_t seq, const struct buf *data)
 {
     int64_t now = clock_utc();
     char at[CLOCK_TEXT_SIZE];
@@ -96,12 +96,14 @@ static void put_body(struct buf *body, const struct store *store, const char *ev
     buf_put(body, data->data, data->len);
     buf_printf(body, ",\"event\":\"%s\"", event);
     put_optional(body, "operator", store->operator);
-    buf_printf(body, ",\"seq\":%" PRId64, last->seq + 1);
+    buf_printf(body, ",\"seq\":%" PRId64, seq);
     put_optional(body, "why", store->reason);
     buf_put_u8(body, '}');
 }
 
-int ledger_append(struct store *store, const char *event, const struct buf *data, struct error *err)
+/* seq 0: the next number. */
+static int append(struct store *store, const char *event, int64_t seq, const struct buf *data,
+                  struct error *err)
 {
     uint8_t hash[32], mac[32];
     struct ledger_head last;
@@ -114,8 +116,10 @@ int ledger_append(struct store *store, const char *event, const struct buf *data
         rc = ledger_head(store, &last, err);
     if (rc)
         return rc;
+    if (seq == 0)
+        seq = last.seq + 1;
     buf_init(&body, LEDGER_BODY_MAX);
-    put_body(&body, store, event, &last, data);
+    put_body(&body, store, event, &last, seq, data);
     rc = buf_check(&body, "a ledger entry", err);
     if (rc == 0) {
         ledger_hash(last.hash, body.data, body.len, hash);
@@ -124,14 +128,30 @@ int ledger_append(struct store *store, const char *event, const struct buf *data
     buf_put_u8(&body, 0);
     if (rc == 0)
         rc = sql_run(store, err, "INSERT INTO ledger(seq, body, hash, mac) VALUES (?, ?, ?, ?)",
-                     "itbb", last.seq + 1, (const char *)body.data, hash, sizeof hash, mac,
-                     sizeof mac);
+                     "itbb", seq, (const char *)body.data, hash, sizeof hash, mac, sizeof mac);
     if (rc == 0) {
-        store->new_seq = last.seq + 1;
+        store->new_seq = seq;
         memcpy(store->new_head, hash, sizeof hash);
     }
     buf_done(&body);
     return rc;
+}
+
+int ledger_append(struct store *store, const char *event, const struct buf *data, struct error *err)
+{
+    return append(store, event, 0, data, err);
+}
+
+int ledger_append_restored(struct store *store, int64_t anchored, const struct buf *data,
+                           struct error *err)
+{
+    struct ledger_head last;
+    int rc = ledger_head(store, &last, err);
+
+    if (rc)
+        return rc;
+    return append(store, LEDGER_RESTORED, (last.seq > anchored ? last.seq : anchored) + 1, data,
+                  err);
 }
 
 int ledger_expect(struct store *store, int64_t credential, const char *event, struct error *err)
@@ -159,20 +179,75 @@ int ledger_expect(struct store *store, int64_t credential, const char *event, st
     return rc;
 }
 
+#define OF_ORDER   " WHERE substr(json_extract(body, '$.data.order'), 1, 16) = ?"
+#define ORDER_PART 8 /* bytes of the order's hash that are indexed */
+
+static int read_restored(sqlite3_stmt *s, struct ledger_restored *r, struct error *err)
+{
+    char head[65], ticket[65];
+    int rc = sql_text(s, 2, head, sizeof head, err);
+
+    if (rc == 0)
+        rc = sql_text(s, 4, ticket, sizeof ticket, err);
+    if (rc)
+        return rc;
+    r->seq = sqlite3_column_int64(s, 0);
+    r->anchored = sqlite3_column_int64(s, 1);
+    r->lost = sqlite3_column_int64(s, 3);
+    if (hex_decode(head, r->anchored_head, sizeof r->anchored_head) ||
+        hex_decode(ticket, r->ticket, sizeof r->ticket))
+        return error_set(err, ERR_INTEGRITY, "ledger entry %" PRId64 " tells of no restore",
+                         r->seq);
+    return 0;
+}
+
+int ledger_last_restored(struct store *store, int64_t least_lost, struct ledger_restored *restored,
+                         struct error *err)
+{
+    struct ledger_restored found = {.seq = 0};
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s,
+                       "SELECT seq, json_extract(body, '$.data.anchored'),"
+                       " json_extract(body, '$.data.anchored_head'),"
+                       " json_extract(body, '$.data.lost'), json_extract(body, '$.data.ticket')"
+                       " FROM ledger WHERE" LEDGER_IS_MARK
+                       " AND json_extract(body, '$.event') = '" LEDGER_RESTORED "'"
+                       " AND json_extract(body, '$.data.lost') >= ? ORDER BY seq DESC LIMIT 1",
+                       "i", least_lost);
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc == 1) {
+        rc = read_restored(s, &found, err);
+        sql_end(s);
+    }
+    if (rc == 0)
+        *restored = found;
+    return rc;
+}
+
+int ledger_first_of_order(struct store *store, const uint8_t order_hash[32], int64_t *seq,
+                          struct error *err)
+{
+    char order[2 * ORDER_PART + 1];
+
+    hex_encode(order_hash, ORDER_PART, order);
+    *seq = 0;
+    return sql_integer(store, err, seq, "SELECT min(seq) FROM ledger" OF_ORDER, "t", order);
+}
+
 int ledger_clock_stopped(struct store *store, bool *stopped, struct error *err)
 {
     int64_t value = 0;
     int rc = sql_integer(store, err, &value,
                          "SELECT json_extract(body, '$.event') = 'clock_stopped' FROM ledger"
-                         " WHERE" LEDGER_IS_OF_CLOCK " ORDER BY seq DESC LIMIT 1",
+                         " WHERE" LEDGER_IS_MARK " AND json_extract(body, '$.event') <>"
+                         " '" LEDGER_RESTORED "' ORDER BY seq DESC LIMIT 1",
                          "");
 
     *stopped = value != 0;
     return rc;
 }
-
-#define OF_ORDER   " WHERE substr(json_extract(body, '$.data.order'), 1, 16) = ?"
-#define ORDER_PART 8 /* bytes of the order's hash that are indexed */
 
 static void take_count(struct ledger_counts *c, const char *event, int64_t count)
 {
@@ -182,6 +257,8 @@ static void take_count(struct ledger_counts *c, const char *event, int64_t count
         c->proven = count;
     else if (strcmp(event, "burned") == 0)
         c->burned = count;
+    else if (strcmp(event, "lost") == 0)
+        c->lost = count;
 }
 
 int ledger_count_order(struct store *store, const uint8_t order_hash[32],
@@ -280,13 +357,13 @@ int ledger_find(struct store *store, const struct ledger_filter *filter, ledger_
 
 /* What the entries say that the tables must hold. */
 struct tally {
-    int64_t credentials, claims, proven, burned;
+    int64_t credentials, claims, proven, burned, lost;
 };
 
 struct verification {
     struct store *store;
     uint8_t previous[32];
-    int64_t seq;
+    int64_t seq, count;
     struct tally tally;
 };
 
@@ -304,7 +381,22 @@ static void count_event(struct tally *tally, const char *body)
         tally->proven++;
     else if (event && strcmp(event, "burned") == 0)
         tally->burned++;
+    else if (event && strcmp(event, "lost") == 0)
+        tally->lost++;
     json_decref(root);
+}
+
+/* Numbers that a backup did not have: only the entry that tells so may leave them out. */
+static bool is_after_lost(const struct verification *v, const struct ledger_entry *entry)
+{
+    json_t *root = json_loads(entry->body, JSON_REJECT_DUPLICATES, NULL);
+    const char *event = json_string_value(json_object_get(root, "event"));
+    const json_t *anchored = json_object_get(json_object_get(root, "data"), "anchored");
+    bool fits = entry->seq > v->seq && event && strcmp(event, LEDGER_RESTORED) == 0 &&
+                json_integer_value(anchored) == entry->seq - 1;
+
+    json_decref(root);
+    return fits;
 }
 
 static int verify_entry(void *context, const struct ledger_entry *entry, struct error *err)
@@ -312,7 +404,7 @@ static int verify_entry(void *context, const struct ledger_entry *entry, struct 
     struct verification *v = context;
     uint8_t hash[32];
 
-    if (entry->seq != v->seq + 1)
+    if (entry->seq != v->seq + 1 && !is_after_lost(v, entry))
         return error_set(err, ERR_INTEGRITY, "ledger entry %" PRId64 " is missing", v->seq + 1);
     ledger_hash(v->previous, entry->body, strlen(entry->body), hash);
     if (memcmp(hash, entry->hash, sizeof hash))
@@ -321,6 +413,7 @@ static int verify_entry(void *context, const struct ledger_entry *entry, struct 
                          entry->seq);
     memcpy(v->previous, hash, sizeof hash);
     v->seq = entry->seq;
+    v->count++;
     count_event(&v->tally, entry->body);
     return 0;
 }
@@ -382,28 +475,49 @@ static int hash_of(struct store *store, int64_t seq, uint8_t hash[32], bool *fou
     return rc;
 }
 
+/* Where a walk from number first on begins: at what is before it. */
+static int start_at(struct verification *v, int64_t first, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(v->store, err, &s,
+                       "SELECT seq, hash FROM ledger WHERE seq < ? ORDER BY seq DESC LIMIT 1", "i",
+                       first);
+
+    if (rc == 0)
+        rc = sql_next(v->store, s, err);
+    if (rc <= 0)
+        return rc;
+    v->seq = sqlite3_column_int64(s, 0);
+    rc = sql_blob_exact(s, 1, v->previous, sizeof v->previous, err);
+    sql_end(s);
+    return rc;
+}
+
 int ledger_verify_part(struct store *store, int64_t first, struct ledger_part *part,
                        struct error *err)
 {
-    struct verification v = {.store = store, .seq = first - 1};
+    struct verification v = {.store = store};
     struct ledger_head last;
-    bool found = true;
     int rc = ledger_head(store, &last, err);
 
-    if (rc == 0 && first > 1)
-        rc = hash_of(store, first - 1, v.previous, &found, err);
-    if (rc == 0 && (!found || first > last.seq))
+    if (rc == 0 && first > last.seq)
         rc = error_set(err, ERR_MISSING,
                        "the ledger has no entry %" PRId64 ": its last one is %" PRId64, first,
                        last.seq);
+    if (rc == 0)
+        rc = start_at(&v, first, err);
     if (rc)
         return rc;
-    *part = (struct ledger_part){.first = first, .at = last.at};
+    *part = (struct ledger_part){.at = last.at};
     memcpy(part->prev, v.previous, sizeof part->prev);
     rc = ledger_each(store, first - 1, verify_entry, &v, err);
     if (rc == 0)
         rc = verify_macs(store, first - 1, err);
+    if (rc == 0)
+        rc = sql_integer(store, err, &part->first, "SELECT min(seq) FROM ledger WHERE seq >= ?",
+                         "i", first);
     part->last = v.seq;
+    part->count = v.count;
     memcpy(part->head, v.previous, sizeof part->head);
     return rc;
 }
@@ -502,10 +616,12 @@ static int verify_tables(struct store *store, const struct tally *t, struct erro
         {"claims", "SELECT count(*) FROM claims", t->claims},
         {"proven devices", "SELECT count(*) FROM claims WHERE state = 1", t->proven},
         {"burned claims", "SELECT count(*) FROM claims WHERE state = 2", t->burned},
-        {"credentials given out", "SELECT count(*) FROM credentials WHERE state <> 0", t->claims},
+        {"credentials given out", "SELECT count(*) FROM credentials WHERE state <> 0",
+         t->claims + t->lost},
         {"proven credentials", "SELECT count(*) FROM credentials WHERE state = 2", t->proven},
-        {"burned credentials", "SELECT count(*) FROM credentials WHERE state = 3", t->burned},
-        {"records", "SELECT count(*) FROM records", t->proven + t->burned},
+        {"burned credentials", "SELECT count(*) FROM credentials WHERE state = 3",
+         t->burned + t->lost},
+        {"records", "SELECT count(*) FROM records", t->proven + t->burned + t->lost},
     };
     int rc = 0;
 
@@ -524,6 +640,6 @@ int ledger_verify(struct store *store, int64_t *count, struct error *err)
     if (rc == 0)
         rc = verify_tables(store, &v.tally, err);
     if (rc == 0)
-        *count = v.seq;
+        *count = v.count;
     return rc;
 }

@@ -22,6 +22,26 @@
 MUST_USE int ledger_append(struct store *store, const char *event, const struct buf *data,
                            struct error *err);
 
+/*
+ * The entry after a restore. Its number follows that of the last entry and that of the last one that
+ * the token remembers, anchored, which the backup may not have: data names it as "anchored", and
+ * only before such an entry may numbers be missing.
+ */
+#define LEDGER_RESTORED "restored"
+MUST_USE int ledger_append_restored(struct store *store, int64_t anchored, const struct buf *data,
+                                    struct error *err);
+
+/* The newest restore that lost at least so many entries; seq is 0 when there was none. */
+struct ledger_restored {
+    int64_t seq;
+    int64_t anchored;          /* the last number that the token remembered */
+    uint8_t anchored_head[32]; /* and its hash */
+    int64_t lost;              /* entries between the backup's last one and that */
+    uint8_t ticket[32];        /* hash of the ticket that allowed it */
+};
+MUST_USE int ledger_last_restored(struct store *store, int64_t least_lost,
+                                  struct ledger_restored *restored, struct error *err);
+
 /* The last entry; seq and at are 0 and hash is zero for an empty ledger. */
 struct ledger_head {
     int64_t seq;
@@ -44,9 +64,14 @@ MUST_USE int ledger_clock_stopped(struct store *store, bool *stopped, struct err
 /* How many credentials of an order the ledger tells to be made, and then claimed, proven, burned. */
 struct ledger_counts {
     int64_t issued, claimed, proven, burned;
+    int64_t lost; /* burned without a claim (vault/restore.h) */
 };
 MUST_USE int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                                 struct ledger_counts *counts, struct error *err);
+
+/* The number of the first entry about an order, 0 when there is none. */
+MUST_USE int ledger_first_of_order(struct store *store, const uint8_t order_hash[32], int64_t *seq,
+                                   struct error *err);
 
 struct ledger_entry {
     int64_t seq;
@@ -90,10 +115,10 @@ MUST_USE int ledger_resume(struct store *store, int64_t anchored, const uint8_t 
  * was verified. Errors: ERR_MISSING when there is no entry first; ERR_INTEGRITY.
  */
 struct ledger_part {
-    int64_t first, last;
-    uint8_t prev[32]; /* hash of the entry before the first, zero when that is number 1 */
-    uint8_t head[32]; /* hash of the last */
-    int64_t at;       /* time of the last */
+    int64_t first, last, count; /* first is a later one where entries were lost */
+    uint8_t prev[32];           /* hash of the entry before the first, zero when that is number 1 */
+    uint8_t head[32];           /* hash of the last */
+    int64_t at;                 /* time of the last */
 };
 MUST_USE int ledger_verify_part(struct store *store, int64_t first, struct ledger_part *part,
                                 struct error *err);

@@ -12,8 +12,9 @@
 
 #include <sqlite3.h>
 
-/* The entries that stop the clock or confirm it: one text, so that the index on them is used. */
-#define LEDGER_IS_OF_CLOCK " json_extract(body, '$.event') IN ('clock_confirmed', 'clock_stopped')"
+/* Entries that decide for all that comes after them: one text, so that the index on them is used. */
+#define LEDGER_IS_MARK                                                                             \
+    " json_extract(body, '$.event') IN ('clock_confirmed', 'clock_stopped', 'restored')"
 
 struct sql_statement {
     const char *text;

@@ -24,6 +24,12 @@
 
 struct store;
 
+/*
+ * The lock of the one process that writes, without the database: for who replaces it. *fd is the
+ * caller's to close, which gives the lock back. Errors: ERR_BUSY, those of files.
+ */
+MUST_USE int store_lock(const char *path, int *fd, struct error *err);
+
 enum store_mode {
     STORE_CREATE, /* a new file; ERR_EXISTS if there is one */
     STORE_WRITE,  /* the vault: takes the station's lock, or ERR_BUSY */
@@ -75,6 +81,9 @@ MUST_USE int store_commit(struct store *store, struct error *err);
 MUST_USE int store_settle(struct store *store, struct error *err);
 bool store_is_unanchored(const struct store *store);
 void store_rollback(struct store *store);
+
+/* Whether the database's pages are sound. Errors: ERR_STORE. */
+MUST_USE int store_check(struct store *store, struct error *err);
 
 /*
  * Copies one committed state of the database into the new file path, while others may write; the

@@ -1,8 +1,10 @@
 #include "station/vault/backup.h"
 
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/file.h"
 #include "base/jcs.h"
+#include "manifests/canon.h"
 #include "pki/digest.h"
 
 #include <errno.h>
@@ -42,27 +44,37 @@ struct work {
     struct jcs json;
 };
 
-static int list_file(struct work *w, const char *name, struct error *err)
+static int hash_file(const char *dir, const char *name, int64_t *bytes, uint8_t hash[SHA256_SIZE],
+                     struct error *err)
 {
     struct sha256 *digest = sha256_new();
-    uint8_t block[65536], hash[SHA256_SIZE];
+    uint8_t block[65536];
     char path[PATH_MAX];
-    int64_t bytes = 0;
     FILE *in = NULL;
     size_t n;
-    int rc = file_join(path, sizeof path, w->dir, name, err);
+    int rc = file_join(path, sizeof path, dir, name, err);
 
+    *bytes = 0;
     if (rc == 0 && !(in = fopen(path, "re")))
         rc = error_set_errno(err, errno, "cannot open '%s'", path);
     while (in && (n = fread(block, 1, sizeof block, in)) > 0) {
         sha256_update(digest, block, n);
-        bytes += (int64_t)n;
+        *bytes += (int64_t)n;
     }
     if (in && ferror(in))
         rc = error_set_errno(err, errno, "cannot read '%s'", path);
     if (in)
         fclose(in);
     sha256_final(digest, hash);
+    return rc;
+}
+
+static int list_file(struct work *w, const char *name, struct error *err)
+{
+    uint8_t hash[SHA256_SIZE];
+    int64_t bytes;
+    int rc = hash_file(w->dir, name, &bytes, hash, err);
+
     jcs_object(&w->json, NULL);
     jcs_int(&w->json, "bytes", bytes);
     jcs_str(&w->json, "name", name);
@@ -179,5 +191,73 @@ int backup_make(const struct config *config, struct store *store, const char *di
     if (rc && file_remove_tree(w.dir, &ignored))
         error_prefix(err, "'%s' could not be removed", w.dir);
     buf_done(&w.list);
+    return rc;
+}
+
+/* ---- and back ---- */
+
+/* The hash that the list gives the database. */
+static void read_files(struct canon *c, uint8_t hash[SHA256_SIZE])
+{
+    const json_t *list = canon_array(c, "files");
+    bool found = false;
+
+    for (size_t i = 0; c->rc == 0 && i < json_array_size(list); i++) {
+        const json_t *file = json_array_get(list, i);
+        const char *name = json_string_value(json_object_get(file, "name"));
+        const char *hex = json_string_value(json_object_get(file, "sha256"));
+
+        if (name && hex && strcmp(name, DATABASE) == 0)
+            found = hex_decode(hex, hash, SHA256_SIZE) == 0;
+    }
+    if (!found)
+        canon_fail(c, "the list names no " DATABASE);
+}
+
+static int read_list(const char *dir, char station[65], char environment[17],
+                     uint8_t hash[SHA256_SIZE], struct error *err)
+{
+    char path[PATH_MAX], format[64] = "";
+    struct canon c = {.value = NULL};
+    struct buf bytes;
+    int rc = file_join(path, sizeof path, dir, BACKUP_LIST, err);
+
+    buf_init(&bytes, LIST_MAX);
+    if (rc == 0)
+        rc = file_read(path, &bytes, err);
+    if (rc == 0 && canon_open(&c, bytes.data, bytes.len, BACKUP_LIST, err) == 0) {
+        canon_text(&c, "format", format, sizeof format);
+        if (c.rc == 0 && strcmp(format, BACKUP_FORMAT))
+            canon_fail(&c, "it has the format '%s', and this program knows " BACKUP_FORMAT, format);
+        canon_text(&c, "station", station, 65);
+        canon_text(&c, "environment", environment, 17);
+        read_files(&c, hash);
+    }
+    if (rc == 0 && c.rc) {
+        error_prefix(err, "'%s'", path);
+        rc = error_recode(err, ERR_INPUT);
+    }
+    canon_close(&c);
+    buf_done(&bytes);
+    return rc;
+}
+
+int backup_check(const struct config *config, const char *dir, struct error *err)
+{
+    char station[65] = "", environment[17] = "";
+    uint8_t listed[SHA256_SIZE], hash[SHA256_SIZE];
+    int64_t bytes;
+    int rc = read_list(dir, station, environment, listed, err);
+
+    if (rc == 0 && (strcmp(station, config->name) || strcmp(environment, config->environment)))
+        rc = error_set(err, ERR_REFUSED, "'%s' is a backup of station '%s' (%s), not of this one",
+                       dir, station, environment);
+    if (rc == 0)
+        rc = hash_file(dir, DATABASE, &bytes, hash, err);
+    if (rc == 0 && memcmp(hash, listed, sizeof hash))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "'%s/" DATABASE "' is not the file that " BACKUP_LIST " lists: copy the "
+                       "backup again",
+                       dir);
     return rc;
 }

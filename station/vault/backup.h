@@ -33,4 +33,11 @@ MUST_USE int backup_make(const struct config *config, struct store *store, const
                          const struct backup_watch *watch, struct ledger_head *head,
                          struct error *err);
 
+/*
+ * Whether dir is a backup of this station whose database is the one that its list names. Errors:
+ * ERR_REFUSED for another station's, ERR_INTEGRITY when it was changed, ERR_INPUT when it has no
+ * list; those of files.
+ */
+MUST_USE int backup_check(const struct config *config, const char *dir, struct error *err);
+
 #endif

@@ -79,7 +79,7 @@ static void fill(struct ledger_statement *s, const struct config *config,
     strcpy(s->origin, config->origin);
     s->first = (uint64_t)part->first;
     s->last = (uint64_t)part->last;
-    s->count = s->last - s->first + 1;
+    s->count = (uint64_t)part->count;
     memcpy(s->prev, part->prev, sizeof s->prev);
     memcpy(s->head, part->head, sizeof s->head);
     s->created = now > part->at ? now : part->at;

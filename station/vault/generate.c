@@ -218,6 +218,33 @@ static int commit_batch(struct generator *g, int64_t count, const struct generat
     return rc;
 }
 
+/* Batches that a restore lost made certificates and serials that nobody knows any more. */
+static int check_restored(const struct vault *v, struct error *err)
+{
+    char storage[HSM_STORAGE_NAME_SIZE];
+    struct ledger_restored r;
+    int64_t first = 0;
+    bool known = false;
+    int rc = ledger_last_restored(v->store, 1, &r, err);
+
+    if (rc || r.seq == 0)
+        return rc;
+    rc = ledger_first_of_order(v->store, v->job->order.hash, &first, err);
+    if (rc == 0 && first == 0) { /* its storage key is on the token if it was used before */
+        rc = hsm_storage_find(v->hsm, v->job->order.hash, storage, err);
+        known = rc == 0;
+        rc = rc == ERR_MISSING ? 0 : rc;
+    }
+    if (rc == 0 && (known || (first > 0 && first < r.seq)))
+        rc =
+            error_set(err, ERR_REFUSED,
+                      "the station was restored from a backup since order '%s' began: serials that "
+                      "were made meanwhile are unknown, so nothing more is made under it; ask the "
+                      "owner for another order, with other serials",
+                      v->job->order.id);
+    return rc;
+}
+
 int generate_credentials(struct vault *v, int64_t count, const struct generate_watch *watch,
                          int64_t *made, struct error *err)
 {
@@ -228,6 +255,8 @@ int generate_credentials(struct vault *v, int64_t count, const struct generate_w
     if (count == 0)
         return 0;
     rc = quota_check_issue(v, count, err);
+    if (rc == 0)
+        rc = check_restored(v, err);
     if (rc)
         return rc;
     rc = start(&g, v, err);

@@ -169,6 +169,17 @@ static int check_pins(const struct config *config, struct store *store, struct e
     return rc;
 }
 
+int vault_read_pins(const struct config *config, struct store *store, STACK_OF(X509) * *pins,
+                    struct error *err)
+{
+    char path[PATH_MAX];
+    int rc = check_pins(config, store, err);
+
+    if (rc == 0)
+        rc = config_path(config, CONFIG_ORDER_SIGNERS, path, err);
+    return rc ? rc : signed_pins_read(path, pins, err);
+}
+
 int vault_init(struct vault *v, const struct config *config, const struct job *job,
                struct store *store, struct hsm *hsm, struct error *err)
 {

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "hsm/keys.h"
 #include "hsm/token.h"
+#include "pki/signed.h"
 #include "station/config.h"
 #include "station/job.h"
 #include "station/store/inventory.h"
@@ -44,6 +45,13 @@ MUST_USE int vault_attach_store(struct anchoring *a, struct store *store, struct
 
 /* As vault_attach_store for a store that is only read: MACs can be verified. */
 void vault_attach_reader(struct hsm *hsm, struct store *store);
+
+/*
+ * The certificates of those who may sign orders and tickets, if they are the ones whose hash is in
+ * the first entry of store's ledger; free with signed_pins_free. Errors: ERR_INTEGRITY, ERR_MISSING.
+ */
+MUST_USE int vault_read_pins(const struct config *config, struct store *store,
+                             STACK_OF(X509) * *pins, struct error *err);
 
 /* What is needed to issue and deliver under one job. The pointers are borrowed. */
 struct vault {

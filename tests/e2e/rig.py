@@ -3,6 +3,7 @@
 Programs come from the build folder in IMPRINT_BUILD. Everything lies in one temporary folder:
 station/ (the station's directory), owner/, job.yaml, devices/<n>/ (their stores), ports/, captures/.
 """
+import datetime
 import hashlib
 import json
 import os
@@ -140,6 +141,28 @@ class Rig:
         (self.owner / "order.json").write_text(json.dumps(order))
         self.sign_order()
         self.order_hash = hashlib.sha256((self.owner / "order.json").read_bytes()).hexdigest()
+
+    def ticket(self, action, name="ticket", signer="orders", **changes):
+        """A recovery ticket as the owner writes and signs it; its path."""
+        point = bytes.fromhex((self.station / "station-auth.pub").read_text().split()[1])
+        spki = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200") + point
+        now = datetime.datetime.now(datetime.timezone.utc)
+        day = datetime.timedelta(days=1)
+        ticket = {"type": "recovery", "id": name, "environment": "test", "action": action,
+                  "station": hashlib.sha256(spki).hexdigest(),
+                  "valid": {"from": f"{now - day:%Y-%m-%dT%H:%M:%SZ}",
+                            "until": f"{now + day:%Y-%m-%dT%H:%M:%SZ}"}}
+        ticket.update(changes)
+        path = self.owner / f"{name}.json"
+        path.write_text(json.dumps(ticket))
+        run("openssl", "cms", "-sign", "-binary", "-nodetach", "-outform", "DER", "-signer",
+            self.owner / f"{signer}.pem", "-inkey", self.owner / f"{signer}.key", "-in", path,
+            "-out", self.owner / f"{name}.p7")
+        return self.owner / f"{name}.p7"
+
+    def recover(self, ticket, *options, check=True):
+        return self.imprint("recover", ticket, "--by", "Ada", "--reason", "a test", *options,
+                            check=check)
 
     def write_job(self, prefix="PUMP-", digits=6, pattern="/dev/ttyFACT*", hello_ms=3000,
                   request_ms=2000, repeats=2, more="", path=None):
