@@ -85,7 +85,7 @@ static void batch_prepare(struct rig *r)
 
 static int batch_body(struct rig *r, struct error *err)
 {
-    return generate_credentials(&r->v, BATCH, &rig_watch, &made, err);
+    return generate_credentials(&r->v, BATCH, RIG_THREADS, &rig_watch, &made, err);
 }
 
 static void batch_verify(struct rig *r, int rc, const char *after)
@@ -97,7 +97,7 @@ static void batch_verify(struct rig *r, int rc, const char *after)
     ck_assert_msg(rc != 0 || made == BATCH, "%s", after);
     ck_assert_msg(rig_int(r, "SELECT count(*) FROM credentials") == had + made,
                   "%s: %d were said to be made", after, (int)made);
-    again = generate_credentials(&r->v, rest, &rig_watch, &made, &err);
+    again = generate_credentials(&r->v, rest, RIG_THREADS, &rig_watch, &made, &err);
     ck_assert_msg(again == 0, "%s: then %s", after, err.text);
     ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM credentials"), had + BATCH);
     ck_assert_int_eq(rig_int(r, "SELECT count(DISTINCT serial) FROM credentials"), had + BATCH);
@@ -354,7 +354,7 @@ static int anything(struct rig *r, int which, struct error *err)
     case 2:
         return hsm_anchor_read(r->hsm, &anchor, err);
     case 3:
-        return generate_credentials(&r->v, 1, &rig_watch, &made, err);
+        return generate_credentials(&r->v, 1, RIG_THREADS, &rig_watch, &made, err);
     case 4:
         return hsm_recycle(r->hsm, err);
     default:
@@ -590,9 +590,9 @@ START_TEST(a_batch_whose_anchor_failed_is_counted_as_made)
 
     faulty_start(&r, &plain_order, 1);
     fault_at("C_SetAttributeValue", 1, CKR_GENERAL_ERROR, true);
-    ASSERT_FAILS(generate_credentials(&r.v, BATCH, &rig_watch, &made, &err), ERR_HSM);
+    ASSERT_FAILS(generate_credentials(&r.v, BATCH, RIG_THREADS, &rig_watch, &made, &err), ERR_HSM);
     ck_assert_int_eq(made, BATCH);
-    ASSERT_FAILS(generate_credentials(&r.v, BATCH, &rig_watch, &made, &err), ERR_HSM);
+    ASSERT_FAILS(generate_credentials(&r.v, BATCH, RIG_THREADS, &rig_watch, &made, &err), ERR_HSM);
     ck_assert_int_eq(made, 0); /* not begun: the one before is not anchored yet */
     ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM credentials"), 1 + BATCH);
     no_fault();

@@ -14,7 +14,8 @@ static void count_progress(void *context, int64_t done)
 {
     struct watching *w = context;
 
-    ck_assert_int_eq(done, w->last + 1);
+    ck_assert_int_gt(done, 0);
+    ck_assert_int_ge(done, w->last);
     w->last = done;
     w->calls++;
 }
@@ -31,7 +32,7 @@ static int generate(struct rig *r, int64_t count, struct watching *w, int64_t *m
 {
     struct generate_watch watch = {count_progress, stop_after, w};
 
-    return generate_credentials(&r->v, count, &watch, made, err);
+    return generate_credentials(&r->v, count, RIG_THREADS, &watch, made, err);
 }
 
 #define rig_credentials(r) rig_int(r, "SELECT count(*) FROM credentials")
@@ -58,7 +59,8 @@ START_TEST(a_batch_is_one_transaction_and_one_entry)
     rig_start(&r, &plain_order, 0);
     ASSERT_OK(generate(&r, sizes[_i].count, &w, &made, &err), err);
     ck_assert_int_eq(made, sizes[_i].count);
-    ck_assert_int_eq(w.calls, sizes[_i].count);
+    ck_assert_int_ge(w.calls, sizes[_i].batches);
+    ck_assert_int_eq(w.last, sizes[_i].count);
     ck_assert_int_eq(rig_credentials(&r), sizes[_i].count);
     ck_assert_int_eq(rig_batches(&r), sizes[_i].batches);
     ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM key_index"), sizes[_i].count);
@@ -279,7 +281,7 @@ END_TEST
 static void die_in_the_second_batch(void *context, int64_t done)
 {
     (void)context;
-    if (done == GENERATE_BATCH + 500)
+    if (done > GENERATE_BATCH)
         _exit(0);
 }
 
@@ -297,7 +299,7 @@ START_TEST(a_batch_that_was_killed_is_not_there_at_all)
     child = fork();
     if (child == 0) {
         rig_open(&r);
-        (void)!generate_credentials(&r.v, 2 * GENERATE_BATCH, &watch, &made, &err);
+        (void)!generate_credentials(&r.v, 2 * GENERATE_BATCH, RIG_THREADS, &watch, &made, &err);
         _exit(1); /* it should have died */
     }
     ck_assert_int_eq(waitpid(child, &status, 0), child);
