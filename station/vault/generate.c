@@ -168,8 +168,6 @@ static int commit_batch(struct generator *g, const struct issue_batch *batch, st
     int rc = check_first(g, batch, err);
 
     if (rc == 0)
-        rc = store_settle(g->v->store, err);
-    if (rc == 0)
         rc = store_begin(g->v->store, err);
     if (rc)
         return rc;
@@ -217,9 +215,11 @@ static int open_shift(struct shift *s, struct error *err)
     if (rc)
         return rc;
     budget = (int64_t)hsm_worker_budget(g->v->hsm) / GENERATE_BATCH * GENERATE_BATCH;
+    if (budget == 0)
+        budget = GENERATE_BATCH; /* more than a limit that small, and at least something */
     s->left = g->count - *g->made;
     if (s->left > budget)
-        s->left = budget > 0 ? budget : GENERATE_BATCH;
+        s->left = budget;
     return 0;
 }
 
@@ -264,8 +264,10 @@ static int take_batch(struct shift *s, struct issue_batch *batch, struct error *
 static int run_shift(struct generator *g, struct error *err)
 {
     struct shift s = {.g = g};
-    int rc = open_shift(&s, err);
+    int rc = store_settle(g->v->store, err);
 
+    if (rc == 0)
+        rc = open_shift(&s, err);
     if (rc)
         return rc;
     for (size_t i = 0; rc == 0 && i < BATCHES; i++)
