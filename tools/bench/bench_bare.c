@@ -111,11 +111,11 @@ static int open_bare(const struct bench_station *s, struct bare *b, struct error
     return 0;
 }
 
-int bench_bare(const struct bench_station *s, long count, unsigned threads, double *seconds,
+int bench_bare(const struct bench_station *s, long count, unsigned threads, struct bench_time *took,
                struct error *err)
 {
     struct bare bares[ISSUE_THREADS_MAX] = {0};
-    double begun;
+    struct bench_time begun;
     int rc = 0;
 
     for (unsigned i = 0; rc == 0 && i < threads; i++) {
@@ -133,7 +133,7 @@ int bench_bare(const struct bench_station *s, long count, unsigned threads, doub
         if (bares[i].rv != CKR_OK)
             rc = error_set(err, ERR_HSM, "the bare loop failed: 0x%lx", bares[i].rv);
     }
-    *seconds = bench_now() - begun;
+    *took = bench_since(begun);
     for (unsigned i = 0; i < threads; i++)
         (void)bares[i].p11->C_CloseSession(bares[i].session);
     return rc;

@@ -11,9 +11,9 @@
 
 #include "bench_station.h"
 
-/* Makes count credentials' worth of calls with so many threads; *seconds is what they took. The
- * station's token is open and has the storage key. */
+/* Makes count credentials' worth of calls with so many threads, and takes their time. The station's
+ * token is open and has the storage key. */
 MUST_USE int bench_bare(const struct bench_station *s, long count, unsigned threads,
-                        double *seconds, struct error *err);
+                        struct bench_time *took, struct error *err);
 
 #endif

@@ -29,12 +29,12 @@ static bool no_stop(void *context)
 static int generate(struct bench_station *s, int64_t count, struct error *err)
 {
     static const struct generate_watch watch = {no_progress, no_stop, NULL};
-    double begun = bench_now();
+    struct bench_time begun = bench_now();
     int64_t made;
     int rc = generate_credentials(&s->v, count, THREADS, &watch, &made, err);
 
     printf("%" PRId64 " credentials with %d threads in %.0f s: peak %ld kB, %u recycles\n", made,
-           THREADS, bench_now() - begun, bench_peak_kb(), hsm_recycle_count(s->hsm));
+           THREADS, bench_since(begun).clock, bench_peak_kb(), hsm_recycle_count(s->hsm));
     fflush(stdout);
     return rc;
 }
@@ -59,7 +59,7 @@ static int rewrap_one(struct bench_station *s, struct credential *c,
 
 static int rewrap(struct bench_station *s, int64_t count, int64_t credentials, struct error *err)
 {
-    double begun = bench_now();
+    struct bench_time begun = bench_now();
     uint8_t dev_pub[EC_POINT_SIZE];
     EVP_PKEY *device = EVP_EC_gen("P-256");
     struct credential c;
@@ -74,7 +74,7 @@ static int rewrap(struct bench_station *s, int64_t count, int64_t credentials, s
     credential_done(&c);
     EVP_PKEY_free(device);
     printf("%" PRId64 " rewraps in %.0f s: peak %ld kB, %u recycles in all\n", count,
-           bench_now() - begun, bench_peak_kb(), hsm_recycle_count(s->hsm));
+           bench_since(begun).clock, bench_peak_kb(), hsm_recycle_count(s->hsm));
     return rc;
 }
 

@@ -19,12 +19,24 @@
 
 #define FILL_BATCH 100000
 
-double bench_now(void)
+static double read_clock(clockid_t clock)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+struct bench_time bench_now(void)
+{
+    return (struct bench_time){read_clock(CLOCK_MONOTONIC), read_clock(CLOCK_PROCESS_CPUTIME_ID)};
+}
+
+struct bench_time bench_since(struct bench_time begun)
+{
+    struct bench_time now = bench_now();
+
+    return (struct bench_time){now.clock - begun.clock, now.cpu - begun.cpu};
 }
 
 long bench_peak_kb(void)

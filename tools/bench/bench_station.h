@@ -27,7 +27,12 @@ void bench_station_done(struct bench_station *s);
  * and keys, which are random bytes. */
 MUST_USE int bench_station_fill(struct bench_station *s, int64_t rows, struct error *err);
 
-double bench_now(void); /* seconds */
+/* Seconds: by the clock, and of processor time that all threads took. */
+struct bench_time {
+    double clock, cpu;
+};
+struct bench_time bench_now(void);
+struct bench_time bench_since(struct bench_time begun);
 long bench_peak_kb(void);
 
 #endif
