@@ -165,34 +165,22 @@ int credential_seal(struct credential *c, const uint8_t order_hash[32], store_ma
     return row_mac(c, order_hash, mac, context, c->mac, err);
 }
 
-static int refuse_known_serial(struct store *store, const struct credential *c, struct error *err)
+int credential_add(struct store *store, const struct credential *c, struct error *err)
 {
-    int64_t known = 0;
-    int rc = sql_integer(store, err, &known,
-                         "SELECT id FROM credentials WHERE product = ? AND serial = ?", "tt",
-                         c->product, c->serial);
+    int rc =
+        sql_run(store, err,
+                "INSERT INTO credentials(" COLUMNS ")"
+                " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "iittbbbtibb", c->id, c->order_id, c->product, c->serial, c->point, sizeof c->point,
+                c->cert.data, c->cert.len, c->wrapped.data, c->wrapped.len, c->storage,
+                c->mechanism, c->mac, sizeof c->mac, c->wrapped_hash, sizeof c->wrapped_hash);
 
-    if (rc == 0 && known)
+    if (rc == ERR_STORE && err && err->native == SQLITE_CONSTRAINT_UNIQUE)
         rc = error_set(err, ERR_DUPLICATE,
                        "serial '%s' of product '%s' is in the inventory already: choose another "
                        "prefix or first number in the job",
                        c->serial, c->product);
     return rc;
-}
-
-int credential_add(struct store *store, const struct credential *c, struct error *err)
-{
-    int rc = refuse_known_serial(store, c, err);
-
-    if (rc)
-        return rc;
-    return sql_run(store, err,
-                   "INSERT INTO credentials(" COLUMNS ")"
-                   " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                   "iittbbbtibb", c->id, c->order_id, c->product, c->serial, c->point,
-                   sizeof c->point, c->cert.data, c->cert.len, c->wrapped.data, c->wrapped.len,
-                   c->storage, c->mechanism, c->mac, sizeof c->mac, c->wrapped_hash,
-                   sizeof c->wrapped_hash);
 }
 
 struct key_hash key_hash_of(const uint8_t point[65], int64_t credential)
