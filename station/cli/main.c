@@ -180,6 +180,23 @@ static int refuse_option(const struct cli *cli, int found, const char *text,
                      near ? "'?" : "", cli->command->name);
 }
 
+static int refuse_abbreviation(const struct cli *cli, const char *name, struct error *err)
+{
+    return error_set(err, ERR_USAGE, "options are written out: --%s; see 'imprint help %s'", name,
+                     cli->command->name);
+}
+
+/* getopt_long takes any beginning of a name; in a script it would change its meaning as soon as
+ * another option is added. */
+static bool is_whole_name(char **argv, const char *name)
+{
+    const char *text = argv[optind - 1];
+
+    if (optarg && optarg == text) /* the value is a word of its own */
+        text = argv[optind - 2];
+    return strcspn(text + 2, "=") == strlen(name);
+}
+
 /* 1 when help was asked for and printed. */
 static int parse_options(struct cli *cli, int argc, char **argv, struct error *err)
 {
@@ -196,6 +213,8 @@ static int parse_options(struct cli *cli, int argc, char **argv, struct error *e
             print_command_help(cli->command);
             return 1;
         }
+        if (!is_whole_name(argv, options[found - 1].name))
+            return refuse_abbreviation(cli, options[found - 1].name, err);
         if ((size_t)found <= own) {
             cli->values[found - 1] = optarg ? optarg : "";
         } else if (common_option(cli, options[found - 1].name)) {
