@@ -1,5 +1,6 @@
 #include "hsm/token.h"
 
+#include "hsm/audit.h"
 #include "hsm/probe.h"
 #include "hsm/session.h"
 
@@ -46,8 +47,8 @@ static int check_keys(struct hsm *h, struct error *err)
     return 0;
 }
 
-int hsm_open(const struct hsm_config *config, struct secret *user_pin, struct hsm **out,
-             struct error *err)
+int hsm_open_unchecked(const struct hsm_config *config, struct secret *user_pin, struct hsm **out,
+                       struct error *err)
 {
     struct hsm *h = hsm_new(config, user_pin);
     int rc;
@@ -59,14 +60,27 @@ int hsm_open(const struct hsm_config *config, struct secret *user_pin, struct hs
         rc = session_start(h, err);
     if (rc == 0)
         rc = probe_run(h, err);
-    if (rc == 0)
-        rc = check_keys(h, err);
     if (rc) {
         hsm_close(h);
         return rc;
     }
     *out = h;
     return 0;
+}
+
+int hsm_open(const struct hsm_config *config, struct secret *user_pin, struct hsm **out,
+             struct error *err)
+{
+    struct hsm *h = NULL;
+    int rc = hsm_open_unchecked(config, user_pin, &h, err);
+
+    if (rc == 0)
+        rc = check_keys(h, err);
+    if (rc == 0)
+        *out = h;
+    else
+        hsm_close(h);
+    return rc;
 }
 
 void hsm_close(struct hsm *h)
