@@ -91,6 +91,7 @@ int cmd_run(struct cli *cli, struct error *err);
 int cmd_status(struct cli *cli, struct error *err);
 int cmd_seal(struct cli *cli, struct error *err);
 int cmd_devices(struct cli *cli, struct error *err);
+int cmd_audit(struct cli *cli, struct error *err);
 int cmd_ledger(struct cli *cli, struct error *err);
 int cmd_help(struct cli *cli, struct error *err);
 

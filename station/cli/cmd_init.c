@@ -86,6 +86,7 @@ static int collect(const struct cli *cli, struct ceremony *c, struct error *err)
     if (!c->order_signers)
         return error_set(err, ERR_USAGE,
                          "'imprint init' needs --order-signers; see 'imprint help init'");
+    c->custodians = cli_value(cli, "custodians");
     rc = choose_module(cli, c, err);
     return rc ? rc : read_pins(cli, c, err);
 }

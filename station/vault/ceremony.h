@@ -13,9 +13,11 @@
 struct ceremony {
     struct config config;      /* dir is where the station will stand */
     const char *order_signers; /* PEM file: who may sign orders; it is copied and pinned */
-    bool own_token;            /* SoftHSM in the station's directory, initialised here */
-    struct secret *pin;        /* the caller's */
-    struct secret *so_pin;     /* the caller's; NULL unless own_token */
+    const char
+        *custodians;       /* PEM file: who signs the transcript; copied, its hash in it; or NULL */
+    bool own_token;        /* SoftHSM in the station's directory, initialised here */
+    struct secret *pin;    /* the caller's */
+    struct secret *so_pin; /* the caller's; NULL unless own_token */
 };
 
 /*
