@@ -451,6 +451,9 @@ static void check_limits(const struct hsm *h, struct work *w)
         if (h->can.unenforced & limit)
             report(w, HSM_FINDING_UNENFORCED, "storage keys", "", "%s",
                    hsm_limit_text((enum hsm_limit)limit));
+    if (h->pin_was_wrong)
+        report(w, HSM_FINDING_NOTE, "PIN", "",
+               "somebody gave the token a wrong PIN since the last good one");
     if (h->can.suites == 0)
         report(w, HSM_FINDING_NOTE, "storage keys", "",
                "the token signs and cannot carry device keys, so what it enforces for storage keys "

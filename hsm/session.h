@@ -58,6 +58,8 @@ struct hsm {
     bool lost;                 /* the last failure says that the session is gone */
     bool stale;                /* invariant 4 */
     bool pin_refused;          /* never ask the token again */
+    bool last_try;             /* the PIN may be the last that the token takes */
+    bool pin_was_wrong;        /* what the token said before the first login */
     unsigned generation, recycles, rewraps;
     size_t leak, leak_limit;
     struct abilities can;

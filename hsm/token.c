@@ -25,6 +25,7 @@ static struct hsm *hsm_new(const struct hsm_config *config, struct secret *pin)
     if (!h)
         return NULL;
     h->leak_limit = HSM_LEAK_LIMIT;
+    h->last_try = config->last_try;
     h->path = strdup(config->module);
     h->token = strdup(config->token);
     h->pin = copy_secret(pin);
@@ -104,6 +105,11 @@ void hsm_set_leak_limit(struct hsm *h, size_t bytes)
 unsigned hsm_recycle_count(const struct hsm *h)
 {
     return h->recycles;
+}
+
+bool hsm_pin_was_wrong(const struct hsm *h)
+{
+    return h->pin_was_wrong;
 }
 
 const char *hsm_class(const struct hsm *h)

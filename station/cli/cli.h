@@ -55,6 +55,7 @@ struct cli {
     const char *chosen_dir;
     bool json;
     bool quiet;
+    bool ask_pin;
 
     char dir[PATH_MAX];
     struct config config;

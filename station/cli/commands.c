@@ -4,6 +4,7 @@
 static const struct cli_option no_options[] = {{NULL, NULL, NULL}};
 
 static const struct cli_option init_options[] = {
+    {"file", "FILE", "YAML: the answers to what follows, see imprint-ceremony(5)"},
     {"name", "NAME", "the station's name, as its certificate will say it"},
     {"environment", "NAME", "development, staging or production; never mixed"},
     {"origin", "NAME", "name of the manifest log, such as acme.example/wl/line1"},
@@ -29,7 +30,8 @@ const struct cli_command cli_commands[] = {
     {"init", "", "create a station: token, keys, authorities, database",
      "Creates the station in its directory: initialises a token, makes the long-lived keys in it,\n"
      "a device root, an issuing CA, a manifest root and signer, and the database. It never\n"
-     "overwrites a station. Afterwards let the owner's authority certify 'station-auth.pub' and\n"
+     "overwrites a station. Asks at the terminal for what neither options nor the file of --file\n"
+     "say. Afterwards let the owner's authority certify 'station-auth.pub' and\n"
      "put the answer beside it as 'station.cert'.",
      init_options, 0, 0, 0, cmd_init},
     {"generate", "JOB", "make keys and certificates in the HSM, ahead of time",

@@ -21,6 +21,7 @@ static const struct cli_option common_options[] = {
     {"dir", "DIR", "the station's directory; default: IMPRINT_DIR, or the system's place"},
     {"json", NULL, "results as JSON, one object a line"},
     {"quiet", NULL, "no progress"},
+    {"ask-pin", NULL, "ask for the PIN at the terminal, whatever is configured"},
     {"help", NULL, "what the command does"},
     {NULL, NULL, NULL}};
 
@@ -155,6 +156,8 @@ static int common_option(struct cli *cli, const char *name)
         cli->json = true;
     else if (strcmp(name, "quiet") == 0)
         cli->quiet = true;
+    else if (strcmp(name, "ask-pin") == 0)
+        cli->ask_pin = true;
     else
         return 1; /* --help */
     return 0;
@@ -237,6 +240,9 @@ int cli_open_hsm(struct cli *cli, struct error *err)
 
     if (rc)
         return rc;
+    if (hsm_pin_was_wrong(cli->hsm))
+        fprintf(stderr, "imprint: somebody gave token '%s' a wrong PIN since the last good one\n",
+                cli->config.token);
     cli->anchoring = (struct anchoring){&cli->config, cli->hsm};
     return vault_attach_store(&cli->anchoring, cli->store, err);
 }
@@ -274,6 +280,7 @@ static int open_needs(struct cli *cli, struct error *err)
 
     if (rc == 0 && needs & NEED_CONFIG)
         rc = config_read(cli->dir, &cli->config, err);
+    cli->config.ask_pin = cli->ask_pin;
     if (rc == 0 && needs & NEED_JOB) {
         cli->has_job = true;
         rc = read_job(cli, err);

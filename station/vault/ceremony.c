@@ -72,7 +72,7 @@ static int write_softhsm_conf(const struct config *config, const char *final, st
 
 static int open_token(struct making *m, const struct ceremony *c, struct error *err)
 {
-    struct hsm_config where = {m->config.module, m->config.token};
+    struct hsm_config where = {m->config.module, m->config.token, c->pin_typed};
     int rc = 0;
 
     if (c->own_token) {
@@ -353,23 +353,46 @@ static int put_in_place(const struct making *m, const char *final, struct error 
     return 0;
 }
 
+static int need_parent(const char *dir, struct error *err)
+{
+    char parent[PATH_MAX];
+    char *slash;
+
+    snprintf(parent, sizeof parent, "%s", dir);
+    slash = strrchr(parent, '/');
+    if (!slash || slash == parent)
+        return 0;
+    *slash = 0;
+    if (file_exists(parent))
+        return 0;
+    return error_set(err, ERR_MISSING,
+                     "there is no folder '%s' for the station to lie in: make it with 'mkdir -p', "
+                     "or name another with --dir",
+                     parent);
+}
+
+int ceremony_check_place(const struct config *config, struct error *err)
+{
+    char marker[PATH_MAX];
+    int rc = config_path(config, "station.yaml", marker, err);
+
+    if (rc == 0 && file_exists(marker))
+        rc = error_set(err, ERR_EXISTS, "there is a station in '%s' already", config->dir);
+    return rc ? rc : need_parent(config->dir, err);
+}
+
 int ceremony_run(struct ceremony *c, struct error *err)
 {
     struct making m = {.config = c->config, .now = clock_utc()};
     struct error ignored = ERROR_INIT;
-    char marker[PATH_MAX];
-    int n, rc = config_path(&c->config, "station.yaml", marker, err);
+    int n, rc = ceremony_check_place(&c->config, err);
 
     if (rc)
         return rc;
-    if (file_exists(marker))
-        return error_set(err, ERR_EXISTS, "there is a station in '%s' already", c->config.dir);
     n = snprintf(m.config.dir, sizeof m.config.dir, "%s.making", c->config.dir);
     if (n < 0 || (size_t)n >= sizeof m.config.dir)
         return error_set(err, ERR_USAGE, "the name of the station's directory is too long");
     rc = file_remove_tree(m.config.dir, err);
-    if (rc == 0)
-        rc = file_make_parents(m.config.dir, 0755, err);
     if (rc == 0)
         rc = make_dirs(&m.config, err);
     if (rc == 0)

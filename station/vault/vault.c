@@ -2,13 +2,13 @@
 
 #include "base/codec.h"
 #include "base/file.h"
-#include "base/secret.h"
 #include "hsm/anchor.h"
 #include "hsm/audit.h"
 #include "link/transcript.h"
 #include "pki/cert.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
+#include "station/vault/pin.h"
 #include "station/vault/quota.h"
 #include "station/vault/token_files.h"
 
@@ -65,25 +65,12 @@ int vault_attach_store(struct anchoring *a, struct store *store, struct error *e
     return rc;
 }
 
-static int read_pin(const struct config *config, struct secret **pin, struct error *err)
-{
-    char path[PATH_MAX], question[320];
-    int rc;
-
-    if (!config->pin_file[0]) {
-        snprintf(question, sizeof question, "PIN of token '%s': ", config->token);
-        return secret_prompt_pin(question, pin, err);
-    }
-    rc = config_path(config, config->pin_file, path, err);
-    return rc ? rc : secret_read_pin_file(path, pin, err);
-}
-
 typedef int open_fn(const struct hsm_config *config, struct secret *pin, struct hsm **out,
                     struct error *err);
 
 static int open_hsm(const struct config *config, open_fn *open, struct hsm **hsm, struct error *err)
 {
-    struct hsm_config where = {config->module, config->token};
+    struct hsm_config where = {.module = config->module, .token = config->token};
     struct hsm *opened;
     struct secret *pin;
     int rc = config_prepare_module(config, err);
@@ -94,7 +81,7 @@ static int open_hsm(const struct config *config, open_fn *open, struct hsm **hsm
     if (rc == 0)
         rc = token_files_restore(config, err);
     if (rc == 0)
-        rc = read_pin(config, &pin, err);
+        rc = pin_read(config, &pin, &where.last_try, err);
     if (rc)
         return rc;
     rc = open(&where, pin, &opened, err);

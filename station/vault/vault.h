@@ -24,8 +24,7 @@ MUST_USE int vault_open_store(const struct config *config, enum store_mode mode,
                               struct store **store, struct error *err);
 
 /*
- * Reads the PIN from the configured file or asks for it, and opens the token. Errors: those of
- * secret_* and hsm_open.
+ * Finds the PIN (vault/pin.h) and opens the token. Errors: those of pin_read and hsm_open.
  */
 MUST_USE int vault_open_hsm(const struct config *config, struct hsm **hsm, struct error *err);
 
