@@ -272,18 +272,18 @@ static int check_key(struct hsm *h, struct work *w, const struct key_policy *pol
                      struct error *err)
 {
     struct object *own = find_object(w, policy->class, policy->label, policy->label);
-    struct object *public = NULL;
+    struct object *other = NULL;
 
     if (policy->public_rows)
-    public = find_object(w, CKO_PUBLIC_KEY, policy->label, policy->label);
-    if (!own && !public)
+        other = find_object(w, CKO_PUBLIC_KEY, policy->label, policy->label);
+    if (!own && !other)
         report(w, HSM_FINDING_MISSING, policy->label, "",
                "the key is not on the token: it is another token, or somebody deleted the key");
-    else if (policy->public_rows && (!own || !public))
+    else if (policy->public_rows && (!own || !other))
         report(w, HSM_FINDING_MISSING, policy->label, "",
                "the %s half of the pair is not on the token: somebody deleted it",
                own ? "public" : "private");
-    return check_halves(h, w, policy, own, public, err);
+    return check_halves(h, w, policy, own, other, err);
 }
 
 /* ---- anchors ---- */
@@ -513,12 +513,7 @@ void hsm_audit_done(struct hsm_audit *audit)
     memset(audit, 0, sizeof *audit);
 }
 
-size_t hsm_audit_faults(const struct hsm_audit *audit)
+bool hsm_finding_is_fault(enum hsm_finding_kind kind)
 {
-    size_t faults = 0;
-
-    for (size_t i = 0; i < audit->count; i++)
-        faults += audit->findings[i].kind != HSM_FINDING_UNENFORCED &&
-                  audit->findings[i].kind != HSM_FINDING_NOTE;
-    return faults;
+    return kind != HSM_FINDING_UNENFORCED && kind != HSM_FINDING_NOTE;
 }

@@ -46,8 +46,8 @@ MUST_USE int hsm_audit_run(struct hsm *h, const uint8_t (*orders)[SHA256_SIZE], 
                            struct hsm_audit *out, struct error *err);
 void hsm_audit_done(struct hsm_audit *audit);
 
-/* How many findings are faults: all but what is not enforced, and notes. */
-size_t hsm_audit_faults(const struct hsm_audit *audit);
+/* All are but what is not enforced, and notes. */
+bool hsm_finding_is_fault(enum hsm_finding_kind kind);
 
 /* The name of a kind, as "differs". */
 const char *hsm_finding_name(enum hsm_finding_kind kind);
@@ -62,7 +62,7 @@ MUST_USE int hsm_describe_token(struct hsm *h, struct jcs *j, struct error *err)
 /*
  * Writes every key of the ceremony that is on the token, as the member "keys" of an open object: an
  * array with one object for each, by label: its attributes as read back (class, type, id and uses
- * among them), and what tells the key itself from another one: "point_sha256" of a signing key, and
+ * among them), and what tells the key itself from another one: "spki_sha256" of a signing key, and
  * of ledger-hmac "check", its MAC over "imprint key check v1\0". The anchors are told without their
  * labels, which change with each ledger entry.
  */

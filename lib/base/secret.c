@@ -146,7 +146,8 @@ int secret_read_credential(const char *name, struct secret **pin, struct error *
     char path[4096];
     int n = snprintf(path, sizeof path, "%s/%s", folder ? folder : "", name);
 
-    if (!folder || folder[0] != '/' || n < 0 || (size_t)n >= sizeof path || access(path, F_OK))
+    if (!folder || folder[0] != '/' || n < 0 || (size_t)n >= sizeof path ||
+        (access(path, F_OK) && (errno == ENOENT || errno == ENOTDIR)))
         return error_set(err, ERR_MISSING, "there is no credential '%s'", name);
     return read_pin(path, 037, pin, err);
 }

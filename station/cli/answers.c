@@ -10,7 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum kind { WORD, PLACE }; /* a place is a path, in a file relative to that file */
+/* A place is a path, in a file relative to that file. A library without a slash is looked for by
+ * the system, and is a place otherwise. */
+enum kind { WORD, PLACE, LIBRARY };
 
 /* A question, which is also a field of the file, and an option with '-' for '_'. */
 struct question {
@@ -44,7 +46,7 @@ static const struct question questions[] = {
     QUESTION(pin_file, PLACE, false, PATH_MAX - 1, "ask each time", "file with the token's PIN"),
     QUESTION(so_pin_file, PLACE, false, PATH_MAX - 1, "ask now",
              "file with the security officer's PIN"),
-    QUESTION(module, PLACE, false, PATH_MAX - 1, "SoftHSM2, in the station's directory",
+    QUESTION(module, LIBRARY, false, PATH_MAX - 1, "SoftHSM2, in the station's directory",
              "PKCS#11 module"),
     QUESTION(token, WORD, false, 256, "the station's name", "label or pkcs11: URI of the token"),
 };
@@ -74,6 +76,11 @@ static int check_word(const char *what, const struct question *q, const char *va
         if (*p < 0x20 || *p > 0x7e)
             return error_set(err, ERR_USAGE, "%s takes printable ASCII only", what);
     return 0;
+}
+
+static bool is_place(const struct question *q, const char *value)
+{
+    return q->kind == PLACE || (q->kind == LIBRARY && strchr(value, '/'));
 }
 
 /* A path of the file is relative to the file. */
@@ -106,7 +113,7 @@ static int read_file(const char *file, struct answers *a, struct error *err)
         if (rc) {
             error_recode(err, ERR_INPUT);
             rc = error_prefix(err, "%s", file);
-        } else if (q->kind == PLACE) {
+        } else if (is_place(q, answer_of(a, q))) {
             rc = resolve(file, answer_of(a, q), err);
         }
     }

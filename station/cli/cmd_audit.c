@@ -53,15 +53,10 @@ static int add_order(void *context, int64_t id, const uint8_t hash[32], const ch
     return 0;
 }
 
-static bool is_fault(enum hsm_finding_kind kind)
-{
-    return kind != HSM_FINDING_UNENFORCED && kind != HSM_FINDING_NOTE;
-}
-
 static void print_finding(struct audit_report *report, enum hsm_finding_kind kind, const char *key,
                           const char *attribute, const char *text)
 {
-    report->faults += is_fault(kind);
+    report->faults += hsm_finding_is_fault(kind);
     if (report->cli->json)
         cli_print_json(json_pack("{s:s, s:s, s:s, s:s*, s:s}", "event", "finding", "kind",
                                  hsm_finding_name(kind), "key", key, "attribute",

@@ -14,6 +14,20 @@ static const char *const softhsm_places[] = {"/usr/lib/softhsm/libsofthsm2.so",
                                              "/usr/lib64/pkcs11/libsofthsm2.so",
                                              "/usr/local/lib/softhsm/libsofthsm2.so"};
 
+/* The station is used from other folders than this one. */
+static int keep_path(const char *path, char out[PATH_MAX], struct error *err)
+{
+    char cwd[PATH_MAX];
+
+    if (!*path || path[0] == '/') {
+        strcpy(out, path);
+        return 0;
+    }
+    if (!getcwd(cwd, sizeof cwd))
+        return error_set(err, ERR_IO, "the current folder has no name");
+    return file_join(out, PATH_MAX, cwd, path, err);
+}
+
 static int choose_module(const struct answers *a, struct ceremony *c, struct error *err)
 {
     const char *module = *a->module ? a->module : NULL;
@@ -26,31 +40,19 @@ static int choose_module(const struct answers *a, struct ceremony *c, struct err
         return error_set(err, ERR_MODULE,
                          "SoftHSM is not installed: install softhsm2, or name a module with "
                          "--module");
-    snprintf(c->config.module, sizeof c->config.module, "%s", module);
     /* A token's label holds 32 bytes. */
     snprintf(c->config.token, sizeof c->config.token, "%.*s", c->own_token ? 32 : 256,
              *a->token ? a->token : a->name);
+    if (strchr(module, '/'))
+        return keep_path(module, c->config.module, err);
+    strcpy(c->config.module, module); /* found by the system's search path */
     return 0;
-}
-
-/* The station is used from other folders than this one. */
-static int keep_pin_file(const char *path, struct config *config, struct error *err)
-{
-    char cwd[PATH_MAX];
-
-    if (!*path || path[0] == '/') {
-        strcpy(config->pin_file, path);
-        return 0;
-    }
-    if (!getcwd(cwd, sizeof cwd))
-        return error_set(err, ERR_IO, "the current folder has no name");
-    return file_join(config->pin_file, sizeof config->pin_file, cwd, path, err);
 }
 
 /* A token that is made here gets a PIN; one that exists has it, and both may have it in a file. */
 static int read_pins(const struct answers *a, struct ceremony *c, struct error *err)
 {
-    int rc = keep_pin_file(a->pin_file, &c->config, err);
+    int rc = keep_path(a->pin_file, c->config.pin_file, err);
 
     if (rc == 0 && c->own_token)
         rc = pin_for_new(&c->config, "PIN of the new token", &c->pin, err);

@@ -216,7 +216,7 @@ def check_ceremony_page():
     real = {}
     for name, kind, needed, most in re.findall(
             r"(?m)^    QUESTION\((\w+), (\w+), (\w+), ([^,]+),", source("station/cli/answers.c")):
-        bounds = "file" if kind == "PLACE" else f"text, 1 to {most}"
+        bounds = "file" if kind in ("PLACE", "LIBRARY") else f"text, 1 to {most}"
         real[name] = f"{bounds}, {'needed' if needed == 'true' else 'optional'}"
     if len(real) < 10:
         return ["station/cli/answers.c: hardly any question was found"]

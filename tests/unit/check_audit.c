@@ -64,6 +64,15 @@ static void assert_found(const struct bench *b, enum hsm_finding_kind kind, cons
                   hsm_finding_name(kind), attribute, key, b->audit.count);
 }
 
+static size_t faults(const struct bench *b)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->audit.count; i++)
+        n += hsm_finding_is_fault(b->audit.findings[i].kind);
+    return n;
+}
+
 /* Every finding is about this key or a half of it. */
 static void assert_only(const struct bench *b, const char *key)
 {
@@ -161,7 +170,7 @@ static int alter_each(struct bench *b, const struct key_policy *policy,
         audit(b);
         assert_found(b, HSM_FINDING_DIFFERS, name, rows->name);
         assert_only(b, policy->label);
-        ck_assert_uint_gt(hsm_audit_faults(&b->audit), 0);
+        ck_assert_uint_gt(faults(b), 0);
         altered++;
     }
     ck_assert(make_pair(b, policy, NULL, false));
@@ -288,7 +297,7 @@ START_TEST(a_key_that_somebody_knows_is_told)
     assert_found(&b, HSM_FINDING_DIFFERS, label, "CKA_NEVER_EXTRACTABLE");
     ck_assert_ptr_nonnull(
         strstr(find(&b, HSM_FINDING_DIFFERS, label, "CKA_LOCAL")->text, "somebody who knows it"));
-    ck_assert_uint_eq(hsm_audit_faults(&b.audit), 3);
+    ck_assert_uint_eq(faults(&b), 3);
     bench_end(&b);
 }
 END_TEST
@@ -352,7 +361,7 @@ START_TEST(objects_that_the_station_did_not_make_are_told)
     assert_found(&b, HSM_FINDING_EXTRA, "ledger-hmac", "");
     assert_found(&b, HSM_FINDING_NOTE, name, "");
     ck_assert_uint_eq(b.audit.count, 4);
-    ck_assert_uint_eq(hsm_audit_faults(&b.audit), 3);
+    ck_assert_uint_eq(faults(&b), 3);
     bench_end(&b);
 }
 END_TEST
