@@ -116,6 +116,17 @@ static void close_all(void)
         (void)real->C_CloseAllSessions(slots[i]);
 }
 
+static void write_log(const char *name)
+{
+    const char *path = getenv("P11PROXY_LOG");
+    FILE *log = path ? fopen(path, "a") : NULL;
+
+    if (log) {
+        fprintf(log, "%s\n", name);
+        fclose(log);
+    }
+}
+
 /* Counts a call; true when it has to fail. */
 static bool is_due(const char *name)
 {
@@ -126,6 +137,7 @@ static bool is_due(const char *name)
         return false;
     pthread_mutex_lock(&counting);
     state.calls++;
+    write_log(name);
     due = fault.at && (fault.for_ever ? state.calls >= fault.at : state.calls == fault.at);
     if (due && state.faults++ == 0)
         state.function = name;
@@ -162,11 +174,22 @@ FUNCTIONS(FORWARD)
 #define MEMBER(name, parameters, arguments) .name = proxy_##name,
 static CK_FUNCTION_LIST list = {.version = {2, 40}, FUNCTIONS(MEMBER)};
 
+static CK_RV get_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
+{
+    const char *flags = getenv("P11PROXY_FLAGS");
+    CK_RV rv = proxy_C_GetTokenInfo(slot, info);
+
+    if (rv == CKR_OK && flags)
+        info->flags |= strtoul(flags, NULL, 0);
+    return rv;
+}
+
 EXPORT CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR out)
 {
     if (!real)
         return CKR_GENERAL_ERROR;
     list.C_GetFunctionList = C_GetFunctionList;
+    list.C_GetTokenInfo = get_token_info;
     *out = &list;
     return CKR_OK;
 }
