@@ -61,8 +61,7 @@ static int wanted(const struct cli *cli, const struct vault *v, int64_t *count,
     return rc;
 }
 
-/* Two threads make more than one where there are two processors; a third adds nothing (docs/
- * DEVELOPMENT.md, "Benchmarks"). */
+/* One for each processor and no more than two: one more thread writes the database. */
 static int threads_wanted(const struct cli *cli, int64_t *threads, struct error *err)
 {
     *threads = sysconf(_SC_NPROCESSORS_ONLN) < THREADS_USEFUL ? 1 : THREADS_USEFUL;
