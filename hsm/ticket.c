@@ -5,21 +5,25 @@
 
 #include <stdio.h>
 
-#define LABEL_SIZE (sizeof "it1:" + 2 * SHA256_SIZE)
-
 struct ticket_call {
     const uint8_t *hash;
-    char label[LABEL_SIZE];
+    char label[HSM_TICKET_LABEL_SIZE];
     bool tried; /* to make it, before the session was lost: what is there now is ours */
 };
+
+void ticket_label(const uint8_t hash[SHA256_SIZE], char label[HSM_TICKET_LABEL_SIZE])
+{
+    char hex[2 * SHA256_SIZE + 1];
+
+    hex_encode(hash, SHA256_SIZE, hex);
+    snprintf(label, HSM_TICKET_LABEL_SIZE, "it1:%s", hex);
+}
 
 static struct ticket_call call_for(const uint8_t hash[SHA256_SIZE])
 {
     struct ticket_call call = {.hash = hash};
-    char hex[2 * SHA256_SIZE + 1];
 
-    hex_encode(hash, SHA256_SIZE, hex);
-    snprintf(call.label, sizeof call.label, "it1:%s", hex);
+    ticket_label(hash, call.label);
     return call;
 }
 

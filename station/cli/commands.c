@@ -10,12 +10,14 @@ static const struct cli_option no_options[] = {{NULL, NULL, NULL}};
     }
 
 static const struct cli_option init_options[] = {
+    {"file", "FILE", "YAML: the answers to what follows, see imprint-ceremony(5)"},
     {"name", "NAME", "the station's name, as its certificate will say it"},
     {"environment", "NAME", "development, staging or production; never mixed"},
     {"origin", "NAME", "name of the manifest log, such as acme.example/wl/line1"},
     {"customer", "NAME", "for whom the manifests are"},
     {"organization", "NAME", "organization in the names of the authorities"},
     {"order-signers", "FILE", "PEM: certificates of those who may sign work orders"},
+    {"custodians", "FILE", "PEM: certificates of those who will sign the transcript"},
     {"pin-file", "FILE", "mode 0600, the PIN of the token; without it, ask"},
     {"so-pin-file", "FILE", "mode 0600, the security officer's PIN; without it, ask"},
     {"module", "FILE", "the PKCS#11 module; default: SoftHSM, in the station's directory"},
@@ -27,6 +29,7 @@ static const struct cli_option generate_options[] = {
     {"count", "N", "make N more credentials"},
     {"up-to", "N", "make as many as are missing until the order has N"},
     BY,
+    {"threads", "N", "threads that use the HSM, 1 to 16; default: 2, or 1 on one processor"},
     {NULL, NULL, NULL}};
 
 static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
@@ -48,7 +51,8 @@ const struct cli_command cli_commands[] = {
     {"init", "", "create a station: token, keys, authorities, database",
      "Creates the station in its directory: initialises a token, makes the long-lived keys in it,\n"
      "a device root, an issuing CA, a manifest root and signer, and the database. It never\n"
-     "overwrites a station. Afterwards let the owner's authority certify 'station-auth.pub' and\n"
+     "overwrites a station. Asks at the terminal for what neither options nor the file of --file\n"
+     "say. Afterwards let the owner's authority certify 'station-auth.pub' and\n"
      "put the answer beside it as 'station.cert'.",
      init_options, 0, 0, 0, cmd_init},
     {"generate", "JOB", "make keys and certificates in the HSM, ahead of time",
@@ -92,6 +96,13 @@ const struct cli_command cli_commands[] = {
      "'export' verifies them and writes them, signed, into the new folder DIR, for whoever audits\n"
      "the station with 'imprint-manifest verify-ledger' elsewhere.",
      ledger_options, NEED_CONFIG, 1, 2, cmd_ledger},
+    {"audit", "", "compare the token with the policy and with its ceremony",
+     "Compares every key on the token with the policy, attribute by attribute, tells keys that "
+     "are\n"
+     "missing or that the station did not make, and what the token does not enforce; then the\n"
+     "transcript of the ceremony with the ledger, the keys and the certificates, and who signed\n"
+     "it. Changes nothing, and does not stop at the first difference.",
+     no_options, NEED_CONFIG | NEED_STORE_READ, 0, 0, cmd_audit},
     {"help", "[COMMAND]", "list the commands, or explain one",
      "Lists the commands, or explains one.", no_options, 0, 0, 1, cmd_help},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, 0, NULL}};

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PAGES_AT_ONCE 4096
+#define PAGES_AT_ONCE 256
 
 /* A failure on the side of the copy, in the words of its own connection. */
 static int copy_error(struct store *copy, int rc, const char *path, struct error *err)

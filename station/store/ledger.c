@@ -59,15 +59,13 @@ static bool is_printable(const char *text)
 
 /* The operating system's user: accounts of operators come with the shift's own log-in. Names may
  * hold a backslash (of a domain), or what no canonical text can hold. */
-static void put_user(struct buf *body)
+void ledger_put_user(struct jcs *j, const char *name)
 {
     const struct passwd *user = getpwuid(geteuid());
     char number[32];
-    struct jcs j;
 
     snprintf(number, sizeof number, "uid %u", (unsigned)geteuid());
-    jcs_init(&j, body);
-    jcs_str(&j, NULL, user && is_printable(user->pw_name) ? user->pw_name : number);
+    jcs_str(j, name, user && is_printable(user->pw_name) ? user->pw_name : number);
 }
 
 /* A member that is there only when somebody said something. */
@@ -88,10 +86,12 @@ static void put_body(struct buf *body, const struct store *store, const char *ev
 {
     int64_t now = clock_utc();
     char at[CLOCK_TEXT_SIZE];
+    struct jcs by;
 
     clock_text(now > last->at ? now : last->at, at);
     buf_printf(body, "{\"at\":\"%s\",\"by\":", at);
-    put_user(body);
+    jcs_init(&by, body);
+    ledger_put_user(&by, NULL);
     buf_put_str(body, ",\"data\":");
     buf_put(body, data->data, data->len);
     buf_printf(body, ",\"event\":\"%s\"", event);

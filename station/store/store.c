@@ -146,7 +146,7 @@ void store_set_anchor(struct store *store, store_anchor_fn anchor, void *context
     store->anchor_context = context;
 }
 
-static int keep_text(char *out, size_t max, const char *text, const char *what, struct error *err)
+static int check_text(const char *text, size_t max, const char *what, struct error *err)
 {
     size_t len = text ? strlen(text) : 0;
 
@@ -155,16 +155,26 @@ static int keep_text(char *out, size_t max, const char *text, const char *what, 
     for (size_t i = 0; i < len; i++)
         if (text[i] < 0x20 || text[i] > 0x7e)
             return error_set(err, ERR_USAGE, "%s takes printable ASCII only", what);
-    snprintf(out, max + 1, "%s", text ? text : "");
     return 0;
+}
+
+int store_check_actor(const char *operator, const char * reason, struct error *err)
+{
+    int rc = check_text(operator, STORE_OPERATOR_MAX, "the operator's name", err);
+
+    return rc ? rc : check_text(reason, STORE_REASON_MAX, "the reason", err);
 }
 
 int store_set_actor(struct store *store, const char *operator, const char * reason,
                     struct error *err)
 {
-    int rc = keep_text(store->operator, STORE_OPERATOR_MAX, operator, "the operator's name", err);
+    int rc = store_check_actor(operator, reason, err);
 
-    return rc ? rc : keep_text(store->reason, STORE_REASON_MAX, reason, "the reason", err);
+    if (rc)
+        return rc;
+    snprintf(store->operator, sizeof store->operator, "%s", operator ? operator : "");
+    snprintf(store->reason, sizeof store->reason, "%s", reason ? reason : "");
+    return 0;
 }
 
 int store_mac(struct store *store, const void *bytes, size_t len, uint8_t mac[32],

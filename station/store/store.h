@@ -65,6 +65,7 @@ void store_set_anchor(struct store *store, store_anchor_fn anchor, void *context
  */
 #define STORE_OPERATOR_MAX 64
 #define STORE_REASON_MAX   256
+MUST_USE int store_check_actor(const char *operator, const char * reason, struct error *err);
 MUST_USE int store_set_actor(struct store *store, const char *operator, const char * reason,
                              struct error *err);
 

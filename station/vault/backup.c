@@ -7,6 +7,7 @@
 #include "manifests/canon.h"
 #include "pki/digest.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,25 +18,17 @@
 #define LIST_MAX       65536
 #define DATABASE       "station.db"
 
-/* What is copied, sorted by name as backup.json lists it. */
+/* What is copied beside the database. What is optional comes from others, perhaps later. */
 static const struct {
     const char *name;
-    bool optional; /* station.cert comes from the owner, perhaps later */
+    bool optional;
 } files[] = {
-    {"ca/device-root.pem", false},
-    {"ca/issuing-ca.pem", false},
-    {"ca/manifest-root.pem", false},
-    {"ca/manifest-signer.pem", false},
-    {CONFIG_ORDER_SIGNERS, false},
-    {"station-auth.pub", false},
-    {"station.cert", true},
-    {DATABASE, false},
-    {"station.yaml", false},
-    {"trust/device-root.pem", false},
-    {"trust/log.pem", false},
-    {"trust/log.vkey", false},
-    {"trust/manifest-root.pem", false},
+    {"station.yaml", false},  {CONFIG_ORDER_SIGNERS, false}, {"station-auth.pub", false},
+    {CONFIG_CEREMONY, false}, {CONFIG_CUSTODIANS, true},     {"station.cert", true},
 };
+
+/* And every file in these; one that is not there has none. */
+static const char *const folders[] = {"ca", "ceremony", "trust"};
 
 struct work {
     const struct config *config;
@@ -95,29 +88,61 @@ static int copy_file(const struct work *w, const char *name, struct error *err)
     if (rc == 0)
         rc = file_read(from, &bytes, err);
     if (rc == 0)
-        rc = file_make_parents(to, 0700, err);
-    if (rc == 0)
         rc = file_write(to, bytes.data, bytes.len, 0600, err);
     buf_done(&bytes);
     return rc;
 }
 
+static int copy_and_list(struct work *w, const char *name, struct error *err)
+{
+    int rc = copy_file(w, name, err);
+
+    return rc ? rc : list_file(w, name, err);
+}
+
+static int is_plain(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && entry->d_type != DT_DIR;
+}
+
+static int copy_folder(struct work *w, const char *folder, struct error *err)
+{
+    char path[PATH_MAX], name[512];
+    struct dirent **entries = NULL;
+    int count = 0, rc = config_path(w->config, folder, path, err);
+
+    if (rc == 0 && file_exists(path)) {
+        count = scandir(path, &entries, is_plain, alphasort);
+        if (count < 0)
+            return error_set_errno(err, errno, "cannot read folder '%s'", path);
+        rc = file_join(path, sizeof path, w->dir, folder, err);
+        if (rc == 0)
+            rc = file_make_dir(path, 0700, err);
+    }
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "%s/%s", folder, entries[i]->d_name);
+        if (rc == 0)
+            rc = copy_and_list(w, name, err);
+        free(entries[i]);
+    }
+    free(entries);
+    return rc;
+}
+
 static int copy_all(struct work *w, struct error *err)
 {
-    int rc = 0;
+    char path[PATH_MAX];
+    int rc;
 
     jcs_array(&w->json, "files");
+    rc = list_file(w, DATABASE, err);
     for (size_t i = 0; rc == 0 && i < sizeof files / sizeof *files; i++) {
-        char path[PATH_MAX];
-
         rc = config_path(w->config, files[i].name, path, err);
-        if (rc == 0 && files[i].optional && !file_exists(path))
-            continue;
-        if (rc == 0 && strcmp(files[i].name, DATABASE))
-            rc = copy_file(w, files[i].name, err);
-        if (rc == 0)
-            rc = list_file(w, files[i].name, err);
+        if (rc == 0 && (!files[i].optional || file_exists(path)))
+            rc = copy_and_list(w, files[i].name, err);
     }
+    for (size_t i = 0; rc == 0 && i < sizeof folders / sizeof *folders; i++)
+        rc = copy_folder(w, folders[i], err);
     jcs_end(&w->json);
     return rc;
 }

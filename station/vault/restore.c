@@ -171,7 +171,7 @@ static int check_after(const struct work *w, struct error *err)
     if (rc == 0 && sealed)
         rc = whitelist_each(w->copy, 0, (int64_t)t->after_size, push_leaf, &tree, err);
     merkle_root(&tree, &root);
-    if (rc == 0 && (!sealed || memcmp(&root, &t->after_root, sizeof root)))
+    if (rc == 0 && memcmp(&root, &t->after_root, sizeof root))
         rc = too_old("the manifest that the owner accepted last", err);
     return rc;
 }

@@ -129,11 +129,17 @@ class Errors(unittest.TestCase):
                      self.rig.job, "--cuont", "1")
         self.refused("USAGE", "comes after the command", "--dir", "x", "status")
         self.refused("USAGE", "usage: imprint status [options]", "status", "extra")
+        for option in (("--cou", "1"), ("--coun=1",), ("--up", "1"), ("--quie",), ("--up-t=1",)):
+            self.refused("USAGE", "options are written out: --", "generate", self.rig.job, *option)
+        self.assertEqual(self.rig.imprint("--version").stdout.split()[0], "imprint")
         for arguments in (("-h",), ("--help",), ("run", "-h")):
             self.assertIn("usage: imprint", self.rig.imprint(*arguments).stdout)
         for count in ("0", "-1", "x", "1x", "1e3"):
             result = self.rig.imprint("generate", self.rig.job, "--count", count, check=False)
             self.assertEqual(result.returncode, 2, count)
+        for threads in ("0", "17", "two"):
+            self.refused("USAGE", "--threads", "generate", self.rig.job, "--count", 1, "--threads",
+                         threads)
         self.assertEqual(self.rig.imprint("generate", check=False).returncode, 2)
 
     def test_files_that_the_job_names_and_that_are_not_there(self):

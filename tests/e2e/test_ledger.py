@@ -313,6 +313,8 @@ class Clock(unittest.TestCase):
     def test_a_clock_that_is_behind_stops_the_station_for_good(self):
         rig = self.rig = Rig(credentials=2)
         self.addCleanup(rig.close)
+        result = self.imprint_at("-1h", "run", rig.job)  # before it looks for a port
+        self.assertEqual(result.returncode, EXIT["CLOCK"], result.stderr)
         rig.add_device()
         for command in (("seal",), ("generate", rig.job, "--count", 1), ("run", rig.job)):
             result = self.imprint_at("-1h", *command)

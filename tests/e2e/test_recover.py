@@ -1,14 +1,17 @@
 """A station whose clock was wrong or whose database was lost goes on, with the owner's leave, once."""
+import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
+import sqlite3
 import time
 import unittest
 
 import judge
-from rig import EXIT, IMPRINT, MANIFEST, Rig, run
+from rig import BUILD, EXIT, IMPRINT, MANIFEST, Rig, run
 from test_ledger import FAKETIME, stock_chain
 
 
@@ -272,7 +275,39 @@ class Restore(Base):
         with open(changed / "station.db", "ab") as file:
             file.write(b"x")
         self.refused("INTEGRITY", "copy the backup again", ticket, "--backup", changed)
+        with sqlite3.connect(changed / "station.db") as db:  # by somebody who knows the list
+            db.execute("UPDATE credentials SET state = 2 WHERE id = 1")
+        db.close()
+        digest = hashlib.sha256((changed / "station.db").read_bytes()).hexdigest()
+        said = json.loads(listed.read_text())
+        next(f for f in said["files"] if f["name"] == "station.db")["sha256"] = digest
+        listed.write_text(json.dumps(said))
+        self.refused("INTEGRITY", "the ledger tells of", ticket, "--backup", changed)
         rig.recover(ticket, "--backup", rig.dir / "backup")
+
+    def test_what_the_token_does_not_take_is_tried_again(self):
+        """The ticket cannot be noted, then the anchor cannot be written."""
+        rig = self.start(4)
+        backup, ticket = rig.dir / "backup", rig.ticket("restore")
+        rig.imprint("backup", backup)
+        self.provision()
+        self.lose()
+        config = rig.station / "station.yaml"
+        text = config.read_text()
+        module = re.search(r'(?m)^module: "(.*)"', text).group(1)
+        config.write_text(text.replace(module, str(BUILD / "tests/p11proxy/p11proxy.so")))
+        for function in ("C_GenerateKey", "C_SetAttributeValue"):
+            env = {**rig.environment(), "P11PROXY_MODULE": module, "P11PROXY_RV": "CKR_DEVICE_ERROR",
+                   "P11PROXY_FUNCTION": function, "P11PROXY_FAIL_AT": "1", "P11PROXY_FOR_EVER": "1"}
+            result = run(IMPRINT, "recover", ticket, "--by", "Ada", "--reason", "x", "--backup",
+                         backup, check=False, env=env)
+            self.assertEqual(result.returncode, EXIT["HSM"], result.stderr)
+            self.assertFalse((rig.station / "station.db").exists())
+        config.write_text(text)
+        rig.recover(ticket, "--backup", backup)
+        rig.imprint("ledger", "verify")
+        self.assertEqual(len(self.entries("restored")), 1)
+        rig.imprint("seal")
 
     def test_killed_at_any_moment_the_same_command_goes_on(self):
         rig = self.start(40)

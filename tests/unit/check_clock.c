@@ -154,11 +154,11 @@ START_TEST(nothing_is_generated_or_sealed_by_a_stopped_station)
 
     rig_start(&r, &plain_order, 1);
     offset = -3600;
-    ASSERT_FAILS(generate_credentials(&r.v, 1, &rig_watch, &made, &err), ERR_CLOCK);
+    ASSERT_FAILS(generate_credentials(&r.v, 1, 1, &rig_watch, &made, &err), ERR_CLOCK);
     ck_assert_int_eq(made, 0);
     offset = 0;
     ASSERT_FAILS(sealing_run(&r.config, r.store, r.hsm, NULL, &sealed, &err), ERR_CLOCK);
-    ASSERT_FAILS(generate_credentials(&r.v, 1, &rig_watch, &made, &err), ERR_CLOCK);
+    ASSERT_FAILS(generate_credentials(&r.v, 1, 1, &rig_watch, &made, &err), ERR_CLOCK);
     confirm(&r);
     rig_generate(&r, 1);
     rig_end(&r);

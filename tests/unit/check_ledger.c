@@ -313,10 +313,52 @@ START_TEST(a_part_is_verified_by_itself)
 }
 END_TEST
 
+static const struct {
+    const char *data;
+    int64_t anchored;
+    int code;
+} restores[] = {
+    {"{\"anchored\":9}", 9, 0},             /* numbers 3 to 9 are lost */
+    {"{\"anchored\":8}", 9, ERR_INTEGRITY}, /* tells of another number than its own */
+    {"{}", 9, ERR_INTEGRITY},
+    {"{\"anchored\":2}", 2, 0}, /* nothing is lost */
+    {"{\"anchored\":1}", 1, 0}, /* the token was behind, as after a crash */
+};
+
+START_TEST(only_a_restore_may_leave_numbers_out)
+{
+    struct store *store = open_new();
+    struct error err = ERROR_INIT;
+    struct ledger_part part;
+    struct buf data;
+
+    buf_init(&data, 100);
+    buf_put_str(&data, restores[_i].data);
+    ASSERT_OK(append(store, "seal", "{}", &err), err);
+    ASSERT_OK(append(store, "seal", "{}", &err), err);
+    ASSERT_OK(ledger_append_restored(store, restores[_i].anchored, &data, &err), err);
+    ASSERT_OK(append(store, "seal", "{}", &err), err);
+    ASSERT_FAILS(ledger_verify_part(store, 1, &part, &err), restores[_i].code);
+    if (restores[_i].code == 0) {
+        ck_assert_int_eq(part.count, 4);
+        ck_assert_int_eq(part.last, restores[_i].anchored == 9 ? 11 : 4);
+        ASSERT_OK(ledger_verify_part(store, 3, &part, &err), err);
+        ck_assert_int_eq(part.first, restores[_i].anchored == 9 ? 10 : 3);
+        ck_assert_int_eq(
+            sqlite3_exec(store->db, "DELETE FROM ledger WHERE seq = 2", NULL, NULL, NULL),
+            SQLITE_OK);
+        ASSERT_FAILS(ledger_verify_part(store, 1, &part, &err), ERR_INTEGRITY);
+    }
+    buf_done(&data);
+    end(store);
+}
+END_TEST
+
 CHECK_ITEMS_MAIN("ledger", EACH_ROW(a_user_of_any_name_leaves_entries_that_can_be_read, users),
                  ONCE(the_newest_event_of_a_credential_is_the_one_that_counts),
                  ONCE(the_database_itself_refuses_to_tell_a_thing_twice),
                  ONCE(an_entry_says_who_and_why), EACH_ROW(names_and_reasons_have_bounds, actors),
                  ONCE(times_never_go_back),
                  EACH_ROW(entries_are_found_by_what_they_are_about, questions),
-                 ONCE(a_part_is_verified_by_itself))
+                 ONCE(a_part_is_verified_by_itself),
+                 EACH_ROW(only_a_restore_may_leave_numbers_out, restores))
