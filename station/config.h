@@ -8,6 +8,7 @@
  *   station.db         the database (vault only)
  *   station.cert       the compact certificate that the owner's authority signed for this station
  *   order-signers.pem  certificates of those who may sign orders; the ledger's first entry has its hash
+ *   station.json       what an owner needs to write an order for this station
  *   station-auth.pub   the key that it certifies, in the form an authority reads
  *   pin                the token's PIN, mode 0600 (unless it is asked for)
  *   softhsm2.conf      and tokens/: the embedded software token; tokens.keep/: vault/token_files.h
@@ -25,6 +26,7 @@
 #include <stdint.h>
 
 #define CONFIG_ORDER_SIGNERS "order-signers.pem"
+#define CONFIG_STATION_JSON  "station.json"
 
 struct config {
     char dir[PATH_MAX]; /* absolute */

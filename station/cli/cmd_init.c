@@ -98,7 +98,8 @@ static void report(const struct cli *cli)
     }
     printf("created station '%s' in %s\n"
            "next: let the owner's authority certify station-auth.pub and put the answer there as\n"
-           "station.cert; give the folder trust/ to the security team, who pin what is in it\n",
+           "station.cert; give station.json and the folder trust/ to the security team, who write\n"
+           "orders for the one and pin what is in the other\n",
            cli_value(cli, "name"), cli->dir);
 }
 

@@ -34,6 +34,20 @@ struct ledger_counts {
 MUST_USE int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                                 struct ledger_counts *counts, struct error *err);
 
+/*
+ * Calls each "order", "amendment" and "close" entry of an order, named by the hash of its first
+ * version, from the oldest on; hash is the entry's own, in hexadecimal digits, or empty. Each
+ * entry's chain and MAC are verified first if the store has its MAC. Errors: ERR_INTEGRITY.
+ */
+MUST_USE int ledger_each_version(struct store *store, const uint8_t order_hash[32],
+                                 int (*each)(void *context, const char *event, const char *hash,
+                                             struct error *err),
+                                 void *context, struct error *err);
+
+/* Whether an "order" entry names this id; for when the tables do not have it. */
+MUST_USE int ledger_knows_order(struct store *store, const char *id, bool *known,
+                                struct error *err);
+
 struct ledger_entry {
     int64_t seq;
     const char *body; /* valid during the call */

@@ -50,7 +50,7 @@ static int compile_template(struct generator *g, struct error *err)
 /* One storage key per order and key type: found, or made for the first batch. */
 static int find_storage(struct generator *g, struct error *err)
 {
-    const uint8_t *order = g->v->job->order.hash;
+    const uint8_t *order = g->v->history.row.hash;
     int rc = hsm_storage_find(g->v->hsm, order, g->storage, err);
 
     if (rc != ERR_MISSING)
@@ -119,7 +119,7 @@ static int make_one(struct generator *g, int64_t id, int64_t number, bool check,
     c.id = id;
     c.order_id = v->order_id;
     c.mechanism = (int64_t)hsm_wrap_mechanism(v->hsm);
-    strcpy(c.product, v->job->order.product);
+    strcpy(c.product, v->order->product);
     strcpy(c.storage, g->storage);
     rc = job_serial_text(&v->job->serials, number, c.serial, sizeof c.serial, err);
     if (rc == 0)
@@ -127,7 +127,7 @@ static int make_one(struct generator *g, int64_t id, int64_t number, bool check,
     if (rc == 0)
         rc = certify(g, &c, check, err);
     if (rc == 0)
-        rc = credential_add(v->store, &c, v->job->order.hash, err);
+        rc = credential_add(v->store, &c, v->history.row.hash, err);
     if (rc == 0)
         *hash = key_hash_of(c.point, id);
     credential_done(&c);
@@ -150,7 +150,7 @@ static int record_batch(struct generator *g, int64_t first_id, int64_t first_num
     jcs_object(&j, NULL);
     jcs_int(&j, "count", count);
     jcs_int(&j, "first", first_id);
-    jcs_hex(&j, "order", job->order.hash, 32);
+    jcs_hex(&j, "order", g->v->history.row.hash, 32);
     jcs_str(&j, "serial", serial);
     jcs_str(&j, "storage", g->storage);
     jcs_end(&j);
@@ -162,16 +162,12 @@ static int record_batch(struct generator *g, int64_t first_id, int64_t first_num
 /* Where a batch begins: ids and serial numbers go on from what the store has. */
 static int next_numbers(struct vault *v, int64_t *id, int64_t *number, struct error *err)
 {
-    const struct job *job = v->job;
-    int rc = order_put(v->store, job->order.hash, job->order.id, job->order.product,
-                       &job->order_content, &v->order_id, err);
+    const struct job_serials *s = &v->job->serials;
+    int rc = credential_next_id(v->store, id, err);
 
-    if (rc == 0)
-        rc = credential_next_id(v->store, id, err);
-    if (rc == 0)
-        rc = counter_next(v->store, job->order.product, job->serials.prefix, job->serials.digits,
-                          job->serials.first, number, err);
-    return rc;
+    return rc ? rc
+              : counter_next(v->store, v->order->product, s->prefix, s->digits, s->first, number,
+                             err);
 }
 
 static int make_batch(struct generator *g, int64_t count, const struct generate_watch *watch,
@@ -188,8 +184,8 @@ static int make_batch(struct generator *g, int64_t count, const struct generate_
     if (rc == 0)
         rc = key_index_add(g->v->store, g->hashes, (size_t)count, err);
     if (rc == 0)
-        rc = counter_set(g->v->store, job->order.product, job->serials.prefix, job->serials.digits,
-                         number + count, err);
+        rc = counter_set(g->v->store, g->v->order->product, job->serials.prefix,
+                         job->serials.digits, number + count, err);
     return rc ? rc : record_batch(g, id, number, count, err);
 }
 
@@ -215,6 +211,23 @@ static int commit_batch(struct generator *g, int64_t count, const struct generat
     return rc;
 }
 
+/* Serials beyond the share may be another station's. */
+static int check_range(struct vault *v, int64_t count, struct error *err)
+{
+    const struct order_serials *range = &v->share->serials;
+    int64_t id, number;
+    int rc = next_numbers(v, &id, &number, err);
+
+    if (rc ||
+        (number >= range->first && number <= range->last && count <= range->last - number + 1))
+        return rc;
+    return error_set(err, ERR_REFUSED,
+                     "order '%s' gives this station the serial numbers %s%" PRId64 " to %" PRId64
+                     " and the next is %" PRId64 ": %" PRId64
+                     " more do not fit; ask the owner for an amendment",
+                     v->order->id, range->prefix, range->first, range->last, number, count);
+}
+
 int generate_credentials(struct vault *v, int64_t count, const struct generate_watch *watch,
                          int64_t *made, struct error *err)
 {
@@ -225,6 +238,8 @@ int generate_credentials(struct vault *v, int64_t count, const struct generate_w
     if (count == 0)
         return 0;
     rc = quota_check_issue(v, count, err);
+    if (rc == 0)
+        rc = check_range(v, count, err);
     if (rc)
         return rc;
     rc = start(&g, v, err);

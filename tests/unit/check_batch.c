@@ -320,11 +320,28 @@ END_TEST
 
 START_TEST(records_may_name_an_amended_order)
 {
+    uint8_t amendments[1][SHA256_SIZE];
+
     begin();
     b.record.order[0] ^= 1; /* the totals stay under the hash of the first order */
+    memcpy(amendments[0], b.record.order, sizeof amendments[0]);
+    kit.totals.amendments = amendments;
+    kit.totals.amendment_count = 1;
     kit_prove(&kit, &b);
     add_both();
     ASSERT_OK(seal_and_verify(), err);
+    end();
+}
+END_TEST
+
+START_TEST(records_of_an_order_that_the_totals_do_not_know_are_refused)
+{
+    begin();
+    b.record.order[0] ^= 1;
+    kit_prove(&kit, &b);
+    add_both();
+    ASSERT_FAILS(seal_and_verify(), ERR_INCOMPLETE);
+    ck_assert_ptr_nonnull(strstr(err.text, "do not know the order"));
     end();
 }
 END_TEST
@@ -489,6 +506,7 @@ END_TEST
 CHECK_MAIN("batch", what_a_station_signs_is_still_checked,
            a_serial_and_chip_may_live_again_after_a_revocation,
            the_same_serial_in_two_products_is_two_devices, records_may_name_an_amended_order,
+           records_of_an_order_that_the_totals_do_not_know_are_refused,
            proofs_of_derived_keys_are_counted_as_not_verifiable, an_empty_batch_is_a_manifest,
            what_is_not_a_record_is_not_sealed, sealing_overwrites_nothing,
            a_write_that_fails_late_is_reported, certificates_are_taken_apart_exactly)
