@@ -114,9 +114,9 @@ class MainJob(unittest.TestCase):
         run("openssl", "pkey", "-in", rig.dir / "a.pem", "-pubout", "-outform", "DER", "-out", der)
         lines = hashlib.sha256(der.read_bytes()).hexdigest() + "\n"
         (rig.dir / "list.txt").write_text(lines)
-        rig.write_order(device_auth="enrolled",
+        rig.write_order(id="E2E-2", device_auth="enrolled",
                         enrolled=hashlib.sha256(lines.encode()).hexdigest())
-        rig.write_job(more="enrolled: list.txt\n", request_ms=3000)
+        rig.write_job(order="E2E-2", more="enrolled: list.txt\n", request_ms=3000)
         rig.imprint("generate", rig.job, "--count", 5)
         good = rig.add_device("--enrol-key", str(rig.dir / "a.pem"))
         rig.add_device("--enrol-key", str(rig.dir / "b.pem"))

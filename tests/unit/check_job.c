@@ -107,7 +107,7 @@ static const struct {
     {"name: a\norder: A-1\nserials:\n  prefix: P-\n  digits: 1\n  first: 10\n" CERTIFICATE PORTS,
      "serial number 10 does not fit the 1 digits"},
     {"name: a\norder: \"\"\n" SERIALS CERTIFICATE PORTS,
-     "job.yaml:2:8: 'order' must be a text of 1 to 64 bytes"},
+     "job.yaml:2:9: 'order' must be a text of 1 to 64 bytes"},
     {"name: a\norder: A-1\nenrolled: none.txt\n" SERIALS CERTIFICATE PORTS, "none.txt"},
 };
 
