@@ -229,7 +229,7 @@ class MainJob(unittest.TestCase):
         self.assertEqual(rig.status()["passed"], 2)
         events = [re.search(r'"event":"(\w+)"', line).group(1)
                   for line in rig.imprint("ledger", "show").stdout.splitlines()]
-        self.assertEqual(events, ["init", "generate", "claim", "proven"])
+        self.assertEqual(events, ["init", "order", "generate", "claim", "proven"])
         last = rig.imprint("ledger", "show", "--last", "1").stdout
         self.assertIn('"event":"proven"', last)
         self.assertEqual(last.count("\n"), 1)
