@@ -169,7 +169,7 @@ static void print_totals(const struct manifest_totals *t)
     hex_encode(t->order, sizeof t->order, order);
     printf("  order     %s", order);
     if (t->amendment_count)
-        printf(", amended %zu times", t->amendment_count);
+        printf(", amendments: %zu", t->amendment_count);
     printf("\n           ");
 #define TOTALS_PRINT(name) printf(" %" PRIu64 " %s", t->name, #name);
     MANIFEST_TOTALS(TOTALS_PRINT)

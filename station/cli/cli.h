@@ -78,9 +78,6 @@ MUST_USE int cli_open_hsm(struct cli *cli, struct error *err);
  */
 void cli_warn_order(const struct cli *cli, const struct order *order, unsigned warnings);
 
-/* The names of the warnings, as a list of JSON. */
-struct json_t *cli_warning_names(unsigned warnings);
-
 /*
  * What PIN-less commands know of an order: its version in force, verified with the pins, this
  * station's share (NULL when it has none), and what was made. cli_order_done in any case.

@@ -20,7 +20,7 @@ static const struct {
 };
 #define WARNINGS (sizeof warnings_table / sizeof *warnings_table)
 
-json_t *cli_warning_names(unsigned warnings)
+static json_t *warning_names(unsigned warnings)
 {
     json_t *list = json_array();
 
@@ -34,7 +34,7 @@ void cli_warn_order(const struct cli *cli, const struct order *order, unsigned w
 {
     if (warnings && cli->json)
         cli_print_json(json_pack("{s:s, s:s, s:o}", "event", "warning", "order", order->id,
-                                 "warnings", cli_warning_names(warnings)));
+                                 "warnings", warning_names(warnings)));
     for (size_t i = 0; i < WARNINGS && !cli->quiet; i++)
         if (warnings & warnings_table[i].bit)
             fprintf(stderr, "imprint: order '%s': %s; tell the owner in time\n", order->id,
@@ -107,7 +107,7 @@ json_t *cli_order_json(const struct cli_order *o)
         "product", o->order->product, "state", o->state, "from", from, "until", until, "generated",
         (json_int_t)quota_issued(&o->counts), "available", (json_int_t)n[CREDENTIAL_AVAILABLE],
         "unresolved", (json_int_t)n[CREDENTIAL_CLAIMED], "proven", (json_int_t)n[CREDENTIAL_PROVEN],
-        "burned", (json_int_t)n[CREDENTIAL_BURNED], "warnings", cli_warning_names(o->warnings));
+        "burned", (json_int_t)n[CREDENTIAL_BURNED], "warnings", warning_names(o->warnings));
     if (o->share)
         add_share(out, o->share);
     return out;
