@@ -219,7 +219,7 @@ int ledger_each(struct store *store,
 
 /* What the entries say that the tables must hold. */
 struct tally {
-    int64_t credentials, claims, proven, burned;
+    int64_t versions, credentials, claims, proven, burned;
 };
 
 struct verification {
@@ -237,6 +237,8 @@ static void count_event(struct tally *tally, const char *body)
 
     if (event && strcmp(event, "generate") == 0)
         tally->credentials += json_integer_value(json_object_get(data, "count"));
+    else if (event && (strcmp(event, "order") == 0 || strcmp(event, "amendment") == 0))
+        tally->versions++;
     else if (event && strcmp(event, "claim") == 0)
         tally->claims++;
     else if (event && strcmp(event, "proven") == 0)
@@ -483,6 +485,7 @@ static int verify_tables(struct store *store, const struct tally *t, struct erro
         const char *what, *query;
         int64_t said;
     } rows[] = {
+        {"versions of orders", "SELECT count(*) FROM order_versions", t->versions},
         {"credentials", "SELECT count(*) FROM credentials", t->credentials},
         {"claims", "SELECT count(*) FROM claims", t->claims},
         {"proven devices", "SELECT count(*) FROM claims WHERE state = 1", t->proven},

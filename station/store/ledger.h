@@ -75,8 +75,8 @@ MUST_USE int ledger_resume(struct store *store, int64_t anchored, const uint8_t 
 
 /*
  * Verifies numbers, chain and MACs from the first entry to the last, and that the tables hold as
- * many credentials, claims, proofs, burned ones and records as the entries say. *count receives the
- * number of entries. Errors: ERR_INTEGRITY with the number of the entry.
+ * many versions of orders, credentials, claims, proofs, burned ones and records as the entries
+ * say. *count receives the number of entries. Errors: ERR_INTEGRITY with the number of the entry.
  */
 MUST_USE int ledger_verify(struct store *store, int64_t *count, struct error *err);
 
