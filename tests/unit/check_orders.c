@@ -163,18 +163,18 @@ START_TEST(an_amendment_changes_the_counts_and_resets_none)
     struct rig r;
 
     rig_start(&r, &small, 2);
-    ASSERT_FAILS(generate_credentials(&r.v, 1, &rig_watch, &made, &err), ERR_REFUSED);
+    ASSERT_FAILS(generate_credentials(&r.v, 1, RIG_THREADS, &rig_watch, &made, &err), ERR_REFUSED);
     in_force(&r, first);
     more.amends = first;
     rig_use_order(&r, &more);
     ck_assert_int_eq(r.v.order_id, 1);
     rig_generate(&r, 1);
-    ASSERT_FAILS(generate_credentials(&r.v, 1, &rig_watch, &made, &err), ERR_REFUSED);
+    ASSERT_FAILS(generate_credentials(&r.v, 1, RIG_THREADS, &rig_watch, &made, &err), ERR_REFUSED);
     ck_assert_int_eq(rig_int(&r, "SELECT count(DISTINCT storage) FROM credentials"), 1);
     in_force(&r, second);
     less.amends = second;
     rig_use_order(&r, &less); /* also down: nothing more is made */
-    ASSERT_FAILS(generate_credentials(&r.v, 1, &rig_watch, &made, &err), ERR_REFUSED);
+    ASSERT_FAILS(generate_credentials(&r.v, 1, RIG_THREADS, &rig_watch, &made, &err), ERR_REFUSED);
     ck_assert_ptr_nonnull(strstr(err.text, "allows this station 1 certificates and 3 are made"));
     ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM order_versions"), 3);
     rig_end(&r);
@@ -340,7 +340,7 @@ START_TEST(an_order_that_has_not_begun_makes_nothing)
     struct rig r;
 
     rig_start(&r, &future, 0);
-    ASSERT_FAILS(generate_credentials(&r.v, 1, &rig_watch, &made, &err), ERR_REFUSED);
+    ASSERT_FAILS(generate_credentials(&r.v, 1, RIG_THREADS, &rig_watch, &made, &err), ERR_REFUSED);
     ck_assert_ptr_nonnull(strstr(err.text, "begins at 2098-01-01T00:00:00Z"));
     ASSERT_FAILS(quota_check_run(&r.v, &err), ERR_REFUSED);
     device_init(&d, 0xa1);
@@ -367,7 +367,7 @@ START_TEST(after_its_end_an_order_finishes_what_is_in_flight)
     device_init(&other, 0xb2);
     ck_assert_int_eq(meet_once(&r, &d, NULL, &said), 0);
     rig_use_order(&r, &ended);
-    ASSERT_FAILS(generate_credentials(&r.v, 1, &rig_watch, &made, &err), ERR_REFUSED);
+    ASSERT_FAILS(generate_credentials(&r.v, 1, RIG_THREADS, &rig_watch, &made, &err), ERR_REFUSED);
     ck_assert_ptr_nonnull(strstr(err.text, "ended at 2021-01-01T00:00:00Z"));
     ASSERT_OK(quota_check_run(&r.v, &err), err); /* one is in flight */
     ASSERT_MEET_REFUSED(&r, &other, ERR_REFUSED, "ended at");
@@ -414,10 +414,10 @@ START_TEST(no_serial_beyond_the_share_is_made)
 
     rig_start(&r, &order, 0);
     r.job.serials.first = 9;
-    ASSERT_FAILS(generate_credentials(&r.v, 3, &rig_watch, &made, &err), ERR_REFUSED);
+    ASSERT_FAILS(generate_credentials(&r.v, 3, RIG_THREADS, &rig_watch, &made, &err), ERR_REFUSED);
     ck_assert_ptr_nonnull(strstr(err.text, "3 more do not fit"));
     rig_generate(&r, 2);
-    ASSERT_FAILS(generate_credentials(&r.v, 1, &rig_watch, &made, &err), ERR_REFUSED);
+    ASSERT_FAILS(generate_credentials(&r.v, 1, RIG_THREADS, &rig_watch, &made, &err), ERR_REFUSED);
     ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM credentials WHERE serial IN"
                                  " ('PUMP-000009', 'PUMP-000010')"),
                      2);
