@@ -23,8 +23,9 @@ static const struct {
     const char *name;
     bool optional;
 } files[] = {
-    {"station.yaml", false},  {CONFIG_ORDER_SIGNERS, false}, {"station-auth.pub", false},
-    {CONFIG_CEREMONY, false}, {CONFIG_CUSTODIANS, true},     {"station.cert", true},
+    {"station.yaml", false},      {CONFIG_ORDER_SIGNERS, false}, {"station-auth.pub", false},
+    {CONFIG_STATION_JSON, false}, {CONFIG_CEREMONY, false},      {CONFIG_CUSTODIANS, true},
+    {"station.cert", true},
 };
 
 /* And every file in these; one that is not there has none. */

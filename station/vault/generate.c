@@ -9,8 +9,10 @@
 #include "station/vault/clock_stop.h"
 #include "station/vault/issue.h"
 #include "station/vault/quota.h"
+#include "station/vault/restore.h"
 #include "station/vault/token_files.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +46,7 @@ static int read_authorities(struct generator *g, struct error *err)
 /* One storage key per order and key type: found, or made for the first batch. */
 static int find_storage(struct generator *g, struct error *err)
 {
-    const uint8_t *order = g->v->job->order.hash;
+    const uint8_t *order = g->v->history.row.hash;
     int rc = hsm_storage_find(g->v->hsm, order, g->storage, err);
 
     if (rc != ERR_MISSING)
@@ -111,7 +113,7 @@ static int record_batch(struct generator *g, int64_t first_id, int64_t first_num
     jcs_object(&j, NULL);
     jcs_int(&j, "count", count);
     jcs_int(&j, "first", first_id);
-    jcs_hex(&j, "order", job->order.hash, 32);
+    jcs_hex(&j, "order", g->v->history.row.hash, 32);
     jcs_str(&j, "serial", serial);
     jcs_str(&j, "storage", g->storage);
     jcs_end(&j);
@@ -149,15 +151,12 @@ static int add_rows(struct generator *g, const struct issue_batch *batch, struct
 static int store_batch(struct generator *g, const struct issue_batch *batch, struct error *err)
 {
     struct vault *v = g->v;
-    const struct job *job = v->job;
+    const struct job_serials *s = &v->job->serials;
     int64_t count = (int64_t)batch->count;
-    int rc = order_put(v->store, job->order.hash, job->order.id, job->order.product,
-                       &job->order_content, &v->order_id, err);
+    int rc = add_rows(g, batch, err);
 
     if (rc == 0)
-        rc = add_rows(g, batch, err);
-    if (rc == 0)
-        rc = counter_set(v->store, job->order.product, job->serials.prefix, job->serials.digits,
+        rc = counter_set(v->store, v->order->product, s->prefix, s->digits,
                          batch->first_number + count, err);
     return rc ? rc : record_batch(g, batch->first_id, batch->first_number, count, err);
 }
@@ -186,33 +185,6 @@ static int commit_batch(struct generator *g, const struct issue_batch *batch, st
     return rc;
 }
 
-/* Batches that a restore lost made certificates and serials that nobody knows any more. */
-static int check_restored(const struct vault *v, struct error *err)
-{
-    char storage[HSM_STORAGE_NAME_SIZE];
-    struct ledger_restored r;
-    int64_t first = 0;
-    bool known = false;
-    int rc = ledger_last_restored(v->store, 1, &r, err);
-
-    if (rc || r.seq == 0)
-        return rc;
-    rc = ledger_first_of_order(v->store, v->job->order.hash, &first, err);
-    if (rc == 0 && first == 0) { /* its storage key is on the token if it was used before */
-        rc = hsm_storage_find(v->hsm, v->job->order.hash, storage, err);
-        known = rc == 0;
-        rc = rc == ERR_MISSING ? 0 : rc;
-    }
-    if (rc == 0 && (known || (first > 0 && first < r.seq)))
-        rc =
-            error_set(err, ERR_REFUSED,
-                      "the station was restored from a backup since order '%s' began: serials that "
-                      "were made meanwhile are unknown, so nothing more is made under it; ask the "
-                      "owner for another order, with other serials",
-                      v->job->order.id);
-    return rc;
-}
-
 /* ---- Shifts: as many batches as the threads make before the module is due to be recycled. ---- */
 
 struct shift {
@@ -222,15 +194,20 @@ struct shift {
     int64_t left; /* to be dispatched */
 };
 
-/* Ids and serial numbers go on from what the store has. */
+/* Serial numbers go on from what the store has. */
+static int next_number(const struct vault *v, int64_t *number, struct error *err)
+{
+    const struct job_serials *s = &v->job->serials;
+
+    return counter_next(v->store, v->order->product, s->prefix, s->digits, s->first, number, err);
+}
+
+/* So do ids. */
 static int next_numbers(struct shift *s, struct error *err)
 {
-    const struct job *job = s->g->v->job;
     int rc = credential_next_id(s->g->v->store, &s->next_id, err);
 
-    return rc ? rc
-              : counter_next(s->g->v->store, job->order.product, job->serials.prefix,
-                             job->serials.digits, job->serials.first, &s->next_number, err);
+    return rc ? rc : next_number(s->g->v, &s->next_number, err);
 }
 
 static int open_shift(struct shift *s, struct error *err)
@@ -329,6 +306,23 @@ static int run_shifts(struct generator *g, struct error *err)
     return rc;
 }
 
+/* Serials beyond the share may be another station's. */
+static int check_range(const struct vault *v, int64_t count, struct error *err)
+{
+    const struct order_serials *range = &v->share->serials;
+    int64_t number;
+    int rc = next_number(v, &number, err);
+
+    if (rc ||
+        (number >= range->first && number <= range->last && count <= range->last - number + 1))
+        return rc;
+    return error_set(err, ERR_REFUSED,
+                     "order '%s' gives this station the serial numbers %s%" PRId64 " to %" PRId64
+                     " and the next is %" PRId64 ": %" PRId64
+                     " more do not fit; ask the owner for an amendment",
+                     v->order->id, range->prefix, range->first, range->last, number, count);
+}
+
 int generate_credentials(struct vault *v, int64_t count, unsigned threads,
                          const struct generate_watch *watch, int64_t *made, struct error *err)
 {
@@ -340,7 +334,9 @@ int generate_credentials(struct vault *v, int64_t count, unsigned threads,
         return 0;
     rc = quota_check_issue(v, count, err);
     if (rc == 0)
-        rc = check_restored(v, err);
+        rc = restore_check_order(v, err);
+    if (rc == 0)
+        rc = check_range(v, count, err);
     if (rc == 0)
         rc = start(&g, err);
     if (rc == 0)

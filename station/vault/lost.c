@@ -8,6 +8,7 @@
 #include "pki/ec.h"
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
+#include "station/store/orders.h"
 #include "station/store/whitelist.h"
 
 #include <string.h>
@@ -102,21 +103,18 @@ static int burn(struct work *w, const struct credential *c, const uint8_t order[
     return rc;
 }
 
-static int burn_of_order(void *context, int64_t id, const uint8_t hash[32], const char *name,
-                         const char *product, struct error *err)
+static int burn_of_order(void *context, const struct order_row *row, struct error *err)
 {
     struct work *w = context;
     int rc = 0;
 
-    (void)name;
-    (void)product;
     for (int64_t i = 0; rc == 0 && i < w->count; i++) {
         struct credential c;
 
         credential_init(&c);
-        rc = credential_pick(w->store, id, &c, err);
+        rc = credential_pick(w->store, row->id, &c, err);
         if (rc == 0)
-            rc = burn(w, &c, hash, err);
+            rc = burn(w, &c, row->hash, err);
         credential_done(&c);
         if (rc == 0)
             w->burned++;

@@ -225,6 +225,26 @@ static int64_t lost_entries(const struct work *w, const struct ledger_head *head
     return lost > 0 ? lost : 0;
 }
 
+/* Orders that the token has worked for and the backup does not know: their counts are lost. */
+static int put_lost_orders(struct work *w, struct jcs *j, struct error *err)
+{
+    uint8_t(*hashes)[SHA256_SIZE] = NULL;
+    size_t count = 0;
+    int rc = hsm_storage_list(w->hsm, &hashes, &count, err);
+
+    jcs_array(j, "lost_orders");
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        int64_t first;
+
+        rc = ledger_first_of_order(w->copy, hashes[i], &first, err);
+        if (rc == 0 && first == 0)
+            jcs_hex(j, NULL, hashes[i], SHA256_SIZE);
+    }
+    jcs_end(j);
+    free(hashes);
+    return rc;
+}
+
 static int append_restored(struct work *w, const struct ledger_head *head, struct error *err)
 {
     int64_t anchored = (int64_t)w->anchored.sequence;
@@ -232,16 +252,18 @@ static int append_restored(struct work *w, const struct ledger_head *head, struc
     struct jcs j;
     int rc;
 
-    buf_init(&data, 1024);
+    buf_init(&data, LEDGER_BODY_MAX);
     jcs_init(&j, &data);
     jcs_object(&j, NULL);
     jcs_int(&j, "anchored", anchored);
     jcs_hex(&j, "anchored_head", w->anchored.head, sizeof w->anchored.head);
     jcs_int(&j, "backup", head->seq);
     jcs_int(&j, "lost", lost_entries(w, head));
+    rc = put_lost_orders(w, &j, err);
     jcs_hex(&j, "ticket", w->ticket.hash, sizeof w->ticket.hash);
     jcs_end(&j);
-    rc = ledger_append_restored(w->copy, anchored, &data, err);
+    if (rc == 0)
+        rc = ledger_append_restored(w->copy, anchored, &data, err);
     buf_done(&data);
     return rc;
 }
@@ -435,4 +457,48 @@ int restore_run(const struct config *config, struct hsm *hsm, const struct resto
     if (lock >= 0)
         close(lock);
     return rc;
+}
+
+/* ---- afterwards ---- */
+
+/* In force by this ticket, with serials that no version had which may have been used before it. */
+static bool is_amended_for(const struct vault *v, const uint8_t ticket[SHA256_SIZE])
+{
+    const struct order *now = v->order;
+
+    if (!now->has_recovery || memcmp(now->recovery, ticket, SHA256_SIZE))
+        return false;
+    for (size_t i = 0; i < v->history.count; i++) {
+        const struct order *before = &v->history.versions[i];
+        const struct order_share *share = order_share_of(before, v->key_hash);
+
+        if ((!before->has_recovery || memcmp(before->recovery, ticket, SHA256_SIZE)) && share &&
+            order_serials_overlap(&share->serials, &v->share->serials))
+            return false;
+    }
+    return true;
+}
+
+int restore_check_order(const struct vault *v, struct error *err)
+{
+    const uint8_t *order = v->history.row.hash;
+    char ticket[2 * SHA256_SIZE + 1];
+    struct ledger_restored r;
+    int64_t first;
+    bool lost;
+    int rc = ledger_last_restored(v->store, 1, &r, err);
+
+    if (rc || r.seq == 0)
+        return rc;
+    rc = ledger_first_of_order(v->store, order, &first, err);
+    if (rc == 0)
+        rc = ledger_lost_order(v->store, order, &lost, err);
+    if (rc || (first > r.seq && !lost) || is_amended_for(v, r.ticket))
+        return rc;
+    hex_encode(r.ticket, sizeof r.ticket, ticket);
+    return error_set(err, ERR_REFUSED,
+                     "the station was restored since order '%s' began, and what was made meanwhile "
+                     "is unknown: nothing more is made before an amendment with other serials and "
+                     "\"recovery\": \"%s\"",
+                     v->order->id, ticket);
 }

@@ -46,4 +46,12 @@ MUST_USE int restore_run(const struct config *config, struct hsm *hsm,
                          const struct restore_request *request, struct restore_result *result,
                          struct error *err);
 
+/*
+ * Whether more may be generated under the vault's order. After a restore that lost entries an order
+ * that began before it, or that the token knows and the backup does not, needs an amendment: it
+ * names that restore's ticket, so that it was written after it, and gives this station serials apart
+ * from all before. Errors: ERR_REFUSED.
+ */
+MUST_USE int restore_check_order(const struct vault *v, struct error *err);
+
 #endif

@@ -156,7 +156,42 @@ class Restore(Base):
         shutil.rmtree(rig.dir / "audit")
         result = rig.imprint("generate", rig.job, "--count", 1, check=False)
         self.assertEqual(result.returncode, EXIT["REFUSED"], result.stderr)
-        self.assertIn("restored from a backup", result.stderr)
+        self.assertIn("was restored since", result.stderr)
+        self.amend(restored["data"]["ticket"])
+
+    def amend(self, ticket):
+        """Nothing is made before the owner gives other serials, knowing of this restore."""
+        rig, order = self.rig, self.rig.order_hash
+        for recovery, first, good in ((None, 500000, False), ("00" * 32, 500000, False),
+                                      (ticket, 1, False), (ticket, 500000, True)):
+            more = {"recovery": recovery} if recovery else {}
+            rig.write_order(type="amendment", amends=rig.order_hash,
+                            serials={"first": first, "last": first + 400000}, **more)
+            rig.write_job(first=first)
+            result = rig.imprint("generate", rig.job, "--count", 1, check=False)
+            self.assertEqual(result.returncode, 0 if good else EXIT["REFUSED"], result.stderr)
+        rig.order_hash = order
+        rig.write_job()
+
+    def test_an_order_that_only_the_token_remembers(self):
+        """Its counts are lost: added again it would be made twice."""
+        rig = self.start(2)
+        backup = rig.dir / "backup"
+        rig.imprint("backup", backup)
+        rig.write_order(id="E2E-2", serials={"prefix": "NEW-"})
+        rig.write_job(prefix="NEW-", order="E2E-2")
+        rig.imprint("generate", rig.job, "--count", 5)
+        self.lose()
+        rig.recover(rig.ticket("restore"), "--backup", backup)
+        self.assertEqual(self.entries("restored")[0]["data"]["lost_orders"], [rig.order_hash])
+        rig.add_order()
+        result = rig.imprint("generate", rig.job, "--count", 1, check=False)
+        self.assertEqual(result.returncode, EXIT["REFUSED"], result.stderr)
+        rig.write_order(id="E2E-3", serials={"prefix": "NEWER-"})  # one that was never used
+        rig.write_job(prefix="NEWER-", order="E2E-3")
+        for _ in range(2):
+            rig.imprint("generate", rig.job, "--count", 1)
+        rig.imprint("ledger", "verify")
 
     def test_the_newest_backup_costs_nothing(self):
         rig = self.start(2)
