@@ -187,6 +187,27 @@ int hsm_key_point(struct hsm *h, enum hsm_key key, uint8_t point[EC_POINT_SIZE],
     return session_run(h, point_work, &(struct point_call){key, point}, err);
 }
 
+struct digest_call {
+    enum hsm_key key;
+    const uint8_t *digest;
+    uint8_t *sig;
+};
+
+static int sign_digest_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct digest_call *call = arg;
+    struct key_handles *handles;
+    int rc = handles_of(h, call->key, &handles, err);
+
+    return rc ? rc : session_sign_digest(h, handles->key, call->digest, call->sig, err);
+}
+
+int key_sign_digest(struct hsm *h, enum hsm_key key, const uint8_t digest[SHA256_SIZE],
+                    uint8_t sig[EC_SIG_SIZE], struct error *err)
+{
+    return session_run(h, sign_digest_work, &(struct digest_call){key, digest, sig}, err);
+}
+
 struct sign_call {
     enum hsm_key key;
     const void *message;

@@ -111,7 +111,7 @@ void session_stop(struct hsm *h)
 
 static bool idle(const struct hsm *h)
 {
-    return h->rewraps == 0 && h->signers.open == 0;
+    return h->rewraps == 0;
 }
 
 /* A token that was open and is gone is a failure of the HSM, not of the configuration. */
@@ -134,21 +134,7 @@ static int start_again(struct hsm *h, struct error *err)
 int hsm_recycle(struct hsm *h, struct error *err)
 {
     if (!idle(h))
-        return error_set(err, ERR_BUSY,
-                         "the HSM cannot be recycled while a rewrap or signer is "
-                         "open");
-    return start_again(h, err);
-}
-
-/* A lost session takes its objects along, so open rewraps are void already; libp11's are not ours
- * to restore. */
-static int restore(struct hsm *h, struct error *err)
-{
-    if (h->signers.open > 0)
-        return error_set(err, ERR_HSM,
-                         "token '%s' lost its session while a signer was open: close it and try "
-                         "again",
-                         h->token);
+        return error_set(err, ERR_BUSY, "the HSM cannot be recycled while a rewrap is open");
     return start_again(h, err);
 }
 
@@ -156,8 +142,9 @@ int session_run(struct hsm *h, session_work *work, void *call, struct error *err
 {
     int rc = 0;
 
+    /* A lost session takes its objects along, so open rewraps are void already. */
     if (h->session == CK_INVALID_HANDLE)
-        rc = restore(h, err);
+        rc = start_again(h, err);
     else if ((h->stale || h->leak >= h->leak_limit) && idle(h))
         rc = hsm_recycle(h, err);
     if (rc)
@@ -165,7 +152,7 @@ int session_run(struct hsm *h, session_work *work, void *call, struct error *err
     h->lost = false;
     rc = work(h, call, err);
     if (rc && h->lost) {
-        rc = restore(h, err);
+        rc = start_again(h, err);
         if (rc == 0)
             rc = work(h, call, err);
     }
@@ -310,17 +297,17 @@ int session_make_pair(struct hsm *h, const struct policy_row *private_rows,
     return 0;
 }
 
-int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_t len,
-                 uint8_t sig[EC_SIG_SIZE], struct error *err)
+int session_sign_digest(struct hsm *h, CK_OBJECT_HANDLE key, const uint8_t digest[SHA256_SIZE],
+                        uint8_t sig[EC_SIG_SIZE], struct error *err)
 {
     CK_MECHANISM mechanism = {CKM_ECDSA, NULL, 0};
-    uint8_t digest[SHA256_SIZE], made[EC_SIG_SIZE];
+    uint8_t message[SHA256_SIZE], made[EC_SIG_SIZE];
     CK_ULONG made_len = sizeof made;
     CK_RV rv = h->module.p11->C_SignInit(h->session, &mechanism, key);
 
-    sha256(message, len, digest);
+    memcpy(message, digest, sizeof message); /* PKCS#11 has no const */
     if (rv == CKR_OK)
-        rv = h->module.p11->C_Sign(h->session, digest, sizeof digest, made, &made_len);
+        rv = h->module.p11->C_Sign(h->session, message, sizeof message, made, &made_len);
     if (rv != CKR_OK)
         return session_fail(h, rv, err, "cannot sign");
     if (made_len != sizeof made)
@@ -328,6 +315,15 @@ int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_
                          h->token, made_len, sizeof made);
     memcpy(sig, made, sizeof made);
     return 0;
+}
+
+int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_t len,
+                 uint8_t sig[EC_SIG_SIZE], struct error *err)
+{
+    uint8_t digest[SHA256_SIZE];
+
+    sha256(message, len, digest);
+    return session_sign_digest(h, key, digest, sig, err);
 }
 
 int session_random(struct hsm *h, void *out, size_t len, struct error *err)

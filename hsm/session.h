@@ -17,8 +17,6 @@
 
 #include "hsm/policy.h"
 
-#include <libp11.h>
-
 #define STORAGE_CACHE 8
 #define CLASS_SIZE    33
 
@@ -40,14 +38,6 @@ struct abilities {
     char class[CLASS_SIZE];
 };
 
-/* The libp11 side, loaded while a signer is open. */
-struct signers {
-    PKCS11_CTX *ctx;
-    PKCS11_SLOT *slots, *slot;
-    unsigned slot_count;
-    unsigned open;
-};
-
 struct hsm {
     struct module module;
     char *path, *token; /* copies of the configuration */
@@ -64,7 +54,6 @@ struct hsm {
     struct key_handles keys[HSM_KEY_COUNT];
     struct storage_handle storage[STORAGE_CACHE];
     unsigned storage_next; /* the slot of the cache to overwrite next */
-    struct signers signers;
 };
 
 typedef int session_work(struct hsm *h, void *call, struct error *err);
@@ -110,7 +99,10 @@ MUST_USE int session_make_pair(struct hsm *h, const struct policy_row *private_r
                                CK_OBJECT_HANDLE *public, uint8_t point[EC_POINT_SIZE],
                                struct error *err);
 
-/* CKM_ECDSA over SHA-256 of the message. */
+/* CKM_ECDSA over a digest, and over SHA-256 of the message. */
+MUST_USE int session_sign_digest(struct hsm *h, CK_OBJECT_HANDLE key,
+                                 const uint8_t digest[SHA256_SIZE], uint8_t sig[EC_SIG_SIZE],
+                                 struct error *err);
 MUST_USE int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_t len,
                           uint8_t sig[EC_SIG_SIZE], struct error *err);
 
@@ -120,7 +112,9 @@ MUST_USE int session_random(struct hsm *h, void *out, size_t len, struct error *
 MUST_USE int session_prove(struct hsm *h, CK_OBJECT_HANDLE key, const char *label,
                            const uint8_t point[EC_POINT_SIZE], struct error *err);
 
-/* Unloads libp11 once no signer and no rewrap is open. */
-void signers_settle(struct hsm *h);
+/* For hsm/signer.c, where OpenSSL hashed the message: CKM_ECDSA over a digest by a long-lived key.
+ * Errors: ERR_MISSING. */
+MUST_USE int key_sign_digest(struct hsm *h, enum hsm_key key, const uint8_t digest[SHA256_SIZE],
+                             uint8_t sig[EC_SIG_SIZE], struct error *err);
 
 #endif

@@ -73,7 +73,6 @@ void hsm_close(struct hsm *h)
 {
     if (!h)
         return;
-    signers_settle(h);
     session_stop(h);
     module_unload(&h->module);
     secret_free(h->pin);

@@ -63,7 +63,7 @@ MUST_USE int hsm_token_init(const struct hsm_config *config, const char *label,
 
 /*
  * Finalises and initialises the module and logs in again, which frees what it leaked. The functions
- * of hsm/ do this by themselves; ERR_BUSY while a rewrap or a signer is open.
+ * of hsm/ do this by themselves; ERR_BUSY while a rewrap is open.
  */
 MUST_USE int hsm_recycle(struct hsm *h, struct error *err);
 

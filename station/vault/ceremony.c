@@ -144,9 +144,7 @@ static int with_key(struct making *m, enum hsm_key which,
 
     if (rc)
         return rc;
-    rc = use(m, key, err);
-    hsm_signer_close(m->hsm, key);
-    return rc;
+    return hsm_signer_close(key, use(m, key, err), err);
 }
 
 static int put_cert(const struct making *m, const char *name, X509 *cert, struct error *err)

@@ -115,8 +115,7 @@ static void close_all(void)
 /* Counts a call; true when it has to fail. */
 static bool is_due(const char *name)
 {
-    if ((fault.function && strcmp(fault.function, name) != 0) ||
-        (fault.except && strcmp(fault.except, name) == 0))
+    if (fault.function && strcmp(fault.function, name) != 0)
         return false;
     state.calls++;
     if (!fault.at || (fault.for_ever ? state.calls < fault.at : state.calls != fault.at))

@@ -111,14 +111,13 @@ struct sweep {
     /* Without faults: the station recovers by itself. after names the fault for messages. */
     void (*verify)(struct rig *r, int rc, const char *after);
     unsigned long stride; /* 1: every call */
-    const char *except;   /* a function that does not fail, or NULL */
 };
 
 /* One run with fault number at; false when there was no such call. */
 static inline bool fault_run(const struct sweep *s, struct rig *r, const struct fault_kind *kind,
                              unsigned long at)
 {
-    struct p11proxy_fault fault = {.at = at, .rv = kind->rv, .how = kind->how, .except = s->except};
+    struct p11proxy_fault fault = {.at = at, .rv = kind->rv, .how = kind->how};
     struct error err = ERROR_INIT;
     struct p11proxy_state state;
     char after[160];

@@ -102,8 +102,7 @@ static int make_issuer(struct bench *b, X509 **issuer)
     if (rc)
         return rc;
     rc = authority_root(&name, clock_utc(), key, issuer, &b->err);
-    hsm_signer_close(b->h, key);
-    return rc;
+    return hsm_signer_close(key, rc, &b->err);
 }
 
 static int make_template(struct bench *b)
