@@ -33,11 +33,14 @@ const char *hsm_key_label(enum hsm_key key)
     return key_table[key].label;
 }
 
-static struct policy_fill fill_of(const struct key_policy *policy)
+static struct policy_fill fill_of(const struct hsm *h, const struct key_policy *policy)
 {
-    return (struct policy_fill){.label = policy->label,
-                                .id = (const uint8_t *)policy->label,
-                                .id_len = strlen(policy->label)};
+    struct policy_fill fill = session_fill(h);
+
+    fill.label = policy->label;
+    fill.id = (const uint8_t *)policy->label;
+    fill.id_len = strlen(policy->label);
+    return fill;
 }
 
 /* A pair of which one half is missing is not a missing key: making it anew would leave three. */
@@ -75,7 +78,7 @@ static int handles_of(struct hsm *h, enum hsm_key key, struct key_handles **out,
 static int check_half(struct hsm *h, CK_OBJECT_HANDLE object, const struct policy_row *rows,
                       const struct key_policy *policy, struct error *err)
 {
-    struct policy_fill fill = fill_of(policy);
+    struct policy_fill fill = fill_of(h, policy);
     CK_RV rv;
     int rc = policy_check(&h->module, h->session, object, rows, &fill, &rv, err);
 
@@ -117,7 +120,7 @@ int hsm_key_check(struct hsm *h, enum hsm_key key, struct error *err)
 static CK_RV generate(struct hsm *h, const struct key_policy *policy, CK_OBJECT_HANDLE *key)
 {
     CK_MECHANISM mechanism = {policy->generate, NULL, 0};
-    struct policy_fill fill = fill_of(policy);
+    struct policy_fill fill = fill_of(h, policy);
     struct policy_attributes own, pub;
     CK_OBJECT_HANDLE public;
 

@@ -9,7 +9,7 @@
 
 #define LABEL_SIZE 32
 
-int module_load(struct module *m, const char *path, struct error *err)
+int module_load(struct module *m, const char *path, const char *arguments, struct error *err)
 {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL), *symbol;
     CK_C_GetFunctionList get;
@@ -26,7 +26,7 @@ int module_load(struct module *m, const char *path, struct error *err)
                          "missing or fails",
                          path);
     }
-    *m = (struct module){library, p11};
+    *m = (struct module){library, p11, arguments && *arguments ? arguments : NULL};
     return 0;
 }
 
@@ -34,12 +34,16 @@ void module_unload(struct module *m)
 {
     if (m->library)
         dlclose(m->library);
-    *m = (struct module){NULL, NULL};
+    *m = (struct module){NULL, NULL, NULL};
 }
 
 int module_start(const struct module *m, const char *path, struct error *err)
 {
-    CK_C_INITIALIZE_ARGS args = {.flags = CKF_OS_LOCKING_OK};
+    /* NSS puts its arguments where pReserved is, and pReserved behind them. */
+    struct {
+        CK_C_INITIALIZE_ARGS standard;
+        void *reserved;
+    } args = {{.flags = CKF_OS_LOCKING_OK, .pReserved = (void *)(uintptr_t)m->arguments}, NULL};
     CK_RV rv = m->p11->C_Initialize(&args);
 
     if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED)

@@ -33,6 +33,11 @@ int session_login_error(struct hsm *h, CK_RV rv, struct error *err)
     }
 }
 
+struct policy_fill session_fill(const struct hsm *h)
+{
+    return (struct policy_fill){.wrap = h->can.wrap, .dialect = h->can.dialect};
+}
+
 static int login(struct hsm *h, struct error *err)
 {
     CK_RV rv = CKR_USER_PIN_NOT_INITIALIZED;
@@ -55,7 +60,12 @@ static int login(struct hsm *h, struct error *err)
 static void classify(struct hsm *h, const CK_TOKEN_INFO *info)
 {
     char maker[33], model[17];
+    CK_INFO library;
 
+    if (h->module.p11->C_GetInfo(&library) == CKR_OK) {
+        module_text(library.manufacturerID, sizeof library.manufacturerID, maker);
+        h->can.dialect = policy_dialect(maker);
+    }
     module_text(info->manufacturerID, sizeof info->manufacturerID, maker);
     module_text(info->model, sizeof info->model, model);
     if (strstr(maker, "SoftHSM") || strstr(maker, "Mozilla") || strstr(maker, "NSS") || !model[0])
@@ -274,7 +284,7 @@ int session_make_pair(struct hsm *h, const struct policy_row *private_rows,
                       CK_OBJECT_HANDLE *public, uint8_t point[EC_POINT_SIZE], struct error *err)
 {
     CK_MECHANISM mechanism = {CKM_EC_KEY_PAIR_GEN, NULL, 0};
-    struct policy_fill fill = {.wrap = h->can.wrap};
+    struct policy_fill fill = session_fill(h);
     struct policy_attributes priv, pub;
     CK_OBJECT_HANDLE made_private, made_public;
     CK_RV rv;

@@ -34,13 +34,16 @@ struct storage_handle {
 struct abilities {
     unsigned suites;
     CK_MECHANISM_TYPE wrap;
+    bool unwrap_point; /* a key is unwrapped with its public point (NSS) */
+    CK_RV secrets;     /* what it said to making the secret keys of a station */
+    enum dialect dialect;
     unsigned unenforced;
     char class[CLASS_SIZE];
 };
 
 struct hsm {
     struct module module;
-    char *path, *token; /* copies of the configuration */
+    char *path, *token, *arguments; /* copies of the configuration */
     struct secret *pin;
     CK_SLOT_ID slot;
     CK_SESSION_HANDLE session; /* CK_INVALID_HANDLE while there is none */
@@ -55,6 +58,9 @@ struct hsm {
     struct storage_handle storage[STORAGE_CACHE];
     unsigned storage_next; /* the slot of the cache to overwrite next */
 };
+
+/* What every template of this token is filled with. */
+struct policy_fill session_fill(const struct hsm *h);
 
 typedef int session_work(struct hsm *h, void *call, struct error *err);
 

@@ -42,6 +42,10 @@ static int choose_module(const struct cli *cli, struct ceremony *c, struct error
                          "SoftHSM is not installed: install softhsm2, or name a module with "
                          "--module");
     snprintf(c->config.module, sizeof c->config.module, "%s", module);
+    if (cli_value(cli, "module-arguments") &&
+        required(cli, "module-arguments", c->config.module_arguments,
+                 sizeof c->config.module_arguments, err))
+        return ERR_USAGE;
     /* A token's label holds 32 bytes. */
     snprintf(c->config.token, sizeof c->config.token, "%.*s", c->own_token ? 32 : 256,
              token ? token : c->config.name);

@@ -70,7 +70,7 @@ static int write_softhsm_conf(const struct config *config, const char *final, st
 
 static int open_token(struct making *m, const struct ceremony *c, struct error *err)
 {
-    struct hsm_config where = {m->config.module, m->config.token};
+    struct hsm_config where = {m->config.module, m->config.token, m->config.module_arguments};
     int rc = 0;
 
     if (c->own_token) {
@@ -80,7 +80,9 @@ static int open_token(struct making *m, const struct ceremony *c, struct error *
         if (rc == 0)
             rc = hsm_token_init(&where, m->config.token, c->so_pin, c->pin, err);
     }
-    return rc ? rc : hsm_open(&where, c->pin, &m->hsm, err);
+    if (rc == 0)
+        rc = hsm_open(&where, c->pin, &m->hsm, err);
+    return rc ? rc : hsm_can_host(m->hsm, err);
 }
 
 static int make_keys(struct making *m, struct error *err)

@@ -79,7 +79,7 @@ static int read_pin(const struct config *config, struct secret **pin, struct err
 
 int vault_open_hsm(const struct config *config, struct hsm **hsm, struct error *err)
 {
-    struct hsm_config where = {config->module, config->token};
+    struct hsm_config where = {config->module, config->token, config->module_arguments};
     struct hsm *opened;
     struct secret *pin;
     int rc = config_prepare_module(config, err);

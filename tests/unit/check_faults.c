@@ -13,7 +13,7 @@ static unsigned good_suites;
 
 static int open_body(struct rig *r, struct error *err)
 {
-    struct hsm_config config = {r->config.module, TEST_TOKEN};
+    struct hsm_config config = {r->config.module, TEST_TOKEN, r->config.module_arguments};
     struct secret *pin = softhsm_secret(TEST_PIN);
     struct hsm *h = NULL;
     int rc = hsm_open(&config, pin, &h, err);
@@ -430,7 +430,7 @@ START_TEST(a_token_that_does_not_answer_is_no_missing_token)
 {
     struct secret *so = softhsm_secret(TEST_SO_PIN), *user = softhsm_secret(TEST_PIN);
     struct error err = ERROR_INIT;
-    struct hsm_config config = {P11PROXY, TEST_TOKEN};
+    struct hsm_config config = {P11PROXY, TEST_TOKEN, softhsm_arguments};
     struct rig r;
 
     faulty_start(&r, &plain_order, 0);

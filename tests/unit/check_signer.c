@@ -1,4 +1,4 @@
-/* OpenSSL signing with HSM keys, beside the hot path, on a real SoftHSM2 token. */
+/* OpenSSL signing with HSM keys, beside the hot path, on a real token. */
 #include "softhsm.h"
 
 #include "base/clock.h"
@@ -280,10 +280,13 @@ START_TEST(another_digest_is_not_signed)
 }
 END_TEST
 
-SOFTHSM_MAIN("signer", a_ceremony_makes_both_hierarchies_with_keys_that_never_leave_the_token,
-             the_hot_path_works_before_beside_and_after_a_signer,
-             a_manifest_signed_with_an_hsm_key_verifies_as_cades,
-             a_signer_for_a_key_that_is_missing_or_cannot_sign_is_refused,
-             a_signer_closed_in_the_middle_of_a_rewrap_leaves_the_rewrap_alone,
-             a_signer_outlives_a_lost_session_and_a_finalised_module,
-             what_the_token_said_reaches_whoever_closes_the_signer, another_digest_is_not_signed)
+TOKEN_MAIN("signer",
+           ON_ANY(a_ceremony_makes_both_hierarchies_with_keys_that_never_leave_the_token,
+                  the_hot_path_works_before_beside_and_after_a_signer,
+                  a_manifest_signed_with_an_hsm_key_verifies_as_cades,
+                  a_signer_for_a_key_that_is_missing_or_cannot_sign_is_refused,
+                  a_signer_closed_in_the_middle_of_a_rewrap_leaves_the_rewrap_alone,
+                  a_signer_outlives_a_lost_session_and_a_finalised_module,
+                  what_the_token_said_reaches_whoever_closes_the_signer,
+                  another_digest_is_not_signed),
+           ON_SOFTHSM(NULL))
