@@ -52,7 +52,9 @@ int module_start(const struct module *m, const char *path, struct error *err)
     if (rv != CKR_OK) {
         (void)m->p11->C_Finalize(NULL); /* it may be initialised although it says otherwise */
         return ckr_set(err, ERR_MODULE, rv,
-                       "PKCS#11 module '%s' does not initialise, see its configuration", path);
+                       "PKCS#11 module '%s' does not initialise: see its configuration, and "
+                       "what module_arguments tell it",
+                       path);
     }
     return 0;
 }

@@ -9,7 +9,7 @@ static const struct rig_order plain_order = {.lock = false};
 
 /* ---- opening a token ---- */
 
-static unsigned good_suites;
+static unsigned good_suites, good_limits;
 
 static int open_body(struct rig *r, struct error *err)
 {
@@ -35,7 +35,7 @@ static void open_verify(struct rig *r, int rc, const char *after)
     (void)rc;
     ck_assert_msg(again == 0, "%s: then %s", after, err.text);
     ck_assert_uint_eq(hsm_suites(r->hsm), good_suites);
-    ck_assert_uint_eq(hsm_unenforced(r->hsm), 0);
+    ck_assert_uint_eq(hsm_unenforced(r->hsm), good_limits);
     assert_no_session_objects(r, after);
     hsm_close(r->hsm);
     r->hsm = NULL;
@@ -49,6 +49,7 @@ START_TEST(a_token_that_fails_while_it_is_opened_opens_the_next_time)
 
     faulty_start(&r, &plain_order, 0);
     good_suites = hsm_suites(r.hsm);
+    good_limits = hsm_unenforced(r.hsm);
     ck_assert_uint_ne(good_suites, 0);
     hsm_close(r.hsm);
     r.hsm = NULL;
@@ -356,7 +357,8 @@ START_TEST(a_pin_that_is_refused_later_is_not_tried_again_by_any_loop)
     ck_assert_uint_eq(softhsm_raw()->C_Finalize(NULL), CKR_OK);
     device_prepare(&r);
     line_init(&l, &r);
-    for (int i = 0; i < 5 * ANYTHING; i++) {
+    /* NSS does not tell a missing session from a failure when it is asked for random bytes. */
+    for (int i = softhsm_is_nss(); i < 5 * ANYTHING; i++) {
         struct error err = ERROR_INIT;
 
         ASSERT_FAILS(anything(&r, i % ANYTHING, &err), ERR_PIN);
@@ -569,6 +571,8 @@ START_TEST(a_vault_that_cannot_keep_its_token_files_closes_the_token)
     char path[PATH_MAX];
     struct rig r;
 
+    if (softhsm_is_nss()) /* it keeps its files itself */
+        return;
     faulty_start(&r, &plain_order, 0);
     rig_close(&r);
     rig_path(r.dir, "tokens.keep", path);

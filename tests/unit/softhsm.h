@@ -86,7 +86,9 @@ static inline void softhsm_init_token(const char *label)
 /* Says where the database of an NSS token is. */
 static inline void softhsm_nss_arguments(const char *dir, char *out, size_t size)
 {
-    snprintf(out, size, "configdir='sql:%s' dbTokenDescription='" TEST_TOKEN "'", dir);
+    int n = snprintf(out, size, "configdir='sql:%s' dbTokenDescription='" TEST_TOKEN "'", dir);
+
+    ck_assert(n > 0 && (size_t)n < size);
 }
 
 /* An NSS database with TEST_PIN in a folder that is there. False when certutil fails. */

@@ -30,6 +30,7 @@
 #include "station/wire/channel.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
