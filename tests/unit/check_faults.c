@@ -432,10 +432,11 @@ START_TEST(a_token_that_does_not_answer_is_no_missing_token)
 {
     struct secret *so = softhsm_secret(TEST_SO_PIN), *user = softhsm_secret(TEST_PIN);
     struct error err = ERROR_INIT;
-    struct hsm_config config = {P11PROXY, TEST_TOKEN, softhsm_arguments};
+    struct hsm_config config = {P11PROXY, TEST_TOKEN, NULL};
     struct rig r;
 
     faulty_start(&r, &plain_order, 0);
+    config.arguments = r.config.module_arguments;
     rig_close(&r);
     fault_at("C_GetTokenInfo", 1, CKR_DEVICE_ERROR, true);
     ASSERT_FAILS(vault_open_hsm(&r.config, &r.hsm, &err), ERR_HSM);
