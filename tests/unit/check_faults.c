@@ -121,7 +121,7 @@ static void device_prepare(struct rig *r)
     if (++number[0] == 0)
         number[1]++;
     if (rig_state(r, CREDENTIAL_AVAILABLE) == 0)
-        rig_generate(r, 200);
+        rig_generate(r, softhsm_is_nss() ? 20 : 200);
     device_done(&dut);
     device_init(&dut, 0xa1);
     memcpy(dut.chip, number, sizeof number);
@@ -233,6 +233,69 @@ START_TEST(a_sealing_that_fails_is_finished_with_the_same_bytes)
     faulty_start(&r, &plain_order, 0);
     fault_sweep(&sweep, &r, &fault_kinds[_i]);
     device_done(&dut);
+    rig_end(&r);
+}
+END_TEST
+
+/* ---- the ceremony ---- */
+
+static struct ceremony founding;
+
+static void ceremony_prepare(struct rig *r)
+{
+    static char signers[PATH_MAX];
+
+    rig_path(r->dir, CONFIG_ORDER_SIGNERS, signers);
+    founding = (struct ceremony){.config = r->config, .order_signers = signers, .own_token = true};
+    rig_path(r->dir, "founded", founding.config.dir);
+}
+
+static int ceremony_body(struct rig *r, struct error *err)
+{
+    int rc;
+
+    (void)r;
+    founding.pin = softhsm_secret(TEST_PIN);
+    founding.so_pin = softhsm_secret(TEST_SO_PIN);
+    rc = ceremony_run(&founding, err);
+    secret_free(founding.pin);
+    secret_free(founding.so_pin);
+    return rc;
+}
+
+/* A station that is there has all of its keys; one that failed left nothing, and is made anew. */
+static void ceremony_verify(struct rig *r, int rc, const char *after)
+{
+    struct error err = ERROR_INIT;
+    char making[PATH_MAX + 8], pin[PATH_MAX];
+    struct hsm *h;
+
+    snprintf(making, sizeof making, "%s.making", founding.config.dir);
+    ck_assert_msg(!file_exists(making), "%s: '%s' is left", after, making);
+    ck_assert_msg(file_exists(founding.config.dir) == (rc == 0), "%s", after);
+    if (rc)
+        ASSERT_OK(ceremony_body(r, &err), err);
+    rig_path(founding.config.dir, "pin", pin);
+    ASSERT_OK(file_write(pin, TEST_PIN "\n", strlen(TEST_PIN "\n"), 0600, &err), err);
+    ck_assert_msg(vault_open_hsm(&founding.config, &h, &err) == 0, "%s: then %s", after, err.text);
+    for (enum hsm_key key = 0; key < HSM_KEY_COUNT; key++)
+        ASSERT_OK(hsm_key_check(h, key, &err), err);
+    hsm_close(h);
+    ASSERT_OK(file_remove_tree(founding.config.dir, &err), err);
+}
+
+START_TEST(a_ceremony_that_fails_leaves_nothing_and_succeeds_the_next_time)
+{
+    static const struct sweep sweep = {"ceremony", ceremony_prepare, ceremony_body, ceremony_verify,
+                                       150};
+    struct rig r;
+
+    if (softhsm_is_nss()) /* the token is not the station's own there */
+        return;
+    faulty_start(&r, &plain_order, 0);
+    rig_close(&r);
+    fault_sweep(&sweep, &r, &fault_kinds[_i]);
+    rig_open(&r);
     rig_end(&r);
 }
 END_TEST
@@ -608,6 +671,7 @@ RIG_MAIN("faults", EACH_ROW(a_token_that_fails_while_it_is_opened_opens_the_next
          EACH_ROW(a_batch_that_fails_is_there_whole_or_not_at_all, fault_kinds),
          EACH_ROW(a_device_whose_session_fails_is_provisioned_the_next_time, fault_kinds),
          EACH_ROW(a_sealing_that_fails_is_finished_with_the_same_bytes, fault_kinds),
+         EACH_ROW(a_ceremony_that_fails_leaves_nothing_and_succeeds_the_next_time, fault_kinds),
          EACH_ROW(an_anchor_that_fails_is_the_old_one_or_the_new_one, fault_kinds),
          EACH_ROW(a_pin_that_is_refused_is_tried_once_and_says_who_can_help, refused_pins),
          EACH_ROW(a_pin_that_is_refused_later_is_not_tried_again_by_any_loop, refused_pins),
