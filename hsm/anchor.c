@@ -103,19 +103,9 @@ static int find_slot(struct hsm *h, const char *id, struct slot_state *slot, str
     return read_label(h, slot, err);
 }
 
-static struct policy_fill fill_of(const struct hsm *h, const char *label, const char *id)
-{
-    struct policy_fill fill = session_fill(h);
-
-    fill.label = label;
-    fill.id = (const uint8_t *)id;
-    fill.id_len = strlen(id);
-    return fill;
-}
-
 static int check_policy(struct hsm *h, CK_OBJECT_HANDLE key, const char *id, struct error *err)
 {
-    struct policy_fill fill = fill_of(h, NULL, id);
+    struct policy_fill fill = session_fill_key(h, NULL, id, strlen(id));
     CK_RV rv;
     int rc = policy_check(&h->module, h->session, key, policy_anchor, &fill, &rv, err);
 
@@ -132,7 +122,7 @@ static int make_key(struct hsm *h, const char *id, const struct hsm_anchor *stat
     struct policy_attributes attributes;
     CK_OBJECT_HANDLE key;
     char label[LABEL_SIZE];
-    struct policy_fill fill = fill_of(h, label, id);
+    struct policy_fill fill = session_fill_key(h, label, id, strlen(id));
     CK_RV rv;
 
     make_label(state, label);

@@ -35,12 +35,7 @@ const char *hsm_key_label(enum hsm_key key)
 
 static struct policy_fill fill_of(const struct hsm *h, const struct key_policy *policy)
 {
-    struct policy_fill fill = session_fill(h);
-
-    fill.label = policy->label;
-    fill.id = (const uint8_t *)policy->label;
-    fill.id_len = strlen(policy->label);
-    return fill;
+    return session_fill_key(h, policy->label, policy->label, strlen(policy->label));
 }
 
 /* A pair of which one half is missing is not a missing key: making it anew would leave three. */

@@ -21,8 +21,7 @@
 struct module {
     void *library; /* NULL when not loaded */
     CK_FUNCTION_LIST_PTR p11;
-    const char
-        *arguments; /* for C_Initialize, or NULL; the caller's, for as long as it is loaded */
+    const char *arguments; /* for C_Initialize, or NULL; the caller keeps it */
 };
 
 /* The name of a CKR_* value, or "an unknown CKR value". Never NULL. */

@@ -279,7 +279,8 @@ const struct policy_exception policy_exceptions[] = {
      "not kept: a key is used with any mechanism of its type"},
     {DIALECT_NSS, NULL, CKA_COPYABLE, "CKA_COPYABLE", "not kept: a key can be copied"},
     {DIALECT_NSS, NULL, CKA_LOCAL, "CKA_LOCAL",
-     "not kept: a key that somebody planted looks like one made in the token"},
+     "false for every key: only CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE tell where it was "
+     "made"},
     {DIALECT_NSS, policy_signing_public, CKA_PRIVATE, "CKA_PRIVATE",
      "false on public keys: they can be replaced without the PIN, which is noticed when they are "
      "used"},

@@ -38,6 +38,17 @@ struct policy_fill session_fill(const struct hsm *h)
     return (struct policy_fill){.wrap = h->can.wrap, .dialect = h->can.dialect};
 }
 
+struct policy_fill session_fill_key(const struct hsm *h, const char *label, const void *id,
+                                    size_t id_len)
+{
+    struct policy_fill fill = session_fill(h);
+
+    fill.label = label;
+    fill.id = id;
+    fill.id_len = id_len;
+    return fill;
+}
+
 static int login(struct hsm *h, struct error *err)
 {
     CK_RV rv = CKR_USER_PIN_NOT_INITIALIZED;

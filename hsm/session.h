@@ -59,8 +59,11 @@ struct hsm {
     unsigned storage_next; /* the slot of the cache to overwrite next */
 };
 
-/* What every template of this token is filled with. */
+/* What every template of this token is filled with; and that of a long-lived key, whose label and
+ * id may be NULL where they are not compared. */
 struct policy_fill session_fill(const struct hsm *h);
+struct policy_fill session_fill_key(const struct hsm *h, const char *label, const void *id,
+                                    size_t id_len);
 
 typedef int session_work(struct hsm *h, void *call, struct error *err);
 

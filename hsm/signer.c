@@ -1,7 +1,5 @@
-/*
- * A method of the older OpenSSL interface is a hundredth of a provider's code, and all of OpenSSL 3
- * still honours it.
- */
+/* An EC_KEY_METHOD is deprecated, but all of OpenSSL 3 honours it, and a provider would be far more
+ * code for the same one function. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "hsm/signer.h"

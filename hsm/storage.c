@@ -23,17 +23,6 @@ static int need_wrap(const struct hsm *h, struct error *err)
     return 0;
 }
 
-/* order_hash may be NULL: the id is not known then. */
-static struct policy_fill fill_of(const struct hsm *h, const char *name, const uint8_t *order_hash)
-{
-    struct policy_fill fill = session_fill(h);
-
-    fill.label = name;
-    fill.id = order_hash;
-    fill.id_len = order_hash ? SHA256_SIZE : 0;
-    return fill;
-}
-
 static int check_policy(struct hsm *h, CK_OBJECT_HANDLE key, const struct policy_fill *fill,
                         struct error *err)
 {
@@ -56,7 +45,7 @@ static void remember(struct hsm *h, const char *name, CK_OBJECT_HANDLE key)
 
 int storage_handle(struct hsm *h, const char *name, CK_OBJECT_HANDLE *out, struct error *err)
 {
-    struct policy_fill fill = fill_of(h, name, NULL);
+    struct policy_fill fill = session_fill_key(h, name, NULL, 0);
     CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
     int rc = need_wrap(h, err);
 
@@ -102,7 +91,7 @@ static int find_key(struct hsm *h, const struct storage_call *call, CK_OBJECT_HA
                     struct error *err)
 {
     CK_OBJECT_HANDLE found;
-    struct policy_fill fill = fill_of(h, call->name, call->order_hash);
+    struct policy_fill fill = session_fill_key(h, call->name, call->order_hash, SHA256_SIZE);
     int rc = need_wrap(h, err);
 
     if (rc == 0)
@@ -128,7 +117,7 @@ static int find_work(struct hsm *h, void *arg, struct error *err)
 static int create_work(struct hsm *h, void *arg, struct error *err)
 {
     struct storage_call *call = arg;
-    struct policy_fill fill = fill_of(h, call->name, call->order_hash);
+    struct policy_fill fill = session_fill_key(h, call->name, call->order_hash, SHA256_SIZE);
     CK_OBJECT_HANDLE key;
     int rc = find_key(h, call, &key, err);
 

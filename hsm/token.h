@@ -30,7 +30,7 @@ struct hsm_config {
     const char *module; /* path of the PKCS#11 module */
     const char *token;  /* label of the token, or an RFC 7512 "pkcs11:" URI that names one */
     const char
-        *arguments; /* what the module wants said in C_Initialize (NSS); NULL or "": nothing */
+        *arguments; /* what the module wants said when it starts (NSS); NULL or "": nothing */
 };
 
 struct hsm;
