@@ -122,10 +122,11 @@ static int make_key(struct hsm *h, const char *id, const struct hsm_anchor *stat
     struct policy_attributes attributes;
     CK_OBJECT_HANDLE key;
     char label[LABEL_SIZE];
-    struct policy_fill fill = session_fill_key(h, label, id, strlen(id));
+    struct policy_fill fill;
     CK_RV rv;
 
     make_label(state, label);
+    fill = session_fill_key(h, label, id, strlen(id));
     policy_template(policy_anchor, &fill, &attributes);
     rv = h->module.p11->C_GenerateKey(h->session, &mechanism, attributes.list, attributes.count,
                                       &key);

@@ -27,10 +27,9 @@
 #define HSM_LEAK_LIMIT (20u << 20) /* bytes of estimated leak at which the module is recycled */
 
 struct hsm_config {
-    const char *module; /* path of the PKCS#11 module */
-    const char *token;  /* label of the token, or an RFC 7512 "pkcs11:" URI that names one */
-    const char
-        *arguments; /* what the module wants said when it starts (NSS); NULL or "": nothing */
+    const char *module;    /* path of the PKCS#11 module */
+    const char *token;     /* label of the token, or an RFC 7512 "pkcs11:" URI that names one */
+    const char *arguments; /* for C_Initialize, what NSS wants; NULL or "": nothing */
 };
 
 struct hsm;
