@@ -139,7 +139,8 @@ static int tell(struct ca *ca)
 
 int main(int argc, char **argv)
 {
-    struct hsm_config config = {argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "", NULL};
+    struct hsm_config config = {.module = argc > 1 ? argv[1] : "",
+                                .token = argc > 2 ? argv[2] : ""};
     struct ca ca = {.folder = argc > 5 ? argv[5] : ""};
     struct error err = ERROR_INIT;
     struct secret *pin = secret_new(argc > 3 ? strlen(argv[3]) : 1);

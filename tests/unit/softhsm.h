@@ -27,7 +27,8 @@
 static char softhsm_dir[64];
 static char softhsm_module[256];
 static char softhsm_arguments[256]; /* for C_Initialize; empty with SoftHSM */
-static struct hsm_config softhsm_config = {softhsm_module, TEST_TOKEN, softhsm_arguments};
+static struct hsm_config softhsm_config = {
+    .module = softhsm_module, .token = TEST_TOKEN, .arguments = softhsm_arguments};
 
 static inline struct secret *softhsm_secret(const char *text)
 {
@@ -146,7 +147,8 @@ static inline struct hsm *softhsm_open(void)
 
 static inline int softhsm_try_open(const char *token, const char *pin_text, struct error *err)
 {
-    struct hsm_config config = {softhsm_module, token, softhsm_arguments};
+    struct hsm_config config = {
+        .module = softhsm_module, .token = token, .arguments = softhsm_arguments};
     struct secret *pin = softhsm_secret(pin_text);
     struct hsm *h = NULL;
     int rc = hsm_open(&config, pin, &h, err);
@@ -265,6 +267,8 @@ static inline CK_ULONG softhsm_session_objects(CK_FUNCTION_LIST_PTR p11, CK_SESS
     {                                                                                              \
         return softhsm_run(name, any, softhsm_only);                                               \
     }
+
+#define SOFTHSM_MAIN(name, ...) TOKEN_MAIN(name, ON_ANY(__VA_ARGS__), ON_SOFTHSM(NULL))
 
 /* As check_run, with a token for each test. */
 static inline int softhsm_run(const char *name, const TTest *const *any,
