@@ -157,11 +157,14 @@ class Rig:
         self.imprint("init", "--name", "line-1", "--environment", "test", "--origin",
                      "acme.example/wl/line1", "--customer", "Acme", "--organization",
                      "Acme Medical", "--order-signers", self.owner / "orders.pem", "--pin-file",
-                     self.dir / "pin", "--so-pin-file",
-                     self.dir / "so-pin")
+                     self.dir / "pin", *self.token_options())
         run(AUTHORITY, "certify", "--key", self.owner / "authority.key", "--station-key",
             self.station / "station-auth.pub", "--station", "line-1", "--environment", "test",
             "--out", self.station / "station.cert")
+
+    def token_options(self):
+        """What `imprint init` is told of the token: nothing but its PIN, for the built-in one."""
+        return "--so-pin-file", self.dir / "so-pin"
 
     def add_device(self, *options, start=True, number=None, **named):
         device = Device(self, number or len(self.devices) + 1, *options, **named)
