@@ -226,6 +226,53 @@ static int write_public_keys(const struct making *m, struct error *err)
     return rc;
 }
 
+/* Hashes as orders name this station and its issuing CA. */
+static int hash_station(const struct making *m, char key[65], char issuer[65], struct error *err)
+{
+    uint8_t point[EC_POINT_SIZE], spki[EC_SPKI_SIZE], hash[SHA256_SIZE];
+    struct buf der;
+    int rc = hsm_key_point(m->hsm, HSM_KEY_STATION_AUTH, point, err);
+
+    if (rc)
+        return rc;
+    ec_spki(point, spki);
+    sha256(spki, sizeof spki, hash);
+    hex_encode(hash, sizeof hash, key);
+    buf_init(&der, INVENTORY_CERT_MAX);
+    rc = cert_der(m->made.issuing_ca, &der, err);
+    if (rc == 0) {
+        sha256(der.data, der.len, hash);
+        hex_encode(hash, sizeof hash, issuer);
+    }
+    buf_done(&der);
+    return rc;
+}
+
+static int write_station_json(const struct making *m, struct error *err)
+{
+    char key[65], issuer[65];
+    struct buf text;
+    struct jcs j;
+    int rc = hash_station(m, key, issuer, err);
+
+    if (rc)
+        return rc;
+    buf_init(&text, 4096);
+    jcs_init(&j, &text);
+    jcs_object(&j, NULL);
+    jcs_str(&j, "environment", m->config.environment);
+    jcs_str(&j, "hsm", hsm_class(m->hsm));
+    jcs_str(&j, "issuer", issuer);
+    jcs_str(&j, "key", key);
+    jcs_str(&j, "name", m->config.name);
+    jcs_str(&j, "origin", m->config.origin);
+    jcs_end(&j);
+    buf_put_u8(&text, '\n');
+    rc = put_text(m, CONFIG_STATION_JSON, &text, err);
+    buf_done(&text);
+    return rc;
+}
+
 /* Copies a PEM file with certificates into the station. */
 static int pin_certificates(const struct making *m, const char *from, const char *to,
                             uint8_t hash[SHA256_SIZE], struct error *err)
@@ -323,6 +370,8 @@ static int make_all(struct making *m, const struct ceremony *c, struct error *er
         rc = write_certificates(m, err);
     if (rc == 0)
         rc = write_public_keys(m, err);
+    if (rc == 0)
+        rc = write_station_json(m, err);
     if (rc == 0)
         rc = make_database(m, err);
     hsm_close(m->hsm);

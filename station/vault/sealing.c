@@ -341,7 +341,7 @@ static int write_statement(struct work *w, struct error *err)
     if (rc == 0)
         rc = journal_bytes(w, &w->journal.statement, bytes.data, bytes.len, "the statement", err);
     buf_done(&bytes);
-    free(totals);
+    manifest_totals_free(totals, count);
     return rc;
 }
 

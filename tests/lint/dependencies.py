@@ -20,7 +20,7 @@ ROOMS = {
     "hsm": ["base/", "pki/", "hsm/", "agent/ids.h"],
     "manifests": ["base/", "pki/", "manifests/", "agent/ids.h"],
     "station": ["base/", "pki/", "agent/ids.h", "station/schema/", "station/config.h",
-                "station/job.h", "station/order.h"],
+                "station/job.h", "station/order"],
     "station/schema": ["base/", "station/schema/"],
     "station/store": ["base/", "pki/", "agent/ids.h", "station/store/"],
     "station/confine": ["base/", "station/confine/"],

@@ -66,10 +66,11 @@ static int64_t had, made;
 /* An order of its own each time, so that its storage key is made, too. */
 static void batch_prepare(struct rig *r)
 {
-    r->job.order.hash[0]++;
-    if (r->job.order.hash[0] == 0)
-        r->job.order.hash[1]++;
-    r->v.order_id = 0;
+    uint8_t *hash = r->v.history.row.hash;
+
+    hash[0]++;
+    if (hash[0] == 0)
+        hash[1]++;
     had = rig_int(r, "SELECT count(*) FROM credentials");
 }
 
@@ -96,7 +97,7 @@ static void batch_verify(struct rig *r, int rc, const char *after)
     ASSERT_OK(store_settle(r->store, &err), err); /* as the next batch would */
     assert_anchored(r, after);
     assert_no_session_objects(r, after);
-    ASSERT_OK(hsm_storage_destroy(r->hsm, r->job.order.hash, &err), err);
+    ASSERT_OK(hsm_storage_destroy(r->hsm, r->v.history.row.hash, &err), err);
 }
 
 START_TEST(a_batch_that_fails_is_there_whole_or_not_at_all)

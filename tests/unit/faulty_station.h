@@ -59,7 +59,7 @@ static inline void faulty_start(struct rig *r, const struct rig_order *order, in
     proxy_load();
     rig_copy(r);
     strcpy(r->config.module, P11PROXY);
-    rig_write_job(&r->job, order);
+    rig_write_job(r, order);
     rig_open(r);
     if (count)
         rig_generate(r, count);
