@@ -39,6 +39,7 @@ struct config {
     char origin[129];
     char customer[129];
     char module[PATH_MAX];
+    char module_arguments[1024]; /* what the module wants said when it starts, or empty */
     char token[257];
     char pin_file[PATH_MAX]; /* relative to dir, or empty: ask */
     char organization[65];

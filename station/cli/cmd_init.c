@@ -40,6 +40,7 @@ static int choose_module(const struct answers *a, struct ceremony *c, struct err
         return error_set(err, ERR_MODULE,
                          "SoftHSM is not installed: install softhsm2, or name a module with "
                          "--module");
+    strcpy(c->config.module_arguments, a->module_arguments);
     /* A token's label holds 32 bytes. */
     snprintf(c->config.token, sizeof c->config.token, "%.*s", c->own_token ? 32 : 256,
              *a->token ? a->token : a->name);

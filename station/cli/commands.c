@@ -21,6 +21,7 @@ static const struct cli_option init_options[] = {
     {"pin-file", "FILE", "mode 0600, the PIN of the token; without it, ask"},
     {"so-pin-file", "FILE", "mode 0600, the security officer's PIN; without it, ask"},
     {"module", "FILE", "the PKCS#11 module; default: SoftHSM, in the station's directory"},
+    {"module-arguments", "TEXT", "what the module wants said when it starts (NSS: its database)"},
     {"token", "LABEL", "label or pkcs11: URI of the token; default: the station's name"},
     BY,
     {NULL, NULL, NULL}};

@@ -74,7 +74,8 @@ static int write_softhsm_conf(const struct config *config, const char *final, st
 
 static int open_token(struct making *m, const struct ceremony *c, struct error *err)
 {
-    struct hsm_config where = {m->config.module, m->config.token, c->pin_typed};
+    struct hsm_config where = {m->config.module, m->config.token, m->config.module_arguments,
+                               c->pin_typed};
     int rc = 0;
 
     if (c->own_token) {
@@ -84,7 +85,9 @@ static int open_token(struct making *m, const struct ceremony *c, struct error *
         if (rc == 0)
             rc = hsm_token_init(&where, m->config.token, c->so_pin, c->pin, err);
     }
-    return rc ? rc : hsm_open(&where, c->pin, &m->hsm, err);
+    if (rc == 0)
+        rc = hsm_open(&where, c->pin, &m->hsm, err);
+    return rc ? rc : hsm_can_host(m->hsm, err);
 }
 
 static int make_keys(struct making *m, struct error *err)
@@ -148,9 +151,7 @@ static int with_key(struct making *m, enum hsm_key which,
 
     if (rc)
         return rc;
-    rc = use(m, key, err);
-    hsm_signer_close(m->hsm, key);
-    return rc;
+    return hsm_signer_close(key, use(m, key, err), err);
 }
 
 static int put_cert(const struct making *m, const char *name, X509 *cert, struct error *err)

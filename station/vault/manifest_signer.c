@@ -16,7 +16,7 @@ int manifest_signer_sign(const struct config *config, struct hsm *hsm, const str
         rc = hsm_signer_open(hsm, HSM_KEY_MANIFEST_SIGN, &signer.key, err);
     if (rc == 0) {
         rc = cms_sign(&signer, content->data, content->len, pem, err);
-        hsm_signer_close(hsm, signer.key);
+        rc = hsm_signer_close(signer.key, rc, err);
     }
     X509_free(signer.cert);
     return rc;

@@ -282,8 +282,7 @@ static int sign_checkpoint(struct work *w, struct buf *note, struct error *err)
     if (rc == 0)
         rc = note_sign(text.data, text.len, w->config->origin, key, note, err);
     buf_done(&text);
-    hsm_signer_close(w->hsm, key);
-    return rc;
+    return hsm_signer_close(key, rc, err);
 }
 
 static int put_checkpoint(struct work *w, struct error *err)

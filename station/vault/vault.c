@@ -71,7 +71,8 @@ typedef int open_fn(const struct hsm_config *config, struct secret *pin, struct 
 
 static int open_hsm(const struct config *config, open_fn *open, struct hsm **hsm, struct error *err)
 {
-    struct hsm_config where = {.module = config->module, .token = config->token};
+    struct hsm_config where = {
+        .module = config->module, .token = config->token, .arguments = config->module_arguments};
     struct hsm *opened;
     struct secret *pin;
     int rc = config_prepare_module(config, err);

@@ -196,7 +196,7 @@ class Rig:
         return ("init", "--name", self.name, "--environment", "test", "--origin",
                 f"acme.example/wl/{self.name}", "--customer", "Acme", "--organization", "Acme Medical",
                 "--order-signers", self.owner / "orders.pem", "--pin-file", self.dir / "pin",
-                "--so-pin-file", self.dir / "so-pin", *options)
+                *self.token_options(), *options)
 
     def make_station(self, *options, order=True):
         for name, pin in (("pin", "1234567890"), ("so-pin", "0987654321")):
@@ -208,6 +208,10 @@ class Rig:
             "--out", self.station / "station.cert")
         if order:
             self.write_order(**self.order_changes)
+
+    def token_options(self):
+        """What `imprint init` is told of the token: nothing but its PIN, for the built-in one."""
+        return "--so-pin-file", self.dir / "so-pin"
 
     def add_device(self, *options, start=True, number=None, **named):
         device = Device(self, number or len(self.devices) + 1, *options, **named)

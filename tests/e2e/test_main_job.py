@@ -198,7 +198,7 @@ class MainJob(unittest.TestCase):
         for target in targets:
             self.assertRegex(target, r"^(/dev/|socket:|pipe:)")
         maps = pathlib.Path(f"/proc/{line}/maps").read_text()
-        for library in ("softhsm", "libp11", "sqlite"):
+        for library in ("softhsm", "p11-kit", "sqlite"):
             self.assertNotIn(library, maps)
         for process in (vault.pid, line):
             owner = os.stat(f"/proc/{process}/mem").st_uid

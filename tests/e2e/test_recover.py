@@ -162,12 +162,12 @@ class Restore(Base):
     def amend(self, ticket):
         """Nothing is made before the owner gives other serials, knowing of this restore."""
         rig, order = self.rig, self.rig.order_hash
-        for recovery, first, good in ((None, 500000, False), ("00" * 32, 500000, False),
-                                      (ticket, 1, False), (ticket, 500000, True)):
+        for recovery, prefix, good in ((None, "A-", False), ("00" * 32, "B-", False),
+                                       (ticket, "PUMP-", False), (ticket, "C-", True)):
             more = {"recovery": recovery} if recovery else {}
-            rig.write_order(type="amendment", amends=rig.order_hash,
-                            serials={"first": first, "last": first + 400000}, **more)
-            rig.write_job(first=first)
+            rig.write_order(type="amendment", amends=rig.order_hash, serials={"prefix": prefix},
+                            **more)
+            rig.write_job(prefix=prefix)
             result = rig.imprint("generate", rig.job, "--count", 1, check=False)
             self.assertEqual(result.returncode, 0 if good else EXIT["REFUSED"], result.stderr)
         rig.order_hash = order

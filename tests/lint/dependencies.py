@@ -37,7 +37,6 @@ ROOMS = {
 ONLY = {
     "p11-kit/pkcs11.h": ["hsm"],
     "p11-kit/uri.h": ["hsm"],
-    "libp11.h": ["hsm"],
     "sqlite3.h": ["station/store", "manifests/trust"],
     "cbor.h": ["lib/link"],
     "libserialport.h": ["station/line"],

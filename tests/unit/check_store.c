@@ -557,8 +557,8 @@ START_TEST(a_copy_is_one_state_however_much_is_written_meanwhile)
 
     ASSERT_OK(append(busy.writer, "seal", "{}", &err), err);
     ASSERT_OK(sql_run(busy.writer, &err,
-                      "INSERT INTO orders(hash, name, product, content)"
-                      " VALUES ('', '', '', zeroblob(8000000))",
+                      "INSERT INTO records(idx, line, evidence, mac)"
+                      " VALUES (0, '', zeroblob(8000000), '')",
                       ""),
               err);
     ASSERT_OK(store_open(path, STORE_READ, &reader, &err), err);

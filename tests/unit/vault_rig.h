@@ -33,6 +33,7 @@
 #include <openssl/cms.h>
 #include <openssl/pem.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -138,6 +139,23 @@ static inline int rig_order_signers(char path[PATH_MAX], struct error *err)
     return rc;
 }
 
+/* With NSS the token stands in <dir>/nss. */
+static inline void rig_nss(struct config *config, const char *dir)
+{
+    char path[PATH_MAX];
+
+    rig_path(dir, "nss", path);
+    softhsm_nss_arguments(path, config->module_arguments, sizeof config->module_arguments);
+}
+
+static inline bool rig_nss_init(const char *dir)
+{
+    char path[PATH_MAX];
+
+    rig_path(dir, "nss", path);
+    return !softhsm_is_nss() || (mkdir(path, 0700) == 0 && softhsm_nss_init(path));
+}
+
 /* As `openssl cms -sign -binary -nodetach -outform DER` does it. */
 static inline void rig_sign(const struct buf *content, struct buf *out)
 {
@@ -174,7 +192,7 @@ static inline void rig_sign(const struct buf *content, struct buf *out)
 /* In a child: the ceremony, a PIN file, and the station's certificate. */
 static inline int rig_found(struct error *err)
 {
-    struct ceremony c = {.own_token = true,
+    struct ceremony c = {.own_token = !softhsm_is_nss(),
                          .config = {.name = RIG_NAME,
                                     .environment = RIG_ENVIRONMENT,
                                     .origin = "acme.example/wl/line1",
@@ -190,6 +208,8 @@ static inline int rig_found(struct error *err)
     c.so_pin = softhsm_secret(TEST_SO_PIN);
     rig_path(rig_template, "station", c.config.dir);
     strcpy(c.config.module, softhsm_module);
+    if (softhsm_is_nss())
+        rig_nss(&c.config, rig_template);
     rc = rig_order_signers(signers, err);
     c.order_signers = signers;
     if (rc == 0)
@@ -216,8 +236,8 @@ static inline void rig_make_template(void)
     pid_t child;
 
     strcpy(rig_template, "/tmp/check_station_XXXXXX");
-    if (!softhsm_look_for_module() || !mkdtemp(rig_template)) {
-        fprintf(stderr, "no SoftHSM2 module: install softhsm2, or set IMPRINT_SOFTHSM\n");
+    if (!softhsm_look_for_module() || !mkdtemp(rig_template) || !rig_nss_init(rig_template)) {
+        fprintf(stderr, "no token: install softhsm2, libnss3 and libnss3-tools\n");
         exit(EXIT_FAILURE);
     }
     fflush(NULL);
@@ -247,6 +267,14 @@ static inline void rig_copy(struct rig *r)
     ck_assert_ptr_nonnull(mkdtemp(r->dir));
     snprintf(command, sizeof command, "cp -a %s/station/. %s", rig_template, r->dir);
     ck_assert_int_eq(system(command), 0);
+    if (softhsm_is_nss()) {
+        snprintf(command, sizeof command, "cp -a %s/nss %s", rig_template, r->dir);
+        ck_assert_int_eq(system(command), 0);
+        ASSERT_OK(config_read(r->dir, &r->config, &err), err);
+        rig_nss(&r->config, r->dir);
+        ASSERT_OK(config_write(&r->config, &err), err);
+        return;
+    }
     rig_path(r->dir, "softhsm2.conf", path);
     snprintf(text, sizeof text,
              "directories.tokendir = %s/tokens/\nobjectstore.backend = file\nlog.level = ERROR\n",
