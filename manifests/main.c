@@ -19,6 +19,8 @@ const struct program_option_info program_options[OPT_COUNT] = {
     [OPT_LOG_KEY] = {"log-key", 0, "FILE", "verifier key of the log"},
     [OPT_AFTER] = {"after", 0, "DIR", "the manifest accepted last, which this one must extend"},
     [OPT_AT] = {"at", 0, "TIME", "judge the signer's certificate as of this time (default: now)"},
+    [OPT_SKIP_PROOFS] = {"skip-proofs", 0, NULL,
+                         "do not verify again that each device proved its key"},
     [OPT_PRODUCT] = {"product", 0, "PRODUCT", "the product, where several have the serial"},
     [OPT_OUTPUT] = {"output", 'o', "FILE", "write to a file instead of standard output"},
     [OPT_JSON] = {"json", 0, NULL, "print one line of JSON"},
@@ -27,7 +29,7 @@ const struct program_option_info program_options[OPT_COUNT] = {
 const struct program_command program_commands[] = {
     {"verify", program_verify, "DIR", 1, 1,
      BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY) | BIT(OPT_AFTER) | BIT(OPT_AT) |
-         BIT(OPT_JSON),
+         BIT(OPT_SKIP_PROOFS) | BIT(OPT_JSON),
      BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY),
      "decide whether a manifest may be imported"},
     {"show", program_show, "DIR", 1, 1, BIT(OPT_JSON), 0,

@@ -21,6 +21,7 @@ enum program_option {
     OPT_LOG_KEY,
     OPT_AFTER,
     OPT_AT,
+    OPT_SKIP_PROOFS,
     OPT_PRODUCT,
     OPT_OUTPUT,
     OPT_JSON,

@@ -321,11 +321,11 @@ static void read_udi(struct canon *c, struct record_udi *udi)
     struct canon in;
 
     canon_enter(c, "udi", &in);
+    if (canon_has(&in, "exp"))
+        canon_text(&in, "exp", udi->exp, sizeof udi->exp);
     canon_text(&in, "gtin", udi->gtin, sizeof udi->gtin);
     if (canon_has(&in, "lot"))
         canon_text(&in, "lot", udi->lot, sizeof udi->lot);
-    if (canon_has(&in, "exp"))
-        canon_text(&in, "exp", udi->exp, sizeof udi->exp);
     if (canon_has(&in, "mfd"))
         canon_text(&in, "mfd", udi->mfd, sizeof udi->mfd);
     in.rc = canon_end(&in);
@@ -337,13 +337,13 @@ static void read_fw(struct canon *c, struct record_fw *fw)
     struct canon in;
 
     canon_enter(c, "fw", &in);
-    canon_text(&in, "version", fw->version, sizeof fw->version);
-    fw->has_sha256 = canon_has(&in, "sha256");
-    if (fw->has_sha256)
-        canon_hex(&in, "sha256", fw->sha256, sizeof fw->sha256);
     fw->has_debug = canon_has(&in, "debug");
     if (fw->has_debug)
         canon_bool(&in, "debug", &fw->debug);
+    fw->has_sha256 = canon_has(&in, "sha256");
+    if (fw->has_sha256)
+        canon_hex(&in, "sha256", fw->sha256, sizeof fw->sha256);
+    canon_text(&in, "version", fw->version, sizeof fw->version);
     in.rc = canon_end(&in);
     canon_leave(c, &in);
 }
@@ -420,7 +420,7 @@ static int read_members(const void *line, size_t len, struct record *r, struct e
 {
     bool seen[COUNT(members)] = {false};
     struct canon c;
-    int rc = canon_open(&c, line, len, "the record", err);
+    int rc = canon_open_line(&c, line, len, "the record", err);
 
     for (size_t i = 0; rc == 0 && i < COUNT(members); i++) {
         seen[i] = canon_has(&c, members[i].name);

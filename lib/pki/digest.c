@@ -8,9 +8,26 @@ struct sha256 {
     EVP_MD_CTX *ctx;
 };
 
+/* Fetched once: OpenSSL otherwise looks for it in its providers at each use. Never freed. */
+static EVP_MD *algorithm;
+
+static void fetch(void)
+{
+    algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
+static const EVP_MD *md(void)
+{
+    static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
+
+    if (!CRYPTO_THREAD_run_once(&once, fetch) || !algorithm)
+        abort();
+    return algorithm;
+}
+
 void sha256(const void *bytes, size_t len, uint8_t out[SHA256_SIZE])
 {
-    if (!EVP_Digest(bytes, len, out, NULL, EVP_sha256(), NULL))
+    if (!EVP_Digest(bytes, len, out, NULL, md(), NULL))
         abort();
 }
 
@@ -21,7 +38,7 @@ struct sha256 *sha256_new(void)
     if (!s)
         abort();
     s->ctx = EVP_MD_CTX_new();
-    if (!s->ctx || !EVP_DigestInit_ex(s->ctx, EVP_sha256(), NULL))
+    if (!s->ctx || !EVP_DigestInit_ex(s->ctx, md(), NULL))
         abort();
     return s;
 }

@@ -1,11 +1,13 @@
 /*
  * The sample of three manifests that unit tests damage and that the judges look at. As a program
- * (manifest_sample DIR) it writes it into an existing folder.
+ * (manifest_sample DIR) it writes it into an existing folder; with a number it writes one manifest of
+ * that many devices instead, for measuring.
  */
 #include "manifest_kit.h"
 
 #include <openssl/rand.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void add_new(struct kit_batch *b, const char *serial, struct record *kept)
@@ -111,16 +113,32 @@ void kit_sample(struct kit *k)
 }
 
 #ifdef SAMPLE_PROGRAM
+static void write_many(struct kit *k, long count)
+{
+    struct kit_batch b;
+    char serial[32];
+
+    kit_begin(&b, k, "1", NULL);
+    for (long i = 0; i < count; i++) {
+        snprintf(serial, sizeof serial, "A1-%07ld", i);
+        add_new(&b, serial, NULL);
+    }
+    kit_end(&b, NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct kit k;
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: manifest_sample DIR\n");
+    if (argc != 2 && argc != 3) {
+        fprintf(stderr, "usage: manifest_sample DIR [DEVICES]\n");
         return 2;
     }
     kit_init(&k, argv[1]);
-    kit_sample(&k);
+    if (argc == 3)
+        write_many(&k, strtol(argv[2], NULL, 10));
+    else
+        kit_sample(&k);
     kit_done(&k);
     return 0;
 }
