@@ -203,7 +203,7 @@ int program_show(const struct program_args *args, struct error *err)
 static int put_proof(const struct program_args *args, const struct buf *proof, struct error *err)
 {
     const char *path = args->option[OPT_OUTPUT];
-    int rc = path ? file_write(path, proof->data, proof->len, 0644, err) : 0;
+    int rc = path || !program_json(args) ? program_put(args, proof, err) : 0;
 
     if (rc)
         return rc;
@@ -213,8 +213,6 @@ static int put_proof(const struct program_args *args, const struct buf *proof, s
                  : json_pack("{s:s, s:s#}", "serial", args->operand[1], "proof",
                              (const char *)proof->data, (int)proof->len),
             err);
-    if (!path && fwrite(proof->data, 1, proof->len, stdout) != proof->len)
-        return error_set(err, ERR_IO, "cannot write the proof to standard output");
     return 0;
 }
 

@@ -22,19 +22,6 @@ static const char *const type_names[] = {NULL,   "add",          "replace",     
 static const char *const mode_names[] = {NULL, "hsm", "device", "derived"};
 static const char *const auth_names[] = {NULL, "attested", "enrolled", "none"};
 static const char *const use_names[] = {NULL, "registration", "operational"};
-static const char *const reason_names[] = {NULL,
-                                           "scrapped",
-                                           "burned",
-                                           "unspecified",
-                                           "keyCompromise",
-                                           "cACompromise",
-                                           "affiliationChanged",
-                                           "superseded",
-                                           "cessationOfOperation",
-                                           "certificateHold",
-                                           "privilegeWithdrawn",
-                                           "aACompromise"};
-
 enum kind { TEXT, TIME, HEX, BASE64, BYTES, CHIP, CHOICE, BOOLEAN, NUMBER, UDI, FW, RAW };
 enum need { MUST_NOT, MAY, MUST };
 
@@ -104,7 +91,8 @@ static const struct member members[] = {
     {"order", HEX, SIZED(order), .must = NAMED},
     {"plain", BOOLEAN, AT(plain), 0, .must = IDENTITY},
     {"prod", TEXT, SIZED(prod), .must = NAMED},
-    {"reason", CHOICE, AT(reason), 0, CHOICES(reason_names), .must = REASONED},
+    {"reason", CHOICE, AT(reason), 0, .names = record_reason_names, .count = RECORD_REASONS,
+     .must = REASONED},
     {"ref", NUMBER, AT(ref), 0, .must = CHANGES},
     {"sn", TEXT, SIZED(sn), .must = NAMED},
     {"spki", BYTES, AT(spki), RECORD_SPKI_MAX, .need = need_with_cert},
@@ -481,9 +469,4 @@ bool record_has_ref(const struct record *r)
 const char *record_type_name(enum record_type t)
 {
     return t >= RECORD_ADD && t < RECORD_TYPES ? type_names[t] : "?";
-}
-
-const char *record_reason_name(enum record_reason reason)
-{
-    return (size_t)reason < COUNT(reason_names) && reason ? reason_names[reason] : "?";
 }
