@@ -586,20 +586,21 @@ static void put_json_hash(struct jcs *j, const char *name, const uint8_t *hash)
         jcs_hex(j, name, hash, SHA256_SIZE);
 }
 
-static void export_json(FILE *out, const struct trust_row *r, bool first)
+static bool export_json(FILE *out, const struct trust_row *r, bool first)
 {
     char ts[CLOCK_TEXT_SIZE];
     struct buf line;
     struct jcs j;
+    bool good;
 
     clock_text(r->ts, ts);
     buf_init(&line, 65536);
     jcs_init(&j, &line);
     jcs_object(&j, NULL);
     jcs_str(&j, "answer", whitelist_answer_name(r->answer));
-    put_json_hash(&j, "cert_sha256", r->cert);
     if (r->number.p)
         jcs_hex(&j, "cert_serial", r->number.p, r->number.len);
+    put_json_hash(&j, "cert_sha256", r->cert);
     put_json_hash(&j, "issuer_sha256", r->issuer);
     jcs_int(&j, "leaf", (int64_t)r->leaf);
     put_json_hash(&j, "order", r->order);
@@ -609,18 +610,20 @@ static void export_json(FILE *out, const struct trust_row *r, bool first)
     put_json_hash(&j, "spki_sha256", r->key);
     jcs_str(&j, "ts", ts);
     jcs_end(&j);
+    good = !buf_failed(&line);
     fprintf(out, "%s%.*s", first ? "" : ",\n", (int)line.len, (const char *)line.data);
     buf_done(&line);
+    return good;
 }
 
 static int export_row(void *ctx, const struct trust_row *row, struct error *err)
 {
     struct export *e = ctx;
 
-    if (e->json)
-        export_json(e->out, row, e->rows == 0);
-    else
+    if (!e->json)
         export_csv(e->out, row);
+    else if (!export_json(e->out, row, e->rows == 0))
+        return error_set(err, ERR_STORE, "the row of '%s' cannot be written", row->serial);
     e->rows++;
     return ferror(e->out) ? error_set(err, ERR_IO, "cannot write the whitelist") : 0;
 }

@@ -11,12 +11,14 @@
 static int attach(struct trust *t, const char *path, struct error *err)
 {
     struct trust *other;
-    int rc = trust_open(path, TRUST_READ, &other, err);
+    int keep = 1, rc = trust_open(path, TRUST_READ, &other, err);
 
     if (rc)
         return rc;
     trust_close(other);
-    return db_run(t, err, "ATTACH ? AS other", "t", path);
+    rc = db_run(t, err, "ATTACH ? AS other", "t", path);
+    sqlite3_file_control(t->db, "other", SQLITE_FCNTL_PERSIST_WAL, &keep);
+    return rc;
 }
 
 static void detach(struct trust *t)
@@ -117,51 +119,49 @@ int trust_diff(struct trust *t, const char *older,
     " JOIN main.identities m ON " condition " JOIN main.logs ml ON ml.id = m.id >> 48"             \
     " WHERE ml.origin != ol.origin"
 
-static const char
-    clones_sql[] =
-        CLONES("public key", "m.key = o.key") " UNION ALL " CLONES(
-            "certificate number", "m.number = o.number AND m.issuer = (SELECT mi.id FROM "
-                                  "main.issuers mi"
-                                  " JOIN other.issuers oi ON oi.hash = mi.hash WHERE oi.id = "
-                                  "o.issuer)") " UNION ALL " CLONES("live device",
-                                                                    "m.serial = o.serial AND "
-                                                                    "m.product = o.product"
-                                                                    " AND m.ended = 0 AND o.ended "
-                                                                    "= 0") " UNION ALL " CLONES("ch"
-                                                                                                "ip"
-                                                                                                " o"
-                                                                                                "f "
-                                                                                                "a "
-                                                                                                "li"
-                                                                                                "ve"
-                                                                                                " d"
-                                                                                                "ev"
-                                                                                                "ic"
-                                                                                                "e",
-                                                                                                "m."
-                                                                                                "ch"
-                                                                                                "ip"
-                                                                                                " ="
-                                                                                                " o"
-                                                                                                ".c"
-                                                                                                "hi"
-                                                                                                "p "
-                                                                                                "AN"
-                                                                                                "D "
-                                                                                                "m."
-                                                                                                "en"
-                                                                                                "de"
-                                                                                                "d "
-                                                                                                "= "
-                                                                                                "0 "
-                                                                                                "AN"
-                                                                                                "D "
-                                                                                                "o."
-                                                                                                "en"
-                                                                                                "de"
-                                                                                                "d "
-                                                                                                "= "
-                                                                                                "0");
+static const char clones_sql[] = CLONES("public key", "m.key = o.key") " UNION ALL " CLONES(
+    "certificate number",
+    "m.number = o.number AND m.issuer = (SELECT mi.id FROM "
+    "main.issuers mi"
+    " JOIN other.issuers oi ON oi.hash = mi.hash WHERE oi.id = "
+    "o.issuer)") " UNION ALL " CLONES("live device", "m.serial = o.serial AND "
+                                                     "m.product = o.product"
+                                                     " AND m.ended = 0 AND o.ended "
+                                                     "= 0") " UNION ALL " CLONES("ch"
+                                                                                 "ip"
+                                                                                 " o"
+                                                                                 "f "
+                                                                                 "a "
+                                                                                 "li"
+                                                                                 "ve"
+                                                                                 " d"
+                                                                                 "ev"
+                                                                                 "ic"
+                                                                                 "e",
+                                                                                 "m."
+                                                                                 "ch"
+                                                                                 "ip"
+                                                                                 " ="
+                                                                                 " o"
+                                                                                 ".c"
+                                                                                 "hi"
+                                                                                 "p "
+                                                                                 "AN"
+                                                                                 "D "
+                                                                                 "m."
+                                                                                 "en"
+                                                                                 "de"
+                                                                                 "d "
+                                                                                 "= "
+                                                                                 "0 "
+                                                                                 "AN"
+                                                                                 "D "
+                                                                                 "o."
+                                                                                 "en"
+                                                                                 "de"
+                                                                                 "d "
+                                                                                 "= "
+                                                                                 "0");
 
 static int find_clones(struct trust *t,
                        int (*each)(void *ctx, const struct trust_clone *c, struct error *err),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #define APPLICATION_ID 0x696d7774 /* "imwt": tells `file` and us what it is */
 #define SCHEMA_VERSION 1
@@ -118,15 +119,17 @@ static int configure(struct trust *t, struct error *err)
                    err);
 }
 
-/* A copy on a medium that nobody can write: SQLite may then ignore the write-ahead log, which must
- * be empty. */
+/* On a medium that nobody can write SQLite may ignore the write-ahead log, which must be empty.
+ * Anywhere else that would hide a revocation that is accepted later. */
 static bool is_settled_copy(const char *path)
 {
     char wal[PATH_MAX];
+    struct statvfs fs;
     struct stat st;
 
     snprintf(wal, sizeof wal, "%s-wal", path);
-    return strpbrk(path, "?#%") == NULL && (stat(wal, &st) != 0 || st.st_size == 0);
+    return statvfs(path, &fs) == 0 && (fs.f_flag & ST_RDONLY) && strpbrk(path, "?#%") == NULL &&
+           (stat(wal, &st) != 0 || st.st_size == 0);
 }
 
 static int reopen_immutable(struct trust *t, const char *path, struct error *err)

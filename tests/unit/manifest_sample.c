@@ -1,7 +1,7 @@
 /*
  * The sample of three manifests that unit tests damage and that the judges look at. As a program
  * (manifest_sample DIR) it writes it into an existing folder; with a number it writes one manifest of
- * that many devices instead, for measuring.
+ * that many devices instead; with a name, of another station than line1, whose serials begin with it.
  */
 #include "manifest_kit.h"
 
@@ -113,14 +113,14 @@ void kit_sample(struct kit *k)
 }
 
 #ifdef SAMPLE_PROGRAM
-static void write_many(struct kit *k, long count)
+static void write_many(struct kit *k, long count, const char *prefix)
 {
     struct kit_batch b;
-    char serial[32];
+    char serial[64];
 
     kit_begin(&b, k, "1", NULL);
     for (long i = 0; i < count; i++) {
-        snprintf(serial, sizeof serial, "A1-%07ld", i);
+        snprintf(serial, sizeof serial, "%.32s-%07ld", prefix, i);
         add_new(&b, serial, NULL);
     }
     kit_end(&b, NULL);
@@ -128,15 +128,18 @@ static void write_many(struct kit *k, long count)
 
 int main(int argc, char **argv)
 {
+    const char *station = argc > 3 ? argv[3] : KIT_STATION;
+    char origin[NOTE_NAME_MAX + 1];
     struct kit k;
 
-    if (argc != 2 && argc != 3) {
-        fprintf(stderr, "usage: manifest_sample DIR [DEVICES]\n");
+    if (argc < 2 || argc > 4) {
+        fprintf(stderr, "usage: manifest_sample DIR [DEVICES [STATION]]\n");
         return 2;
     }
-    kit_init(&k, argv[1]);
-    if (argc == 3)
-        write_many(&k, strtol(argv[2], NULL, 10));
+    snprintf(origin, sizeof origin, "factory.example/wl/%.64s", station);
+    kit_init_station(&k, argv[1], origin, station);
+    if (argc > 2)
+        write_many(&k, strtol(argv[2], NULL, 10), argc > 3 ? station : "A1");
     else
         kit_sample(&k);
     kit_done(&k);
