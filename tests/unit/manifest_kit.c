@@ -144,22 +144,31 @@ static void write_log_key(const struct kit *k)
     BIO_free(out);
 }
 
+/* <name>.key and <name>.pem. */
+static void write_pair(const struct kit *k, const char *name, EVP_PKEY *key, X509 *cert)
+{
+    BIO *out = BIO_new(BIO_s_mem());
+    char path[PATH_MAX], file[80], *pem;
+    long len;
+
+    snprintf(file, sizeof file, "%s.pem", name);
+    path_of(path, k->dir, file);
+    write_certificate(path, cert);
+    MUST(PEM_write_bio_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL));
+    len = BIO_get_mem_data(out, &pem);
+    snprintf(file, sizeof file, "%s.key", name);
+    path_of(path, k->dir, file);
+    write_file(path, pem, (size_t)len);
+    BIO_free(out);
+}
+
 /* Who signs revocation lists; issued by the device root, as stock verifiers require. */
 static void write_crl_signer(const struct kit *k, EVP_PKEY *root_key, X509 *root)
 {
     EVP_PKEY *key = kit_key();
     X509 *cert = kit_certificate(key, "Revocations", root_key, root, crl_extensions);
-    BIO *out = BIO_new(BIO_s_mem());
-    char path[PATH_MAX], *pem;
-    long len;
 
-    path_of(path, k->dir, "crl.pem");
-    write_certificate(path, cert);
-    MUST(PEM_write_bio_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL));
-    len = BIO_get_mem_data(out, &pem);
-    path_of(path, k->dir, "crl.key");
-    write_file(path, pem, (size_t)len);
-    BIO_free(out);
+    write_pair(k, "crl", key, cert);
     X509_free(cert);
     EVP_PKEY_free(key);
 }
@@ -259,6 +268,16 @@ void kit_device_done(struct kit_device *d)
 {
     EVP_PKEY_free(d->key);
     OPENSSL_free(d->cert);
+}
+
+void kit_device_write(const struct kit *k, const struct kit_device *d)
+{
+    const unsigned char *p = d->record.cert.p;
+    X509 *cert = d2i_X509(NULL, &p, (long)d->record.cert.len);
+
+    MUST(cert);
+    write_pair(k, d->record.sn, d->key, cert);
+    X509_free(cert);
 }
 
 void kit_certify(struct kit_device *d, const char *serial, EVP_PKEY *issuer_key, X509 *issuer)

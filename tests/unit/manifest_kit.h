@@ -62,6 +62,8 @@ void kit_done(struct kit *k);
 /* A device in mode hsm, with auth none, locked; change its record, then call kit_prove. */
 void kit_device_init(struct kit *k, struct kit_device *d, const char *serial);
 void kit_device_done(struct kit_device *d);
+/* Writes <serial>.key and <serial>.pem into the kit's folder, for programs that play the device. */
+void kit_device_write(const struct kit *k, const struct kit_device *d);
 
 /* Issues the certificate anew and proves it: fills cert, spki, the transcript and the evidence from
  * what the record says. With an issuer other than the kit's own CA, pass its key and certificate.

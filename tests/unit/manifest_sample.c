@@ -10,14 +10,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A new device; with kept its key and certificate are written as well, for who plays it. */
 static void add_new(struct kit_batch *b, const char *serial, struct record *kept)
 {
     struct kit_device d;
 
     kit_device_init(b->kit, &d, serial);
     kit_add(b, &d);
-    if (kept)
+    if (kept) {
+        kit_device_write(b->kit, &d);
         *kept = d.record; /* its pointers are not used afterwards */
+    }
+    kit_device_done(&d);
+}
+
+/* A device with a genuine certificate that is in no manifest. */
+static void make_unlisted(struct kit *k)
+{
+    struct kit_device d;
+
+    kit_device_init(k, &d, "unlisted");
+    kit_device_write(k, &d);
     kit_device_done(&d);
 }
 
@@ -87,8 +100,9 @@ void kit_sample(struct kit *k)
 {
     struct manifest_state one, two;
     struct kit_batch b;
-    struct record first, second, third;
+    struct record first, second, third, other;
 
+    make_unlisted(k);
     kit_begin(&b, k, "1", NULL);
     add_new(&b, "A1-0001", &first);
     add_new(&b, "A1-0002", &second);
@@ -99,7 +113,7 @@ void kit_sample(struct kit *k)
     kit_end(&b, &one);
 
     kit_begin(&b, k, "2", &one);
-    add_new(&b, "A1-0007", NULL);
+    add_new(&b, "A1-0007", &other);
     add_change(&b, RECORD_REVOKE, &first, 0);
     add_replacement(&b, &second, 1);
     kit_end(&b, &two);
