@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -277,16 +278,38 @@ static int check_orders(const struct acceptance *a, struct error *err)
 
 /* ---- logs */
 
-static int hash_pin(struct sha256 *s, const char *path, struct error *err)
+/* What the pins say, not how their files are written: PEM may be wrapped in many ways. */
+static int hash_certificate(struct sha256 *s, const char *path, struct error *err)
 {
-    struct buf bytes;
-    int rc;
+    uint8_t digest[SHA256_SIZE];
+    X509 *cert;
+    int rc = cms_read_certificate(path, &cert, err);
 
-    buf_init(&bytes, 1 << 20);
-    rc = file_read(path, &bytes, err);
-    sha256_update(s, &bytes.len, sizeof bytes.len);
-    sha256_update(s, bytes.data, bytes.len);
-    buf_done(&bytes);
+    if (rc)
+        return rc;
+    if (X509_digest(cert, EVP_sha256(), digest, NULL) == 1)
+        sha256_update(s, digest, sizeof digest);
+    else
+        rc = error_set(err, ERR_CRYPTO, "cannot hash '%s'", path);
+    X509_free(cert);
+    return rc;
+}
+
+static int hash_log_key(struct sha256 *s, const char *path, struct error *err)
+{
+    unsigned char *der = NULL;
+    struct note_key key;
+    int len, rc = note_key_read(path, &key, err);
+
+    if (rc)
+        return rc;
+    len = i2d_PUBKEY(key.key, &der);
+    if (len > 0)
+        sha256_update(s, der, (size_t)len);
+    else
+        rc = error_set(err, ERR_CRYPTO, "cannot hash '%s'", path);
+    OPENSSL_free(der);
+    note_key_done(&key);
     return rc;
 }
 
@@ -299,8 +322,9 @@ static int hash_pins(struct acceptance *a, const struct verify_policy *p, struct
         return error_set(err, ERR_INPUT,
                          "manifest root, device root and log key are all needed to accept");
     s = sha256_new();
-    if ((rc = hash_pin(s, p->root, err)) == 0 && (rc = hash_pin(s, p->device_root, err)) == 0)
-        rc = hash_pin(s, p->log_key, err);
+    if ((rc = hash_certificate(s, p->root, err)) == 0 &&
+        (rc = hash_certificate(s, p->device_root, err)) == 0)
+        rc = hash_log_key(s, p->log_key, err);
     sha256_final(s, a->pins);
     return rc;
 }

@@ -85,6 +85,8 @@ class Importer(Case):
     def test_each_refusal_has_its_exit_status(self):
         self.accept("2", exit=30)
         self.accept("1", "3", exit=30)
+        with open(os.path.join(self.top, "device-root.pem"), "a", encoding="ascii") as f:
+            f.write("\n")  # the same pin, written otherwise
         self.accept("2")
         self.accept("1", exit=26)
         self.accept("1", "3")

@@ -347,18 +347,18 @@ START_TEST(a_clone_in_a_later_manifest_or_another_log_is_refused)
 {
     struct manifest_state state;
     struct kit_batch b;
-    struct kit other;
+    struct kit other, same;
     char dir[64], factory[64];
 
     begin_state();
-    begin_other(&kit, factory, "factory.example/wl/line8", "line8");
-    kit_begin(&b, &kit, "a", NULL);
-    kit_device_init(&kit, &first, "Z-1");
+    begin_other(&same, factory, "factory.example/wl/line8", "line8");
+    kit_begin(&b, &same, "a", NULL);
+    kit_device_init(&same, &first, "Z-1");
     kit_add(&b, &first);
     kit_end(&b, &state);
-    ASSERT_OK(accept(b.dir), err);
+    ASSERT_OK(accept_of(&same, b.dir), err);
     begin_other(&other, dir, "factory.example/wl/line9", "line9");
-    ASSERT_FAILS(accept_clone(&kit, &state, "b", clones[_i].make), ERR_DUPLICATE);
+    ASSERT_FAILS(accept_clone(&same, &state, "b", clones[_i].make), ERR_DUPLICATE);
     assert_text(clones[_i].text);
     assert_text("line8");
     ASSERT_FAILS(accept_clone(&other, NULL, "c", clones[_i].make), ERR_DUPLICATE);
@@ -366,8 +366,7 @@ START_TEST(a_clone_in_a_later_manifest_or_another_log_is_refused)
     ck_assert_uint_eq(rows(), 1);
     kit_device_done(&first);
     end_other(&other, dir);
-    end_other(&kit, factory);
-    kit_init(&kit, top);
+    end_other(&same, factory);
     end_state();
 }
 END_TEST
