@@ -188,7 +188,15 @@ static void empty_block(struct block *b)
     for (size_t i = 0; i < b->count; i++)
         record_done(&b->items[i].record);
     b->count = 0;
-    b->stage = EMPTY;
+}
+
+/* Threads look at the stage of the block that comes next, whoever has it. */
+static void set_stage(struct checker *c, struct block *b, enum stage stage)
+{
+    pthread_mutex_lock(&c->mutex);
+    b->stage = stage;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->mutex);
 }
 
 static void free_block(struct block *b)
@@ -267,6 +275,7 @@ static int take_oldest(struct checker *c, struct error *err)
     rc = c->failed ? 0 : take_block(c, b, err);
     c->failed |= rc != 0;
     empty_block(b);
+    set_stage(c, b, EMPTY);
     return rc;
 }
 
@@ -275,15 +284,9 @@ static void submit(struct checker *c)
 {
     struct block *b = block_of(c, c->filling++);
 
-    if (!c->started) {
+    if (!c->started)
         check_block(&c->workers[0], b);
-        b->stage = DONE;
-        return;
-    }
-    pthread_mutex_lock(&c->mutex);
-    b->stage = READY;
-    pthread_cond_broadcast(&c->changed);
-    pthread_mutex_unlock(&c->mutex);
+    set_stage(c, b, c->started ? READY : DONE);
 }
 
 int checker_add(struct checker *c, struct record *r, const char *evidence, size_t evidence_len,
