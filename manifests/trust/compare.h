@@ -39,7 +39,8 @@ struct trust_merged {
 
 /*
  * Takes the logs and decisions of the state file at path into t: logs that are new, and later
- * manifests of those that are known. All or nothing. Calls each() for every clone.
+ * manifests of those that are known. All or nothing, and believed: whoever can write that file
+ * decides. Calls each() for every clone.
  * Errors:
  *   ERR_DUPLICATE  there are clones; nothing was merged
  *   ERR_FORK       both accepted a log with different histories
