@@ -235,8 +235,8 @@ class Importer(Case):
         self.assertEqual(int(rows[2]["cert_serial"], 16), third.serial_number)
         out = json.loads(self.run_program("export", *STATE, "-o", "all.csv", "--json"))
         self.assertEqual(out["rows"], 10)
-        self.assertEqual(self.run_program("export", *STATE),
-                         open(os.path.join(self.top, "all.csv"), encoding="ascii").read())
+        with open(os.path.join(self.top, "all.csv"), encoding="ascii") as f:
+            self.assertEqual(self.run_program("export", *STATE), f.read())
         self.run_program("export", *STATE, "--format", "xml", exit=2)
         with open("/dev/full", "w") as full:
             done = subprocess.run([PROGRAM, "export", *STATE], cwd=self.top, stdout=full,
