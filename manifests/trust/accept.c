@@ -188,12 +188,13 @@ static int apply_change(struct acceptance *a, const struct record *r, uint64_t i
     return change(a, r, r->t == RECORD_REPLACE ? TRUST_REPLACED : TRUST_DECOMMISSIONED, id, err);
 }
 
-static bool is_ordered(const struct trust_orders *orders, const uint8_t hash[SHA256_SIZE])
+static const struct trust_order *find_order(const struct trust_orders *orders,
+                                            const uint8_t hash[SHA256_SIZE])
 {
     for (size_t i = 0; i < orders->count; i++)
         if (sha256_equal(orders->at[i].hash, hash))
-            return true;
-    return false;
+            return &orders->at[i];
+    return NULL;
 }
 
 static int take(void *ctx, const struct record *r, const struct cert *cert, uint64_t index,
@@ -204,7 +205,7 @@ static int take(void *ctx, const struct record *r, const struct cert *cert, uint
 
     if (r->t == RECORD_ROTATE)
         return 0; /* says nothing of a device */
-    if (a->orders && !is_ordered(a->orders, r->order))
+    if (a->orders && !find_order(a->orders, r->order))
         return error_set(
             err, ERR_REFUSED,
             "the record of '%s' names an order that is not among those given (--order)", r->sn);
@@ -251,29 +252,34 @@ int trust_order_read(const char *path, struct trust_orders *orders, struct error
     return rc;
 }
 
-/* The totals stay under the hash of the first order where it was amended. */
+/* The totals stay under the hash of the first order; the last amendment says how many there may
+ * be. */
+static int check_order(const struct trust_orders *orders, const struct manifest_totals *t,
+                       struct error *err)
+{
+    const uint8_t *hash = t->amendment_count ? t->amendments[t->amendment_count - 1] : t->order;
+    const struct trust_order *o = find_order(orders, hash);
+
+    if (!o)
+        return error_set(err, ERR_REFUSED,
+                         "the manifest counts order %02x%02x%02x%02x..., which is not among those "
+                         "given (--order)",
+                         hash[0], hash[1], hash[2], hash[3]);
+    if (t->issued > o->max_issued)
+        return error_set(err, ERR_REFUSED,
+                         "%" PRIu64 " certificates were issued for order %02x%02x%02x%02x..., "
+                         "which allows %" PRIu64 ": ask the factory",
+                         t->issued, hash[0], hash[1], hash[2], hash[3], o->max_issued);
+    return 0;
+}
+
 static int check_orders(const struct acceptance *a, struct error *err)
 {
-    for (size_t i = 0; a->orders && i < a->s.totals_count; i++) {
-        const struct manifest_totals *t = &a->s.totals[i];
-        const struct trust_order *o = NULL;
+    int rc = 0;
 
-        for (size_t k = 0; k < a->orders->count; k++)
-            if (sha256_equal(a->orders->at[k].hash, t->order))
-                o = &a->orders->at[k];
-        if (!o)
-            return error_set(err, ERR_REFUSED,
-                             "the manifest counts order %02x%02x%02x%02x..., which is not among "
-                             "those given (--order)",
-                             t->order[0], t->order[1], t->order[2], t->order[3]);
-        if (t->issued > o->max_issued)
-            return error_set(err, ERR_REFUSED,
-                             "%" PRIu64 " certificates were issued for order %02x%02x%02x%02x..., "
-                             "which allows %" PRIu64 ": ask the factory",
-                             t->issued, t->order[0], t->order[1], t->order[2], t->order[3],
-                             o->max_issued);
-    }
-    return 0;
+    for (size_t i = 0; rc == 0 && a->orders && i < a->s.totals_count; i++)
+        rc = check_order(a->orders, &a->s.totals[i], err);
+    return rc;
 }
 
 /* ---- logs */

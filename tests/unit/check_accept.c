@@ -440,6 +440,43 @@ START_TEST(only_the_orders_that_are_named_may_stand_in_records)
 }
 END_TEST
 
+START_TEST(the_last_amendment_says_how_many_there_may_be)
+{
+    static struct trust_orders orders = {.count = 2, .at = {{.max_issued = 9}, {.max_issued = 0}}};
+    static uint8_t amendments[1][SHA256_SIZE] = {"the second version of the order"};
+    struct verify_policy policy;
+    struct kit_device d;
+    struct kit_batch b;
+    struct kit other;
+    char dir[64];
+
+    begin_state();
+    begin_other(&other, dir, "factory.example/wl/line2", "line2");
+    memcpy(orders.at[0].hash, other.totals.order, SHA256_SIZE);
+    memcpy(orders.at[1].hash, amendments[0], SHA256_SIZE);
+    other.totals.amendments = amendments;
+    other.totals.amendment_count = 1;
+    kit_begin(&b, &other, "1", NULL);
+    kit_device_init(&other, &d, "C1-0001");
+    memcpy(d.record.order, amendments[0], SHA256_SIZE);
+    kit_prove(&other, &d);
+    kit_add(&b, &d);
+    kit_end(&b, NULL);
+    kit_device_done(&d);
+    policy = kit_policy(&other);
+    ASSERT_FAILS(trust_accept(t, b.dir, &policy, &orders, &accepted, &err), ERR_REFUSED);
+    assert_text("which allows 0");
+    orders.at[1].max_issued = 1;
+    orders.count = 1;
+    ASSERT_FAILS(trust_accept(t, b.dir, &policy, &orders, &accepted, &err), ERR_REFUSED);
+    assert_text("not among those given");
+    orders.count = 2;
+    ASSERT_OK(trust_accept(t, b.dir, &policy, &orders, &accepted, &err), err);
+    end_other(&other, dir);
+    end_state();
+}
+END_TEST
+
 START_TEST(the_owners_decisions_count_beside_the_log)
 {
     static const char *const serials[] = {"A1-0002", "A1-0003"};
@@ -719,6 +756,7 @@ CHECK_ITEMS_MAIN(
     EACH_ROW(a_clone_in_a_later_manifest_or_another_log_is_refused, clones),
     ONCE(what_is_revoked_does_not_come_back),
     ONCE(only_the_orders_that_are_named_may_stand_in_records),
+    ONCE(the_last_amendment_says_how_many_there_may_be),
     ONCE(the_owners_decisions_count_beside_the_log), ONCE(a_certificate_is_judged_byte_for_byte),
     ONCE(a_reader_sees_what_is_accepted_meanwhile), ONCE(what_is_no_state_file_is_refused),
     ONCE(two_states_differ_in_what_was_accepted_between),

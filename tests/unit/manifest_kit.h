@@ -27,7 +27,8 @@ struct kit {
     X509 *ca;
     struct signer signer;
     char origin[NOTE_NAME_MAX + 1], station[IMPRINT_STATION_MAX + 1];
-    struct manifest_totals totals;
+    struct manifest_totals totals; /* counts every record that is added */
+    struct manifest_totals other;  /* of a second order, if its hash is not zero */
     char root[PATH_MAX], device_root[PATH_MAX], vkey[PATH_MAX];
     unsigned devices; /* made so far */
 };
