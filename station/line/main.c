@@ -76,7 +76,7 @@ static struct worker *open_ports(const struct ports *ports, const struct slot_li
 /* Says once what this kernel cannot take away. */
 static int confine(struct error *err)
 {
-    char missing[200];
+    char missing[300];
     int rc = confine_line(missing, sizeof missing, err);
 
     if (rc == 0 && *missing)

@@ -22,7 +22,7 @@
 static int attempt(int (*act)(void), bool confined)
 {
     struct error err = ERROR_INIT;
-    char missing[200];
+    char missing[300];
     int status;
     pid_t child = fork();
 
@@ -157,7 +157,7 @@ END_TEST
 START_TEST(what_is_open_stays_usable)
 {
     struct error err = ERROR_INIT;
-    char missing[200], byte = 0;
+    char missing[300], byte = 0;
     int status, fds[2];
     pid_t child;
 
