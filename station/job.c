@@ -66,6 +66,12 @@ static const struct schema_field job_fields[] = {
      .min = 1,
      .offset = offsetof(struct job, enrolled_path),
      .meaning = "path of the list of enrolled device keys"},
+    {.name = "vendor_roots",
+     .type = SCHEMA_TEXT,
+     .max = PATH_MAX - 1,
+     .min = 1,
+     .offset = offsetof(struct job, vendor_roots_path),
+     .meaning = "path of the PEM certificates of the vendor roots that attest devices"},
     {.name = "serials",
      .type = SCHEMA_MAP,
      .required = true,
@@ -227,6 +233,52 @@ static int read_enrolled(struct job *job, struct error *err)
     return rc;
 }
 
+/* A certificate of the file goes to the place that the order's hash gives it. */
+static void keep_vendor_root(struct job *job, X509 *cert)
+{
+    unsigned char *der = NULL;
+    int len = i2d_X509(cert, &der);
+    uint8_t hash[32];
+
+    if (len <= 0)
+        return;
+    sha256(der, (size_t)len, hash);
+    for (size_t i = 0; i < job->order.vendor_root_count; i++)
+        if (job->vendor_roots[i].len == 0 && memcmp(hash, job->order.vendor_roots[i], 32) == 0)
+            buf_put(&job->vendor_roots[i], der, (size_t)len);
+    OPENSSL_free(der);
+}
+
+/* Each root of the order must be in the file; what else is in it is left there. */
+static int read_vendor_roots(struct job *job, struct error *err)
+{
+    BIO *pem;
+    X509 *cert;
+
+    if (job->order.auth != ORDER_AUTH_ATTESTED)
+        return 0;
+    if (!job->vendor_roots_path[0])
+        return error_set(err, ERR_INPUT,
+                         "%s: the order asks for attested devices: add 'vendor_roots: FILE'",
+                         job->path);
+    pem = BIO_new_file(job->vendor_roots_path, "r");
+    if (!pem && errno == ENOENT)
+        return missing_file(job, "vendor_roots", job->vendor_roots_path, err);
+    if (!pem)
+        return error_set_errno(err, errno, "cannot open '%s'", job->vendor_roots_path);
+    while ((cert = PEM_read_bio_X509(pem, NULL, NULL, NULL))) {
+        keep_vendor_root(job, cert);
+        X509_free(cert);
+    }
+    BIO_free(pem);
+    for (size_t i = 0; i < job->order.vendor_root_count; i++)
+        if (job->vendor_roots[i].len == 0 || buf_failed(&job->vendor_roots[i]))
+            return error_set(err, ERR_REFUSED,
+                             "'%s' lacks vendor root %zu that the order names by hash",
+                             job->vendor_roots_path, i + 1);
+    return 0;
+}
+
 static int read_named_files(struct job *job, STACK_OF(X509) * pins, struct error *err)
 {
     int rc = beside_job(job, job->order_path, err);
@@ -235,6 +287,8 @@ static int read_named_files(struct job *job, STACK_OF(X509) * pins, struct error
         rc = beside_job(job, job->trust_anchors_path, err);
     if (rc == 0)
         rc = beside_job(job, job->enrolled_path, err);
+    if (rc == 0)
+        rc = beside_job(job, job->vendor_roots_path, err);
     if (rc == 0 && !file_exists(job->order_path) && errno == ENOENT)
         return missing_file(job, "order", job->order_path, err);
     if (rc == 0)
@@ -243,6 +297,8 @@ static int read_named_files(struct job *job, STACK_OF(X509) * pins, struct error
         rc = read_trust_anchors(job, err);
     if (rc == 0)
         rc = read_enrolled(job, err);
+    if (rc == 0)
+        rc = read_vendor_roots(job, err);
     return rc;
 }
 
@@ -254,6 +310,8 @@ int job_read(const char *path, STACK_OF(X509) * pins, struct job *job, struct er
     memset(job, 0, sizeof *job);
     buf_init(&job->order_content, ORDER_FILE_MAX);
     buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
+    for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
+        buf_init(&job->vendor_roots[i], JOB_ROOT_MAX);
     job->link = (struct job_link){.hello_ms = 5000, .request_ms = 2000, .repeats = 3};
     for (size_t i = 0; i < JOB_PORT_RULES_MAX; i++)
         job->ports[i].baud = 115200;
@@ -272,6 +330,8 @@ void job_done(struct job *job)
 {
     buf_done(&job->order_content);
     buf_done(&job->trust_anchors);
+    for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
+        buf_done(&job->vendor_roots[i]);
     free(job->enrolled);
     job->enrolled = NULL;
 }

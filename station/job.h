@@ -18,6 +18,7 @@
 #define JOB_PORT_RULES_MAX 32
 #define JOB_ENROLLED_MAX   1000000
 #define JOB_ANCHORS_MAX    8000 /* bytes of the trust anchors: one object of a bundle */
+#define JOB_ROOT_MAX       8000 /* bytes of one vendor root */
 
 struct job_serials {
     char prefix[41];
@@ -48,6 +49,7 @@ struct job {
     char order_path[PATH_MAX];
     char trust_anchors_path[PATH_MAX]; /* empty: none */
     char enrolled_path[PATH_MAX];      /* empty: none */
+    char vendor_roots_path[PATH_MAX];  /* empty: none */
     struct job_serials serials;
     struct job_certificate certificate;
     struct job_port_rule ports[JOB_PORT_RULES_MAX];
@@ -60,6 +62,7 @@ struct job {
     struct buf trust_anchors; /* DER certificates, one after the other; empty: none */
     uint8_t (*enrolled)[32];  /* sorted SHA-256 of SubjectPublicKeyInfo */
     size_t enrolled_count;
+    struct buf vendor_roots[ORDER_VENDOR_ROOTS_MAX]; /* DER, in the order of the order's hashes */
 };
 
 /*

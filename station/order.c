@@ -66,18 +66,44 @@ static int known_members(const struct source *s, const json_t *object, const cha
     return 0;
 }
 
+static int vendor_roots_member(const struct source *s, const json_t *root, struct order *order)
+{
+    const json_t *roots = json_object_get(root, "vendor_roots");
+    size_t n = json_array_size(roots);
+
+    if (n == 0 || n > ORDER_VENDOR_ROOTS_MAX)
+        return wrong(s, "vendor_roots", "a list of 1 to 8 hashes of root certificates");
+    for (size_t i = 0; i < n; i++) {
+        const char *text = json_string_value(json_array_get(roots, i));
+
+        if (!text || hex_decode(text, order->vendor_roots[i], 32))
+            return wrong(s, "vendor_roots", "made of SHA-256 in 64 lower-case hexadecimal digits");
+    }
+    order->vendor_root_count = n;
+    return 0;
+}
+
 static int auth_member(const struct source *s, const json_t *root, struct order *order)
 {
+    static const char *const names[] = {[ORDER_AUTH_NONE] = "none",
+                                        [ORDER_AUTH_ENROLLED] = "enrolled",
+                                        [ORDER_AUTH_ATTESTED] = "attested"};
     const char *auth = json_string_value(json_object_get(root, "device_auth"));
+    int found = ORDER_AUTH_ATTESTED;
 
-    if (!auth || (strcmp(auth, "none") && strcmp(auth, "enrolled")))
-        return wrong(s, "device_auth", "\"none\" or \"enrolled\"; it has no default");
-    order->auth = auth[0] == 'n' ? ORDER_AUTH_NONE : ORDER_AUTH_ENROLLED;
-    if (order->auth == ORDER_AUTH_ENROLLED)
-        return hash_member(s, root, "enrolled", order->enrolled);
-    if (json_object_get(root, "enrolled"))
+    while (found >= 0 && (!auth || strcmp(auth, names[found])))
+        found--;
+    if (found < 0)
+        return wrong(s, "device_auth", "\"attested\", \"enrolled\" or \"none\"; it has no default");
+    order->auth = (enum order_auth)found;
+    if (order->auth != ORDER_AUTH_ENROLLED && json_object_get(root, "enrolled"))
         return wrong(s, "enrolled", "left out unless device_auth is \"enrolled\"");
-    return 0;
+    if (order->auth != ORDER_AUTH_ATTESTED && json_object_get(root, "vendor_roots"))
+        return wrong(s, "vendor_roots", "left out unless device_auth is \"attested\"");
+    if (order->auth == ORDER_AUTH_ATTESTED)
+        return vendor_roots_member(s, root, order);
+    return order->auth == ORDER_AUTH_ENROLLED ? hash_member(s, root, "enrolled", order->enrolled)
+                                              : 0;
 }
 
 static int suites_member(const struct source *s, const json_t *root, struct order *order)
@@ -143,8 +169,8 @@ static int counts_member(const struct source *s, const json_t *root, struct orde
 static int rest_of_order(const struct source *s, const json_t *root, struct order *order)
 {
     static const char *const names[] = {
-        "type",     "id",     "environment", "product", "profile", "use", "device_auth",
-        "enrolled", "suites", "lock",        "objects", "counts",  NULL};
+        "type",     "id",           "environment", "product", "profile", "use",    "device_auth",
+        "enrolled", "vendor_roots", "suites",      "lock",    "objects", "counts", NULL};
     const char *type = json_string_value(json_object_get(root, "type"));
     const char *profile = json_string_value(json_object_get(root, "profile"));
     const json_t *lock = json_object_get(root, "lock");

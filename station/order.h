@@ -15,12 +15,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ORDER_FILE_MAX   (1024 * 1024)
-#define ORDER_SUITES_MAX 4
+#define ORDER_FILE_MAX         (1024 * 1024)
+#define ORDER_SUITES_MAX       4
+#define ORDER_VENDOR_ROOTS_MAX 8
 
 enum order_auth {
-    ORDER_AUTH_NONE = 0,    /* whoever answers on the cable gets the key */
-    ORDER_AUTH_ENROLLED = 1 /* the device signs with a key whose hash stands in a list */
+    ORDER_AUTH_NONE = 0,     /* whoever answers on the cable gets the key */
+    ORDER_AUTH_ENROLLED = 1, /* the device signs with a key whose hash stands in a list */
+    ORDER_AUTH_ATTESTED = 2  /* the device signs with a key that a silicon vendor certified */
 };
 
 struct order {
@@ -31,6 +33,8 @@ struct order {
     char use[16];         /* "registration" or "operational" */
     enum order_auth auth;
     uint8_t enrolled[32]; /* SHA-256 of the list; with ORDER_AUTH_ENROLLED */
+    uint8_t vendor_roots[ORDER_VENDOR_ROOTS_MAX][32]; /* SHA-256 of each, DER; with ATTESTED */
+    size_t vendor_root_count;
     uint16_t suites[ORDER_SUITES_MAX];
     size_t suite_count;
     int64_t good;       /* live identities that are wanted */

@@ -50,7 +50,12 @@ int confine_memory(struct error *err)
 
 bool confine_lock_memory(void)
 {
-    return mlockall(MCL_CURRENT | MCL_FUTURE) == 0;
+    struct rlimit limit;
+
+    /* Below the limit it would succeed now, and a later allocation would fail. */
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) || (limit.rlim_cur != RLIM_INFINITY && geteuid() != 0))
+        return false;
+    return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
 /* ---- namespaces ---- */

@@ -1,19 +1,17 @@
 #include "station/vault/server.h"
 
 #include "station/vault/session.h"
+#include "station/vault/spawn.h"
 #include "station/wire/channel.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,25 +32,6 @@ struct serving {
     size_t count;
     struct buf request, reply;
 };
-
-/* Beside this program, as in a build folder, or where it was installed. */
-static int find_line_program(char out[PATH_MAX], struct error *err)
-{
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    int len;
-
-    if (n > 0) {
-        self[n] = 0;
-        len = snprintf(out, PATH_MAX, "%s/%s", dirname(self), LINE_PROGRAM);
-        if (len > 0 && len < PATH_MAX && access(out, X_OK) == 0)
-            return 0;
-    }
-    snprintf(out, PATH_MAX, "%s/%s", IMPRINT_LIBEXECDIR, LINE_PROGRAM);
-    if (access(out, X_OK))
-        return error_set(err, ERR_MISSING, "cannot run '%s': install the station again", out);
-    return 0;
-}
 
 /* The line's arguments: nothing but what it needs to know. */
 struct line_args {
@@ -84,55 +63,46 @@ static void build_args(struct line_args *a, const char *program, const struct jo
     a->argv[n] = NULL;
 }
 
-/* In the child: only the standard streams and the control socket stay open. */
-static void become_line(const struct line_args *args, int control, pid_t vault)
+static int start_line(struct server *server, const struct line_args *args, int control,
+                      struct error *err)
 {
-    if (dup2(control, CHANNEL_LINE_FD) < 0)
-        _exit(ERR_INTERNAL * -1);
-    if (CHANNEL_LINE_FD == control)
-        (void)fcntl(control, F_SETFD, 0);
-    (void)close_range(CHANNEL_LINE_FD + 1, ~0u, 0);
-    /* Without the vault nothing can be finished; the ports must be free for the next run. */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != vault)
-        _exit(ERR_GONE * -1);
-    execv(args->argv[0], (char *const *)(uintptr_t)args->argv);
-    _exit(ERR_MISSING * -1);
+    const struct spawn line = {.argv = args->argv, .fds = {control}, .fd_count = 1, .screen = true};
+
+    return spawn_start(&line, &server->line, err);
 }
 
 int server_start_line(struct server *server, const struct job *job, const char *output,
                       struct error *err)
 {
-    pid_t vault = getpid();
     struct line_args *args;
     char program[PATH_MAX];
-    int fds[2], rc = find_line_program(program, err);
+    int fds[2], rc = spawn_find(LINE_PROGRAM, program, err);
 
     if (rc == 0)
         rc = channel_pair(fds, err);
     if (rc)
         return rc;
     args = calloc(1, sizeof *args);
-    if (!args)
-        return error_set(err, ERR_INTERNAL, "out of memory");
-    build_args(args, program, job, output);
-    fflush(NULL);
-    server->line = fork();
-    if (server->line == 0)
-        become_line(args, fds[1], vault);
+    if (args) {
+        build_args(args, program, job, output);
+        rc = start_line(server, args, fds[1], err);
+    } else {
+        rc = error_set(err, ERR_INTERNAL, "out of memory");
+    }
     free(args);
     close(fds[1]);
     server->control = fds[0];
-    if (server->line < 0) {
+    if (rc)
         close(fds[0]);
-        return error_set_errno(err, errno, "cannot start the line process");
-    }
-    return 0;
+    return rc;
 }
 
 void server_stop_line(struct server *server)
 {
+    bool killed;
+
     close(server->control); /* the line ends when the vault is gone */
-    (void)waitpid(server->line, NULL, 0);
+    (void)spawn_end(server->line, &killed);
 }
 
 static int add_channel(struct serving *s, struct error *err)
@@ -225,10 +195,14 @@ static int end_serving(struct serving *s, struct error *err)
 /* What the line ended with, as an error code. */
 static int reap_line(const struct server *server, struct error *err)
 {
-    int status = 0;
+    bool killed;
+    int status = spawn_end(server->line, &killed);
 
-    while (waitpid(server->line, &status, 0) < 0 && errno == EINTR)
-        continue;
+    if (killed)
+        return error_set(
+            err, ERR_INTERNAL,
+            "the line process closed its socket and did not end: it was killed, run the "
+            "command again");
     if (WIFSIGNALED(status))
         return error_set(err, ERR_INTERNAL,
                          "the line process was ended by signal %d: run the command again",

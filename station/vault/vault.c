@@ -12,7 +12,6 @@
 #include "station/vault/token_files.h"
 
 #include <string.h>
-#include <sys/prctl.h>
 
 int vault_open_store(const struct config *config, enum store_mode mode, struct store **store,
                      struct error *err)
@@ -84,9 +83,6 @@ int vault_open_hsm(const struct config *config, struct hsm **hsm, struct error *
     struct secret *pin;
     int rc = config_prepare_module(config, err);
 
-    /* From here on this process holds a PIN: others of the same user, as the line, may not read it,
-     * and no core dump will. */
-    (void)prctl(PR_SET_DUMPABLE, 0);
     if (rc == 0)
         rc = token_files_restore(config, err);
     if (rc == 0)

@@ -18,6 +18,7 @@
 #include "station/job.h"
 #include "station/store/inventory.h"
 #include "station/store/store.h"
+#include "station/vault/attest.h"
 
 /* Opens the station's database. Errors: those of store_open. */
 MUST_USE int vault_open_store(const struct config *config, enum store_mode mode,
@@ -51,7 +52,8 @@ struct vault {
     const struct job *job;
     struct store *store;
     struct hsm *hsm;
-    int64_t order_id;               /* 0 while nothing was generated under the order */
+    struct attest *attest; /* the checker; NULL unless the order asks for attested devices */
+    int64_t order_id;      /* 0 while nothing was generated under the order */
     struct inventory_counts counts; /* of the order: vault/quota.h */
     struct buf issuer;              /* certificate of the issuing CA, DER */
     uint8_t issuer_hash[32];        /* its SHA-256 */

@@ -160,6 +160,16 @@ static int asks_and_never_reads(int control)
     return 98;
 }
 
+/* Alive, and deaf to what a terminal sends: the vault does not wait for it. */
+static int closes_its_socket_and_stays(int control)
+{
+    (void)request_open(open_channel(control));
+    close(control);
+    signal(SIGTERM, SIG_IGN);
+    alarm(0);
+    return pause();
+}
+
 static int is_killed(int control)
 {
     (void)request_open(open_channel(control));
@@ -182,6 +192,7 @@ static const struct {
     {asks_and_does_not_wait, -LINE_STATUS, -1},
     {asks_and_never_reads, -LINE_STATUS, 1},
     {is_killed, ERR_INTERNAL, 1},
+    {closes_its_socket_and_stays, ERR_INTERNAL, 1},
 };
 
 START_TEST(whatever_a_line_does_the_vault_ends_in_order)
