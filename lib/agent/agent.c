@@ -109,7 +109,7 @@ static enum imprint_status handle_hello(struct imprint_agent *agent, struct exch
     put_transaction(agent, &e->out);
     if (p->enrol_point) {
         imprint_agent_put_open(&e->out, IMPRINT_KEY_HELLO_ATTESTATION, IMPRINT_AGENT_MAP,
-                               p->enrol_chain_len ? 5 : 4);
+                               4u + (p->enrol_chain_len != 0));
         imprint_agent_put_pair(&e->out, IMPRINT_KEY_ATTEST_KEY_ALG, IMPRINT_ALG_P256,
                                p->enrol_point, IMPRINT_P256_POINT_SIZE);
         imprint_agent_put_pair(&e->out, IMPRINT_KEY_ATTEST_SIG_ALG, IMPRINT_ALG_ECDSA_SHA256, sig,
@@ -291,14 +291,13 @@ static enum imprint_status handle_prove(struct imprint_agent *agent, struct exch
 static enum imprint_status handle_read(struct imprint_agent *agent, struct exchange *e)
 {
     const struct imprint_agent_platform *p = agent->platform;
-    bool chain = imprint_agent_cbor_head(&e->in, IMPRINT_AGENT_MAP, 2) == 2;
-    uint32_t offset, total, len;
+    uint32_t members = imprint_agent_cbor_head(&e->in, IMPRINT_AGENT_MAP, 2);
+    uint32_t chain = 0, offset, total, len;
     uint8_t *room;
 
     offset = imprint_agent_cbor_uint(&e->in, IMPRINT_KEY_READ_OFFSET, UINT32_MAX);
-    if (chain &&
-        imprint_agent_cbor_uint(&e->in, IMPRINT_KEY_READ_WHAT, UINT16_MAX) != IMPRINT_READ_CHAIN)
-        e->in.bad = true;
+    if (members > 1)
+        chain = imprint_agent_cbor_uint(&e->in, IMPRINT_KEY_READ_WHAT, IMPRINT_READ_CHAIN);
     if (!understood(e))
         return IMPRINT_ERR_FORMAT;
     total =
