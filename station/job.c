@@ -3,6 +3,7 @@
 #include "base/codec.h"
 #include "base/file.h"
 #include "pki/digest.h"
+#include "station/connector/address.h"
 #include "station/schema/schema.h"
 
 #include <errno.h>
@@ -32,7 +33,14 @@ static const struct schema_field certificate_fields[] = {
     {.name = NULL}};
 
 static const struct schema_field port_fields[] = {
-    FIELD(job_port_rule, name, SCHEMA_TEXT, true, 1, 128, "port, such as /dev/ttyACM*"),
+    FIELD(job_port_rule, name, SCHEMA_TEXT, false, 1, 128, "port, such as /dev/ttyACM*"),
+    FIELD(job_port_rule, tcp, SCHEMA_TEXT, false, 3, 120, "HOST:PORT of a terminal server"),
+    {.name = "unix",
+     .type = SCHEMA_TEXT,
+     .min = 2,
+     .max = 107,
+     .offset = offsetof(struct job_port_rule, unix_path),
+     .meaning = "absolute path of a stream socket"},
     FIELD(job_port_rule, slot, SCHEMA_TEXT, true, 1, 32, "label on the fixture; {n} counts from 1"),
     FIELD(job_port_rule, baud, SCHEMA_INT, false, 300, 12000000, "bits per second"),
     {.name = NULL}};
@@ -279,6 +287,32 @@ static int read_vendor_roots(struct job *job, struct error *err)
     return 0;
 }
 
+bool job_port_address(const struct job_port_rule *rule, char out[JOB_ADDRESS_MAX + 1])
+{
+    if (rule->tcp[0])
+        snprintf(out, JOB_ADDRESS_MAX + 1, ADDRESS_TCP "%s", rule->tcp);
+    else if (rule->unix_path[0])
+        snprintf(out, JOB_ADDRESS_MAX + 1, ADDRESS_UNIX "%s", rule->unix_path);
+    else
+        return false;
+    return true;
+}
+
+static int check_port_rule(const struct job *job, size_t index, struct error *err)
+{
+    const struct job_port_rule *rule = &job->ports[index];
+    char address[JOB_ADDRESS_MAX + 1];
+    int rc = 0;
+
+    if ((rule->name[0] != 0) + (rule->tcp[0] != 0) + (rule->unix_path[0] != 0) != 1)
+        return error_set(err, ERR_INPUT,
+                         "%s: rule %zu of 'ports' needs one of 'name', 'tcp' and 'unix'", job->path,
+                         index + 1);
+    if (job_port_address(rule, address))
+        rc = address_check(address, err);
+    return rc ? error_prefix(err, "%s: rule %zu of 'ports'", job->path, index + 1) : 0;
+}
+
 static int read_named_files(struct job *job, STACK_OF(X509) * pins, struct error *err)
 {
     int rc = beside_job(job, job->order_path, err);
@@ -321,6 +355,8 @@ int job_read(const char *path, STACK_OF(X509) * pins, struct job *job, struct er
         rc = error_set(err, rc, "there is no job '%s': name a file that exists", path);
     if (rc == 0)
         rc = job_serial_text(&job->serials, job->serials.first, text, sizeof text, err);
+    for (size_t i = 0; rc == 0 && i < job->port_count; i++)
+        rc = check_port_rule(job, i, err);
     if (rc == 0)
         rc = read_named_files(job, pins, err);
     return rc;

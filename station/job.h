@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #define JOB_PORT_RULES_MAX 32
+#define JOB_ADDRESS_MAX    128
 #define JOB_ENROLLED_MAX   1000000
 #define JOB_ANCHORS_MAX    8000 /* bytes of the trust anchors: one object of a bundle */
 #define JOB_ROOT_MAX       8000 /* bytes of one vendor root */
@@ -31,9 +32,12 @@ struct job_certificate {
     char hardware_type[129]; /* object identifier, dotted */
 };
 
+/* One of name, tcp and unix_path. */
 struct job_port_rule {
-    char name[129]; /* pattern of the port's name, such as /dev/ttyACM* */
-    char slot[33];  /* label on the fixture; {n} counts the ports that the rule matches, from 1 */
+    char name[129];      /* pattern of the port's name, such as /dev/ttyACM* */
+    char tcp[121];       /* HOST:PORT */
+    char unix_path[108]; /* of a stream socket */
+    char slot[33]; /* label on the fixture; {n} counts the ports that the rule matches, from 1 */
     int64_t baud;
 };
 
@@ -73,6 +77,9 @@ struct job {
  */
 MUST_USE int job_read(const char *path, STACK_OF(X509) * pins, struct job *job, struct error *err);
 void job_done(struct job *job);
+
+/* "tcp:HOST:PORT" or "unix:/PATH" (connector/address.h); false for a rule of serial ports. */
+bool job_port_address(const struct job_port_rule *rule, char out[JOB_ADDRESS_MAX + 1]);
 
 /* The text of serial number n of the pattern; false when n needs more digits than the pattern has.
  */

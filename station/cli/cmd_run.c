@@ -43,7 +43,7 @@ static int start_checker(struct cli *cli, struct attest *attest, struct error *e
 int cmd_run(struct cli *cli, struct error *err)
 {
     struct attest attest = {.fd = -1};
-    struct server server;
+    struct server server = {.control = -1};
     const char *output = cli->json ? "json" : cli->quiet ? "quiet" : "words";
     int rc = start_checker(cli, &attest, err);
 

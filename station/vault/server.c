@@ -15,9 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LINE_PROGRAM  "imprint-line"
-#define LINE_ARGS_MAX (16 + 4 * JOB_PORT_RULES_MAX)
-#define NUMBER_SIZE   24
+#define LINE_PROGRAM      "imprint-line"
+#define CONNECTOR_PROGRAM "imprint-connector"
+#define LINE_ARGS_MAX     (16 + 4 * JOB_PORT_RULES_MAX)
+#define NUMBER_SIZE       24
 
 /* A channel and the session on it. */
 struct slot_channel {
@@ -33,10 +34,13 @@ struct serving {
     struct buf request, reply;
 };
 
-/* The line's arguments: nothing but what it needs to know. */
+/* The arguments of line and connector: nothing but what they need to know. */
 struct line_args {
     const char *argv[LINE_ARGS_MAX];
     char numbers[JOB_PORT_RULES_MAX + 3][NUMBER_SIZE];
+    char addresses[JOB_PORT_RULES_MAX][JOB_ADDRESS_MAX + 1];
+    const char *connector[JOB_PORT_RULES_MAX + 2]; /* the connector's own arguments */
+    char connector_path[PATH_MAX];
 };
 
 static const char *number(struct line_args *a, size_t index, int64_t value)
@@ -48,27 +52,62 @@ static const char *number(struct line_args *a, size_t index, int64_t value)
 static void build_args(struct line_args *a, const char *program, const struct job *job,
                        const char *output)
 {
-    size_t n = 0;
+    size_t n = 0, addresses = 1;
 
+    a->connector[0] = a->connector_path;
     a->argv[n++] = program;
     a->argv[n++] = output;
     a->argv[n++] = number(a, 0, job->link.hello_ms);
     a->argv[n++] = number(a, 1, job->link.request_ms);
     a->argv[n++] = number(a, 2, job->link.repeats);
     for (size_t i = 0; i < job->port_count; i++) {
-        a->argv[n++] = job->ports[i].name;
+        bool is_address = job_port_address(&job->ports[i], a->addresses[i]);
+
+        if (is_address)
+            a->connector[addresses++] = a->addresses[i];
+        a->argv[n++] = is_address ? a->addresses[i] : job->ports[i].name;
         a->argv[n++] = job->ports[i].slot;
         a->argv[n++] = number(a, 3 + i, job->ports[i].baud);
     }
     a->argv[n] = NULL;
 }
 
-static int start_line(struct server *server, const struct line_args *args, int control,
-                      struct error *err)
+/* The connector, with every address of the job; *to_line is what the line talks to it over. */
+static int start_connector(struct server *server, struct line_args *args, int *to_line,
+                           struct error *err)
 {
-    const struct spawn line = {.argv = args->argv, .fds = {control}, .fd_count = 1, .screen = true};
+    struct spawn s = {.argv = args->connector, .fd_count = 1};
+    int fds[2], rc = spawn_find(CONNECTOR_PROGRAM, args->connector_path, err);
 
-    return spawn_start(&line, &server->line, err);
+    if (rc == 0)
+        rc = channel_pair(fds, err);
+    if (rc)
+        return rc;
+    s.fds[0] = fds[1];
+    rc = spawn_start(&s, &server->connector, err);
+    close(fds[1]);
+    if (rc)
+        close(fds[0]);
+    else
+        *to_line = fds[0];
+    return rc;
+}
+
+static int start_line(struct server *server, struct line_args *args, int control, struct error *err)
+{
+    struct spawn line = {.argv = args->argv, .fds = {control}, .fd_count = 1, .screen = true};
+    int rc = 0;
+
+    if (args->connector[1]) {
+        rc = start_connector(server, args, &line.fds[1], err);
+        line.fd_count = 2;
+    }
+    if (rc)
+        return rc;
+    rc = spawn_start(&line, &server->line, err);
+    if (line.fd_count == 2)
+        close(line.fds[1]);
+    return rc;
 }
 
 int server_start_line(struct server *server, const struct job *job, const char *output,
@@ -78,6 +117,7 @@ int server_start_line(struct server *server, const struct job *job, const char *
     char program[PATH_MAX];
     int fds[2], rc = spawn_find(LINE_PROGRAM, program, err);
 
+    *server = (struct server){.control = -1};
     if (rc == 0)
         rc = channel_pair(fds, err);
     if (rc)
@@ -93,16 +133,33 @@ int server_start_line(struct server *server, const struct job *job, const char *
     close(fds[1]);
     server->control = fds[0];
     if (rc)
-        close(fds[0]);
+        server_stop_line(server);
     return rc;
+}
+
+/* What the line ended with; *killed as spawn_end. The connector ends when the line is gone. */
+static int end_children(struct server *server, bool *killed)
+{
+    int status = 0;
+    bool ignored;
+
+    if (server->control >= 0)
+        close(server->control); /* the line ends when the vault is gone */
+    server->control = -1;
+    *killed = false;
+    if (server->line)
+        status = spawn_end(server->line, killed);
+    if (server->connector)
+        (void)spawn_end(server->connector, &ignored);
+    server->line = server->connector = 0;
+    return status;
 }
 
 void server_stop_line(struct server *server)
 {
     bool killed;
 
-    close(server->control); /* the line ends when the vault is gone */
-    (void)spawn_end(server->line, &killed);
+    (void)end_children(server, &killed);
 }
 
 static int add_channel(struct serving *s, struct error *err)
@@ -193,10 +250,10 @@ static int end_serving(struct serving *s, struct error *err)
 }
 
 /* What the line ended with, as an error code. */
-static int reap_line(const struct server *server, struct error *err)
+static int reap_line(struct server *server, struct error *err)
 {
     bool killed;
-    int status = spawn_end(server->line, &killed);
+    int status = end_children(server, &killed);
 
     if (killed)
         return error_set(
@@ -229,7 +286,6 @@ int server_run(struct server *server, struct vault *v, struct error *err)
     line_rc = end_serving(&s, rc ? NULL : err);
     if (rc == 0)
         rc = line_rc;
-    close(server->control);
     line_rc = reap_line(server, &line_error);
     if (rc)
         return rc;
