@@ -45,8 +45,9 @@ struct rig_order {
     const char *suites;        /* NULL: "[1]" */
     const uint8_t (*keys)[65]; /* enrolled keys; NULL: device_auth none */
     size_t key_count;
-    int good, max_issued; /* 0: 5000 */
-    int spoilage;         /* 0: 100, -1: none */
+    const struct buf *vendor_root; /* DER: device_auth attested; NULL: not */
+    int good, max_issued;          /* 0: 5000 */
+    int spoilage;                  /* 0: 100, -1: none */
 };
 
 struct rig {
@@ -56,6 +57,7 @@ struct rig {
     struct store *store;
     struct hsm *hsm;
     struct anchoring anchoring;
+    struct attest attest;
     struct vault v;
 };
 
@@ -222,6 +224,17 @@ static inline void rig_enrol(struct job *job, const struct rig_order *o)
     qsort(job->enrolled, o->key_count, 32, rig_compare_keys);
 }
 
+static inline void rig_name_vendor(struct job *job, const struct buf *root)
+{
+    uint8_t hash[32];
+    char hex[65];
+
+    sha256(root->data, root->len, hash);
+    hex_encode(hash, sizeof hash, hex);
+    buf_printf(&job->order_content, ",\"device_auth\":\"attested\",\"vendor_roots\":[\"%s\"]", hex);
+    buf_put(&job->vendor_roots[0], root->data, root->len);
+}
+
 /* The job, and its order from the bytes of a file as an owner writes it. */
 static inline void rig_write_job(struct job *job, const struct rig_order *o)
 {
@@ -232,6 +245,8 @@ static inline void rig_write_job(struct job *job, const struct rig_order *o)
     memset(job, 0, sizeof *job);
     buf_init(&job->order_content, ORDER_FILE_MAX);
     buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
+    for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
+        buf_init(&job->vendor_roots[i], JOB_ROOT_MAX);
     strcpy(job->name, "test");
     job->serials = (struct job_serials){"PUMP-", 6, 1};
     strcpy(job->certificate.organization, "Acme Medical");
@@ -248,6 +263,8 @@ static inline void rig_write_job(struct job *job, const struct rig_order *o)
                                : 100);
     if (o->keys)
         buf_printf(&job->order_content, ",\"device_auth\":\"enrolled\",\"enrolled\":\"%064d\"", 0);
+    else if (o->vendor_root)
+        rig_name_vendor(job, o->vendor_root);
     else
         buf_put_str(&job->order_content, ",\"device_auth\":\"none\"");
     if (o->anchors) {
@@ -268,16 +285,21 @@ static inline void rig_open(struct rig *r)
 {
     struct error err = ERROR_INIT;
 
+    r->attest = (struct attest){.fd = -1};
+    if (r->job.order.auth == ORDER_AUTH_ATTESTED)
+        ASSERT_OK(attest_start(&r->attest, IMPRINT_CHECKER, &r->job, &err), err);
     ASSERT_OK(vault_open_store(&r->config, STORE_WRITE, &r->store, &err), err);
     ASSERT_OK(vault_open_hsm(&r->config, &r->hsm, &err), err);
     r->anchoring = (struct anchoring){&r->config, r->hsm};
     ASSERT_OK(vault_attach_store(&r->anchoring, r->store, &err), err);
     ASSERT_OK(vault_init(&r->v, &r->config, &r->job, r->store, r->hsm, &err), err);
+    r->v.attest = r->attest.pid ? &r->attest : NULL;
     ASSERT_OK(vault_load_certificate(&r->v, &err), err);
 }
 
 static inline void rig_close(struct rig *r)
 {
+    attest_stop(&r->attest);
     vault_done(&r->v);
     store_close(r->store);
     hsm_close(r->hsm);
