@@ -48,14 +48,22 @@ int confine_memory(struct error *err)
     return 0;
 }
 
-bool confine_lock_memory(void)
+static bool may_lock_all(void)
 {
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct has[2] = {{0, 0, 0}, {0, 0, 0}};
     struct rlimit limit;
 
-    /* Below the limit it would succeed now, and a later allocation would fail. */
-    if (getrlimit(RLIMIT_MEMLOCK, &limit) || (limit.rlim_cur != RLIM_INFINITY && geteuid() != 0))
-        return false;
-    return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY)
+        return true;
+    return syscall(SYS_capget, &header, has) == 0 &&
+           has[CAP_IPC_LOCK / 32].effective >> CAP_IPC_LOCK % 32 & 1;
+}
+
+bool confine_lock_memory(void)
+{
+    /* Below a limit it would succeed now, and a later allocation would fail. */
+    return may_lock_all() && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
 /* ---- namespaces ---- */

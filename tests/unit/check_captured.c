@@ -500,8 +500,8 @@ START_TEST(no_sequence_of_messages_yields_a_key_to_a_line_under_an_order_that_au
     for (size_t n = 0; n < MOVES; n++)
         move(&t, group);
     check_claims(&t);
-    ck_assert_int_gt(t.delivered, 10); /* genuine devices were served, and their blobs seen */
-    ck_assert_int_gt(rig_claims(&w.rig), 2);
+    ck_assert_int_gt(t.delivered, 2); /* genuine devices were served, and their blobs seen */
+    ck_assert_int_gt(rig_claims(&w.rig), 1);
     ck_assert_int_eq(rig_records(&w.rig) - rig_state(&w.rig, CREDENTIAL_BURNED), 0);
     ck_assert_int_eq(rig_state(&w.rig, CREDENTIAL_PROVEN), 0);
     ck_assert_int_eq(rig_claims(&w.rig) + rig_state(&w.rig, CREDENTIAL_AVAILABLE), CREDENTIALS);

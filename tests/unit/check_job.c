@@ -156,7 +156,18 @@ static const struct {
      "member 'use'"},
     {"{\"type\":\"order\",\"profile\":\"idevid\",\"lock\":true,\"id\":\"a\",\"environment\":\"t\","
      "\"product\":\"p\",\"use\":\"operational\",\"suites\":[1]}",
-     "'device_auth' must be \"none\" or \"enrolled\"; it has no default"},
+     "'device_auth' must be \"attested\", \"enrolled\" or \"none\"; it has no default"},
+    {"{\"type\":\"order\",\"profile\":\"idevid\",\"lock\":true,\"id\":\"a\",\"environment\":\"t\","
+     "\"product\":\"p\",\"use\":\"operational\",\"suites\":[1],\"device_auth\":\"attested\"}",
+     "member 'vendor_roots' must be a list"},
+    {"{\"type\":\"order\",\"profile\":\"idevid\",\"lock\":true,\"id\":\"a\",\"environment\":\"t\","
+     "\"product\":\"p\",\"use\":\"operational\",\"suites\":[1],\"device_auth\":\"attested\","
+     "\"vendor_roots\":[\"00\"]}",
+     "member 'vendor_roots' must be made of SHA-256"},
+    {"{\"type\":\"order\",\"profile\":\"idevid\",\"lock\":true,\"id\":\"a\",\"environment\":\"t\","
+     "\"product\":\"p\",\"use\":\"operational\",\"suites\":[1],\"device_auth\":\"none\","
+     "\"vendor_roots\":[]}",
+     "member 'vendor_roots' must be left out"},
     {"{\"type\":\"order\",\"profile\":\"idevid\",\"lock\":true,\"id\":\"a\",\"environment\":\"t\","
      "\"product\":\"p\",\"use\":\"operational\",\"suites\":[1],\"device_auth\":\"enrolled\"}",
      "member 'enrolled' must be a SHA-256"},

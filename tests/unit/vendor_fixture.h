@@ -81,7 +81,8 @@ static inline struct vendor_entity vendor_make(const struct vendor_cert *what,
         vendor_extend(made.cert, above, NID_key_usage,
                       what->usage ? what->usage : "critical,digitalSignature");
         vendor_extend(made.cert, above, NID_subject_key_identifier, "hash");
-        vendor_extend(made.cert, above, NID_authority_key_identifier, "keyid");
+        if (X509_get_ext_by_NID(above, NID_subject_key_identifier, -1) >= 0)
+            vendor_extend(made.cert, above, NID_authority_key_identifier, "keyid");
         if (what->extra)
             vendor_critical(made.cert, what->extra);
     }
