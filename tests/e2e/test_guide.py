@@ -115,8 +115,8 @@ class Guide(unittest.TestCase):
                 self.assertIsNone(mismatch(block.promised, printed.splitlines()),
                                   f"{block.place} printed:\n{printed}{errors}")
 
-    def test_the_guides_of_the_engineer_and_of_the_security_team(self):
-        self.check("docs/engineers.md", "docs/security-teams.md")
+    def test_the_guides_of_the_engineer_and_of_the_security_team_and_the_ceremony(self):
+        self.check("docs/engineers.md", "docs/security-teams.md", "docs/ceremony.md")
 
 
 if __name__ == "__main__":
