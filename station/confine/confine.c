@@ -148,7 +148,8 @@ static int deny_files(const uint16_t *ports, size_t count)
 
 /* ---- system calls ---- */
 
-/* What every confined process calls: messages over what is open, memory, time, the exit. */
+/* What every confined process calls: messages over what is open, memory, time, the exit (with a
+ * sanitizer that takes its signal stack down). */
 static const int common_calls[] = {
     SCMP_SYS(read),          SCMP_SYS(write),        SCMP_SYS(close),
     SCMP_SYS(poll),          SCMP_SYS(ppoll),        SCMP_SYS(sendto),
@@ -157,21 +158,30 @@ static const int common_calls[] = {
     SCMP_SYS(futex),         SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(getrandom),
     SCMP_SYS(getpid),        SCMP_SYS(gettid),       SCMP_SYS(restart_syscall),
-    SCMP_SYS(exit),          SCMP_SYS(exit_group),
+    SCMP_SYS(exit),          SCMP_SYS(exit_group),   SCMP_SYS(sigaltstack),
 };
 
 /* The line: ports that are open, the screen, threads, descriptors that it hands to the vault. */
 static const int line_calls[] = {
-    SCMP_SYS(readv),           SCMP_SYS(writev),
-    SCMP_SYS(fstat),           SCMP_SYS(newfstatat),
-    SCMP_SYS(lseek),           SCMP_SYS(ioctl),
-    SCMP_SYS(fcntl),           SCMP_SYS(flock),
-    SCMP_SYS(select),          SCMP_SYS(pselect6),
-    SCMP_SYS(sendmsg),         SCMP_SYS(recvmsg),
-    SCMP_SYS(set_robust_list), SCMP_SYS(rseq),
-    SCMP_SYS(rt_sigaction),    SCMP_SYS(sigaltstack),
-    SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep),
-    SCMP_SYS(sched_yield),     SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(readv),
+    SCMP_SYS(writev),
+    SCMP_SYS(fstat),
+    SCMP_SYS(newfstatat),
+    SCMP_SYS(lseek),
+    SCMP_SYS(ioctl),
+    SCMP_SYS(fcntl),
+    SCMP_SYS(flock),
+    SCMP_SYS(select),
+    SCMP_SYS(pselect6),
+    SCMP_SYS(sendmsg),
+    SCMP_SYS(recvmsg),
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(rseq),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(nanosleep),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(sched_getaffinity),
 };
 
 /* The connector: makes a connection and hands it over. */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -16,19 +17,22 @@
 
 int spawn_find(const char *name, char out[PATH_MAX], struct error *err)
 {
-    char self[PATH_MAX];
+    char self[PATH_MAX], path[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     int len;
 
     if (n > 0) {
         self[n] = 0;
-        len = snprintf(out, PATH_MAX, "%s/%s", dirname(self), name);
-        if (len > 0 && len < PATH_MAX && access(out, X_OK) == 0)
+        len = snprintf(path, sizeof path, "%s/%s", dirname(self), name);
+        if (len > 0 && len < PATH_MAX && access(path, X_OK) == 0) {
+            strcpy(out, path);
             return 0;
+        }
     }
-    snprintf(out, PATH_MAX, "%s/%s", IMPRINT_LIBEXECDIR, name);
-    if (access(out, X_OK))
-        return error_set(err, ERR_MISSING, "cannot run '%s': install the station again", out);
+    snprintf(path, sizeof path, "%s/%s", IMPRINT_LIBEXECDIR, name);
+    if (access(path, X_OK))
+        return error_set(err, ERR_MISSING, "cannot run '%s': install the station again", path);
+    strcpy(out, path);
     return 0;
 }
 
