@@ -298,6 +298,18 @@ bool job_port_address(const struct job_port_rule *rule, char out[JOB_ADDRESS_MAX
     return true;
 }
 
+/* One device would be two slots. */
+static int check_only_rule(const struct job *job, size_t index, const char *address,
+                           struct error *err)
+{
+    char other[JOB_ADDRESS_MAX + 1];
+
+    for (size_t i = 0; i < index; i++)
+        if (job_port_address(&job->ports[i], other) && strcmp(other, address) == 0)
+            return error_set(err, ERR_INPUT, "'%s' is in rule %zu already", address, i + 1);
+    return 0;
+}
+
 static int check_port_rule(const struct job *job, size_t index, struct error *err)
 {
     const struct job_port_rule *rule = &job->ports[index];
@@ -308,8 +320,11 @@ static int check_port_rule(const struct job *job, size_t index, struct error *er
         return error_set(err, ERR_INPUT,
                          "%s: rule %zu of 'ports' needs one of 'name', 'tcp' and 'unix'", job->path,
                          index + 1);
-    if (job_port_address(rule, address))
+    if (job_port_address(rule, address)) {
         rc = address_check(address, err);
+        if (rc == 0)
+            rc = check_only_rule(job, index, address, err);
+    }
     return rc ? error_prefix(err, "%s: rule %zu of 'ports'", job->path, index + 1) : 0;
 }
 

@@ -13,6 +13,7 @@
 #include "station/vault/token_files.h"
 
 #include <string.h>
+#include <sys/prctl.h>
 
 int vault_open_store(const struct config *config, enum store_mode mode, struct store **store,
                      struct error *err)
@@ -74,6 +75,9 @@ static int open_hsm(const struct config *config, open_fn *open, struct hsm **hsm
     struct secret *pin;
     int rc = config_prepare_module(config, err);
 
+    /* Whatever program opens a token holds a PIN from here on: others of the same user, as the line,
+     * may not read it, and no core dump will. */
+    (void)prctl(PR_SET_DUMPABLE, 0);
     if (rc == 0)
         rc = token_files_restore(config, err);
     if (rc == 0)

@@ -228,6 +228,10 @@ class Sockets(Station):
             result = rig.imprint("devices", rig.job, check=False)
             self.assertEqual(result.returncode, EXIT["INPUT"], wrong)
             self.assertIn("rule 1 of 'ports'", result.stderr)
+        rig.write_job(ports="  - tcp: h:1\n    slot: S{n}\n" * 2)
+        result = rig.imprint("devices", rig.job, check=False)
+        self.assertEqual(result.returncode, EXIT["INPUT"])
+        self.assertIn("'tcp:h:1' is in rule 1 already", result.stderr)
 
 
 CHECKER = "imprint-checker"
