@@ -58,10 +58,10 @@ static const struct schema_field job_fields[] = {
     {.name = "order",
      .type = SCHEMA_TEXT,
      .required = true,
-     .max = PATH_MAX - 1,
+     .max = 64,
      .min = 1,
-     .offset = offsetof(struct job, order_path),
-     .meaning = "path of the work order"},
+     .offset = offsetof(struct job, order),
+     .meaning = "id of the work order, which the station has"},
     {.name = "trust_anchors",
      .type = SCHEMA_TEXT,
      .max = PATH_MAX - 1,
@@ -152,17 +152,11 @@ static int missing_file(const struct job *job, const char *field, const char *pa
 
 static int read_trust_anchors(struct job *job, struct error *err)
 {
-    uint8_t hash[32];
     BIO *pem;
     int count;
 
-    if (!job->trust_anchors_path[0]) {
-        if (job->order.has_trust_anchors)
-            return error_set(err, ERR_INPUT,
-                             "%s: the order names trust anchors: add 'trust_anchors: FILE'",
-                             job->path);
+    if (!job->trust_anchors_path[0])
         return 0;
-    }
     pem = BIO_new_file(job->trust_anchors_path, "r");
     if (!pem && errno != ENOENT)
         return error_set_errno(err, errno, "cannot open '%s'", job->trust_anchors_path);
@@ -173,11 +167,6 @@ static int read_trust_anchors(struct job *job, struct error *err)
     if (count == 0 || buf_failed(&job->trust_anchors))
         return error_set(err, ERR_INPUT, "'%s' holds no PEM certificate, or more than %zu bytes",
                          job->trust_anchors_path, job->trust_anchors.limit);
-    sha256(job->trust_anchors.data, job->trust_anchors.len, hash);
-    if (!job->order.has_trust_anchors || memcmp(hash, job->order.trust_anchors, sizeof hash))
-        return error_set(err, ERR_REFUSED,
-                         "the trust anchors in '%s' are not the ones that the order names by hash",
-                         job->trust_anchors_path);
     return 0;
 }
 
@@ -215,76 +204,61 @@ static int parse_enrolled(struct job *job, struct buf *text, struct error *err)
 static int read_enrolled(struct job *job, struct error *err)
 {
     struct buf text;
-    uint8_t hash[32];
     int rc;
 
-    if (job->order.auth != ORDER_AUTH_ENROLLED)
-        return 0;
     if (!job->enrolled_path[0])
-        return error_set(err, ERR_INPUT,
-                         "%s: the order asks for enrolled devices: add 'enrolled: FILE'",
-                         job->path);
+        return 0;
     buf_init(&text, (size_t)JOB_ENROLLED_MAX * 65);
     rc = file_read(job->enrolled_path, &text, err);
     if (rc == ERR_MISSING)
         rc = missing_file(job, "enrolled", job->enrolled_path, err);
     if (rc == 0) {
-        sha256(text.data, text.len, hash);
-        if (memcmp(hash, job->order.enrolled, sizeof hash))
-            rc = error_set(err, ERR_REFUSED,
-                           "the list '%s' is not the one that the order names by hash",
-                           job->enrolled_path);
-    }
-    if (rc == 0)
+        sha256(text.data, text.len, job->enrolled_hash);
         rc = parse_enrolled(job, &text, err);
+    }
     buf_done(&text);
     return rc;
 }
 
-/* A certificate of the file goes to the place that the order's hash gives it. */
-static void keep_vendor_root(struct job *job, X509 *cert)
+/* A certificate file of vendors: what is in it is compared with the order when the job is bound. */
+static int keep_vendor_root(struct job *job, X509 *cert, struct error *err)
 {
     unsigned char *der = NULL;
     int len = i2d_X509(cert, &der);
-    uint8_t hash[32];
+    struct buf *root = &job->vendor_roots[job->vendor_root_count];
 
-    if (len <= 0)
-        return;
-    sha256(der, (size_t)len, hash);
-    for (size_t i = 0; i < job->order.vendor_root_count; i++)
-        if (job->vendor_roots[i].len == 0 && memcmp(hash, job->order.vendor_roots[i], 32) == 0)
-            buf_put(&job->vendor_roots[i], der, (size_t)len);
+    if (job->vendor_root_count == ORDER_VENDOR_ROOTS_MAX || len <= 0 || len > JOB_ROOT_MAX) {
+        OPENSSL_free(der);
+        return error_set(err, ERR_INPUT, "'%s' holds more than %d certificates, or one too long",
+                         job->vendor_roots_path, ORDER_VENDOR_ROOTS_MAX);
+    }
+    buf_put(root, der, (size_t)len);
     OPENSSL_free(der);
+    job->vendor_root_count++;
+    return buf_check(root, "a vendor root", err);
 }
 
-/* Each root of the order must be in the file; what else is in it is left there. */
 static int read_vendor_roots(struct job *job, struct error *err)
 {
     BIO *pem;
     X509 *cert;
+    int rc = 0;
 
-    if (job->order.auth != ORDER_AUTH_ATTESTED)
-        return 0;
     if (!job->vendor_roots_path[0])
-        return error_set(err, ERR_INPUT,
-                         "%s: the order asks for attested devices: add 'vendor_roots: FILE'",
-                         job->path);
+        return 0;
     pem = BIO_new_file(job->vendor_roots_path, "r");
     if (!pem && errno == ENOENT)
         return missing_file(job, "vendor_roots", job->vendor_roots_path, err);
     if (!pem)
         return error_set_errno(err, errno, "cannot open '%s'", job->vendor_roots_path);
-    while ((cert = PEM_read_bio_X509(pem, NULL, NULL, NULL))) {
-        keep_vendor_root(job, cert);
+    while (rc == 0 && (cert = PEM_read_bio_X509(pem, NULL, NULL, NULL))) {
+        rc = keep_vendor_root(job, cert, err);
         X509_free(cert);
     }
     BIO_free(pem);
-    for (size_t i = 0; i < job->order.vendor_root_count; i++)
-        if (job->vendor_roots[i].len == 0 || buf_failed(&job->vendor_roots[i]))
-            return error_set(err, ERR_REFUSED,
-                             "'%s' lacks vendor root %zu that the order names by hash",
-                             job->vendor_roots_path, i + 1);
-    return 0;
+    if (rc == 0 && job->vendor_root_count == 0)
+        rc = error_set(err, ERR_INPUT, "'%s' holds no PEM certificate", job->vendor_roots_path);
+    return rc;
 }
 
 bool job_port_address(const struct job_port_rule *rule, char out[JOB_ADDRESS_MAX + 1])
@@ -328,36 +302,27 @@ static int check_port_rule(const struct job *job, size_t index, struct error *er
     return rc ? error_prefix(err, "%s: rule %zu of 'ports'", job->path, index + 1) : 0;
 }
 
-static int read_named_files(struct job *job, STACK_OF(X509) * pins, struct error *err)
+static int read_named_files(struct job *job, struct error *err)
 {
-    int rc = beside_job(job, job->order_path, err);
+    int rc = beside_job(job, job->trust_anchors_path, err);
 
-    if (rc == 0)
-        rc = beside_job(job, job->trust_anchors_path, err);
     if (rc == 0)
         rc = beside_job(job, job->enrolled_path, err);
     if (rc == 0)
         rc = beside_job(job, job->vendor_roots_path, err);
-    if (rc == 0 && !file_exists(job->order_path) && errno == ENOENT)
-        return missing_file(job, "order", job->order_path, err);
-    if (rc == 0)
-        rc = order_read(job->order_path, pins, &job->order, &job->order_content, err);
     if (rc == 0)
         rc = read_trust_anchors(job, err);
     if (rc == 0)
         rc = read_enrolled(job, err);
-    if (rc == 0)
-        rc = read_vendor_roots(job, err);
-    return rc;
+    return rc ? rc : read_vendor_roots(job, err);
 }
 
-int job_read(const char *path, STACK_OF(X509) * pins, struct job *job, struct error *err)
+int job_read(const char *path, struct job *job, struct error *err)
 {
     char text[128];
     int rc;
 
     memset(job, 0, sizeof *job);
-    buf_init(&job->order_content, ORDER_FILE_MAX);
     buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
     for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
         buf_init(&job->vendor_roots[i], JOB_ROOT_MAX);
@@ -372,14 +337,104 @@ int job_read(const char *path, STACK_OF(X509) * pins, struct job *job, struct er
         rc = job_serial_text(&job->serials, job->serials.first, text, sizeof text, err);
     for (size_t i = 0; rc == 0 && i < job->port_count; i++)
         rc = check_port_rule(job, i, err);
+    return rc ? rc : read_named_files(job, err);
+}
+
+static int bind_serials(const struct job *job, const struct order_serials *range, struct error *err)
+{
+    const struct job_serials *s = &job->serials;
+
+    if (strcmp(s->prefix, range->prefix) == 0 && s->digits == range->digits &&
+        s->first >= range->first && s->first <= range->last)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "the serials of '%s' are not this station's: order '%s' gives it prefix '%s', "
+                     "%" PRId64 " digits, numbers %" PRId64 " to %" PRId64,
+                     job->path, job->order, range->prefix, range->digits, range->first,
+                     range->last);
+}
+
+static int bind_trust_anchors(const struct job *job, const struct order *order, struct error *err)
+{
+    uint8_t hash[32];
+
+    if (order->has_trust_anchors && job->trust_anchors.len == 0)
+        return error_set(err, ERR_INPUT,
+                         "%s: the order names trust anchors: add 'trust_anchors: FILE'", job->path);
+    sha256(job->trust_anchors.data, job->trust_anchors.len, hash);
+    if (job->trust_anchors.len == 0 ||
+        (order->has_trust_anchors && sha256_equal(hash, order->trust_anchors)))
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "the trust anchors in '%s' are not the ones that the order names by hash",
+                     job->trust_anchors_path);
+}
+
+static bool has_vendor_root(const struct job *job, const uint8_t expected[32])
+{
+    uint8_t hash[32];
+
+    for (size_t i = 0; i < job->vendor_root_count; i++) {
+        sha256(job->vendor_roots[i].data, job->vendor_roots[i].len, hash);
+        if (sha256_equal(hash, expected))
+            return true;
+    }
+    return false;
+}
+
+/* The checker believes every root of the file: it holds those of the order and no other. */
+static int bind_vendor_roots(const struct job *job, const struct order *order, struct error *err)
+{
+    bool same = job->vendor_root_count == order->vendor_root_count;
+
+    if (!job->vendor_roots_path[0])
+        return error_set(err, ERR_INPUT,
+                         "%s: the order asks for attested devices: add 'vendor_roots: FILE'",
+                         job->path);
+    for (size_t i = 0; same && i < order->vendor_root_count; i++)
+        same = has_vendor_root(job, order->vendor_roots[i]);
+    if (same)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "the certificates in '%s' are not exactly the vendor roots that the order "
+                     "names by hash",
+                     job->vendor_roots_path);
+}
+
+/* The one place that says how devices are authenticated: none, a list, or a vendor. */
+static int bind_auth(const struct job *job, const struct order *order, struct error *err)
+{
+    switch (order->auth) {
+    case ORDER_AUTH_NONE:
+        return 0;
+    case ORDER_AUTH_ENROLLED:
+        if (!job->enrolled)
+            return error_set(err, ERR_INPUT,
+                             "%s: the order asks for enrolled devices: add 'enrolled: FILE'",
+                             job->path);
+        if (sha256_equal(job->enrolled_hash, order->enrolled))
+            return 0;
+        return error_set(err, ERR_REFUSED,
+                         "the list '%s' is not the one that the order names by hash",
+                         job->enrolled_path);
+    case ORDER_AUTH_ATTESTED:
+        return bind_vendor_roots(job, order, err);
+    }
+    return error_set(err, ERR_INTERNAL, "an order's device_auth is unknown");
+}
+
+int job_bind(const struct job *job, const struct order *order, const struct order_share *share,
+             struct error *err)
+{
+    int rc = bind_serials(job, &share->serials, err);
+
     if (rc == 0)
-        rc = read_named_files(job, pins, err);
-    return rc;
+        rc = bind_trust_anchors(job, order, err);
+    return rc ? rc : bind_auth(job, order, err);
 }
 
 void job_done(struct job *job)
 {
-    buf_done(&job->order_content);
     buf_done(&job->trust_anchors);
     for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
         buf_done(&job->vendor_roots[i]);

@@ -1,5 +1,6 @@
 /* imprint run: provisions the devices that are in the slots. */
 #include "station/cli/cli.h"
+#include "station/vault/quota.h"
 #include "station/vault/server.h"
 #include "station/vault/spawn.h"
 
@@ -17,12 +18,14 @@ static int serve(struct cli *cli, struct server *server, struct attest *attest, 
     rc = vault_init(&v, &cli->config, &cli->job, cli->store, cli->hsm, err);
     v.attest = attest->pid ? attest : NULL;
     if (rc == 0)
+        rc = quota_check_run(&v, err);
+    if (rc == 0)
         rc = vault_load_certificate(&v, err);
     if (rc) {
         server_stop_line(server);
     } else {
         rc = server_run(server, &v, err);
-        cli_warn_quota(cli, &v);
+        cli_warn_order(cli, v.order, quota_warnings(&v));
     }
     vault_done(&v);
     return rc;
@@ -33,7 +36,7 @@ static int start_checker(struct cli *cli, struct attest *attest, struct error *e
     char program[PATH_MAX];
     int rc;
 
-    if (cli->job.order.auth != ORDER_AUTH_ATTESTED)
+    if (cli->job.vendor_root_count == 0)
         return 0;
     rc = spawn_find("imprint-checker", program, err);
     return rc ? rc : attest_start(attest, program, &cli->job, err);

@@ -19,7 +19,7 @@ static int send_roots(int fd, const struct job *job, struct error *err)
     int rc = 0;
 
     buf_init(&m, WIRE_MAX);
-    for (size_t i = 0; rc == 0 && i < job->order.vendor_root_count; i++) {
+    for (size_t i = 0; rc == 0 && i < job->vendor_root_count; i++) {
         buf_reset(&m);
         buf_put(&m, job->vendor_roots[i].data, job->vendor_roots[i].len);
         rc = channel_send(fd, &m, err);

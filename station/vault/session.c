@@ -89,7 +89,7 @@ static int answer_open(const struct vault *v, struct session *s, struct reader *
     strcpy(s->slot, open.slot);
     memcpy(opened.handle, s->handle, sizeof opened.handle);
     memcpy(opened.nonce, s->nonce, sizeof opened.nonce);
-    opened.wants_chain = v->job->order.auth == ORDER_AUTH_ATTESTED;
+    opened.wants_chain = v->order->auth == ORDER_AUTH_ATTESTED;
     s->state = SESSION_OPENED;
     wire_put_opened(reply, &opened);
     return 0;

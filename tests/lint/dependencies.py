@@ -20,7 +20,7 @@ ROOMS = {
     "hsm": ["base/", "pki/", "hsm/", "agent/ids.h"],
     "manifests": ["base/", "pki/", "manifests/", "agent/ids.h"],
     "station": ["base/", "pki/", "agent/ids.h", "station/schema/", "station/config.h",
-                "station/connector/address.h", "station/job.h", "station/order.h"],
+                "station/connector/address.h", "station/job.h", "station/order"],
     "station/checker": ["base/", "pki/ec.h", "station/confine/", "station/wire/",
                         "station/checker/"],
     "station/connector": ["base/", "station/confine/", "station/wire/", "station/connector/"],
@@ -40,7 +40,6 @@ ROOMS = {
 ONLY = {
     "p11-kit/pkcs11.h": ["hsm"],
     "p11-kit/uri.h": ["hsm"],
-    "libp11.h": ["hsm"],
     "sqlite3.h": ["station/store", "manifests/trust"],
     "cbor.h": ["lib/link"],
     "libserialport.h": ["station/line"],

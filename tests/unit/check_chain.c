@@ -315,7 +315,7 @@ static void start(struct attest *a, struct job *job, struct chain *c, const char
 
     make(c, &root_cert, &ca_cert, &device_cert);
     memset(job, 0, sizeof *job);
-    job->order.vendor_root_count = 1;
+    job->vendor_root_count = 1;
     buf_init(&job->vendor_roots[0], JOB_ROOT_MAX);
     vendor_put(&job->vendor_roots[0], &c->root);
     ASSERT_OK(attest_start(a, program, job, &err), err);
