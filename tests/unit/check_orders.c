@@ -129,6 +129,7 @@ START_TEST(the_log_extends_what_the_owner_accepted)
     char after[256], wrong[256];
     const struct rig_order good = {.id = "T-2", .after = after};
     const struct rig_order bad = {.id = "T-3", .after = wrong};
+    char *first;
     struct device d;
     struct rig r;
 
@@ -144,7 +145,8 @@ START_TEST(the_log_extends_what_the_owner_accepted)
     }
     ASSERT_OK(take(&r, &good, &err), err); /* the log has grown since */
     strcpy(wrong, after);
-    strstr(wrong, "root\":\"")[7] ^= 1;
+    first = strstr(wrong, "root\":\"") + 7;
+    *first = *first == 'A' ? 'B' : 'A';
     ASSERT_FAILS(take(&r, &bad, &err), ERR_ROLLBACK);
     ck_assert_msg(strstr(err.text, "two histories") != NULL, "%s", err.text);
     rig_end(&r);
