@@ -121,6 +121,7 @@ class Restore(Base):
         lost = [self.provision(), self.provision()]  # two entries each
         last = self.entries()[-1]["seq"]
         given = {self.serial(d) for d in lost}
+        rig.imprint("ledger", "export", rig.dir / "before")
         for how in ("missing", "damaged", backup):
             with self.subTest(how=how):
                 keep = rig.dir / "keep"
@@ -153,7 +154,13 @@ class Restore(Base):
         root = rig.station / "trust/manifest-root.pem"
         run(MANIFEST, "verify-ledger", "--root", root,
             rig.dir / "audit")
-        shutil.rmtree(rig.dir / "audit")
+        rig.imprint("ledger", "export", rig.dir / "part", "--from", last + 1)
+        result = run(MANIFEST, "verify-ledger", "--root", root, "--after", rig.dir / "before",
+                     rig.dir / "part", check=False)  # an auditor who saw what was lost
+        self.assertEqual(result.returncode, EXIT["FORK"], result.stderr)
+        self.assertIn("restored from a backup", result.stderr)
+        for name in ("audit", "part"):
+            shutil.rmtree(rig.dir / name)
         result = rig.imprint("generate", rig.job, "--count", 1, check=False)
         self.assertEqual(result.returncode, EXIT["REFUSED"], result.stderr)
         self.assertIn("was restored since", result.stderr)
