@@ -117,6 +117,15 @@ static const struct {
          PORTS,
      "serial number 10 does not fit the 1 digits"},
     {"name: a\norder: none.json\n" SERIALS CERTIFICATE PORTS, "none.json"},
+    /* Without the check of UTF-8 libfyaml never returned from the first of these. */
+    {"%te\xeext: a\n", "job.yaml:1:4: this is not text in UTF-8"},
+    {"name: a\norder: \xc3\n", "job.yaml:2:8: this is not text in UTF-8"},
+    {"name: \x80\n", "job.yaml:1:7: this is not text in UTF-8"},
+    {"name: \xc0\x80\n", "job.yaml:1:7: this is not text in UTF-8"},
+    {"name: \xed\xa0\x80\n", "job.yaml:1:7: this is not text in UTF-8"},
+    {"name: \xf4\x90\x80\x80\n", "job.yaml:1:7: this is not text in UTF-8"},
+    {"name: \xc3\xbc \xe2\x82\xac \xf0\x9f\x94\x91\norder: none.json\n" SERIALS CERTIFICATE PORTS,
+     "none.json"},
 };
 
 START_TEST(a_bad_job_is_refused_with_line_and_column)
