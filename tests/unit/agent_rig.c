@@ -1,7 +1,5 @@
 #include "agent_rig.h"
 
-#include "agent/port_openssl.h"
-
 #include <check.h>
 #include <openssl/ec.h>
 #include <openssl/x509.h>
@@ -9,6 +7,7 @@
 
 #include "pki/digest.h"
 #include "pki/ec.h"
+#include "rig_port.h"
 
 const uint8_t rig_hello_nonce[32] = "the station's nonce for HELLO..";
 const uint8_t rig_prove_nonce[32] = "the vault's nonce for PROVE....";
@@ -88,7 +87,7 @@ void rig_init(struct rig *rig, const uint8_t *authority)
     memset(rig, 0, sizeof *rig);
     rig_flash_init(&rig->flash);
     memcpy(rig->chip_id, "chip0001", 8);
-    ck_assert(imprint_agent_port_openssl_init(&rig->platform.crypto));
+    ck_assert(rig_port_init(&rig->platform.crypto));
     rig->platform.store = rig_flash_functions(&rig->flash);
     rig->platform.send = device_send;
     rig->platform.send_context = rig;
@@ -107,7 +106,7 @@ void rig_init(struct rig *rig, const uint8_t *authority)
 
 void rig_done(struct rig *rig)
 {
-    imprint_agent_port_openssl_done(&rig->platform.crypto);
+    rig_port_done(&rig->platform.crypto);
     EVP_PKEY_free(rig->enrolled);
     buf_done(&rig->sent);
 }
