@@ -22,7 +22,7 @@
 
 /* Bytes for all that Mbed TLS allocates; docs/firmware.md tells what was measured. */
 #ifndef IMPRINT_AGENT_MBEDTLS_POOL
-#define IMPRINT_AGENT_MBEDTLS_POOL 6144
+#define IMPRINT_AGENT_MBEDTLS_POOL 4096
 #endif
 
 /* The port's memory: place it where static data goes. Its members are the port's. */
