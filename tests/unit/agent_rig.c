@@ -286,8 +286,8 @@ static void encrypt(const EVP_CIPHER *cipher, const uint8_t key[32], const uint8
 
 static void derive_kek(struct rig_station *s, EVP_PKEY *ephemeral, const struct link_key *dev_pub)
 {
-    uint8_t z[32], context[32];
-    size_t len = sizeof z;
+    uint8_t context[32];
+    size_t len = sizeof s->z;
     EVP_PKEY *peer;
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(ephemeral, NULL);
     struct error err = ERROR_INIT;
@@ -295,14 +295,14 @@ static void derive_kek(struct rig_station *s, EVP_PKEY *ephemeral, const struct 
 
     ck_assert_int_eq(ec_public_key(dev_pub->bytes, &peer, &err), 0);
     ck_assert(EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
-              EVP_PKEY_derive(ctx, z, &len) == 1);
+              EVP_PKEY_derive(ctx, s->z, &len) == 1);
     link_kek_context(&s->x, context);
     buf_init(&b, 256);
     if (s->begin.suite == IMPRINT_SUITE_ECB) {
-        encrypt(EVP_aes_256_ecb(), z, context, 32, &b);
+        encrypt(EVP_aes_256_ecb(), s->z, context, 32, &b);
         memcpy(s->kek, b.data, 32);
     } else {
-        buf_put(&b, z, 32);
+        buf_put(&b, s->z, 32);
         buf_put_u32(&b, 1);
         buf_put(&b, context, 32);
         sha256(b.data, b.len, s->kek);
