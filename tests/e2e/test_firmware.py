@@ -179,15 +179,16 @@ class Size(unittest.TestCase):
             share = "port" if "port_mbedtls" in name else "agent" if "/agent/" in name else \
                 "crypto" if "/crypto/" in name else "library" if ".a(" in name else "board"
             shares[share] += int(size, 16)
-        memory = {m[1]: int(m[0], 16) for m in re.findall(
-            r"(?m)^ \.bss\.(?:\S+)\s+0x[0-9a-f]+\s+(0x[0-9a-f]+) (\S+main\.o)$", body)}
-        total = run("arm-none-eabi-size", image).stdout.split("\n")[1].split()
-        print("code, bytes: " + ", ".join(f"{n} {b}" for n, b in shares.items()) +
-              f"; in all {total[0]}, static memory {total[2]}")
+        symbols = run("arm-none-eabi-nm", "-S", image).stdout
+        memory = {name: int(size, 16) for size, name in
+                  re.findall(r"(?m)^\w+ (\w+) [bBdD] (agent|port)$", symbols)}
+        total = run("arm-none-eabi-size", image).stdout.splitlines()[1].split()
+        print("\nCortex-M3, bytes of code: " + ", ".join(f"{n} {b}" for n, b in shares.items()) +
+              f", in all {total[0]}; of memory: agent {memory['agent']}, port {memory['port']}")
         self.assertGreater(shares["agent"], 5000)
         self.assertLessEqual(shares["agent"], 10240)
         self.assertGreater(shares["crypto"], 10000)
-        self.assertTrue(memory)
+        self.assertLessEqual(memory["agent"], 4096)
 
 
 if __name__ == "__main__":
