@@ -7,10 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ANCHORS    2
 #define LABEL_SIZE 86 /* "ia1:", 16 digits, ":", 64 digits, NUL */
 
-static const char *const ids[ANCHORS] = {"anchor-0", "anchor-1"};
+const char *const anchor_ids[ANCHORS] = {"anchor-0", "anchor-1"};
 
 /* One of the two keys as it is on the token. */
 struct slot_state {
@@ -43,6 +42,15 @@ static bool parse_label(char label[LABEL_SIZE], size_t len, struct hsm_anchor *a
         got.sequence = got.sequence << 8 | sequence[i];
     *a = got;
     return true;
+}
+
+bool anchor_label_is_whole(const char *label)
+{
+    char copy[LABEL_SIZE] = "";
+    struct hsm_anchor ignored;
+
+    snprintf(copy, sizeof copy, "%s", label);
+    return parse_label(copy, strlen(label), &ignored);
 }
 
 static int read_label(struct hsm *h, struct slot_state *slot, struct error *err)
@@ -103,6 +111,18 @@ static int find_slot(struct hsm *h, const char *id, struct slot_state *slot, str
     return read_label(h, slot, err);
 }
 
+int anchor_find(struct hsm *h, const char *id, CK_OBJECT_HANDLE *out, struct error *err)
+{
+    struct slot_state slot;
+    int rc = find_slot(h, id, &slot, err);
+
+    if (rc == 0 && slot.key == CK_INVALID_HANDLE)
+        return error_set(err, ERR_MISSING, "token '%s' has no key '%s'", h->token, id);
+    if (rc == 0)
+        *out = slot.key;
+    return rc;
+}
+
 static int check_policy(struct hsm *h, CK_OBJECT_HANDLE key, const char *id, struct error *err)
 {
     struct policy_fill fill = {.id = (const uint8_t *)id, .id_len = strlen(id)};
@@ -139,9 +159,9 @@ static int find_both(struct hsm *h, struct slot_state slots[ANCHORS], struct err
     int rc = 0;
 
     for (int i = 0; rc == 0 && i < ANCHORS; i++) {
-        rc = find_slot(h, ids[i], &slots[i], err);
+        rc = find_slot(h, anchor_ids[i], &slots[i], err);
         if (rc == 0 && slots[i].key != CK_INVALID_HANDLE)
-            rc = check_policy(h, slots[i].key, ids[i], err);
+            rc = check_policy(h, slots[i].key, anchor_ids[i], err);
     }
     return rc;
 }
@@ -164,11 +184,11 @@ static int newest(struct hsm *h, struct slot_state slots[ANCHORS], int *index, s
         return 0;
     }
     good = slots[0].key == CK_INVALID_HANDLE;
-    rc = remove_all(h, ids[!good], err);
+    rc = remove_all(h, anchor_ids[!good], err);
     if (rc == 0)
-        rc = make_key(h, ids[!good], &slots[good].state, err);
+        rc = make_key(h, anchor_ids[!good], &slots[good].state, err);
     if (rc == 0)
-        rc = find_slot(h, ids[!good], &slots[!good], err);
+        rc = find_slot(h, anchor_ids[!good], &slots[!good], err);
     *index = good;
     return rc;
 }
@@ -181,7 +201,7 @@ static int create_work(struct hsm *h, void *arg, struct error *err)
     for (int i = 0; rc == 0 && i < ANCHORS; i++) {
         if (slots[i].key != CK_INVALID_HANDLE)
             return error_set(err, ERR_EXISTS, "token '%s' has an anchor already", h->token);
-        rc = make_key(h, ids[i], arg, err);
+        rc = make_key(h, anchor_ids[i], arg, err);
     }
     return rc;
 }

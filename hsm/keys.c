@@ -4,20 +4,12 @@
 
 #include <string.h>
 
-/* What a long-lived key is. An hmac key has no public rows. */
-struct key_policy {
-    const char *label;
-    CK_MECHANISM_TYPE generate;
-    CK_OBJECT_CLASS class;
-    const struct policy_row *rows, *public_rows;
-};
-
 #define SIGNING(label)                                                                             \
     {                                                                                              \
         label, CKM_EC_KEY_PAIR_GEN, CKO_PRIVATE_KEY, policy_signing_private, policy_signing_public \
     }
 
-static const struct key_policy key_table[HSM_KEY_COUNT] = {
+const struct key_policy key_policies[HSM_KEY_COUNT] = {
     [HSM_KEY_ROOT] = SIGNING("root-ca"),
     [HSM_KEY_ISSUING_CA] = SIGNING("issuing-ca"),
     [HSM_KEY_MANIFEST_ROOT] = SIGNING("manifest-root"),
@@ -30,10 +22,10 @@ static const struct key_policy key_table[HSM_KEY_COUNT] = {
 
 const char *hsm_key_label(enum hsm_key key)
 {
-    return key_table[key].label;
+    return key_policies[key].label;
 }
 
-static struct policy_fill fill_of(const struct key_policy *policy)
+struct policy_fill key_policy_fill(const struct key_policy *policy)
 {
     return (struct policy_fill){.label = policy->label,
                                 .id = (const uint8_t *)policy->label,
@@ -64,7 +56,7 @@ static int handles_of(struct hsm *h, enum hsm_key key, struct key_handles **out,
     int rc = 0;
 
     if (handles->key == CK_INVALID_HANDLE) {
-        rc = find_pair(h, &key_table[key], &found, err);
+        rc = find_pair(h, &key_policies[key], &found, err);
         if (rc == 0)
             *handles = found;
     }
@@ -75,7 +67,7 @@ static int handles_of(struct hsm *h, enum hsm_key key, struct key_handles **out,
 static int check_half(struct hsm *h, CK_OBJECT_HANDLE object, const struct policy_row *rows,
                       const struct key_policy *policy, struct error *err)
 {
-    struct policy_fill fill = fill_of(policy);
+    struct policy_fill fill = key_policy_fill(policy);
     CK_RV rv;
     int rc = policy_check(&h->module, h->session, object, rows, &fill, &rv, err);
 
@@ -88,7 +80,7 @@ static int check_half(struct hsm *h, CK_OBJECT_HANDLE object, const struct polic
 static int check_work(struct hsm *h, void *call, struct error *err)
 {
     enum hsm_key key = *(enum hsm_key *)call;
-    const struct key_policy *policy = &key_table[key];
+    const struct key_policy *policy = &key_policies[key];
     struct key_handles *handles;
     uint8_t point[EC_POINT_SIZE];
     int rc = handles_of(h, key, &handles, err);
@@ -117,7 +109,7 @@ int hsm_key_check(struct hsm *h, enum hsm_key key, struct error *err)
 static CK_RV generate(struct hsm *h, const struct key_policy *policy, CK_OBJECT_HANDLE *key)
 {
     CK_MECHANISM mechanism = {policy->generate, NULL, 0};
-    struct policy_fill fill = fill_of(policy);
+    struct policy_fill fill = key_policy_fill(policy);
     struct policy_attributes own, pub;
     CK_OBJECT_HANDLE public;
 
@@ -137,7 +129,7 @@ struct create_call {
 static int create_work(struct hsm *h, void *arg, struct error *err)
 {
     struct create_call *call = arg;
-    const struct key_policy *policy = &key_table[call->key];
+    const struct key_policy *policy = &key_policies[call->key];
     struct key_handles *handles;
     CK_OBJECT_HANDLE made;
     CK_RV rv;
@@ -176,9 +168,9 @@ static int point_work(struct hsm *h, void *arg, struct error *err)
     struct key_handles *handles;
     int rc = handles_of(h, call->key, &handles, err);
 
-    if (rc == 0 && !key_table[call->key].public_rows)
-        rc =
-            error_set(err, ERR_INTERNAL, "key '%s' has no public half", key_table[call->key].label);
+    if (rc == 0 && !key_policies[call->key].public_rows)
+        rc = error_set(err, ERR_INTERNAL, "key '%s' has no public half",
+                       key_policies[call->key].label);
     return rc ? rc : session_point(h, handles->public, call->point, err);
 }
 

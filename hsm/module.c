@@ -1,6 +1,7 @@
 #include "hsm/module.h"
 
 #include "base/buf.h"
+#include "hsm/token.h"
 
 #include <dlfcn.h>
 #include <p11-kit/uri.h>
@@ -105,22 +106,61 @@ static int parse_uri(const char *text, P11KitUri **out, struct error *err)
     if (!uri)
         return error_set(err, ERR_INTERNAL, "out of memory");
     bad = p11_kit_uri_parse(text, P11_KIT_URI_FOR_ANY, uri);
-    if (bad)
-        error_set(err, ERR_INPUT, "token URI '%s' is not an RFC 7512 URI: %s", text,
+    if (bad) /* the URI itself is not shown, here and below: it may carry a PIN */
+        error_set(err, ERR_INPUT, "the token's URI is not an RFC 7512 URI: %s",
                   p11_kit_uri_message(bad));
     else if (p11_kit_uri_any_unrecognized(uri))
         bad = error_set(err, ERR_INPUT,
-                        "token URI '%s' has an attribute that is unknown, so it matches nothing",
-                        text);
-    else if (p11_kit_uri_get_pin_value(uri) || p11_kit_uri_get_pin_source(uri))
+                        "the token's URI has an attribute that is unknown, so it matches nothing");
+    else if (p11_kit_uri_get_pin_value(uri))
         bad = error_set(err, ERR_INPUT,
-                        "the token URI carries a PIN: remove it and configure a PIN file");
+                        "the token URI carries a PIN: remove 'pin-value', and name a file with "
+                        "'pin-source'");
     if (bad) {
         p11_kit_uri_free(uri);
         return ERR_INPUT;
     }
     *out = uri;
     return 0;
+}
+
+/* "file:///path", "file:/path", "file:path" or a path; anything else that RFC 7512 allows, as
+ * "|command", is not for a station. */
+static int source_path(const char *source, char *path, size_t size, struct error *err)
+{
+    const char *from = source;
+
+    if (strncmp(from, "file:", 5) == 0) {
+        from += 5;
+        if (strncmp(from, "//", 2) == 0)
+            from += 2;
+    }
+    if (!*from || *from == '|' || strlen(from) >= size || (from == source && strchr(from, ':')) ||
+        (from > source + 5 && *from != '/'))
+        return error_set(err, ERR_INPUT,
+                         "the pin-source of the token's URI is not a file: write "
+                         "'pin-source=file:/path'");
+    strcpy(path, from);
+    return 0;
+}
+
+int hsm_pin_source(const char *token, char *path, size_t size, struct error *err)
+{
+    const char *source;
+    P11KitUri *uri;
+    int rc;
+
+    path[0] = 0;
+    if (strncmp(token, "pkcs11:", 7) != 0)
+        return 0;
+    rc = parse_uri(token, &uri, err);
+    if (rc)
+        return rc;
+    source = p11_kit_uri_get_pin_source(uri);
+    if (source)
+        rc = source_path(source, path, size, err);
+    p11_kit_uri_free(uri);
+    return rc;
 }
 
 struct search {

@@ -1,7 +1,5 @@
 #include "hsm/policy.h"
 
-#include "base/codec.h"
-
 #include <string.h>
 
 static const CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
@@ -293,31 +291,45 @@ void policy_template(const struct policy_row *rows, const struct policy_fill *fi
             out->count++;
 }
 
-static int differs(struct error *err, const char *name, const void *is, CK_ULONG is_len,
-                   const CK_ATTRIBUTE *want)
-{
-    char is_hex[129] = "", want_hex[129] = "";
+/* An attribute as the token gave it. Of an array of attributes, list points into values. */
+struct reading {
+    CK_ULONG len;
+    uint8_t bytes[128];
+    CK_ATTRIBUTE list[POLICY_ROWS_MAX];
+    uint8_t values[POLICY_ROWS_MAX][sizeof(CK_ULONG)];
+};
 
-    if (is_len <= 64)
-        hex_encode(is, is_len, is_hex);
-    if (want->ulValueLen <= 64)
-        hex_encode(want->pValue, want->ulValueLen, want_hex);
-    return error_set(err, ERR_HSM, "attribute %s is '%s' on the token, the policy says '%s'", name,
-                     is_hex, want_hex);
+/* PKCS#11 reads an array of attributes in two rounds: types and lengths first, then values. */
+static CK_RV read_nested(const struct module *m, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+                         CK_ATTRIBUTE *is, struct reading *out)
+{
+    CK_RV rv;
+
+    is->pValue = out->list;
+    is->ulValueLen = sizeof out->list;
+    rv = m->p11->C_GetAttributeValue(session, object, is, 1);
+    if (rv != CKR_OK)
+        return rv;
+    for (CK_ULONG i = 0; i < is->ulValueLen / sizeof *out->list; i++) {
+        out->list[i].pValue = out->values[i];
+        out->list[i].ulValueLen = sizeof out->values[i];
+    }
+    return m->p11->C_GetAttributeValue(session, object, is, 1);
 }
 
-static int check_plain(const struct module *m, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
-                       const char *name, const CK_ATTRIBUTE *want, CK_RV *rv, struct error *err)
+static CK_RV read_row(const struct module *m, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+                      const struct policy_row *row, struct reading *out)
 {
-    uint8_t value[128] = {0};
-    CK_ATTRIBUTE is = {want->type, value, sizeof value};
+    CK_ATTRIBUTE is = {row->type, out->bytes, sizeof out->bytes};
+    CK_RV rv;
 
-    *rv = m->p11->C_GetAttributeValue(session, object, &is, 1);
-    if (*rv != CKR_OK)
-        return ckr_set(err, ERR_HSM, *rv, "cannot read attribute %s", name);
-    if (is.ulValueLen != want->ulValueLen || memcmp(value, want->pValue, want->ulValueLen))
-        return differs(err, name, value, is.ulValueLen, want);
-    return 0;
+    memset(out, 0, sizeof *out);
+    if (row->use & USE_NESTED)
+        rv = read_nested(m, session, object, &is, out);
+    else
+        rv = m->p11->C_GetAttributeValue(session, object, &is, 1);
+    out->len = is.ulValueLen;
+    return rv;
 }
 
 static const CK_ATTRIBUTE *find_in(const CK_ATTRIBUTE *list, CK_ULONG count, CK_ATTRIBUTE_TYPE type)
@@ -328,36 +340,139 @@ static const CK_ATTRIBUTE *find_in(const CK_ATTRIBUTE *list, CK_ULONG count, CK_
     return NULL;
 }
 
-/* PKCS#11 reads an array of attributes in two rounds: types and lengths first, then values. */
-static int check_nested(const struct module *m, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
-                        const char *name, const CK_ATTRIBUTE *want, CK_RV *rv, struct error *err)
+static bool same_nested(const struct reading *is, const CK_ATTRIBUTE *want)
 {
-    CK_ATTRIBUTE list[POLICY_ROWS_MAX] = {{0, NULL, 0}};
-    CK_ATTRIBUTE is = {want->type, list, want->ulValueLen};
-    CK_ULONG count = want->ulValueLen / sizeof *list;
+    CK_ULONG count = want->ulValueLen / sizeof *is->list;
     const CK_ATTRIBUTE *expected = want->pValue;
-    uint8_t values[POLICY_ROWS_MAX][sizeof(CK_ULONG)] = {{0}};
 
-    *rv = m->p11->C_GetAttributeValue(session, object, &is, 1);
-    if (*rv == CKR_OK && is.ulValueLen == want->ulValueLen) {
-        for (CK_ULONG i = 0; i < count; i++) {
-            list[i].pValue = values[i];
-            list[i].ulValueLen = sizeof values[i];
-        }
-        *rv = m->p11->C_GetAttributeValue(session, object, &is, 1);
-    }
-    if (*rv != CKR_OK)
-        return ckr_set(err, ERR_HSM, *rv, "cannot read attribute %s", name);
     for (CK_ULONG i = 0; i < count; i++) {
-        const CK_ATTRIBUTE *found = find_in(list, count, expected[i].type);
+        const CK_ATTRIBUTE *found = find_in(is->list, count, expected[i].type);
 
-        if (is.ulValueLen != want->ulValueLen || !found ||
-            found->ulValueLen != expected[i].ulValueLen ||
+        if (!found || found->ulValueLen != expected[i].ulValueLen ||
             memcmp(found->pValue, expected[i].pValue, found->ulValueLen))
-            return error_set(err, ERR_HSM, "attribute %s on the token is not what the policy says",
-                             name);
+            return false;
     }
-    return 0;
+    return true;
+}
+
+static bool same(const struct policy_row *row, const struct reading *is, const CK_ATTRIBUTE *want)
+{
+    if (is->len != want->ulValueLen)
+        return false;
+    return row->use & USE_NESTED ? same_nested(is, want)
+                                 : memcmp(is->bytes, want->pValue, is->len) == 0;
+}
+
+static bool is_text(const uint8_t *bytes, CK_ULONG len)
+{
+    for (CK_ULONG i = 0; i < len; i++)
+        if (bytes[i] < 0x20 || bytes[i] > 0x7e)
+            return false;
+    return len > 0;
+}
+
+static bool is_number(CK_ATTRIBUTE_TYPE type)
+{
+    return type == CKA_CLASS || type == CKA_KEY_TYPE || type == CKA_VALUE_LEN;
+}
+
+static void put_hex(struct buf *out, const uint8_t *bytes, CK_ULONG len)
+{
+    for (CK_ULONG i = 0; i < len; i++)
+        buf_printf(out, "%02x", bytes[i]);
+}
+
+static void put_plain(struct buf *out, CK_ATTRIBUTE_TYPE type, const void *bytes, CK_ULONG len)
+{
+    CK_ULONG number;
+
+    if (len == sizeof(CK_BBOOL) && *(const CK_BBOOL *)bytes <= CK_TRUE)
+        buf_put_str(out, *(const CK_BBOOL *)bytes ? "true" : "false");
+    else if (is_number(type) && len == sizeof number) {
+        memcpy(&number, bytes, sizeof number);
+        buf_printf(out, "%lu", number);
+    } else if ((type == CKA_LABEL || type == CKA_ID) && is_text(bytes, len))
+        buf_put(out, bytes, len);
+    else
+        put_hex(out, bytes, len);
+}
+
+static void put_mechanisms(struct buf *out, const uint8_t *bytes, CK_ULONG len)
+{
+    CK_MECHANISM_TYPE mechanism;
+
+    for (CK_ULONG at = 0; at + sizeof mechanism <= len; at += sizeof mechanism) {
+        memcpy(&mechanism, bytes + at, sizeof mechanism);
+        buf_printf(out, "%s0x%lx", at ? "," : "", mechanism);
+    }
+}
+
+/* In the order of the types, whatever order the token has them in. */
+static void put_nested(struct buf *out, const CK_ATTRIBUTE *list, CK_ULONG len)
+{
+    CK_ULONG count = len / sizeof *list;
+    CK_ATTRIBUTE_TYPE after = 0;
+
+    for (CK_ULONG done = 0; done < count; done++) {
+        const CK_ATTRIBUTE *next = NULL;
+
+        for (CK_ULONG i = 0; i < count; i++)
+            if ((done == 0 || list[i].type > after) && (!next || list[i].type < next->type))
+                next = &list[i];
+        if (!next)
+            break;
+        after = next->type;
+        buf_printf(out, "%s0x%lx=", done ? "," : "", next->type);
+        put_plain(out, next->type, next->pValue, next->ulValueLen);
+    }
+}
+
+static void put_value(struct buf *out, const struct policy_row *row, const CK_ATTRIBUTE *value)
+{
+    if (row->use & USE_NESTED)
+        put_nested(out, value->pValue, value->ulValueLen);
+    else if (row->type == CKA_ALLOWED_MECHANISMS)
+        put_mechanisms(out, value->pValue, value->ulValueLen);
+    else
+        put_plain(out, row->type, value->pValue, value->ulValueLen);
+}
+
+static CK_ATTRIBUTE attribute_of(const struct policy_row *row, struct reading *is)
+{
+    return (CK_ATTRIBUTE){row->type, row->use & USE_NESTED ? (void *)is->list : is->bytes, is->len};
+}
+
+static int differs(const struct policy_row *row, struct reading *is, const CK_ATTRIBUTE *want,
+                   struct error *err)
+{
+    CK_ATTRIBUTE found = attribute_of(row, is);
+    struct buf text;
+    int rc;
+
+    buf_init(&text, 1024);
+    put_value(&text, row, &found);
+    buf_put_str(&text, "' on the token, the policy says '");
+    put_value(&text, row, want);
+    rc = error_set(err, ERR_HSM, "attribute %s is '%.*s'", row->name, (int)text.len,
+                   text.data ? (const char *)text.data : "");
+    buf_done(&text);
+    return rc;
+}
+
+int policy_check_row(const struct module *m, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+                     const struct policy_row *row, const struct policy_fill *fill, CK_RV *rv,
+                     struct error *err)
+{
+    struct reading is;
+    CK_ATTRIBUTE want;
+
+    *rv = CKR_OK;
+    if (!(row->use & USE_READ) || !resolve(row, fill, &want))
+        return 0;
+    *rv = read_row(m, session, object, row, &is);
+    if (*rv != CKR_OK)
+        return ckr_set(err, ERR_HSM, *rv, "cannot read attribute %s", row->name);
+    return same(row, &is, &want) ? 0 : differs(row, &is, &want, err);
 }
 
 int policy_check(const struct module *m, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
@@ -367,13 +482,21 @@ int policy_check(const struct module *m, CK_SESSION_HANDLE session, CK_OBJECT_HA
     int rc = 0;
 
     *rv = CKR_OK;
-    for (; rc == 0 && rows->name; rows++) {
-        CK_ATTRIBUTE want;
-
-        if (!(rows->use & USE_READ) || !resolve(rows, fill, &want))
-            continue;
-        rc = (rows->use & USE_NESTED ? check_nested : check_plain)(m, session, object, rows->name,
-                                                                   &want, rv, err);
-    }
+    for (; rc == 0 && rows->name; rows++)
+        rc = policy_check_row(m, session, object, rows, fill, rv, err);
     return rc;
+}
+
+CK_RV policy_read_text(const struct module *m, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+                       const struct policy_row *row, struct buf *out)
+{
+    struct reading is;
+    CK_ATTRIBUTE value;
+    CK_RV rv = read_row(m, session, object, row, &is);
+
+    if (rv == CKR_OK) {
+        value = attribute_of(row, &is);
+        put_value(out, row, &value);
+    }
+    return rv;
 }

@@ -7,6 +7,7 @@
 #ifndef HSM_POLICY_H
 #define HSM_POLICY_H
 
+#include "base/buf.h"
 #include "hsm/keys.h"
 #include "hsm/module.h"
 
@@ -61,5 +62,27 @@ void policy_template(const struct policy_row *rows, const struct policy_fill *fi
 MUST_USE int policy_check(const struct module *m, CK_SESSION_HANDLE session,
                           CK_OBJECT_HANDLE object, const struct policy_row *rows,
                           const struct policy_fill *fill, CK_RV *rv, struct error *err);
+
+/* The same for one row; one that is not read back, or that fill does not supply, is fine. */
+MUST_USE int policy_check_row(const struct module *m, CK_SESSION_HANDLE session,
+                              CK_OBJECT_HANDLE object, const struct policy_row *row,
+                              const struct policy_fill *fill, CK_RV *rv, struct error *err);
+
+/* Appends the row's value on the token as text: true, a number, a text, or hexadecimal digits. */
+CK_RV policy_read_text(const struct module *m, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+                       const struct policy_row *row, struct buf *out);
+
+/* What a long-lived key of the ceremony is. An hmac key has no public rows. */
+struct key_policy {
+    const char *label;
+    CK_MECHANISM_TYPE generate;
+    CK_OBJECT_CLASS class;
+    const struct policy_row *rows, *public_rows;
+};
+
+extern const struct key_policy key_policies[HSM_KEY_COUNT];
+
+/* Label and id of a long-lived key. */
+struct policy_fill key_policy_fill(const struct key_policy *policy);
 
 #endif

@@ -64,6 +64,21 @@ static void classify(struct hsm *h, const CK_TOKEN_INFO *info)
         strcpy(h->can.class, model);
 }
 
+/* A wrong PIN in a file would lock the token without anybody at hand. */
+static int check_tries(struct hsm *h, const CK_TOKEN_INFO *info, struct error *err)
+{
+    if (h->generation == 0)
+        h->pin_was_wrong = (info->flags & (CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY)) != 0;
+    if (!(info->flags & CKF_USER_PIN_FINAL_TRY) || h->last_try)
+        return 0;
+    return error_set(
+        err, ERR_PIN,
+        "token '%s' takes one more PIN before it locks, and that is not tried with one "
+        "from a file: find out who gave wrong ones, then enter it at a terminal with "
+        "--ask-pin",
+        h->token);
+}
+
 int session_open_error(struct hsm *h, CK_RV rv, struct error *err)
 {
     if (rv != CKR_SESSION_COUNT)
@@ -83,6 +98,8 @@ int session_start(struct hsm *h, struct error *err)
         return rc;
     h->started = true;
     rc = module_find_token(&h->module, h->token, &h->slot, &info, &matches, err);
+    if (rc == 0)
+        rc = check_tries(h, &info, err);
     if (rc == 0) {
         classify(h, &info);
         rv = h->module.p11->C_OpenSession(h->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL,

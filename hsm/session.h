@@ -58,6 +58,8 @@ struct hsm {
     bool lost;                 /* the last failure says that the session is gone */
     bool stale;                /* invariant 4 */
     bool pin_refused;          /* never ask the token again */
+    bool last_try;             /* the PIN may be the last that the token takes */
+    bool pin_was_wrong;        /* what the token said before the first login */
     unsigned generation, recycles, rewraps;
     size_t leak, leak_limit;
     struct abilities can;
@@ -119,6 +121,13 @@ MUST_USE int session_random(struct hsm *h, void *out, size_t len, struct error *
 /* Signs "<label>\0" and 32 random bytes and verifies it: does the private key belong to point? */
 MUST_USE int session_prove(struct hsm *h, CK_OBJECT_HANDLE key, const char *label,
                            const uint8_t point[EC_POINT_SIZE], struct error *err);
+
+/* The names of the anchor keys and of a storage key; what the audit looks at without mending it. */
+#define ANCHORS 2
+extern const char *const anchor_ids[ANCHORS];
+bool anchor_label_is_whole(const char *label);
+MUST_USE int anchor_find(struct hsm *h, const char *id, CK_OBJECT_HANDLE *out, struct error *err);
+void storage_name(const uint8_t order_hash[SHA256_SIZE], char name[HSM_STORAGE_NAME_SIZE]);
 
 /* Unloads libp11 once no signer and no rewrap is open. */
 void signers_settle(struct hsm *h);

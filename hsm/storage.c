@@ -5,7 +5,7 @@
 
 #define ID_HEX_DIGITS 16
 
-static void name_of(const uint8_t order_hash[SHA256_SIZE], char name[HSM_STORAGE_NAME_SIZE])
+void storage_name(const uint8_t order_hash[SHA256_SIZE], char name[HSM_STORAGE_NAME_SIZE])
 {
     static const char prefix[] = "storage:ec:";
 
@@ -153,7 +153,7 @@ static int storage_run(struct hsm *h, session_work *work, const uint8_t order_ha
     struct storage_call call = {.order_hash = order_hash};
     int rc;
 
-    name_of(order_hash, call.name);
+    storage_name(order_hash, call.name);
     rc = session_run(h, work, &call, err);
     if (rc == 0 && name)
         memcpy(name, call.name, sizeof call.name);

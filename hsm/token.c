@@ -1,5 +1,6 @@
 #include "hsm/token.h"
 
+#include "hsm/audit.h"
 #include "hsm/probe.h"
 #include "hsm/session.h"
 
@@ -24,6 +25,7 @@ static struct hsm *hsm_new(const struct hsm_config *config, struct secret *pin)
     if (!h)
         return NULL;
     h->leak_limit = HSM_LEAK_LIMIT;
+    h->last_try = config->last_try;
     h->path = strdup(config->module);
     h->token = strdup(config->token);
     h->pin = copy_secret(pin);
@@ -46,8 +48,8 @@ static int check_keys(struct hsm *h, struct error *err)
     return 0;
 }
 
-int hsm_open(const struct hsm_config *config, struct secret *user_pin, struct hsm **out,
-             struct error *err)
+int hsm_open_unchecked(const struct hsm_config *config, struct secret *user_pin, struct hsm **out,
+                       struct error *err)
 {
     struct hsm *h = hsm_new(config, user_pin);
     int rc;
@@ -59,14 +61,27 @@ int hsm_open(const struct hsm_config *config, struct secret *user_pin, struct hs
         rc = session_start(h, err);
     if (rc == 0)
         rc = probe_run(h, err);
-    if (rc == 0)
-        rc = check_keys(h, err);
     if (rc) {
         hsm_close(h);
         return rc;
     }
     *out = h;
     return 0;
+}
+
+int hsm_open(const struct hsm_config *config, struct secret *user_pin, struct hsm **out,
+             struct error *err)
+{
+    struct hsm *h = NULL;
+    int rc = hsm_open_unchecked(config, user_pin, &h, err);
+
+    if (rc == 0)
+        rc = check_keys(h, err);
+    if (rc == 0)
+        *out = h;
+    else
+        hsm_close(h);
+    return rc;
 }
 
 void hsm_close(struct hsm *h)
@@ -90,6 +105,11 @@ void hsm_set_leak_limit(struct hsm *h, size_t bytes)
 unsigned hsm_recycle_count(const struct hsm *h)
 {
     return h->recycles;
+}
+
+bool hsm_pin_was_wrong(const struct hsm *h)
+{
+    return h->pin_was_wrong;
 }
 
 const char *hsm_class(const struct hsm *h)

@@ -6,7 +6,7 @@
  *     module is initialised with CKF_OS_LOCKING_OK, and a process opens it once: hsm_open refuses a
  *     module that somebody else has initialised.
  *  2. A PIN is tried once. A token that refuses it is not asked again by this handle, so no loop in
- *     a caller can lock a token.
+ *     a caller can lock a token. The last try that a token has left is kept for a person.
  *  3. What an open token can do was measured, not looked up: hsm_open carries one throw-away key
  *     the whole way to a device played by OpenSSL (docs/hsm.md, "The probe").
  *  4. Device keys are session objects. Modules leak a little for each, so the module is initialised
@@ -29,9 +29,17 @@
 struct hsm_config {
     const char *module; /* path of the PKCS#11 module */
     const char *token;  /* label of the token, or an RFC 7512 "pkcs11:" URI that names one */
+    bool last_try; /* a person has just typed the PIN: it may be the last that the token takes */
 };
 
 struct hsm;
+
+/*
+ * The file that the pin-source of a token's URI names (RFC 7512 section 2.4: "file:" or a path), into
+ * path; empty when there is none, or token is a label. Nothing is opened. Errors: ERR_INPUT for a
+ * malformed URI, one with a pin-value, or a source that is no file.
+ */
+MUST_USE int hsm_pin_source(const char *token, char *path, size_t size, struct error *err);
 
 /*
  * Loads the module, finds the token, logs the user in, probes the token and reads the attributes of
@@ -41,7 +49,7 @@ struct hsm;
  *
  * Errors: ERR_MODULE the file is missing, is no PKCS#11 module, or does not initialise; ERR_TOKEN
  * no token or several tokens match (the text lists the labels that are there); ERR_INPUT the URI is
- * malformed or carries a PIN; ERR_PIN the PIN is wrong, locked or expired; ERR_HSM a key differs
+ * malformed or carries a PIN; ERR_PIN the PIN is wrong, locked or expired, or one try is left and last_try is not set; ERR_HSM a key differs
  * from the policy, or the token failed.
  */
 MUST_USE int hsm_open(const struct hsm_config *config, struct secret *user_pin, struct hsm **out,
@@ -70,6 +78,9 @@ MUST_USE int hsm_recycle(struct hsm *h, struct error *err);
 /* Sets the limit of invariant 4, HSM_LEAK_LIMIT at first; and how often the module was recycled. */
 void hsm_set_leak_limit(struct hsm *h, size_t bytes);
 unsigned hsm_recycle_count(const struct hsm *h);
+
+/* Whether somebody had given the token a wrong PIN since the last good one, when it was opened. */
+bool hsm_pin_was_wrong(const struct hsm *h);
 
 /* The class of the token for orders and records: "software" for a module without hardware, as
  * SoftHSM and NSS; else its model. The text lives as long as h. */

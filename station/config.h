@@ -8,6 +8,8 @@
  *   station.db         the database (vault only)
  *   station.cert       the compact certificate that the owner's authority signed for this station
  *   order-signers.pem  certificates of those who may sign orders; the ledger's first entry has its hash
+ *   ceremony.json      what the ceremony made; the ledger's first entry has its hash
+ *   custodians.pem     certificates of those who watched it, if any, and their signatures: ceremony/
  *   station-auth.pub   the key that it certifies, in the form an authority reads
  *   pin                the token's PIN, mode 0600 (unless it is asked for)
  *   softhsm2.conf      and tokens/: the embedded software token; tokens.keep/: vault/token_files.h
@@ -25,6 +27,8 @@
 #include <stdint.h>
 
 #define CONFIG_ORDER_SIGNERS "order-signers.pem"
+#define CONFIG_CEREMONY      "ceremony.json"
+#define CONFIG_CUSTODIANS    "custodians.pem"
 
 struct config {
     char dir[PATH_MAX]; /* absolute */
@@ -36,6 +40,7 @@ struct config {
     char token[257];
     char pin_file[PATH_MAX]; /* relative to dir, or empty: ask */
     char organization[65];
+    bool ask_pin; /* not in the file: the option --ask-pin */
 };
 
 /* The directory that --dir, the environment or the default names; chosen may be NULL. */

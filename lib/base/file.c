@@ -102,23 +102,6 @@ int file_make_dir(const char *path, mode_t mode, struct error *err)
     return error_set_errno(err, errno, "cannot create folder '%s'", path);
 }
 
-int file_make_parents(const char *path, mode_t mode, struct error *err)
-{
-    char part[PATH_MAX];
-    int rc = 0;
-
-    if (strlen(path) >= sizeof part)
-        return error_set(err, ERR_INPUT, "the path '%s' is too long", path);
-    for (size_t i = 1; rc == 0 && path[i]; i++) {
-        if (path[i] != '/')
-            continue;
-        memcpy(part, path, i);
-        part[i] = 0;
-        rc = file_make_dir(part, mode, err);
-    }
-    return rc;
-}
-
 bool file_exists(const char *path)
 {
     struct stat st;

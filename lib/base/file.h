@@ -24,9 +24,6 @@ MUST_USE int file_write(const char *path, const void *bytes, size_t len, mode_t 
 /* Creates a folder; one that exists already is fine. */
 MUST_USE int file_make_dir(const char *path, mode_t mode, struct error *err);
 
-/* Creates the folders that lead to path, but not path itself; those that exist are fine. */
-MUST_USE int file_make_parents(const char *path, mode_t mode, struct error *err);
-
 /* Syncs a folder, so that a rename or a new file in it survives a power cut. */
 MUST_USE int file_sync_dir(const char *path, struct error *err);
 

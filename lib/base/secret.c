@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -103,13 +104,13 @@ static int read_line(int fd, const char *what, struct secret **pin, struct error
     return 0;
 }
 
-static int check_owner_and_mode(int fd, const char *path, struct error *err)
+static int check_owner_and_mode(int fd, const char *path, mode_t forbidden, struct error *err)
 {
     struct stat st;
 
     if (fstat(fd, &st) || !S_ISREG(st.st_mode))
         return error_set(err, ERR_PIN, "PIN file '%s' is not a regular file", path);
-    if (st.st_mode & 077)
+    if (st.st_mode & forbidden)
         return error_set(err, ERR_PIN,
                          "PIN file '%s' has mode %04o and others may read it: run 'chmod 600 %s'",
                          path, (unsigned)(st.st_mode & 07777), path);
@@ -118,7 +119,7 @@ static int check_owner_and_mode(int fd, const char *path, struct error *err)
     return 0;
 }
 
-int secret_read_pin_file(const char *path, struct secret **pin, struct error *err)
+static int read_pin(const char *path, mode_t forbidden, struct secret **pin, struct error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     int rc;
@@ -127,11 +128,28 @@ int secret_read_pin_file(const char *path, struct secret **pin, struct error *er
         return error_set_native(err, ERR_PIN, errno,
                                 "cannot read PIN file '%s': %s; put it there, or name another",
                                 path, strerror(errno));
-    rc = check_owner_and_mode(fd, path, err);
+    rc = check_owner_and_mode(fd, path, forbidden, err);
     if (rc == 0)
         rc = read_line(fd, path, pin, err);
     close(fd);
     return rc;
+}
+
+int secret_read_pin_file(const char *path, struct secret **pin, struct error *err)
+{
+    return read_pin(path, 077, pin, err);
+}
+
+int secret_read_credential(const char *name, struct secret **pin, struct error *err)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s/%s", folder ? folder : "", name);
+
+    if (!folder || folder[0] != '/' || n < 0 || (size_t)n >= sizeof path ||
+        (access(path, F_OK) && (errno == ENOENT || errno == ENOTDIR)))
+        return error_set(err, ERR_MISSING, "there is no credential '%s'", name);
+    return read_pin(path, 037, pin, err);
 }
 
 int secret_prompt_pin(const char *question, struct secret **pin, struct error *err)
@@ -142,7 +160,7 @@ int secret_prompt_pin(const char *question, struct secret **pin, struct error *e
     if (fd < 0 || tcgetattr(fd, &shown)) {
         if (fd >= 0)
             close(fd);
-        return error_set(err, ERR_PIN, "no PIN file is configured and there is no terminal to ask");
+        return error_set(err, ERR_MISSING, "there is no terminal to ask at");
     }
     hidden = shown;
     hidden.c_lflag &= (tcflag_t)~ECHO;

@@ -41,8 +41,16 @@ bool secret_equal(const struct secret *a, const struct secret *b);
 MUST_USE int secret_read_pin_file(const char *path, struct secret **pin, struct error *err);
 
 /*
- * Asks for a PIN on the terminal, without echo. Errors: ERR_PIN where there is no terminal or the
- * line is empty.
+ * The same from a credential that the service manager passed: the file of this name in the folder
+ * that CREDENTIALS_DIRECTORY names (systemd.exec(5)). The manager lets the service's user read a file
+ * of root by an access control list, which shows as group permission to read. Errors: ERR_MISSING
+ * when there is no such folder or file, ERR_PIN.
+ */
+MUST_USE int secret_read_credential(const char *name, struct secret **pin, struct error *err);
+
+/*
+ * Asks for a PIN on the terminal, without echo. Errors: ERR_MISSING where there is no terminal,
+ * ERR_PIN when the line is empty.
  */
 MUST_USE int secret_prompt_pin(const char *question, struct secret **pin, struct error *err);
 

@@ -61,7 +61,8 @@ static int copy_content(CMS_ContentInfo *cms, struct buf *out, struct error *err
     return buf_check(out, "a signed document", err);
 }
 
-static int verify(CMS_ContentInfo *cms, STACK_OF(X509) * pins, struct error *err)
+/* detached is the content when it is not inside, or NULL. */
+static int verify(CMS_ContentInfo *cms, STACK_OF(X509) * pins, BIO *detached, struct error *err)
 {
     STACK_OF(CMS_SignerInfo) *signers = CMS_get0_SignerInfos(cms);
     unsigned flags = CMS_BINARY | CMS_NOINTERN | CMS_NO_SIGNER_CERT_VERIFY;
@@ -71,7 +72,7 @@ static int verify(CMS_ContentInfo *cms, STACK_OF(X509) * pins, struct error *err
     if (sk_CMS_SignerInfo_num(signers) != 1 || !is_strong(sk_CMS_SignerInfo_value(signers, 0)))
         return error_set(err, ERR_FORMAT, "it must have one signer and SHA-256 or stronger");
     nowhere = BIO_new(BIO_s_null());
-    ok = nowhere && CMS_verify(cms, pins, NULL, NULL, nowhere, flags) == 1;
+    ok = nowhere && CMS_verify(cms, pins, NULL, detached, nowhere, flags) == 1;
     BIO_free(nowhere);
     ERR_clear_error();
     if (!ok)
@@ -80,23 +81,68 @@ static int verify(CMS_ContentInfo *cms, STACK_OF(X509) * pins, struct error *err
     return 0;
 }
 
-int signed_open(const void *der, size_t len, STACK_OF(X509) * pins, struct buf *out,
-                struct error *err)
+/* NULL when it is no SignedData in DER. */
+static CMS_ContentInfo *parse(const void *der, size_t len)
 {
     const unsigned char *p = der;
     CMS_ContentInfo *cms = d2i_CMS_ContentInfo(NULL, &p, (long)len);
-    int rc = 0;
 
     ERR_clear_error();
-    if (!cms || p != (const unsigned char *)der + len ||
-        OBJ_obj2nid(CMS_get0_type(cms)) != NID_pkcs7_signed)
-        rc = error_set(err, ERR_FORMAT,
-                       "it is not a signed document: make one with 'openssl cms -sign -binary "
-                       "-nodetach -outform DER'");
-    if (rc == 0 && pins)
-        rc = verify(cms, pins, err);
+    if (cms && p == (const unsigned char *)der + len &&
+        OBJ_obj2nid(CMS_get0_type(cms)) == NID_pkcs7_signed)
+        return cms;
+    CMS_ContentInfo_free(cms);
+    return NULL;
+}
+
+int signed_open(const void *der, size_t len, STACK_OF(X509) * pins, struct buf *out,
+                struct error *err)
+{
+    CMS_ContentInfo *cms = parse(der, len);
+    int rc = 0;
+
+    if (!cms)
+        return error_set(err, ERR_FORMAT,
+                         "it is not a signed document: make one with 'openssl cms -sign -binary "
+                         "-nodetach -outform DER'");
+    if (pins)
+        rc = verify(cms, pins, NULL, err);
     if (rc == 0)
         rc = copy_content(cms, out, err);
+    CMS_ContentInfo_free(cms);
+    return rc;
+}
+
+static int verify_detached(CMS_ContentInfo *cms, const void *content, size_t content_len, X509 *pin,
+                           struct error *err)
+{
+    STACK_OF(X509) *pins = sk_X509_new_null();
+    BIO *in = BIO_new_mem_buf(content, (int)content_len);
+    ASN1_OCTET_STRING **inside = CMS_get0_content(cms);
+    int rc;
+
+    if (!pins || !in || !sk_X509_push(pins, pin))
+        rc = error_set(err, ERR_INTERNAL, "out of memory");
+    else if (inside && *inside) /* it would be verified over that, and not over the content */
+        rc = error_set(err, ERR_FORMAT, "the content is inside: sign without -nodetach");
+    else
+        rc = verify(cms, pins, in, err);
+    BIO_free(in);
+    sk_X509_free(pins);
+    return rc;
+}
+
+int signed_detached(const void *der, size_t len, const void *content, size_t content_len, X509 *pin,
+                    struct error *err)
+{
+    CMS_ContentInfo *cms = parse(der, len);
+    int rc;
+
+    if (!cms)
+        return error_set(err, ERR_FORMAT,
+                         "it is not a signature: make one with 'openssl cms -sign -binary -outform "
+                         "DER'");
+    rc = verify_detached(cms, content, content_len, pin, err);
     CMS_ContentInfo_free(cms);
     return rc;
 }

@@ -26,4 +26,11 @@ void signed_pins_free(STACK_OF(X509) * pins);
 MUST_USE int signed_open(const void *der, size_t len, STACK_OF(X509) * pins, struct buf *out,
                          struct error *err);
 
+/*
+ * Verifies a detached signature, made with `openssl cms -sign -binary -outform DER`, of content by
+ * one pinned certificate. Errors: as signed_open.
+ */
+MUST_USE int signed_detached(const void *der, size_t len, const void *content, size_t content_len,
+                             X509 *pin, struct error *err);
+
 #endif

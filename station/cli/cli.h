@@ -55,6 +55,7 @@ struct cli {
     const char *chosen_dir;
     bool json;
     bool quiet;
+    bool ask_pin;
 
     char dir[PATH_MAX];
     struct config config;
@@ -91,6 +92,7 @@ int cmd_run(struct cli *cli, struct error *err);
 int cmd_status(struct cli *cli, struct error *err);
 int cmd_seal(struct cli *cli, struct error *err);
 int cmd_devices(struct cli *cli, struct error *err);
+int cmd_audit(struct cli *cli, struct error *err);
 int cmd_ledger(struct cli *cli, struct error *err);
 int cmd_help(struct cli *cli, struct error *err);
 

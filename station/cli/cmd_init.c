@@ -1,7 +1,9 @@
 /* imprint init: creates a station. */
+#include "base/file.h"
 #include "base/secret.h"
-#include "station/cli/cli.h"
+#include "station/cli/answers.h"
 #include "station/vault/ceremony.h"
+#include "station/vault/pin.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -12,26 +14,23 @@ static const char *const softhsm_places[] = {"/usr/lib/softhsm/libsofthsm2.so",
                                              "/usr/lib64/pkcs11/libsofthsm2.so",
                                              "/usr/local/lib/softhsm/libsofthsm2.so"};
 
-static int required(const struct cli *cli, const char *option, char *out, size_t size,
-                    struct error *err)
+/* The station is used from other folders than this one. */
+static int keep_path(const char *path, char out[PATH_MAX], struct error *err)
 {
-    const char *value = cli_value(cli, option);
+    char cwd[PATH_MAX];
 
-    if (!value || !*value)
-        return error_set(err, ERR_USAGE, "'imprint init' needs --%s; see 'imprint help init'",
-                         option);
-    if (strlen(value) >= size)
-        return error_set(err, ERR_USAGE, "--%s takes at most %zu characters", option, size - 1);
-    for (const char *p = value; *p; p++)
-        if (*p < 0x20 || *p > 0x7e)
-            return error_set(err, ERR_USAGE, "--%s takes printable ASCII only", option);
-    strcpy(out, value);
-    return 0;
+    if (!*path || path[0] == '/') {
+        strcpy(out, path);
+        return 0;
+    }
+    if (!getcwd(cwd, sizeof cwd))
+        return error_set(err, ERR_IO, "the current folder has no name");
+    return file_join(out, PATH_MAX, cwd, path, err);
 }
 
-static int choose_module(const struct cli *cli, struct ceremony *c, struct error *err)
+static int choose_module(const struct answers *a, struct ceremony *c, struct error *err)
 {
-    const char *module = cli_value(cli, "module"), *token = cli_value(cli, "token");
+    const char *module = *a->module ? a->module : NULL;
 
     c->own_token = module == NULL;
     for (size_t i = 0; !module && i < sizeof softhsm_places / sizeof *softhsm_places; i++)
@@ -41,56 +40,58 @@ static int choose_module(const struct cli *cli, struct ceremony *c, struct error
         return error_set(err, ERR_MODULE,
                          "SoftHSM is not installed: install softhsm2, or name a module with "
                          "--module");
-    snprintf(c->config.module, sizeof c->config.module, "%s", module);
     /* A token's label holds 32 bytes. */
     snprintf(c->config.token, sizeof c->config.token, "%.*s", c->own_token ? 32 : 256,
-             token ? token : c->config.name);
+             *a->token ? a->token : a->name);
+    if (strchr(module, '/'))
+        return keep_path(module, c->config.module, err);
+    strcpy(c->config.module, module); /* found by the system's search path */
     return 0;
 }
 
-static int read_pins(const struct cli *cli, struct ceremony *c, struct error *err)
+/* A token that is made here gets a PIN; one that exists has it, and both may have it in a file. */
+static int read_pins(const struct answers *a, struct ceremony *c, struct error *err)
 {
-    const char *pin_file = cli_value(cli, "pin-file"), *so_file = cli_value(cli, "so-pin-file");
-    char cwd[PATH_MAX] = "";
-    int rc;
+    int rc = keep_path(a->pin_file, c->config.pin_file, err);
 
-    if (!pin_file) {
-        rc = secret_prompt_pin("PIN of the new token: ", &c->pin, err);
-    } else {
-        rc = secret_read_pin_file(pin_file, &c->pin, err);
-        if (pin_file[0] != '/' && !getcwd(cwd, sizeof cwd))
-            cwd[0] = 0;
-        snprintf(c->config.pin_file, sizeof c->config.pin_file, "%s%s%s", cwd, *cwd ? "/" : "",
-                 pin_file);
-    }
+    if (rc == 0 && c->own_token)
+        rc = pin_for_new(&c->config, "PIN of the new token", &c->pin, err);
+    else if (rc == 0)
+        rc = pin_read(&c->config, &c->pin, &c->pin_typed, err);
     if (rc || !c->own_token)
         return rc;
-    if (so_file)
-        return secret_read_pin_file(so_file, &c->so_pin, err);
-    return secret_prompt_pin("Security officer's PIN of the new token: ", &c->so_pin, err);
+    if (*a->so_pin_file)
+        return secret_read_pin_file(a->so_pin_file, &c->so_pin, err);
+    rc = pin_ask_new("security officer's PIN of the new token", &c->so_pin, err);
+    if (rc == ERR_MISSING)
+        rc = error_set(err, ERR_PIN,
+                       "no security officer's PIN, and no terminal to ask at: name its file with "
+                       "--so-pin-file");
+    return rc;
 }
 
-static int collect(const struct cli *cli, struct ceremony *c, struct error *err)
+static int prepare(const struct cli *cli, const struct answers *a, struct ceremony *c,
+                   struct error *err)
 {
     struct config *config = &c->config;
     int rc;
 
     strcpy(config->dir, cli->dir);
-    if (required(cli, "name", config->name, sizeof config->name, err) ||
-        required(cli, "environment", config->environment, sizeof config->environment, err) ||
-        required(cli, "origin", config->origin, sizeof config->origin, err) ||
-        required(cli, "customer", config->customer, sizeof config->customer, err) ||
-        required(cli, "organization", config->organization, sizeof config->organization, err))
-        return ERR_USAGE;
-    c->order_signers = cli_value(cli, "order-signers");
-    if (!c->order_signers)
-        return error_set(err, ERR_USAGE,
-                         "'imprint init' needs --order-signers; see 'imprint help init'");
-    rc = choose_module(cli, c, err);
-    return rc ? rc : read_pins(cli, c, err);
+    strcpy(config->name, a->name);
+    strcpy(config->environment, a->environment);
+    strcpy(config->origin, a->origin);
+    strcpy(config->customer, a->customer);
+    strcpy(config->organization, a->organization);
+    config->ask_pin = cli->ask_pin;
+    c->order_signers = a->order_signers;
+    c->custodians = *a->custodians ? a->custodians : NULL;
+    rc = ceremony_check_place(config, err);
+    if (rc == 0)
+        rc = choose_module(a, c, err);
+    return rc ? rc : read_pins(a, c, err);
 }
 
-static void report(const struct cli *cli)
+static void report(const struct cli *cli, const struct answers *a)
 {
     if (cli->json) {
         cli_print_json(json_pack("{s:s, s:s}", "event", "created", "path", cli->dir));
@@ -99,19 +100,24 @@ static void report(const struct cli *cli)
     printf("created station '%s' in %s\n"
            "next: let the owner's authority certify station-auth.pub and put the answer there as\n"
            "station.cert; give the folder trust/ to the security team, who pin what is in it\n",
-           cli_value(cli, "name"), cli->dir);
+           a->name, cli->dir);
+    if (*a->custodians)
+        printf("each custodian now signs ceremony.json and puts the signature into ceremony/\n");
 }
 
 int cmd_init(struct cli *cli, struct error *err)
 {
     struct ceremony c = {.own_token = false};
-    int rc = collect(cli, &c, err);
+    struct answers answers;
+    int rc = answers_collect(cli, &answers, err);
 
+    if (rc == 0)
+        rc = prepare(cli, &answers, &c, err);
     if (rc == 0)
         rc = ceremony_run(&c, err);
     secret_free(c.pin);
     secret_free(c.so_pin);
     if (rc == 0)
-        report(cli);
+        report(cli, &answers);
     return rc;
 }

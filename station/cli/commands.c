@@ -4,12 +4,14 @@
 static const struct cli_option no_options[] = {{NULL, NULL, NULL}};
 
 static const struct cli_option init_options[] = {
+    {"file", "FILE", "YAML: the answers to what follows, see imprint-ceremony(5)"},
     {"name", "NAME", "the station's name, as its certificate will say it"},
     {"environment", "NAME", "development, staging or production; never mixed"},
     {"origin", "NAME", "name of the manifest log, such as acme.example/wl/line1"},
     {"customer", "NAME", "for whom the manifests are"},
     {"organization", "NAME", "organization in the names of the authorities"},
     {"order-signers", "FILE", "PEM: certificates of those who may sign work orders"},
+    {"custodians", "FILE", "PEM: certificates of those who will sign the transcript"},
     {"pin-file", "FILE", "mode 0600, the PIN of the token; without it, ask"},
     {"so-pin-file", "FILE", "mode 0600, the security officer's PIN; without it, ask"},
     {"module", "FILE", "the PKCS#11 module; default: SoftHSM, in the station's directory"},
@@ -28,7 +30,8 @@ const struct cli_command cli_commands[] = {
     {"init", "", "create a station: token, keys, authorities, database",
      "Creates the station in its directory: initialises a token, makes the long-lived keys in it,\n"
      "a device root, an issuing CA, a manifest root and signer, and the database. It never\n"
-     "overwrites a station. Afterwards let the owner's authority certify 'station-auth.pub' and\n"
+     "overwrites a station. Asks at the terminal for what neither options nor the file of --file\n"
+     "say. Afterwards let the owner's authority certify 'station-auth.pub' and\n"
      "put the answer beside it as 'station.cert'.",
      init_options, 0, 0, 0, cmd_init},
     {"generate", "JOB", "make keys and certificates in the HSM, ahead of time",
@@ -57,6 +60,13 @@ const struct cli_command cli_commands[] = {
      "'verify' checks the hash chain and the HSM's MAC of every entry, and the counts of the\n"
      "database against it. 'show' prints the entries, one line of JSON each, and needs no PIN.",
      ledger_options, NEED_CONFIG, 1, 1, cmd_ledger},
+    {"audit", "", "compare the token with the policy and with its ceremony",
+     "Compares every key on the token with the policy, attribute by attribute, tells keys that "
+     "are\n"
+     "missing or that the station did not make, and what the token does not enforce; then the\n"
+     "transcript of the ceremony with the ledger, the keys and the certificates, and who signed\n"
+     "it. Changes nothing, and does not stop at the first difference.",
+     no_options, NEED_CONFIG | NEED_STORE_READ, 0, 0, cmd_audit},
     {"help", "[COMMAND]", "list the commands, or explain one",
      "Lists the commands, or explains one.", no_options, 0, 0, 1, cmd_help},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, 0, NULL}};

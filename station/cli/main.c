@@ -21,6 +21,7 @@ static const struct cli_option common_options[] = {
     {"dir", "DIR", "the station's directory; default: IMPRINT_DIR, or the system's place"},
     {"json", NULL, "results as JSON, one object a line"},
     {"quiet", NULL, "no progress"},
+    {"ask-pin", NULL, "ask for the PIN at the terminal, whatever is configured"},
     {"help", NULL, "what the command does"},
     {NULL, NULL, NULL}};
 
@@ -155,6 +156,8 @@ static int common_option(struct cli *cli, const char *name)
         cli->json = true;
     else if (strcmp(name, "quiet") == 0)
         cli->quiet = true;
+    else if (strcmp(name, "ask-pin") == 0)
+        cli->ask_pin = true;
     else
         return 1; /* --help */
     return 0;
@@ -180,6 +183,23 @@ static int refuse_option(const struct cli *cli, int found, const char *text,
                      near ? "'?" : "", cli->command->name);
 }
 
+static int refuse_abbreviation(const struct cli *cli, const char *name, struct error *err)
+{
+    return error_set(err, ERR_USAGE, "options are written out: --%s; see 'imprint help %s'", name,
+                     cli->command->name);
+}
+
+/* getopt_long takes any beginning of a name; in a script it would change its meaning as soon as
+ * another option is added. */
+static bool is_whole_name(char **argv, const char *name)
+{
+    const char *text = argv[optind - 1];
+
+    if (optarg && optarg == text) /* the value is a word of its own */
+        text = argv[optind - 2];
+    return strcspn(text + 2, "=") == strlen(name);
+}
+
 /* 1 when help was asked for and printed. */
 static int parse_options(struct cli *cli, int argc, char **argv, struct error *err)
 {
@@ -196,6 +216,8 @@ static int parse_options(struct cli *cli, int argc, char **argv, struct error *e
             print_command_help(cli->command);
             return 1;
         }
+        if (!is_whole_name(argv, options[found - 1].name))
+            return refuse_abbreviation(cli, options[found - 1].name, err);
         if ((size_t)found <= own) {
             cli->values[found - 1] = optarg ? optarg : "";
         } else if (common_option(cli, options[found - 1].name)) {
@@ -218,6 +240,9 @@ int cli_open_hsm(struct cli *cli, struct error *err)
 
     if (rc)
         return rc;
+    if (hsm_pin_was_wrong(cli->hsm))
+        fprintf(stderr, "imprint: somebody gave token '%s' a wrong PIN since the last good one\n",
+                cli->config.token);
     cli->anchoring = (struct anchoring){&cli->config, cli->hsm};
     return vault_attach_store(&cli->anchoring, cli->store, err);
 }
@@ -255,6 +280,7 @@ static int open_needs(struct cli *cli, struct error *err)
 
     if (rc == 0 && needs & NEED_CONFIG)
         rc = config_read(cli->dir, &cli->config, err);
+    cli->config.ask_pin = cli->ask_pin;
     if (rc == 0 && needs & NEED_JOB) {
         cli->has_job = true;
         rc = read_job(cli, err);

@@ -56,24 +56,24 @@ static bool is_printable(const char *text)
 
 /* The operating system's user: accounts of operators come with the shift's own log-in. Names may
  * hold a backslash (of a domain), or what no canonical text can hold. */
-static void put_user(struct buf *body)
+void ledger_put_user(struct jcs *j, const char *name)
 {
     const struct passwd *user = getpwuid(geteuid());
     char number[32];
-    struct jcs j;
 
     snprintf(number, sizeof number, "uid %u", (unsigned)geteuid());
-    jcs_init(&j, body);
-    jcs_str(&j, NULL, user && is_printable(user->pw_name) ? user->pw_name : number);
+    jcs_str(j, name, user && is_printable(user->pw_name) ? user->pw_name : number);
 }
 
 static void put_body(struct buf *body, const char *event, int64_t seq, const struct buf *data)
 {
     char at[CLOCK_TEXT_SIZE];
+    struct jcs by;
 
     clock_text(clock_utc(), at);
     buf_printf(body, "{\"at\":\"%s\",\"by\":", at);
-    put_user(body);
+    jcs_init(&by, body);
+    ledger_put_user(&by, NULL);
     buf_put_str(body, ",\"data\":");
     buf_put(body, data->data, data->len);
     buf_printf(body, ",\"event\":\"%s\",\"seq\":%" PRId64 "}", event, seq);

@@ -11,7 +11,11 @@
 #define STATION_STORE_LEDGER_H
 
 #include "base/buf.h"
+#include "base/jcs.h"
 #include "station/store/store.h"
+
+/* Writes who runs this program, as entries do in "by". */
+void ledger_put_user(struct jcs *j, const char *name);
 
 /* The events and what their data holds are listed in docs/station.md. */
 

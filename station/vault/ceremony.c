@@ -13,6 +13,7 @@
 #include "pki/signed.h"
 #include "station/store/ledger.h"
 #include "station/vault/token_files.h"
+#include "station/vault/transcript.h"
 #include "station/vault/vault.h"
 
 #include <errno.h>
@@ -32,13 +33,14 @@ struct making {
     struct config config;
     struct hsm *hsm;
     struct authorities made;
-    uint8_t order_signers[SHA256_SIZE];
+    struct transcript_facts facts;
+    uint8_t transcript[SHA256_SIZE];
     int64_t now;
 };
 
 static int make_dirs(const struct config *config, struct error *err)
 {
-    static const char *const names[] = {"ca", "trust", "manifests", "tokens"};
+    static const char *const names[] = {"ca", "trust", "manifests", "tokens", "ceremony"};
     char path[PATH_MAX];
     int rc = file_make_dir(config->dir, 0700, err);
 
@@ -70,7 +72,7 @@ static int write_softhsm_conf(const struct config *config, const char *final, st
 
 static int open_token(struct making *m, const struct ceremony *c, struct error *err)
 {
-    struct hsm_config where = {m->config.module, m->config.token};
+    struct hsm_config where = {m->config.module, m->config.token, c->pin_typed};
     int rc = 0;
 
     if (c->own_token) {
@@ -223,26 +225,39 @@ static int write_public_keys(const struct making *m, struct error *err)
     return rc;
 }
 
-/* The pins go into the station, and their hash into the first entry of the ledger. */
-static int pin_order_signers(struct making *m, const struct ceremony *c, struct error *err)
+/* Copies a PEM file with certificates into the station. */
+static int pin_certificates(const struct making *m, const char *from, const char *to,
+                            uint8_t hash[SHA256_SIZE], struct error *err)
 {
     STACK_OF(X509) * pins;
     char path[PATH_MAX];
     struct buf pem;
-    int rc = signed_pins_read(c->order_signers, &pins, err);
+    int rc = signed_pins_read(from, &pins, err);
 
     if (rc)
         return rc;
     signed_pins_free(pins);
     buf_init(&pem, 1024 * 1024);
-    rc = file_read(c->order_signers, &pem, err);
+    rc = file_read(from, &pem, err);
     if (rc == 0)
-        rc = config_path(&m->config, CONFIG_ORDER_SIGNERS, path, err);
+        rc = config_path(&m->config, to, path, err);
     if (rc == 0)
         rc = file_write(path, pem.data, pem.len, 0644, err);
     if (rc == 0)
-        sha256(pem.data, pem.len, m->order_signers);
+        sha256(pem.data, pem.len, hash);
     buf_done(&pem);
+    return rc;
+}
+
+/* The hash of one stands in the ledger's first entry, that of the other in the transcript. */
+static int pin_people(struct making *m, const struct ceremony *c, struct error *err)
+{
+    int rc =
+        pin_certificates(m, c->order_signers, CONFIG_ORDER_SIGNERS, m->facts.order_signers, err);
+
+    m->facts.has_custodians = c->custodians != NULL;
+    if (rc == 0 && c->custodians)
+        rc = pin_certificates(m, c->custodians, CONFIG_CUSTODIANS, m->facts.custodians, err);
     return rc;
 }
 
@@ -255,9 +270,10 @@ static int first_entry(struct making *m, struct store *store, struct error *err)
     buf_init(&data, 2048);
     jcs_init(&j, &data);
     jcs_object(&j, NULL);
+    jcs_hex(&j, "ceremony", m->transcript, sizeof m->transcript);
     jcs_str(&j, "environment", m->config.environment);
     jcs_str(&j, "hsm", hsm_class(m->hsm));
-    jcs_hex(&j, "order_signers", m->order_signers, sizeof m->order_signers);
+    jcs_hex(&j, "order_signers", m->facts.order_signers, sizeof m->facts.order_signers);
     jcs_str(&j, "origin", m->config.origin);
     jcs_str(&j, "station", m->config.name);
     jcs_end(&j);
@@ -283,6 +299,8 @@ static int make_database(struct making *m, struct error *err)
     if (rc == 0)
         rc = vault_attach_store(&anchoring, store, err);
     if (rc == 0)
+        rc = transcript_write(&m->config, m->hsm, &m->facts, m->transcript, err);
+    if (rc == 0)
         rc = first_entry(m, store, err);
     store_close(store);
     return rc;
@@ -290,7 +308,7 @@ static int make_database(struct making *m, struct error *err)
 
 static int make_all(struct making *m, const struct ceremony *c, struct error *err)
 {
-    int rc = pin_order_signers(m, c, err);
+    int rc = pin_people(m, c, err);
 
     if (rc == 0)
         rc = open_token(m, c, err);
@@ -335,23 +353,46 @@ static int put_in_place(const struct making *m, const char *final, struct error 
     return 0;
 }
 
+static int need_parent(const char *dir, struct error *err)
+{
+    char parent[PATH_MAX];
+    char *slash;
+
+    snprintf(parent, sizeof parent, "%s", dir);
+    slash = strrchr(parent, '/');
+    if (!slash || slash == parent)
+        return 0;
+    *slash = 0;
+    if (file_exists(parent))
+        return 0;
+    return error_set(err, ERR_MISSING,
+                     "there is no folder '%s' for the station to lie in: make it with 'mkdir -p', "
+                     "or name another with --dir",
+                     parent);
+}
+
+int ceremony_check_place(const struct config *config, struct error *err)
+{
+    char marker[PATH_MAX];
+    int rc = config_path(config, "station.yaml", marker, err);
+
+    if (rc == 0 && file_exists(marker))
+        rc = error_set(err, ERR_EXISTS, "there is a station in '%s' already", config->dir);
+    return rc ? rc : need_parent(config->dir, err);
+}
+
 int ceremony_run(struct ceremony *c, struct error *err)
 {
     struct making m = {.config = c->config, .now = clock_utc()};
     struct error ignored = ERROR_INIT;
-    char marker[PATH_MAX];
-    int n, rc = config_path(&c->config, "station.yaml", marker, err);
+    int n, rc = ceremony_check_place(&c->config, err);
 
     if (rc)
         return rc;
-    if (file_exists(marker))
-        return error_set(err, ERR_EXISTS, "there is a station in '%s' already", c->config.dir);
     n = snprintf(m.config.dir, sizeof m.config.dir, "%s.making", c->config.dir);
     if (n < 0 || (size_t)n >= sizeof m.config.dir)
         return error_set(err, ERR_USAGE, "the name of the station's directory is too long");
     rc = file_remove_tree(m.config.dir, err);
-    if (rc == 0)
-        rc = file_make_parents(m.config.dir, 0755, err);
     if (rc == 0)
         rc = make_dirs(&m.config, err);
     if (rc == 0)

@@ -13,13 +13,23 @@
 struct ceremony {
     struct config config;      /* dir is where the station will stand */
     const char *order_signers; /* PEM file: who may sign orders; it is copied and pinned */
-    bool own_token;            /* SoftHSM in the station's directory, initialised here */
-    struct secret *pin;        /* the caller's */
-    struct secret *so_pin;     /* the caller's; NULL unless own_token */
+    const char
+        *custodians;       /* PEM file: who signs the transcript; copied, its hash in it; or NULL */
+    bool own_token;        /* SoftHSM in the station's directory, initialised here */
+    struct secret *pin;    /* the caller's */
+    bool pin_typed;        /* by a person, just now */
+    struct secret *so_pin; /* the caller's; NULL unless own_token */
 };
 
 /*
- * Errors: ERR_EXISTS when dir holds a station or anything else; those of the HSM, the store and
+ * Whether a station can stand at config->dir, before anybody is asked for a PIN. Errors: ERR_EXISTS
+ * when one is there; ERR_MISSING when the folder that it would lie in is not: a mistyped path is not
+ * made.
+ */
+MUST_USE int ceremony_check_place(const struct config *config, struct error *err);
+
+/*
+ * Errors: those of ceremony_check_place; ERR_EXISTS when dir holds a station or anything else; those of the HSM, the store and
  * files.
  */
 MUST_USE int ceremony_run(struct ceremony *c, struct error *err);

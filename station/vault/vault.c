@@ -2,12 +2,13 @@
 
 #include "base/codec.h"
 #include "base/file.h"
-#include "base/secret.h"
 #include "hsm/anchor.h"
+#include "hsm/audit.h"
 #include "link/transcript.h"
 #include "pki/cert.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
+#include "station/vault/pin.h"
 #include "station/vault/quota.h"
 #include "station/vault/token_files.h"
 
@@ -64,22 +65,12 @@ int vault_attach_store(struct anchoring *a, struct store *store, struct error *e
     return rc;
 }
 
-static int read_pin(const struct config *config, struct secret **pin, struct error *err)
-{
-    char path[PATH_MAX], question[320];
-    int rc;
+typedef int open_fn(const struct hsm_config *config, struct secret *pin, struct hsm **out,
+                    struct error *err);
 
-    if (!config->pin_file[0]) {
-        snprintf(question, sizeof question, "PIN of token '%s': ", config->token);
-        return secret_prompt_pin(question, pin, err);
-    }
-    rc = config_path(config, config->pin_file, path, err);
-    return rc ? rc : secret_read_pin_file(path, pin, err);
-}
-
-int vault_open_hsm(const struct config *config, struct hsm **hsm, struct error *err)
+static int open_hsm(const struct config *config, open_fn *open, struct hsm **hsm, struct error *err)
 {
-    struct hsm_config where = {config->module, config->token};
+    struct hsm_config where = {.module = config->module, .token = config->token};
     struct hsm *opened;
     struct secret *pin;
     int rc = config_prepare_module(config, err);
@@ -90,10 +81,10 @@ int vault_open_hsm(const struct config *config, struct hsm **hsm, struct error *
     if (rc == 0)
         rc = token_files_restore(config, err);
     if (rc == 0)
-        rc = read_pin(config, &pin, err);
+        rc = pin_read(config, &pin, &where.last_try, err);
     if (rc)
         return rc;
-    rc = hsm_open(&where, pin, &opened, err);
+    rc = open(&where, pin, &opened, err);
     secret_free(pin);
     if (rc)
         return rc;
@@ -103,6 +94,16 @@ int vault_open_hsm(const struct config *config, struct hsm **hsm, struct error *
     else
         *hsm = opened;
     return rc;
+}
+
+int vault_open_hsm(const struct config *config, struct hsm **hsm, struct error *err)
+{
+    return open_hsm(config, hsm_open, hsm, err);
+}
+
+int vault_open_hsm_unchecked(const struct config *config, struct hsm **hsm, struct error *err)
+{
+    return open_hsm(config, hsm_open_unchecked, hsm, err);
 }
 
 /* Devices carry it and records name it: with another one no owner could verify either. */
@@ -139,24 +140,24 @@ static int read_issuer(struct vault *v, struct error *err)
     return rc;
 }
 
-/* Whoever can write a file of the station still cannot say who signs its orders. */
-static int check_pins(const struct config *config, struct store *store, struct error *err)
+int vault_check_pinned(const struct config *config, struct store *store, const char *file,
+                       const char *member, struct error *err)
 {
-    char path[PATH_MAX], hex[2 * SHA256_SIZE + 1], expected[sizeof hex + 32];
+    char path[PATH_MAX], hex[2 * SHA256_SIZE + 1], expected[sizeof hex + 64];
     uint8_t hash[SHA256_SIZE];
-    struct buf pem, body;
-    int rc = config_path(config, CONFIG_ORDER_SIGNERS, path, err);
+    struct buf bytes, body;
+    int rc = config_path(config, file, path, err);
 
-    buf_init(&pem, 1024 * 1024);
+    buf_init(&bytes, 1024 * 1024);
     buf_init(&body, 65536);
     if (rc == 0)
-        rc = file_read(path, &pem, err);
+        rc = file_read(path, &bytes, err);
     if (rc == 0)
         rc = ledger_first(store, &body, err);
     if (rc == 0) {
-        sha256(pem.data, pem.len, hash);
+        sha256(bytes.data, bytes.len, hash);
         hex_encode(hash, sizeof hash, hex);
-        snprintf(expected, sizeof expected, "\"order_signers\":\"%s\"", hex);
+        snprintf(expected, sizeof expected, "\"%s\":\"%s\"", member, hex);
         if (!strstr((const char *)body.data, expected))
             rc =
                 error_set(err, ERR_INTEGRITY,
@@ -164,7 +165,7 @@ static int check_pins(const struct config *config, struct store *store, struct e
                           "original back",
                           path);
     }
-    buf_done(&pem);
+    buf_done(&bytes);
     buf_done(&body);
     return rc;
 }
@@ -186,7 +187,7 @@ int vault_init(struct vault *v, const struct config *config, const struct job *j
                          "the order is for environment '%s' and this station is '%s': they are "
                          "never mixed",
                          job->order.environment, config->environment);
-    rc = check_pins(config, store, err);
+    rc = vault_check_pinned(config, store, CONFIG_ORDER_SIGNERS, "order_signers", err);
     if (rc == 0)
         rc = read_issuer(v, err);
     if (rc)

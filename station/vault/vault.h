@@ -24,10 +24,21 @@ MUST_USE int vault_open_store(const struct config *config, enum store_mode mode,
                               struct store **store, struct error *err);
 
 /*
- * Reads the PIN from the configured file or asks for it, and opens the token. Errors: those of
- * secret_* and hsm_open.
+ * Finds the PIN (vault/pin.h) and opens the token. Errors: those of pin_read and hsm_open.
  */
 MUST_USE int vault_open_hsm(const struct config *config, struct hsm **hsm, struct error *err);
+
+/* As vault_open_hsm, for a look at a token whose keys are not what they should be (hsm/audit.h). */
+MUST_USE int vault_open_hsm_unchecked(const struct config *config, struct hsm **hsm,
+                                      struct error *err);
+
+/*
+ * Whether a file of the station is the one whose SHA-256 stands in the ledger's first entry, as this
+ * member: whoever can write a file of the station still cannot exchange it. The store needs its MACs.
+ * Errors: ERR_INTEGRITY, those of file_read and ledger_first.
+ */
+MUST_USE int vault_check_pinned(const struct config *config, struct store *store, const char *file,
+                                const char *member, struct error *err);
 
 /* What anchors the store's commits; must outlive the store. */
 struct anchoring {

@@ -129,6 +129,9 @@ class Errors(unittest.TestCase):
                      self.rig.job, "--cuont", "1")
         self.refused("USAGE", "comes after the command", "--dir", "x", "status")
         self.refused("USAGE", "usage: imprint status [options]", "status", "extra")
+        for option in (("--cou", "1"), ("--coun=1",), ("--up", "1"), ("--quie",), ("--up-t=1",)):
+            self.refused("USAGE", "options are written out: --", "generate", self.rig.job, *option)
+        self.assertEqual(self.rig.imprint("--version").stdout.split()[0], "imprint")
         for arguments in (("-h",), ("--help",), ("run", "-h")):
             self.assertIn("usage: imprint", self.rig.imprint(*arguments).stdout)
         for count in ("0", "-1", "x", "1x", "1e3"):

@@ -17,7 +17,7 @@ class FirmwareGuide(GuideTest):
         text = (SOURCE / "docs/engineers.md").read_text()
         end = text.count("\n", 0, text.index("\n## Run\n"))
         before = [b for b in blocks_of("docs/engineers.md") if int(b.place.split(":")[1]) < end]
-        self.check(before + blocks_of("docs/firmware.md"))
+        self.check_blocks(before + blocks_of("docs/firmware.md"))
 
     def test_its_program_is_the_one_that_the_other_tests_run(self):
         guide = (SOURCE / "docs/firmware.md").read_text()

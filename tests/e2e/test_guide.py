@@ -105,7 +105,10 @@ class GuideTest(unittest.TestCase):
             parts = re.split(rf"(?m)^{MARK}\d+\n", out.read())[1:]
             return status, parts, err.read()
 
-    def check(self, blocks):
+    def check(self, *documents):
+        self.check_blocks([block for document in documents for block in blocks_of(document)])
+
+    def check_blocks(self, blocks):
         self.assertGreater(len(blocks), 10)
         status, parts, errors = self.execute(blocks)
         last = blocks[len(parts) - 1]
@@ -118,8 +121,8 @@ class GuideTest(unittest.TestCase):
 
 
 class Guide(GuideTest):
-    def test_the_guides_of_the_engineer_and_of_the_security_team(self):
-        self.check(blocks_of("docs/engineers.md") + blocks_of("docs/security-teams.md"))
+    def test_the_guides_of_the_engineer_and_of_the_security_team_and_the_ceremony(self):
+        self.check("docs/engineers.md", "docs/security-teams.md", "docs/ceremony.md")
 
 
 if __name__ == "__main__":

@@ -210,6 +210,42 @@ def check_job_page():
                        for name in sorted(set(said) & set(real)) if said[name] != real[name]]
 
 
+# ---- the ceremony and the policy of keys
+
+def check_ceremony_page():
+    real = {}
+    for name, kind, needed, most in re.findall(
+            r"(?m)^    QUESTION\((\w+), (\w+), (\w+), ([^,]+),", source("station/cli/answers.c")):
+        bounds = "file" if kind in ("PLACE", "LIBRARY") else f"text, 1 to {most}"
+        real[name] = f"{bounds}, {'needed' if needed == 'true' else 'optional'}"
+    if len(real) < 10:
+        return ["station/cli/answers.c: hardly any question was found"]
+    said = dict(page_fields(section("imprint-ceremony.5", "FIELDS")))
+    options = re.search(r"init_options\[\] = \{(.*?)NULL, NULL, NULL", source("station/cli/commands.c"),
+                        re.S).group(1)
+    problems = differences("imprint-ceremony.5, fields", said, real)
+    problems += differences("imprint init, options for the fields of a ceremony file",
+                            set(re.findall(r'\{"([a-z-]+)"', options)) - {"file"},
+                            {name.replace("_", "-") for name in real})
+    return problems + [f"imprint-ceremony.5, {name}: '{said[name]}' is not '{real[name]}'"
+                       for name in sorted(set(said) & set(real)) if said[name] != real[name]]
+
+
+def check_policy_tables():
+    """check_policy compares each table with docs/hsm.md; here: that it knows them all."""
+    policy = source("hsm/policy.c")
+    tables = re.findall(r"(?m)^const struct policy_row (policy_\w+)\[\] = \{", policy)
+    compared = re.search(r"(?s)\} tables\[\] = \{(.*?)\n\};", source("tests/unit/check_policy.c")).group(1)
+    documented = re.findall(r"(?m)^### .*\n\n\| attribute \| value \|", source("docs/hsm.md"))
+    read_back = set(re.findall(r"(?:YES|NO|IS|NEST|FILLED)\((CKA_\w+)", policy))
+    explained = re.findall(r'\{(CKA_\w+), "', source("hsm/audit.c"))
+    problems = differences("tests/unit/check_policy.c, policy tables",
+                           re.findall(r"policy_\w+", compared), tables)
+    if len(documented) != len(tables) or len(tables) < 10:
+        problems.append(f"docs/hsm.md: {len(documented)} tables for the {len(tables)} of the policy")
+    return problems + differences("hsm/audit.c, meanings of attributes", explained, read_back)
+
+
 # ---- other documents against the sources
 
 def check_order_document():
@@ -287,7 +323,7 @@ def main():
     files = tracked()
     problems = check_pages() + check_imprint_page() + check_manifest_page() + \
         check_usage_page("imprint-authority.1", BUILD / "tools/authority/imprint-authority") + \
-        check_exit_statuses() + check_job_page() + check_order_document() + \
+        check_exit_statuses() + check_ceremony_page() + check_policy_tables() + check_job_page() + check_order_document() + \
         check_station_document() + check_operator_sentences() + check_links(files) + \
         check_machine_paths(files) + check_format(files)
     if (BUILD / "tools/device/imprint-device").exists():

@@ -112,6 +112,17 @@ static void close_all(void)
         (void)real->C_CloseAllSessions(slots[i]);
 }
 
+static void write_log(const char *name)
+{
+    const char *path = getenv("P11PROXY_LOG");
+    FILE *log = path ? fopen(path, "a") : NULL;
+
+    if (log) {
+        fprintf(log, "%s\n", name);
+        fclose(log);
+    }
+}
+
 /* Counts a call; true when it has to fail. */
 static bool is_due(const char *name)
 {
@@ -119,6 +130,7 @@ static bool is_due(const char *name)
         (fault.except && strcmp(fault.except, name) == 0))
         return false;
     state.calls++;
+    write_log(name);
     if (!fault.at || (fault.for_ever ? state.calls < fault.at : state.calls != fault.at))
         return false;
     if (state.faults++ == 0)
@@ -149,11 +161,22 @@ FUNCTIONS(FORWARD)
 #define MEMBER(name, parameters, arguments) .name = proxy_##name,
 static CK_FUNCTION_LIST list = {.version = {2, 40}, FUNCTIONS(MEMBER)};
 
+static CK_RV get_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
+{
+    const char *flags = getenv("P11PROXY_FLAGS");
+    CK_RV rv = proxy_C_GetTokenInfo(slot, info);
+
+    if (rv == CKR_OK && flags)
+        info->flags |= strtoul(flags, NULL, 0);
+    return rv;
+}
+
 EXPORT CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR out)
 {
     if (!real)
         return CKR_GENERAL_ERROR;
     list.C_GetFunctionList = C_GetFunctionList;
+    list.C_GetTokenInfo = get_token_info;
     *out = &list;
     return CKR_OK;
 }

@@ -9,6 +9,8 @@
  *     P11PROXY_FAIL_AT   the number of the call that fails, from 1
  *     P11PROXY_RV        what it returns: a number, or a name of the table in p11proxy.c
  *     P11PROXY_HOW       refuse (unset), done, close or finalize: enum p11proxy_how
+ *     P11PROXY_LOG       a file to which the name of each call that is counted is added, one a line
+ *     P11PROXY_FLAGS     bits that C_GetTokenInfo adds to the flags of every token
  *     P11PROXY_FOR_EVER  set: every later one fails, too
  *
  *   by the functions below, found with dlsym, for a sweep within one process. A process that uses

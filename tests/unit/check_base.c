@@ -310,15 +310,54 @@ START_TEST(a_file_is_replaced_whole_with_the_mode_asked_for)
     buf_init(&b, 2);
     ASSERT_FAILS(file_read(path, &b, &err), ERR_FORMAT);
     buf_done(&b);
-    snprintf(path, sizeof path, "%s/a/b/c", dir);
-    ASSERT_OK(file_make_parents(path, 0700, &err), err);
-    ASSERT_OK(file_make_parents(path, 0700, &err), err);
-    ck_assert(!file_exists(path));
+    snprintf(path, sizeof path, "%s/a", dir);
+    ASSERT_OK(file_make_dir(path, 0700, &err), err);
     ASSERT_OK(file_make_dir(path, 0700, &err), err);
     ASSERT_OK(file_remove_tree(dir, &err), err);
     ck_assert(!file_exists(dir));
     snprintf(path, sizeof path, "%s/f", dir);
     ASSERT_FAILS(file_write(path, "x", 1, 0600, &err), ERR_MISSING);
+}
+END_TEST
+
+static const struct {
+    mode_t mode;
+    int as_file, as_credential;
+} pin_modes[] = {
+    {0600, 0, 0},
+    {0400, 0, 0},
+    {0440, ERR_PIN, 0}, /* as a service manager passes it to another user */
+    {0460, ERR_PIN, ERR_PIN},
+    {0404, ERR_PIN, ERR_PIN},
+    {0644, ERR_PIN, ERR_PIN},
+};
+
+START_TEST(a_credential_may_be_read_by_the_services_user_and_by_nobody_else)
+{
+    struct error err = ERROR_INIT;
+    struct secret *pin;
+    char dir[] = "/tmp/check_base_XXXXXX", path[64];
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", dir, 1), 0);
+    snprintf(path, sizeof path, "%s/imprint-pin", dir);
+    ASSERT_FAILS(secret_read_credential("imprint-pin", &pin, &err), ERR_MISSING);
+    for (size_t i = 0; i < sizeof pin_modes / sizeof *pin_modes; i++) {
+        ASSERT_OK(file_write(path, "2468\n", 5, pin_modes[i].mode, &err), err);
+        pin = NULL;
+        ASSERT_FAILS(secret_read_pin_file(path, &pin, &err), pin_modes[i].as_file);
+        secret_free(pin);
+        pin = NULL;
+        ASSERT_FAILS(secret_read_credential("imprint-pin", &pin, &err), pin_modes[i].as_credential);
+        if (pin)
+            ck_assert_mem_eq(secret_bytes(pin), "2468", 4);
+        secret_free(pin);
+    }
+    ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", dir + 1, 1), 0); /* not absolute */
+    ASSERT_FAILS(secret_read_credential("imprint-pin", &pin, &err), ERR_MISSING);
+    ck_assert_int_eq(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+    ASSERT_FAILS(secret_read_credential("imprint-pin", &pin, &err), ERR_MISSING);
+    ASSERT_OK(file_remove_tree(dir, &err), err);
 }
 END_TEST
 
@@ -370,4 +409,5 @@ CHECK_MAIN("base", every_error_has_a_name_a_meaning_and_its_own_exit_status,
            base64_that_is_not_canonical_is_refused, canonical_json_is_sorted_ascii_and_escaped,
            what_is_not_canonical_fails_the_writer, a_pin_file_that_others_may_read_is_refused,
            secrets_compare_by_length_and_contents, a_file_is_replaced_whole_with_the_mode_asked_for,
+           a_credential_may_be_read_by_the_services_user_and_by_nobody_else,
            times_are_rfc_3339_in_utc, only_the_one_way_of_writing_a_time_is_read)

@@ -25,7 +25,7 @@ static unsigned good_suites;
 
 static int open_body(struct rig *r, struct error *err)
 {
-    struct hsm_config config = {r->config.module, TEST_TOKEN};
+    struct hsm_config config = {.module = r->config.module, .token = TEST_TOKEN};
     struct secret *pin = softhsm_secret(TEST_PIN);
     struct hsm *h = NULL;
     int rc = hsm_open(&config, pin, &h, err);
@@ -468,7 +468,7 @@ START_TEST(a_token_that_does_not_answer_is_no_missing_token)
 {
     struct secret *so = softhsm_secret(TEST_SO_PIN), *user = softhsm_secret(TEST_PIN);
     struct error err = ERROR_INIT;
-    struct hsm_config config = {P11PROXY, TEST_TOKEN};
+    struct hsm_config config = {.module = P11PROXY, .token = TEST_TOKEN};
     struct rig r;
 
     faulty_start(&r, &plain_order, 0);

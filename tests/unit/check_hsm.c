@@ -6,7 +6,7 @@
 
 static int open_module(const char *path, struct error *err)
 {
-    struct hsm_config config = {path, TEST_TOKEN};
+    struct hsm_config config = {.module = path, .token = TEST_TOKEN};
     struct secret *pin = softhsm_secret(TEST_PIN);
     struct hsm *h = NULL;
     int rc = hsm_open(&config, pin, &h, err);
@@ -103,7 +103,8 @@ START_TEST(a_token_is_found_by_its_uri)
         {"pkcs11:token=line1;slot-id=7", ERR_TOKEN},
         {"pkcs11:token=line1;colour=red", ERR_INPUT},
         {"pkcs11:token=line1?pin-value=123456", ERR_INPUT},
-        {"pkcs11:token=line1?pin-source=file:/etc/pin", ERR_INPUT},
+        {"pkcs11:token=line1?pin-source=file:/etc/pin", 0},
+        {"pkcs11:token=line1?pin-source=file:/etc/pin&pin-value=123456", ERR_INPUT},
         {"pkcs11:token=%zz", ERR_INPUT},
         {"pkcs11:nonsense", ERR_INPUT},
     };
@@ -115,6 +116,57 @@ START_TEST(a_token_is_found_by_its_uri)
         ck_assert_msg(rc == cases[i].rc, "%s: %s: %s", cases[i].uri, error_name(rc), err.text);
         ck_assert_ptr_null(strstr(err.text, TEST_PIN));
     }
+}
+END_TEST
+
+START_TEST(the_pin_source_of_a_uri_is_a_file)
+{
+    static const struct {
+        const char *token, *path; /* NULL: refused */
+    } cases[] = {
+        {"line1", ""},
+        {"pkcs11:token=line1", ""},
+        {"pkcs11:token=line1?pin-source=/etc/pin", "/etc/pin"},
+        {"pkcs11:token=line1?pin-source=file:/etc/pin", "/etc/pin"},
+        {"pkcs11:token=line1?pin-source=file:///etc/a%20pin", "/etc/a pin"},
+        {"pkcs11:token=line1?pin-source=pin", "pin"},
+        {"pkcs11:token=line1?pin-source=file:pin", "pin"},
+        {"pkcs11:token=line1?pin-source=file://host/pin", NULL},
+        {"pkcs11:token=line1?pin-source=%7Ccat%20pin", NULL},
+        {"pkcs11:token=line1?pin-source=https:%2F%2Fx%2Fpin", NULL},
+        {"pkcs11:token=line1?pin-source=", NULL},
+        {"pkcs11:token=line1?pin-source=a-very-long-name-of-a-file", NULL},
+        {"pkcs11:token=line1?pin-value=123456", NULL},
+        {"pkcs11:token=line1?pin-source=/etc/pin&pin-value=123456", NULL},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct error err = ERROR_INIT;
+        char path[20];
+        int rc = hsm_pin_source(cases[i].token, path, sizeof path, &err);
+
+        ck_assert_msg(rc == (cases[i].path ? 0 : ERR_INPUT), "%s: %s", cases[i].token, err.text);
+        if (cases[i].path)
+            ck_assert_str_eq(path, cases[i].path);
+        ck_assert_ptr_null(strstr(err.text, "123456"));
+    }
+}
+END_TEST
+
+START_TEST(a_token_tells_that_somebody_gave_a_wrong_pin)
+{
+    struct error err = ERROR_INIT;
+    struct hsm *h = softhsm_open();
+
+    ck_assert(!hsm_pin_was_wrong(h));
+    hsm_close(h);
+    ASSERT_FAILS(softhsm_try_open(TEST_TOKEN, "000000", &err), ERR_PIN);
+    h = softhsm_open();
+    ck_assert(hsm_pin_was_wrong(h));
+    hsm_close(h);
+    h = softhsm_open();
+    ck_assert(!hsm_pin_was_wrong(h));
+    hsm_close(h);
 }
 END_TEST
 
@@ -478,6 +530,7 @@ SOFTHSM_MAIN("hsm", a_module_that_does_not_load_is_named_with_the_reason,
              a_module_that_does_not_initialise_is_refused, a_module_is_opened_once_in_a_process,
              a_token_that_is_missing_is_reported_with_those_that_are_there,
              a_wrong_pin_is_an_error_of_its_own, a_token_is_found_by_its_uri,
+             the_pin_source_of_a_uri_is_a_file, a_token_tells_that_somebody_gave_a_wrong_pin,
              a_uri_that_matches_two_tokens_is_ambiguous,
              a_token_is_initialised_once_and_whole_or_not_at_all,
              softhsm_is_software_carries_suite_1_and_enforces_the_storage_policy,

@@ -158,6 +158,8 @@ START_TEST(the_documentation_names_every_long_lived_key)
         snprintf(cell, sizeof cell, "| `%s` |", hsm_key_label(key));
         ck_assert_msg(strstr((char *)doc.data, cell) != NULL, "%s", cell);
     }
+    ck_assert_ptr_nonnull(strstr((char *)doc.data, "| `ia1:<sequence>:<head>` (two) |"));
+    ck_assert_ptr_nonnull(strstr((char *)doc.data, "| `storage:ec:<16 hex digits>` |"));
     buf_done(&doc);
 }
 END_TEST

@@ -23,7 +23,7 @@
 
 static char softhsm_dir[64];
 static char softhsm_module[256];
-static struct hsm_config softhsm_config = {softhsm_module, TEST_TOKEN};
+static struct hsm_config softhsm_config = {.module = softhsm_module, .token = TEST_TOKEN};
 
 static inline struct secret *softhsm_secret(const char *text)
 {
@@ -103,7 +103,7 @@ static inline struct hsm *softhsm_open(void)
 
 static inline int softhsm_try_open(const char *token, const char *pin_text, struct error *err)
 {
-    struct hsm_config config = {softhsm_module, token};
+    struct hsm_config config = {.module = softhsm_module, .token = token};
     struct secret *pin = softhsm_secret(pin_text);
     struct hsm *h = NULL;
     int rc = hsm_open(&config, pin, &h, err);

@@ -73,7 +73,7 @@ static const char *find_module(void)
 
 static int make_token(struct bench *b, struct secret *pin)
 {
-    struct hsm_config config = {b->module, TOKEN};
+    struct hsm_config config = {.module = b->module, .token = TOKEN};
     char path[128], text[256];
     int rc;
 

@@ -1,0 +1,150 @@
+/* imprint audit: the live token against the policy, and against the transcript of its ceremony. */
+#include "base/codec.h"
+#include "hsm/audit.h"
+#include "station/cli/cli.h"
+#include "station/store/inventory.h"
+#include "station/vault/transcript.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Orders that still have stored device keys. */
+struct orders {
+    struct store *store;
+    uint8_t (*hashes)[SHA256_SIZE];
+    size_t count;
+};
+
+struct audit_report {
+    const struct cli *cli;
+    size_t faults;
+};
+
+static const char *what_it_is_worth(const struct hsm *hsm)
+{
+    if (strcmp(hsm_class(hsm), "software") == 0)
+        return "a software token: its keys are in the memory of the process that uses it, and "
+               "whoever has its files and the PIN has the keys; the attributes below stop "
+               "mistakes, "
+               "not somebody in that process";
+    return "a token with hardware: what is compared is what the token says of its keys; whether "
+           "they are in hardware its maker has to prove";
+}
+
+static int add_order(void *context, int64_t id, const uint8_t hash[32], const char *name,
+                     const char *product, struct error *err)
+{
+    struct orders *orders = context;
+    struct inventory_counts counts;
+    uint8_t(*list)[SHA256_SIZE];
+    int rc = inventory_count(orders->store, id, &counts, err);
+
+    (void)name;
+    (void)product;
+    if (rc || counts.by_state[CREDENTIAL_AVAILABLE] + counts.by_state[CREDENTIAL_CLAIMED] == 0)
+        return rc;
+    list = realloc(orders->hashes, (orders->count + 1) * sizeof *list);
+    if (!list)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    orders->hashes = list;
+    memcpy(list[orders->count++], hash, SHA256_SIZE);
+    return 0;
+}
+
+static void print_finding(struct audit_report *report, enum hsm_finding_kind kind, const char *key,
+                          const char *attribute, const char *text)
+{
+    report->faults += hsm_finding_is_fault(kind);
+    if (report->cli->json)
+        cli_print_json(json_pack("{s:s, s:s, s:s, s:s*, s:s}", "event", "finding", "kind",
+                                 hsm_finding_name(kind), "key", key, "attribute",
+                                 *attribute ? attribute : NULL, "text", text));
+    else
+        printf("%-10s %s: %s\n", hsm_finding_name(kind), key, text);
+}
+
+static void transcript_finding(void *context, enum hsm_finding_kind kind, const char *key,
+                               const char *text)
+{
+    print_finding(context, kind, key, "", text);
+}
+
+static void transcript_custodian(void *context, const char *name, const char *file)
+{
+    const struct audit_report *report = context;
+
+    if (report->cli->json)
+        cli_print_json(
+            json_pack("{s:s, s:s, s:s?}", "event", "custodian", "name", name, "file", file));
+    else if (file)
+        printf("signed     transcript, by '%s' (ceremony/%s)\n", name, file);
+    else
+        printf("unsigned   transcript, by '%s'\n", name);
+}
+
+static int audit_token(struct cli *cli, struct audit_report *report, struct hsm_audit *audit,
+                       struct error *err)
+{
+    struct orders orders = {.store = cli->store};
+    int rc = order_each(cli->store, add_order, &orders, err);
+
+    if (rc == 0)
+        rc = hsm_audit_run(cli->hsm, (const uint8_t(*)[SHA256_SIZE])orders.hashes, orders.count,
+                           audit, err);
+    free(orders.hashes);
+    for (size_t i = 0; rc == 0 && i < audit->count; i++)
+        print_finding(report, audit->findings[i].kind, audit->findings[i].key,
+                      audit->findings[i].attribute, audit->findings[i].text);
+    return rc;
+}
+
+static void print_end(const struct audit_report *report, const struct hsm_audit *audit)
+{
+    const struct hsm *hsm = report->cli->hsm;
+
+    if (report->cli->json)
+        cli_print_json(json_pack(
+            "{s:s, s:s, s:s, s:I, s:I, s:I}", "event", "audited", "hsm", hsm_class(hsm), "text",
+            what_it_is_worth(hsm), "objects", (json_int_t)audit->objects, "attributes",
+            (json_int_t)audit->attributes, "faults", (json_int_t)report->faults));
+    else
+        printf("%zu objects, %zu attributes compared, %zu faults\n", audit->objects,
+               audit->attributes, report->faults);
+}
+
+static int run_audit(struct cli *cli, struct audit_report *report, struct error *err)
+{
+    const struct transcript_listener listener = {transcript_finding, transcript_custodian, report};
+    struct hsm_audit audit = {0};
+    int rc;
+
+    if (!cli->json)
+        printf("%-10s %s\n", "hsm", what_it_is_worth(cli->hsm));
+    rc = audit_token(cli, report, &audit, err);
+    if (rc == 0)
+        rc = transcript_check(&cli->config, cli->store, cli->hsm, &listener, err);
+    if (rc == 0)
+        print_end(report, &audit);
+    hsm_audit_done(&audit);
+    return rc;
+}
+
+int cmd_audit(struct cli *cli, struct error *err)
+{
+    struct audit_report report = {.cli = cli};
+    int rc = vault_open_hsm_unchecked(&cli->config, &cli->hsm, err);
+
+    if (rc)
+        return rc;
+    vault_attach_reader(cli->hsm, cli->store);
+    rc = run_audit(cli, &report, err);
+    if (rc == 0 && report.faults > 0)
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the token or the transcript is not what the policy and the ceremony say, "
+                       "in %zu points: stop production, keep everything as it is, and call the "
+                       "security team",
+                       report.faults);
+    return rc;
+}
