@@ -192,7 +192,7 @@ const struct policy_row policy_device_private[] = {
 };
 
 const struct policy_row policy_device_public[] = {
-    SET(CKA_TOKEN, no), SET(CKA_PRIVATE, yes), SET(CKA_VERIFY, no), SET(CKA_EC_PARAMS, p256), END,
+    SET(CKA_TOKEN, no), SET(CKA_PRIVATE, no), SET(CKA_VERIFY, no), SET(CKA_EC_PARAMS, p256), END,
 };
 
 /* Names everything that CKA_UNWRAP_TEMPLATE of the storage key names, with the same values: SoftHSM
@@ -225,7 +225,7 @@ const struct policy_row policy_ephemeral_private[] = {
 };
 
 const struct policy_row policy_ephemeral_public[] = {
-    SET(CKA_TOKEN, no), SET(CKA_PRIVATE, yes), SET(CKA_VERIFY, no), SET(CKA_EC_PARAMS, p256), END,
+    SET(CKA_TOKEN, no), SET(CKA_PRIVATE, no), SET(CKA_VERIFY, no), SET(CKA_EC_PARAMS, p256), END,
 };
 
 const struct policy_row policy_shared_secret[] = {

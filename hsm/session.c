@@ -3,8 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#define LEAK_PER_OBJECT 300 /* bytes; SoftHSM 2.6.1 keeps about 0.24 kB of each session object */
-#define LOGIN_TRIES     5
+#define LOGIN_TRIES 5
 
 int session_login_error(struct hsm *h, CK_RV rv, struct error *err)
 {
@@ -79,7 +78,7 @@ static int check_tries(struct hsm *h, const CK_TOKEN_INFO *info, struct error *e
         h->token);
 }
 
-int session_open_error(struct hsm *h, CK_RV rv, struct error *err)
+static int open_error(struct hsm *h, CK_RV rv, struct error *err)
 {
     if (rv != CKR_SESSION_COUNT)
         return session_fail(h, rv, err, "cannot open a session");
@@ -87,11 +86,18 @@ int session_open_error(struct hsm *h, CK_RV rv, struct error *err)
                    "token '%s' has no session left: end other programs that use it", h->token);
 }
 
+int session_open(struct hsm *h, CK_SESSION_HANDLE *out, struct error *err)
+{
+    CK_RV rv =
+        h->module.p11->C_OpenSession(h->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, out);
+
+    return rv == CKR_OK ? 0 : open_error(h, rv, err);
+}
+
 int session_start(struct hsm *h, struct error *err)
 {
     CK_TOKEN_INFO info;
     CK_ULONG matches;
-    CK_RV rv;
     int rc = h->started ? 0 : module_start(&h->module, h->path, err);
 
     if (rc)
@@ -102,10 +108,10 @@ int session_start(struct hsm *h, struct error *err)
         rc = check_tries(h, &info, err);
     if (rc == 0) {
         classify(h, &info);
-        rv = h->module.p11->C_OpenSession(h->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL,
-                                          &h->session);
-        rc = rv == CKR_OK ? login(h, err) : session_open_error(h, rv, err);
+        rc = session_open(h, &h->session, err);
     }
+    if (rc == 0)
+        rc = login(h, err);
     if (rc)
         session_stop(h);
     return rc;
@@ -128,7 +134,7 @@ void session_stop(struct hsm *h)
 
 static bool idle(const struct hsm *h)
 {
-    return h->rewraps == 0 && h->signers.open == 0;
+    return h->rewraps == 0 && h->signers.open == 0 && h->workers == 0;
 }
 
 /* A token that was open and is gone is a failure of the HSM, not of the configuration. */
@@ -152,15 +158,19 @@ int hsm_recycle(struct hsm *h, struct error *err)
 {
     if (!idle(h))
         return error_set(err, ERR_BUSY,
-                         "the HSM cannot be recycled while a rewrap or signer is "
+                         "the HSM cannot be recycled while a rewrap, signer or worker is "
                          "open");
     return start_again(h, err);
 }
 
 /* A lost session takes its objects along, so open rewraps are void already; libp11's are not ours
- * to restore. */
+ * to restore, and other threads are in the middle of a call. */
 static int restore(struct hsm *h, struct error *err)
 {
+    if (h->workers > 0)
+        return error_set(err, ERR_HSM,
+                         "token '%s' lost its session while several threads used it: try again",
+                         h->token);
     if (h->signers.open > 0)
         return error_set(err, ERR_HSM,
                          "token '%s' lost its session while a signer was open: close it and try "
@@ -169,10 +179,20 @@ static int restore(struct hsm *h, struct error *err)
     return start_again(h, err);
 }
 
+/* Whoever opened the worker closes it after the first failure. */
+static int run_in_worker(struct hsm *w, session_work *work, void *call, struct error *err)
+{
+    if (w->stale)
+        return error_set(err, ERR_HSM, "token '%s' failed in this thread before", w->token);
+    return work(w, call, err);
+}
+
 int session_run(struct hsm *h, session_work *work, void *call, struct error *err)
 {
     int rc = 0;
 
+    if (h->main)
+        return run_in_worker(h, work, call, err);
     if (h->session == CK_INVALID_HANDLE)
         rc = restore(h, err);
     else if ((h->stale || h->leak >= h->leak_limit) && idle(h))
@@ -249,7 +269,7 @@ void session_destroy(struct hsm *h, CK_OBJECT_HANDLE object)
     if (object == CK_INVALID_HANDLE)
         return;
     session_note(h, h->module.p11->C_DestroyObject(h->session, object));
-    h->leak += LEAK_PER_OBJECT;
+    h->leak += SESSION_LEAK;
 }
 
 int session_find(struct hsm *h, CK_OBJECT_CLASS class, const char *label, const uint8_t *id,

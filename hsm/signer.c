@@ -32,14 +32,13 @@ static int load(struct hsm *h, struct error *err)
  */
 static int check_session(struct hsm *h, struct error *err)
 {
-    CK_FUNCTION_LIST_PTR p11 = h->module.p11;
     CK_SESSION_HANDLE session;
-    CK_RV rv =
-        p11->C_OpenSession(h->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session);
+    CK_RV rv;
+    int rc = session_open(h, &session, err);
 
-    if (rv != CKR_OK)
-        return session_open_error(h, rv, err);
-    rv = p11->C_CloseSession(session);
+    if (rc)
+        return rc;
+    rv = h->module.p11->C_CloseSession(session);
     return rv == CKR_OK ? 0 : session_fail(h, rv, err, "cannot close a session");
 }
 
@@ -85,7 +84,7 @@ static void unload(struct hsm *h)
 
 void signers_settle(struct hsm *h)
 {
-    if (h->signers.open == 0 && h->rewraps == 0)
+    if (h->signers.open == 0 && h->rewraps == 0 && h->workers == 0)
         unload(h);
 }
 

@@ -2,9 +2,10 @@
  * token: a PKCS#11 token, opened and logged in: the handle that every other part of hsm/ works on.
  *
  * Invariants
- *  1. One struct hsm is one module, one token, one login and one session, used by one thread. The
- *     module is initialised with CKF_OS_LOCKING_OK, and a process opens it once: hsm_open refuses a
- *     module that somebody else has initialised.
+ *  1. One struct hsm is one module, one token, one login and one session, used by one thread; other
+ *     threads get a session each from hsm/worker.h. The module is initialised with
+ *     CKF_OS_LOCKING_OK, and a process opens it once: hsm_open refuses a module that somebody else
+ *     has initialised.
  *  2. A PIN is tried once. A token that refuses it is not asked again by this handle, so no loop in
  *     a caller can lock a token. The last try that a token has left is kept for a person.
  *  3. What an open token can do was measured, not looked up: hsm_open carries one throw-away key
@@ -55,8 +56,8 @@ MUST_USE int hsm_pin_source(const char *token, char *path, size_t size, struct e
 MUST_USE int hsm_open(const struct hsm_config *config, struct secret *user_pin, struct hsm **out,
                       struct error *err);
 
-/* Logs out by finalising the module, wipes the PIN and frees; NULL is fine. Every rewrap and signer
- * of h must be closed before. */
+/* Logs out by finalising the module, wipes the PIN and frees; NULL is fine. Every rewrap, signer
+ * and worker of h must be closed before. */
 void hsm_close(struct hsm *h);
 
 /*
@@ -71,7 +72,7 @@ MUST_USE int hsm_token_init(const struct hsm_config *config, const char *label,
 
 /*
  * Finalises and initialises the module and logs in again, which frees what it leaked. The functions
- * of hsm/ do this by themselves; ERR_BUSY while a rewrap or a signer is open.
+ * of hsm/ do this by themselves; ERR_BUSY while a rewrap, a signer or a worker is open.
  */
 MUST_USE int hsm_recycle(struct hsm *h, struct error *err);
 

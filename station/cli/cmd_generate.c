@@ -3,13 +3,16 @@
 #include "station/cli/progress.h"
 #include "station/store/inventory.h"
 #include "station/vault/generate.h"
+#include "station/vault/issue.h"
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
-#define COUNT_MAX INT64_C(100000000)
+#define COUNT_MAX      INT64_C(100000000)
+#define THREADS_USEFUL 2
 
 static volatile sig_atomic_t interrupted;
 
@@ -58,6 +61,13 @@ static int wanted(const struct cli *cli, const struct vault *v, int64_t *count,
     return rc;
 }
 
+/* One for each processor and no more than two: one more thread writes the database. */
+static int threads_wanted(const struct cli *cli, int64_t *threads, struct error *err)
+{
+    *threads = sysconf(_SC_NPROCESSORS_ONLN) < THREADS_USEFUL ? 1 : THREADS_USEFUL;
+    return cli_number(cli, "threads", 1, ISSUE_THREADS_MAX, threads, err);
+}
+
 static void report(const struct cli *cli, int64_t count, int64_t made, int64_t made_before)
 {
     if (cli->json)
@@ -87,16 +97,18 @@ int cmd_generate(struct cli *cli, struct error *err)
     struct progress progress;
     struct generate_watch watch = {show, stop, &progress};
     struct vault v;
-    int64_t count = 0, made = 0, made_before = 0;
+    int64_t count = 0, made = 0, made_before = 0, threads;
     int rc = vault_init(&v, &cli->config, &cli->job, cli->store, cli->hsm, err);
 
+    if (rc == 0)
+        rc = threads_wanted(cli, &threads, err);
     if (rc == 0)
         rc = wanted(cli, &v, &count, &made_before, err);
     if (rc == 0) {
         signal(SIGINT, on_signal);
         signal(SIGTERM, on_signal);
         progress_start(&progress, "credentials", count, cli->quiet);
-        rc = generate_credentials(&v, count, &watch, &made, err);
+        rc = generate_credentials(&v, count, (unsigned)threads, &watch, &made, err);
         progress_end(&progress);
         report(cli, count, made, made_before);
         if (rc == ERR_INTERRUPTED)

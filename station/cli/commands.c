@@ -21,6 +21,7 @@ static const struct cli_option init_options[] = {
 static const struct cli_option generate_options[] = {
     {"count", "N", "make N more credentials"},
     {"up-to", "N", "make as many as are missing until the order has N"},
+    {"threads", "N", "threads that use the HSM, 1 to 16; default: 2, or 1 on one processor"},
     {NULL, NULL, NULL}};
 
 static const struct cli_option ledger_options[] = {{"last", "N", "show: only the last N entries"},

@@ -63,13 +63,14 @@ MUST_USE int counter_set(struct store *store, const char *product, const char *p
 /* The id that the next credential gets. */
 MUST_USE int credential_next_id(struct store *store, int64_t *id, struct error *err);
 
-/*
- * Adds an available credential; computes wrapped_hash and mac. order_hash is the hash of
- * c->order_id. Errors: ERR_DUPLICATE when (product, serial) or the public key is in the inventory
- * already.
- */
-MUST_USE int credential_add(struct store *store, struct credential *c, const uint8_t order_hash[32],
-                            struct error *err);
+/* Computes wrapped_hash and mac of a credential that is otherwise complete. Needs no store: it may
+ * run in any thread that mac is good for. Errors: those of mac. */
+MUST_USE int credential_seal(struct credential *c, const uint8_t order_hash[32], store_mac_fn mac,
+                             void *context, struct error *err);
+
+/* Adds an available credential that was sealed with the hash of c->order_id. Errors: ERR_DUPLICATE
+ * when (product, serial) is in the inventory already. */
+MUST_USE int credential_add(struct store *store, const struct credential *c, struct error *err);
 
 /*
  * Adds the public keys of a batch to the index that finds doubled keys, sorted, so that the index

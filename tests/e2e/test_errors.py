@@ -137,6 +137,9 @@ class Errors(unittest.TestCase):
         for count in ("0", "-1", "x", "1x", "1e3"):
             result = self.rig.imprint("generate", self.rig.job, "--count", count, check=False)
             self.assertEqual(result.returncode, 2, count)
+        for threads in ("0", "17", "two"):
+            self.refused("USAGE", "--threads", "generate", self.rig.job, "--count", 1, "--threads",
+                         threads)
         self.assertEqual(self.rig.imprint("generate", check=False).returncode, 2)
 
     def test_files_that_the_job_names_and_that_are_not_there(self):

@@ -85,7 +85,7 @@ static void batch_prepare(struct rig *r)
 
 static int batch_body(struct rig *r, struct error *err)
 {
-    return generate_credentials(&r->v, BATCH, &rig_watch, &made, err);
+    return generate_credentials(&r->v, BATCH, RIG_THREADS, &rig_watch, &made, err);
 }
 
 static void batch_verify(struct rig *r, int rc, const char *after)
@@ -97,7 +97,7 @@ static void batch_verify(struct rig *r, int rc, const char *after)
     ck_assert_msg(rc != 0 || made == BATCH, "%s", after);
     ck_assert_msg(rig_int(r, "SELECT count(*) FROM credentials") == had + made,
                   "%s: %d were said to be made", after, (int)made);
-    again = generate_credentials(&r->v, rest, &rig_watch, &made, &err);
+    again = generate_credentials(&r->v, rest, RIG_THREADS, &rig_watch, &made, &err);
     ck_assert_msg(again == 0, "%s: then %s", after, err.text);
     ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM credentials"), had + BATCH);
     ck_assert_int_eq(rig_int(r, "SELECT count(DISTINCT serial) FROM credentials"), had + BATCH);
@@ -354,7 +354,7 @@ static int anything(struct rig *r, int which, struct error *err)
     case 2:
         return hsm_anchor_read(r->hsm, &anchor, err);
     case 3:
-        return generate_credentials(&r->v, 1, &rig_watch, &made, err);
+        return generate_credentials(&r->v, 1, RIG_THREADS, &rig_watch, &made, err);
     case 4:
         return hsm_recycle(r->hsm, err);
     default:
@@ -590,13 +590,70 @@ START_TEST(a_batch_whose_anchor_failed_is_counted_as_made)
 
     faulty_start(&r, &plain_order, 1);
     fault_at("C_SetAttributeValue", 1, CKR_GENERAL_ERROR, true);
-    ASSERT_FAILS(generate_credentials(&r.v, BATCH, &rig_watch, &made, &err), ERR_HSM);
+    ASSERT_FAILS(generate_credentials(&r.v, BATCH, RIG_THREADS, &rig_watch, &made, &err), ERR_HSM);
     ck_assert_int_eq(made, BATCH);
-    ASSERT_FAILS(generate_credentials(&r.v, BATCH, &rig_watch, &made, &err), ERR_HSM);
+    ASSERT_FAILS(generate_credentials(&r.v, BATCH, RIG_THREADS, &rig_watch, &made, &err), ERR_HSM);
     ck_assert_int_eq(made, 0); /* not begun: the one before is not anchored yet */
     ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM credentials"), 1 + BATCH);
     no_fault();
     rig_generate(&r, 1);
+    rig_end(&r);
+}
+END_TEST
+
+/* Where a run of several batches by two threads fails, and with what. */
+static const struct {
+    const char *function;
+    unsigned long at;
+    CK_RV rv;
+    enum p11proxy_how how;
+    bool for_ever;
+    int expected;
+} threads_fail[] = {
+    {"C_WrapKey", GENERATE_BATCH + 500, CKR_GENERAL_ERROR, P11PROXY_REFUSE, true, ERR_HSM},
+    {"C_Sign", 3 * GENERATE_BATCH, CKR_GENERAL_ERROR, P11PROXY_REFUSE, false, ERR_HSM},
+    {"C_GenerateKeyPair", GENERATE_BATCH + 10, CKR_DEVICE_REMOVED, P11PROXY_FINALIZE, true,
+     ERR_HSM},
+    {"C_GenerateKeyPair", GENERATE_BATCH + 10, CKR_SESSION_HANDLE_INVALID, P11PROXY_CLOSE, false,
+     0},
+    {"C_Sign", 100, CKR_CRYPTOKI_NOT_INITIALIZED, P11PROXY_FINALIZE, false, 0},
+    {"C_DestroyObject", GENERATE_BATCH, CKR_DEVICE_ERROR, P11PROXY_DONE, false, 0},
+    {"C_SetAttributeValue", 1, CKR_DEVICE_ERROR, P11PROXY_REFUSE, false, 0},
+    {"C_SetAttributeValue", 3, CKR_SESSION_CLOSED, P11PROXY_CLOSE, false, 0},
+};
+
+/* Of what a run was to make, whole batches are there, and the rest is made by the next run. */
+START_TEST(a_thread_that_fails_leaves_whole_batches)
+{
+    const int64_t count = 2 * GENERATE_BATCH + BATCH;
+    struct error err = ERROR_INIT;
+    int64_t entries;
+    struct rig r;
+    int rc;
+
+    faulty_start(&r, &plain_order, 0);
+    proxy_set(&(struct p11proxy_fault){.function = threads_fail[_i].function,
+                                       .at = threads_fail[_i].at,
+                                       .rv = threads_fail[_i].rv,
+                                       .how = threads_fail[_i].how,
+                                       .for_ever = threads_fail[_i].for_ever});
+    rc = generate_credentials(&r.v, count, 2, &rig_watch, &made, &err);
+    ck_assert_uint_gt(proxy_state().faults, 0);
+    ck_assert_msg(rc == threads_fail[_i].expected, "%s: %s", error_name(rc), err.text);
+    no_fault();
+    ck_assert(rc ? made < count && made % GENERATE_BATCH == 0 : made == count);
+    ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM credentials"), made);
+    ck_assert_int_eq(r.v.counts.by_state[CREDENTIAL_AVAILABLE], made);
+    if (rc)
+        rig_generate(&r, count - made);
+    ck_assert_int_eq(rig_int(&r, "SELECT max(id) FROM credentials"), count);
+    ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM credentials"
+                                 " WHERE serial = printf('PUMP-%06d', id)"),
+                     count);
+    ck_assert_int_eq(rig_int(&r, "SELECT count(DISTINCT point) FROM credentials"), count);
+    ASSERT_OK(ledger_verify(r.store, &entries, &err), err);
+    assert_anchored(&r, threads_fail[_i].function);
+    assert_no_session_objects(&r, threads_fail[_i].function);
     rig_end(&r);
 }
 END_TEST
@@ -652,5 +709,6 @@ RIG_MAIN("faults", EACH_ROW(a_token_that_fails_while_it_is_opened_opens_the_next
          ONCE(a_module_that_does_not_let_go_is_used_on),
          EACH_ROW(a_claim_whose_anchor_failed_is_not_released, lost_anchors),
          ONCE(a_batch_whose_anchor_failed_is_counted_as_made),
+         EACH_ROW(a_thread_that_fails_leaves_whole_batches, threads_fail),
          ONCE(a_vault_that_cannot_keep_its_token_files_closes_the_token),
          ONCE(the_environment_alone_makes_a_fault))

@@ -16,7 +16,7 @@ static void assert_in_step(struct rig *r)
 static int try_generate(struct rig *r, int64_t count, struct error *err)
 {
     int64_t made = 0;
-    int rc = generate_credentials(&r->v, count, &rig_watch, &made, err);
+    int rc = generate_credentials(&r->v, count, RIG_THREADS, &rig_watch, &made, err);
 
     ck_assert_int_eq(made, rc ? 0 : count);
     assert_in_step(r);

@@ -94,7 +94,8 @@ static void generate(struct store *store, int count)
         buf_put_str(&c.cert, "certificate");
         buf_put_str(&c.wrapped, "wrapped key");
         strcpy(c.storage, "storage:ec:aa");
-        ASSERT_OK(credential_add(store, &c, order, &err), err);
+        ASSERT_OK(credential_seal(&c, order, test_mac, NULL, &err), err);
+        ASSERT_OK(credential_add(store, &c, &err), err);
         hash = key_hash_of(c.point, c.id);
         ASSERT_OK(key_index_add(store, &hash, 1, &err), err);
         credential_done(&c);
@@ -172,10 +173,10 @@ START_TEST(a_serial_or_key_that_is_known_is_refused)
     credential_init(&c);
     ASSERT_OK(credential_get(store, 1, &c, &err), err);
     c.id = 2;
-    ASSERT_FAILS(credential_add(store, &c, order, &err), ERR_DUPLICATE);
+    ASSERT_FAILS(credential_add(store, &c, &err), ERR_DUPLICATE);
     ck_assert_ptr_nonnull(strstr(err.text, "P-0001"));
     strcpy(c.serial, "P-0002");
-    ASSERT_OK(credential_add(store, &c, order, &err), err);
+    ASSERT_OK(credential_add(store, &c, &err), err);
     hash = key_hash_of(c.point, c.id);
     ASSERT_FAILS(key_index_add(store, &hash, 1, &err), ERR_DUPLICATE);
     credential_done(&c);

@@ -304,6 +304,9 @@ static inline bool rig_no_stop(void *context)
     return false;
 }
 
+/* So that every test of what follows a generation tests what several threads made. */
+#define RIG_THREADS 2
+
 static const struct generate_watch rig_watch = {rig_no_progress, rig_no_stop, NULL};
 
 static inline void rig_generate(struct rig *r, int64_t count)
@@ -311,7 +314,7 @@ static inline void rig_generate(struct rig *r, int64_t count)
     struct error err = ERROR_INIT;
     int64_t made = 0;
 
-    ASSERT_OK(generate_credentials(&r->v, count, &rig_watch, &made, &err), err);
+    ASSERT_OK(generate_credentials(&r->v, count, RIG_THREADS, &rig_watch, &made, &err), err);
     ck_assert_int_eq(made, count);
 }
 
