@@ -138,12 +138,17 @@ class Firmware(unittest.TestCase):
         self.assertEqual(board.process.wait(), POWER_CUT, where)
         self.assertEqual(slots["S1"]["event"], "fail", where)
         self.assertIn(code, (EXIT["GONE"], EXIT["TIMEOUT"]), where)
-        if board.identity():
-            judge.load(board.export())  # a key and certificates that are whole
+        held = board.identity()
+        if held:
+            key, leaf = judge.load(board.export())
+            self.assertEqual(judge.spki(key.public_key()), judge.spki(leaf.public_key()), where)
         board.start()
         code, slots, stderr = self.rig.run_json(check=False)
         self.assertEqual((code, slots["S1"]["event"]), (0, "pass"), f"{where}: {stderr}")
-        self.assertTrue(board.identity().locked, where)
+        finished = board.identity()
+        self.assertTrue(finished.locked, where)
+        if held:
+            self.assertEqual((held.key, held.count), (finished.key, 1), where)
         board.stop(signal.SIGKILL)
         board.port.unlink()
         return True
