@@ -105,6 +105,9 @@ class Firmware(unittest.TestCase):
         self.assertEqual(hashlib.sha256(anchor).hexdigest(), rig.anchors)
         board.stop()
         self.check_whitelist([board])
+        image = self.image.with_suffix(".bin").read_bytes()
+        self.assertEqual(rig.records()[0]["fw"], {
+            "version": "1.0.0", "debug": True, "sha256": hashlib.sha256(image).hexdigest()})
         # The same board after a restart: it proves its key again and costs nothing.
         board.start()
         code, slots, _ = rig.run_json()

@@ -1,12 +1,10 @@
 /*
  * The smallest firmware that can be provisioned: the agent on a UART, with Mbed TLS, pinning an
- * authority. docs/firmware.md makes it step by step.
+ * authority. docs/firmware.md tells how it comes to be.
  */
 #include "board.h"
 
 #include "agent/port_mbedtls.h"
-
-#include <string.h>
 
 #ifdef FIRMWARE_AUTHORITY
 static const uint8_t authority[IMPRINT_P256_POINT_SIZE] = {FIRMWARE_AUTHORITY};
