@@ -32,6 +32,22 @@ int session_login_error(struct hsm *h, CK_RV rv, struct error *err)
     }
 }
 
+struct policy_fill session_fill(const struct hsm *h)
+{
+    return (struct policy_fill){.wrap = h->can.wrap, .dialect = h->can.dialect};
+}
+
+struct policy_fill session_fill_key(const struct hsm *h, const char *label, const void *id,
+                                    size_t id_len)
+{
+    struct policy_fill fill = session_fill(h);
+
+    fill.label = label;
+    fill.id = id;
+    fill.id_len = id_len;
+    return fill;
+}
+
 static int login(struct hsm *h, struct error *err)
 {
     CK_RV rv = CKR_USER_PIN_NOT_INITIALIZED;
@@ -54,7 +70,12 @@ static int login(struct hsm *h, struct error *err)
 static void classify(struct hsm *h, const CK_TOKEN_INFO *info)
 {
     char maker[33], model[17];
+    CK_INFO library;
 
+    if (h->module.p11->C_GetInfo(&library) == CKR_OK) {
+        module_text(library.manufacturerID, sizeof library.manufacturerID, maker);
+        h->can.dialect = policy_dialect(maker);
+    }
     module_text(info->manufacturerID, sizeof info->manufacturerID, maker);
     module_text(info->model, sizeof info->model, model);
     if (strstr(maker, "SoftHSM") || strstr(maker, "Mozilla") || strstr(maker, "NSS") || !model[0])
@@ -134,7 +155,7 @@ void session_stop(struct hsm *h)
 
 static bool idle(const struct hsm *h)
 {
-    return h->rewraps == 0 && h->signers.open == 0 && h->workers == 0;
+    return h->rewraps == 0 && h->workers == 0;
 }
 
 /* A token that was open and is gone is a failure of the HSM, not of the configuration. */
@@ -158,23 +179,17 @@ int hsm_recycle(struct hsm *h, struct error *err)
 {
     if (!idle(h))
         return error_set(err, ERR_BUSY,
-                         "the HSM cannot be recycled while a rewrap, signer or worker is "
-                         "open");
+                         "the HSM cannot be recycled while a rewrap or a worker is open");
     return start_again(h, err);
 }
 
-/* A lost session takes its objects along, so open rewraps are void already; libp11's are not ours
- * to restore, and other threads are in the middle of a call. */
+/* A lost session takes its objects along, so open rewraps are void already; other threads are in
+ * the middle of a call. */
 static int restore(struct hsm *h, struct error *err)
 {
     if (h->workers > 0)
         return error_set(err, ERR_HSM,
                          "token '%s' lost its session while several threads used it: try again",
-                         h->token);
-    if (h->signers.open > 0)
-        return error_set(err, ERR_HSM,
-                         "token '%s' lost its session while a signer was open: close it and try "
-                         "again",
                          h->token);
     return start_again(h, err);
 }
@@ -324,7 +339,7 @@ int session_make_pair(struct hsm *h, const struct policy_row *private_rows,
                       CK_OBJECT_HANDLE *public, uint8_t point[EC_POINT_SIZE], struct error *err)
 {
     CK_MECHANISM mechanism = {CKM_EC_KEY_PAIR_GEN, NULL, 0};
-    struct policy_fill fill = {.wrap = h->can.wrap};
+    struct policy_fill fill = session_fill(h);
     struct policy_attributes priv, pub;
     CK_OBJECT_HANDLE made_private, made_public;
     CK_RV rv;
@@ -347,17 +362,17 @@ int session_make_pair(struct hsm *h, const struct policy_row *private_rows,
     return 0;
 }
 
-int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_t len,
-                 uint8_t sig[EC_SIG_SIZE], struct error *err)
+int session_sign_digest(struct hsm *h, CK_OBJECT_HANDLE key, const uint8_t digest[SHA256_SIZE],
+                        uint8_t sig[EC_SIG_SIZE], struct error *err)
 {
     CK_MECHANISM mechanism = {CKM_ECDSA, NULL, 0};
-    uint8_t digest[SHA256_SIZE], made[EC_SIG_SIZE];
+    uint8_t message[SHA256_SIZE], made[EC_SIG_SIZE];
     CK_ULONG made_len = sizeof made;
     CK_RV rv = h->module.p11->C_SignInit(h->session, &mechanism, key);
 
-    sha256(message, len, digest);
+    memcpy(message, digest, sizeof message); /* PKCS#11 has no const */
     if (rv == CKR_OK)
-        rv = h->module.p11->C_Sign(h->session, digest, sizeof digest, made, &made_len);
+        rv = h->module.p11->C_Sign(h->session, message, sizeof message, made, &made_len);
     if (rv != CKR_OK)
         return session_fail(h, rv, err, "cannot sign");
     if (made_len != sizeof made)
@@ -365,6 +380,15 @@ int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_
                          h->token, made_len, sizeof made);
     memcpy(sig, made, sizeof made);
     return 0;
+}
+
+int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_t len,
+                 uint8_t sig[EC_SIG_SIZE], struct error *err)
+{
+    uint8_t digest[SHA256_SIZE];
+
+    sha256(message, len, digest);
+    return session_sign_digest(h, key, digest, sig, err);
 }
 
 int session_random(struct hsm *h, void *out, size_t len, struct error *err)

@@ -19,8 +19,6 @@
 
 #include "hsm/policy.h"
 
-#include <libp11.h>
-
 #define STORAGE_CACHE 8
 #define CLASS_SIZE    33
 #define SESSION_LEAK  300 /* bytes; SoftHSM 2.6.1 keeps about 0.24 kB of each session object */
@@ -39,21 +37,16 @@ struct storage_handle {
 struct abilities {
     unsigned suites;
     CK_MECHANISM_TYPE wrap;
+    bool unwrap_point; /* a key is unwrapped with its public point (NSS) */
+    CK_RV secrets;     /* what it said to making the secret keys of a station */
+    enum dialect dialect;
     unsigned unenforced;
     char class[CLASS_SIZE];
 };
 
-/* The libp11 side, loaded while a signer is open. */
-struct signers {
-    PKCS11_CTX *ctx;
-    PKCS11_SLOT *slots, *slot;
-    unsigned slot_count;
-    unsigned open;
-};
-
 struct hsm {
     struct module module;
-    char *path, *token; /* copies of the configuration */
+    char *path, *token, *arguments; /* copies of the configuration */
     struct secret *pin;
     CK_SLOT_ID slot;
     CK_SESSION_HANDLE session; /* CK_INVALID_HANDLE while there is none */
@@ -69,10 +62,15 @@ struct hsm {
     struct key_handles keys[HSM_KEY_COUNT];
     struct storage_handle storage[STORAGE_CACHE];
     unsigned storage_next; /* the slot of the cache to overwrite next */
-    struct signers signers;
-    unsigned workers; /* that are open (hsm/worker.h) */
-    struct hsm *main; /* of a worker: whose login it shares; else NULL */
+    unsigned workers;      /* that are open (hsm/worker.h) */
+    struct hsm *main;      /* of a worker: whose login it shares; else NULL */
 };
+
+/* What every template of this token is filled with; and that of a long-lived key, whose label and
+ * id may be NULL where they are not compared. */
+struct policy_fill session_fill(const struct hsm *h);
+struct policy_fill session_fill_key(const struct hsm *h, const char *label, const void *id,
+                                    size_t id_len);
 
 typedef int session_work(struct hsm *h, void *call, struct error *err);
 
@@ -119,7 +117,10 @@ MUST_USE int session_make_pair(struct hsm *h, const struct policy_row *private_r
                                CK_OBJECT_HANDLE *public, uint8_t point[EC_POINT_SIZE],
                                struct error *err);
 
-/* CKM_ECDSA over SHA-256 of the message. */
+/* CKM_ECDSA over a digest, and over SHA-256 of the message. */
+MUST_USE int session_sign_digest(struct hsm *h, CK_OBJECT_HANDLE key,
+                                 const uint8_t digest[SHA256_SIZE], uint8_t sig[EC_SIG_SIZE],
+                                 struct error *err);
 MUST_USE int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_t len,
                           uint8_t sig[EC_SIG_SIZE], struct error *err);
 
@@ -129,14 +130,16 @@ MUST_USE int session_random(struct hsm *h, void *out, size_t len, struct error *
 MUST_USE int session_prove(struct hsm *h, CK_OBJECT_HANDLE key, const char *label,
                            const uint8_t point[EC_POINT_SIZE], struct error *err);
 
+/* For hsm/signer.c, where OpenSSL hashed the message: CKM_ECDSA over a digest by a long-lived key.
+ * Errors: ERR_MISSING. */
+MUST_USE int key_sign_digest(struct hsm *h, enum hsm_key key, const uint8_t digest[SHA256_SIZE],
+                             uint8_t sig[EC_SIG_SIZE], struct error *err);
+
 /* The names of the anchor keys and of a storage key; what the audit looks at without mending it. */
 #define ANCHORS 2
 extern const char *const anchor_ids[ANCHORS];
 bool anchor_label_is_whole(const char *label);
 MUST_USE int anchor_find(struct hsm *h, const char *id, CK_OBJECT_HANDLE *out, struct error *err);
 void storage_name(const uint8_t order_hash[SHA256_SIZE], char name[HSM_STORAGE_NAME_SIZE]);
-
-/* Unloads libp11 once no signer, no rewrap and no worker is open. */
-void signers_settle(struct hsm *h);
 
 #endif

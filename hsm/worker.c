@@ -49,7 +49,6 @@ void hsm_worker_close(struct hsm *w)
     h->lost = h->lost || w->lost;
     h->workers--;
     free(w);
-    signers_settle(h);
 }
 
 size_t hsm_worker_budget(const struct hsm *h)

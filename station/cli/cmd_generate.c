@@ -1,9 +1,9 @@
 /* imprint generate: makes credentials ahead of time. */
 #include "station/cli/cli.h"
 #include "station/cli/progress.h"
-#include "station/store/inventory.h"
 #include "station/vault/generate.h"
 #include "station/vault/issue.h"
+#include "station/vault/quota.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -37,7 +37,6 @@ static void show(void *context, int64_t done)
 static int wanted(const struct cli *cli, const struct vault *v, int64_t *count,
                   int64_t *made_before, struct error *err)
 {
-    struct inventory_counts have = {{0}};
     int64_t up_to = -1, add = -1;
     int rc = cli_number(cli, "count", 1, COUNT_MAX, &add, err);
 
@@ -53,10 +52,7 @@ static int wanted(const struct cli *cli, const struct vault *v, int64_t *count,
         *count = add;
         return 0;
     }
-    if (v->order_id)
-        rc = inventory_count(cli->store, v->order_id, &have, err);
-    for (size_t i = 0; i < 4; i++)
-        *made_before += have.by_state[i];
+    *made_before = quota_issued(&v->counts);
     *count = up_to > *made_before ? up_to - *made_before : 0;
     return rc;
 }
@@ -74,9 +70,9 @@ static void report(const struct cli *cli, int64_t count, int64_t made, int64_t m
         cli_print_json(json_pack("{s:s, s:I}", "event", "generated", "count", (json_int_t)made));
     else if (count == 0)
         printf("nothing to generate: order '%s' has %" PRId64 " credentials already\n",
-               cli->job.order.id, made_before);
+               cli->job.order, made_before);
     else
-        printf("generated %" PRId64 " credentials for order '%s'\n", made, cli->job.order.id);
+        printf("generated %" PRId64 " credentials for order '%s'\n", made, cli->job.order);
     fflush(stdout);
 }
 
@@ -113,7 +109,7 @@ int cmd_generate(struct cli *cli, struct error *err)
         report(cli, count, made, made_before);
         if (rc == ERR_INTERRUPTED)
             rc = say_how_to_go_on(cli, count - made, err);
-        cli_warn_quota(cli, &v);
+        cli_warn_order(cli, v.order, quota_warnings(&v));
     }
     vault_done(&v);
     return rc;

@@ -1,6 +1,7 @@
 #include "station/store/inventory.h"
 
 #include "pki/digest.h"
+#include "station/store/orders.h"
 #include "station/store/sql.h"
 
 #include <inttypes.h>
@@ -23,74 +24,6 @@ void credential_done(struct credential *c)
 {
     buf_done(&c->cert);
     buf_done(&c->wrapped);
-}
-
-int order_find(struct store *store, const uint8_t hash[32], int64_t *id, struct error *err)
-{
-    int64_t found = 0;
-    int rc = sql_integer(store, err, &found, "SELECT id FROM orders WHERE hash = ?", "b", hash,
-                         (size_t)32);
-
-    if (rc)
-        return rc;
-    if (!found)
-        return error_set(err, ERR_MISSING,
-                         "no credential was made under this order: run 'imprint generate' first");
-    *id = found;
-    return 0;
-}
-
-int order_put(struct store *store, const uint8_t hash[32], const char *name, const char *product,
-              const struct buf *content, int64_t *id, struct error *err)
-{
-    int rc = sql_run(store, err,
-                     "INSERT INTO orders(hash, name, product, content) VALUES (?, ?, ?, ?)"
-                     " ON CONFLICT(hash) DO NOTHING",
-                     "bttb", hash, (size_t)32, name, product, content->data, content->len);
-
-    return rc ? rc : order_find(store, hash, id, err);
-}
-
-int order_hash(struct store *store, int64_t id, uint8_t hash[32], struct error *err)
-{
-    sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, "SELECT hash FROM orders WHERE id = ?", "i", id);
-
-    if (rc == 0)
-        rc = sql_next(store, s, err);
-    if (rc < 0)
-        return rc;
-    if (rc == 0)
-        return error_set(err, ERR_STORE, "the database lacks order %" PRId64, id);
-    rc = sql_blob_exact(s, 0, hash, 32, err);
-    sql_end(s);
-    return rc;
-}
-
-int order_each(struct store *store,
-               int (*each)(void *context, int64_t id, const uint8_t hash[32], const char *name,
-                           const char *product, struct error *err),
-               void *context, struct error *err)
-{
-    sqlite3_stmt *s;
-    uint8_t hash[32];
-    int rc =
-        sql_start(store, err, &s, "SELECT id, hash, name, product FROM orders ORDER BY id", "");
-
-    if (rc)
-        return rc;
-    while ((rc = sql_next(store, s, err)) == 1) {
-        rc = sql_blob_exact(s, 1, hash, sizeof hash, err);
-        if (rc == 0)
-            rc = each(context, sqlite3_column_int64(s, 0), hash,
-                      (const char *)sqlite3_column_text(s, 2),
-                      (const char *)sqlite3_column_text(s, 3), err);
-        if (rc < 0) {
-            sql_end(s);
-            return rc;
-        }
-    }
-    return rc;
 }
 
 int counter_next(struct store *store, const char *product, const char *prefix, int64_t digits,

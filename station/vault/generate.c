@@ -10,6 +10,7 @@
 #include "station/vault/quota.h"
 #include "station/vault/token_files.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +44,7 @@ static int read_authorities(struct generator *g, struct error *err)
 /* One storage key per order and key type: found, or made for the first batch. */
 static int find_storage(struct generator *g, struct error *err)
 {
-    const uint8_t *order = g->v->job->order.hash;
+    const uint8_t *order = g->v->history.row.hash;
     int rc = hsm_storage_find(g->v->hsm, order, g->storage, err);
 
     if (rc != ERR_MISSING)
@@ -110,7 +111,7 @@ static int record_batch(struct generator *g, int64_t first_id, int64_t first_num
     jcs_object(&j, NULL);
     jcs_int(&j, "count", count);
     jcs_int(&j, "first", first_id);
-    jcs_hex(&j, "order", job->order.hash, 32);
+    jcs_hex(&j, "order", g->v->history.row.hash, 32);
     jcs_str(&j, "serial", serial);
     jcs_str(&j, "storage", g->storage);
     jcs_end(&j);
@@ -148,15 +149,12 @@ static int add_rows(struct generator *g, const struct issue_batch *batch, struct
 static int store_batch(struct generator *g, const struct issue_batch *batch, struct error *err)
 {
     struct vault *v = g->v;
-    const struct job *job = v->job;
+    const struct job_serials *s = &v->job->serials;
     int64_t count = (int64_t)batch->count;
-    int rc = order_put(v->store, job->order.hash, job->order.id, job->order.product,
-                       &job->order_content, &v->order_id, err);
+    int rc = add_rows(g, batch, err);
 
     if (rc == 0)
-        rc = add_rows(g, batch, err);
-    if (rc == 0)
-        rc = counter_set(v->store, job->order.product, job->serials.prefix, job->serials.digits,
+        rc = counter_set(v->store, v->order->product, s->prefix, s->digits,
                          batch->first_number + count, err);
     return rc ? rc : record_batch(g, batch->first_id, batch->first_number, count, err);
 }
@@ -192,15 +190,20 @@ struct shift {
     int64_t left; /* to be dispatched */
 };
 
-/* Ids and serial numbers go on from what the store has. */
+/* Serial numbers go on from what the store has. */
+static int next_number(const struct vault *v, int64_t *number, struct error *err)
+{
+    const struct job_serials *s = &v->job->serials;
+
+    return counter_next(v->store, v->order->product, s->prefix, s->digits, s->first, number, err);
+}
+
+/* So do ids. */
 static int next_numbers(struct shift *s, struct error *err)
 {
-    const struct job *job = s->g->v->job;
     int rc = credential_next_id(s->g->v->store, &s->next_id, err);
 
-    return rc ? rc
-              : counter_next(s->g->v->store, job->order.product, job->serials.prefix,
-                             job->serials.digits, job->serials.first, &s->next_number, err);
+    return rc ? rc : next_number(s->g->v, &s->next_number, err);
 }
 
 static int open_shift(struct shift *s, struct error *err)
@@ -299,6 +302,23 @@ static int run_shifts(struct generator *g, struct error *err)
     return rc;
 }
 
+/* Serials beyond the share may be another station's. */
+static int check_range(const struct vault *v, int64_t count, struct error *err)
+{
+    const struct order_serials *range = &v->share->serials;
+    int64_t number;
+    int rc = next_number(v, &number, err);
+
+    if (rc ||
+        (number >= range->first && number <= range->last && count <= range->last - number + 1))
+        return rc;
+    return error_set(err, ERR_REFUSED,
+                     "order '%s' gives this station the serial numbers %s%" PRId64 " to %" PRId64
+                     " and the next is %" PRId64 ": %" PRId64
+                     " more do not fit; ask the owner for an amendment",
+                     v->order->id, range->prefix, range->first, range->last, number, count);
+}
+
 int generate_credentials(struct vault *v, int64_t count, unsigned threads,
                          const struct generate_watch *watch, int64_t *made, struct error *err)
 {
@@ -309,6 +329,8 @@ int generate_credentials(struct vault *v, int64_t count, unsigned threads,
     if (count == 0)
         return 0;
     rc = quota_check_issue(v, count, err);
+    if (rc == 0)
+        rc = check_range(v, count, err);
     if (rc == 0)
         rc = start(&g, err);
     if (rc == 0)

@@ -67,7 +67,7 @@ static int make(struct issuer *w, const struct issue_batch *batch, size_t i, str
     buf_reset(&c->wrapped);
     c->id = batch->first_id + (int64_t)i;
     c->mechanism = (int64_t)hsm_wrap_mechanism(w->hsm);
-    strcpy(c->product, p->v->job->order.product);
+    strcpy(c->product, p->v->order->product);
     strcpy(c->storage, p->storage);
     rc = job_serial_text(&p->v->job->serials, batch->first_number + (int64_t)i, c->serial,
                          sizeof c->serial, err);
@@ -75,7 +75,7 @@ static int make(struct issuer *w, const struct issue_batch *batch, size_t i, str
         rc = hsm_credential_make(w->hsm, p->storage, c->point, &c->wrapped, err);
     if (rc == 0)
         rc = certify(w, c, batch->random[i], err);
-    return rc ? rc : credential_seal(c, p->v->job->order.hash, mac_with_hsm, w->hsm, err);
+    return rc ? rc : credential_seal(c, p->v->history.row.hash, mac_with_hsm, w->hsm, err);
 }
 
 /* ---- The threads. ---- */

@@ -102,13 +102,16 @@ static void fuzz_yaml(const uint8_t *p, size_t len)
 static void fuzz_order(const uint8_t *p, size_t len)
 {
     struct error err = ERROR_INIT;
-    struct order order;
+    static struct order order; /* large for a stack */
 
     if (order_parse("order.json", p, len, &order, &err)) {
         FUZZ_ASSERT(err.text[0] != 0);
         return;
     }
-    FUZZ_ASSERT(order.good <= order.max_issued && order.id[0] && order.environment[0]);
+    FUZZ_ASSERT(order.id[0] && order.environment[0] && order.from <= order.until);
+    FUZZ_ASSERT(order.counts.good <= order.counts.max_issued);
+    FUZZ_ASSERT(order.station_count <= ORDER_STATIONS_MAX);
+    FUZZ_ASSERT(order.vendor_root_count <= ORDER_VENDOR_ROOTS_MAX);
     FUZZ_ASSERT(order.suite_count > 0 && order.suite_count <= ORDER_SUITES_MAX);
 }
 

@@ -111,14 +111,22 @@ def link_seeds():
 
 
 def order_seeds():
-    order = {"type": "order", "id": "A-1", "environment": "test", "product": "09506000134352",
-             "profile": "idevid", "use": "registration", "device_auth": "none", "suites": [1],
-             "lock": True, "counts": {"good": 10, "max_issued": 12, "spoilage": 1}}
+    counts = {"good": 10, "max_issued": 12, "spoilage": 1, "rework": 1}
+    share = {"key": "0a" * 32, "issuer": "0b" * 32, **counts,
+             "serials": {"prefix": "P-", "digits": 4, "first": 1, "last": 100}}
+    order = {"type": "order", "id": "A-1", "environment": "test", "product": "pump",
+             "gtin": "09506000134352", "profile": "idevid", "use": "registration",
+             "valid": {"from": "2026-01-01T00:00:00Z", "until": "2026-12-31T00:00:00Z"},
+             "software_hsm": True, "lock": True, "device_auth": "none", "key_modes": ["hsm"],
+             "suites": [1, 2], "drivers": ["native"], "objects": {"trust_anchors": "cd" * 32},
+             "counts": counts, "stations": [share]}
     yield b"o" + json.dumps(order).encode()
-    more = {"device_auth": "enrolled", "enrolled": "ab" * 32, "suites": [1, 2],
-            "objects": {"trust_anchors": "cd" * 32}}
-    yield b"o" + json.dumps({**order, **more}).encode()
-    yield b"o" + json.dumps({**order, "good": 1.5, "counts": {}}).encode()
+    after = {"origin": "a/b", "size": 7, "root": base64.b64encode(bytes(32)).decode()}
+    for change in ({"type": "amendment", "amends": "0c" * 32},
+                   {"device_auth": "enrolled", "enrolled": "ab" * 32},
+                   {"device_auth": "attested", "vendor_roots": ["ef" * 32]},
+                   {"stations": [{**share, "after": after}]}, {"lock": 1.5}):
+        yield b"o" + json.dumps({**order, **change}).encode()
     yield b"ytext: hello\nnumber: 5\none:\n  name: a\nmany:\n  - name: b\n    number: -3\n  - name: c\n"
     yield b"ytext: \"a\\\"b\"\nnumber: 0x10\n# comment\nmany: [{name: b}, {name: c, number: 9}]\n"
     yield b"y--- &a\ntext: *a\none: {name: 'x', number: 101}\n...\n"

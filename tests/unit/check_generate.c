@@ -89,7 +89,7 @@ START_TEST(nothing_is_made_of_nothing)
     ASSERT_OK(generate(&r, 0, &w, &made, &err), err);
     ck_assert_int_eq(made, 0);
     ck_assert_int_eq(rig_batches(&r), 0);
-    ASSERT_FAILS(hsm_storage_find(r.hsm, r.job.order.hash, name, &err), ERR_MISSING);
+    ASSERT_FAILS(hsm_storage_find(r.hsm, r.v.history.row.hash, name, &err), ERR_MISSING);
     rig_end(&r);
 }
 END_TEST
@@ -379,7 +379,7 @@ START_TEST(a_batch_that_was_killed_is_not_there_at_all)
     pid_t child;
 
     rig_copy(&r);
-    rig_write_job(&r.job, &plain_order);
+    rig_write_job(&r, &plain_order);
     child = fork();
     if (child == 0) {
         rig_open(&r);

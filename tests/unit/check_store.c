@@ -6,6 +6,7 @@
 #include "station/store/claims.h"
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
+#include "station/store/orders.h"
 #include "station/store/sql.h"
 #include "station/store/whitelist.h"
 
@@ -72,14 +73,16 @@ static int append(struct store *store, const char *event, const char *json, stru
 static void generate(struct store *store, int count)
 {
     struct error err = ERROR_INIT;
-    struct buf content;
+    struct order_row row = {.name = "A-1", .product = "pump"};
     char data[64];
-    int64_t order_id, id;
+    bool found;
+    int64_t id;
 
-    buf_init(&content, 100);
-    buf_put_str(&content, "{}");
+    memcpy(row.hash, order, sizeof row.hash);
     ASSERT_OK(store_begin(store, &err), err);
-    ASSERT_OK(order_put(store, order, "A-1", "pump", &content, &order_id, &err), err);
+    ASSERT_OK(order_find(store, "A-1", &row, &found, &err), err);
+    if (!found)
+        ASSERT_OK(order_add(store, &row, &err), err);
     for (int i = 0; i < count; i++) {
         struct credential c;
         struct key_hash hash;
@@ -87,7 +90,7 @@ static void generate(struct store *store, int count)
         credential_init(&c);
         ASSERT_OK(credential_next_id(store, &id, &err), err);
         c.id = id;
-        c.order_id = order_id;
+        c.order_id = row.id;
         strcpy(c.product, "pump");
         snprintf(c.serial, sizeof c.serial, "P-%04d", (int)id);
         memset(c.point, (int)id, sizeof c.point);
@@ -103,7 +106,6 @@ static void generate(struct store *store, int count)
     snprintf(data, sizeof data, "{\"count\":%d}", count);
     ASSERT_OK(append(store, "generate", data, &err), err);
     ASSERT_OK(store_commit(store, &err), err);
-    buf_done(&content);
 }
 
 static void fill_claim(struct claim *c, uint8_t mark, int64_t credential)

@@ -90,7 +90,7 @@ static int open_bare(const struct bench_station *s, struct bare *b, struct error
     CK_SLOT_ID slots[4];
     CK_ULONG count = 4;
     char storage[HSM_STORAGE_NAME_SIZE];
-    int rc = hsm_storage_find(s->hsm, s->job.order.hash, storage, err);
+    int rc = hsm_storage_find(s->hsm, s->v.history.row.hash, storage, err);
 
     if (rc)
         return rc;

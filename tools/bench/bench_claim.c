@@ -17,7 +17,7 @@ static int record(struct bench_station *s, int64_t credential, struct error *err
     jcs_init(&j, &data);
     jcs_object(&j, NULL);
     jcs_int(&j, "credential", credential);
-    jcs_hex(&j, "order", s->job.order.hash, 32);
+    jcs_hex(&j, "order", s->v.history.row.hash, 32);
     jcs_end(&j);
     rc = ledger_append(s->store, "claim", &data, err);
     buf_done(&data);

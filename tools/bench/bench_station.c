@@ -1,6 +1,7 @@
 #include "bench_station.h"
 
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/file.h"
 #include "base/jcs.h"
 #include "pki/authority.h"
@@ -10,6 +11,7 @@
 #include "station/vault/ceremony.h"
 #include "station/vault/generate.h"
 
+#include <openssl/cms.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,19 +73,14 @@ static struct secret *pin(void)
     return s;
 }
 
-/* The benchmark takes its order from the content: who could have signed it does not matter. */
-static int make_signers(const char *path, struct error *err)
+static int make_signers(struct bench_station *s, const char *path, struct error *err)
 {
     struct authority_name name = {"Owner", NULL, "Order authority"};
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = NULL;
-    int rc = authority_root(&name, clock_utc(), key, &cert, err);
+    int rc;
 
-    if (rc == 0)
-        rc = cert_write(path, cert, err);
-    X509_free(cert);
-    EVP_PKEY_free(key);
-    return rc;
+    s->owner = EVP_EC_gen("P-256");
+    rc = authority_root(&name, clock_utc(), s->owner, &s->signer, err);
+    return rc ? rc : cert_write(path, s->signer, err);
 }
 
 static int found(struct bench_station *s, const char *module, struct error *err)
@@ -102,7 +99,7 @@ static int found(struct bench_station *s, const char *module, struct error *err)
     if (rc == 0)
         rc = file_join(signers, PATH_MAX, s->dir, "orders.pem", err);
     if (rc == 0)
-        rc = make_signers(signers, err);
+        rc = make_signers(s, signers, err);
     snprintf(c.config.module, sizeof c.config.module, "%s", module);
     c.order_signers = signers;
     c.pin = pin();
@@ -118,20 +115,74 @@ static int found(struct bench_station *s, const char *module, struct error *err)
     return rc ? rc : config_read(c.config.dir, &s->config, err);
 }
 
-static int write_job(struct job *job, struct error *err)
+static void write_job(struct job *job)
 {
-    buf_init(&job->order_content, ORDER_FILE_MAX);
     buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
     strcpy(job->name, "bench");
+    strcpy(job->order, "BENCH");
     job->serials = (struct job_serials){"PUMP-", 9, 1};
     strcpy(job->certificate.organization, "Bench Medical");
     strcpy(job->certificate.hardware_type, "1.3.6.1.4.1.32473.1.7");
-    buf_put_str(&job->order_content,
-                "{\"type\":\"order\",\"id\":\"BENCH\",\"environment\":\"bench\","
-                "\"product\":\"09506000134352\",\"profile\":\"idevid\",\"use\":\"registration\","
-                "\"suites\":[1],\"lock\":false,\"device_auth\":\"none\","
-                "\"counts\":{\"good\":100000000,\"max_issued\":100000000,\"spoilage\":100}}");
-    return order_parse("order", job->order_content.data, job->order_content.len, &job->order, err);
+}
+
+#define BENCH_COUNTS "\"good\":100000000,\"max_issued\":100000000,\"spoilage\":100,\"rework\":0"
+
+static void put_order(const struct vault *v, struct buf *out)
+{
+    char key[65], issuer[65];
+
+    hex_encode(v->key_hash, sizeof v->key_hash, key);
+    hex_encode(v->issuer_hash, sizeof v->issuer_hash, issuer);
+    buf_printf(out,
+               "{\"type\":\"order\",\"id\":\"BENCH\",\"environment\":\"bench\","
+               "\"product\":\"09506000134352\",\"profile\":\"idevid\",\"use\":\"registration\","
+               "\"valid\":{\"from\":\"2020-01-01T00:00:00Z\",\"until\":\"2099-12-31T00:00:00Z\"},"
+               "\"software_hsm\":true,\"lock\":false,\"device_auth\":\"none\","
+               "\"key_modes\":[\"hsm\"],\"suites\":[1],\"drivers\":[\"native\"],"
+               "\"counts\":{" BENCH_COUNTS
+               "},\"stations\":[{\"key\":\"%s\",\"issuer\":\"%s\"," BENCH_COUNTS
+               ",\"serials\":{\"prefix\":\"PUMP-\",\"digits\":9,\"first\":1,"
+               "\"last\":999999999}}]}",
+               key, issuer);
+}
+
+static int sign_order(const struct bench_station *s, const struct buf *order, struct buf *out,
+                      struct error *err)
+{
+    BIO *in = BIO_new_mem_buf(order->data, (int)order->len);
+    CMS_ContentInfo *cms = CMS_sign(s->signer, s->owner, NULL, in, CMS_BINARY);
+    uint8_t *der = NULL;
+    int len = cms ? i2d_CMS_ContentInfo(cms, &der) : 0;
+
+    if (len > 0)
+        buf_put(out, der, (size_t)len);
+    OPENSSL_free(der);
+    CMS_ContentInfo_free(cms);
+    BIO_free(in);
+    return len > 0 ? 0 : error_set(err, ERR_CRYPTO, "cannot sign the order");
+}
+
+/* As an owner and `imprint order add` do it. */
+static int take_order(struct bench_station *s, struct error *err)
+{
+    static struct order order;
+    enum order_taken taken;
+    struct buf content, bytes;
+    struct vault v;
+    int rc = vault_init(&v, &s->config, NULL, s->store, s->hsm, err);
+
+    buf_init(&content, ORDER_FILE_MAX);
+    buf_init(&bytes, ORDERS_SIGNED_MAX);
+    if (rc == 0) {
+        put_order(&v, &content);
+        rc = sign_order(s, &content, &bytes, err);
+    }
+    if (rc == 0)
+        rc = orders_take(&v, "bench", &bytes, &order, &taken, err);
+    buf_done(&content);
+    buf_done(&bytes);
+    vault_done(&v);
+    return rc;
 }
 
 int bench_station_open(struct bench_station *s, struct error *err)
@@ -149,8 +200,7 @@ int bench_station_open(struct bench_station *s, struct error *err)
         return error_set(err, ERR_IO, "cannot make a temporary folder");
     }
     rc = found(s, module, err);
-    if (rc == 0)
-        rc = write_job(&s->job, err);
+    write_job(&s->job);
     if (rc == 0)
         rc = vault_open_store(&s->config, STORE_WRITE, &s->store, err);
     if (rc == 0)
@@ -158,6 +208,8 @@ int bench_station_open(struct bench_station *s, struct error *err)
     s->anchoring = (struct anchoring){&s->config, s->hsm};
     if (rc == 0)
         rc = vault_attach_store(&s->anchoring, s->store, err);
+    if (rc == 0)
+        rc = take_order(s, err);
     return rc ? rc : vault_init(&s->v, &s->config, &s->job, s->store, s->hsm, err);
 }
 
@@ -169,6 +221,8 @@ void bench_station_done(struct bench_station *s)
     job_done(&s->job);
     store_close(s->store);
     hsm_close(s->hsm);
+    X509_free(s->signer);
+    EVP_PKEY_free(s->owner);
     if (s->dir[0])
         (void)!file_remove_tree(s->dir, &ignored);
 }
@@ -183,7 +237,7 @@ static int add_rows(struct bench_station *s, int64_t first, int64_t count, struc
                    " INSERT INTO credentials SELECT id, ?3, ?4, printf('PUMP-%09d', id), 0,"
                    " randomblob(65), randomblob(460), randomblob(80), randomblob(32),"
                    " 'storage:ec:0000000000000000', 8458, randomblob(32) FROM n",
-                   "iiit", first, count, s->v.order_id, s->job.order.product);
+                   "iiit", first, count, s->v.order_id, s->v.order->product);
 }
 
 static int add_entry(struct bench_station *s, int64_t first, int64_t count, struct error *err)
@@ -197,7 +251,7 @@ static int add_entry(struct bench_station *s, int64_t first, int64_t count, stru
     jcs_object(&j, NULL);
     jcs_int(&j, "count", count);
     jcs_int(&j, "first", first);
-    jcs_hex(&j, "order", s->job.order.hash, 32);
+    jcs_hex(&j, "order", s->v.history.row.hash, 32);
     jcs_end(&j);
     rc = ledger_append(s->store, "generate", &data, err);
     buf_done(&data);
@@ -218,7 +272,7 @@ static int fill_batch(struct bench_station *s, int64_t first, int64_t count, str
 /* In order of the hashes: ten million of them at random places would take an hour. */
 static int fill_key_index(struct bench_station *s, struct error *err)
 {
-    const struct job *job = &s->job;
+    const struct job_serials *serials = &s->job.serials;
     int64_t next = 0;
     int rc = store_begin(s->store, err);
 
@@ -230,24 +284,16 @@ static int fill_key_index(struct bench_station *s, struct error *err)
     if (rc == 0)
         rc = credential_next_id(s->store, &next, err);
     if (rc == 0)
-        rc = counter_set(s->store, job->order.product, job->serials.prefix, job->serials.digits,
-                         next, err);
+        rc =
+            counter_set(s->store, s->v.order->product, serials->prefix, serials->digits, next, err);
     return rc ? rc : store_commit(s->store, err);
 }
 
 int bench_station_fill(struct bench_station *s, int64_t rows, struct error *err)
 {
-    const struct job *job = &s->job;
     int64_t next;
-    int rc = store_begin(s->store, err);
+    int rc = credential_next_id(s->store, &next, err);
 
-    if (rc == 0)
-        rc = order_put(s->store, job->order.hash, job->order.id, job->order.product,
-                       &job->order_content, &s->v.order_id, err);
-    if (rc == 0)
-        rc = store_commit(s->store, err);
-    if (rc == 0)
-        rc = credential_next_id(s->store, &next, err);
     for (int64_t i = 0; rc == 0 && i < rows; i += FILL_BATCH)
         rc = fill_batch(s, next + i, rows - i < FILL_BATCH ? rows - i : FILL_BATCH, err);
     return rc ? rc : fill_key_index(s, err);

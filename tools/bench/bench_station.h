@@ -13,6 +13,8 @@ struct bench_station {
     char dir[PATH_MAX];
     struct config config;
     struct job job;
+    EVP_PKEY *owner; /* signs the order; signer is its certificate */
+    X509 *signer;
     struct store *store;
     struct hsm *hsm;
     struct anchoring anchoring;
