@@ -263,6 +263,7 @@ static void make_transcript(struct kit_device *d, const char *environment)
 
 void kit_evidence(struct kit_device *d, const char *environment)
 {
+    static const uint8_t chain[] = "stands for DER certificates";
     struct evidence *e = &d->evidence;
     struct buf bytes;
 
@@ -271,6 +272,8 @@ void kit_evidence(struct kit_device *d, const char *environment)
     e->attested = d->record.auth != RECORD_AUTH_NONE;
     if (e->attested)
         e->att_key[0] = 4;
+    if (d->record.auth == RECORD_AUTH_ATTESTED)
+        e->att_chain = (struct record_bytes){chain, sizeof chain};
     memcpy(e->tx, d->record.tx, sizeof e->tx);
     RAND_bytes(e->nonce, sizeof e->nonce);
     make_transcript(d, environment);
