@@ -125,7 +125,7 @@ int anchor_find(struct hsm *h, const char *id, CK_OBJECT_HANDLE *out, struct err
 
 static int check_policy(struct hsm *h, CK_OBJECT_HANDLE key, const char *id, struct error *err)
 {
-    struct policy_fill fill = {.id = (const uint8_t *)id, .id_len = strlen(id)};
+    struct policy_fill fill = session_fill_key(h, NULL, id, strlen(id));
     CK_RV rv;
     int rc = policy_check(&h->module, h->session, key, policy_anchor, &fill, &rv, err);
 
@@ -142,10 +142,11 @@ static int make_key(struct hsm *h, const char *id, const struct hsm_anchor *stat
     struct policy_attributes attributes;
     CK_OBJECT_HANDLE key;
     char label[LABEL_SIZE];
-    struct policy_fill fill = {.label = label, .id = (const uint8_t *)id, .id_len = strlen(id)};
+    struct policy_fill fill;
     CK_RV rv;
 
     make_label(state, label);
+    fill = session_fill_key(h, label, id, strlen(id));
     policy_template(policy_anchor, &fill, &attributes);
     rv = h->module.p11->C_GenerateKey(h->session, &mechanism, attributes.list, attributes.count,
                                       &key);

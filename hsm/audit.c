@@ -197,7 +197,7 @@ static int check_rows(struct hsm *h, struct work *w, const struct object *o,
         CK_RV rv;
         int rc = policy_check_row(&h->module, h->session, o->handle, rows, fill, &rv, &difference);
 
-        w->out->attributes += rows->use & USE_READ ? 1 : 0;
+        w->out->attributes += rows->use & USE_READ && policy_is_kept(rows, fill->dialect) ? 1 : 0;
         if (rc == 0)
             continue;
         if (!is_finding(rv)) {
@@ -254,7 +254,7 @@ static int check_pair(struct hsm *h, struct work *w, const struct object *privat
 static int check_halves(struct hsm *h, struct work *w, const struct key_policy *policy,
                         const struct object *own, const struct object *public, struct error *err)
 {
-    struct policy_fill fill = key_policy_fill(policy);
+    struct policy_fill fill = key_policy_fill(policy, h->can.dialect);
     char public_name[64];
     int rc = 0;
 
@@ -311,7 +311,7 @@ static struct object *find_anchor(struct work *w, const char *id)
 static int check_anchor(struct hsm *h, struct work *w, int number, bool *there, struct error *err)
 {
     const char *id = anchor_ids[number];
-    struct policy_fill fill = {.id = (const uint8_t *)id, .id_len = strlen(id)};
+    struct policy_fill fill = session_fill_key(h, NULL, id, strlen(id));
     struct object *o = find_anchor(w, id);
 
     *there = o != NULL;
@@ -379,7 +379,7 @@ static int check_storage(struct hsm *h, struct work *w, struct error *err)
 {
     for (size_t i = 0; i < w->count; i++) {
         struct object *o = &w->objects[i];
-        struct policy_fill fill = {.label = o->label, .wrap = h->can.wrap};
+        struct policy_fill fill = session_fill_key(h, o->label, NULL, 0);
         int rc;
 
         if (!is_storage(o) || o->known)
@@ -447,6 +447,10 @@ static void check_unknown(struct work *w)
 
 static void check_limits(const struct hsm *h, struct work *w)
 {
+    const char *attribute, *meaning;
+
+    for (unsigned i = 0; (attribute = hsm_unkept(h, i, &meaning)); i++)
+        report(w, HSM_FINDING_UNENFORCED, "token", attribute, "%s", meaning);
     for (unsigned limit = 1; limit && limit <= h->can.unenforced; limit <<= 1)
         if (h->can.unenforced & limit)
             report(w, HSM_FINDING_UNENFORCED, "storage keys", "", "%s",

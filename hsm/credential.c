@@ -87,7 +87,6 @@ void hsm_credential_rewrap_abort(struct hsm_rewrap *r)
     rewrap_drop(r);
     free(r);
     h->rewraps--;
-    signers_settle(h);
 }
 
 static int check_request(const struct hsm *h, unsigned suite, const uint8_t dev_pub[EC_POINT_SIZE],

@@ -59,13 +59,16 @@ int credential_make_under(struct hsm *h, CK_OBJECT_HANDLE storage, uint8_t point
 }
 
 static int unwrap(struct hsm *h, CK_OBJECT_HANDLE storage, const void *wrapped, size_t len,
-                  CK_OBJECT_HANDLE *key, struct error *err)
+                  const uint8_t point[EC_POINT_SIZE], CK_OBJECT_HANDLE *key, struct error *err)
 {
     CK_MECHANISM mechanism = {h->can.wrap, NULL, 0};
+    struct policy_fill fill = session_fill(h);
     struct policy_attributes attributes;
     CK_RV rv;
 
-    policy_template(policy_unwrapped, &(struct policy_fill){.wrap = h->can.wrap}, &attributes);
+    if (h->can.unwrap_point)
+        fill.point = point;
+    policy_template(policy_unwrapped, &fill, &attributes);
     rv =
         h->module.p11->C_UnwrapKey(h->session, &mechanism, storage, (CK_BYTE_PTR)(uintptr_t)wrapped,
                                    len, attributes.list, attributes.count, key);
@@ -86,7 +89,7 @@ int rewrap_begin_under(struct hsm_rewrap *r, CK_OBJECT_HANDLE storage, const voi
                        struct error *err)
 {
     struct hsm *h = r->h;
-    int rc = unwrap(h, storage, wrapped, r->stored_len, &r->device, err);
+    int rc = unwrap(h, storage, wrapped, r->stored_len, point, &r->device, err);
 
     if (rc)
         return rc;
@@ -108,6 +111,7 @@ static int derive_ecdh(struct hsm_rewrap *r, const uint8_t dev_pub[EC_POINT_SIZE
 {
     struct hsm *h = r->h;
     CK_MECHANISM mechanism = {CKM_ECDH1_DERIVE, &params, sizeof params};
+    struct policy_fill fill = session_fill(h);
     struct policy_attributes attributes;
     uint8_t peer[EC_POINT_SIZE];
     CK_RV rv;
@@ -115,7 +119,7 @@ static int derive_ecdh(struct hsm_rewrap *r, const uint8_t dev_pub[EC_POINT_SIZE
     memcpy(peer, dev_pub, sizeof peer);
     params.public_data = peer;
     params.public_data_len = sizeof peer;
-    policy_template(rows, &(struct policy_fill){.wrap = h->can.wrap}, &attributes);
+    policy_template(rows, &fill, &attributes);
     rv = h->module.p11->C_DeriveKey(h->session, &mechanism, r->ephemeral, attributes.list,
                                     attributes.count, out);
     return rv == CKR_OK ? 0 : session_fail(h, rv, err, "cannot agree on a key with a device");
@@ -130,6 +134,7 @@ static int derive_kek_ecb(struct hsm_rewrap *r, const uint8_t dev_pub[EC_POINT_S
     uint8_t data[HSM_CONTEXT_SIZE];
     CK_KEY_DERIVATION_STRING_DATA params = {data, sizeof data};
     CK_MECHANISM mechanism = {CKM_AES_ECB_ENCRYPT_DATA, &params, sizeof params};
+    struct policy_fill fill = session_fill(h);
     struct policy_attributes attributes;
     CK_OBJECT_HANDLE shared;
     CK_RV rv;
@@ -139,7 +144,7 @@ static int derive_kek_ecb(struct hsm_rewrap *r, const uint8_t dev_pub[EC_POINT_S
     if (rc)
         return rc;
     memcpy(data, context, sizeof data);
-    policy_template(policy_kek, &(struct policy_fill){.wrap = h->can.wrap}, &attributes);
+    policy_template(policy_kek, &fill, &attributes);
     rv = h->module.p11->C_DeriveKey(h->session, &mechanism, shared, attributes.list,
                                     attributes.count, kek);
     session_destroy(h, shared);

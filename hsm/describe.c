@@ -37,7 +37,8 @@ static int read_half(struct hsm *h, CK_OBJECT_HANDLE object, const struct policy
     size_t n = 0;
 
     for (; rows->name; rows++)
-        if (rows->use & USE_READ && (with_label || !(rows->use & USE_LABEL)))
+        if (rows->use & USE_READ && policy_is_kept(rows, h->can.dialect) &&
+            (with_label || !(rows->use & USE_LABEL)))
             sorted[n++] = rows;
     qsort(sorted, n, sizeof *sorted, by_name);
     for (out->count = 0; out->count < n; out->count++) {

@@ -25,11 +25,12 @@ const char *hsm_key_label(enum hsm_key key)
     return key_policies[key].label;
 }
 
-struct policy_fill key_policy_fill(const struct key_policy *policy)
+struct policy_fill key_policy_fill(const struct key_policy *policy, enum dialect dialect)
 {
     return (struct policy_fill){.label = policy->label,
                                 .id = (const uint8_t *)policy->label,
-                                .id_len = strlen(policy->label)};
+                                .id_len = strlen(policy->label),
+                                .dialect = dialect};
 }
 
 /* A pair of which one half is missing is not a missing key: making it anew would leave three. */
@@ -67,7 +68,7 @@ static int handles_of(struct hsm *h, enum hsm_key key, struct key_handles **out,
 static int check_half(struct hsm *h, CK_OBJECT_HANDLE object, const struct policy_row *rows,
                       const struct key_policy *policy, struct error *err)
 {
-    struct policy_fill fill = key_policy_fill(policy);
+    struct policy_fill fill = key_policy_fill(policy, h->can.dialect);
     CK_RV rv;
     int rc = policy_check(&h->module, h->session, object, rows, &fill, &rv, err);
 
@@ -109,7 +110,7 @@ int hsm_key_check(struct hsm *h, enum hsm_key key, struct error *err)
 static CK_RV generate(struct hsm *h, const struct key_policy *policy, CK_OBJECT_HANDLE *key)
 {
     CK_MECHANISM mechanism = {policy->generate, NULL, 0};
-    struct policy_fill fill = key_policy_fill(policy);
+    struct policy_fill fill = key_policy_fill(policy, h->can.dialect);
     struct policy_attributes own, pub;
     CK_OBJECT_HANDLE public;
 
@@ -177,6 +178,27 @@ static int point_work(struct hsm *h, void *arg, struct error *err)
 int hsm_key_point(struct hsm *h, enum hsm_key key, uint8_t point[EC_POINT_SIZE], struct error *err)
 {
     return session_run(h, point_work, &(struct point_call){key, point}, err);
+}
+
+struct digest_call {
+    enum hsm_key key;
+    const uint8_t *digest;
+    uint8_t *sig;
+};
+
+static int sign_digest_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct digest_call *call = arg;
+    struct key_handles *handles;
+    int rc = handles_of(h, call->key, &handles, err);
+
+    return rc ? rc : session_sign_digest(h, handles->key, call->digest, call->sig, err);
+}
+
+int key_sign_digest(struct hsm *h, enum hsm_key key, const uint8_t digest[SHA256_SIZE],
+                    uint8_t sig[EC_SIG_SIZE], struct error *err)
+{
+    return session_run(h, sign_digest_work, &(struct digest_call){key, digest, sig}, err);
 }
 
 struct sign_call {

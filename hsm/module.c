@@ -10,7 +10,7 @@
 
 #define LABEL_SIZE 32
 
-int module_load(struct module *m, const char *path, struct error *err)
+int module_load(struct module *m, const char *path, const char *arguments, struct error *err)
 {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL), *symbol;
     CK_C_GetFunctionList get;
@@ -27,7 +27,7 @@ int module_load(struct module *m, const char *path, struct error *err)
                          "missing or fails",
                          path);
     }
-    *m = (struct module){library, p11};
+    *m = (struct module){library, p11, arguments && *arguments ? arguments : NULL};
     return 0;
 }
 
@@ -35,12 +35,16 @@ void module_unload(struct module *m)
 {
     if (m->library)
         dlclose(m->library);
-    *m = (struct module){NULL, NULL};
+    *m = (struct module){NULL, NULL, NULL};
 }
 
 int module_start(const struct module *m, const char *path, struct error *err)
 {
-    CK_C_INITIALIZE_ARGS args = {.flags = CKF_OS_LOCKING_OK};
+    /* NSS puts its arguments where pReserved is, and pReserved behind them. */
+    struct {
+        CK_C_INITIALIZE_ARGS standard;
+        void *reserved;
+    } args = {{.flags = CKF_OS_LOCKING_OK, .pReserved = (void *)(uintptr_t)m->arguments}, NULL};
     CK_RV rv = m->p11->C_Initialize(&args);
 
     if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED)
@@ -49,7 +53,9 @@ int module_start(const struct module *m, const char *path, struct error *err)
     if (rv != CKR_OK) {
         (void)m->p11->C_Finalize(NULL); /* it may be initialised although it says otherwise */
         return ckr_set(err, ERR_MODULE, rv,
-                       "PKCS#11 module '%s' does not initialise, see its configuration", path);
+                       "PKCS#11 module '%s' does not initialise: see its configuration, and "
+                       "what module_arguments tell it",
+                       path);
     }
     return 0;
 }

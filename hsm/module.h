@@ -15,11 +15,13 @@
 
 #include <p11-kit/pkcs11.h>
 
-#define CKM_AES_KEY_WRAP_KWP 0x210bUL /* PKCS#11 v3.0: RFC 5649 */
+#define CKM_AES_KEY_WRAP_KWP 0x210bUL     /* PKCS#11 v3.0: RFC 5649 */
+#define CKA_NSS_DB           0xd5a0db00UL /* NSS: the public point, when an EC key is unwrapped */
 
 struct module {
     void *library; /* NULL when not loaded */
     CK_FUNCTION_LIST_PTR p11;
+    const char *arguments; /* for C_Initialize, or NULL; the caller keeps it */
 };
 
 /* The name of a CKR_* value, or "an unknown CKR value". Never NULL. */
@@ -28,8 +30,9 @@ const char *ckr_name(CK_RV rv);
 /* Fills err with "<format>: CKR_NAME (0x..)", keeps rv as the native value, returns code. */
 int ckr_set(struct error *err, int code, CK_RV rv, const char *format, ...) PRINTF_LIKE(4, 5);
 
-/* Loads a module, without initialising it. Errors: ERR_MODULE. */
-MUST_USE int module_load(struct module *m, const char *path, struct error *err);
+/* Loads a module, without initialising it; arguments may be NULL or empty. Errors: ERR_MODULE. */
+MUST_USE int module_load(struct module *m, const char *path, const char *arguments,
+                         struct error *err);
 void module_unload(struct module *m);
 
 /* C_Initialize with CKF_OS_LOCKING_OK. Errors: ERR_MODULE, also when it was initialised already. */

@@ -192,7 +192,7 @@ const struct policy_row policy_device_private[] = {
 };
 
 const struct policy_row policy_device_public[] = {
-    SET(CKA_TOKEN, no), SET(CKA_PRIVATE, yes), SET(CKA_VERIFY, no), SET(CKA_EC_PARAMS, p256), END,
+    SET(CKA_TOKEN, no), SET(CKA_PRIVATE, no), SET(CKA_VERIFY, no), SET(CKA_EC_PARAMS, p256), END,
 };
 
 /* Names everything that CKA_UNWRAP_TEMPLATE of the storage key names, with the same values: SoftHSM
@@ -208,6 +208,7 @@ const struct policy_row policy_unwrapped[] = {
     SET(CKA_DERIVE, no),
     SET(CKA_UNWRAP, no),
     SET(CKA_DECRYPT, no),
+    {CKA_NSS_DB, "CKA_NSS_DB", NULL, 0, USE_SET | USE_POINT},
     END,
 };
 
@@ -225,7 +226,7 @@ const struct policy_row policy_ephemeral_private[] = {
 };
 
 const struct policy_row policy_ephemeral_public[] = {
-    SET(CKA_TOKEN, no), SET(CKA_PRIVATE, yes), SET(CKA_VERIFY, no), SET(CKA_EC_PARAMS, p256), END,
+    SET(CKA_TOKEN, no), SET(CKA_PRIVATE, no), SET(CKA_VERIFY, no), SET(CKA_EC_PARAMS, p256), END,
 };
 
 const struct policy_row policy_shared_secret[] = {
@@ -267,6 +268,52 @@ const struct policy_row policy_kek[] = {
     END,
 };
 
+const struct policy_exception policy_exceptions[] = {
+    {DIALECT_NSS, NULL, CKA_UNWRAP_TEMPLATE, "CKA_UNWRAP_TEMPLATE",
+     "not kept: stored keys can be unwrapped readable"},
+    {DIALECT_NSS, NULL, CKA_WRAP_TEMPLATE, "CKA_WRAP_TEMPLATE",
+     "not kept: a storage key wraps other kinds of keys"},
+    {DIALECT_NSS, NULL, CKA_ALLOWED_MECHANISMS, "CKA_ALLOWED_MECHANISMS",
+     "not kept: a key is used with any mechanism of its type"},
+    {DIALECT_NSS, NULL, CKA_COPYABLE, "CKA_COPYABLE", "not kept: a key can be copied"},
+    {DIALECT_NSS, NULL, CKA_LOCAL, "CKA_LOCAL",
+     "false for every key: only CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE tell where it was "
+     "made"},
+    {DIALECT_NSS, policy_signing_public, CKA_PRIVATE, "CKA_PRIVATE",
+     "false on public keys: they can be replaced without the PIN, which is noticed when they are "
+     "used"},
+    {DIALECT_TPM2, policy_signing_private, CKA_DECRYPT, "CKA_DECRYPT",
+     "always true, though no mechanism decrypts with an EC key"},
+    {DIALECT_TPM2, policy_signing_public, CKA_ENCRYPT, "CKA_ENCRYPT",
+     "always true, though no mechanism encrypts with an EC key"},
+    {DIALECT_STRICT, NULL, 0, NULL, NULL},
+};
+
+enum dialect policy_dialect(const char *manufacturer)
+{
+    if (strcmp(manufacturer, "Mozilla Foundation") == 0)
+        return DIALECT_NSS;
+    if (strcmp(manufacturer, "tpm2-software.github.io") == 0)
+        return DIALECT_TPM2;
+    return DIALECT_STRICT;
+}
+
+static bool is_of(const struct policy_row *row, const struct policy_row *rows)
+{
+    for (; rows->name; rows++)
+        if (rows == row)
+            return true;
+    return false;
+}
+
+bool policy_is_kept(const struct policy_row *row, enum dialect dialect)
+{
+    for (const struct policy_exception *e = policy_exceptions; e->name; e++)
+        if (e->dialect == dialect && e->type == row->type && (!e->rows || is_of(row, e->rows)))
+            return false;
+    return true;
+}
+
 /* The row as an attribute, with what fill supplies; false when fill does not supply it. */
 static bool resolve(const struct policy_row *row, const struct policy_fill *fill, CK_ATTRIBUTE *out)
 {
@@ -277,6 +324,8 @@ static bool resolve(const struct policy_row *row, const struct policy_fill *fill
         *out = (CK_ATTRIBUTE){row->type, LOOSE(fill->id), fill->id_len};
     else if (row->use & USE_MECHANISM && fill->wrap)
         *out = (CK_ATTRIBUTE){row->type, LOOSE(&fill->wrap), sizeof fill->wrap};
+    else if (row->use & USE_POINT && fill->point)
+        *out = (CK_ATTRIBUTE){row->type, LOOSE(fill->point), EC_POINT_SIZE};
     else if (row->type == CKA_TOKEN && fill->session)
         *out = (CK_ATTRIBUTE){row->type, LOOSE(&no), sizeof no};
     return out->pValue != NULL;
@@ -287,8 +336,14 @@ void policy_template(const struct policy_row *rows, const struct policy_fill *fi
 {
     out->count = 0;
     for (; rows->name; rows++)
-        if (rows->use & USE_SET && resolve(rows, fill, &out->list[out->count]))
+        if (rows->use & USE_SET && policy_is_kept(rows, fill->dialect) &&
+            resolve(rows, fill, &out->list[out->count]))
             out->count++;
+}
+
+static bool is_number(CK_ATTRIBUTE_TYPE type)
+{
+    return type == CKA_CLASS || type == CKA_KEY_TYPE || type == CKA_VALUE_LEN;
 }
 
 /* An attribute as the token gave it. Of an array of attributes, list points into values. */
@@ -326,8 +381,11 @@ static CK_RV read_row(const struct module *m, CK_SESSION_HANDLE session, CK_OBJE
     memset(out, 0, sizeof *out);
     if (row->use & USE_NESTED)
         rv = read_nested(m, session, object, &is, out);
-    else
+    else {
+        if (is_number(row->type)) /* NSS gives a number no larger room */
+            is.ulValueLen = sizeof(CK_ULONG);
         rv = m->p11->C_GetAttributeValue(session, object, &is, 1);
+    }
     out->len = is.ulValueLen;
     return rv;
 }
@@ -369,11 +427,6 @@ static bool is_text(const uint8_t *bytes, CK_ULONG len)
         if (bytes[i] < 0x20 || bytes[i] > 0x7e)
             return false;
     return len > 0;
-}
-
-static bool is_number(CK_ATTRIBUTE_TYPE type)
-{
-    return type == CKA_CLASS || type == CKA_KEY_TYPE || type == CKA_VALUE_LEN;
 }
 
 static void put_hex(struct buf *out, const uint8_t *bytes, CK_ULONG len)
@@ -467,7 +520,7 @@ int policy_check_row(const struct module *m, CK_SESSION_HANDLE session, CK_OBJEC
     CK_ATTRIBUTE want;
 
     *rv = CKR_OK;
-    if (!(row->use & USE_READ) || !resolve(row, fill, &want))
+    if (!(row->use & USE_READ) || !policy_is_kept(row, fill->dialect) || !resolve(row, fill, &want))
         return 0;
     *rv = read_row(m, session, object, row, &is);
     if (*rv != CKR_OK)

@@ -20,8 +20,29 @@ enum policy_use {
     USE_LABEL = 1 << 2,     /* the value is the label of struct policy_fill */
     USE_ID = 1 << 3,        /* the value is its id */
     USE_MECHANISM = 1 << 4, /* the value is its wrap mechanism */
-    USE_NESTED = 1 << 5     /* the value is an array of attributes */
+    USE_NESTED = 1 << 5,    /* the value is an array of attributes */
+    USE_POINT = 1 << 6      /* the value is its public point */
 };
+
+/* The modules that do not keep every attribute of the table. Any other one is held to all of it. */
+enum dialect { DIALECT_STRICT, DIALECT_NSS, DIALECT_TPM2 };
+
+/* A row that is neither set nor compared with a token of this dialect. */
+struct policy_exception {
+    enum dialect dialect;
+    const struct policy_row *rows; /* of this table; NULL: of all */
+    CK_ATTRIBUTE_TYPE type;
+    const char *name, *meaning; /* for an audit: what an attacker with the PIN gains */
+};
+
+/* Up to the one without a name. */
+extern const struct policy_exception policy_exceptions[];
+
+/* Whether tokens of this dialect keep the row's attribute. */
+bool policy_is_kept(const struct policy_row *row, enum dialect dialect);
+
+/* Whose module it is, by the manufacturer that C_GetInfo names. */
+enum dialect policy_dialect(const char *manufacturer);
 
 struct policy_row {
     CK_ATTRIBUTE_TYPE type;
@@ -43,7 +64,9 @@ struct policy_fill {
     const uint8_t *id;
     size_t id_len;
     CK_MECHANISM_TYPE wrap;
-    bool session; /* make a session object where the table says token object (the probe) */
+    enum dialect dialect;
+    const uint8_t *point; /* EC_POINT_SIZE bytes, or NULL: the token wants none */
+    bool session;         /* make a session object where the table says token object (the probe) */
 };
 
 /* Templates as C_GenerateKey takes them; they point into rows and fill. */
@@ -83,6 +106,6 @@ struct key_policy {
 extern const struct key_policy key_policies[HSM_KEY_COUNT];
 
 /* Label and id of a long-lived key. */
-struct policy_fill key_policy_fill(const struct key_policy *policy);
+struct policy_fill key_policy_fill(const struct key_policy *policy, enum dialect dialect);
 
 #endif

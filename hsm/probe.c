@@ -134,8 +134,10 @@ static void trial_done(struct hsm *h, struct trial *t)
 /* What fails here is the token's inability, not an error: hence no struct error. */
 static bool trial_init(struct hsm *h, struct trial *t)
 {
-    struct policy_fill fill = {PROBE_LABEL, NULL, 0, h->can.wrap, true};
+    struct policy_fill fill = session_fill(h);
 
+    fill.label = PROBE_LABEL;
+    fill.session = true;
     *t = (struct trial){.storage = CK_INVALID_HANDLE};
     buf_init(&t->wrapped, PAYLOAD_MAX);
     if (storage_generate(h, &fill, &t->storage, NULL) == 0 &&
@@ -172,12 +174,15 @@ static bool suite_works(struct hsm *h, const struct trial *t, unsigned suite)
 static bool unwraps_readable(struct hsm *h, const struct trial *t)
 {
     CK_MECHANISM mechanism = {h->can.wrap, NULL, 0};
+    struct policy_fill fill = session_fill(h);
     struct policy_attributes template;
     CK_BBOOL readable = CK_FALSE;
     CK_OBJECT_HANDLE key;
     CK_RV rv;
 
-    policy_template(policy_unwrapped, &(struct policy_fill){.wrap = h->can.wrap}, &template);
+    if (h->can.unwrap_point)
+        fill.point = t->point;
+    policy_template(policy_unwrapped, &fill, &template);
     for (CK_ULONG i = 0; i < template.count; i++)
         if (template.list[i].type == CKA_SENSITIVE)
             template.list[i].pValue = &readable;
@@ -273,10 +278,51 @@ static unsigned find_limits(struct hsm *h, const struct trial *t)
     return limits;
 }
 
+/* Makes the secret keys of the ledger and of its anchor. */
+static CK_RV make_secrets(struct hsm *h)
+{
+    static const struct {
+        CK_MECHANISM_TYPE generate;
+        const struct policy_row *rows;
+    } kinds[] = {{CKM_GENERIC_SECRET_KEY_GEN, policy_hmac}, {CKM_AES_KEY_GEN, policy_anchor}};
+    struct policy_fill fill = session_fill(h);
+    CK_RV rv = CKR_OK;
+
+    fill.label = PROBE_LABEL;
+    fill.session = true;
+    for (size_t i = 0; rv == CKR_OK && i < sizeof kinds / sizeof *kinds; i++) {
+        CK_MECHANISM mechanism = {kinds[i].generate, NULL, 0};
+        struct policy_attributes template;
+        CK_OBJECT_HANDLE key;
+
+        policy_template(kinds[i].rows, &fill, &template);
+        rv = h->module.p11->C_GenerateKey(h->session, &mechanism, template.list, template.count,
+                                          &key);
+        session_note(h, rv);
+        if (rv == CKR_OK)
+            session_destroy(h, key);
+    }
+    return rv;
+}
+
+/* Some tokens unwrap an EC key only when they are told its public point. */
+static unsigned find_suites(struct hsm *h, const struct trial *t)
+{
+    static const unsigned suites[] = {IMPRINT_SUITE_ECB, IMPRINT_SUITE_X963};
+    unsigned found = 0;
+
+    for (int with_point = 0; with_point < 2 && !found; with_point++) {
+        h->can.unwrap_point = with_point;
+        for (size_t s = 0; s < sizeof suites / sizeof *suites; s++)
+            if (suite_works(h, t, suites[s]))
+                found |= 1u << suites[s];
+    }
+    return found;
+}
+
 int probe_run(struct hsm *h, struct error *err)
 {
     static const CK_MECHANISM_TYPE wraps[] = {CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD};
-    static const unsigned suites[] = {IMPRINT_SUITE_ECB, IMPRINT_SUITE_X963};
 
     for (size_t w = 0; w < sizeof wraps / sizeof *wraps && h->can.suites == 0; w++) {
         struct trial t;
@@ -284,15 +330,14 @@ int probe_run(struct hsm *h, struct error *err)
         h->can.wrap = wraps[w];
         if (!trial_init(h, &t))
             continue;
-        for (size_t s = 0; s < sizeof suites / sizeof *suites; s++)
-            if (suite_works(h, &t, suites[s]))
-                h->can.suites |= 1u << suites[s];
+        h->can.suites = find_suites(h, &t);
         if (h->can.suites)
             h->can.unenforced = find_limits(h, &t);
         trial_done(h, &t);
     }
     if (h->can.suites == 0)
         h->can.wrap = 0;
+    h->can.secrets = make_secrets(h);
     /* A refusal is the token's answer; a session that is gone is not, nor has it shown a limit. */
     if (h->lost)
         return error_set(err, ERR_HSM, "token '%s' drops its session while it is probed", h->token);

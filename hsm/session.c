@@ -3,8 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#define LEAK_PER_OBJECT 300 /* bytes; SoftHSM 2.6.1 keeps about 0.24 kB of each session object */
-#define LOGIN_TRIES     5
+#define LOGIN_TRIES 5
 
 int session_login_error(struct hsm *h, CK_RV rv, struct error *err)
 {
@@ -33,6 +32,22 @@ int session_login_error(struct hsm *h, CK_RV rv, struct error *err)
     }
 }
 
+struct policy_fill session_fill(const struct hsm *h)
+{
+    return (struct policy_fill){.wrap = h->can.wrap, .dialect = h->can.dialect};
+}
+
+struct policy_fill session_fill_key(const struct hsm *h, const char *label, const void *id,
+                                    size_t id_len)
+{
+    struct policy_fill fill = session_fill(h);
+
+    fill.label = label;
+    fill.id = id;
+    fill.id_len = id_len;
+    return fill;
+}
+
 static int login(struct hsm *h, struct error *err)
 {
     CK_RV rv = CKR_USER_PIN_NOT_INITIALIZED;
@@ -55,7 +70,12 @@ static int login(struct hsm *h, struct error *err)
 static void classify(struct hsm *h, const CK_TOKEN_INFO *info)
 {
     char maker[33], model[17];
+    CK_INFO library;
 
+    if (h->module.p11->C_GetInfo(&library) == CKR_OK) {
+        module_text(library.manufacturerID, sizeof library.manufacturerID, maker);
+        h->can.dialect = policy_dialect(maker);
+    }
     module_text(info->manufacturerID, sizeof info->manufacturerID, maker);
     module_text(info->model, sizeof info->model, model);
     if (strstr(maker, "SoftHSM") || strstr(maker, "Mozilla") || strstr(maker, "NSS") || !model[0])
@@ -79,7 +99,7 @@ static int check_tries(struct hsm *h, const CK_TOKEN_INFO *info, struct error *e
         h->token);
 }
 
-int session_open_error(struct hsm *h, CK_RV rv, struct error *err)
+static int open_error(struct hsm *h, CK_RV rv, struct error *err)
 {
     if (rv != CKR_SESSION_COUNT)
         return session_fail(h, rv, err, "cannot open a session");
@@ -87,11 +107,18 @@ int session_open_error(struct hsm *h, CK_RV rv, struct error *err)
                    "token '%s' has no session left: end other programs that use it", h->token);
 }
 
+int session_open(struct hsm *h, CK_SESSION_HANDLE *out, struct error *err)
+{
+    CK_RV rv =
+        h->module.p11->C_OpenSession(h->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, out);
+
+    return rv == CKR_OK ? 0 : open_error(h, rv, err);
+}
+
 int session_start(struct hsm *h, struct error *err)
 {
     CK_TOKEN_INFO info;
     CK_ULONG matches;
-    CK_RV rv;
     int rc = h->started ? 0 : module_start(&h->module, h->path, err);
 
     if (rc)
@@ -102,10 +129,10 @@ int session_start(struct hsm *h, struct error *err)
         rc = check_tries(h, &info, err);
     if (rc == 0) {
         classify(h, &info);
-        rv = h->module.p11->C_OpenSession(h->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL,
-                                          &h->session);
-        rc = rv == CKR_OK ? login(h, err) : session_open_error(h, rv, err);
+        rc = session_open(h, &h->session, err);
     }
+    if (rc == 0)
+        rc = login(h, err);
     if (rc)
         session_stop(h);
     return rc;
@@ -128,7 +155,7 @@ void session_stop(struct hsm *h)
 
 static bool idle(const struct hsm *h)
 {
-    return h->rewraps == 0 && h->signers.open == 0;
+    return h->rewraps == 0 && h->workers == 0;
 }
 
 /* A token that was open and is gone is a failure of the HSM, not of the configuration. */
@@ -152,27 +179,35 @@ int hsm_recycle(struct hsm *h, struct error *err)
 {
     if (!idle(h))
         return error_set(err, ERR_BUSY,
-                         "the HSM cannot be recycled while a rewrap or signer is "
-                         "open");
+                         "the HSM cannot be recycled while a rewrap or a worker is open");
     return start_again(h, err);
 }
 
-/* A lost session takes its objects along, so open rewraps are void already; libp11's are not ours
- * to restore. */
+/* A lost session takes its objects along, so open rewraps are void already; other threads are in
+ * the middle of a call. */
 static int restore(struct hsm *h, struct error *err)
 {
-    if (h->signers.open > 0)
+    if (h->workers > 0)
         return error_set(err, ERR_HSM,
-                         "token '%s' lost its session while a signer was open: close it and try "
-                         "again",
+                         "token '%s' lost its session while several threads used it: try again",
                          h->token);
     return start_again(h, err);
+}
+
+/* Whoever opened the worker closes it after the first failure. */
+static int run_in_worker(struct hsm *w, session_work *work, void *call, struct error *err)
+{
+    if (w->stale)
+        return error_set(err, ERR_HSM, "token '%s' failed in this thread before", w->token);
+    return work(w, call, err);
 }
 
 int session_run(struct hsm *h, session_work *work, void *call, struct error *err)
 {
     int rc = 0;
 
+    if (h->main)
+        return run_in_worker(h, work, call, err);
     if (h->session == CK_INVALID_HANDLE)
         rc = restore(h, err);
     else if ((h->stale || h->leak >= h->leak_limit) && idle(h))
@@ -249,7 +284,7 @@ void session_destroy(struct hsm *h, CK_OBJECT_HANDLE object)
     if (object == CK_INVALID_HANDLE)
         return;
     session_note(h, h->module.p11->C_DestroyObject(h->session, object));
-    h->leak += LEAK_PER_OBJECT;
+    h->leak += SESSION_LEAK;
 }
 
 int session_find(struct hsm *h, CK_OBJECT_CLASS class, const char *label, const uint8_t *id,
@@ -304,7 +339,7 @@ int session_make_pair(struct hsm *h, const struct policy_row *private_rows,
                       CK_OBJECT_HANDLE *public, uint8_t point[EC_POINT_SIZE], struct error *err)
 {
     CK_MECHANISM mechanism = {CKM_EC_KEY_PAIR_GEN, NULL, 0};
-    struct policy_fill fill = {.wrap = h->can.wrap};
+    struct policy_fill fill = session_fill(h);
     struct policy_attributes priv, pub;
     CK_OBJECT_HANDLE made_private, made_public;
     CK_RV rv;
@@ -327,17 +362,17 @@ int session_make_pair(struct hsm *h, const struct policy_row *private_rows,
     return 0;
 }
 
-int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_t len,
-                 uint8_t sig[EC_SIG_SIZE], struct error *err)
+int session_sign_digest(struct hsm *h, CK_OBJECT_HANDLE key, const uint8_t digest[SHA256_SIZE],
+                        uint8_t sig[EC_SIG_SIZE], struct error *err)
 {
     CK_MECHANISM mechanism = {CKM_ECDSA, NULL, 0};
-    uint8_t digest[SHA256_SIZE], made[EC_SIG_SIZE];
+    uint8_t message[SHA256_SIZE], made[EC_SIG_SIZE];
     CK_ULONG made_len = sizeof made;
     CK_RV rv = h->module.p11->C_SignInit(h->session, &mechanism, key);
 
-    sha256(message, len, digest);
+    memcpy(message, digest, sizeof message); /* PKCS#11 has no const */
     if (rv == CKR_OK)
-        rv = h->module.p11->C_Sign(h->session, digest, sizeof digest, made, &made_len);
+        rv = h->module.p11->C_Sign(h->session, message, sizeof message, made, &made_len);
     if (rv != CKR_OK)
         return session_fail(h, rv, err, "cannot sign");
     if (made_len != sizeof made)
@@ -345,6 +380,15 @@ int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_
                          h->token, made_len, sizeof made);
     memcpy(sig, made, sizeof made);
     return 0;
+}
+
+int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_t len,
+                 uint8_t sig[EC_SIG_SIZE], struct error *err)
+{
+    uint8_t digest[SHA256_SIZE];
+
+    sha256(message, len, digest);
+    return session_sign_digest(h, key, digest, sig, err);
 }
 
 int session_random(struct hsm *h, void *out, size_t len, struct error *err)

@@ -8,7 +8,9 @@
  *  2. Each public function runs its work through session_run: recycle if due, work, and if the
  *     session was lost, restore and work once more. Work therefore sets outputs last.
  *  3. Session objects are destroyed through session_destroy only, which counts the leak.
- *  4. After a failure that is no plain refusal nobody knows what the token did: an operation may
+ *  4. A worker (hsm/worker.h) is a struct hsm that has a session and handles of its own and borrows
+ *     the rest. It is neither recycled nor restored; while one is open, its main is neither.
+ *  5. After a failure that is no plain refusal nobody knows what the token did: an operation may
  *     still be active in the session, an object may be there although no handle came back. Such a
  *     session is not used again: the module is initialised anew as soon as it is idle.
  */
@@ -17,10 +19,9 @@
 
 #include "hsm/policy.h"
 
-#include <libp11.h>
-
 #define STORAGE_CACHE 8
 #define CLASS_SIZE    33
+#define SESSION_LEAK  300 /* bytes; SoftHSM 2.6.1 keeps about 0.24 kB of each session object */
 
 struct key_handles {
     CK_OBJECT_HANDLE key;    /* private or secret; CK_INVALID_HANDLE until looked up */
@@ -36,27 +37,22 @@ struct storage_handle {
 struct abilities {
     unsigned suites;
     CK_MECHANISM_TYPE wrap;
+    bool unwrap_point; /* a key is unwrapped with its public point (NSS) */
+    CK_RV secrets;     /* what it said to making the secret keys of a station */
+    enum dialect dialect;
     unsigned unenforced;
     char class[CLASS_SIZE];
 };
 
-/* The libp11 side, loaded while a signer is open. */
-struct signers {
-    PKCS11_CTX *ctx;
-    PKCS11_SLOT *slots, *slot;
-    unsigned slot_count;
-    unsigned open;
-};
-
 struct hsm {
     struct module module;
-    char *path, *token; /* copies of the configuration */
+    char *path, *token, *arguments; /* copies of the configuration */
     struct secret *pin;
     CK_SLOT_ID slot;
     CK_SESSION_HANDLE session; /* CK_INVALID_HANDLE while there is none */
     bool started;              /* C_Initialize was done by us */
     bool lost;                 /* the last failure says that the session is gone */
-    bool stale;                /* invariant 4 */
+    bool stale;                /* invariant 5 */
     bool pin_refused;          /* never ask the token again */
     bool last_try;             /* the PIN may be the last that the token takes */
     bool pin_was_wrong;        /* what the token said before the first login */
@@ -66,8 +62,15 @@ struct hsm {
     struct key_handles keys[HSM_KEY_COUNT];
     struct storage_handle storage[STORAGE_CACHE];
     unsigned storage_next; /* the slot of the cache to overwrite next */
-    struct signers signers;
+    unsigned workers;      /* that are open (hsm/worker.h) */
+    struct hsm *main;      /* of a worker: whose login it shares; else NULL */
 };
+
+/* What every template of this token is filled with; and that of a long-lived key, whose label and
+ * id may be NULL where they are not compared. */
+struct policy_fill session_fill(const struct hsm *h);
+struct policy_fill session_fill_key(const struct hsm *h, const char *label, const void *id,
+                                    size_t id_len);
 
 typedef int session_work(struct hsm *h, void *call, struct error *err);
 
@@ -77,14 +80,16 @@ MUST_USE int session_start(struct hsm *h, struct error *err);
 /* Forgets every handle and finalises. */
 void session_stop(struct hsm *h);
 
+/* Opens one more session of the token. */
+MUST_USE int session_open(struct hsm *h, CK_SESSION_HANDLE *out, struct error *err);
+
 MUST_USE int session_run(struct hsm *h, session_work *work, void *call, struct error *err);
 
 /* ERR_HSM for a call that returned rv; notes when rv means that the session is gone. */
 int session_fail(struct hsm *h, CK_RV rv, struct error *err, const char *what);
 
-/* The same for a C_OpenSession, and for a C_Login: ERR_PIN, after which the PIN is not tried again,
- * ERR_TOKEN for a token without a user PIN, ERR_HSM. */
-int session_open_error(struct hsm *h, CK_RV rv, struct error *err);
+/* The same for a C_Login: ERR_PIN, after which the PIN is not tried again, ERR_TOKEN for a token
+ * without a user PIN, ERR_HSM. */
 int session_login_error(struct hsm *h, CK_RV rv, struct error *err);
 
 /* Notes a rv that the caller reports itself, or ignores. */
@@ -112,7 +117,10 @@ MUST_USE int session_make_pair(struct hsm *h, const struct policy_row *private_r
                                CK_OBJECT_HANDLE *public, uint8_t point[EC_POINT_SIZE],
                                struct error *err);
 
-/* CKM_ECDSA over SHA-256 of the message. */
+/* CKM_ECDSA over a digest, and over SHA-256 of the message. */
+MUST_USE int session_sign_digest(struct hsm *h, CK_OBJECT_HANDLE key,
+                                 const uint8_t digest[SHA256_SIZE], uint8_t sig[EC_SIG_SIZE],
+                                 struct error *err);
 MUST_USE int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_t len,
                           uint8_t sig[EC_SIG_SIZE], struct error *err);
 
@@ -122,14 +130,16 @@ MUST_USE int session_random(struct hsm *h, void *out, size_t len, struct error *
 MUST_USE int session_prove(struct hsm *h, CK_OBJECT_HANDLE key, const char *label,
                            const uint8_t point[EC_POINT_SIZE], struct error *err);
 
+/* For hsm/signer.c, where OpenSSL hashed the message: CKM_ECDSA over a digest by a long-lived key.
+ * Errors: ERR_MISSING. */
+MUST_USE int key_sign_digest(struct hsm *h, enum hsm_key key, const uint8_t digest[SHA256_SIZE],
+                             uint8_t sig[EC_SIG_SIZE], struct error *err);
+
 /* The names of the anchor keys and of a storage key; what the audit looks at without mending it. */
 #define ANCHORS 2
 extern const char *const anchor_ids[ANCHORS];
 bool anchor_label_is_whole(const char *label);
 MUST_USE int anchor_find(struct hsm *h, const char *id, CK_OBJECT_HANDLE *out, struct error *err);
 void storage_name(const uint8_t order_hash[SHA256_SIZE], char name[HSM_STORAGE_NAME_SIZE]);
-
-/* Unloads libp11 once no signer and no rewrap is open. */
-void signers_settle(struct hsm *h);
 
 #endif

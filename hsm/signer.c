@@ -1,144 +1,135 @@
+/* An EC_KEY_METHOD is deprecated, but all of OpenSSL 3 honours it, and a provider would be far more
+ * code for the same one function. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include "hsm/signer.h"
 
 #include "hsm/session.h"
 
+#include <openssl/ec.h>
 #include <openssl/err.h>
-#include <string.h>
+#include <stdlib.h>
 
-static int load(struct hsm *h, struct error *err)
+/* What an EC_KEY of ours carries. */
+struct backing {
+    struct hsm *h;
+    enum hsm_key key;
+    struct error err; /* of the last signature that failed */
+};
+
+static EC_KEY_METHOD *method; /* made once, for the life of the process */
+static int slot;              /* where a key keeps its struct backing */
+
+static ECDSA_SIG *pack(const uint8_t sig[EC_SIG_SIZE])
 {
-    struct signers *s = &h->signers;
+    ECDSA_SIG *packed = ECDSA_SIG_new();
+    BIGNUM *r = BN_bin2bn(sig, EC_SIG_SIZE / 2, NULL);
+    BIGNUM *s = BN_bin2bn(sig + EC_SIG_SIZE / 2, EC_SIG_SIZE / 2, NULL);
 
-    s->ctx = PKCS11_CTX_new();
-    if (s->ctx && PKCS11_CTX_load(s->ctx, h->path)) {
-        /* It unloaded what it had loaded, and may have finalised the module. */
-        PKCS11_CTX_free(s->ctx);
-        s->ctx = NULL;
-        session_stop(h);
+    if (packed && r && s && ECDSA_SIG_set0(packed, r, s) == 1)
+        return packed;
+    BN_free(r);
+    BN_free(s);
+    ECDSA_SIG_free(packed);
+    return NULL;
+}
+
+static ECDSA_SIG *sign(const unsigned char *digest, int len, const BIGNUM *kinv, const BIGNUM *r,
+                       EC_KEY *key)
+{
+    struct backing *b = EC_KEY_get_ex_data(key, slot);
+    uint8_t sig[EC_SIG_SIZE];
+    int rc;
+
+    (void)kinv;
+    (void)r;
+    if (len != SHA256_SIZE)
+        rc = error_set(&b->err, ERR_CRYPTO, "key '%s' signs SHA-256 digests only",
+                       hsm_key_label(b->key));
+    else
+        rc = key_sign_digest(b->h, b->key, digest, sig, &b->err);
+    if (rc == 0)
+        return pack(sig);
+    ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL, "%s", b->err.text);
+    return NULL;
+}
+
+static void free_backing(void *parent, void *backing, CRYPTO_EX_DATA *data, int index, long argl,
+                         void *argp)
+{
+    (void)parent;
+    (void)data;
+    (void)index;
+    (void)argl;
+    (void)argp;
+    free(backing);
+}
+
+static bool make_method(void)
+{
+    int (*encode)(int, const unsigned char *, int, unsigned char *, unsigned *, const BIGNUM *,
+                  const BIGNUM *, EC_KEY *);
+
+    if (method)
+        return true;
+    slot = EC_KEY_get_ex_new_index(0, NULL, NULL, NULL, free_backing);
+    method = slot >= 0 ? EC_KEY_METHOD_new(EC_KEY_OpenSSL()) : NULL;
+    if (!method)
+        return false;
+    EC_KEY_METHOD_get_sign(method, &encode, NULL, NULL);
+    EC_KEY_METHOD_set_sign(method, encode, NULL, sign);
+    return true;
+}
+
+/* The public half, and instead of the private one a way to the token. */
+static EC_KEY *make_key(struct hsm *h, enum hsm_key key, const uint8_t point[EC_POINT_SIZE])
+{
+    struct backing *b = calloc(1, sizeof *b);
+    EC_KEY *made = make_method() ? EC_KEY_new_by_curve_name(NID_X9_62_prime256v1) : NULL;
+
+    if (b && made && EC_KEY_oct2key(made, point, EC_POINT_SIZE, NULL) == 1 &&
+        EC_KEY_set_method(made, method) == 1 && EC_KEY_set_ex_data(made, slot, b) == 1) {
+        *b = (struct backing){h, key, ERROR_INIT};
+        return made;
     }
-    if (!s->ctx || PKCS11_enumerate_slots(s->ctx, &s->slots, &s->slot_count))
-        return error_set(err, ERR_HSM, "libp11 does not work with PKCS#11 module '%s'", h->path);
-    for (unsigned i = 0; i < s->slot_count; i++)
-        if (PKCS11_get_slotid_from_slot(&s->slots[i]) == h->slot)
-            s->slot = &s->slots[i];
-    if (!s->slot)
-        return error_set(err, ERR_HSM, "libp11 does not see token '%s'", h->token);
-    return 0;
-}
-
-/*
- * libp11 0.4.12 waits for ever when C_OpenSession fails, for another thread to give a session back.
- * It opens one, right after this: a token that has none to give is found out here.
- */
-static int check_session(struct hsm *h, struct error *err)
-{
-    CK_FUNCTION_LIST_PTR p11 = h->module.p11;
-    CK_SESSION_HANDLE session;
-    CK_RV rv =
-        p11->C_OpenSession(h->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session);
-
-    if (rv != CKR_OK)
-        return session_open_error(h, rv, err);
-    rv = p11->C_CloseSession(session);
-    return rv == CKR_OK ? 0 : session_fail(h, rv, err, "cannot close a session");
-}
-
-/* What PKCS#11 said to libp11, as libp11 leaves it behind; CKR_OK when it left nothing. */
-static CK_RV reason(void)
-{
-    return (CK_RV)ERR_GET_REASON(ERR_peek_last_error());
-}
-
-/*
- * The login is the module's, so libp11 is logged in already; it wants to be told the PIN all the
- * same. It opens its session by itself: PKCS11_open_session would begin with C_CloseAllSessions,
- * and so end ours.
- */
-static int log_in(struct hsm *h, struct error *err)
-{
-    struct secret *text = secret_new(secret_len(h->pin) + 1);
-    int failed;
-
-    if (!text)
-        return error_set(err, ERR_INTERNAL, "out of memory");
-    memcpy(secret_bytes(text), secret_bytes(h->pin), secret_len(h->pin));
-    ERR_clear_error();
-    failed = PKCS11_login(h->signers.slot, 0, (const char *)secret_bytes(text));
-    secret_free(text);
-    return failed ? session_login_error(h, reason(), err) : 0;
-}
-
-static void unload(struct hsm *h)
-{
-    struct signers *s = &h->signers;
-
-    if (!s->ctx)
-        return;
-    if (s->slots)
-        PKCS11_release_all_slots(s->ctx, s->slots, s->slot_count);
-    PKCS11_CTX_unload(s->ctx);
-    PKCS11_CTX_free(s->ctx);
-    *s = (struct signers){0};
-    /* It finalised the module: the next call starts it again. */
-    session_stop(h);
-}
-
-void signers_settle(struct hsm *h)
-{
-    if (h->signers.open == 0 && h->rewraps == 0)
-        unload(h);
-}
-
-static int find(struct hsm *h, enum hsm_key key, EVP_PKEY **out, struct error *err)
-{
-    PKCS11_KEY *keys;
-    uint8_t point[EC_POINT_SIZE];
-    unsigned count;
-
-    if (PKCS11_enumerate_keys(h->signers.slot->token, &keys, &count))
-        return error_set(err, ERR_HSM, "libp11 cannot list the keys of token '%s'", h->token);
-    for (unsigned i = 0; i < count; i++)
-        if (keys[i].label && strcmp(keys[i].label, hsm_key_label(key)) == 0) {
-            EVP_PKEY *found = PKCS11_get_private_key(&keys[i]);
-
-            /* When the token fails meanwhile, libp11 gives a handle without a public key. */
-            if (found && ec_point(found, point, NULL) == 0) {
-                *out = found;
-                return 0;
-            }
-            EVP_PKEY_free(found);
-        }
-    return error_set(err, ERR_HSM, "libp11 gives no handle for key '%s' of token '%s'",
-                     hsm_key_label(key), h->token);
+    EC_KEY_free(made);
+    free(b);
+    return NULL;
 }
 
 int hsm_signer_open(struct hsm *h, enum hsm_key key, EVP_PKEY **out, struct error *err)
 {
+    uint8_t point[EC_POINT_SIZE];
+    EVP_PKEY *handle = EVP_PKEY_new();
+    EC_KEY *made = NULL;
     int rc = hsm_key_check(h, key, err);
 
-    if (rc)
-        return rc;
-    if (!h->signers.ctx) {
-        rc = load(h, err);
-        if (rc == 0)
-            rc = check_session(h, err);
-        if (rc == 0)
-            rc = log_in(h, err);
+    if (rc == 0)
+        rc = hsm_key_point(h, key, point, err);
+    if (rc == 0)
+        made = make_key(h, key, point);
+    if (rc == 0 && (!handle || !made || EVP_PKEY_assign_EC_KEY(handle, made) != 1)) {
+        EC_KEY_free(made);
+        rc = error_set(err, ERR_CRYPTO, "cannot make an OpenSSL handle of key '%s'",
+                       hsm_key_label(key));
     }
-    if (rc == 0)
-        rc = find(h, key, out, err);
-    if (rc == 0)
-        h->signers.open++;
+    if (rc)
+        EVP_PKEY_free(handle);
     else
-        signers_settle(h);
+        *out = handle;
     return rc;
 }
 
-void hsm_signer_close(struct hsm *h, EVP_PKEY *key)
+int hsm_signer_close(EVP_PKEY *key, int rc, struct error *err)
 {
-    if (!key)
-        return;
+    const EC_KEY *own = key ? EVP_PKEY_get0_EC_KEY(key) : NULL;
+    const struct backing *b = own ? EC_KEY_get_ex_data(own, slot) : NULL;
+
+    if (rc && b && b->err.code) {
+        rc = b->err.code;
+        if (err)
+            *err = b->err;
+    }
     EVP_PKEY_free(key);
-    h->signers.open--;
-    signers_settle(h);
+    return rc;
 }

@@ -3,10 +3,12 @@
  * CMS_sign).
  *
  * Invariants
- *  1. The handle is backed by libp11, on the module and the login of the struct hsm; its private
- *     part is never here. The functions of hsm/keys.h and hsm/credential.h may be used meanwhile.
- *  2. libp11 finalises the module when it unloads. So that happens once, when the last signer is
- *     closed and no rewrap is open, and is followed by a recycle.
+ *  1. The handle holds the public key, the struct hsm and the name of the key. Its private part is
+ *     never here: OpenSSL hashes, and the token signs the digest.
+ *  2. It holds no PKCS#11 handle. So the other functions of hsm/ may be used meanwhile, the module
+ *     may be recycled, and a session that was lost comes back, as with hsm_sign.
+ *  3. What the token said when it did not sign reaches the caller of hsm_signer_close, whatever
+ *     OpenSSL made of it.
  *
  * The hot path signs with hsm_sign; this is for ceremonies and manifests.
  */
@@ -18,13 +20,15 @@
 #include <openssl/evp.h>
 
 /*
- * Errors: ERR_MISSING, ERR_HSM. *out ends with hsm_signer_close, not with EVP_PKEY_free, and
- * nothing may refer to it any more by then: a CMS_ContentInfo keeps a reference to the key it was
- * signed with, so encode and free it first.
+ * The handle of a signing key. Errors: ERR_MISSING, ERR_HSM. *out ends with hsm_signer_close, before
+ * h does; who keeps a reference to it longer must not sign with it.
  */
 MUST_USE int hsm_signer_open(struct hsm *h, enum hsm_key key, EVP_PKEY **out, struct error *err);
 
-/* Closes a handle; NULL is fine. */
-void hsm_signer_close(struct hsm *h, EVP_PKEY *key);
+/*
+ * Closes a handle; NULL is fine. rc and err are the outcome of what it was used for, and are
+ * returned: when that failed because the token did not sign, with the token's reason instead.
+ */
+MUST_USE int hsm_signer_close(EVP_PKEY *key, int rc, struct error *err);
 
 #endif

@@ -45,7 +45,7 @@ static void remember(struct hsm *h, const char *name, CK_OBJECT_HANDLE key)
 
 int storage_handle(struct hsm *h, const char *name, CK_OBJECT_HANDLE *out, struct error *err)
 {
-    struct policy_fill fill = {.label = name, .wrap = h->can.wrap};
+    struct policy_fill fill = session_fill_key(h, name, NULL, 0);
     CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
     int rc = need_wrap(h, err);
 
@@ -91,7 +91,7 @@ static int find_key(struct hsm *h, const struct storage_call *call, CK_OBJECT_HA
                     struct error *err)
 {
     CK_OBJECT_HANDLE found;
-    struct policy_fill fill = {call->name, call->order_hash, SHA256_SIZE, h->can.wrap, false};
+    struct policy_fill fill = session_fill_key(h, call->name, call->order_hash, SHA256_SIZE);
     int rc = need_wrap(h, err);
 
     if (rc == 0)
@@ -117,7 +117,7 @@ static int find_work(struct hsm *h, void *arg, struct error *err)
 static int create_work(struct hsm *h, void *arg, struct error *err)
 {
     struct storage_call *call = arg;
-    struct policy_fill fill = {call->name, call->order_hash, SHA256_SIZE, h->can.wrap, false};
+    struct policy_fill fill = session_fill_key(h, call->name, call->order_hash, SHA256_SIZE);
     CK_OBJECT_HANDLE key;
     int rc = find_key(h, call, &key, err);
 

@@ -28,8 +28,9 @@ static struct hsm *hsm_new(const struct hsm_config *config, struct secret *pin)
     h->last_try = config->last_try;
     h->path = strdup(config->module);
     h->token = strdup(config->token);
+    h->arguments = strdup(config->arguments ? config->arguments : "");
     h->pin = copy_secret(pin);
-    if (!h->path || !h->token || !h->pin) {
+    if (!h->path || !h->token || !h->arguments || !h->pin) {
         hsm_close(h);
         return NULL;
     }
@@ -56,7 +57,7 @@ int hsm_open_unchecked(const struct hsm_config *config, struct secret *user_pin,
 
     if (!h)
         return error_set(err, ERR_INTERNAL, "out of memory");
-    rc = module_load(&h->module, h->path, err);
+    rc = module_load(&h->module, h->path, h->arguments, err);
     if (rc == 0)
         rc = session_start(h, err);
     if (rc == 0)
@@ -88,12 +89,12 @@ void hsm_close(struct hsm *h)
 {
     if (!h)
         return;
-    signers_settle(h);
     session_stop(h);
     module_unload(&h->module);
     secret_free(h->pin);
     free(h->path);
     free(h->token);
+    free(h->arguments);
     free(h);
 }
 
@@ -125,6 +126,27 @@ unsigned hsm_suites(const struct hsm *h)
 unsigned long hsm_wrap_mechanism(const struct hsm *h)
 {
     return h->can.wrap;
+}
+
+int hsm_can_host(const struct hsm *h, struct error *err)
+{
+    if (h->can.secrets == CKR_OK)
+        return 0;
+    return ckr_set(err, ERR_REFUSED, h->can.secrets,
+                   "token '%s' (%s) can sign but cannot hold a station: it makes no AES and HMAC "
+                   "keys, which the ledger, its anchor and stored device keys need; choose another "
+                   "token for the station",
+                   h->token, h->can.class);
+}
+
+const char *hsm_unkept(const struct hsm *h, unsigned number, const char **meaning)
+{
+    for (const struct policy_exception *e = policy_exceptions; e->name; e++)
+        if (e->dialect == h->can.dialect && number-- == 0) {
+            *meaning = e->meaning;
+            return e->name;
+        }
+    return NULL;
 }
 
 unsigned hsm_unenforced(const struct hsm *h)
@@ -280,7 +302,7 @@ int hsm_token_init(const struct hsm_config *config, const char *label, struct se
     int rc = check_label(label, err);
 
     if (rc == 0)
-        rc = module_load(&m, config->module, err);
+        rc = module_load(&m, config->module, config->arguments, err);
     if (rc)
         return rc;
     rc = module_start(&m, config->module, err);

@@ -2,9 +2,10 @@
  * token: a PKCS#11 token, opened and logged in: the handle that every other part of hsm/ works on.
  *
  * Invariants
- *  1. One struct hsm is one module, one token, one login and one session, used by one thread. The
- *     module is initialised with CKF_OS_LOCKING_OK, and a process opens it once: hsm_open refuses a
- *     module that somebody else has initialised.
+ *  1. One struct hsm is one module, one token, one login and one session, used by one thread; other
+ *     threads get a session each from hsm/worker.h. The module is initialised with
+ *     CKF_OS_LOCKING_OK, and a process opens it once: hsm_open refuses a module that somebody else
+ *     has initialised.
  *  2. A PIN is tried once. A token that refuses it is not asked again by this handle, so no loop in
  *     a caller can lock a token. The last try that a token has left is kept for a person.
  *  3. What an open token can do was measured, not looked up: hsm_open carries one throw-away key
@@ -27,8 +28,9 @@
 #define HSM_LEAK_LIMIT (20u << 20) /* bytes of estimated leak at which the module is recycled */
 
 struct hsm_config {
-    const char *module; /* path of the PKCS#11 module */
-    const char *token;  /* label of the token, or an RFC 7512 "pkcs11:" URI that names one */
+    const char *module;    /* path of the PKCS#11 module */
+    const char *token;     /* label of the token, or an RFC 7512 "pkcs11:" URI that names one */
+    const char *arguments; /* for C_Initialize, what NSS wants; NULL or "": nothing */
     bool last_try; /* a person has just typed the PIN: it may be the last that the token takes */
 };
 
@@ -55,8 +57,8 @@ MUST_USE int hsm_pin_source(const char *token, char *path, size_t size, struct e
 MUST_USE int hsm_open(const struct hsm_config *config, struct secret *user_pin, struct hsm **out,
                       struct error *err);
 
-/* Logs out by finalising the module, wipes the PIN and frees; NULL is fine. Every rewrap and signer
- * of h must be closed before. */
+/* Logs out by finalising the module, wipes the PIN and frees; NULL is fine. Every rewrap, signer
+ * and worker of h must be closed before. */
 void hsm_close(struct hsm *h);
 
 /*
@@ -71,7 +73,7 @@ MUST_USE int hsm_token_init(const struct hsm_config *config, const char *label,
 
 /*
  * Finalises and initialises the module and logs in again, which frees what it leaked. The functions
- * of hsm/ do this by themselves; ERR_BUSY while a rewrap or a signer is open.
+ * of hsm/ do this by themselves; ERR_BUSY while a rewrap or a worker is open.
  */
 MUST_USE int hsm_recycle(struct hsm *h, struct error *err);
 
@@ -93,6 +95,16 @@ unsigned hsm_suites(const struct hsm *h);
 /* The CKM_* number with which the token does RFC 5649, 0 for none. A diagnostic: the stored format
  * is "pkcs8/rfc5649" whatever the number. */
 unsigned long hsm_wrap_mechanism(const struct hsm *h);
+
+/*
+ * Whether the token can hold a station: the keys of the ledger and its anchor, which are secret keys
+ * on the token. Errors: ERR_REFUSED with a sentence that says what it lacks.
+ */
+MUST_USE int hsm_can_host(const struct hsm *h, struct error *err);
+
+/* Attributes of the policy (docs/hsm.md) that this kind of token does not keep, and which therefore
+ * are neither set nor compared: number 0, 1, 2... until NULL. meaning is what that costs. */
+const char *hsm_unkept(const struct hsm *h, unsigned number, const char **meaning);
 
 /* What the strict storage key asks for and the token does not enforce, as the probe found by trying
  * to break it. */

@@ -121,6 +121,18 @@ int program_verify(const struct program_args *args, struct error *err)
     return 0;
 }
 
+static json_t *json_amendments(const struct manifest_totals *t)
+{
+    json_t *list = json_array();
+    char hash[2 * SHA256_SIZE + 1];
+
+    for (size_t i = 0; i < t->amendment_count; i++) {
+        hex_encode(t->amendments[i], SHA256_SIZE, hash);
+        json_array_append_new(list, json_string(hash));
+    }
+    return list;
+}
+
 static json_t *json_totals(const struct statement *s)
 {
     json_t *all = json_object();
@@ -133,6 +145,7 @@ static json_t *json_totals(const struct statement *s)
 #define TOTALS_JSON(name) json_object_set_new(one, #name, json_integer((json_int_t)t->name));
         MANIFEST_TOTALS(TOTALS_JSON)
 #undef TOTALS_JSON
+        json_object_set_new(one, "amendments", json_amendments(t));
         hex_encode(t->order, sizeof t->order, order);
         json_object_set_new(all, order, one);
     }
@@ -154,7 +167,10 @@ static void print_totals(const struct manifest_totals *t)
     char order[2 * SHA256_SIZE + 1];
 
     hex_encode(t->order, sizeof t->order, order);
-    printf("  order     %s\n           ", order);
+    printf("  order     %s", order);
+    if (t->amendment_count)
+        printf(", amendments: %zu", t->amendment_count);
+    printf("\n           ");
 #define TOTALS_PRINT(name) printf(" %" PRIu64 " %s", t->name, #name);
     MANIFEST_TOTALS(TOTALS_PRINT)
 #undef TOTALS_PRINT

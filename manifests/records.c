@@ -23,7 +23,9 @@ struct pass {
     struct folder_lines devices, evidence;
     struct merkle_tree tree;
     struct unique *unique;
-    struct tally tally; /* of the records of this batch */
+    struct manifest_version *versions; /* of all orders */
+    size_t version_count;
+    struct tally *tallies; /* of the records of this batch, for each of the totals */
     uint64_t done;
 };
 
@@ -39,16 +41,33 @@ const struct manifest_totals *records_totals(const struct statement *s,
                            : NULL;
 }
 
-static void count_record(struct pass *p, const struct record *r)
+static int by_version(const void *hash, const void *version)
 {
+    return memcmp(hash, ((const struct manifest_version *)version)->hash, SHA256_SIZE);
+}
+
+/* Counts a record for its order, whichever version was in force. */
+static int count_record(struct pass *p, const struct record *r, struct error *err)
+{
+    const struct manifest_version *v =
+        bsearch(r->order, p->versions, p->version_count, sizeof *v, by_version);
     bool identity = r->t == RECORD_ADD || r->t == RECORD_REPLACE;
+    struct tally *tally;
 
     p->report->by_type[r->t]++;
-    p->tally.identities += identity;
-    p->tally.scrapped += r->t == RECORD_VOID && r->reason == RECORD_SCRAPPED;
-    p->tally.burned += r->t == RECORD_VOID && r->reason == RECORD_BURNED;
+    if (r->t == RECORD_ROTATE) /* of keys, under no order */
+        return 0;
+    if (!v)
+        return error_set(err, ERR_INCOMPLETE,
+                         "the totals do not know the order %02x%02x%02x%02x... of '%s'",
+                         r->order[0], r->order[1], r->order[2], r->order[3], r->sn);
+    tally = &p->tallies[v->totals - p->context->s->totals];
+    tally->identities += identity;
+    tally->scrapped += r->t == RECORD_VOID && r->reason == RECORD_SCRAPPED;
+    tally->burned += r->t == RECORD_VOID && r->reason == RECORD_BURNED;
     p->report->plain += identity && r->plain;
     p->report->unauthenticated += identity && r->auth == RECORD_AUTH_NONE;
+    return 0;
 }
 
 /* The next evidence line must be the one that this record names. */
@@ -87,10 +106,9 @@ static int check_evidence(struct pass *p, const struct record *r, struct error *
 static int check_record(struct pass *p, const struct record *r, struct error *err)
 {
     struct cert cert;
-    int rc = 0;
+    int rc = count_record(p, r, err);
 
-    count_record(p, r);
-    if (record_has_ref(r) && r->ref >= p->tree.size)
+    if (rc == 0 && record_has_ref(r) && r->ref >= p->tree.size)
         rc = error_set(err, ERR_INTEGRITY, "the record of '%s' refers to one that is not before it",
                        r->sn);
     if (rc == 0 && r->cert.p) {
@@ -176,22 +194,11 @@ static int check_root(const struct pass *p, struct error *err)
     return 0;
 }
 
-/*
- * Summed over all orders: after an amendment the records name the order in force, while the totals
- * stay under the hash of the first one.
- */
-static struct tally sum_totals(const struct statement *s)
+static struct tally tally_of(const struct manifest_totals *t)
 {
-    struct tally sum = {0};
-
-    for (size_t i = 0; s && i < s->totals_count; i++) {
-        const struct manifest_totals *t = &s->totals[i];
-
-        sum.identities += t->good + t->replaced + t->revoked;
-        sum.scrapped += t->scrapped;
-        sum.burned += t->burned;
-    }
-    return sum;
+    if (!t)
+        return (struct tally){0};
+    return (struct tally){t->good + t->replaced + t->revoked, t->scrapped, t->burned};
 }
 
 /* exact: what was there before is known; otherwise the records must only fit in. */
@@ -206,19 +213,43 @@ static int compare(const char *what, uint64_t before, uint64_t now, uint64_t rec
                      before, now, what, records);
 }
 
+static int check_order(const struct pass *p, const struct manifest_totals *t,
+                       const struct tally *shown, struct error *err)
+{
+    const struct statement *after = p->context->after;
+    struct tally before = tally_of(after ? records_totals(after, t->order) : NULL);
+    struct tally now = tally_of(t);
+    bool exact = !p->context->s->has_prev || after;
+    int rc =
+        compare("identities", before.identities, now.identities, shown->identities, exact, err);
+
+    if (rc == 0)
+        rc = compare("scrapped", before.scrapped, now.scrapped, shown->scrapped, exact, err);
+    if (rc == 0)
+        rc = compare("burned", before.burned, now.burned, shown->burned, exact, err);
+    return rc;
+}
+
 static int check_totals(const struct pass *p, struct error *err)
 {
     const struct statement *s = p->context->s;
-    struct tally before = sum_totals(p->context->after), now = sum_totals(s);
-    bool exact = !s->has_prev || p->context->after;
-    int rc;
+    int rc = 0;
 
-    if ((rc = compare("identities", before.identities, now.identities, p->tally.identities, exact,
-                      err)) ||
-        (rc = compare("scrapped", before.scrapped, now.scrapped, p->tally.scrapped, exact, err)) ||
-        (rc = compare("burned", before.burned, now.burned, p->tally.burned, exact, err)))
-        return rc;
-    return 0;
+    for (size_t i = 0; rc == 0 && i < s->totals_count; i++)
+        rc = check_order(p, &s->totals[i], &p->tallies[i], err);
+    return rc;
+}
+
+/* What counting needs, before the first record. */
+static int prepare(struct pass *p, struct error *err)
+{
+    const struct statement *s = p->context->s;
+
+    p->unique = unique_new(s->first);
+    p->tallies = calloc(s->totals_count + 1, sizeof *p->tallies);
+    if (!p->unique || !p->tallies)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    return statement_versions(s, &p->versions, &p->version_count, err);
 }
 
 static int run(struct pass *p, struct error *err)
@@ -239,14 +270,14 @@ int records_verify(const struct records_context *context, struct verify_report *
 
     if (s->has_prev)
         p.tree = s->prev.tree;
-    p.unique = unique_new(s->first);
-    if (!p.unique)
-        rc = error_set(err, ERR_INTERNAL, "out of memory");
-    else if ((rc = folder_lines_open(&p.devices, context->dir, "devices", s, err)) == 0 &&
-             (rc = folder_lines_open(&p.evidence, context->dir, "evidence", s, err)) == 0)
+    if ((rc = prepare(&p, err)) == 0 &&
+        (rc = folder_lines_open(&p.devices, context->dir, "devices", s, err)) == 0 &&
+        (rc = folder_lines_open(&p.evidence, context->dir, "evidence", s, err)) == 0)
         rc = run(&p, err);
     folder_lines_close(&p.devices);
     folder_lines_close(&p.evidence);
     unique_free(p.unique);
+    free(p.tallies);
+    free(p.versions);
     return rc;
 }

@@ -19,8 +19,8 @@ struct records_context {
 
 /*
  * Checks each record and fills the counts of report. The totals are compared with the records: what
- * this batch adds must be what the totals of all orders together grew by. Without after that is
- * known only for the first batch of a log; for others the totals must have room for the records.
+ * this batch adds to an order, under whichever of its versions, must be what its totals grew by.
+ * Without after that is known only for the first batch of a log; for others the totals must have room for the records.
  * Errors: see manifest_verify.
  */
 MUST_USE int records_verify(const struct records_context *context, struct verify_report *report,

@@ -108,6 +108,53 @@ static int check_totals(const struct statement *s, int code, struct error *err)
     return 0;
 }
 
+static int by_hash(const void *a, const void *b)
+{
+    return memcmp(((const struct manifest_version *)a)->hash,
+                  ((const struct manifest_version *)b)->hash, SHA256_SIZE);
+}
+
+int statement_versions(const struct statement *s, struct manifest_version **list, size_t *count,
+                       struct error *err)
+{
+    struct manifest_version *made;
+    size_t n = s->totals_count;
+
+    for (size_t i = 0; i < s->totals_count; i++)
+        n += s->totals[i].amendment_count;
+    made = calloc(n + 1, sizeof *made);
+    if (!made)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    n = 0;
+    for (size_t i = 0; i < s->totals_count; i++) {
+        const struct manifest_totals *t = &s->totals[i];
+
+        made[n++] = (struct manifest_version){t->order, t};
+        for (size_t j = 0; j < t->amendment_count; j++)
+            made[n++] = (struct manifest_version){t->amendments[j], t};
+    }
+    qsort(made, n, sizeof *made, by_hash);
+    *list = made;
+    *count = n;
+    return 0;
+}
+
+static int check_versions(const struct statement *s, int code, struct error *err)
+{
+    struct manifest_version *list;
+    size_t count;
+    int rc = statement_versions(s, &list, &count, err);
+
+    if (rc)
+        return rc;
+    for (size_t i = 1; rc == 0 && i < count; i++)
+        if (memcmp(list[i - 1].hash, list[i].hash, SHA256_SIZE) == 0)
+            rc = error_set(err, code_or(code, ERR_FORMAT),
+                           "totals names one version of an order twice");
+    free(list);
+    return rc;
+}
+
 static int check_statement(const struct statement *s, int code, struct error *err)
 {
     int rc = check_log(s, code, err);
@@ -116,7 +163,7 @@ static int check_statement(const struct statement *s, int code, struct error *er
         rc = check_files(s, code, err);
     if (rc == 0)
         rc = check_totals(s, code, err);
-    return rc;
+    return rc ? rc : check_versions(s, code, err);
 }
 
 static void write_files(struct jcs *j, const struct statement *s)
@@ -151,6 +198,17 @@ static void write_prev(struct jcs *j, const struct manifest_state *prev)
     jcs_end(j);
 }
 
+/* Left out while the order was not amended. */
+static void write_amendments(struct jcs *j, const struct manifest_totals *t)
+{
+    if (t->amendment_count == 0)
+        return;
+    jcs_array(j, "amendments");
+    for (size_t i = 0; i < t->amendment_count; i++)
+        jcs_hex(j, NULL, t->amendments[i], SHA256_SIZE);
+    jcs_end(j);
+}
+
 static void write_totals(struct jcs *j, const struct statement *s)
 {
     jcs_object(j, "totals");
@@ -160,6 +218,7 @@ static void write_totals(struct jcs *j, const struct statement *s)
 
         hex_encode(t->order, sizeof t->order, order);
         jcs_object(j, order);
+        write_amendments(j, t);
 #define TOTALS_WRITE(name) jcs_int(j, #name, (int64_t)t->name);
         MANIFEST_TOTALS(TOTALS_WRITE)
 #undef TOTALS_WRITE
@@ -320,6 +379,28 @@ static int by_order(const void *a, const void *b)
     return memcmp(x->order, y->order, sizeof x->order);
 }
 
+static void read_amendments(struct canon *c, struct manifest_totals *t)
+{
+    json_t *list;
+    size_t count;
+
+    if (!canon_has(c, "amendments"))
+        return;
+    list = canon_array(c, "amendments");
+    count = json_array_size(list);
+    t->amendments = count ? calloc(count, SHA256_SIZE) : NULL;
+    if (c->rc == 0 && !t->amendments)
+        canon_fail(c, "amendments is an empty list, or too long");
+    for (; c->rc == 0 && t->amendment_count < count; t->amendment_count++) {
+        const char *hash = json_string_value(json_array_get(list, t->amendment_count));
+
+        if (!hash || hex_decode(hash, t->amendments[t->amendment_count], SHA256_SIZE))
+            canon_fail(c, "amendments has a member that is not the hash of a version");
+    }
+    if (c->rc == 0)
+        json_object_del(c->value, "amendments");
+}
+
 static void read_one_total(struct canon *c, const char *order, json_t *value,
                            struct manifest_totals *t)
 {
@@ -328,6 +409,7 @@ static void read_one_total(struct canon *c, const char *order, json_t *value,
     if (hex_decode(order, t->order, sizeof t->order))
         canon_fail(c, "totals has a member that is not the hash of an order");
     enter_value(c, value, "an entry of totals", &in);
+    read_amendments(&in, t);
 #define TOTALS_READ(name) canon_u64(&in, #name, &t->name);
     MANIFEST_TOTALS(TOTALS_READ)
 #undef TOTALS_READ
@@ -448,10 +530,17 @@ int statement_parse(const void *bytes, size_t len, struct statement *s, struct e
     return rc;
 }
 
+void manifest_totals_free(struct manifest_totals *totals, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(totals[i].amendments);
+    free(totals);
+}
+
 void statement_done(struct statement *s)
 {
     free(s->files);
-    free(s->totals);
+    manifest_totals_free(s->totals, s->totals_count);
     buf_done(&s->held);
     s->files = NULL;
     s->totals = NULL;

@@ -7,7 +7,8 @@
  *  2. first is prev's size (0 without prev), size is first + count, seq is prev's seq + 1.
  *  3. files[] is sorted by name, each name once, a plain file name. It lists every file of the
  *     folder but manifest.json and its signatures.
- *  4. totals is sorted by order hash; in each entry issued is the sum of the others.
+ *  4. totals is sorted by order hash; in each entry issued is the sum of the others. No version of
+ *     an order is named twice.
  *
  * Nothing here says that a statement is true or signed: see manifests/verify.h.
  */
@@ -51,7 +52,9 @@ struct manifest_file {
     X(good) X(issued) X(replaced) X(revoked) X(scrapped) X(unresolved) X(unused)
 
 struct manifest_totals {
-    uint8_t order[SHA256_SIZE];
+    uint8_t order[SHA256_SIZE];         /* of the first version */
+    uint8_t (*amendments)[SHA256_SIZE]; /* of the later ones, from the oldest on */
+    size_t amendment_count;
 #define TOTALS_FIELD(name) uint64_t name;
     MANIFEST_TOTALS(TOTALS_FIELD)
 #undef TOTALS_FIELD
@@ -88,8 +91,21 @@ MUST_USE int statement_write(const struct statement *s, struct buf *out, struct 
  */
 MUST_USE int statement_parse(const void *bytes, size_t len, struct statement *s, struct error *err);
 
+/* Frees a list on the heap whose amendments are as well. */
+void manifest_totals_free(struct manifest_totals *totals, size_t count);
+
 /* Frees what a parsed statement holds. */
 void statement_done(struct statement *s);
+
+/* Every version of every order, sorted by hash, and the totals that count it. */
+struct manifest_version {
+    const uint8_t *hash;
+    const struct manifest_totals *totals;
+};
+
+/* The pointers are into s; the caller frees *list. Errors: ERR_INTERNAL. */
+MUST_USE int statement_versions(const struct statement *s, struct manifest_version **list,
+                                size_t *count, struct error *err);
 
 /* The entry of a name, or NULL. */
 const struct manifest_file *statement_file(const struct statement *s, const char *name);

@@ -74,6 +74,15 @@ static int rolled_back(const struct verification *v, struct error *err)
                      v->s.seq, v->after.seq);
 }
 
+/* Amendments are added at the end, and none is forgotten. */
+static bool amendments_continue(const struct manifest_totals *old,
+                                const struct manifest_totals *new)
+{
+    return new->amendment_count >= old->amendment_count &&
+           (old->amendment_count == 0 ||
+            memcmp(new->amendments, old->amendments, old->amendment_count * SHA256_SIZE) == 0);
+}
+
 /* The totals of an order only ever grow, and no order is forgotten. */
 static int check_growth(const struct verification *v, struct error *err)
 {
@@ -84,6 +93,11 @@ static int check_growth(const struct verification *v, struct error *err)
         if (!new || new->issued < old->issued)
             return error_set(err, ERR_ROLLBACK,
                              "manifest %" PRIu64 " counts fewer certificates of order "
+                             "%02x%02x%02x%02x... than the one accepted before",
+                             v->s.seq, old->order[0], old->order[1], old->order[2], old->order[3]);
+        if (!amendments_continue(old, new))
+            return error_set(err, ERR_ROLLBACK,
+                             "manifest %" PRIu64 " names other amendments of order "
                              "%02x%02x%02x%02x... than the one accepted before",
                              v->s.seq, old->order[0], old->order[1], old->order[2], old->order[3]);
     }

@@ -24,6 +24,7 @@ static const struct schema_field config_fields[] = {
     TEXT(customer, true, 1, 128, "for whom the manifests are"),
     TEXT(organization, true, 1, 64, "organization in the names of the station's authorities"),
     TEXT(module, true, 1, PATH_MAX - 1, "path of the PKCS#11 module"),
+    TEXT(module_arguments, false, 0, 1023, "what the module wants said when it starts (NSS)"),
     TEXT(token, true, 1, 256, "label of the token, or an RFC 7512 pkcs11: URI"),
     TEXT(pin_file, false, 0, PATH_MAX - 1, "file of mode 0600 with the PIN; without it, ask"),
     {.name = NULL}};

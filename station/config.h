@@ -8,6 +8,7 @@
  *   station.db         the database (vault only)
  *   station.cert       the compact certificate that the owner's authority signed for this station
  *   order-signers.pem  certificates of those who may sign orders; the ledger's first entry has its hash
+ *   station.json       what an owner needs to write an order for this station
  *   ceremony.json      what the ceremony made; the ledger's first entry has its hash
  *   custodians.pem     certificates of those who watched it, if any, and their signatures: ceremony/
  *   station-auth.pub   the key that it certifies, in the form an authority reads
@@ -27,6 +28,7 @@
 #include <stdint.h>
 
 #define CONFIG_ORDER_SIGNERS "order-signers.pem"
+#define CONFIG_STATION_JSON  "station.json"
 #define CONFIG_CEREMONY      "ceremony.json"
 #define CONFIG_CUSTODIANS    "custodians.pem"
 
@@ -37,6 +39,7 @@ struct config {
     char origin[129];
     char customer[129];
     char module[PATH_MAX];
+    char module_arguments[1024]; /* what the module wants said when it starts, or empty */
     char token[257];
     char pin_file[PATH_MAX]; /* relative to dir, or empty: ask */
     char organization[65];

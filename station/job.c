@@ -50,10 +50,10 @@ static const struct schema_field job_fields[] = {
     {.name = "order",
      .type = SCHEMA_TEXT,
      .required = true,
-     .max = PATH_MAX - 1,
+     .max = 64,
      .min = 1,
-     .offset = offsetof(struct job, order_path),
-     .meaning = "path of the work order"},
+     .offset = offsetof(struct job, order),
+     .meaning = "id of the work order, which the station has"},
     {.name = "trust_anchors",
      .type = SCHEMA_TEXT,
      .max = PATH_MAX - 1,
@@ -138,17 +138,11 @@ static int missing_file(const struct job *job, const char *field, const char *pa
 
 static int read_trust_anchors(struct job *job, struct error *err)
 {
-    uint8_t hash[32];
     BIO *pem;
     int count;
 
-    if (!job->trust_anchors_path[0]) {
-        if (job->order.has_trust_anchors)
-            return error_set(err, ERR_INPUT,
-                             "%s: the order names trust anchors: add 'trust_anchors: FILE'",
-                             job->path);
+    if (!job->trust_anchors_path[0])
         return 0;
-    }
     pem = BIO_new_file(job->trust_anchors_path, "r");
     if (!pem && errno != ENOENT)
         return error_set_errno(err, errno, "cannot open '%s'", job->trust_anchors_path);
@@ -159,11 +153,6 @@ static int read_trust_anchors(struct job *job, struct error *err)
     if (count == 0 || buf_failed(&job->trust_anchors))
         return error_set(err, ERR_INPUT, "'%s' holds no PEM certificate, or more than %zu bytes",
                          job->trust_anchors_path, job->trust_anchors.limit);
-    sha256(job->trust_anchors.data, job->trust_anchors.len, hash);
-    if (!job->order.has_trust_anchors || memcmp(hash, job->order.trust_anchors, sizeof hash))
-        return error_set(err, ERR_REFUSED,
-                         "the trust anchors in '%s' are not the ones that the order names by hash",
-                         job->trust_anchors_path);
     return 0;
 }
 
@@ -201,58 +190,39 @@ static int parse_enrolled(struct job *job, struct buf *text, struct error *err)
 static int read_enrolled(struct job *job, struct error *err)
 {
     struct buf text;
-    uint8_t hash[32];
     int rc;
 
-    if (job->order.auth != ORDER_AUTH_ENROLLED)
-        return 0;
     if (!job->enrolled_path[0])
-        return error_set(err, ERR_INPUT,
-                         "%s: the order asks for enrolled devices: add 'enrolled: FILE'",
-                         job->path);
+        return 0;
     buf_init(&text, (size_t)JOB_ENROLLED_MAX * 65);
     rc = file_read(job->enrolled_path, &text, err);
     if (rc == ERR_MISSING)
         rc = missing_file(job, "enrolled", job->enrolled_path, err);
     if (rc == 0) {
-        sha256(text.data, text.len, hash);
-        if (memcmp(hash, job->order.enrolled, sizeof hash))
-            rc = error_set(err, ERR_REFUSED,
-                           "the list '%s' is not the one that the order names by hash",
-                           job->enrolled_path);
-    }
-    if (rc == 0)
+        sha256(text.data, text.len, job->enrolled_hash);
         rc = parse_enrolled(job, &text, err);
+    }
     buf_done(&text);
     return rc;
 }
 
-static int read_named_files(struct job *job, STACK_OF(X509) * pins, struct error *err)
+static int read_named_files(struct job *job, struct error *err)
 {
-    int rc = beside_job(job, job->order_path, err);
+    int rc = beside_job(job, job->trust_anchors_path, err);
 
-    if (rc == 0)
-        rc = beside_job(job, job->trust_anchors_path, err);
     if (rc == 0)
         rc = beside_job(job, job->enrolled_path, err);
-    if (rc == 0 && !file_exists(job->order_path) && errno == ENOENT)
-        return missing_file(job, "order", job->order_path, err);
-    if (rc == 0)
-        rc = order_read(job->order_path, pins, &job->order, &job->order_content, err);
     if (rc == 0)
         rc = read_trust_anchors(job, err);
-    if (rc == 0)
-        rc = read_enrolled(job, err);
-    return rc;
+    return rc ? rc : read_enrolled(job, err);
 }
 
-int job_read(const char *path, STACK_OF(X509) * pins, struct job *job, struct error *err)
+int job_read(const char *path, struct job *job, struct error *err)
 {
     char text[128];
     int rc;
 
     memset(job, 0, sizeof *job);
-    buf_init(&job->order_content, ORDER_FILE_MAX);
     buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
     job->link = (struct job_link){.hello_ms = 5000, .request_ms = 2000, .repeats = 3};
     for (size_t i = 0; i < JOB_PORT_RULES_MAX; i++)
@@ -263,14 +233,76 @@ int job_read(const char *path, STACK_OF(X509) * pins, struct job *job, struct er
         rc = error_set(err, rc, "there is no job '%s': name a file that exists", path);
     if (rc == 0)
         rc = job_serial_text(&job->serials, job->serials.first, text, sizeof text, err);
+    return rc ? rc : read_named_files(job, err);
+}
+
+static int bind_serials(const struct job *job, const struct order_serials *range, struct error *err)
+{
+    const struct job_serials *s = &job->serials;
+
+    if (strcmp(s->prefix, range->prefix) == 0 && s->digits == range->digits &&
+        s->first >= range->first && s->first <= range->last)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "the serials of '%s' are not this station's: order '%s' gives it prefix '%s', "
+                     "%" PRId64 " digits, numbers %" PRId64 " to %" PRId64,
+                     job->path, job->order, range->prefix, range->digits, range->first,
+                     range->last);
+}
+
+static int bind_trust_anchors(const struct job *job, const struct order *order, struct error *err)
+{
+    uint8_t hash[32];
+
+    if (order->has_trust_anchors && job->trust_anchors.len == 0)
+        return error_set(err, ERR_INPUT,
+                         "%s: the order names trust anchors: add 'trust_anchors: FILE'", job->path);
+    sha256(job->trust_anchors.data, job->trust_anchors.len, hash);
+    if (job->trust_anchors.len == 0 ||
+        (order->has_trust_anchors && sha256_equal(hash, order->trust_anchors)))
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "the trust anchors in '%s' are not the ones that the order names by hash",
+                     job->trust_anchors_path);
+}
+
+/* The one place that says how devices are authenticated: none, a list, and later a vendor. */
+static int bind_auth(const struct job *job, const struct order *order, struct error *err)
+{
+    switch (order->auth) {
+    case ORDER_AUTH_NONE:
+        return 0;
+    case ORDER_AUTH_ENROLLED:
+        if (!job->enrolled)
+            return error_set(err, ERR_INPUT,
+                             "%s: the order asks for enrolled devices: add 'enrolled: FILE'",
+                             job->path);
+        if (sha256_equal(job->enrolled_hash, order->enrolled))
+            return 0;
+        return error_set(err, ERR_REFUSED,
+                         "the list '%s' is not the one that the order names by hash",
+                         job->enrolled_path);
+    case ORDER_AUTH_ATTESTED:
+        break;
+    }
+    return error_set(err, ERR_REFUSED,
+                     "order '%s' asks for devices that a vendor attested, which this version of "
+                     "imprint cannot verify: use a newer one",
+                     order->id);
+}
+
+int job_bind(const struct job *job, const struct order *order, const struct order_share *share,
+             struct error *err)
+{
+    int rc = bind_serials(job, &share->serials, err);
+
     if (rc == 0)
-        rc = read_named_files(job, pins, err);
-    return rc;
+        rc = bind_trust_anchors(job, order, err);
+    return rc ? rc : bind_auth(job, order, err);
 }
 
 void job_done(struct job *job)
 {
-    buf_done(&job->order_content);
     buf_done(&job->trust_anchors);
     free(job->enrolled);
     job->enrolled = NULL;

@@ -2,8 +2,9 @@
  * job: what the manufacturing engineer writes: which order, which serials, which ports.
  *
  * A job chooses within its order and can widen nothing: roots, suites, device authentication and
- * locking come from the order. imprint-job(5) describes the file. Paths in a job are relative to
- * the job file's own folder.
+ * locking come from the order. The order lies in the station and the job names it by its id: a job
+ * is read without it, and bound to the version in force before anything is made or delivered.
+ * imprint-job(5) describes the file. Paths in a job are relative to the job file's own folder.
  */
 #ifndef STATION_JOB_H
 #define STATION_JOB_H
@@ -45,7 +46,7 @@ struct job_link {
 struct job {
     char path[PATH_MAX];
     char name[65];
-    char order_path[PATH_MAX];
+    char order[65];                    /* id of the order */
     char trust_anchors_path[PATH_MAX]; /* empty: none */
     char enrolled_path[PATH_MAX];      /* empty: none */
     struct job_serials serials;
@@ -55,21 +56,26 @@ struct job {
     struct job_link link;
 
     /* read from the files that the job names */
-    struct order order;
-    struct buf order_content;
-    struct buf trust_anchors; /* DER certificates, one after the other; empty: none */
-    uint8_t (*enrolled)[32];  /* sorted SHA-256 of SubjectPublicKeyInfo */
+    struct buf trust_anchors;  /* DER certificates, one after the other; empty: none */
+    uint8_t enrolled_hash[32]; /* SHA-256 of the list */
+    uint8_t (*enrolled)[32];   /* sorted SHA-256 of SubjectPublicKeyInfo */
     size_t enrolled_count;
 };
 
 /*
- * Reads the job, its order (pins: as order_read) and the files that the order names by hash, and checks that they are the
- * ones. Free with job_done, also after an error. Errors: ERR_INPUT with file:line:column or with
- * the file and what differs; ERR_MISSING and ERR_IO for files; ERR_REFUSED when a file's hash is
- * not the order's.
+ * Reads the job and the files that it names. Free with job_done, also after an error. Errors:
+ * ERR_INPUT with file:line:column; ERR_MISSING and ERR_IO for files.
  */
-MUST_USE int job_read(const char *path, STACK_OF(X509) * pins, struct job *job, struct error *err);
+MUST_USE int job_read(const char *path, struct job *job, struct error *err);
 void job_done(struct job *job);
+
+/*
+ * Checks the job against the version of its order that is in force and this station's share: the
+ * serials are within the range, and the files are those that the order names by hash. Errors:
+ * ERR_REFUSED with what differs; ERR_INPUT when the job lacks what the order asks for.
+ */
+MUST_USE int job_bind(const struct job *job, const struct order *order,
+                      const struct order_share *share, struct error *err);
 
 /* The text of serial number n of the pattern; false when n needs more digits than the pattern has.
  */

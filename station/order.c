@@ -1,104 +1,123 @@
 #include "station/order.h"
 
 #include "agent/ids.h"
+#include "base/clock.h"
 #include "base/codec.h"
-#include "base/file.h"
 #include "pki/digest.h"
+#include "station/order_json.h"
+#include "station/order_stations.h"
 
-#include <jansson.h>
-#include <stdarg.h>
 #include <string.h>
 
-#define COUNT_MAX INT64_C(100000000)
+#define WARN_BEFORE_END (72 * 3600)
 
-/* What is being parsed, and the first thing wrong with it. */
-struct source {
-    const char *name;
-    struct error *err;
-};
-
-static int wrong(const struct source *s, const char *member, const char *expected)
+static int type_member(const struct order_source *s, const json_t *root, struct order *order)
 {
-    return error_set(s->err, ERR_INPUT, "order '%s': member '%s' must be %s", s->name, member,
-                     expected);
-}
+    const char *type = json_string_value(json_object_get(root, "type"));
 
-static int text_member(const struct source *s, const json_t *root, const char *member, char *out,
-                       size_t size)
-{
-    const json_t *value = json_object_get(root, member);
-    const char *text = json_string_value(value);
-    size_t len = text ? json_string_length(value) : 0;
-
-    if (!text || len == 0 || len >= size || strlen(text) != len)
-        return wrong(s, member, "a text that is not empty and not too long");
-    for (size_t i = 0; i < len; i++)
-        if (text[i] < 0x20 || text[i] > 0x7e)
-            return wrong(s, member, "printable ASCII");
-    memcpy(out, text, len + 1);
+    if (!type || (strcmp(type, "order") && strcmp(type, "amendment")))
+        return order_wrong(s, "type", "\"order\" or \"amendment\"");
+    order->type = type[0] == 'o' ? ORDER_FIRST : ORDER_AMENDMENT;
+    if (order->type == ORDER_AMENDMENT)
+        return order_hash_text(s, root, "amends", order->amends);
+    if (json_object_get(root, "amends"))
+        return order_wrong(s, "amends", "left out unless type is \"amendment\"");
     return 0;
 }
 
-static int hash_member(const struct source *s, const json_t *root, const char *member,
-                       uint8_t out[32])
+/* GS1 General Specifications 7.9: weights 3 and 1 from the right, the last digit makes it 10n. */
+static bool is_gtin14(const char *text)
 {
-    const char *text = json_string_value(json_object_get(root, member));
+    int sum = 0;
 
-    if (!text || hex_decode(text, out, 32))
-        return wrong(s, member, "a SHA-256 in 64 lower-case hexadecimal digits");
-    return 0;
+    if (strlen(text) != 14 || strspn(text, "0123456789") != 14)
+        return false;
+    for (int i = 0; i < 14; i++)
+        sum += (text[i] - '0') * (i % 2 ? 1 : 3);
+    return sum % 10 == 0;
 }
 
-static int known_members(const struct source *s, const json_t *object, const char *const *names)
+static int product_members(const struct order_source *s, const json_t *root, struct order *order)
 {
-    const char *key;
-    json_t *value;
+    if (order_word(s, root, "product", order->product, sizeof order->product))
+        return ERR_INPUT;
+    if (!json_object_get(root, "gtin"))
+        return 0;
+    if (order_text(s, root, "gtin", order->gtin, sizeof order->gtin))
+        return ERR_INPUT;
+    return is_gtin14(order->gtin) ? 0
+                                  : order_wrong(s, "gtin", "14 digits with the right check digit");
+}
 
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
-    {
-        const char *const *n = names;
+static int valid_member(const struct order_source *s, const json_t *root, struct order *order)
+{
+    static const char *const names[] = {"from", "until", NULL};
+    const json_t *valid = NULL;
 
-        while (*n && strcmp(*n, key))
-            n++;
-        if (!*n)
-            return error_set(s->err, ERR_INPUT, "order '%s': unknown member '%s'", s->name, key);
+    if (order_object(s, root, "valid", &valid) || order_known(s, valid, names) ||
+        order_time(s, valid, "from", &order->from) || order_time(s, valid, "until", &order->until))
+        return ERR_INPUT;
+    return order->from < order->until ? 0 : order_wrong(s, "until", "later than from");
+}
+
+static int vendor_roots_member(const struct order_source *s, const json_t *root,
+                               struct order *order)
+{
+    const json_t *list = json_object_get(root, "vendor_roots");
+    size_t n = json_array_size(list);
+
+    if (n == 0 || n > ORDER_VENDOR_ROOTS_MAX)
+        return order_wrong(s, "vendor_roots", "a list of the SHA-256 of each vendor's certificate");
+    for (size_t i = 0; i < n; i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+
+        if (!text || hex_decode(text, order->vendor_roots[i], 32))
+            return order_wrong(s, "vendor_roots", "made of SHA-256 in 64 lower-case digits");
     }
+    order->vendor_root_count = n;
     return 0;
 }
 
-static int auth_member(const struct source *s, const json_t *root, struct order *order)
+static int auth_member(const struct order_source *s, const json_t *root, struct order *order)
 {
+    static const char *const names[] = {"none", "enrolled", "attested"};
     const char *auth = json_string_value(json_object_get(root, "device_auth"));
+    size_t found = 0;
 
-    if (!auth || (strcmp(auth, "none") && strcmp(auth, "enrolled")))
-        return wrong(s, "device_auth", "\"none\" or \"enrolled\"; it has no default");
-    order->auth = auth[0] == 'n' ? ORDER_AUTH_NONE : ORDER_AUTH_ENROLLED;
+    while (auth && found < 3 && strcmp(auth, names[found]))
+        found++;
+    if (!auth || found == 3)
+        return order_wrong(s, "device_auth",
+                           "\"none\", \"enrolled\" or \"attested\"; it has no default");
+    order->auth = (enum order_auth)found;
+    if (order->auth != ORDER_AUTH_ENROLLED && json_object_get(root, "enrolled"))
+        return order_wrong(s, "enrolled", "left out unless device_auth is \"enrolled\"");
+    if (order->auth != ORDER_AUTH_ATTESTED && json_object_get(root, "vendor_roots"))
+        return order_wrong(s, "vendor_roots", "left out unless device_auth is \"attested\"");
     if (order->auth == ORDER_AUTH_ENROLLED)
-        return hash_member(s, root, "enrolled", order->enrolled);
-    if (json_object_get(root, "enrolled"))
-        return wrong(s, "enrolled", "left out unless device_auth is \"enrolled\"");
-    return 0;
+        return order_hash_text(s, root, "enrolled", order->enrolled);
+    return order->auth == ORDER_AUTH_ATTESTED ? vendor_roots_member(s, root, order) : 0;
 }
 
-static int suites_member(const struct source *s, const json_t *root, struct order *order)
+static int suites_member(const struct order_source *s, const json_t *root, struct order *order)
 {
     const json_t *suites = json_object_get(root, "suites");
     size_t n = json_array_size(suites);
 
     if (n == 0 || n > ORDER_SUITES_MAX)
-        return wrong(s, "suites", "a list of suite numbers, such as [1]");
+        return order_wrong(s, "suites", "a list of suite numbers, such as [1]");
     for (size_t i = 0; i < n; i++) {
         json_int_t suite = json_integer_value(json_array_get(suites, i));
 
         if (suite != IMPRINT_SUITE_ECB && suite != IMPRINT_SUITE_X963)
-            return wrong(s, "suites", "made of 1 (ECDH, AES-ECB) and 2 (ECDH, ANSI X9.63)");
+            return order_wrong(s, "suites", "made of 1 (ECDH, AES-ECB) and 2 (ECDH, ANSI X9.63)");
         order->suites[i] = (uint16_t)suite;
     }
     order->suite_count = n;
     return 0;
 }
 
-static int objects_member(const struct source *s, const json_t *root, struct order *order)
+static int objects_member(const struct order_source *s, const json_t *root, struct order *order)
 {
     static const char *const names[] = {"trust_anchors", NULL};
     const json_t *objects = json_object_get(root, "objects");
@@ -107,75 +126,64 @@ static int objects_member(const struct source *s, const json_t *root, struct ord
     if (!objects)
         return 0;
     if (!json_is_object(objects))
-        return wrong(s, "objects", "an object with the SHA-256 of each injected object");
-    rc = known_members(s, objects, names);
+        return order_wrong(s, "objects", "an object with the SHA-256 of each injected object");
+    rc = order_known(s, objects, names);
     if (rc || !json_object_get(objects, "trust_anchors"))
         return rc;
     order->has_trust_anchors = true;
-    return hash_member(s, objects, "trust_anchors", order->trust_anchors);
+    return order_hash_text(s, objects, "trust_anchors", order->trust_anchors);
 }
 
-static int count_member(const struct source *s, const json_t *counts, const char *member,
-                        int64_t least, int64_t *out)
+static int counts_member(const struct order_source *s, const json_t *root, struct order *order)
 {
-    const json_t *value = json_object_get(counts, member);
+    static const char *const names[] = {"good", "max_issued", "spoilage", "rework", NULL};
+    const json_t *counts = NULL;
 
-    if (!json_is_integer(value) || json_integer_value(value) < least ||
-        json_integer_value(value) > COUNT_MAX)
-        return wrong(s, member, "a whole number, and max_issued not below good");
-    *out = json_integer_value(value);
+    if (order_object(s, root, "counts", &counts) || order_known(s, counts, names))
+        return ERR_INPUT;
+    return order_counts_members(s, counts, &order->counts);
+}
+
+static int name_members(const struct order_source *s, const json_t *root, struct order *order)
+{
+    const char *profile = json_string_value(json_object_get(root, "profile"));
+
+    if (order_text(s, root, "id", order->id, sizeof order->id) ||
+        order_text(s, root, "environment", order->environment, sizeof order->environment) ||
+        product_members(s, root, order))
+        return ERR_INPUT;
+    if (!profile || strcmp(profile, "idevid"))
+        return order_wrong(s, "profile", "\"idevid\" (IEEE 802.1AR)");
+    if (order_text(s, root, "use", order->use, sizeof order->use))
+        return ERR_INPUT;
+    if (strcmp(order->use, "registration") && strcmp(order->use, "operational"))
+        return order_wrong(s, "use", "\"registration\" or \"operational\"");
     return 0;
 }
 
-static int counts_member(const struct source *s, const json_t *root, struct order *order)
-{
-    static const char *const names[] = {"good", "max_issued", "spoilage", NULL};
-    const json_t *counts = json_object_get(root, "counts");
-
-    if (!json_is_object(counts))
-        return wrong(s, "counts", "an object with good, max_issued and spoilage");
-    if (known_members(s, counts, names) || count_member(s, counts, "good", 1, &order->good) ||
-        count_member(s, counts, "max_issued", order->good, &order->max_issued))
-        return ERR_INPUT;
-    return count_member(s, counts, "spoilage", 0, &order->spoilage);
-}
-
-static int rest_of_order(const struct source *s, const json_t *root, struct order *order)
+static int order_members(const struct order_source *s, const json_t *root, struct order *order)
 {
     static const char *const names[] = {
-        "type",     "id",     "environment", "product", "profile", "use", "device_auth",
-        "enrolled", "suites", "lock",        "objects", "counts",  NULL};
-    const char *type = json_string_value(json_object_get(root, "type"));
-    const char *profile = json_string_value(json_object_get(root, "profile"));
-    const json_t *lock = json_object_get(root, "lock");
+        "type",     "amends",       "id",        "environment",  "product", "gtin",
+        "profile",  "use",          "valid",     "software_hsm", "lock",    "device_auth",
+        "enrolled", "vendor_roots", "key_modes", "suites",       "drivers", "objects",
+        "counts",   "stations",     NULL};
 
-    if (known_members(s, root, names))
-        return ERR_INPUT;
-    if (!type || strcmp(type, "order"))
-        return wrong(s, "type", "\"order\"");
-    if (!profile || strcmp(profile, "idevid"))
-        return wrong(s, "profile", "\"idevid\" (IEEE 802.1AR)");
-    if (!json_is_boolean(lock))
-        return wrong(s, "lock", "true or false");
-    order->lock = json_is_true(lock);
-    if (text_member(s, root, "id", order->id, sizeof order->id) ||
-        text_member(s, root, "environment", order->environment, sizeof order->environment) ||
-        text_member(s, root, "product", order->product, sizeof order->product) ||
-        text_member(s, root, "use", order->use, sizeof order->use))
-        return ERR_INPUT;
-    if (strcmp(order->use, "registration") && strcmp(order->use, "operational"))
-        return wrong(s, "use", "\"registration\" or \"operational\"");
-    if (auth_member(s, root, order) || suites_member(s, root, order) ||
+    if (order_known(s, root, names) || type_member(s, root, order) ||
+        name_members(s, root, order) || valid_member(s, root, order) ||
+        order_bool(s, root, "software_hsm", &order->software_hsm) ||
+        order_bool(s, root, "lock", &order->lock) || auth_member(s, root, order) ||
+        order_only(s, root, "key_modes", "hsm") || suites_member(s, root, order) ||
+        order_only(s, root, "drivers", "native") || objects_member(s, root, order) ||
         counts_member(s, root, order))
         return ERR_INPUT;
-    return objects_member(s, root, order);
+    return order_stations_member(s, root, order);
 }
 
 int order_parse(const char *name, const void *bytes, size_t len, struct order *order,
                 struct error *err)
 {
-    struct source source = {name, err};
-    struct order parsed = {.auth = ORDER_AUTH_NONE};
+    const struct order_source source = {name, "", err};
     json_error_t why;
     json_t *root = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &why);
     int rc;
@@ -185,43 +193,67 @@ int order_parse(const char *name, const void *bytes, size_t len, struct order *o
         return error_set(err, ERR_INPUT, "order '%s': line %d: %s", name, root ? 1 : why.line,
                          root ? "an object was expected" : why.text);
     }
-    rc = rest_of_order(&source, root, &parsed);
+    memset(order, 0, sizeof *order);
+    rc = order_members(&source, root, order);
     json_decref(root);
+    sha256(bytes, len, order->hash);
+    return rc;
+}
+
+int order_open(const char *source, const struct buf *file, STACK_OF(X509) * pins,
+               struct order *order, struct error *err)
+{
+    struct buf content;
+    int rc;
+
+    buf_init(&content, ORDER_FILE_MAX);
+    rc = signed_open(file->data, file->len, pins, &content, err);
+    if (rc == ERR_FORMAT)
+        rc = error_recode(err, ERR_INPUT);
     if (rc)
-        return rc;
-    sha256(bytes, len, parsed.hash);
-    *order = parsed;
+        error_prefix(err, "order '%s'", source);
+    else
+        rc = order_parse(source, content.data, content.len, order, err);
+    buf_done(&content);
+    return rc;
+}
+
+const struct order_share *order_share_of(const struct order *order, const uint8_t key[32])
+{
+    for (size_t i = 0; i < order->station_count; i++)
+        if (sha256_equal(order->stations[i].key, key))
+            return &order->stations[i];
+    return NULL;
+}
+
+int order_check_time(const struct order *order, int64_t now, struct error *err)
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    clock_text(now < order->from ? order->from : order->until, text);
+    if (now < order->from)
+        return error_set(err, ERR_REFUSED,
+                         "order '%s' begins at %s: wait until then; if it should have begun, check "
+                         "this machine's clock",
+                         order->id, text);
+    if (now >= order->until)
+        return error_set(err, ERR_REFUSED,
+                         "order '%s' ended at %s: ask the owner for an amendment or another order",
+                         order->id, text);
     return 0;
 }
 
-static int open_signed(const struct buf *file, STACK_OF(X509) * pins, struct buf *content,
-                       struct error *err)
+unsigned order_warnings(const struct order *order, const struct order_share *share, int64_t live,
+                        int64_t issued, int64_t now)
 {
-    int rc;
+    const struct order_counts *c = &share->counts;
+    unsigned warnings = 0;
 
-    if (!pins && file->len > 0 && file->data[0] == '{') {
-        buf_put(content, file->data, file->len);
-        return buf_check(content, "an order", err);
-    }
-    rc = signed_open(file->data, file->len, pins, content, err);
-    return rc == ERR_FORMAT ? error_recode(err, ERR_INPUT) : rc;
-}
-
-int order_read(const char *path, STACK_OF(X509) * pins, struct order *order, struct buf *content,
-               struct error *err)
-{
-    struct buf file;
-    int rc;
-
-    buf_init(&file, 2 * ORDER_FILE_MAX);
-    rc = file_read(path, &file, err);
-    if (rc == 0) {
-        rc = open_signed(&file, pins, content, err);
-        if (rc)
-            error_prefix(err, "order '%s'", path);
-    }
-    if (rc == 0)
-        rc = order_parse(path, content->data, content->len, order, err);
-    buf_done(&file);
-    return rc;
+    if (live >= c->good - c->good / 20)
+        warnings |= ORDER_NEAR_GOOD;
+    if (issued >= c->max_issued - c->max_issued / 20)
+        warnings |= ORDER_NEAR_MAX_ISSUED;
+    if (now > order->until - WARN_BEFORE_END)
+        warnings |= ORDER_NEAR_END;
+    return warnings;
 }

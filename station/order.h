@@ -1,9 +1,15 @@
 /*
  * order: a work order, which fixes what a job may only choose within.
  *
- * An order is JSON that the owner signed (CMS, pki/signed.h). Its identity is the SHA-256 of the
- * signed content: that hash enters every transcript, every record and the name of the storage key,
- * so an order changed by one byte is another order. docs/order.md describes the members.
+ * An order is JSON that the owner signed (CMS, pki/signed.h). The identity of a version is the
+ * SHA-256 of the signed content: an order changed by one byte is another version, and only an
+ * amendment that names the version before it may take its place. docs/order.md describes the
+ * members, imprint-order(5) as well.
+ *
+ * Invariants of a parsed order
+ *  1. Each station is listed once; the shares together are at most the counts.
+ *  2. No two shares have a serial number in common.
+ *  3. Of every share max_issued is at least good, and its serial range holds max_issued numbers.
  */
 #ifndef STATION_ORDER_H
 #define STATION_ORDER_H
@@ -11,50 +17,105 @@
 #include "base/buf.h"
 #include "pki/signed.h"
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ORDER_FILE_MAX   (1024 * 1024)
-#define ORDER_SUITES_MAX 4
+#define ORDER_FILE_MAX         (1024 * 1024)
+#define ORDER_SUITES_MAX       4
+#define ORDER_STATIONS_MAX     64
+#define ORDER_VENDOR_ROOTS_MAX 16
+
+enum order_type { ORDER_FIRST, ORDER_AMENDMENT };
 
 enum order_auth {
-    ORDER_AUTH_NONE = 0,    /* whoever answers on the cable gets the key */
-    ORDER_AUTH_ENROLLED = 1 /* the device signs with a key whose hash stands in a list */
+    ORDER_AUTH_NONE = 0,     /* whoever answers on the cable gets the key */
+    ORDER_AUTH_ENROLLED = 1, /* the device signs with a key whose hash stands in a list */
+    ORDER_AUTH_ATTESTED = 2  /* the device signs with a key that a silicon vendor certified */
 };
 
-struct order {
-    uint8_t hash[32];     /* SHA-256 of the signed content */
-    char id[65];          /* the owner's own name for it */
-    char environment[17]; /* must be the station's */
-    char product[65];     /* GTIN-14 or product id */
-    char use[16];         /* "registration" or "operational" */
-    enum order_auth auth;
-    uint8_t enrolled[32]; /* SHA-256 of the list; with ORDER_AUTH_ENROLLED */
-    uint16_t suites[ORDER_SUITES_MAX];
-    size_t suite_count;
+struct order_counts {
     int64_t good;       /* live identities that are wanted */
     int64_t max_issued; /* certificates that may be signed, at least good */
     int64_t spoilage;   /* credentials that may be burned */
-    bool lock;          /* only a locked device is whitelisted */
+    int64_t rework;     /* identities that may be replaced */
+};
+
+/* Serial numbers first to last of a pattern. */
+struct order_serials {
+    char prefix[41];
+    int64_t digits, first, last;
+};
+
+/* The manifest that the owner accepted last: the station's log must extend it. */
+struct order_after {
+    char origin[129];
+    int64_t size;
+    uint8_t root[32];
+};
+
+/* What one station may make. */
+struct order_share {
+    uint8_t key[32];    /* SHA-256 of the SubjectPublicKeyInfo of station-auth */
+    uint8_t issuer[32]; /* SHA-256 of the issuing CA's certificate, DER */
+    struct order_counts counts;
+    struct order_serials serials;
+    bool has_after;
+    struct order_after after;
+};
+
+/* Plain data; may be copied. */
+struct order {
+    uint8_t hash[32]; /* SHA-256 of the signed content */
+    enum order_type type;
+    uint8_t amends[32];   /* of an amendment: the version that it takes the place of */
+    char id[65];          /* the owner's own name for it, the same in all versions */
+    char environment[17]; /* must be the station's */
+    char product[65];
+    char gtin[15]; /* GTIN-14, or empty */
+    char use[16];  /* "registration" or "operational" */
+    int64_t from, until;
+    bool software_hsm; /* a token of class "software" will do */
+    enum order_auth auth;
+    uint8_t enrolled[32]; /* SHA-256 of the list; with ORDER_AUTH_ENROLLED */
+    uint8_t vendor_roots[ORDER_VENDOR_ROOTS_MAX][32]; /* with ORDER_AUTH_ATTESTED */
+    size_t vendor_root_count;
+    uint16_t suites[ORDER_SUITES_MAX];
+    size_t suite_count;
+    bool lock; /* only a locked device is whitelisted */
     bool has_trust_anchors;
     uint8_t trust_anchors[32]; /* SHA-256 of the object, DER certificates one after the other */
+    struct order_counts counts;
+    struct order_share stations[ORDER_STATIONS_MAX];
+    size_t station_count;
 };
 
 /*
- * Parses the bytes of an order. Unknown or repeated members, and device_auth left out, are refused.
- * Errors: ERR_INPUT with a text that names source and the member.
+ * Parses the bytes of an order or an amendment. Unknown or repeated members, and members left out
+ * that have no default, are refused. Errors: ERR_INPUT with a text that names source and member.
  */
 MUST_USE int order_parse(const char *source, const void *bytes, size_t len, struct order *order,
                          struct error *err);
 
 /*
- * Reads the signed order at path and verifies it with the certificates that the station pins;
- * content receives what was signed. pins NULL: for who only shows something and issues nothing, the
- * signature is not looked at and unsigned JSON is taken as well. Errors: ERR_SIGNATURE, ERR_INPUT,
- * those of file_read.
+ * Verifies a signed order with the certificates that the station pins, and parses it. Errors:
+ * ERR_SIGNATURE, ERR_INPUT.
  */
-MUST_USE int order_read(const char *path, STACK_OF(X509) * pins, struct order *order,
-                        struct buf *content, struct error *err);
+MUST_USE int order_open(const char *source, const struct buf *file, STACK_OF(X509) * pins,
+                        struct order *order, struct error *err);
+
+/* The share of the station with this key, or NULL. */
+const struct order_share *order_share_of(const struct order *order, const uint8_t key[32]);
+
+/* Whether work may begin now: ERR_REFUSED before `from` and after `until`, with what to do. */
+MUST_USE int order_check_time(const struct order *order, int64_t now, struct error *err);
+
+/* What the owner should hear in time; bits. */
+enum order_warning {
+    ORDER_NEAR_GOOD = 1,       /* 95% of good have their identity or are about to */
+    ORDER_NEAR_MAX_ISSUED = 2, /* 95% of max_issued are made */
+    ORDER_NEAR_END = 4         /* less than 72 hours are left */
+};
+unsigned order_warnings(const struct order *order, const struct order_share *share, int64_t live,
+                        int64_t issued, int64_t now);
 
 #endif

@@ -163,6 +163,28 @@ int link_transcript_encode(const struct link_transcript *t, struct buf *x, struc
     return buf_check(x, "a transcript", err);
 }
 
+int link_transcript_hashes(const struct buf *x, uint8_t order_hash[IMPRINT_HASH_SIZE],
+                           uint8_t bundle_hash[IMPRINT_HASH_SIZE], struct error *err)
+{
+    const uint8_t *order, *last = NULL, *skipped;
+    size_t order_len, len;
+    uint16_t suite;
+    struct reader r;
+
+    reader_init(&r, x->data, x->len);
+    if (reader_u16(&r, &suite) || reader_lp(&r, &skipped, &len, IMPRINT_ENVIRONMENT_MAX) ||
+        reader_lp(&r, &order, &order_len, IMPRINT_HASH_SIZE))
+        return error_set(err, ERR_FORMAT, "a transcript is malformed");
+    for (len = 0; r.left > 0;)
+        if (reader_lp(&r, &last, &len, LINK_X_MAX))
+            return error_set(err, ERR_FORMAT, "a transcript is malformed");
+    if (order_len != IMPRINT_HASH_SIZE || len != IMPRINT_HASH_SIZE)
+        return error_set(err, ERR_FORMAT, "a transcript is malformed");
+    memcpy(order_hash, order, IMPRINT_HASH_SIZE);
+    memcpy(bundle_hash, last, IMPRINT_HASH_SIZE);
+    return 0;
+}
+
 void link_kek_context(const struct buf *x, uint8_t context[IMPRINT_HASH_SIZE])
 {
     struct sha256 *s = sha256_new();

@@ -112,6 +112,10 @@ MUST_USE int link_bundle_hash(const struct link_object *objects, size_t count,
 MUST_USE int link_transcript_encode(const struct link_transcript *t, struct buf *x,
                                     struct error *err);
 
+/* The order's hash and the bundle hash that an encoded X names. Errors: ERR_FORMAT. */
+MUST_USE int link_transcript_hashes(const struct buf *x, uint8_t order_hash[IMPRINT_HASH_SIZE],
+                                    uint8_t bundle_hash[IMPRINT_HASH_SIZE], struct error *err);
+
 /* The context of the key derivation: SHA-256("imprint kek v1\0" ‖ X). */
 void link_kek_context(const struct buf *x, uint8_t context[IMPRINT_HASH_SIZE]);
 

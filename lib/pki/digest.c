@@ -2,15 +2,42 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 struct sha256 {
     EVP_MD_CTX *ctx;
 };
 
+/* Fetched once: OpenSSL 3 otherwise looks an algorithm up, under a lock, for every digest. */
+static EVP_MD *sha256_md, *sha1_md;
+
+static void fetch(void)
+{
+    sha256_md = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+    sha1_md = EVP_MD_fetch(NULL, "SHA1", NULL);
+    if (!sha256_md || !sha1_md)
+        abort();
+}
+
+static const EVP_MD *fetched(EVP_MD *const *md)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    if (pthread_once(&once, fetch))
+        abort();
+    return *md;
+}
+
 void sha256(const void *bytes, size_t len, uint8_t out[SHA256_SIZE])
 {
-    if (!EVP_Digest(bytes, len, out, NULL, EVP_sha256(), NULL))
+    if (!EVP_Digest(bytes, len, out, NULL, fetched(&sha256_md), NULL))
+        abort();
+}
+
+void sha1(const void *bytes, size_t len, uint8_t out[SHA1_SIZE])
+{
+    if (!EVP_Digest(bytes, len, out, NULL, fetched(&sha1_md), NULL))
         abort();
 }
 
@@ -21,7 +48,7 @@ struct sha256 *sha256_new(void)
     if (!s)
         abort();
     s->ctx = EVP_MD_CTX_new();
-    if (!s->ctx || !EVP_DigestInit_ex(s->ctx, EVP_sha256(), NULL))
+    if (!s->ctx || !EVP_DigestInit_ex(s->ctx, fetched(&sha256_md), NULL))
         abort();
     return s;
 }

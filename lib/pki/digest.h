@@ -11,8 +11,10 @@
 #include <stdint.h>
 
 #define SHA256_SIZE 32
+#define SHA1_SIZE   20
 
 void sha256(const void *bytes, size_t len, uint8_t out[SHA256_SIZE]);
+void sha1(const void *bytes, size_t len, uint8_t out[SHA1_SIZE]); /* for names, not to protect */
 
 /* A running digest: any number of updates, then one final, which also frees it. */
 struct sha256;

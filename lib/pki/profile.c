@@ -1,6 +1,7 @@
 #include "pki/profile.h"
 
-#include <openssl/sha.h>
+#include "pki/digest.h"
+
 #include <string.h>
 
 static bool is_alphanumeric(char c)
@@ -39,5 +40,5 @@ void cert_number(const uint8_t random[CERT_RANDOM_SIZE], uint64_t credential,
 
 void cert_key_id(const uint8_t point[EC_POINT_SIZE], uint8_t key_id[CERT_KEY_ID_SIZE])
 {
-    SHA1(point, EC_POINT_SIZE, key_id);
+    sha1(point, EC_POINT_SIZE, key_id);
 }

@@ -2,7 +2,7 @@
  * signer: where the HSM room and the manifest room meet.
  *
  * A signer is an OpenSSL private key handle and the certificates that vouch for it. In the station
- * the handle is backed by the HSM through libp11 and its private part never leaves it; in tests it
+ * the handle is backed by the HSM (hsm/signer.h) and its private part never leaves it; in tests it
  * is a key in memory. Whoever signs needs to know neither.
  */
 #ifndef PKI_SIGNER_H

@@ -48,6 +48,8 @@ static const struct question questions[] = {
              "file with the security officer's PIN"),
     QUESTION(module, LIBRARY, false, PATH_MAX - 1, "SoftHSM2, in the station's directory",
              "PKCS#11 module"),
+    QUESTION(module_arguments, WORD, false, 1023, "none",
+             "what the module wants said when it starts"),
     QUESTION(token, WORD, false, 256, "the station's name", "label or pkcs11: URI of the token"),
 };
 
@@ -182,6 +184,12 @@ static int ask(FILE *tty, const struct question *q, char *answer, struct error *
     return 0;
 }
 
+/* The built-in module takes no arguments. */
+static bool applies(const struct answers *a, const struct question *q)
+{
+    return *a->module || q->field.offset != offsetof(struct answers, module_arguments);
+}
+
 static int ask_all(struct answers *a, struct error *err)
 {
     FILE *tty = fopen("/dev/tty", "r+e");
@@ -191,7 +199,7 @@ static int ask_all(struct answers *a, struct error *err)
         return error_set_errno(err, errno, "cannot open the terminal");
     setvbuf(tty, NULL, _IONBF, 0);
     for (size_t i = 0; rc == 0 && i < QUESTIONS; i++)
-        if (!*answer_of(a, &questions[i]))
+        if (!*answer_of(a, &questions[i]) && applies(a, &questions[i]))
             rc = ask(tty, &questions[i], answer_of(a, &questions[i]), err);
     fclose(tty);
     return rc;

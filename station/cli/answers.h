@@ -22,6 +22,7 @@ struct answers {
     char pin_file[PATH_MAX];
     char so_pin_file[PATH_MAX];
     char module[PATH_MAX];
+    char module_arguments[1024];
     char token[257];
 };
 

@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct json_t;
+
 #define CLI_OPTIONS_MAX 16
 
 /* What is opened before a command runs. */
@@ -71,8 +73,32 @@ extern const struct cli_command cli_commands[];
 /* Opens the token and attaches the store, which is open for writing. */
 MUST_USE int cli_open_hsm(struct cli *cli, struct error *err);
 
-/* Says on stderr when 95% of the order are reached. */
-void cli_warn_quota(const struct cli *cli, const struct vault *v);
+/*
+ * Says that 95% of an order's good or max_issued are reached, or that it ends within 72 hours: on
+ * stderr, and with --json as an event of its own. warnings: bits of enum order_warning.
+ */
+void cli_warn_order(const struct cli *cli, const struct order *order, unsigned warnings);
+
+/*
+ * What PIN-less commands know of an order: its version in force, verified with the pins, this
+ * station's share (NULL when it has none), and what was made. cli_order_done in any case.
+ */
+struct cli_order {
+    struct order_history history;
+    const struct order *order;
+    const struct order_share *share;
+    struct inventory_counts counts;
+    unsigned warnings;
+    const char *state; /* "open", "closed", "ended" or "not begun" */
+};
+MUST_USE int cli_order_open(const struct cli *cli, const char *id, struct cli_order *out,
+                            struct error *err);
+void cli_order_done(struct cli_order *o);
+
+/* The members that every listing of an order has. */
+struct json_t *cli_order_json(const struct cli_order *o);
+/* The same in words, more lines for what needs attention. */
+void cli_order_print(const struct cli_order *o);
 
 /* The value of an option of the running command; NULL when it was not given. "" for a switch. */
 const char *cli_value(const struct cli *cli, const char *name);
@@ -82,7 +108,6 @@ MUST_USE int cli_number(const struct cli *cli, const char *name, int64_t least, 
                         int64_t *out, struct error *err);
 
 /* Prints an object on stdout as one line of JSON; takes the reference. */
-struct json_t;
 void cli_print_json(struct json_t *object);
 
 /* The commands, one file each: cmd_<name>.c. */
@@ -91,6 +116,7 @@ int cmd_generate(struct cli *cli, struct error *err);
 int cmd_run(struct cli *cli, struct error *err);
 int cmd_status(struct cli *cli, struct error *err);
 int cmd_seal(struct cli *cli, struct error *err);
+int cmd_order(struct cli *cli, struct error *err);
 int cmd_devices(struct cli *cli, struct error *err);
 int cmd_audit(struct cli *cli, struct error *err);
 int cmd_ledger(struct cli *cli, struct error *err);

@@ -3,6 +3,7 @@
 #include "hsm/audit.h"
 #include "station/cli/cli.h"
 #include "station/store/inventory.h"
+#include "station/store/orders.h"
 #include "station/vault/transcript.h"
 
 #include <jansson.h>
@@ -33,23 +34,20 @@ static const char *what_it_is_worth(const struct hsm *hsm)
            "they are in hardware its maker has to prove";
 }
 
-static int add_order(void *context, int64_t id, const uint8_t hash[32], const char *name,
-                     const char *product, struct error *err)
+static int add_order(void *context, const struct order_row *row, struct error *err)
 {
     struct orders *orders = context;
     struct inventory_counts counts;
     uint8_t(*list)[SHA256_SIZE];
-    int rc = inventory_count(orders->store, id, &counts, err);
+    int rc = inventory_count(orders->store, row->id, &counts, err);
 
-    (void)name;
-    (void)product;
     if (rc || counts.by_state[CREDENTIAL_AVAILABLE] + counts.by_state[CREDENTIAL_CLAIMED] == 0)
         return rc;
     list = realloc(orders->hashes, (orders->count + 1) * sizeof *list);
     if (!list)
         return error_set(err, ERR_INTERNAL, "out of memory");
     orders->hashes = list;
-    memcpy(list[orders->count++], hash, SHA256_SIZE);
+    memcpy(list[orders->count++], row->hash, SHA256_SIZE);
     return 0;
 }
 

@@ -1,15 +1,18 @@
 /* imprint generate: makes credentials ahead of time. */
 #include "station/cli/cli.h"
 #include "station/cli/progress.h"
-#include "station/store/inventory.h"
 #include "station/vault/generate.h"
+#include "station/vault/issue.h"
+#include "station/vault/quota.h"
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
-#define COUNT_MAX INT64_C(100000000)
+#define COUNT_MAX      INT64_C(100000000)
+#define THREADS_USEFUL 2
 
 static volatile sig_atomic_t interrupted;
 
@@ -34,7 +37,6 @@ static void show(void *context, int64_t done)
 static int wanted(const struct cli *cli, const struct vault *v, int64_t *count,
                   int64_t *made_before, struct error *err)
 {
-    struct inventory_counts have = {{0}};
     int64_t up_to = -1, add = -1;
     int rc = cli_number(cli, "count", 1, COUNT_MAX, &add, err);
 
@@ -50,12 +52,16 @@ static int wanted(const struct cli *cli, const struct vault *v, int64_t *count,
         *count = add;
         return 0;
     }
-    if (v->order_id)
-        rc = inventory_count(cli->store, v->order_id, &have, err);
-    for (size_t i = 0; i < 4; i++)
-        *made_before += have.by_state[i];
+    *made_before = quota_issued(&v->counts);
     *count = up_to > *made_before ? up_to - *made_before : 0;
     return rc;
+}
+
+/* One for each processor and no more than two: one more thread writes the database. */
+static int threads_wanted(const struct cli *cli, int64_t *threads, struct error *err)
+{
+    *threads = sysconf(_SC_NPROCESSORS_ONLN) < THREADS_USEFUL ? 1 : THREADS_USEFUL;
+    return cli_number(cli, "threads", 1, ISSUE_THREADS_MAX, threads, err);
 }
 
 static void report(const struct cli *cli, int64_t count, int64_t made, int64_t made_before)
@@ -64,9 +70,9 @@ static void report(const struct cli *cli, int64_t count, int64_t made, int64_t m
         cli_print_json(json_pack("{s:s, s:I}", "event", "generated", "count", (json_int_t)made));
     else if (count == 0)
         printf("nothing to generate: order '%s' has %" PRId64 " credentials already\n",
-               cli->job.order.id, made_before);
+               cli->job.order, made_before);
     else
-        printf("generated %" PRId64 " credentials for order '%s'\n", made, cli->job.order.id);
+        printf("generated %" PRId64 " credentials for order '%s'\n", made, cli->job.order);
     fflush(stdout);
 }
 
@@ -87,21 +93,23 @@ int cmd_generate(struct cli *cli, struct error *err)
     struct progress progress;
     struct generate_watch watch = {show, stop, &progress};
     struct vault v;
-    int64_t count = 0, made = 0, made_before = 0;
+    int64_t count = 0, made = 0, made_before = 0, threads;
     int rc = vault_init(&v, &cli->config, &cli->job, cli->store, cli->hsm, err);
 
+    if (rc == 0)
+        rc = threads_wanted(cli, &threads, err);
     if (rc == 0)
         rc = wanted(cli, &v, &count, &made_before, err);
     if (rc == 0) {
         signal(SIGINT, on_signal);
         signal(SIGTERM, on_signal);
         progress_start(&progress, "credentials", count, cli->quiet);
-        rc = generate_credentials(&v, count, &watch, &made, err);
+        rc = generate_credentials(&v, count, (unsigned)threads, &watch, &made, err);
         progress_end(&progress);
         report(cli, count, made, made_before);
         if (rc == ERR_INTERRUPTED)
             rc = say_how_to_go_on(cli, count - made, err);
-        cli_warn_quota(cli, &v);
+        cli_warn_order(cli, v.order, quota_warnings(&v));
     }
     vault_done(&v);
     return rc;

@@ -40,6 +40,7 @@ static int choose_module(const struct answers *a, struct ceremony *c, struct err
         return error_set(err, ERR_MODULE,
                          "SoftHSM is not installed: install softhsm2, or name a module with "
                          "--module");
+    strcpy(c->config.module_arguments, a->module_arguments);
     /* A token's label holds 32 bytes. */
     snprintf(c->config.token, sizeof c->config.token, "%.*s", c->own_token ? 32 : 256,
              *a->token ? a->token : a->name);
@@ -99,7 +100,8 @@ static void report(const struct cli *cli, const struct answers *a)
     }
     printf("created station '%s' in %s\n"
            "next: let the owner's authority certify station-auth.pub and put the answer there as\n"
-           "station.cert; give the folder trust/ to the security team, who pin what is in it\n",
+           "station.cert; give station.json and the folder trust/ to the security team, who write\n"
+           "orders for the one and pin what is in the other\n",
            a->name, cli->dir);
     if (*a->custodians)
         printf("each custodian now signs ceremony.json and puts the signature into ceremony/\n");

@@ -1,5 +1,6 @@
 /* imprint run: provisions the devices that are in the slots. */
 #include "station/cli/cli.h"
+#include "station/vault/quota.h"
 #include "station/vault/server.h"
 
 static int serve(struct cli *cli, struct server *server, struct error *err)
@@ -15,12 +16,14 @@ static int serve(struct cli *cli, struct server *server, struct error *err)
     }
     rc = vault_init(&v, &cli->config, &cli->job, cli->store, cli->hsm, err);
     if (rc == 0)
+        rc = quota_check_run(&v, err);
+    if (rc == 0)
         rc = vault_load_certificate(&v, err);
     if (rc) {
         server_stop_line(server);
     } else {
         rc = server_run(server, &v, err);
-        cli_warn_quota(cli, &v);
+        cli_warn_order(cli, v.order, quota_warnings(&v));
     }
     vault_done(&v);
     return rc;

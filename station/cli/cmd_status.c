@@ -1,51 +1,30 @@
 /* imprint status: counts, without a PIN. */
 #include "station/cli/cli.h"
 #include "station/store/claims.h"
-#include "station/store/inventory.h"
+#include "station/store/orders.h"
 #include "station/store/whitelist.h"
-
-#include "base/codec.h"
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 
 struct report {
-    struct store *store;
+    const struct cli *cli;
     json_t *orders; /* NULL: print words */
 };
 
-static int report_order(void *context, int64_t id, const uint8_t hash[32], const char *name,
-                        const char *product, struct error *err)
+static int report_order(void *context, const struct order_row *row, struct error *err)
 {
     struct report *report = context;
-    struct inventory_counts c;
-    char hex[65];
-    int64_t total;
-    int rc = inventory_count(report->store, id, &c, err);
+    struct cli_order o;
+    int rc = cli_order_open(report->cli, row->name, &o, err);
 
-    if (rc)
-        return rc;
-    total = c.by_state[0] + c.by_state[1] + c.by_state[2] + c.by_state[3];
-    hex_encode(hash, 32, hex);
-    if (report->orders)
-        json_array_append_new(report->orders,
-                              json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "order", name,
-                                        "hash", hex, "product", product, "generated",
-                                        (json_int_t)total, "available",
-                                        (json_int_t)c.by_state[CREDENTIAL_AVAILABLE], "unresolved",
-                                        (json_int_t)c.by_state[CREDENTIAL_CLAIMED], "proven",
-                                        (json_int_t)c.by_state[CREDENTIAL_PROVEN], "burned",
-                                        (json_int_t)c.by_state[CREDENTIAL_BURNED]));
-    else
-        printf("order '%s', product %s\n"
-               "  generated   %10" PRId64 "\n  available   %10" PRId64 "\n"
-               "  unresolved  %10" PRId64 "\n  proven      %10" PRId64 "\n"
-               "  burned      %10" PRId64 "\n",
-               name, product, total, c.by_state[CREDENTIAL_AVAILABLE],
-               c.by_state[CREDENTIAL_CLAIMED], c.by_state[CREDENTIAL_PROVEN],
-               c.by_state[CREDENTIAL_BURNED]);
-    return 0;
+    if (rc == 0 && report->orders)
+        json_array_append_new(report->orders, cli_order_json(&o));
+    else if (rc == 0)
+        cli_order_print(&o);
+    cli_order_done(&o);
+    return rc;
 }
 
 /* Records in published manifests, and the number of the last of them. */
@@ -67,7 +46,7 @@ static int sealed(struct store *store, int64_t *seq, int64_t *size, struct error
 
 int cmd_status(struct cli *cli, struct error *err)
 {
-    struct report report = {cli->store, cli->json ? json_array() : NULL};
+    struct report report = {cli, cli->json ? json_array() : NULL};
     int64_t passed, failed, records, seq, size;
     int rc = order_each(cli->store, report_order, &report, err);
 

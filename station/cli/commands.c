@@ -15,12 +15,14 @@ static const struct cli_option init_options[] = {
     {"pin-file", "FILE", "mode 0600, the PIN of the token; without it, ask"},
     {"so-pin-file", "FILE", "mode 0600, the security officer's PIN; without it, ask"},
     {"module", "FILE", "the PKCS#11 module; default: SoftHSM, in the station's directory"},
+    {"module-arguments", "TEXT", "what the module wants said when it starts (NSS: its database)"},
     {"token", "LABEL", "label or pkcs11: URI of the token; default: the station's name"},
     {NULL, NULL, NULL}};
 
 static const struct cli_option generate_options[] = {
     {"count", "N", "make N more credentials"},
     {"up-to", "N", "make as many as are missing until the order has N"},
+    {"threads", "N", "threads that use the HSM, 1 to 16; default: 2, or 1 on one processor"},
     {NULL, NULL, NULL}};
 
 static const struct cli_option ledger_options[] = {{"last", "N", "show: only the last N entries"},
@@ -31,9 +33,16 @@ const struct cli_command cli_commands[] = {
      "Creates the station in its directory: initialises a token, makes the long-lived keys in it,\n"
      "a device root, an issuing CA, a manifest root and signer, and the database. It never\n"
      "overwrites a station. Asks at the terminal for what neither options nor the file of --file\n"
-     "say. Afterwards let the owner's authority certify 'station-auth.pub' and\n"
-     "put the answer beside it as 'station.cert'.",
+     "say. Afterwards let the owner's authority certify 'station-auth.pub' and put the answer\n"
+     "beside it as 'station.cert'; the owner writes orders for what 'station.json' says.",
      init_options, 0, 0, 0, cmd_init},
+    {"order", "add FILE|list|show ID", "take in, list or show the owner's work orders",
+     "'add' takes in an order or an amendment that the owner signed: only what the station has "
+     "may\n"
+     "be made. 'list' and 'show' tell what is in force, what this station may still make, and "
+     "what\n"
+     "the owner should hear of; they need no PIN.",
+     no_options, NEED_CONFIG, 1, 2, cmd_order},
     {"generate", "JOB", "make keys and certificates in the HSM, ahead of time",
      "Makes credentials for a job: keys are made in the HSM, leave it only wrapped, and get their\n"
      "certificates at once. Ctrl-C stops after the batch at hand, and what was made is kept: the\n"

@@ -4,7 +4,6 @@
 #include "station/cli/cli.h"
 #include "station/confine/confine.h"
 #include "station/schema/schema.h"
-#include "station/vault/quota.h"
 #include "station/vault/vault.h"
 
 #include <errno.h>
@@ -247,32 +246,6 @@ int cli_open_hsm(struct cli *cli, struct error *err)
     return vault_attach_store(&cli->anchoring, cli->store, err);
 }
 
-void cli_warn_quota(const struct cli *cli, const struct vault *v)
-{
-    if (!cli->quiet && quota_nearly_done(v))
-        fprintf(stderr,
-                "imprint: order '%s' is at 95%% or more: ask the owner for the next one in time\n",
-                cli->job.order.id);
-}
-
-/* A command with a station verifies the order; one without it, as `devices`, issues nothing. */
-static int read_job(struct cli *cli, struct error *err)
-{
-    STACK_OF(X509) *pins = NULL;
-    char path[PATH_MAX];
-    int rc = 0;
-
-    if (cli->command->needs & NEED_CONFIG) {
-        rc = config_path(&cli->config, CONFIG_ORDER_SIGNERS, path, err);
-        if (rc == 0)
-            rc = signed_pins_read(path, &pins, err);
-    }
-    if (rc == 0)
-        rc = job_read(cli->args[0], pins, &cli->job, err);
-    signed_pins_free(pins);
-    return rc;
-}
-
 static int open_needs(struct cli *cli, struct error *err)
 {
     unsigned needs = cli->command->needs;
@@ -283,7 +256,7 @@ static int open_needs(struct cli *cli, struct error *err)
     cli->config.ask_pin = cli->ask_pin;
     if (rc == 0 && needs & NEED_JOB) {
         cli->has_job = true;
-        rc = read_job(cli, err);
+        rc = job_read(cli->args[0], &cli->job, err);
     }
     if (rc == 0 && needs & (NEED_STORE_READ | NEED_STORE_WRITE))
         rc = vault_open_store(&cli->config, needs & NEED_STORE_WRITE ? STORE_WRITE : STORE_READ,

@@ -1,6 +1,7 @@
 #include "station/store/inventory.h"
 
 #include "pki/digest.h"
+#include "station/store/orders.h"
 #include "station/store/sql.h"
 
 #include <inttypes.h>
@@ -23,74 +24,6 @@ void credential_done(struct credential *c)
 {
     buf_done(&c->cert);
     buf_done(&c->wrapped);
-}
-
-int order_find(struct store *store, const uint8_t hash[32], int64_t *id, struct error *err)
-{
-    int64_t found = 0;
-    int rc = sql_integer(store, err, &found, "SELECT id FROM orders WHERE hash = ?", "b", hash,
-                         (size_t)32);
-
-    if (rc)
-        return rc;
-    if (!found)
-        return error_set(err, ERR_MISSING,
-                         "no credential was made under this order: run 'imprint generate' first");
-    *id = found;
-    return 0;
-}
-
-int order_put(struct store *store, const uint8_t hash[32], const char *name, const char *product,
-              const struct buf *content, int64_t *id, struct error *err)
-{
-    int rc = sql_run(store, err,
-                     "INSERT INTO orders(hash, name, product, content) VALUES (?, ?, ?, ?)"
-                     " ON CONFLICT(hash) DO NOTHING",
-                     "bttb", hash, (size_t)32, name, product, content->data, content->len);
-
-    return rc ? rc : order_find(store, hash, id, err);
-}
-
-int order_hash(struct store *store, int64_t id, uint8_t hash[32], struct error *err)
-{
-    sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, "SELECT hash FROM orders WHERE id = ?", "i", id);
-
-    if (rc == 0)
-        rc = sql_next(store, s, err);
-    if (rc < 0)
-        return rc;
-    if (rc == 0)
-        return error_set(err, ERR_STORE, "the database lacks order %" PRId64, id);
-    rc = sql_blob_exact(s, 0, hash, 32, err);
-    sql_end(s);
-    return rc;
-}
-
-int order_each(struct store *store,
-               int (*each)(void *context, int64_t id, const uint8_t hash[32], const char *name,
-                           const char *product, struct error *err),
-               void *context, struct error *err)
-{
-    sqlite3_stmt *s;
-    uint8_t hash[32];
-    int rc =
-        sql_start(store, err, &s, "SELECT id, hash, name, product FROM orders ORDER BY id", "");
-
-    if (rc)
-        return rc;
-    while ((rc = sql_next(store, s, err)) == 1) {
-        rc = sql_blob_exact(s, 1, hash, sizeof hash, err);
-        if (rc == 0)
-            rc = each(context, sqlite3_column_int64(s, 0), hash,
-                      (const char *)sqlite3_column_text(s, 2),
-                      (const char *)sqlite3_column_text(s, 3), err);
-        if (rc < 0) {
-            sql_end(s);
-            return rc;
-        }
-    }
-    return rc;
 }
 
 int counter_next(struct store *store, const char *product, const char *prefix, int64_t digits,
@@ -126,64 +59,61 @@ int credential_next_id(struct store *store, int64_t *id, struct error *err)
     return rc;
 }
 
-static int row_mac(struct store *store, const struct credential *c, const uint8_t order_hash[32],
-                   uint8_t mac[32], struct error *err)
+static void put_row(struct buf *out, const struct credential *c, const uint8_t order_hash[32])
 {
     uint8_t digest[32];
+
+    buf_put(out, ROW_LABEL, sizeof ROW_LABEL);
+    buf_put_u64(out, (uint64_t)c->id);
+    buf_put(out, order_hash, 32);
+    buf_put_lp(out, c->product, strlen(c->product));
+    buf_put_lp(out, c->serial, strlen(c->serial));
+    buf_put(out, c->point, sizeof c->point);
+    buf_put_lp(out, c->storage, strlen(c->storage));
+    buf_put_lp(out, INVENTORY_FORMAT, sizeof INVENTORY_FORMAT - 1);
+    buf_put(out, c->wrapped_hash, sizeof c->wrapped_hash);
+    sha256(c->cert.data, c->cert.len, digest);
+    buf_put(out, digest, sizeof digest);
+}
+
+static int row_mac(const struct credential *c, const uint8_t order_hash[32], store_mac_fn mac,
+                   void *context, uint8_t out[32], struct error *err)
+{
     struct buf b;
     int rc;
 
     buf_init(&b, 1024);
-    buf_put(&b, ROW_LABEL, sizeof ROW_LABEL);
-    buf_put_u64(&b, (uint64_t)c->id);
-    buf_put(&b, order_hash, 32);
-    buf_put_lp(&b, c->product, strlen(c->product));
-    buf_put_lp(&b, c->serial, strlen(c->serial));
-    buf_put(&b, c->point, sizeof c->point);
-    buf_put_lp(&b, c->storage, strlen(c->storage));
-    buf_put_lp(&b, INVENTORY_FORMAT, sizeof INVENTORY_FORMAT - 1);
-    buf_put(&b, c->wrapped_hash, sizeof c->wrapped_hash);
-    sha256(c->cert.data, c->cert.len, digest);
-    buf_put(&b, digest, sizeof digest);
+    put_row(&b, c, order_hash);
     rc = buf_check(&b, "a row", err);
     if (rc == 0)
-        rc = store_mac(store, b.data, b.len, mac, err);
+        rc = mac(context, b.data, b.len, out, err);
     buf_done(&b);
     return rc;
 }
 
-static int refuse_known_serial(struct store *store, const struct credential *c, struct error *err)
+int credential_seal(struct credential *c, const uint8_t order_hash[32], store_mac_fn mac,
+                    void *context, struct error *err)
 {
-    int64_t known = 0;
-    int rc = sql_integer(store, err, &known,
-                         "SELECT id FROM credentials WHERE product = ? AND serial = ?", "tt",
-                         c->product, c->serial);
+    sha256(c->wrapped.data, c->wrapped.len, c->wrapped_hash);
+    return row_mac(c, order_hash, mac, context, c->mac, err);
+}
 
-    if (rc == 0 && known)
+int credential_add(struct store *store, const struct credential *c, struct error *err)
+{
+    int rc =
+        sql_run(store, err,
+                "INSERT INTO credentials(" COLUMNS ")"
+                " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "iittbbbtibb", c->id, c->order_id, c->product, c->serial, c->point, sizeof c->point,
+                c->cert.data, c->cert.len, c->wrapped.data, c->wrapped.len, c->storage,
+                c->mechanism, c->mac, sizeof c->mac, c->wrapped_hash, sizeof c->wrapped_hash);
+
+    if (rc == ERR_STORE && err && err->native == SQLITE_CONSTRAINT_UNIQUE)
         rc = error_set(err, ERR_DUPLICATE,
                        "serial '%s' of product '%s' is in the inventory already: choose another "
                        "prefix or first number in the job",
                        c->serial, c->product);
     return rc;
-}
-
-int credential_add(struct store *store, struct credential *c, const uint8_t order_hash[32],
-                   struct error *err)
-{
-    int rc = refuse_known_serial(store, c, err);
-
-    sha256(c->wrapped.data, c->wrapped.len, c->wrapped_hash);
-    if (rc == 0)
-        rc = row_mac(store, c, order_hash, c->mac, err);
-    if (rc)
-        return rc;
-    return sql_run(store, err,
-                   "INSERT INTO credentials(" COLUMNS ")"
-                   " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                   "iittbbbtibb", c->id, c->order_id, c->product, c->serial, c->point,
-                   sizeof c->point, c->cert.data, c->cert.len, c->wrapped.data, c->wrapped.len,
-                   c->storage, c->mechanism, c->mac, sizeof c->mac, c->wrapped_hash,
-                   sizeof c->wrapped_hash);
 }
 
 struct key_hash key_hash_of(const uint8_t point[65], int64_t credential)
@@ -274,13 +204,19 @@ static int verify_wrapped(const struct credential *c, struct error *err)
     return 0;
 }
 
+static int mac_of_store(void *context, const void *bytes, size_t len, uint8_t mac[32],
+                        struct error *err)
+{
+    return store_mac(context, bytes, len, mac, err);
+}
+
 static int verify_row(struct store *store, const struct credential *c, struct error *err)
 {
     uint8_t hash[32], mac[32];
     int rc = order_hash(store, c->order_id, hash, err);
 
     if (rc == 0)
-        rc = row_mac(store, c, hash, mac, err);
+        rc = row_mac(c, hash, mac_of_store, store, mac, err);
     if (rc == 0 && !sha256_equal(mac, c->mac))
         rc = refuse_changed(c, "its MAC does not match", err);
     return rc ? rc : verify_wrapped(c, err);

@@ -1,6 +1,5 @@
 /*
- * inventory: orders, and the credentials made under them, from generation to their end (P2, P3,
- * P6).
+ * inventory: the credentials made under orders, from generation to their end (P2, P3, P6).
  *
  * A credential is available, then claimed (bound to one device's transport key), then exactly one
  * of proven or burned. Its row carries a MAC from the HSM over what must not be exchanged, for as
@@ -45,15 +44,6 @@ struct credential {
 void credential_init(struct credential *c);
 void credential_done(struct credential *c);
 
-/* The id of the order, which is added first if the store does not know it yet. */
-MUST_USE int order_put(struct store *store, const uint8_t hash[32], const char *name,
-                       const char *product, const struct buf *content, int64_t *id,
-                       struct error *err);
-/* As order_put without adding: ERR_MISSING when no credential was ever made under it. */
-MUST_USE int order_find(struct store *store, const uint8_t hash[32], int64_t *id,
-                        struct error *err);
-MUST_USE int order_hash(struct store *store, int64_t id, uint8_t hash[32], struct error *err);
-
 /* The next number of a pattern of serials: the stored one, or first if that is larger. */
 MUST_USE int counter_next(struct store *store, const char *product, const char *prefix,
                           int64_t digits, int64_t first, int64_t *next, struct error *err);
@@ -63,13 +53,14 @@ MUST_USE int counter_set(struct store *store, const char *product, const char *p
 /* The id that the next credential gets. */
 MUST_USE int credential_next_id(struct store *store, int64_t *id, struct error *err);
 
-/*
- * Adds an available credential; computes wrapped_hash and mac. order_hash is the hash of
- * c->order_id. Errors: ERR_DUPLICATE when (product, serial) or the public key is in the inventory
- * already.
- */
-MUST_USE int credential_add(struct store *store, struct credential *c, const uint8_t order_hash[32],
-                            struct error *err);
+/* Computes wrapped_hash and mac of a credential that is otherwise complete. Needs no store: it may
+ * run in any thread that mac is good for. Errors: those of mac. */
+MUST_USE int credential_seal(struct credential *c, const uint8_t order_hash[32], store_mac_fn mac,
+                             void *context, struct error *err);
+
+/* Adds an available credential that was sealed with the hash of c->order_id. Errors: ERR_DUPLICATE
+ * when (product, serial) is in the inventory already. */
+MUST_USE int credential_add(struct store *store, const struct credential *c, struct error *err);
 
 /*
  * Adds the public keys of a batch to the index that finds doubled keys, sorted, so that the index
@@ -104,11 +95,5 @@ struct inventory_counts {
 };
 MUST_USE int inventory_count(struct store *store, int64_t order_id, struct inventory_counts *counts,
                              struct error *err);
-
-/* Calls each order; a negative return ends the walk. */
-MUST_USE int order_each(struct store *store,
-                        int (*each)(void *context, int64_t id, const uint8_t hash[32],
-                                    const char *name, const char *product, struct error *err),
-                        void *context, struct error *err);
 
 #endif

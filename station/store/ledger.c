@@ -219,7 +219,7 @@ int ledger_each(struct store *store,
 
 /* What the entries say that the tables must hold. */
 struct tally {
-    int64_t credentials, claims, proven, burned;
+    int64_t versions, credentials, claims, proven, burned;
 };
 
 struct verification {
@@ -237,6 +237,8 @@ static void count_event(struct tally *tally, const char *body)
 
     if (event && strcmp(event, "generate") == 0)
         tally->credentials += json_integer_value(json_object_get(data, "count"));
+    else if (event && (strcmp(event, "order") == 0 || strcmp(event, "amendment") == 0))
+        tally->versions++;
     else if (event && strcmp(event, "claim") == 0)
         tally->claims++;
     else if (event && strcmp(event, "proven") == 0)
@@ -318,6 +320,83 @@ static int hash_of(struct store *store, int64_t seq, uint8_t hash[32], bool *fou
         return 0;
     rc = sql_blob_exact(s, 0, hash, 32, err);
     sql_end(s);
+    return rc;
+}
+
+/* Entry seq by itself: its hash continues the one before, and the MAC is this station's. */
+static int verify_alone(struct store *store, int64_t seq, struct error *err)
+{
+    uint8_t previous[32] = {0}, hash[32], mac[32];
+    bool found = true;
+    sqlite3_stmt *s;
+    int rc = seq > 1 ? hash_of(store, seq - 1, previous, &found, err) : 0;
+
+    if (rc == 0 && !found)
+        rc = error_set(err, ERR_INTEGRITY, "ledger entry %" PRId64 " is missing", seq - 1);
+    if (rc == 0)
+        rc = sql_start(store, err, &s, "SELECT body, mac FROM ledger WHERE seq = ?", "i", seq);
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc < 0)
+        return rc;
+    chain(previous, sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0), hash);
+    rc = sql_blob_exact(s, 1, mac, sizeof mac, err);
+    sql_end(s);
+    return rc ? rc : verify_mac(store, seq, hash, mac, err);
+}
+
+static int take_version(struct store *store, sqlite3_stmt *s,
+                        int (*each)(void *context, const char *event, const char *hash,
+                                    struct error *err),
+                        void *context, struct error *err)
+{
+    char event[16], hash[65] = "";
+    int rc = store->mac ? verify_alone(store, sqlite3_column_int64(s, 0), err) : 0;
+
+    if (rc == 0)
+        rc = sql_text(s, 1, event, sizeof event, err);
+    if (rc == 0 && sqlite3_column_type(s, 2) != SQLITE_NULL)
+        rc = sql_text(s, 2, hash, sizeof hash, err);
+    return rc ? rc : each(context, event, hash, err);
+}
+
+int ledger_each_version(struct store *store, const uint8_t order_hash[32],
+                        int (*each)(void *context, const char *event, const char *hash,
+                                    struct error *err),
+                        void *context, struct error *err)
+{
+    char order[2 * ORDER_PART + 1];
+    sqlite3_stmt *s;
+    int rc;
+
+    hex_encode(order_hash, ORDER_PART, order);
+    rc = sql_start(store, err, &s,
+                   "SELECT seq, json_extract(body, '$.event'), json_extract(body, '$.data.hash')"
+                   " FROM ledger" OF_ORDER
+                   " AND json_extract(body, '$.event') IN ('order', 'amendment', 'close')"
+                   " ORDER BY seq",
+                   "t", order);
+    if (rc)
+        return rc;
+    while ((rc = sql_next(store, s, err)) == 1) {
+        rc = take_version(store, s, each, context, err);
+        if (rc < 0) {
+            sql_end(s);
+            return rc;
+        }
+    }
+    return rc;
+}
+
+int ledger_knows_order(struct store *store, const char *id, bool *known, struct error *err)
+{
+    int64_t count = 0;
+    int rc = sql_integer(store, err, &count,
+                         "SELECT count(*) FROM ledger WHERE json_extract(body, '$.event') = 'order'"
+                         " AND json_extract(body, '$.data.id') = ?",
+                         "t", id);
+
+    *known = rc == 0 && count > 0;
     return rc;
 }
 
@@ -406,6 +485,7 @@ static int verify_tables(struct store *store, const struct tally *t, struct erro
         const char *what, *query;
         int64_t said;
     } rows[] = {
+        {"versions of orders", "SELECT count(*) FROM order_versions", t->versions},
         {"credentials", "SELECT count(*) FROM credentials", t->credentials},
         {"claims", "SELECT count(*) FROM claims", t->claims},
         {"proven devices", "SELECT count(*) FROM claims WHERE state = 1", t->proven},

@@ -38,6 +38,20 @@ struct ledger_counts {
 MUST_USE int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                                 struct ledger_counts *counts, struct error *err);
 
+/*
+ * Calls each "order", "amendment" and "close" entry of an order, named by the hash of its first
+ * version, from the oldest on; hash is the entry's own, in hexadecimal digits, or empty. Each
+ * entry's chain and MAC are verified first if the store has its MAC. Errors: ERR_INTEGRITY.
+ */
+MUST_USE int ledger_each_version(struct store *store, const uint8_t order_hash[32],
+                                 int (*each)(void *context, const char *event, const char *hash,
+                                             struct error *err),
+                                 void *context, struct error *err);
+
+/* Whether an "order" entry names this id; for when the tables do not have it. */
+MUST_USE int ledger_knows_order(struct store *store, const char *id, bool *known,
+                                struct error *err);
+
 struct ledger_entry {
     int64_t seq;
     const char *body; /* valid during the call */
@@ -65,8 +79,8 @@ MUST_USE int ledger_resume(struct store *store, int64_t anchored, const uint8_t 
 
 /*
  * Verifies numbers, chain and MACs from the first entry to the last, and that the tables hold as
- * many credentials, claims, proofs, burned ones and records as the entries say. *count receives the
- * number of entries. Errors: ERR_INTEGRITY with the number of the entry.
+ * many versions of orders, credentials, claims, proofs, burned ones and records as the entries
+ * say. *count receives the number of entries. Errors: ERR_INTEGRITY with the number of the entry.
  */
 MUST_USE int ledger_verify(struct store *store, int64_t *count, struct error *err);
 

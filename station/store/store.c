@@ -15,12 +15,18 @@
 
 /* Version 1. The comments are the manual of the file for whoever opens it with sqlite3. */
 static const char schema_1[] =
-    "CREATE TABLE orders (" /* orders that credentials were made under */
+    "CREATE TABLE orders ("
     " id INTEGER PRIMARY KEY,"
-    " hash BLOB NOT NULL UNIQUE," /* SHA-256 of content */
-    " name TEXT NOT NULL,"
+    " hash BLOB NOT NULL UNIQUE," /* of the first version's content; names the order for ever */
+    " name TEXT NOT NULL UNIQUE," /* its id */
     " product TEXT NOT NULL,"
-    " content BLOB NOT NULL);"
+    " closed INTEGER NOT NULL DEFAULT 0);"
+    "CREATE TABLE order_versions (" /* the order and its amendments */
+    " hash BLOB PRIMARY KEY,"       /* SHA-256 of the signed content */
+    " order_id INTEGER NOT NULL REFERENCES orders(id),"
+    " number INTEGER NOT NULL," /* from 1; the highest is in force */
+    " signed BLOB NOT NULL,"    /* CMS, as the owner made it */
+    " UNIQUE (order_id, number)) WITHOUT ROWID;"
     "CREATE TABLE counters (" /* the next number of each pattern of serials */
     " product TEXT NOT NULL, prefix TEXT NOT NULL, digits INTEGER NOT NULL,"
     " next INTEGER NOT NULL, PRIMARY KEY (product, prefix, digits)) WITHOUT ROWID;"

@@ -72,7 +72,8 @@ static int write_softhsm_conf(const struct config *config, const char *final, st
 
 static int open_token(struct making *m, const struct ceremony *c, struct error *err)
 {
-    struct hsm_config where = {m->config.module, m->config.token, c->pin_typed};
+    struct hsm_config where = {m->config.module, m->config.token, m->config.module_arguments,
+                               c->pin_typed};
     int rc = 0;
 
     if (c->own_token) {
@@ -82,7 +83,9 @@ static int open_token(struct making *m, const struct ceremony *c, struct error *
         if (rc == 0)
             rc = hsm_token_init(&where, m->config.token, c->so_pin, c->pin, err);
     }
-    return rc ? rc : hsm_open(&where, c->pin, &m->hsm, err);
+    if (rc == 0)
+        rc = hsm_open(&where, c->pin, &m->hsm, err);
+    return rc ? rc : hsm_can_host(m->hsm, err);
 }
 
 static int make_keys(struct making *m, struct error *err)
@@ -146,9 +149,7 @@ static int with_key(struct making *m, enum hsm_key which,
 
     if (rc)
         return rc;
-    rc = use(m, key, err);
-    hsm_signer_close(m->hsm, key);
-    return rc;
+    return hsm_signer_close(key, use(m, key, err), err);
 }
 
 static int put_cert(const struct making *m, const char *name, X509 *cert, struct error *err)
@@ -221,6 +222,53 @@ static int write_public_keys(const struct making *m, struct error *err)
         rc = put_text(m, "station-auth.pub", &text, err);
     }
     EVP_PKEY_free(key);
+    buf_done(&text);
+    return rc;
+}
+
+/* Hashes as orders name this station and its issuing CA. */
+static int hash_station(const struct making *m, char key[65], char issuer[65], struct error *err)
+{
+    uint8_t point[EC_POINT_SIZE], spki[EC_SPKI_SIZE], hash[SHA256_SIZE];
+    struct buf der;
+    int rc = hsm_key_point(m->hsm, HSM_KEY_STATION_AUTH, point, err);
+
+    if (rc)
+        return rc;
+    ec_spki(point, spki);
+    sha256(spki, sizeof spki, hash);
+    hex_encode(hash, sizeof hash, key);
+    buf_init(&der, INVENTORY_CERT_MAX);
+    rc = cert_der(m->made.issuing_ca, &der, err);
+    if (rc == 0) {
+        sha256(der.data, der.len, hash);
+        hex_encode(hash, sizeof hash, issuer);
+    }
+    buf_done(&der);
+    return rc;
+}
+
+static int write_station_json(const struct making *m, struct error *err)
+{
+    char key[65], issuer[65];
+    struct buf text;
+    struct jcs j;
+    int rc = hash_station(m, key, issuer, err);
+
+    if (rc)
+        return rc;
+    buf_init(&text, 4096);
+    jcs_init(&j, &text);
+    jcs_object(&j, NULL);
+    jcs_str(&j, "environment", m->config.environment);
+    jcs_str(&j, "hsm", hsm_class(m->hsm));
+    jcs_str(&j, "issuer", issuer);
+    jcs_str(&j, "key", key);
+    jcs_str(&j, "name", m->config.name);
+    jcs_str(&j, "origin", m->config.origin);
+    jcs_end(&j);
+    buf_put_u8(&text, '\n');
+    rc = put_text(m, CONFIG_STATION_JSON, &text, err);
     buf_done(&text);
     return rc;
 }
@@ -322,6 +370,8 @@ static int make_all(struct making *m, const struct ceremony *c, struct error *er
         rc = write_certificates(m, err);
     if (rc == 0)
         rc = write_public_keys(m, err);
+    if (rc == 0)
+        rc = write_station_json(m, err);
     if (rc == 0)
         rc = make_database(m, err);
     hsm_close(m->hsm);

@@ -88,6 +88,22 @@ static int bundle_hash(const struct vault *v, const struct session *s, uint8_t h
     return link_bundle_hash(objects, count, hash, err);
 }
 
+int claim_check_bundle(const struct vault *v, const struct session *s, struct error *err)
+{
+    uint8_t order[32], named[32], now[32];
+    int rc = link_transcript_hashes(&s->claim.x, order, named, err);
+
+    if (rc == 0)
+        rc = bundle_hash(v, s, now, err);
+    if (rc || memcmp(named, now, sizeof now) == 0)
+        return rc;
+    return error_set(
+        err, ERR_REFUSED,
+        "this device began '%s' with other trust anchors than the order has now: erase "
+        "it, so that it takes another identity, or call your supervisor",
+        s->credential.serial);
+}
+
 /* X, from what the claim, the credential, the order and the device's facts say. */
 static int build_transcript(const struct vault *v, struct session *s, struct error *err)
 {
@@ -102,7 +118,7 @@ static int build_transcript(const struct vault *v, struct session *s, struct err
     struct link_facts facts;
     int rc;
 
-    memcpy(t.order_hash, v->job->order.hash, sizeof t.order_hash);
+    memcpy(t.order_hash, v->order->hash, sizeof t.order_hash);
     memcpy(t.transaction, c->tx, sizeof t.transaction);
     memcpy(t.station_nonce, c->station_nonce, sizeof t.station_nonce);
     hello_facts(&s->hello, &facts);
@@ -148,7 +164,7 @@ static int copy_hello(const struct vault *v, struct session *s, struct error *er
         buf_put(&c->fw_hash, h->image_hash, sizeof h->image_hash);
     /* Where the order asks for none, nobody verified it: a record must not carry it. */
     buf_reset(&c->attestation);
-    if (v->job->order.auth != ORDER_AUTH_NONE)
+    if (v->order->auth != ORDER_AUTH_NONE)
         hello_attestation(h, &c->attestation);
     if (getrandom(c->tx, sizeof c->tx, 0) != (ssize_t)sizeof c->tx)
         return error_set(err, ERR_INTERNAL, "the system's random source failed");
@@ -190,7 +206,7 @@ static int put_event(struct vault *v, const char *event, const struct claim *c,
     jcs_object(&j, NULL);
     jcs_hex(&j, "chip", c->chip, c->chip_len);
     jcs_int(&j, "credential", cred->id);
-    jcs_hex(&j, "order", v->job->order.hash, 32);
+    jcs_hex(&j, "order", v->history.row.hash, 32);
     jcs_str(&j, "serial", cred->serial);
     jcs_str(&j, "slot", c->slot);
     jcs_hex(&j, "tx", c->tx, sizeof c->tx);
@@ -233,8 +249,6 @@ static int make_in_transaction(struct vault *v, struct session *s, const struct 
 
     if (rc == 0 && old)
         rc = burn(v, old, err);
-    if (rc == 0 && !v->order_id)
-        rc = order_find(v->store, v->job->order.hash, &v->order_id, err);
     if (rc == 0)
         rc = credential_pick(v->store, v->order_id, &s->credential, err);
     if (rc == 0) /* in the ledger a credential is given out once */

@@ -35,6 +35,12 @@ MUST_USE int claim_proven(struct vault *v, struct session *s, const struct wire_
 size_t claim_objects(const struct vault *v, const struct session *s,
                      struct wire_object_info objects[IMPRINT_OBJECTS_MAX]);
 
+/*
+ * Whether what would be delivered is still what the claim's transcript names: an amendment may have
+ * changed the trust anchors. Errors: ERR_REFUSED.
+ */
+MUST_USE int claim_check_bundle(const struct vault *v, const struct session *s, struct error *err);
+
 /* The certificate object: the leaf, then the issuing CA. */
 void claim_certificates(const struct vault *v, const struct credential *c, struct buf *out);
 

@@ -16,7 +16,7 @@ static bool has_suite(const uint16_t *suites, size_t count, uint16_t suite)
 uint16_t hello_suite(const struct vault *v, const struct wire_hello *h)
 {
     static const uint16_t best_first[] = {IMPRINT_SUITE_X963, IMPRINT_SUITE_ECB};
-    const struct order *order = &v->job->order;
+    const struct order *order = v->order;
 
     for (size_t i = 0; i < sizeof best_first / sizeof *best_first; i++)
         if (has_suite(h->suites, h->suite_count, best_first[i]) &&
@@ -109,7 +109,7 @@ int hello_check(const struct vault *v, const struct session *s, struct error *er
     if (!(h->modes & IMPRINT_MODE_HSM))
         return error_set(err, ERR_REFUSED,
                          "this device cannot take a key that was made in the HSM");
-    if (v->job->order.auth == ORDER_AUTH_ENROLLED)
+    if (v->order->auth == ORDER_AUTH_ENROLLED)
         return check_enrolled(v, s, err);
     return 0;
 }

@@ -56,14 +56,20 @@ static int refuse_locked_void(const struct credential *cred, struct error *err)
 static int fill_plan(struct vault *v, struct session *s, enum wire_action action,
                      struct wire_plan *plan, struct error *err)
 {
+    uint8_t bundle[32];
+    int rc = action == WIRE_DELIVER ? claim_check_bundle(v, s, err) : 0;
+
     memset(plan, 0, sizeof *plan);
+    if (rc == 0) /* under whichever version the claim was made */
+        rc = link_transcript_hashes(&s->claim.x, plan->order_hash, bundle, err);
+    if (rc)
+        return rc;
     plan->action = (uint8_t)action;
     plan->again = s->again;
     strcpy(plan->serial, s->credential.serial);
     memcpy(plan->tx, s->claim.tx, sizeof plan->tx);
     plan->suite = s->claim.suite;
     strcpy(plan->environment, v->config->environment);
-    memcpy(plan->order_hash, v->job->order.hash, sizeof plan->order_hash);
     memcpy(plan->station_nonce, s->claim.station_nonce, sizeof plan->station_nonce);
     memcpy(plan->station_pub, s->claim.station_pub, sizeof plan->station_pub);
     memcpy(plan->station_sig, s->claim.station_sig, sizeof plan->station_sig);
@@ -79,8 +85,11 @@ static int fill_plan(struct vault *v, struct session *s, enum wire_action action
 static int check_enrolment(const struct vault *v, const struct session *s, const struct claim *c,
                            struct error *err)
 {
-    if (v->job->order.auth != ORDER_AUTH_ENROLLED || claim_is_enrolled_as(c, s->hello.attest_key))
-        return 0;
+    const struct order *order;
+    int rc = vault_claim_order(v, &c->x, &order, err);
+
+    if (rc || order->auth != ORDER_AUTH_ENROLLED || claim_is_enrolled_as(c, s->hello.attest_key))
+        return rc;
     return error_set(err, ERR_DUPLICATE,
                      "the chip id of this device belongs to '%s', whose device has another "
                      "enrolment key: set it aside",
@@ -97,13 +106,15 @@ static bool is_committed(const struct claim *c, const struct wire_hello *h)
 static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
 {
     bool committed = is_committed(&s->claim, &s->hello);
+    int rc;
 
     if (!same_chip(&s->claim, &s->hello))
         return refuse_other_chip(&s->claim, &s->credential, err);
     if (refuse_other_order(v, &s->credential, err))
         return ERR_REFUSED;
-    if (check_enrolment(v, s, &s->claim, err))
-        return ERR_DUPLICATE;
+    rc = check_enrolment(v, s, &s->claim, err);
+    if (rc)
+        return rc;
     if (s->claim.state == CLAIM_BURNED)
         return s->hello.lifecycle == IMPRINT_LIFE_LOCKED ? refuse_locked_void(&s->credential, err)
                                                          : fill_plan(v, s, WIRE_ABORT, plan, err);
@@ -168,7 +179,7 @@ static int refuse_second_identity(struct vault *v, struct session *s, struct err
     bool found = false;
     int rc = 0;
 
-    if (v->job->order.auth == ORDER_AUTH_ENROLLED)
+    if (v->order->auth == ORDER_AUTH_ENROLLED)
         rc = claim_by_enrolment(v->store, s->hello.attest_key, &s->claim, &found, err);
     if (rc || !found || same_chip(&s->claim, &s->hello))
         return rc;

@@ -77,8 +77,11 @@ static int verify_lifecycle(const struct session *s, const struct wire_proof *pr
 int prove_device(struct vault *v, struct session *s, const struct wire_proof *proof,
                  enum wire_verdict *verdict, struct error *err)
 {
+    const struct order *order;
     int rc = use_nonce(v, s, err);
 
+    if (rc == 0)
+        rc = vault_claim_order(v, &s->claim.x, &order, err);
     if (rc == 0)
         rc = verify_signature(s, proof, err);
     if (rc == 0)
@@ -87,7 +90,7 @@ int prove_device(struct vault *v, struct session *s, const struct wire_proof *pr
         rc = verify_read_back(v, s, proof, err);
     if (rc)
         return rc;
-    if (v->job->order.lock && proof->lifecycle != IMPRINT_LIFE_LOCKED) {
+    if (order->lock && proof->lifecycle != IMPRINT_LIFE_LOCKED) {
         *verdict = WIRE_LOCK_FIRST;
         return 0;
     }

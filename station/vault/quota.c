@@ -1,21 +1,20 @@
 #include "station/vault/quota.h"
 
+#include "base/clock.h"
 #include "station/store/ledger.h"
 
 #include <inttypes.h>
 
-static int64_t issued(const struct vault *v)
+/* A burned one keeps its place: its certificate may live for ever. */
+int64_t quota_issued(const struct inventory_counts *counts)
 {
-    int64_t sum = 0;
-
-    for (size_t i = 0; i < sizeof v->counts.by_state / sizeof *v->counts.by_state; i++)
-        sum += v->counts.by_state[i];
-    return sum;
+    return counts->by_state[CREDENTIAL_AVAILABLE] + counts->by_state[CREDENTIAL_CLAIMED] +
+           counts->by_state[CREDENTIAL_PROVEN] + counts->by_state[CREDENTIAL_BURNED];
 }
 
-static int64_t live(const struct vault *v)
+int64_t quota_live(const struct inventory_counts *counts)
 {
-    return v->counts.by_state[CREDENTIAL_CLAIMED] + v->counts.by_state[CREDENTIAL_PROVEN];
+    return counts->by_state[CREDENTIAL_CLAIMED] + counts->by_state[CREDENTIAL_PROVEN];
 }
 
 /* The tables can be edited without a trace in themselves; the ledger counts on its own. */
@@ -23,66 +22,85 @@ static int compare_with_ledger(const struct vault *v, struct error *err)
 {
     const int64_t *have = v->counts.by_state;
     struct ledger_counts told;
-    int rc = ledger_count_order(v->store, v->job->order.hash, &told, err);
+    int rc = ledger_count_order(v->store, v->history.row.hash, &told, err);
 
     if (rc)
         return rc;
-    if (issued(v) == told.issued && have[CREDENTIAL_AVAILABLE] == told.issued - told.claimed &&
+    if (quota_issued(&v->counts) == told.issued &&
+        have[CREDENTIAL_AVAILABLE] == told.issued - told.claimed &&
         have[CREDENTIAL_PROVEN] == told.proven && have[CREDENTIAL_BURNED] == told.burned)
         return 0;
     return error_set(err, ERR_INTEGRITY,
                      "the inventory of order '%s' holds %" PRId64 " credentials, %" PRId64
                      " proven and %" PRId64 " burned, and the ledger tells of %" PRId64 ", %" PRId64
                      " and %" PRId64 ": keep the database as it is and call the security team",
-                     v->job->order.id, issued(v), have[CREDENTIAL_PROVEN], have[CREDENTIAL_BURNED],
-                     told.issued, told.proven, told.burned);
+                     v->order->id, quota_issued(&v->counts), have[CREDENTIAL_PROVEN],
+                     have[CREDENTIAL_BURNED], told.issued, told.proven, told.burned);
 }
 
 int quota_load(struct vault *v, struct error *err)
 {
-    int rc = 0;
+    int rc = inventory_count(v->store, v->order_id, &v->counts, err);
 
-    v->counts = (struct inventory_counts){{0}};
-    if (v->order_id)
-        rc = inventory_count(v->store, v->order_id, &v->counts, err);
     return rc ? rc : compare_with_ledger(v, err);
 }
 
 int quota_check_issue(const struct vault *v, int64_t more, struct error *err)
 {
-    const struct order *o = &v->job->order;
+    int64_t most = v->share->counts.max_issued, issued = quota_issued(&v->counts);
+    int rc = order_check_time(v->order, clock_utc(), err);
 
-    if (more <= o->max_issued - issued(v))
+    if (rc || more <= most - issued)
+        return rc;
+    return error_set(err, ERR_REFUSED,
+                     "order '%s' allows this station %" PRId64 " certificates and %" PRId64
+                     " are made: %" PRId64 " more are not covered; ask the owner for an amendment",
+                     v->order->id, most, issued, more);
+}
+
+/* live: how many there are beside the one to be claimed. */
+static int check_good(const struct vault *v, int64_t live, struct error *err)
+{
+    int64_t good = v->share->counts.good;
+
+    if (live < good)
         return 0;
     return error_set(err, ERR_REFUSED,
-                     "order '%s' allows %" PRId64 " certificates and %" PRId64 " are made: %" PRId64
-                     " more are not covered; ask the owner for another order",
-                     o->id, o->max_issued, issued(v), more);
+                     "order '%s' is fulfilled: %" PRId64 " of %" PRId64
+                     " devices have their identity or are about to; ask the owner for an amendment",
+                     v->order->id, live, good);
 }
 
 int quota_check_claim(const struct vault *v, struct error *err)
 {
-    const struct order *o = &v->job->order;
+    int rc = order_check_time(v->order, clock_utc(), err);
 
-    if (live(v) < o->good)
-        return 0;
-    return error_set(
-        err, ERR_REFUSED,
-        "order '%s' is fulfilled: %" PRId64 " of %" PRId64
-        " devices have their identity or are about to; ask the owner for another order",
-        o->id, live(v), o->good);
+    return rc ? rc : check_good(v, quota_live(&v->counts), err);
 }
 
 int quota_check_burn(const struct vault *v, struct error *err)
 {
-    const struct order *o = &v->job->order;
+    int64_t spoilage = v->share->counts.spoilage;
+    int rc = order_check_time(v->order, clock_utc(), err);
 
-    if (v->counts.by_state[CREDENTIAL_BURNED] < o->spoilage)
-        return 0;
+    if (rc == 0)
+        rc = check_good(v, quota_live(&v->counts) - 1, err);
+    if (rc || v->counts.by_state[CREDENTIAL_BURNED] < spoilage)
+        return rc;
     return error_set(err, ERR_REFUSED,
-                     "this device lost what was delivered to it, and order '%s' allows %" PRId64
+                     "this device lost what was delivered to it, and order '%s' allows this "
+                     "station %" PRId64
                      " spoiled credentials: set it aside and call your supervisor",
-                     o->id, o->spoilage);
+                     v->order->id, spoilage);
+}
+
+int quota_check_run(const struct vault *v, struct error *err)
+{
+    int64_t now = clock_utc();
+
+    if (now >= v->order->until && v->counts.by_state[CREDENTIAL_CLAIMED] > 0)
+        return 0;
+    return order_check_time(v->order, now, err);
 }
 
 void quota_move(struct vault *v, int from, int to, int64_t count)
@@ -92,9 +110,8 @@ void quota_move(struct vault *v, int from, int to, int64_t count)
     v->counts.by_state[to] += count;
 }
 
-bool quota_nearly_done(const struct vault *v)
+unsigned quota_warnings(const struct vault *v)
 {
-    const struct order *o = &v->job->order;
-
-    return live(v) >= o->good - o->good / 20 || issued(v) >= o->max_issued - o->max_issued / 20;
+    return order_warnings(v->order, v->share, quota_live(&v->counts), quota_issued(&v->counts),
+                          clock_utc());
 }

@@ -1,9 +1,13 @@
 /*
  * quota: no more identities than ordered (P5).
  *
+ * What counts is this station's share of the order in force, and all that was made under the order
+ * since its first version: an amendment resets nothing.
+ *
  * `good` is how many live identities are wanted: an open claim counts, for it may become one.
- * `max_issued` is how many certificates may be signed; none is given back. `spoilage` is how many
- * may be burned. The counts are read once when the vault opens and kept in step with every commit.
+ * `max_issued` is how many certificates may be signed; quota_issued says which of them keep their
+ * place. `spoilage` is how many may be burned. The counts are read once when the vault opens and
+ * kept in step with every commit.
  */
 #ifndef STATION_VAULT_QUOTA_H
 #define STATION_VAULT_QUOTA_H
@@ -13,7 +17,12 @@
 /* Reads the counts of the vault's order. Errors: ERR_INTEGRITY when the ledger counts otherwise. */
 MUST_USE int quota_load(struct vault *v, struct error *err);
 
-/* Before more certificates are signed, a claim is made, or a credential is burned: ERR_REFUSED. */
+/* Credentials that take a place in max_issued, and in good. */
+int64_t quota_issued(const struct inventory_counts *counts);
+int64_t quota_live(const struct inventory_counts *counts);
+
+/* Before more certificates are signed, a claim is made, or a claim takes the place of one that is
+ * burned: ERR_REFUSED, also when the order has not begun or has ended. */
 MUST_USE int quota_check_issue(const struct vault *v, int64_t more, struct error *err);
 MUST_USE int quota_check_claim(const struct vault *v, struct error *err);
 MUST_USE int quota_check_burn(const struct vault *v, struct error *err);
@@ -21,7 +30,13 @@ MUST_USE int quota_check_burn(const struct vault *v, struct error *err);
 /* After a commit: count credentials went from one state to another; from -1 they are new. */
 void quota_move(struct vault *v, int from, int to, int64_t count);
 
-/* True when 95% of what was ordered is made or claimed. */
-bool quota_nearly_done(const struct vault *v);
+/*
+ * Whether a run has anything to do: the order is valid, or it has ended and there are claims, whose
+ * devices are finished. Errors: ERR_REFUSED.
+ */
+MUST_USE int quota_check_run(const struct vault *v, struct error *err);
+
+/* Bits of enum order_warning. */
+unsigned quota_warnings(const struct vault *v);
 
 #endif

@@ -281,8 +281,7 @@ static int sign_checkpoint(struct work *w, struct buf *note, struct error *err)
     if (rc == 0)
         rc = note_sign(text.data, text.len, w->config->origin, key, note, err);
     buf_done(&text);
-    hsm_signer_close(w->hsm, key);
-    return rc;
+    return hsm_signer_close(key, rc, err);
 }
 
 static int put_checkpoint(struct work *w, struct error *err)
@@ -342,7 +341,7 @@ static int write_statement(struct work *w, struct error *err)
     if (rc == 0)
         rc = journal_bytes(w, &w->journal.statement, bytes.data, bytes.len, "the statement", err);
     buf_done(&bytes);
-    free(totals);
+    manifest_totals_free(totals, count);
     return rc;
 }
 
@@ -366,9 +365,8 @@ static int sign_and_finish(struct work *w, struct error *err)
     if (rc == 0)
         rc = seal_finish(w->temp, &w->journal.statement, &pem, err);
     buf_done(&pem);
-    hsm_signer_close(w->hsm, signer.key);
     X509_free(signer.cert);
-    return rc;
+    return hsm_signer_close(signer.key, rc, err);
 }
 
 /* The folder takes its name only when everything is in it. */

@@ -1,6 +1,7 @@
 #include "station/vault/totals.h"
 
 #include "station/store/inventory.h"
+#include "station/store/orders.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,30 +14,43 @@ struct totals_list {
     size_t count;
 };
 
-static int add_order(void *context, int64_t id, const uint8_t hash[32], const char *name,
-                     const char *product, struct error *err)
+static int add_amendment(void *context, const uint8_t hash[32], const struct buf *bytes,
+                         struct error *err)
+{
+    struct manifest_totals *m = context;
+    uint8_t(*grown)[32];
+
+    (void)bytes;
+    if (memcmp(hash, m->order, 32) == 0)
+        return 0;
+    grown = realloc(m->amendments, (m->amendment_count + 1) * sizeof *grown);
+    if (!grown)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    memcpy(grown[m->amendment_count++], hash, 32);
+    m->amendments = grown;
+    return 0;
+}
+
+static int add_order(void *context, const struct order_row *row, struct error *err)
 {
     struct totals_list *t = context;
     struct manifest_totals *m = &t->list[t->count];
     struct inventory_counts c;
     int rc;
 
-    (void)name;
-    (void)product;
     if (t->count == ORDERS_MAX)
         return error_set(err, ERR_INTERNAL, "more than %d orders", ORDERS_MAX);
-    rc = inventory_count(t->store, id, &c, err);
+    rc = inventory_count(t->store, row->id, &c, err);
     if (rc)
         return rc;
-    memset(m, 0, sizeof *m);
-    memcpy(m->order, hash, sizeof m->order);
+    t->count++;
+    memcpy(m->order, row->hash, sizeof m->order);
     m->good = (uint64_t)c.by_state[CREDENTIAL_PROVEN];
     m->burned = (uint64_t)c.by_state[CREDENTIAL_BURNED];
     m->unresolved = (uint64_t)c.by_state[CREDENTIAL_CLAIMED];
     m->unused = (uint64_t)c.by_state[CREDENTIAL_AVAILABLE];
     m->issued = m->good + m->burned + m->unresolved + m->unused;
-    t->count++;
-    return 0;
+    return order_each_version(t->store, row->id, add_amendment, m, err);
 }
 
 static int compare_totals(const void *a, const void *b)
@@ -48,6 +62,8 @@ static int compare_totals(const void *a, const void *b)
 static void put_totals(const struct manifest_totals *m, struct buf *out)
 {
     buf_put(out, m->order, sizeof m->order);
+    buf_put_u32(out, (uint32_t)m->amendment_count);
+    buf_put(out, m->amendments, m->amendment_count * sizeof *m->amendments);
 #define PUT_TOTAL(name) buf_put_u64(out, m->name);
     MANIFEST_TOTALS(PUT_TOTAL)
 #undef PUT_TOTAL
@@ -73,8 +89,26 @@ int totals_collect(struct store *store, struct buf *out, int64_t *whitelisted, s
     }
     if (rc == 0)
         *whitelisted = records;
-    free(t.list);
+    manifest_totals_free(t.list, t.count);
     return rc;
+}
+
+static int read_order(struct reader *r, struct manifest_totals *m)
+{
+    uint32_t amendments;
+
+    if (reader_bytes(r, m->order, sizeof m->order) || reader_u32(r, &amendments) ||
+        amendments > r->left / sizeof *m->amendments)
+        return ERR_STORE;
+    m->amendments = calloc(amendments + 1, sizeof *m->amendments);
+    m->amendment_count = amendments;
+    if (!m->amendments || reader_bytes(r, m->amendments, amendments * sizeof *m->amendments)
+#define GET_TOTAL(name) || reader_u64(r, &m->name)
+                              MANIFEST_TOTALS(GET_TOTAL)
+#undef GET_TOTAL
+    )
+        return ERR_STORE;
+    return 0;
 }
 
 int totals_read(const struct buf *in, struct manifest_totals **list, size_t *count,
@@ -87,18 +121,11 @@ int totals_read(const struct buf *in, struct manifest_totals **list, size_t *cou
     if (!made)
         return error_set(err, ERR_INTERNAL, "out of memory");
     reader_init(&r, in->data, in->len);
-    while (r.left > 0) {
-        struct manifest_totals *m = &made[n++];
-
-        if (reader_bytes(&r, m->order, sizeof m->order)
-#define GET_TOTAL(name) || reader_u64(&r, &m->name)
-                MANIFEST_TOTALS(GET_TOTAL)
-#undef GET_TOTAL
-        ) {
-            free(made);
+    while (r.left > 0)
+        if (read_order(&r, &made[n++])) {
+            manifest_totals_free(made, n);
             return error_set(err, ERR_STORE, "the journalled totals are malformed");
         }
-    }
     *list = made;
     *count = n;
     return 0;

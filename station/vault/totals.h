@@ -1,8 +1,8 @@
 /*
  * totals: what became of every certificate, per order, as a manifest states it (P6).
  *
- * The journal of sealing keeps them as bytes: for each order its hash and its u64 counts in the
- * order of MANIFEST_TOTALS, the orders sorted by hash.
+ * The journal of sealing keeps them as bytes: for each order its hash, u32 number and hashes of its
+ * amendments, and its u64 counts in the order of MANIFEST_TOTALS, the orders sorted by hash.
  */
 #ifndef STATION_VAULT_TOTALS_H
 #define STATION_VAULT_TOTALS_H
@@ -17,7 +17,7 @@
 MUST_USE int totals_collect(struct store *store, struct buf *out, int64_t *whitelisted,
                             struct error *err);
 
-/* The counts in bytes of the journal. The caller frees *list. Errors: ERR_STORE, ERR_INTERNAL. */
+/* The counts in bytes of the journal. manifest_totals_free(*list). Errors: ERR_STORE, ERR_INTERNAL. */
 MUST_USE int totals_read(const struct buf *in, struct manifest_totals **list, size_t *count,
                          struct error *err);
 

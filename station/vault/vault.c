@@ -12,6 +12,7 @@
 #include "station/vault/quota.h"
 #include "station/vault/token_files.h"
 
+#include <jansson.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -70,7 +71,8 @@ typedef int open_fn(const struct hsm_config *config, struct secret *pin, struct 
 
 static int open_hsm(const struct config *config, open_fn *open, struct hsm **hsm, struct error *err)
 {
-    struct hsm_config where = {.module = config->module, .token = config->token};
+    struct hsm_config where = {
+        .module = config->module, .token = config->token, .arguments = config->module_arguments};
     struct hsm *opened;
     struct secret *pin;
     int rc = config_prepare_module(config, err);
@@ -170,6 +172,71 @@ int vault_check_pinned(const struct config *config, struct store *store, const c
     return rc;
 }
 
+int vault_read_pins(const struct config *config, STACK_OF(X509) * *pins, struct error *err)
+{
+    char path[PATH_MAX];
+    int rc = config_path(config, CONFIG_ORDER_SIGNERS, path, err);
+
+    return rc ? rc : signed_pins_read(path, pins, err);
+}
+
+int vault_station_key(const struct config *config, uint8_t key[32], struct error *err)
+{
+    const char *text;
+    char path[PATH_MAX];
+    json_t *root;
+    int rc = config_path(config, CONFIG_STATION_JSON, path, err);
+
+    if (rc)
+        return rc;
+    root = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+    text = json_string_value(json_object_get(root, "key"));
+    if (!text || hex_decode(text, key, 32))
+        rc = error_set(err, ERR_INPUT,
+                       "'%s' is not there or does not say the station's key: put the file that "
+                       "'imprint init' wrote back",
+                       path);
+    json_decref(root);
+    return rc;
+}
+
+/* Everything of the station itself that does not depend on a job. */
+static int read_station(struct vault *v, struct error *err)
+{
+    uint8_t point[EC_POINT_SIZE], spki[EC_SPKI_SIZE];
+    int rc = vault_check_pinned(v->config, v->store, CONFIG_ORDER_SIGNERS, "order_signers", err);
+
+    if (rc == 0)
+        rc = vault_read_pins(v->config, &v->pins, err);
+    if (rc == 0)
+        rc = read_issuer(v, err);
+    if (rc == 0)
+        rc = hsm_key_point(v->hsm, HSM_KEY_STATION_AUTH, point, err);
+    if (rc)
+        return rc;
+    ec_spki(point, spki);
+    sha256(spki, sizeof spki, v->key_hash);
+    return 0;
+}
+
+static int bind_order(struct vault *v, struct error *err)
+{
+    int rc = order_history_open(v->store, v->pins, v->job->order, &v->history, err);
+
+    if (rc)
+        return rc;
+    v->order = order_in_force(&v->history);
+    v->order_id = v->history.row.id;
+    if (v->history.row.closed)
+        return error_set(err, ERR_REFUSED,
+                         "order '%s' is closed: nothing more is made or delivered under it",
+                         v->order->id);
+    rc = orders_check_station(v, v->order, &v->share, err);
+    if (rc == 0)
+        rc = job_bind(v->job, v->order, v->share, err);
+    return rc ? rc : quota_load(v, err);
+}
+
 int vault_init(struct vault *v, const struct config *config, const struct job *job,
                struct store *store, struct hsm *hsm, struct error *err)
 {
@@ -182,26 +249,34 @@ int vault_init(struct vault *v, const struct config *config, const struct job *j
     v->hsm = hsm;
     buf_init(&v->issuer, INVENTORY_CERT_MAX);
     buf_init(&v->station_cert, IMPRINT_STATION_CERT_MAX);
-    if (strcmp(job->order.environment, config->environment))
-        return error_set(err, ERR_REFUSED,
-                         "the order is for environment '%s' and this station is '%s': they are "
-                         "never mixed",
-                         job->order.environment, config->environment);
-    rc = vault_check_pinned(config, store, CONFIG_ORDER_SIGNERS, "order_signers", err);
-    if (rc == 0)
-        rc = read_issuer(v, err);
-    if (rc)
-        return rc;
-    rc = order_find(store, job->order.hash, &v->order_id, err);
-    if (rc && rc != ERR_MISSING) /* nothing was generated yet */
-        return rc;
-    return quota_load(v, err);
+    rc = read_station(v, err);
+    return rc || !job ? rc : bind_order(v, err);
 }
 
 void vault_done(struct vault *v)
 {
+    signed_pins_free(v->pins);
+    order_history_done(&v->history);
     buf_done(&v->issuer);
     buf_done(&v->station_cert);
+    v->pins = NULL;
+}
+
+int vault_claim_order(const struct vault *v, const struct buf *x, const struct order **order,
+                      struct error *err)
+{
+    uint8_t hash[32], bundle[32];
+    int rc = link_transcript_hashes(x, hash, bundle, err);
+
+    if (rc)
+        return rc;
+    *order = order_version(&v->history, hash);
+    if (*order)
+        return 0;
+    return error_set(err, ERR_INTEGRITY,
+                     "a claim was made under a version of order '%s' that the station does not "
+                     "have: keep the database as it is and call the security team",
+                     v->order->id);
 }
 
 static int wrong_certificate(const char *path, const char *why, struct error *err)

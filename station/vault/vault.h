@@ -18,6 +18,7 @@
 #include "station/job.h"
 #include "station/store/inventory.h"
 #include "station/store/store.h"
+#include "station/vault/orders.h"
 
 /* Opens the station's database. Errors: those of store_open. */
 MUST_USE int vault_open_store(const struct config *config, enum store_mode mode,
@@ -62,22 +63,43 @@ struct vault {
     const struct job *job;
     struct store *store;
     struct hsm *hsm;
-    int64_t order_id;               /* 0 while nothing was generated under the order */
+    struct order_history history;    /* of the job's order */
+    const struct order *order;       /* the version in force */
+    const struct order_share *share; /* what of it is this station's */
+    int64_t order_id;
     struct inventory_counts counts; /* of the order: vault/quota.h */
+    STACK_OF(X509) * pins;          /* who may sign orders */
+    uint8_t key_hash[32];           /* SHA-256 of the SubjectPublicKeyInfo of station-auth */
     struct buf issuer;              /* certificate of the issuing CA, DER */
     uint8_t issuer_hash[32];        /* its SHA-256 */
     struct buf station_cert; /* compact certificate that devices verify; vault_load_certificate */
 };
 
 /*
- * Checks that the job's order belongs to this station's environment and reads the issuing CA.
- * Errors: ERR_REFUSED for another environment, ERR_INTEGRITY when the issuing CA's certificate is
- * not that of the HSM's key, ERR_MISSING and ERR_FORMAT for files; those of the store and the HSM.
+ * Reads who may sign orders and the issuing CA, opens the job's order and binds the job to the
+ * version in force. job NULL: for who takes an order in; nothing can be issued then. Errors:
+ * ERR_INTEGRITY when the issuing CA's certificate is not that of the HSM's key, or when pins or
+ * order are not what the ledger tells; ERR_REFUSED when the order is closed, not for this station,
+ * or not what the job says; those of order_history_open, of files, the store and the HSM.
  * vault_done in any case.
  */
 MUST_USE int vault_init(struct vault *v, const struct config *config, const struct job *job,
                         struct store *store, struct hsm *hsm, struct error *err);
 void vault_done(struct vault *v);
+
+/*
+ * The version of the order under which a claim was made: its terms hold for this claim whatever
+ * was amended since. Errors: ERR_INTEGRITY when there is none.
+ */
+MUST_USE int vault_claim_order(const struct vault *v, const struct buf *x,
+                               const struct order **order, struct error *err);
+
+/* The hash of this station's key as station.json says it, for who has no HSM at hand. */
+MUST_USE int vault_station_key(const struct config *config, uint8_t key[32], struct error *err);
+
+/* The certificates of those who may sign orders; signed_pins_free. */
+MUST_USE int vault_read_pins(const struct config *config, STACK_OF(X509) * *pins,
+                             struct error *err);
 
 /*
  * Reads station.cert and checks that it certifies this station's name, environment and key. Errors:

@@ -8,13 +8,13 @@
 #include <string.h>
 
 /* What every record about a credential says. spki must live as long as r. */
-static void fill_common(const struct vault *v, const struct claim *claim,
+static void fill_common(const struct vault *v, const struct order *order, const struct claim *claim,
                         const struct credential *credential, uint8_t spki[EC_SPKI_SIZE],
                         struct record *r)
 {
     memset(r, 0, sizeof *r);
     r->ts = clock_utc();
-    memcpy(r->order, v->job->order.hash, sizeof r->order);
+    memcpy(r->order, order->hash, sizeof r->order);
     strcpy(r->prod, credential->product);
     strcpy(r->sn, credential->serial);
     memcpy(r->tx, claim->tx, sizeof r->tx);
@@ -30,9 +30,13 @@ int witness_burned(const struct vault *v, const struct claim *claim,
                    const struct credential *credential, struct buf *line, struct error *err)
 {
     uint8_t spki[EC_SPKI_SIZE];
+    const struct order *order;
     struct record r;
+    int rc = vault_claim_order(v, &claim->x, &order, err);
 
-    fill_common(v, claim, credential, spki, &r);
+    if (rc)
+        return rc;
+    fill_common(v, order, claim, credential, spki, &r);
     r.t = RECORD_VOID;
     r.reason = RECORD_BURNED;
     return record_write(&r, line, err);
@@ -94,14 +98,16 @@ int witness_add(const struct vault *v, const struct session *s, const struct wir
                 const uint8_t nonce[IMPRINT_NONCE_SIZE], struct buf *line, struct buf *evidence,
                 struct error *err)
 {
-    const struct order *order = &v->job->order;
+    const struct order *order;
     uint8_t spki[EC_SPKI_SIZE];
     struct record r;
     int rc = write_evidence(&s->claim, proof, nonce, evidence, err);
 
+    if (rc == 0)
+        rc = vault_claim_order(v, &s->claim.x, &order, err);
     if (rc)
         return rc;
-    fill_common(v, &s->claim, &s->credential, spki, &r);
+    fill_common(v, order, &s->claim, &s->credential, spki, &r);
     r.t = RECORD_ADD;
     r.mode = RECORD_MODE_HSM;
     r.auth = order->auth == ORDER_AUTH_ENROLLED ? RECORD_AUTH_ENROLLED : RECORD_AUTH_NONE;

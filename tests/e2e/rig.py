@@ -84,7 +84,9 @@ class Device:
 class Rig:
     """A station that is ready to run, in a temporary folder of its own."""
 
-    def __init__(self, credentials=0, order=None, job=None, station=True):
+    def __init__(self, credentials=0, order=None, job=None, station=True, name="line-1"):
+        self.name = name
+        self.order_changes = order or {}
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="imprint-e2e-"))
         self.station = self.dir / "station"
         self.owner = self.dir / "owner"
@@ -93,7 +95,6 @@ class Rig:
         for name in ("owner", "devices", "ports", "captures"):
             (self.dir / name).mkdir()
         self.make_owner()
-        self.write_order(**(order or {}))
         self.write_job(**(job or {}))
         if station:
             self.make_station()
@@ -128,40 +129,63 @@ class Rig:
             self.owner / f"{signer}.pem", "-inkey", self.owner / f"{signer}.key", "-in",
             self.owner / "order.json", "-out", self.owner / "order.p7", *options)
 
-    def write_order(self, **changes):
+    def share(self, counts, first=1, last=999999, prefix="PUMP-", digits=6, **more):
+        """This station's entry in an order."""
+        mine = json.loads((self.station / "station.json").read_text())
+        return {"key": mine["key"], "issuer": mine["issuer"], **counts,
+                "serials": {"prefix": prefix, "digits": digits, "first": first, "last": last},
+                **more}
+
+    def write_order(self, add=True, serials=None, **changes):
+        """Writes and signs owner/order.p7, for this station alone unless stations says otherwise."""
+        counts = {"good": 100000, "max_issued": 200000, "spoilage": 10, "rework": 0,
+                  **changes.pop("counts", {})}
         order = {"type": "order", "id": "E2E-1", "environment": "test",
                  "product": "09506000134352", "profile": "idevid", "use": "registration",
-                 "device_auth": "none", "suites": [1], "lock": True,
-                 "counts": {"good": 100000, "max_issued": 200000, "spoilage": 10},
+                 "valid": {"from": "2020-01-01T00:00:00Z", "until": "2099-12-31T00:00:00Z"},
+                 "software_hsm": True, "device_auth": "none", "key_modes": ["hsm"], "suites": [1],
+                 "drivers": ["native"], "lock": True, "counts": counts,
                  "objects": {"trust_anchors": self.anchors}}
+        order["stations"] = changes.pop("stations", None) or [self.share(counts, **(serials or {}))]
         order.update(changes)
         (self.owner / "order.json").write_text(json.dumps(order))
         self.sign_order()
         self.order_hash = hashlib.sha256((self.owner / "order.json").read_bytes()).hexdigest()
+        if add:
+            self.add_order()
+
+    def add_order(self, check=True):
+        return self.imprint("order", "add", self.owner / "order.p7", check=check)
 
     def write_job(self, prefix="PUMP-", digits=6, pattern="/dev/ttyFACT*", hello_ms=3000,
-                  request_ms=2000, repeats=2, more="", path=None):
+                  request_ms=2000, repeats=2, more="", path=None, order="E2E-1", first=1):
+        self.order_id = order
         (path or self.job).write_text(
-            f"name: end to end\norder: owner/order.p7\ntrust_anchors: owner/root.pem\n"
-            f"serials:\n  prefix: {prefix}\n  digits: {digits}\n  first: 1\n"
+            f"name: end to end\norder: {order}\ntrust_anchors: owner/root.pem\n"
+            f"serials:\n  prefix: {prefix}\n  digits: {digits}\n  first: {first}\n"
             f"certificate:\n  organization: Acme Medical\n"
             f"  hardware_type: 1.3.6.1.4.1.32473.1.7\n"
             f"ports:\n  - name: {pattern}\n    slot: S{{n}}\n"
             f"link:\n  hello_ms: {hello_ms}\n  request_ms: {request_ms}\n  repeats: {repeats}\n"
             f"{more}")
 
-    def make_station(self):
+    def make_station(self, order=True):
         for name, pin in (("pin", "1234567890"), ("so-pin", "0987654321")):
             (self.dir / name).touch(mode=0o600)
             (self.dir / name).write_text(pin + "\n")
-        self.imprint("init", "--name", "line-1", "--environment", "test", "--origin",
-                     "acme.example/wl/line1", "--customer", "Acme", "--organization",
+        self.imprint("init", "--name", self.name, "--environment", "test", "--origin",
+                     f"acme.example/wl/{self.name}", "--customer", "Acme", "--organization",
                      "Acme Medical", "--order-signers", self.owner / "orders.pem", "--pin-file",
-                     self.dir / "pin", "--so-pin-file",
-                     self.dir / "so-pin")
+                     self.dir / "pin", *self.token_options())
         run(AUTHORITY, "certify", "--key", self.owner / "authority.key", "--station-key",
-            self.station / "station-auth.pub", "--station", "line-1", "--environment", "test",
+            self.station / "station-auth.pub", "--station", self.name, "--environment", "test",
             "--out", self.station / "station.cert")
+        if order:
+            self.write_order(**self.order_changes)
+
+    def token_options(self):
+        """What `imprint init` is told of the token: nothing but its PIN, for the built-in one."""
+        return "--so-pin-file", self.dir / "so-pin"
 
     def add_device(self, *options, start=True, number=None, **named):
         device = Device(self, number or len(self.devices) + 1, *options, **named)
@@ -201,7 +225,7 @@ class Rig:
         return json.loads(self.imprint("status", "--json").stdout)
 
     def order_status(self):
-        return self.status()["orders"][0]
+        return next(o for o in self.status()["orders"] if o["order"] == self.order_id)
 
     def seal(self):
         return json.loads(self.imprint("seal", "--json").stdout)

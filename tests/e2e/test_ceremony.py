@@ -288,6 +288,7 @@ class Storage(WithRig):
         seen, made = set(tokens.glob("*/*.object")), []
         for order in ("E2E-1", "E2E-2"):
             self.rig.write_order(id=order)
+            self.rig.write_job(order=order)
             self.rig.imprint("generate", self.rig.job, "--count", 2)
             self.rig.imprint("generate", self.rig.job, "--count", 2)  # no second key
             made.append((set(tokens.glob("*/*.object")) - seen, self.rig.order_hash))
@@ -372,9 +373,11 @@ class Pin(WithRig):
         return len(self.log.read_text().splitlines()) if self.log.exists() else 0
 
     def test_a_wrong_pin_is_spent_once_by_each_command(self):
+        self.rig.write_order()
         generate = ("generate", self.rig.job, "--count", "1")
+        order = ("order", "add", self.rig.owner / "order.p7")
         self.config(pin_file=self.rig.dir / "wrong")
-        for command in (generate, generate, ("run", self.rig.job), ("seal",), ("audit",)):
+        for command in (generate, generate, ("run", self.rig.job), ("seal",), ("audit",), order):
             self.refused("refuses the PIN", *command, **self.behind_proxy())
             self.assertEqual(self.logins(), 1, command)
         self.config(pin_file=self.rig.dir / "pin")

@@ -24,7 +24,7 @@ class Errors(unittest.TestCase):
         cls.rig.close()
 
     def setUp(self):
-        self.rig.write_order()
+        self.rig.write_order(add=False)
         self.rig.write_job()
 
     def tearDown(self):
@@ -100,8 +100,8 @@ class Errors(unittest.TestCase):
             self.assertEqual(token.read_bytes()[8:], good[8:])
 
     def test_order_for_another_environment(self):
-        self.rig.write_order(environment="production")
-        self.refused("REFUSED", "never mixed", "generate", self.rig.job, "--count", 1)
+        self.rig.write_order(add=False, id="E2E-2", environment="production")
+        self.order_refused("REFUSED", "never mixed")
 
     # ---- files and arguments
 
@@ -118,7 +118,8 @@ class Errors(unittest.TestCase):
                      "generate", self.rig.job, "--count", 1)
 
     def test_trust_anchors_that_the_order_does_not_name(self):
-        self.rig.write_order(objects={"trust_anchors": "00" * 32})
+        self.rig.write_order(id="E2E-3", objects={"trust_anchors": "00" * 32})
+        self.rig.write_job(order="E2E-3")
         self.refused("REFUSED", "not the ones that the order names", "run", self.rig.job)
 
     def test_commands_and_options_that_do_not_exist(self):
@@ -137,18 +138,27 @@ class Errors(unittest.TestCase):
         for count in ("0", "-1", "x", "1x", "1e3"):
             result = self.rig.imprint("generate", self.rig.job, "--count", count, check=False)
             self.assertEqual(result.returncode, 2, count)
+        for threads in ("0", "17", "two"):
+            self.refused("USAGE", "--threads", "generate", self.rig.job, "--count", 1, "--threads",
+                         threads)
         self.assertEqual(self.rig.imprint("generate", check=False).returncode, 2)
 
     def test_files_that_the_job_names_and_that_are_not_there(self):
         self.refused("MISSING", "there is no job 'nowhere.yaml'", "run", "nowhere.yaml")
-        good = self.rig.job.read_text()
-        for field in ("order", "trust_anchors"):
-            self.rig.job.write_text(re.sub(rf"(?m)^{field}: .*", f"{field}: owner/nowhere", good))
-            self.refused("MISSING", f"correct '{field}' in", "run", self.rig.job)
+        self.rig.job.write_text(re.sub("(?m)^trust_anchors: .*", "trust_anchors: owner/nowhere",
+                                       self.rig.job.read_text()))
+        self.refused("MISSING", "correct 'trust_anchors' in", "run", self.rig.job)
+
+    def test_an_order_that_the_station_does_not_have(self):
+        self.rig.write_job(order="E2E-9")
+        for command in (("run", self.rig.job), ("generate", self.rig.job, "--count", 1),
+                        ("order", "show", "E2E-9")):
+            self.refused("MISSING", "add it with 'imprint order add FILE'", *command)
 
     def test_an_interrupted_generation_says_how_to_go_on(self):
         for option, text in (("--count", "--count "), ("--up-to", "the same command goes on")):
             self.rig.write_order(id=f"E2E{option}")
+            self.rig.write_job(order=f"E2E{option}")
             process = self.rig.start_imprint("generate", self.rig.job, option, 90000)
             self.wait_until_generated(f"E2E{option}")
             process.send_signal(signal.SIGINT)
@@ -178,7 +188,10 @@ class Errors(unittest.TestCase):
                      self.rig.dir / "pin", "--so-pin-file", self.rig.dir / "so-pin")
 
     def test_serials_that_exist_already(self):
-        self.rig.write_job(prefix="PUMP-0", digits=5)
+        counts = {"good": 10, "max_issued": 10}
+        self.rig.write_order(id="E2E-4", counts=counts,
+                             serials={"prefix": "PUMP-0", "digits": 5, "last": 99999})
+        self.rig.write_job(order="E2E-4", prefix="PUMP-0", digits=5)
         self.refused("DUPLICATE", "PUMP-000001", "generate", self.rig.job, "--count", 1)
 
     def test_station_without_or_with_another_certificate(self):
@@ -196,8 +209,7 @@ class Errors(unittest.TestCase):
     # ---- orders
 
     def order_refused(self, name, text):
-        for command in (("generate", self.rig.job, "--count", 1), ("run", self.rig.job)):
-            self.refused(name, text, *command)
+        self.refused(name, text, "order", "add", self.rig.owner / "order.p7")
 
     def test_an_order_that_nobody_signed(self):
         shutil.copy(self.rig.owner / "order.json", self.rig.owner / "order.p7")
@@ -222,7 +234,7 @@ class Errors(unittest.TestCase):
         run("openssl", "cms", "-sign", "-binary", "-outform", "DER", "-signer",
             self.rig.owner / "orders.pem", "-inkey", self.rig.owner / "orders.key", "-in",
             self.rig.owner / "order.json", "-out", self.rig.owner / "order.p7")
-        result = self.rig.imprint("generate", self.rig.job, "--count", 1, check=False)
+        result = self.rig.add_order(check=False)
         self.assertIn(result.returncode, (EXIT["INPUT"], EXIT["SIGNATURE"]), result.stderr)
 
     def test_an_order_that_was_cut_or_grew(self):
@@ -242,6 +254,8 @@ class Errors(unittest.TestCase):
         self.addCleanup(pins.write_bytes, pins.read_bytes())
         shutil.copy(self.rig.owner / "stranger.pem", pins)
         self.order_refused("INTEGRITY", "is not the file that was pinned")
+        for command in (("generate", self.rig.job, "--count", 1), ("run", self.rig.job)):
+            self.refused("INTEGRITY", "is not the file that was pinned", *command)
 
     # ---- ports
 
@@ -440,7 +454,7 @@ class Quota(unittest.TestCase):
         rig = self.make(3, good=2, max_issued=4, spoilage=0)
         result = rig.imprint("generate", rig.job, "--count", 2, check=False)
         self.assertEqual(result.returncode, EXIT["REFUSED"])
-        self.assertIn("allows 4 certificates and 3 are made", result.stderr)
+        self.assertIn("allows this station 4 certificates and 3 are made", result.stderr)
         self.assertEqual(rig.order_status()["generated"], 3)
         rig.imprint("generate", rig.job, "--count", 1)
         result = rig.imprint("generate", rig.job, "--up-to", 5, check=False)
@@ -485,7 +499,7 @@ class Quota(unittest.TestCase):
         rig.add_device()
         self.assertNotIn("95%", rig.imprint("run", rig.job).stderr)
         rig.add_device()
-        self.assertIn("at 95% or more", rig.imprint("run", rig.job).stderr)
+        self.assertIn("95% or more of the ordered devices", rig.imprint("run", rig.job).stderr)
 
 
 class Rollback(unittest.TestCase):

@@ -114,9 +114,9 @@ class MainJob(unittest.TestCase):
         run("openssl", "pkey", "-in", rig.dir / "a.pem", "-pubout", "-outform", "DER", "-out", der)
         lines = hashlib.sha256(der.read_bytes()).hexdigest() + "\n"
         (rig.dir / "list.txt").write_text(lines)
-        rig.write_order(device_auth="enrolled",
+        rig.write_order(id="E2E-2", device_auth="enrolled",
                         enrolled=hashlib.sha256(lines.encode()).hexdigest())
-        rig.write_job(more="enrolled: list.txt\n", request_ms=3000)
+        rig.write_job(order="E2E-2", more="enrolled: list.txt\n", request_ms=3000)
         rig.imprint("generate", rig.job, "--count", 5)
         good = rig.add_device("--enrol-key", str(rig.dir / "a.pem"))
         rig.add_device("--enrol-key", str(rig.dir / "b.pem"))
@@ -198,7 +198,7 @@ class MainJob(unittest.TestCase):
         for target in targets:
             self.assertRegex(target, r"^(/dev/|socket:|pipe:)")
         maps = pathlib.Path(f"/proc/{line}/maps").read_text()
-        for library in ("softhsm", "libp11", "sqlite"):
+        for library in ("softhsm", "p11-kit", "sqlite"):
             self.assertNotIn(library, maps)
         for process in (vault.pid, line):
             owner = os.stat(f"/proc/{process}/mem").st_uid
@@ -229,7 +229,7 @@ class MainJob(unittest.TestCase):
         self.assertEqual(rig.status()["passed"], 2)
         events = [re.search(r'"event":"(\w+)"', line).group(1)
                   for line in rig.imprint("ledger", "show").stdout.splitlines()]
-        self.assertEqual(events, ["init", "generate", "claim", "proven"])
+        self.assertEqual(events, ["init", "order", "generate", "claim", "proven"])
         last = rig.imprint("ledger", "show", "--last", "1").stdout
         self.assertIn('"event":"proven"', last)
         self.assertEqual(last.count("\n"), 1)

@@ -20,7 +20,7 @@ ROOMS = {
     "hsm": ["base/", "pki/", "hsm/", "agent/ids.h"],
     "manifests": ["base/", "pki/", "manifests/", "agent/ids.h"],
     "station": ["base/", "pki/", "agent/ids.h", "station/schema/", "station/config.h",
-                "station/job.h", "station/order.h"],
+                "station/job.h", "station/order"],
     "station/schema": ["base/", "station/schema/"],
     "station/store": ["base/", "pki/", "agent/ids.h", "station/store/"],
     "station/confine": ["base/", "station/confine/"],
@@ -37,7 +37,6 @@ ROOMS = {
 ONLY = {
     "p11-kit/pkcs11.h": ["hsm"],
     "p11-kit/uri.h": ["hsm"],
-    "libp11.h": ["hsm"],
     "sqlite3.h": ["station/store", "manifests/trust"],
     "cbor.h": ["lib/link"],
     "libserialport.h": ["station/line"],

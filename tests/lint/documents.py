@@ -249,9 +249,22 @@ def check_policy_tables():
 # ---- other documents against the sources
 
 def check_order_document():
-    names = re.search(r"rest_of_order.*?names\[\] = \{(.*?)NULL", source("station/order.c"), re.S)
-    rows = re.findall(r"(?m)^\| `(\w+)` \|", source("docs/order.md"))
-    return differences("docs/order.md, members", rows, re.findall(r'"(\w+)"', names.group(1)))
+    def members(file, function):
+        found = re.search(rf"int {function}\(.*?names\[\] = \{{(.*?)NULL", source(file), re.S)
+        return set(re.findall(r'"(\w+)"', found.group(1)))
+
+    order = members("station/order.c", "order_members")
+    share = members("station/order_stations.c", "station_members")
+    tables = re.findall(r"(?ms)^\| member[^|]*\|.*?(?=^\n|\Z)", source("docs/order.md"))
+    rows = [re.findall(r"`(\w+)`", " ".join(re.findall(r"(?m)^\| (`[^|]*)\|", t))) for t in tables]
+    pages = [re.findall(r"(?m)^\.It Va (\w+)", section("imprint-order.5", name))
+             for name in ("MEMBERS", "STATIONS")]
+    if len(tables) != 2:
+        return ["docs/order.md: a table of members is missing"]
+    return differences("docs/order.md, members", rows[0], order) + \
+        differences("docs/order.md, members of a station", rows[1], share) + \
+        differences("imprint-order.5, members", pages[0], order) + \
+        differences("imprint-order.5, members of a station", pages[1], share)
 
 
 def check_station_document():

@@ -1,6 +1,7 @@
 #include "p11proxy.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,9 @@ typedef CK_ATTRIBUTE *A;
 static CK_FUNCTION_LIST_PTR real;
 static struct p11proxy_fault fault;
 static struct p11proxy_state state;
+static pthread_mutex_t counting = PTHREAD_MUTEX_INITIALIZER;
+/* A module that goes away under a call of another thread crashes; it goes between calls instead. */
+static pthread_rwlock_t calling = PTHREAD_RWLOCK_INITIALIZER;
 
 EXPORT void p11proxy_set(const struct p11proxy_fault *wanted)
 {
@@ -126,25 +130,29 @@ static void write_log(const char *name)
 /* Counts a call; true when it has to fail. */
 static bool is_due(const char *name)
 {
-    if ((fault.function && strcmp(fault.function, name) != 0) ||
-        (fault.except && strcmp(fault.except, name) == 0))
+    bool due;
+
+    if (fault.function && strcmp(fault.function, name) != 0)
         return false;
+    pthread_mutex_lock(&counting);
     state.calls++;
     write_log(name);
-    if (!fault.at || (fault.for_ever ? state.calls < fault.at : state.calls != fault.at))
-        return false;
-    if (state.faults++ == 0)
+    due = fault.at && (fault.for_ever ? state.calls >= fault.at : state.calls == fault.at);
+    if (due && state.faults++ == 0)
         state.function = name;
-    return true;
+    pthread_mutex_unlock(&counting);
+    return due;
 }
 
 /* The answer of a call that fails; done is what the module said where it was asked. */
 static CK_RV fail(CK_RV done)
 {
+    pthread_rwlock_wrlock(&calling);
     if (fault.how == P11PROXY_CLOSE)
         close_all();
     if (fault.how == P11PROXY_FINALIZE)
         (void)real->C_Finalize(NULL);
+    pthread_rwlock_unlock(&calling);
     return fault.how == P11PROXY_DONE && done != CKR_OK ? done : fault.rv;
 }
 
@@ -152,8 +160,12 @@ static CK_RV fail(CK_RV done)
     static CK_RV proxy_##name parameters                                                           \
     {                                                                                              \
         bool due = is_due(#name);                                                                  \
-        CK_RV rv = due && fault.how != P11PROXY_DONE ? CKR_OK : real->name arguments;              \
+        CK_RV rv = CKR_OK;                                                                         \
                                                                                                    \
+        pthread_rwlock_rdlock(&calling);                                                           \
+        if (!due || fault.how == P11PROXY_DONE)                                                    \
+            rv = real->name arguments;                                                             \
+        pthread_rwlock_unlock(&calling);                                                           \
         return due ? fail(rv) : rv;                                                                \
     }
 FUNCTIONS(FORWARD)

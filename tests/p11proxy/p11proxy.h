@@ -33,7 +33,6 @@ enum p11proxy_how {
 
 struct p11proxy_fault {
     const char *function; /* a literal; NULL: all */
-    const char *except;   /* a literal: never counted; or NULL */
     unsigned long at;     /* 0: none */
     CK_RV rv;
     enum p11proxy_how how;

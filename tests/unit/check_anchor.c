@@ -1,4 +1,4 @@
-/* The anchor on a real SoftHSM2 token: it never goes back, and survives what a crash does to it. */
+/* The anchor on a real token: it never goes back, and survives what a crash does to it. */
 #include "softhsm.h"
 
 #include "hsm/anchor.h"
@@ -182,8 +182,12 @@ START_TEST(a_key_that_was_planted_beside_is_refused)
     p11 = softhsm_raw();
     session = softhsm_session(p11);
     ck_assert_uint_eq(p11->C_GenerateKey(session, &mechanism, template, 4, &key), CKR_OK);
-    ASSERT_FAILS(hsm_anchor_read(h, &got, &err), ERR_ROLLBACK);
-    destroy("anchor-0");
+    if (softhsm_is_nss()) { /* it replaces a key by one of the same id */
+        ASSERT_FAILS(hsm_anchor_read(h, &got, &err), ERR_HSM);
+    } else {
+        ASSERT_FAILS(hsm_anchor_read(h, &got, &err), ERR_ROLLBACK);
+        destroy("anchor-0");
+    }
     destroy("anchor-0");
     ck_assert_uint_eq(p11->C_GenerateKey(session, &mechanism, template, 4, &key), CKR_OK);
     ASSERT_FAILS(hsm_anchor_read(h, &got, &err), ERR_HSM); /* made with other attributes */
@@ -191,7 +195,9 @@ START_TEST(a_key_that_was_planted_beside_is_refused)
 }
 END_TEST
 
-SOFTHSM_MAIN("anchor", the_newest_state_is_read_after_any_number_of_writes_and_a_restart,
-             it_never_goes_back_and_is_made_once, a_missing_one_is_made_again_from_the_other,
-             a_torn_label_is_as_good_as_a_missing_one, with_both_missing_nothing_is_issued,
-             a_key_that_was_planted_beside_is_refused)
+TOKEN_MAIN("anchor",
+           ON_ANY(the_newest_state_is_read_after_any_number_of_writes_and_a_restart,
+                  it_never_goes_back_and_is_made_once, a_missing_one_is_made_again_from_the_other,
+                  a_torn_label_is_as_good_as_a_missing_one, with_both_missing_nothing_is_issued,
+                  a_key_that_was_planted_beside_is_refused),
+           ON_SOFTHSM(NULL))

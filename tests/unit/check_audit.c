@@ -135,7 +135,7 @@ static bool make_pair(struct bench *b, const struct key_policy *policy,
                       const struct policy_row *row, bool in_public)
 {
     CK_MECHANISM mechanism = {policy->generate, NULL, 0};
-    struct policy_fill fill = key_policy_fill(policy);
+    struct policy_fill fill = key_policy_fill(policy, DIALECT_STRICT);
     struct policy_attributes own, public;
     CK_OBJECT_HANDLE made, made_public;
 
@@ -214,7 +214,7 @@ START_TEST(each_altered_attribute_of_a_storage_key_is_told)
 {
     const struct policy_row *rows = policy_storage;
     struct bench b;
-    struct policy_fill fill = {b.storage, order, sizeof order, 0, false};
+    struct policy_fill fill = {.label = b.storage, .id = order, .id_len = sizeof order};
     int altered = 0;
 
     bench_start(&b);
@@ -236,7 +236,7 @@ START_TEST(each_altered_attribute_of_an_anchor_is_told)
 {
     static const char label[] =
         "ia1:0000000000000001:0000000000000000000000000000000000000000000000000000000000000000";
-    struct policy_fill fill = {label, (const uint8_t *)"anchor-0", 8, 0, false};
+    struct policy_fill fill = {.label = label, .id = (const uint8_t *)"anchor-0", .id_len = 8};
     int altered = 0;
     struct bench b;
 
@@ -277,7 +277,7 @@ END_TEST
 START_TEST(a_key_that_somebody_knows_is_told)
 {
     static const char label[] = "ledger-hmac";
-    struct policy_fill fill = key_policy_fill(&key_policies[HSM_KEY_LEDGER_HMAC]);
+    struct policy_fill fill = key_policy_fill(&key_policies[HSM_KEY_LEDGER_HMAC], DIALECT_STRICT);
     struct policy_attributes attributes;
     uint8_t value[32] = {1, 2, 3};
     CK_OBJECT_HANDLE made;
@@ -334,7 +334,7 @@ START_TEST(objects_that_the_station_did_not_make_are_told)
                            {CKA_TOKEN, &yes, sizeof yes},
                            {CKA_PRIVATE, &no, sizeof no},
                            {CKA_LABEL, (void *)(uintptr_t) "nota\nbene", 9}};
-    struct policy_fill planted = {"planted", (const uint8_t *)"x", 1, 0, false};
+    struct policy_fill planted = {.label = "planted", .id = (const uint8_t *)"x", .id_len = 1};
     struct policy_attributes attributes;
     CK_MECHANISM mechanism = {CKM_AES_KEY_GEN, NULL, 0};
     char name[HSM_STORAGE_NAME_SIZE];
@@ -348,7 +348,7 @@ START_TEST(objects_that_the_station_did_not_make_are_told)
     ck_assert_uint_eq(
         b.p11->C_GenerateKey(b.session, &mechanism, attributes.list, attributes.count, &made),
         CKR_OK);
-    planted = key_policy_fill(&key_policies[HSM_KEY_LEDGER_HMAC]);
+    planted = key_policy_fill(&key_policies[HSM_KEY_LEDGER_HMAC], DIALECT_STRICT);
     mechanism.mechanism = CKM_GENERIC_SECRET_KEY_GEN;
     policy_template(policy_hmac, &planted, &attributes);
     ck_assert_uint_eq(
@@ -371,7 +371,7 @@ START_TEST(a_public_half_of_another_pair_is_told)
 {
     CK_MECHANISM mechanism = {CKM_EC_KEY_PAIR_GEN, NULL, 0};
     const struct key_policy *policy = &key_policies[HSM_KEY_LOG_SIGN];
-    struct policy_fill fill = key_policy_fill(policy);
+    struct policy_fill fill = key_policy_fill(policy, DIALECT_STRICT);
     struct policy_attributes own, public;
     CK_OBJECT_HANDLE made, made_public;
     struct bench b;

@@ -320,11 +320,76 @@ END_TEST
 
 START_TEST(records_may_name_an_amended_order)
 {
+    uint8_t amendments[1][SHA256_SIZE];
+
     begin();
     b.record.order[0] ^= 1; /* the totals stay under the hash of the first order */
+    memcpy(amendments[0], b.record.order, sizeof amendments[0]);
+    kit.totals.amendments = amendments;
+    kit.totals.amendment_count = 1;
     kit_prove(&kit, &b);
     add_both();
     ASSERT_OK(seal_and_verify(), err);
+    end();
+}
+END_TEST
+
+START_TEST(records_of_an_order_that_the_totals_do_not_know_are_refused)
+{
+    begin();
+    b.record.order[0] ^= 1;
+    kit_prove(&kit, &b);
+    add_both();
+    ASSERT_FAILS(seal_and_verify(), ERR_INCOMPLETE);
+    ck_assert_ptr_nonnull(strstr(err.text, "do not know the order"));
+    end();
+}
+END_TEST
+
+START_TEST(the_totals_of_each_order_must_be_those_of_its_records)
+{
+    begin();
+    memset(kit.other.order, 0xff, sizeof kit.other.order);
+    memcpy(b.record.order, kit.other.order, sizeof b.record.order);
+    kit_prove(&kit, &b);
+    add_both(); /* the sum of both orders is right, but the kit counts b for the first */
+    ASSERT_FAILS(seal_and_verify(), ERR_INCOMPLETE);
+    ck_assert_ptr_nonnull(strstr(err.text, "the totals went from"));
+    end();
+}
+END_TEST
+
+/* Seals b after the manifest of state, with these amendments, and verifies it as its successor. */
+static int seal_successor(const char *name, const struct manifest_state *state, size_t amendments)
+{
+    struct verify_policy policy = kit_policy(&kit);
+    struct verify_report report;
+    struct kit_batch next;
+
+    kit.totals.amendment_count = amendments;
+    kit.totals.good = kit.totals.issued = 1;
+    kit_begin(&next, &kit, name, state);
+    kit_add(&next, &b);
+    kit_end(&next, NULL);
+    policy.after = batch.dir;
+    return manifest_verify(next.dir, &policy, &report, &err);
+}
+
+START_TEST(amendments_are_added_and_none_is_exchanged)
+{
+    uint8_t amendments[2][SHA256_SIZE] = {{1}, {2}};
+    struct manifest_state state;
+
+    begin();
+    kit.totals.amendments = amendments;
+    kit.totals.amendment_count = 1;
+    kit_add(&batch, &a);
+    kit_end(&batch, &state);
+    ASSERT_OK(seal_successor("2", &state, 2), err);
+    ASSERT_FAILS(seal_successor("3", &state, 0), ERR_ROLLBACK);
+    amendments[0][0] = 3;
+    ASSERT_FAILS(seal_successor("4", &state, 1), ERR_ROLLBACK);
+    ck_assert_ptr_nonnull(strstr(err.text, "other amendments"));
     end();
 }
 END_TEST
@@ -489,6 +554,9 @@ END_TEST
 CHECK_MAIN("batch", what_a_station_signs_is_still_checked,
            a_serial_and_chip_may_live_again_after_a_revocation,
            the_same_serial_in_two_products_is_two_devices, records_may_name_an_amended_order,
+           records_of_an_order_that_the_totals_do_not_know_are_refused,
+           the_totals_of_each_order_must_be_those_of_its_records,
+           amendments_are_added_and_none_is_exchanged,
            proofs_of_derived_keys_are_counted_as_not_verifiable, an_empty_batch_is_a_manifest,
            what_is_not_a_record_is_not_sealed, sealing_overwrites_nothing,
            a_write_that_fails_late_is_reported, certificates_are_taken_apart_exactly)

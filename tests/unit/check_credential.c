@@ -1,4 +1,4 @@
-/* Device keys on a real SoftHSM2 token, from their making to a device that OpenSSL plays here. */
+/* Device keys on a real token, from their making to a device that OpenSSL plays here. */
 #include "credential_bench.h"
 
 #include "agent/ids.h"
@@ -6,8 +6,6 @@
 #include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
-
-#define PKCS8_SIZE 67 /* what SoftHSM wraps, followed by zeros to a multiple of eight */
 
 static const uint8_t context[HSM_CONTEXT_SIZE] = "a context of thirty-two bytes..";
 
@@ -27,26 +25,45 @@ static void device_init(struct device *d)
     ASSERT_OK(ec_point(d->key, d->pub, &err), err);
 }
 
-static void device_kek(struct device *d, const uint8_t station_pub[EC_POINT_SIZE],
-                       const uint8_t ctx[HSM_CONTEXT_SIZE], uint8_t kek[IMPRINT_KEK_SIZE])
+static void kek_by_ecb(uint8_t z[32], const uint8_t ctx[HSM_CONTEXT_SIZE],
+                       uint8_t kek[IMPRINT_KEK_SIZE])
 {
-    struct error err = ERROR_INIT;
-    EVP_PKEY *peer;
-    EVP_PKEY_CTX *derive = EVP_PKEY_CTX_new(d->key, NULL);
     EVP_CIPHER_CTX *ecb = EVP_CIPHER_CTX_new();
-    uint8_t z[32];
-    size_t z_len = sizeof z;
     int len;
 
-    ASSERT_OK(ec_public_key(station_pub, &peer, &err), err);
-    ck_assert_int_eq(EVP_PKEY_derive_init(derive), 1);
-    ck_assert_int_eq(EVP_PKEY_derive_set_peer(derive, peer), 1);
-    ck_assert_int_eq(EVP_PKEY_derive(derive, z, &z_len), 1);
     ck_assert_int_eq(EVP_EncryptInit_ex(ecb, EVP_aes_256_ecb(), NULL, z, NULL), 1);
     EVP_CIPHER_CTX_set_padding(ecb, 0);
     ck_assert_int_eq(EVP_EncryptUpdate(ecb, kek, &len, ctx, HSM_CONTEXT_SIZE), 1);
     ck_assert_int_eq(len, IMPRINT_KEK_SIZE);
     EVP_CIPHER_CTX_free(ecb);
+}
+
+/* ANSI X9.63 with one block: SHA-256(Z, counter 1, SharedInfo). */
+static void kek_by_x963(uint8_t z[32], const uint8_t ctx[HSM_CONTEXT_SIZE],
+                        uint8_t kek[IMPRINT_KEK_SIZE])
+{
+    uint8_t block[32 + 4 + HSM_CONTEXT_SIZE] = {0};
+
+    memcpy(block, z, 32);
+    block[35] = 1;
+    memcpy(block + 36, ctx, HSM_CONTEXT_SIZE);
+    sha256(block, sizeof block, kek);
+}
+
+static void device_kek(struct device *d, unsigned suite, const uint8_t station_pub[EC_POINT_SIZE],
+                       const uint8_t ctx[HSM_CONTEXT_SIZE], uint8_t kek[IMPRINT_KEK_SIZE])
+{
+    struct error err = ERROR_INIT;
+    EVP_PKEY *peer;
+    EVP_PKEY_CTX *derive = EVP_PKEY_CTX_new(d->key, NULL);
+    uint8_t z[32];
+    size_t z_len = sizeof z;
+
+    ASSERT_OK(ec_public_key(station_pub, &peer, &err), err);
+    ck_assert_int_eq(EVP_PKEY_derive_init(derive), 1);
+    ck_assert_int_eq(EVP_PKEY_derive_set_peer(derive, peer), 1);
+    ck_assert_int_eq(EVP_PKEY_derive(derive, z, &z_len), 1);
+    (suite == IMPRINT_SUITE_ECB ? kek_by_ecb : kek_by_x963)(z, ctx, kek);
     EVP_PKEY_CTX_free(derive);
     EVP_PKEY_free(peer);
 }
@@ -66,22 +83,31 @@ static int device_unwrap(const uint8_t kek[IMPRINT_KEK_SIZE], const struct buf *
     return len;
 }
 
+/* PKCS#8 up to the scalar: SoftHSM leaves the public key out and appends zeros to a multiple of
+ * eight, NSS puts it in. */
+#define P256_IDS                                                                                   \
+    0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,      \
+        0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x04
+static const uint8_t short_head[] = {0x30, 0x41, P256_IDS, 0x27, 0x30, 0x25,
+                                     0x02, 0x01, 0x01,     0x04, 0x20};
+static const uint8_t long_head[] = {0x30, 0x81, 0x87, P256_IDS, 0x6d, 0x30,
+                                    0x6b, 0x02, 0x01, 0x01,     0x04, 0x20};
+
 /* Parses the bytes by hand, as firmware does, and compares d·G with the credential's point. */
 static void device_confirm(const uint8_t *payload, int len, const uint8_t point[EC_POINT_SIZE])
 {
-    static const uint8_t head[] = {0x30, 0x41, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07,
-                                   0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08,
-                                   0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x04,
-                                   0x27, 0x30, 0x25, 0x02, 0x01, 0x01, 0x04, 0x20};
+    const uint8_t *head = softhsm_is_nss() ? long_head : short_head;
+    size_t head_len = softhsm_is_nss() ? sizeof long_head : sizeof short_head;
+    int pkcs8_len = head[1] & 0x80 ? 3 + head[2] : 2 + head[1];
     EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
     EC_POINT *product = EC_POINT_new(group);
-    BIGNUM *d = BN_bin2bn(payload + sizeof head, 32, NULL);
+    BIGNUM *d = BN_bin2bn(payload + head_len, 32, NULL);
     uint8_t made[EC_POINT_SIZE];
 
-    ck_assert_int_ge(len, PKCS8_SIZE);
-    ck_assert_int_le(len, PKCS8_SIZE + 7);
-    ck_assert_mem_eq(payload, head, sizeof head);
-    for (int i = PKCS8_SIZE; i < len; i++)
+    ck_assert_int_ge(len, pkcs8_len);
+    ck_assert_int_le(len, pkcs8_len + 7);
+    ck_assert_mem_eq(payload, head, head_len);
+    for (int i = pkcs8_len; i < len; i++)
         ck_assert_uint_eq(payload[i], 0);
     ck_assert_int_eq(EC_POINT_mul(group, product, d, NULL, NULL, NULL), 1);
     ck_assert_uint_eq(
@@ -94,7 +120,7 @@ static void device_confirm(const uint8_t *payload, int len, const uint8_t point[
 }
 
 /* One credential to one device, and what the device makes of it. */
-static void deliver(struct bench *b)
+static void deliver_by(struct bench *b, unsigned suite)
 {
     struct device d;
     struct hsm_rewrap *r;
@@ -105,14 +131,23 @@ static void deliver(struct bench *b)
     device_init(&d);
     buf_init(&blob, BLOB_MAX);
     ASSERT_OK(begin(b, &r, station_pub), b->err);
-    ASSERT_OK(hsm_credential_rewrap_finish(r, IMPRINT_SUITE_ECB, d.pub, context, &blob, &b->err),
-              b->err);
+    ASSERT_OK(hsm_credential_rewrap_finish(r, suite, d.pub, context, &blob, &b->err), b->err);
     ck_assert_uint_eq(blob.len, hsm_rewrap_length(b->h, b->wrapped.len));
-    device_kek(&d, station_pub, context, kek);
+    device_kek(&d, suite, station_pub, context, kek);
     len = device_unwrap(kek, &blob, payload);
     device_confirm(payload, len, b->point);
     buf_done(&blob);
     EVP_PKEY_free(d.key);
+}
+
+/* By every suite that the token has. */
+static void deliver(struct bench *b)
+{
+    static const unsigned suites[] = {IMPRINT_SUITE_ECB, IMPRINT_SUITE_X963};
+
+    for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)
+        if (hsm_suites(b->h) & 1u << suites[i])
+            deliver_by(b, suites[i]);
 }
 
 START_TEST(each_credential_is_a_key_of_its_own_and_leaves_nothing_behind)
@@ -168,11 +203,11 @@ START_TEST(another_device_or_another_context_cannot_open_it)
     ASSERT_OK(begin(&b, &r, station_pub), b.err);
     ASSERT_OK(hsm_credential_rewrap_finish(r, IMPRINT_SUITE_ECB, d.pub, context, &blob, &b.err),
               b.err);
-    device_kek(&thief, station_pub, context, kek);
+    device_kek(&thief, IMPRINT_SUITE_ECB, station_pub, context, kek);
     ck_assert_int_eq(device_unwrap(kek, &blob, payload), -1);
     memcpy(other, context, sizeof other);
     other[31] ^= 1;
-    device_kek(&d, station_pub, other, kek);
+    device_kek(&d, IMPRINT_SUITE_ECB, station_pub, other, kek);
     ck_assert_int_eq(device_unwrap(kek, &blob, payload), -1);
     buf_done(&blob);
     EVP_PKEY_free(d.key);
@@ -290,6 +325,8 @@ START_TEST(a_suite_that_the_token_does_not_have_is_refused)
         struct buf blob;
         uint8_t station_pub[EC_POINT_SIZE];
 
+        if (suites[i] == IMPRINT_SUITE_X963 && softhsm_is_nss())
+            continue;
         buf_init(&blob, BLOB_MAX);
         ASSERT_OK(begin(&b, &r, station_pub), b.err);
         ASSERT_FAILS(hsm_credential_rewrap_finish(r, suites[i], d.pub, context, &blob, &b.err),
@@ -396,15 +433,17 @@ START_TEST(a_session_lost_in_the_middle_ends_the_rewrap_and_the_next_one_works)
 }
 END_TEST
 
-SOFTHSM_MAIN("credential", each_credential_is_a_key_of_its_own_and_leaves_nothing_behind,
-             a_device_opens_what_was_rewrapped_for_it_and_finds_its_key,
-             another_device_or_another_context_cannot_open_it,
-             the_station_key_is_fresh_for_each_rewrap,
-             a_stored_blob_with_any_bit_changed_does_not_unwrap,
-             a_row_with_the_public_key_of_another_is_refused,
-             a_transport_key_that_is_no_point_of_the_curve_is_refused,
-             a_suite_that_the_token_does_not_have_is_refused,
-             a_full_output_buffer_fails_and_ends_the_rewrap,
-             the_module_is_recycled_while_credentials_are_made_and_delivered,
-             an_open_rewrap_puts_the_recycle_off,
-             a_session_lost_in_the_middle_ends_the_rewrap_and_the_next_one_works)
+TOKEN_MAIN("credential",
+           ON_ANY(each_credential_is_a_key_of_its_own_and_leaves_nothing_behind,
+                  a_device_opens_what_was_rewrapped_for_it_and_finds_its_key,
+                  another_device_or_another_context_cannot_open_it,
+                  the_station_key_is_fresh_for_each_rewrap,
+                  a_stored_blob_with_any_bit_changed_does_not_unwrap,
+                  a_row_with_the_public_key_of_another_is_refused,
+                  a_transport_key_that_is_no_point_of_the_curve_is_refused,
+                  a_suite_that_the_token_does_not_have_is_refused,
+                  a_full_output_buffer_fails_and_ends_the_rewrap,
+                  the_module_is_recycled_while_credentials_are_made_and_delivered,
+                  an_open_rewrap_puts_the_recycle_off,
+                  a_session_lost_in_the_middle_ends_the_rewrap_and_the_next_one_works),
+           ON_SOFTHSM(NULL))

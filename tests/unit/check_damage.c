@@ -332,6 +332,7 @@ static const struct damage {
     const char *text; /* part of the message */
 } damages[] = {
 #define D(make)                  #make, make, NULL, NULL, NULL
+#define NO_HASH                  "\"0000000000000000000000000000000000000000000000000000000000000000\""
 #define E(name, file, find, put) #name, NULL, file, find, put
     {E(change_a_record, DEVICES, "A1-0007", "A1-0008"), 0, ERR_INTEGRITY, DEVICES},
     {D(drop_a_record), 0, ERR_INCOMPLETE, DEVICES},
@@ -377,6 +378,15 @@ static const struct damage {
      KIT_SIGNATURE, ERR_ROLLBACK, "fewer certificates"},
     {E(totals_of_another_order, MANIFEST_NAME, "\"3eeb7e", "\"3eeb7f"), KIT_SIGNATURE, ERR_ROLLBACK,
      "order"},
+    {E(amendments_is_an_empty_list, MANIFEST_NAME, "\"burned\":1,\"good\":4",
+       "\"amendments\":[],\"burned\":1,\"good\":4"),
+     KIT_SIGNATURE, ERR_FORMAT, "amendments is an empty list"},
+    {E(amendments_is_no_hash, MANIFEST_NAME, "\"burned\":1,\"good\":4",
+       "\"amendments\":[\"00\"],\"burned\":1,\"good\":4"),
+     KIT_SIGNATURE, ERR_FORMAT, "hash of a version"},
+    {E(amendments_names_one_twice, MANIFEST_NAME, "\"burned\":1,\"good\":4",
+       "\"amendments\":[" NO_HASH "," NO_HASH "],\"burned\":1,\"good\":4"),
+     KIT_SIGNATURE, ERR_FORMAT, "one version of an order twice"},
     {E(count_too_large, MANIFEST_NAME, "\"count\":3", "\"count\":4"), KIT_SIGNATURE, ERR_INCOMPLETE,
      "count"},
     {D(size_and_count_too_large), KIT_SIGNATURE, ERR_INTEGRITY, "checkpoint"},

@@ -143,7 +143,7 @@ START_TEST(an_exhausted_inventory_claims_nothing)
     rig_start(&r, &plain_order, 0);
     device_init(&d, 0xa1);
     device_init(&e, 0xb2);
-    ASSERT_MEET_REFUSED(&r, &d, ERR_MISSING, "imprint generate");
+    ASSERT_MEET_REFUSED(&r, &d, ERR_EXHAUSTED, "imprint generate");
     rig_generate(&r, 1);
     provision(&r, &d);
     ASSERT_MEET_REFUSED(&r, &e, ERR_EXHAUSTED, "imprint generate");

@@ -112,6 +112,8 @@ static void put_table(struct buf *out, const char *title, const struct policy_ro
             buf_put_str(out, "its id");
         else if (rows->use & USE_MECHANISM)
             buf_put_str(out, "{the token's RFC 5649 mechanism}");
+        else if (rows->use & USE_POINT)
+            buf_put_str(out, "the public point, if the token unwraps no key without it");
         else if (rows->use & USE_NESTED)
             put_nested(out, rows);
         else
@@ -141,6 +143,50 @@ START_TEST(the_tables_of_the_documentation_are_those_of_the_code)
         buf_done(&table);
     }
     buf_done(&doc);
+}
+END_TEST
+
+static const char *title_of(const struct policy_row *rows)
+{
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (tables[i].rows == rows)
+            return tables[i].title;
+    return "all";
+}
+
+START_TEST(the_documentation_has_every_exception_and_no_other)
+{
+    static const char head[] = "| module | key | attribute | |\n|---|---|---|---|\n";
+    struct error err = ERROR_INIT;
+    struct buf doc, table;
+
+    buf_init(&doc, DOC_MAX);
+    buf_init(&table, DOC_MAX);
+    ASSERT_OK(file_read(IMPRINT_DOCS "/hsm.md", &doc, &err), err);
+    buf_put_u8(&doc, 0);
+    buf_put_str(&table, head);
+    for (const struct policy_exception *e = policy_exceptions; e->name; e++)
+        buf_printf(&table, "| %s | %s | `%s` | %s |\n",
+                   e->dialect == DIALECT_NSS ? "NSS softokn" : "tpm2-pkcs11", title_of(e->rows),
+                   e->name, e->meaning);
+    buf_put_str(&table, "\n");
+    buf_put_u8(&table, 0);
+    ck_assert_msg(strstr((char *)doc.data, (char *)table.data) != NULL,
+                  "docs/hsm.md does not have this table:\n%s", (char *)table.data);
+    buf_done(&doc);
+    buf_done(&table);
+}
+END_TEST
+
+START_TEST(a_token_of_no_known_kind_is_held_to_every_row)
+{
+    ck_assert_int_eq(policy_dialect("SoftHSM"), DIALECT_STRICT);
+    ck_assert_int_eq(policy_dialect("Mozilla Foundation 2"), DIALECT_STRICT);
+    ck_assert_int_eq(policy_dialect(""), DIALECT_STRICT);
+    ck_assert_int_eq(policy_dialect("Mozilla Foundation"), DIALECT_NSS);
+    ck_assert_int_eq(policy_dialect("tpm2-software.github.io"), DIALECT_TPM2);
+    for (const struct policy_exception *e = policy_exceptions; e->name; e++)
+        ck_assert_int_ne(e->dialect, DIALECT_STRICT);
 }
 END_TEST
 
@@ -193,5 +239,7 @@ START_TEST(only_device_keys_are_extractable_and_all_that_is_secret_is_sensitive)
 END_TEST
 
 CHECK_MAIN("policy", the_tables_of_the_documentation_are_those_of_the_code,
+           the_documentation_has_every_exception_and_no_other,
+           a_token_of_no_known_kind_is_held_to_every_row,
            the_documentation_names_every_long_lived_key,
            only_device_keys_are_extractable_and_all_that_is_secret_is_sensitive)

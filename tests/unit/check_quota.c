@@ -16,7 +16,7 @@ static void assert_in_step(struct rig *r)
 static int try_generate(struct rig *r, int64_t count, struct error *err)
 {
     int64_t made = 0;
-    int rc = generate_credentials(&r->v, count, &rig_watch, &made, err);
+    int rc = generate_credentials(&r->v, count, RIG_THREADS, &rig_watch, &made, err);
 
     ck_assert_int_eq(made, rc ? 0 : count);
     assert_in_step(r);
@@ -38,7 +38,7 @@ START_TEST(no_more_certificates_than_the_order_allows)
     ASSERT_FAILS(try_generate(&r, 3, &err), ERR_REFUSED);
     ASSERT_OK(try_generate(&r, 2, &err), err);
     ASSERT_FAILS(try_generate(&r, 1, &err), ERR_REFUSED);
-    ck_assert_ptr_nonnull(strstr(err.text, "allows 5 certificates"));
+    ck_assert_ptr_nonnull(strstr(err.text, "allows this station 5 certificates"));
     ASSERT_FAILS(try_generate(&r, INT64_MAX, &err), ERR_REFUSED);
     rig_end(&r);
 }
@@ -141,9 +141,9 @@ START_TEST(no_more_is_burned_than_the_order_allows)
     EVP_PKEY_up_ref(kept);
     memcpy(kept_pub, d.dev_pub, sizeof kept_pub);
     device_new_transport(&d);
-    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "allows 1 spoiled");
+    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "allows this station 1 spoiled");
     rig_restart(&r);
-    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "allows 1 spoiled");
+    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "allows this station 1 spoiled");
     EVP_PKEY_free(d.transport); /* the key turns up again: its claim is still open */
     d.transport = kept;
     memcpy(d.dev_pub, kept_pub, sizeof kept_pub);
@@ -168,7 +168,7 @@ START_TEST(an_order_without_spoilage_burns_nothing)
     device_init(&d, 0xa1);
     ck_assert_int_eq(meet_once(&r, &d, NULL, &said), 0);
     device_new_transport(&d);
-    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "allows 0 spoiled");
+    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "allows this station 0 spoiled");
     ck_assert_int_eq(rig_state(&r, CREDENTIAL_BURNED), 0);
     device_done(&d);
     rig_end(&r);

@@ -1,4 +1,4 @@
-/* OpenSSL signing with HSM keys through libp11, beside the hot path, on a real SoftHSM2 token. */
+/* OpenSSL signing with HSM keys, beside the hot path, on a real token. */
 #include "softhsm.h"
 
 #include "base/clock.h"
@@ -34,7 +34,7 @@ static X509 *self_sign(struct ceremony *c, enum hsm_key key)
     else
         ASSERT_OK(authority_manifest_root(&manifest_name, clock_utc(), handle, &cert, &c->err),
                   c->err);
-    hsm_signer_close(c->h, handle);
+    ASSERT_OK(hsm_signer_close(handle, 0, &c->err), c->err);
     return cert;
 }
 
@@ -58,8 +58,8 @@ static void ceremony_init(struct ceremony *c)
     ASSERT_OK(authority_manifest_signer(&signer_name, clock_utc(), signer, c->manifest_root,
                                         manifest, &c->signer, &c->err),
               c->err);
-    hsm_signer_close(c->h, root);
-    hsm_signer_close(c->h, manifest);
+    ASSERT_OK(hsm_signer_close(root, 0, &c->err), c->err);
+    ASSERT_OK(hsm_signer_close(manifest, 0, &c->err), c->err);
 }
 
 static void ceremony_done(struct ceremony *c)
@@ -111,7 +111,7 @@ START_TEST(a_ceremony_makes_both_hierarchies_with_keys_that_never_leave_the_toke
 }
 END_TEST
 
-START_TEST(the_hot_path_works_before_beside_and_after_libp11)
+START_TEST(the_hot_path_works_before_beside_and_after_a_signer)
 {
     static const uint8_t order[SHA256_SIZE] = {1};
     struct ceremony c;
@@ -123,8 +123,8 @@ START_TEST(the_hot_path_works_before_beside_and_after_libp11)
     issue(&c, storage);
     ASSERT_OK(hsm_signer_open(c.h, HSM_KEY_MANIFEST_SIGN, &key, &c.err), c.err);
     issue(&c, storage);
-    ASSERT_FAILS(hsm_recycle(c.h, &c.err), ERR_BUSY);
-    hsm_signer_close(c.h, key);
+    ASSERT_OK(hsm_recycle(c.h, &c.err), c.err);
+    ASSERT_OK(hsm_signer_close(key, 0, &c.err), c.err);
     issue(&c, storage);
     ASSERT_OK(hsm_recycle(c.h, &c.err), c.err);
     issue(&c, storage);
@@ -132,7 +132,7 @@ START_TEST(the_hot_path_works_before_beside_and_after_libp11)
 }
 END_TEST
 
-START_TEST(a_manifest_signed_through_libp11_verifies_as_cades)
+START_TEST(a_manifest_signed_with_an_hsm_key_verifies_as_cades)
 {
     static const char message[] = "manifest";
     struct ceremony c;
@@ -156,7 +156,7 @@ START_TEST(a_manifest_signed_through_libp11_verifies_as_cades)
     ck_assert_int_ne(CMS_verify(cms, NULL, store, content, NULL, CMS_BINARY | CMS_CADES), 1);
     BIO_free(content);
     CMS_ContentInfo_free(cms); /* refers to the key */
-    hsm_signer_close(c.h, key);
+    ASSERT_OK(hsm_signer_close(key, 0, &c.err), c.err);
     X509_STORE_free(store);
     X509_STORE_free(wrong);
     ceremony_done(&c);
@@ -172,9 +172,9 @@ START_TEST(a_signer_for_a_key_that_is_missing_or_cannot_sign_is_refused)
 
     ASSERT_FAILS(hsm_signer_open(h, HSM_KEY_ROOT, &key, &err), ERR_MISSING);
     ASSERT_OK(hsm_key_create(h, HSM_KEY_LEDGER_HMAC, &err), err);
-    ASSERT_FAILS(hsm_signer_open(h, HSM_KEY_LEDGER_HMAC, &key, &err), ERR_HSM);
+    ASSERT_FAILS(hsm_signer_open(h, HSM_KEY_LEDGER_HMAC, &key, &err), ERR_INTERNAL);
     ck_assert_ptr_null(key);
-    hsm_signer_close(h, NULL);
+    ASSERT_FAILS(hsm_signer_close(NULL, ERR_MISSING, &err), ERR_MISSING);
     ASSERT_OK(hsm_random(h, out, sizeof out, &err), err);
     ASSERT_OK(hsm_recycle(h, &err), err);
     hsm_close(h);
@@ -201,7 +201,7 @@ START_TEST(a_signer_closed_in_the_middle_of_a_rewrap_leaves_the_rewrap_alone)
     ASSERT_OK(hsm_credential_rewrap_begin(c.h, storage, wrapped.data, wrapped.len, point, &r,
                                           station_pub, &c.err),
               c.err);
-    hsm_signer_close(c.h, key);
+    ASSERT_OK(hsm_signer_close(key, 0, &c.err), c.err);
     ASSERT_OK(hsm_credential_rewrap_finish(r, 1, dev_pub, context, &blob, &c.err), c.err);
     ck_assert_uint_eq(blob.len, wrapped.len);
     issue(&c, storage);
@@ -212,27 +212,81 @@ START_TEST(a_signer_closed_in_the_middle_of_a_rewrap_leaves_the_rewrap_alone)
 }
 END_TEST
 
-START_TEST(a_session_lost_beside_an_open_signer_comes_back_when_it_is_closed)
+static int self_signed(EVP_PKEY *key, struct error *err)
+{
+    X509 *cert = NULL;
+    int rc = authority_root(&root_name, clock_utc(), key, &cert, err);
+
+    X509_free(cert);
+    return rc;
+}
+
+START_TEST(a_signer_outlives_a_lost_session_and_a_finalised_module)
 {
     struct ceremony c;
     EVP_PKEY *key;
     CK_FUNCTION_LIST_PTR p11 = softhsm_raw();
-    uint8_t sig[EC_SIG_SIZE];
 
     ceremony_init(&c);
     ASSERT_OK(hsm_signer_open(c.h, HSM_KEY_ROOT, &key, &c.err), c.err);
     ck_assert_uint_eq(p11->C_CloseAllSessions(softhsm_slot(p11, TEST_TOKEN)), CKR_OK);
-    ASSERT_FAILS(hsm_sign(c.h, HSM_KEY_LOG_SIGN, "m", 1, sig, &c.err), ERR_HSM);
-    ck_assert_ptr_nonnull(strstr(c.err.text, "close it"));
-    hsm_signer_close(c.h, key);
-    ASSERT_OK(hsm_sign(c.h, HSM_KEY_LOG_SIGN, "m", 1, sig, &c.err), c.err);
+    ASSERT_OK(self_signed(key, &c.err), c.err);
+    ck_assert_uint_eq(p11->C_Finalize(NULL), CKR_OK);
+    ASSERT_OK(self_signed(key, &c.err), c.err);
+    ASSERT_OK(hsm_signer_close(key, 0, &c.err), c.err);
     ceremony_done(&c);
 }
 END_TEST
 
-SOFTHSM_MAIN("signer", a_ceremony_makes_both_hierarchies_with_keys_that_never_leave_the_token,
-             the_hot_path_works_before_beside_and_after_libp11,
-             a_manifest_signed_through_libp11_verifies_as_cades,
-             a_signer_for_a_key_that_is_missing_or_cannot_sign_is_refused,
-             a_signer_closed_in_the_middle_of_a_rewrap_leaves_the_rewrap_alone,
-             a_session_lost_beside_an_open_signer_comes_back_when_it_is_closed)
+START_TEST(what_the_token_said_reaches_whoever_closes_the_signer)
+{
+    struct ceremony c;
+    EVP_PKEY *key;
+    CK_FUNCTION_LIST_PTR p11 = softhsm_raw();
+    CK_SESSION_HANDLE session;
+    struct error err = ERROR_INIT;
+    int rc;
+
+    ceremony_init(&c);
+    ASSERT_OK(hsm_signer_open(c.h, HSM_KEY_ROOT, &key, &c.err), c.err);
+    session = softhsm_session(p11);
+    ck_assert_uint_eq(
+        p11->C_DestroyObject(session, softhsm_find(p11, session, CKO_PRIVATE_KEY, "root-ca")),
+        CKR_OK);
+    rc = self_signed(key, &err);
+    ck_assert_int_eq(rc, ERR_CRYPTO);
+    ASSERT_FAILS(hsm_signer_close(key, rc, &err), ERR_HSM);
+    ck_assert_ptr_nonnull(strstr(err.text, "only the public half of key 'root-ca'"));
+    ceremony_done(&c);
+}
+END_TEST
+
+START_TEST(another_digest_is_not_signed)
+{
+    static const uint8_t message[] = "message";
+    struct ceremony c;
+    EVP_PKEY *key;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    uint8_t sig[128];
+    size_t len = sizeof sig;
+
+    ceremony_init(&c);
+    ASSERT_OK(hsm_signer_open(c.h, HSM_KEY_ROOT, &key, &c.err), c.err);
+    ck_assert_int_eq(EVP_DigestSignInit(ctx, NULL, EVP_sha384(), NULL, key), 1);
+    ck_assert_int_ne(EVP_DigestSign(ctx, sig, &len, message, sizeof message), 1);
+    EVP_MD_CTX_free(ctx);
+    ASSERT_FAILS(hsm_signer_close(key, ERR_INTERNAL, &c.err), ERR_CRYPTO);
+    ceremony_done(&c);
+}
+END_TEST
+
+TOKEN_MAIN("signer",
+           ON_ANY(a_ceremony_makes_both_hierarchies_with_keys_that_never_leave_the_token,
+                  the_hot_path_works_before_beside_and_after_a_signer,
+                  a_manifest_signed_with_an_hsm_key_verifies_as_cades,
+                  a_signer_for_a_key_that_is_missing_or_cannot_sign_is_refused,
+                  a_signer_closed_in_the_middle_of_a_rewrap_leaves_the_rewrap_alone,
+                  a_signer_outlives_a_lost_session_and_a_finalised_module,
+                  what_the_token_said_reaches_whoever_closes_the_signer,
+                  another_digest_is_not_signed),
+           ON_SOFTHSM(NULL))

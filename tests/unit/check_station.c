@@ -30,7 +30,7 @@ START_TEST(an_order_of_another_environment_is_refused)
     struct rig r;
 
     rig_start(&r, &plain_order, 0);
-    strcpy(r.job.order.environment, "production");
+    strcpy(r.config.environment, "production");
     ASSERT_FAILS(start_vault(&r, &err), ERR_REFUSED);
     ck_assert_ptr_nonnull(strstr(err.text, "never mixed"));
     rig_drop(&r);

@@ -6,6 +6,7 @@
 #include "station/store/claims.h"
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
+#include "station/store/orders.h"
 #include "station/store/sql.h"
 #include "station/store/whitelist.h"
 
@@ -72,14 +73,16 @@ static int append(struct store *store, const char *event, const char *json, stru
 static void generate(struct store *store, int count)
 {
     struct error err = ERROR_INIT;
-    struct buf content;
+    struct order_row row = {.name = "A-1", .product = "pump"};
     char data[64];
-    int64_t order_id, id;
+    bool found;
+    int64_t id;
 
-    buf_init(&content, 100);
-    buf_put_str(&content, "{}");
+    memcpy(row.hash, order, sizeof row.hash);
     ASSERT_OK(store_begin(store, &err), err);
-    ASSERT_OK(order_put(store, order, "A-1", "pump", &content, &order_id, &err), err);
+    ASSERT_OK(order_find(store, "A-1", &row, &found, &err), err);
+    if (!found)
+        ASSERT_OK(order_add(store, &row, &err), err);
     for (int i = 0; i < count; i++) {
         struct credential c;
         struct key_hash hash;
@@ -87,14 +90,15 @@ static void generate(struct store *store, int count)
         credential_init(&c);
         ASSERT_OK(credential_next_id(store, &id, &err), err);
         c.id = id;
-        c.order_id = order_id;
+        c.order_id = row.id;
         strcpy(c.product, "pump");
         snprintf(c.serial, sizeof c.serial, "P-%04d", (int)id);
         memset(c.point, (int)id, sizeof c.point);
         buf_put_str(&c.cert, "certificate");
         buf_put_str(&c.wrapped, "wrapped key");
         strcpy(c.storage, "storage:ec:aa");
-        ASSERT_OK(credential_add(store, &c, order, &err), err);
+        ASSERT_OK(credential_seal(&c, order, test_mac, NULL, &err), err);
+        ASSERT_OK(credential_add(store, &c, &err), err);
         hash = key_hash_of(c.point, c.id);
         ASSERT_OK(key_index_add(store, &hash, 1, &err), err);
         credential_done(&c);
@@ -102,7 +106,6 @@ static void generate(struct store *store, int count)
     snprintf(data, sizeof data, "{\"count\":%d}", count);
     ASSERT_OK(append(store, "generate", data, &err), err);
     ASSERT_OK(store_commit(store, &err), err);
-    buf_done(&content);
 }
 
 static void fill_claim(struct claim *c, uint8_t mark, int64_t credential)
@@ -172,10 +175,10 @@ START_TEST(a_serial_or_key_that_is_known_is_refused)
     credential_init(&c);
     ASSERT_OK(credential_get(store, 1, &c, &err), err);
     c.id = 2;
-    ASSERT_FAILS(credential_add(store, &c, order, &err), ERR_DUPLICATE);
+    ASSERT_FAILS(credential_add(store, &c, &err), ERR_DUPLICATE);
     ck_assert_ptr_nonnull(strstr(err.text, "P-0001"));
     strcpy(c.serial, "P-0002");
-    ASSERT_OK(credential_add(store, &c, order, &err), err);
+    ASSERT_OK(credential_add(store, &c, &err), err);
     hash = key_hash_of(c.point, c.id);
     ASSERT_FAILS(key_index_add(store, &hash, 1, &err), ERR_DUPLICATE);
     credential_done(&c);

@@ -136,7 +136,7 @@ START_TEST(a_station_refuses_to_sign_with_a_certificate_that_would_not_verify)
 }
 END_TEST
 
-/* A key handle as libp11 gives it: an EC_KEY inside an EVP_PKEY, no provider. */
+/* A key handle as hsm/signer.h gives it: an EC_KEY inside an EVP_PKEY, no provider. */
 static EVP_PKEY *legacy_key(void)
 {
 #pragma GCC diagnostic push

@@ -382,6 +382,7 @@ static void put_chain(struct kit_batch *b, struct seal_result *result)
 void kit_end(struct kit_batch *b, struct manifest_state *state)
 {
     struct seal_result result;
+    struct manifest_totals totals[] = {b->kit->totals, b->kit->other};
     struct statement s;
     struct buf bytes, pem;
 
@@ -393,8 +394,8 @@ void kit_end(struct kit_batch *b, struct manifest_state *state)
     strcpy(s.environment, KIT_ENVIRONMENT);
     strcpy(s.customer, "Example Infusion Ltd");
     s.created = clock_utc();
-    s.totals = &b->kit->totals;
-    s.totals_count = 1;
+    s.totals = totals;
+    s.totals_count = totals[1].order[0] ? 2 : 1;
     buf_init(&bytes, STATEMENT_MAX);
     buf_init(&pem, 65536);
     OK(statement_write(&s, &bytes, &kit_error));

@@ -25,7 +25,8 @@ struct kit {
     EVP_PKEY *log_key, *ca_key;
     X509 *ca;
     struct signer signer;
-    struct manifest_totals totals;
+    struct manifest_totals totals; /* counts every record that is added */
+    struct manifest_totals other;  /* of a second order, if its hash is not zero */
     char root[PATH_MAX], device_root[PATH_MAX], vkey[PATH_MAX];
     unsigned devices; /* made so far */
 };

@@ -1,6 +1,9 @@
 /*
- * softhsm: a SoftHSM2 token of its own for each test, in a temporary folder, and a second way into
- * it: the bare PKCS#11 functions, with which a test plays somebody who has the PIN.
+ * softhsm: a token of its own for each test, in a temporary folder, and a second way into it: the
+ * bare PKCS#11 functions, with which a test plays somebody who has the PIN.
+ *
+ * The token is SoftHSM2's, or NSS softokn's when IMPRINT_TEST_TOKEN is "nss": meson.build runs the
+ * programs whose tests are about tokens with both.
  *
  * Check forks for each test; softhsm_setup runs in the child, so the parent never loads a module.
  */
@@ -23,7 +26,9 @@
 
 static char softhsm_dir[64];
 static char softhsm_module[256];
-static struct hsm_config softhsm_config = {.module = softhsm_module, .token = TEST_TOKEN};
+static char softhsm_arguments[256]; /* for C_Initialize; empty with SoftHSM */
+static struct hsm_config softhsm_config = {
+    .module = softhsm_module, .token = TEST_TOKEN, .arguments = softhsm_arguments};
 
 static inline struct secret *softhsm_secret(const char *text)
 {
@@ -33,16 +38,30 @@ static inline struct secret *softhsm_secret(const char *text)
     return s;
 }
 
+static inline bool softhsm_is_nss(void)
+{
+    const char *wanted = getenv("IMPRINT_TEST_TOKEN");
+
+    return wanted && strcmp(wanted, "nss") == 0;
+}
+
 /* False when there is none. Asserts nothing, so that a parent may ask before any test runs. */
 static inline bool softhsm_look_for_module(void)
 {
-    static const char *const places[] = {
-        "/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    static const char *const nss_places[] = {"/usr/lib/x86_64-linux-gnu/libsoftokn3.so",
+                                             "/usr/lib/aarch64-linux-gnu/libsoftokn3.so",
+                                             "/usr/lib64/libsoftokn3.so", NULL};
+    static const char *const softhsm_places[] = {
+        "/usr/lib/softhsm/libsofthsm2.so",
+        "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
         "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
-        "/usr/local/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so"};
-    const char *chosen = getenv("IMPRINT_SOFTHSM");
+        "/usr/local/lib/softhsm/libsofthsm2.so",
+        "/usr/lib64/pkcs11/libsofthsm2.so",
+        NULL};
+    const char *const *places = softhsm_is_nss() ? nss_places : softhsm_places;
+    const char *chosen = softhsm_is_nss() ? NULL : getenv("IMPRINT_SOFTHSM");
 
-    for (size_t i = 0; !chosen && i < sizeof places / sizeof *places; i++)
+    for (size_t i = 0; !chosen && places[i]; i++)
         if (file_exists(places[i]))
             chosen = places[i];
     snprintf(softhsm_module, sizeof softhsm_module, "%s", chosen ? chosen : "");
@@ -52,7 +71,7 @@ static inline bool softhsm_look_for_module(void)
 static inline void softhsm_find_module(void)
 {
     ck_assert_msg(softhsm_look_for_module(),
-                  "no SoftHSM2 module: install softhsm2, or set IMPRINT_SOFTHSM");
+                  "no PKCS#11 module: install softhsm2 and libnss3, or set IMPRINT_SOFTHSM");
 }
 
 static inline void softhsm_init_token(const char *label)
@@ -65,6 +84,26 @@ static inline void softhsm_init_token(const char *label)
     secret_free(user);
 }
 
+/* Says where the database of an NSS token is. */
+static inline void softhsm_nss_arguments(const char *dir, char *out, size_t size)
+{
+    int n = snprintf(out, size, "configdir='sql:%s' dbTokenDescription='" TEST_TOKEN "'", dir);
+
+    if (n < 0 || (size_t)n >= size)
+        abort();
+}
+
+/* An NSS database with TEST_PIN in a folder that is there. False when certutil fails. */
+static inline bool softhsm_nss_init(const char *dir)
+{
+    char command[1024];
+    int n =
+        snprintf(command, sizeof command,
+                 "echo " TEST_PIN " >'%s/pw' && certutil -N -d 'sql:%s' -f '%s/pw'", dir, dir, dir);
+
+    return n > 0 && (size_t)n < sizeof command && system(command) == 0;
+}
+
 /* A folder, a configuration that points into it, and a token "line1". */
 static inline void softhsm_setup(void)
 {
@@ -74,6 +113,11 @@ static inline void softhsm_setup(void)
     softhsm_find_module();
     strcpy(softhsm_dir, "/tmp/check_hsm_XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(softhsm_dir));
+    if (softhsm_is_nss()) {
+        softhsm_nss_arguments(softhsm_dir, softhsm_arguments, sizeof softhsm_arguments);
+        ck_assert_msg(softhsm_nss_init(softhsm_dir), "certutil fails: install libnss3-tools");
+        return;
+    }
     ck_assert(snprintf(path, sizeof path, "%s/softhsm2.conf", softhsm_dir) > 0);
     ck_assert(snprintf(text, sizeof text,
                        "directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n",
@@ -103,7 +147,8 @@ static inline struct hsm *softhsm_open(void)
 
 static inline int softhsm_try_open(const char *token, const char *pin_text, struct error *err)
 {
-    struct hsm_config config = {.module = softhsm_module, .token = token};
+    struct hsm_config config = {
+        .module = softhsm_module, .token = token, .arguments = softhsm_arguments};
     struct secret *pin = softhsm_secret(pin_text);
     struct hsm *h = NULL;
     int rc = hsm_open(&config, pin, &h, err);
@@ -126,6 +171,19 @@ static inline CK_FUNCTION_LIST_PTR softhsm_raw(void)
     memcpy(&get, &symbol, sizeof get);
     ck_assert_uint_eq(get(&p11), CKR_OK);
     return p11;
+}
+
+/* Leaves out of a template what NSS does not take; the number of attributes that stay. */
+static inline CK_ULONG softhsm_template(CK_ATTRIBUTE *template, CK_ULONG count)
+{
+    CK_ULONG kept = 0;
+
+    for (CK_ULONG i = 0; i < count; i++)
+        if (!softhsm_is_nss() ||
+            (template[i].type != CKA_COPYABLE && template[i].type != CKA_ALLOWED_MECHANISMS &&
+             template[i].type != CKA_WRAP_TEMPLATE && template[i].type != CKA_UNWRAP_TEMPLATE))
+            template[kept++] = template[i];
+    return kept;
 }
 
 /* The slot of a token; CK_UNAVAILABLE_INFORMATION when there is none. */
@@ -157,9 +215,15 @@ static inline CK_SESSION_HANDLE softhsm_session(CK_FUNCTION_LIST_PTR p11)
 /* Initialises and logs in by itself, for a test that prepares a token before hsm_open. */
 static inline CK_SESSION_HANDLE softhsm_raw_login(CK_FUNCTION_LIST_PTR p11)
 {
-    CK_C_INITIALIZE_ARGS args = {.flags = CKF_OS_LOCKING_OK};
+    struct {
+        CK_C_INITIALIZE_ARGS standard;
+        void *reserved;
+    } args = {{.flags = CKF_OS_LOCKING_OK}, NULL};
     CK_UTF8CHAR pin[] = TEST_PIN;
     CK_SESSION_HANDLE session;
+
+    if (softhsm_arguments[0])
+        args.standard.pReserved = softhsm_arguments;
 
     ck_assert_uint_eq(p11->C_Initialize(&args), CKR_OK);
     session = softhsm_session(p11);
@@ -195,16 +259,20 @@ static inline CK_ULONG softhsm_session_objects(CK_FUNCTION_LIST_PTR p11, CK_SESS
     return count;
 }
 
-#define SOFTHSM_MAIN(name, ...)                                                                    \
+/* A program's tests: those that every token passes, and those about what SoftHSM alone does. */
+#define ON_ANY(...)     ((const TTest *const[]){__VA_ARGS__, NULL})
+#define ON_SOFTHSM(...) ((const TTest *const[]){__VA_ARGS__, NULL})
+#define TOKEN_MAIN(name, any, softhsm_only)                                                        \
     int main(void)                                                                                 \
     {                                                                                              \
-        const TTest *const tests[] = {__VA_ARGS__};                                                \
-                                                                                                   \
-        return softhsm_run(name, tests, sizeof tests / sizeof *tests);                             \
+        return softhsm_run(name, any, softhsm_only);                                               \
     }
 
+#define SOFTHSM_MAIN(name, ...) TOKEN_MAIN(name, ON_ANY(__VA_ARGS__), ON_SOFTHSM(NULL))
+
 /* As check_run, with a token for each test. */
-static inline int softhsm_run(const char *name, const TTest *const *tests, size_t count)
+static inline int softhsm_run(const char *name, const TTest *const *any,
+                              const TTest *const *softhsm_only)
 {
     Suite *suite = suite_create(name);
     TCase *tcase = tcase_create(name);
@@ -212,8 +280,10 @@ static inline int softhsm_run(const char *name, const TTest *const *tests, size_
     int failed;
 
     tcase_add_checked_fixture(tcase, softhsm_setup, softhsm_teardown);
-    for (size_t i = 0; i < count; i++)
-        tcase_add_test(tcase, tests[i]);
+    for (size_t i = 0; any[i]; i++)
+        tcase_add_test(tcase, any[i]);
+    for (size_t i = 0; !softhsm_is_nss() && softhsm_only[i]; i++)
+        tcase_add_test(tcase, softhsm_only[i]);
     tcase_set_timeout(tcase, 300);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

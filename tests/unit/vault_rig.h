@@ -29,7 +29,11 @@
 #include "station/vault/session.h"
 #include "station/wire/channel.h"
 
+#include <jansson.h>
+#include <openssl/cms.h>
+#include <openssl/pem.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,14 +49,23 @@ struct rig_order {
     const char *suites;        /* NULL: "[1]" */
     const uint8_t (*keys)[65]; /* enrolled keys; NULL: device_auth none */
     size_t key_count;
-    int good, max_issued; /* 0: 5000 */
-    int spoilage;         /* 0: 100, -1: none */
+    int good, max_issued;     /* 0: 5000 */
+    int spoilage;             /* 0: 100, -1: none */
+    int first, last;          /* serials; 0: 1 to 999999 */
+    const char *from, *until; /* NULL: 2020 to 2099 */
+    const char *amends;       /* hash of the version that it amends; NULL: a first order */
+    const char *environment;  /* NULL: RIG_ENVIRONMENT */
+    const char *product;      /* NULL: RIG_PRODUCT */
+    const char *key, *issuer; /* NULL: this station's */
+    const char *after;        /* the JSON of the member; NULL: none */
+    bool no_software_hsm, attested;
 };
 
 struct rig {
     char dir[64];
     struct config config;
     struct job job;
+    struct buf order; /* signed */
     struct store *store;
     struct hsm *hsm;
     struct anchoring anchoring;
@@ -104,26 +117,82 @@ static inline int rig_certify(const struct config *config, struct hsm *h, const 
     return rc;
 }
 
-/* A certificate that may sign orders; these tests take orders from their content. */
+/* A key that may sign orders, and its certificate. */
 static inline int rig_order_signers(char path[PATH_MAX], struct error *err)
 {
     struct authority_name name = {"Owner", NULL, "Order authority"};
     EVP_PKEY *key = EVP_EC_gen("P-256");
+    char key_path[PATH_MAX];
     X509 *cert = NULL;
+    FILE *file;
     int rc = authority_root(&name, 1700000000, key, &cert, err);
 
     rig_path(rig_template, "orders.pem", path);
+    rig_path(rig_template, "orders.key", key_path);
     if (rc == 0)
         rc = cert_write(path, cert, err);
+    file = fopen(key_path, "w");
+    if (!file || !PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) || fclose(file))
+        abort();
     X509_free(cert);
     EVP_PKEY_free(key);
     return rc;
 }
 
+/* With NSS the token stands in <dir>/nss. */
+static inline void rig_nss(struct config *config, const char *dir)
+{
+    char path[PATH_MAX];
+
+    rig_path(dir, "nss", path);
+    softhsm_nss_arguments(path, config->module_arguments, sizeof config->module_arguments);
+}
+
+static inline bool rig_nss_init(const char *dir)
+{
+    char path[PATH_MAX];
+
+    rig_path(dir, "nss", path);
+    return !softhsm_is_nss() || (mkdir(path, 0700) == 0 && softhsm_nss_init(path));
+}
+
+/* As `openssl cms -sign -binary -nodetach -outform DER` does it. */
+static inline void rig_sign(const struct buf *content, struct buf *out)
+{
+    struct error err = ERROR_INIT;
+    BIO *in = BIO_new_mem_buf(content->data, (int)content->len);
+    char path[PATH_MAX];
+    CMS_ContentInfo *cms;
+    EVP_PKEY *key;
+    uint8_t *der = NULL;
+    X509 *cert;
+    FILE *file;
+    int len;
+
+    rig_path(rig_template, "orders.pem", path);
+    ASSERT_OK(cert_read(path, &cert, &err), err);
+    rig_path(rig_template, "orders.key", path);
+    file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+    fclose(file);
+    cms = CMS_sign(cert, key, NULL, in, CMS_BINARY);
+    ck_assert_ptr_nonnull(cms);
+    len = i2d_CMS_ContentInfo(cms, &der);
+    ck_assert_int_gt(len, 0);
+    buf_reset(out);
+    buf_put(out, der, (size_t)len);
+    OPENSSL_free(der);
+    CMS_ContentInfo_free(cms);
+    EVP_PKEY_free(key);
+    X509_free(cert);
+    BIO_free(in);
+}
+
 /* In a child: the ceremony, a PIN file, and the station's certificate. */
 static inline int rig_found(struct error *err)
 {
-    struct ceremony c = {.own_token = true,
+    struct ceremony c = {.own_token = !softhsm_is_nss(),
                          .config = {.name = RIG_NAME,
                                     .environment = RIG_ENVIRONMENT,
                                     .origin = "acme.example/wl/line1",
@@ -139,6 +208,8 @@ static inline int rig_found(struct error *err)
     c.so_pin = softhsm_secret(TEST_SO_PIN);
     rig_path(rig_template, "station", c.config.dir);
     strcpy(c.config.module, softhsm_module);
+    if (softhsm_is_nss())
+        rig_nss(&c.config, rig_template);
     rc = rig_order_signers(signers, err);
     c.order_signers = signers;
     if (rc == 0)
@@ -165,8 +236,8 @@ static inline void rig_make_template(void)
     pid_t child;
 
     strcpy(rig_template, "/tmp/check_station_XXXXXX");
-    if (!softhsm_look_for_module() || !mkdtemp(rig_template)) {
-        fprintf(stderr, "no SoftHSM2 module: install softhsm2, or set IMPRINT_SOFTHSM\n");
+    if (!softhsm_look_for_module() || !mkdtemp(rig_template) || !rig_nss_init(rig_template)) {
+        fprintf(stderr, "no token: install softhsm2, libnss3 and libnss3-tools\n");
         exit(EXIT_FAILURE);
     }
     fflush(NULL);
@@ -196,6 +267,14 @@ static inline void rig_copy(struct rig *r)
     ck_assert_ptr_nonnull(mkdtemp(r->dir));
     snprintf(command, sizeof command, "cp -a %s/station/. %s", rig_template, r->dir);
     ck_assert_int_eq(system(command), 0);
+    if (softhsm_is_nss()) {
+        snprintf(command, sizeof command, "cp -a %s/nss %s", rig_template, r->dir);
+        ck_assert_int_eq(system(command), 0);
+        ASSERT_OK(config_read(r->dir, &r->config, &err), err);
+        rig_nss(&r->config, r->dir);
+        ASSERT_OK(config_write(&r->config, &err), err);
+        return;
+    }
     rig_path(r->dir, "softhsm2.conf", path);
     snprintf(text, sizeof text,
              "directories.tokendir = %s/tokens/\nobjectstore.backend = file\nlog.level = ERROR\n",
@@ -209,7 +288,48 @@ static inline int rig_compare_keys(const void *a, const void *b)
     return memcmp(a, b, 32);
 }
 
-static inline void rig_enrol(struct job *job, const struct rig_order *o)
+/* A member of station.json. */
+static inline void rig_station_json(const struct rig *r, const char *member, char out[65])
+{
+    json_error_t why;
+    char path[PATH_MAX];
+    json_t *root;
+
+    rig_path(r->dir, "station.json", path);
+    root = json_load_file(path, 0, &why);
+    ck_assert_msg(root != NULL, "%s", why.text);
+    snprintf(out, 65, "%s", json_string_value(json_object_get(root, member)));
+    json_decref(root);
+}
+
+static inline void rig_put_counts(struct buf *json, const struct rig_order *o)
+{
+    buf_printf(json, "\"good\":%d,\"max_issued\":%d,\"spoilage\":%d,\"rework\":0",
+               o->good ? o->good : 5000, o->max_issued ? o->max_issued : 5000,
+               o->spoilage < 0 ? 0
+               : o->spoilage   ? o->spoilage
+                               : 100);
+}
+
+static inline void rig_put_stations(const struct rig *r, struct buf *json,
+                                    const struct rig_order *o)
+{
+    char key[65], issuer[65];
+
+    rig_station_json(r, "key", key);
+    rig_station_json(r, "issuer", issuer);
+    buf_printf(json, ",\"stations\":[{\"key\":\"%s\",\"issuer\":\"%s\",", o->key ? o->key : key,
+               o->issuer ? o->issuer : issuer);
+    rig_put_counts(json, o);
+    buf_printf(json, ",\"serials\":{\"prefix\":\"PUMP-\",\"digits\":6,\"first\":%d,\"last\":%d}",
+               o->first ? o->first : 1, o->last ? o->last : 999999);
+    if (o->after)
+        buf_printf(json, ",\"after\":%s", o->after);
+    buf_put_str(json, "}]");
+}
+
+/* The list of enrolled keys that a job would name, and its hash into the order. */
+static inline void rig_enrol(struct job *job, struct buf *json, const struct rig_order *o)
 {
     uint8_t spki[EC_SPKI_SIZE];
 
@@ -220,51 +340,70 @@ static inline void rig_enrol(struct job *job, const struct rig_order *o)
     }
     job->enrolled_count = o->key_count;
     qsort(job->enrolled, o->key_count, 32, rig_compare_keys);
+    buf_printf(json, ",\"device_auth\":\"enrolled\",\"enrolled\":\"%064d\"", 0);
 }
 
-/* The job, and its order from the bytes of a file as an owner writes it. */
-static inline void rig_write_job(struct job *job, const struct rig_order *o)
+static inline void rig_put_auth(struct job *job, struct buf *json, const struct rig_order *o)
 {
-    struct error err = ERROR_INIT;
+    if (o->keys)
+        rig_enrol(job, json, o);
+    else if (o->attested)
+        buf_printf(json, ",\"device_auth\":\"attested\",\"vendor_roots\":[\"%064d\"]", 0);
+    else
+        buf_put_str(json, ",\"device_auth\":\"none\"");
+}
+
+static inline void rig_put_anchors(struct job *job, struct buf *json)
+{
     uint8_t hash[32];
     char hex[65];
 
-    memset(job, 0, sizeof *job);
-    buf_init(&job->order_content, ORDER_FILE_MAX);
-    buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
-    strcpy(job->name, "test");
-    job->serials = (struct job_serials){"PUMP-", 6, 1};
-    strcpy(job->certificate.organization, "Acme Medical");
-    strcpy(job->certificate.hardware_type, "1.3.6.1.4.1.32473.1.7");
-    buf_printf(&job->order_content,
-               "{\"type\":\"order\",\"id\":\"%s\",\"environment\":\"" RIG_ENVIRONMENT
-               "\",\"product\":\"" RIG_PRODUCT "\",\"profile\":\"idevid\",\"use\":\"registration\""
-               ",\"suites\":%s,\"lock\":%s,\"counts\":{\"good\":%d,\"max_issued\":%d,"
-               "\"spoilage\":%d}",
-               o->id ? o->id : "TEST-1", o->suites ? o->suites : "[1]", o->lock ? "true" : "false",
-               o->good ? o->good : 5000, o->max_issued ? o->max_issued : 5000,
-               o->spoilage < 0 ? 0
-               : o->spoilage   ? o->spoilage
-                               : 100);
-    if (o->keys)
-        buf_printf(&job->order_content, ",\"device_auth\":\"enrolled\",\"enrolled\":\"%064d\"", 0);
-    else
-        buf_put_str(&job->order_content, ",\"device_auth\":\"none\"");
-    if (o->anchors) {
-        buf_put_str(&job->trust_anchors, "stands for DER certificates");
-        sha256(job->trust_anchors.data, job->trust_anchors.len, hash);
-        hex_encode(hash, sizeof hash, hex);
-        buf_printf(&job->order_content, ",\"objects\":{\"trust_anchors\":\"%s\"}", hex);
-    }
-    buf_put_u8(&job->order_content, '}');
-    ASSERT_OK(
-        order_parse("order", job->order_content.data, job->order_content.len, &job->order, &err),
-        err);
-    rig_enrol(job, o);
+    buf_put_str(&job->trust_anchors, "stands for DER certificates");
+    sha256(job->trust_anchors.data, job->trust_anchors.len, hash);
+    hex_encode(hash, sizeof hash, hex);
+    buf_printf(json, ",\"objects\":{\"trust_anchors\":\"%s\"}", hex);
 }
 
-/* Opens database, token and vault, as a start of the program does. */
-static inline void rig_open(struct rig *r)
+/* The job, and its order as an owner writes and signs it. */
+static inline void rig_write_job(struct rig *r, const struct rig_order *o)
+{
+    struct job *job = &r->job;
+    struct buf json;
+
+    memset(job, 0, sizeof *job);
+    buf_init(&json, ORDER_FILE_MAX);
+    buf_init(&r->order, ORDERS_SIGNED_MAX);
+    buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
+    strcpy(job->name, "test");
+    strcpy(job->order, o->id ? o->id : "TEST-1");
+    job->serials = (struct job_serials){"PUMP-", 6, o->first ? o->first : 1};
+    strcpy(job->certificate.organization, "Acme Medical");
+    strcpy(job->certificate.hardware_type, "1.3.6.1.4.1.32473.1.7");
+    buf_printf(&json, "{\"type\":\"%s\"", o->amends ? "amendment" : "order");
+    if (o->amends)
+        buf_printf(&json, ",\"amends\":\"%s\"", o->amends);
+    buf_printf(&json,
+               ",\"id\":\"%s\",\"environment\":\"%s\",\"product\":\"%s\",\"profile\":\"idevid\","
+               "\"use\":\"registration\",\"valid\":{\"from\":\"%s\",\"until\":\"%s\"},"
+               "\"software_hsm\":%s,\"key_modes\":[\"hsm\"],\"drivers\":[\"native\"],"
+               "\"suites\":%s,\"lock\":%s,\"counts\":{",
+               job->order, o->environment ? o->environment : RIG_ENVIRONMENT,
+               o->product ? o->product : RIG_PRODUCT, o->from ? o->from : "2020-01-01T00:00:00Z",
+               o->until ? o->until : "2099-12-31T00:00:00Z", o->no_software_hsm ? "false" : "true",
+               o->suites ? o->suites : "[1]", o->lock ? "true" : "false");
+    rig_put_counts(&json, o);
+    buf_put_u8(&json, '}');
+    rig_put_stations(r, &json, o);
+    rig_put_auth(job, &json, o);
+    if (o->anchors)
+        rig_put_anchors(job, &json);
+    buf_put_u8(&json, '}');
+    rig_sign(&json, &r->order);
+    buf_done(&json);
+}
+
+/* Opens database and token, as every command does that writes. */
+static inline void rig_open_station(struct rig *r)
 {
     struct error err = ERROR_INIT;
 
@@ -272,6 +411,29 @@ static inline void rig_open(struct rig *r)
     ASSERT_OK(vault_open_hsm(&r->config, &r->hsm, &err), err);
     r->anchoring = (struct anchoring){&r->config, r->hsm};
     ASSERT_OK(vault_attach_store(&r->anchoring, r->store, &err), err);
+}
+
+/* `imprint order add`: what it says to the order at hand. */
+static inline int rig_take(struct rig *r, struct error *err)
+{
+    static struct order order;
+    enum order_taken taken;
+    struct vault v;
+    int rc = vault_init(&v, &r->config, NULL, r->store, r->hsm, err);
+
+    if (rc == 0)
+        rc = orders_take(&v, "test", &r->order, &order, &taken, err);
+    vault_done(&v);
+    return rc;
+}
+
+/* Opens database, token and vault, as a start of the program does; the order is in the station. */
+static inline void rig_open(struct rig *r)
+{
+    struct error err = ERROR_INIT;
+
+    rig_open_station(r);
+    ASSERT_OK(rig_take(r, &err), err);
     ASSERT_OK(vault_init(&r->v, &r->config, &r->job, r->store, r->hsm, &err), err);
     ASSERT_OK(vault_load_certificate(&r->v, &err), err);
 }
@@ -283,6 +445,12 @@ static inline void rig_close(struct rig *r)
     hsm_close(r->hsm);
     r->store = NULL;
     r->hsm = NULL;
+}
+
+static inline void rig_forget_job(struct rig *r)
+{
+    job_done(&r->job);
+    buf_done(&r->order);
 }
 
 /* As if the station had lost power: only what is on disk remains. */
@@ -304,6 +472,9 @@ static inline bool rig_no_stop(void *context)
     return false;
 }
 
+/* So that every test of what follows a generation tests what several threads made. */
+#define RIG_THREADS 2
+
 static const struct generate_watch rig_watch = {rig_no_progress, rig_no_stop, NULL};
 
 static inline void rig_generate(struct rig *r, int64_t count)
@@ -311,7 +482,7 @@ static inline void rig_generate(struct rig *r, int64_t count)
     struct error err = ERROR_INIT;
     int64_t made = 0;
 
-    ASSERT_OK(generate_credentials(&r->v, count, &rig_watch, &made, &err), err);
+    ASSERT_OK(generate_credentials(&r->v, count, RIG_THREADS, &rig_watch, &made, &err), err);
     ck_assert_int_eq(made, count);
 }
 
@@ -319,7 +490,7 @@ static inline void rig_generate(struct rig *r, int64_t count)
 static inline void rig_start(struct rig *r, const struct rig_order *order, int64_t count)
 {
     rig_copy(r);
-    rig_write_job(&r->job, order);
+    rig_write_job(r, order);
     rig_open(r);
     if (count)
         rig_generate(r, count);
@@ -329,8 +500,8 @@ static inline void rig_start(struct rig *r, const struct rig_order *order, int64
 static inline void rig_use_order(struct rig *r, const struct rig_order *order)
 {
     rig_close(r);
-    job_done(&r->job);
-    rig_write_job(&r->job, order);
+    rig_forget_job(r);
+    rig_write_job(r, order);
     rig_open(r);
 }
 
@@ -473,7 +644,7 @@ static inline void rig_drop(struct rig *r)
     struct error err = ERROR_INIT;
 
     rig_close(r);
-    job_done(&r->job);
+    rig_forget_job(r);
     ASSERT_OK(file_remove_tree(r->dir, &err), err);
 }
 

@@ -1,0 +1,272 @@
+/* What an order may say: every member, what it must be, and what is refused by name. */
+#include "check_util.h"
+
+#include "pki/digest.h"
+#include "station/order.h"
+
+#include <string.h>
+
+#define KEY_A    "1111111111111111111111111111111111111111111111111111111111111111"
+#define KEY_B    "2222222222222222222222222222222222222222222222222222222222222222"
+#define ISSUER_A "3333333333333333333333333333333333333333333333333333333333333333"
+#define COUNTS   "\"good\":10,\"max_issued\":12,\"spoilage\":3,\"rework\":2"
+#define SHARE_A  "\"good\":6,\"max_issued\":7,\"spoilage\":2,\"rework\":1"
+#define SHARE_B  "\"good\":4,\"max_issued\":5,\"spoilage\":1,\"rework\":1"
+#define ROOT     "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+
+static const char good_order[] =
+    "{\"type\":\"order\",\"id\":\"A-1\",\"environment\":\"test\",\"product\":\"pump\","
+    "\"gtin\":\"09506000134352\",\"profile\":\"idevid\",\"use\":\"registration\","
+    "\"valid\":{\"from\":\"2026-01-01T00:00:00Z\",\"until\":\"2026-12-31T00:00:00Z\"},"
+    "\"software_hsm\":true,\"lock\":true,\"device_auth\":\"none\",\"key_modes\":[\"hsm\"],"
+    "\"suites\":[1,2],\"drivers\":[\"native\"],\"objects\":{\"trust_anchors\":\"" ISSUER_A "\"},"
+    "\"counts\":{" COUNTS "},\"stations\":["
+    "{\"key\":\"" KEY_A "\",\"issuer\":\"" ISSUER_A "\"," SHARE_A ","
+    "\"serials\":{\"prefix\":\"P-\",\"digits\":4,\"first\":1,\"last\":100},"
+    "\"after\":{\"origin\":\"a/b\",\"size\":7,\"root\":\"" ROOT "\"}},"
+    "{\"key\":\"" KEY_B "\",\"issuer\":\"" ISSUER_A "\"," SHARE_B ","
+    "\"serials\":{\"prefix\":\"P-\",\"digits\":4,\"first\":101,\"last\":200}}]}";
+
+static struct order order; /* large for a stack */
+
+static int parse(const char *json, struct error *err)
+{
+    return order_parse("order.json", json, strlen(json), &order, err);
+}
+
+START_TEST(a_good_order_is_read_with_every_member)
+{
+    struct error err = ERROR_INIT;
+    uint8_t hash[32], key[32], root[32];
+    const struct order_share *share;
+
+    ASSERT_OK(parse(good_order, &err), err);
+    sha256(good_order, strlen(good_order), hash);
+    sha256("", 0, root);
+    ck_assert_mem_eq(order.hash, hash, 32);
+    ck_assert_int_eq(order.type, ORDER_FIRST);
+    ck_assert_str_eq(order.id, "A-1");
+    ck_assert_str_eq(order.environment, "test");
+    ck_assert_str_eq(order.product, "pump");
+    ck_assert_str_eq(order.gtin, "09506000134352");
+    ck_assert_str_eq(order.use, "registration");
+    ck_assert_int_eq(order.from, INT64_C(1767225600));
+    ck_assert_int_eq(order.until, INT64_C(1798675200));
+    ck_assert(order.software_hsm && order.lock && order.has_trust_anchors);
+    ck_assert_int_eq(order.auth, ORDER_AUTH_NONE);
+    ck_assert_uint_eq(order.suite_count, 2);
+    ck_assert_int_eq(order.counts.rework, 2);
+    ck_assert_uint_eq(order.station_count, 2);
+    memset(key, 0x22, sizeof key);
+    share = order_share_of(&order, key);
+    ck_assert_ptr_eq(share, &order.stations[1]);
+    ck_assert_int_eq(share->counts.max_issued, 5);
+    ck_assert_int_eq(share->serials.first, 101);
+    ck_assert(!share->has_after);
+    ck_assert(order.stations[0].has_after);
+    ck_assert_int_eq(order.stations[0].after.size, 7);
+    ck_assert_str_eq(order.stations[0].after.origin, "a/b");
+    ck_assert_mem_eq(order.stations[0].after.root, root, 32);
+    memset(key, 0x44, sizeof key);
+    ck_assert_ptr_null(order_share_of(&order, key));
+}
+END_TEST
+
+/* good_order with one text in the place of another. */
+static void change(const char *find, const char *with, char *out, size_t size)
+{
+    const char *at = strstr(good_order, find);
+
+    ck_assert_msg(at != NULL, "'%s' is not in the order", find);
+    snprintf(out, size, "%.*s%s%s", (int)(at - good_order), good_order, with, at + strlen(find));
+}
+
+static const struct {
+    const char *find, *with;
+} good_changes[] = {
+    {"\"gtin\":\"09506000134352\",", ""},
+    {"\"registration\"", "\"operational\""},
+    {"\"software_hsm\":true", "\"software_hsm\":false"},
+    {"\"lock\":true", "\"lock\":false"},
+    {"\"suites\":[1,2]", "\"suites\":[2]"},
+    {"\"device_auth\":\"none\"", "\"device_auth\":\"enrolled\",\"enrolled\":\"" KEY_A "\""},
+    {"\"device_auth\":\"none\"", "\"device_auth\":\"attested\",\"vendor_roots\":[\"" KEY_A "\"]"},
+    {"\"type\":\"order\"", "\"type\":\"amendment\",\"amends\":\"" KEY_A "\""},
+    {",\"objects\":{\"trust_anchors\":\"" ISSUER_A "\"}", ""},
+    {"\"first\":101,\"last\":200", "\"first\":101,\"last\":105"},
+    {"\"prefix\":\"P-\",\"digits\":4,\"first\":101", "\"prefix\":\"Q-\",\"digits\":4,\"first\":1"},
+    {"\"prefix\":\"P-\",\"digits\":4,\"first\":101", "\"prefix\":\"P-X\",\"digits\":3,\"first\":1"},
+};
+
+START_TEST(what_an_order_may_say_as_well)
+{
+    struct error err = ERROR_INIT;
+    char json[4096];
+
+    change(good_changes[_i].find, good_changes[_i].with, json, sizeof json);
+    ASSERT_OK(parse(json, &err), err);
+}
+END_TEST
+
+static const struct {
+    const char *find, *with, *expected;
+} bad_changes[] = {
+    {"{\"type\"", "[\"type\"", "line 1"},
+    {"\"id\":\"A-1\"", "\"id\":\"A-1\",\"id\":\"A-1\"", "duplicate"},
+    {"\"type\":\"order\",", "", "member 'type'"},
+    {"\"type\":\"order\"", "\"type\":\"recovery\"", "\"order\" or \"amendment\""},
+    {"\"type\":\"order\"", "\"type\":\"amendment\"", "member 'amends'"},
+    {"\"type\":\"order\"", "\"type\":\"order\",\"amends\":\"" KEY_A "\"", "'amends' must be left"},
+    {"\"type\":\"order\"", "\"type\":\"order\",\"quota\":1", "unknown member 'quota'"},
+    {"\"id\":\"A-1\"", "\"id\":\"\"", "member 'id'"},
+    {"\"id\":\"A-1\"", "\"id\":\"\\u00e9\"", "member 'id' must be printable ASCII"},
+    {"\"id\":\"A-1\",", "", "member 'id'"},
+    {"\"environment\":\"test\"", "\"environment\":\"aaaaaaaaaaaaaaaaa\"", "member 'environment'"},
+    {"\"product\":\"pump\"", "\"product\":\"a pump\"", "'product' must be without blanks"},
+    {"09506000134352", "09506000134353", "member 'gtin' must be 14 digits"},
+    {"09506000134352", "9506000134352", "member 'gtin'"},
+    {"09506000134352", "0950600013435X", "member 'gtin'"},
+    {"\"profile\":\"idevid\"", "\"profile\":\"matter\"", "member 'profile'"},
+    {"\"use\":\"registration\"", "\"use\":\"other\"", "member 'use'"},
+    {"\"from\":\"2026-01-01T00:00:00Z\"", "\"from\":\"2026-01-01\"", "member 'from'"},
+    {"\"from\":\"2026-01-01T00:00:00Z\"", "\"from\":\"2026-02-30T00:00:00Z\"", "member 'from'"},
+    {"\"until\":\"2026-12-31", "\"until\":\"2026-01-01", "'until' must be later"},
+    {"\"until\":\"2026-12-31T00:00:00Z\"", "\"until\":\"2026-12-31T00:00:00Z\",\"tz\":1",
+     "unknown member 'tz'"},
+    {"\"valid\":{\"from\":\"2026-01-01T00:00:00Z\",\"until\":\"2026-12-31T00:00:00Z\"},", "",
+     "member 'valid'"},
+    {"\"software_hsm\":true,", "", "member 'software_hsm' must be true or false"},
+    {"\"lock\":true", "\"lock\":1", "member 'lock'"},
+    {"\"device_auth\":\"none\",", "", "it has no default"},
+    {"\"device_auth\":\"none\"", "\"device_auth\":\"maybe\"", "member 'device_auth'"},
+    {"\"device_auth\":\"none\"", "\"device_auth\":\"enrolled\"", "member 'enrolled'"},
+    {"\"device_auth\":\"none\"", "\"device_auth\":\"none\",\"enrolled\":\"" KEY_A "\"",
+     "'enrolled' must be left out"},
+    {"\"device_auth\":\"none\"", "\"device_auth\":\"attested\"", "member 'vendor_roots'"},
+    {"\"device_auth\":\"none\"", "\"device_auth\":\"attested\",\"vendor_roots\":[\"11\"]",
+     "member 'vendor_roots'"},
+    {"\"device_auth\":\"none\"", "\"device_auth\":\"none\",\"vendor_roots\":[\"" KEY_A "\"]",
+     "'vendor_roots' must be left out"},
+    {"\"key_modes\":[\"hsm\"]", "\"key_modes\":[\"device\"]", "member 'key_modes'"},
+    {"\"key_modes\":[\"hsm\"]", "\"key_modes\":[\"hsm\",\"device\"]", "member 'key_modes'"},
+    {"\"key_modes\":[\"hsm\"],", "", "member 'key_modes'"},
+    {"\"drivers\":[\"native\"]", "\"drivers\":[\"shell\"]", "member 'drivers'"},
+    {"\"drivers\":[\"native\"],", "", "member 'drivers'"},
+    {"\"suites\":[1,2]", "\"suites\":[7]", "member 'suites'"},
+    {"\"suites\":[1,2]", "\"suites\":[]", "member 'suites'"},
+    {"{\"trust_anchors\":\"" ISSUER_A "\"}", "{\"firmware\":\"00\"}", "unknown member 'firmware'"},
+    {"{\"trust_anchors\":\"" ISSUER_A "\"}", "{\"trust_anchors\":\"00\"}",
+     "member 'trust_anchors'"},
+    {"\"counts\":{" COUNTS "},", "", "member 'counts'"},
+    {COUNTS, "\"good\":0,\"max_issued\":12,\"spoilage\":3,\"rework\":2", "member 'good'"},
+    {COUNTS, "\"good\":13,\"max_issued\":12,\"spoilage\":3,\"rework\":2", "'max_issued'"},
+    {COUNTS, "\"good\":1.5,\"max_issued\":12,\"spoilage\":3,\"rework\":2", "member 'good'"},
+    {COUNTS, "\"good\":10,\"max_issued\":999999999999,\"spoilage\":3,\"rework\":2", "'max_issued'"},
+    {COUNTS, "\"good\":10,\"max_issued\":12,\"spoilage\":-1,\"rework\":2", "member 'spoilage'"},
+    {COUNTS, "\"good\":10,\"max_issued\":12,\"spoilage\":3", "member 'rework'"},
+    {COUNTS, COUNTS ",\"bad\":1", "unknown member 'bad'"},
+    /* the shares together */
+    {COUNTS, "\"good\":9,\"max_issued\":12,\"spoilage\":3,\"rework\":2", "at most the counts"},
+    {COUNTS, "\"good\":10,\"max_issued\":11,\"spoilage\":3,\"rework\":2", "at most the counts"},
+    {COUNTS, "\"good\":10,\"max_issued\":12,\"spoilage\":2,\"rework\":2", "at most the counts"},
+    {COUNTS, "\"good\":10,\"max_issued\":12,\"spoilage\":3,\"rework\":1", "at most the counts"},
+    /* each share */
+    {"\"stations\":[", "\"stations\":[1,", "member 'stations[0].'"},
+    {"\"key\":\"" KEY_A "\",", "", "member 'stations[0].key'"},
+    {"\"issuer\":\"" ISSUER_A "\"," SHARE_B, SHARE_B, "member 'stations[1].issuer'"},
+    {SHARE_A, "\"good\":8,\"max_issued\":7,\"spoilage\":2,\"rework\":1",
+     "member 'stations[0].max_issued'"},
+    {SHARE_A, SHARE_A ",\"name\":\"x\"", "unknown member 'stations[0].name'"},
+    {KEY_B, KEY_A, "'stations[1].key' must be of a station that is not listed before"},
+    {"\"first\":101,", "\"first\":100,", "'stations[1].serials' must be apart"},
+    {"\"last\":100}", "\"last\":101}", "'stations[1].serials' must be apart"},
+    {"\"prefix\":\"P-\",\"digits\":4,\"first\":101", "\"prefix\":\"P-0\",\"digits\":3,\"first\":1",
+     "'stations[1].serials' must be apart"},
+    {"\"last\":200", "\"last\":104", "'stations[1].last' must be a number of so many digits"},
+    {"\"last\":200", "\"last\":10000", "'stations[1].last'"},
+    {"\"digits\":4,\"first\":101", "\"digits\":13,\"first\":101", "'stations[1].digits'"},
+    {"\"digits\":4,\"first\":1,", "\"digits\":4,\"first\":-1,", "'stations[0].first'"},
+    {"\"digits\":4,\"first\":1,", "\"digits\":4,\"step\":1,\"first\":1,", "'stations[0].step'"},
+    {"\"prefix\":\"P-\",", "\"prefix\":\"P \",", "'stations[0].prefix' must be without blanks"},
+    {",\"serials\":{\"prefix\":\"P-\",\"digits\":4,\"first\":101,\"last\":200}", "",
+     "member 'stations[1].serials'"},
+    {"\"size\":7", "\"size\":0", "'stations[0].size'"},
+    {ROOT, "47DEQpj8", "'stations[0].root'"},
+    {"\"origin\":\"a/b\",", "", "'stations[0].origin'"},
+    {"\"origin\":\"a/b\",", "\"origin\":\"a/b\",\"seq\":1,", "unknown member 'stations[0].seq'"},
+};
+
+START_TEST(a_bad_order_is_refused_with_its_member)
+{
+    struct error err = ERROR_INIT;
+    char json[4096];
+
+    change(bad_changes[_i].find, bad_changes[_i].with, json, sizeof json);
+    ASSERT_FAILS(parse(json, &err), ERR_INPUT);
+    ck_assert_msg(strstr(err.text, bad_changes[_i].expected) != NULL, "'%s' lacks '%s'", err.text,
+                  bad_changes[_i].expected);
+}
+END_TEST
+
+START_TEST(an_order_without_stations_or_with_too_many_is_refused)
+{
+    static char json[ORDER_FILE_MAX];
+    struct error err = ERROR_INIT;
+    size_t len = (size_t)(strstr(good_order, "\"stations\"") - good_order);
+
+    snprintf(json, sizeof json, "%.*s\"stations\":[]}", (int)len, good_order);
+    ASSERT_FAILS(parse(json, &err), ERR_INPUT);
+    snprintf(json, sizeof json, "%.*s\"stations\":[0", (int)len, good_order);
+    for (int i = 0; i < ORDER_STATIONS_MAX; i++)
+        strcat(json, ",0");
+    strcat(json, "]}");
+    ASSERT_FAILS(parse(json, &err), ERR_INPUT);
+    ck_assert_ptr_nonnull(strstr(err.text, "1 to 64 stations"));
+}
+END_TEST
+
+START_TEST(an_order_is_valid_from_its_begin_until_before_its_end)
+{
+    struct error err = ERROR_INIT;
+
+    ASSERT_OK(parse(good_order, &err), err);
+    ASSERT_FAILS(order_check_time(&order, order.from - 1, &err), ERR_REFUSED);
+    ck_assert_ptr_nonnull(strstr(err.text, "begins at 2026-01-01T00:00:00Z"));
+    ASSERT_OK(order_check_time(&order, order.from, &err), err);
+    ASSERT_OK(order_check_time(&order, order.until - 1, &err), err);
+    ASSERT_FAILS(order_check_time(&order, order.until, &err), ERR_REFUSED);
+    ck_assert_ptr_nonnull(strstr(err.text, "ended at 2026-12-31T00:00:00Z"));
+}
+END_TEST
+
+#define HOURS_72 (72 * 3600)
+
+static const struct {
+    int64_t live, issued, before_end;
+    unsigned expected;
+} warned[] = {
+    {94, 189, HOURS_72, 0},
+    {95, 189, HOURS_72, ORDER_NEAR_GOOD},
+    {94, 190, HOURS_72, ORDER_NEAR_MAX_ISSUED},
+    {94, 189, HOURS_72 - 1, ORDER_NEAR_END},
+    {100, 200, -1, ORDER_NEAR_GOOD | ORDER_NEAR_MAX_ISSUED | ORDER_NEAR_END},
+};
+
+START_TEST(the_owner_is_warned_at_95_percent_and_72_hours)
+{
+    const struct order_share share = {.counts = {.good = 100, .max_issued = 200}};
+    struct error err = ERROR_INIT;
+
+    ASSERT_OK(parse(good_order, &err), err);
+    ck_assert_uint_eq(order_warnings(&order, &share, warned[_i].live, warned[_i].issued,
+                                     order.until - warned[_i].before_end),
+                      warned[_i].expected);
+}
+END_TEST
+
+CHECK_ITEMS_MAIN("order", ONCE(a_good_order_is_read_with_every_member),
+                 EACH_ROW(what_an_order_may_say_as_well, good_changes),
+                 EACH_ROW(a_bad_order_is_refused_with_its_member, bad_changes),
+                 ONCE(an_order_without_stations_or_with_too_many_is_refused),
+                 ONCE(an_order_is_valid_from_its_begin_until_before_its_end),
+                 EACH_ROW(the_owner_is_warned_at_95_percent_and_72_hours, warned))
