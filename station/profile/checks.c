@@ -36,8 +36,8 @@ int check_name(const void *value, const char **member, struct error *err)
     (void)member;
     if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(name) && name[0] != '-')
         return 0;
-    return error_set(err, ERR_INPUT, "'%s' is no name of a profile: lower-case letters, digits and '-'",
-                     name);
+    return error_set(err, ERR_INPUT,
+                     "'%s' is no name of a profile: lower-case letters, digits and '-'", name);
 }
 
 static bool is_printable(const char *text)
@@ -224,8 +224,8 @@ int check_attribute(const void *value, const char **member, struct error *err)
     *member = "value";
     rc = fits(a->value, form, text, err);
     if (rc == 0 && (strlen(text) < least || strlen(text) > most))
-        rc = error_set(err, ERR_INPUT, "%s may have %zu to %zu characters, '%.80s' has %zu", a->type,
-                       least, most, text, strlen(text));
+        rc = error_set(err, ERR_INPUT, "%s may have %zu to %zu characters, '%.80s' has %zu",
+                       a->type, least, most, text, strlen(text));
     return rc;
 }
 
@@ -237,8 +237,9 @@ int check_issuer_attribute(const void *value, const char **member, struct error 
 
     *member = "value";
     if (rc == 0 && uses & (VALUES_FOR_CLAIM | 1u << VALUE_SERIAL))
-        rc = error_set(err, ERR_INPUT,
-                       "the issuer of a CRL is one for all devices: '%s' is one for each", a->value);
+        rc =
+            error_set(err, ERR_INPUT,
+                      "the issuer of a CRL is one for all devices: '%s' is one for each", a->value);
     return rc ? rc : check_attribute(value, member, err);
 }
 
@@ -391,9 +392,10 @@ static int check_serial(const struct cert_profile *p, const char **member, struc
         }
     if (p->constraints.ca || (found == 1 && right == 1))
         return 0;
-    return error_set(err, ERR_INPUT,
-                     "the subject needs one serialNumber with value \"{serial}\": by it a manifest's "
-                     "record and its certificate are held against each other");
+    return error_set(
+        err, ERR_INPUT,
+        "the subject needs one serialNumber with value \"{serial}\": by it a manifest's "
+        "record and its certificate are held against each other");
 }
 
 static int check_ca(const struct cert_profile *p, const char **member, struct error *err)
@@ -422,9 +424,10 @@ static int check_extension_rules(const struct cert_profile *p, const char **memb
 {
     if (p->version == 1 && cert_profile_has_extensions(p)) {
         *member = "version";
-        return error_set(err, ERR_INPUT,
-                         "version 1 has no extensions (RFC 5280 section 4.1.2.9): say 'version: 3', "
-                         "or leave them out");
+        return error_set(
+            err, ERR_INPUT,
+            "version 1 has no extensions (RFC 5280 section 4.1.2.9): say 'version: 3', "
+            "or leave them out");
     }
     if (p->version == 3 && !p->authority_key_id) {
         *member = "version";

@@ -13,7 +13,8 @@
     .name = yaml, .type = kind, .required = is_required, .offset = offsetof(struct owner, member), \
     .min = least, .max = most, .meaning = what
 #define LIST(owner, member, count, count_owner)                                                    \
-    .item_size = sizeof(((struct owner *)0)->member[0]), .count_offset = offsetof(struct owner, count)
+    .item_size = sizeof(((struct owner *)0)->member[0]),                                           \
+    .count_offset = offsetof(struct owner, count)
 
 static const struct schema_field validity_fields[] = {
     {FIELD(profile_validity, not_before, "not_before", SCHEMA_TEXT, false, 1, 23,
@@ -170,8 +171,7 @@ int profile_parse(const char *source, const void *text, size_t len, struct cert_
     out->constraints.path_length = PROFILE_PATH_NONE;
     out->key_usage.critical = true;
     rc = check_ascii(source, text, len, err);
-    return rc ? rc
-              : schema_parse(source, text, len, profile_fields, check_profile_whole, out, err);
+    return rc ? rc : schema_parse(source, text, len, profile_fields, check_profile_whole, out, err);
 }
 
 static int read_profile(const char *path, struct cert_profile *out, struct error *err)
