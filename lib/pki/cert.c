@@ -36,7 +36,7 @@ int cert_from_der(const void *der, size_t len, X509 **out, struct error *err)
 
 /* ---- Judging a device certificate. ---- */
 
-static int check_chain(X509 *cert, X509 *issuer, X509 *root, struct error *err)
+static int check_chain(X509 *cert, X509 *issuer, X509 *root, unsigned long flags, struct error *err)
 {
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
@@ -50,7 +50,7 @@ static int check_chain(X509 *cert, X509 *issuer, X509 *root, struct error *err)
         ASN1_TIME_to_tm(X509_get0_notBefore(cert), &begins) != 1) {
         rc = error_set(err, ERR_CRYPTO, "cannot set up a certificate verification");
     } else {
-        X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_X509_STRICT);
+        X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_X509_STRICT | flags);
         X509_STORE_CTX_set_time(ctx, 0, timegm(&begins));
         if (X509_verify_cert(ctx) != 1)
             rc = error_set(err, ERR_SIGNATURE, "a device certificate does not verify: %s",
@@ -149,6 +149,17 @@ static int check_contents(X509 *cert, const struct cert_expect *expect, struct e
                  : 0;
 }
 
+/* A critical extension of the profile's own is one that OpenSSL does not know; it is compared. */
+static unsigned long own_flags(const struct cert_profile *profile)
+{
+    unsigned long flags = 0;
+
+    for (size_t i = 0; i < profile->extension_count; i++)
+        if (profile->extensions[i].critical)
+            flags = X509_V_FLAG_IGNORE_CRITICAL;
+    return flags;
+}
+
 int cert_check(const void *der, size_t len, X509 *issuer, X509 *root,
                const struct cert_expect *expect, struct error *err)
 {
@@ -157,7 +168,7 @@ int cert_check(const void *der, size_t len, X509 *issuer, X509 *root,
 
     if (rc)
         return rc;
-    rc = check_chain(cert, issuer, root, err);
+    rc = check_chain(cert, issuer, root, own_flags(expect->profile), err);
     if (rc == 0)
         rc = check_contents(cert, expect, err);
     if (rc == 0)
