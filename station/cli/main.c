@@ -235,8 +235,10 @@ static int parse_options(struct cli *cli, int argc, char **argv, struct error *e
 
 int cli_open_hsm(struct cli *cli, struct error *err)
 {
-    int rc = vault_open_hsm(&cli->config, &cli->hsm, err);
+    int rc;
 
+    (void)confine_lock_memory(); /* where it cannot, what secret.h holds is locked all the same */
+    rc = vault_open_hsm(&cli->config, &cli->hsm, err);
     if (rc)
         return rc;
     if (hsm_pin_was_wrong(cli->hsm))

@@ -18,6 +18,7 @@
 #include "station/job.h"
 #include "station/store/inventory.h"
 #include "station/store/store.h"
+#include "station/vault/attest.h"
 #include "station/vault/orders.h"
 
 /* Opens the station's database. Errors: those of store_open. */
@@ -63,8 +64,9 @@ struct vault {
     const struct job *job;
     struct store *store;
     struct hsm *hsm;
-    struct order_history history;    /* of the job's order */
-    const struct order *order;       /* the version in force */
+    struct attest *attest;        /* the checker; NULL unless the order asks for attested devices */
+    struct order_history history; /* of the job's order */
+    const struct order *order;    /* the version in force */
     const struct order_share *share; /* what of it is this station's */
     struct cert_profile profile;     /* that the order fixes */
     int64_t order_id;

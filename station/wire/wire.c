@@ -101,6 +101,30 @@ int wire_get_hello(struct reader *r, struct wire_hello *v)
     return 0;
 }
 
+void wire_put_chain(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE], const void *chain,
+                    size_t len)
+{
+    buf_put_u8(m, WIRE_CHAIN);
+    buf_put(m, handle, WIRE_HANDLE_SIZE);
+    buf_put_lp(m, chain, len);
+}
+
+int wire_get_chain(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE], const uint8_t **chain,
+                   size_t *len)
+{
+    uint8_t got[WIRE_HANDLE_SIZE];
+    const uint8_t *view;
+    size_t view_len;
+
+    if (reader_bytes(r, got, sizeof got) || reader_lp(r, &view, &view_len, WIRE_CHAIN_MAX) ||
+        view_len == 0 || reader_end(r))
+        return ERR_FORMAT;
+    memcpy(handle, got, sizeof got);
+    *chain = view;
+    *len = view_len;
+    return 0;
+}
+
 void wire_put_object(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE], uint8_t index)
 {
     buf_put_u8(m, WIRE_OBJECT);
@@ -210,6 +234,7 @@ void wire_put_opened(struct buf *m, const struct wire_opened *v)
     wire_put_ok(m);
     buf_put(m, v->handle, sizeof v->handle);
     buf_put(m, v->nonce, sizeof v->nonce);
+    buf_put_u8(m, v->wants_chain);
 }
 
 int wire_get_opened(struct reader *r, struct wire_opened *v)
@@ -217,7 +242,8 @@ int wire_get_opened(struct reader *r, struct wire_opened *v)
     struct wire_opened got;
 
     if (reader_bytes(r, got.handle, sizeof got.handle) ||
-        reader_bytes(r, got.nonce, sizeof got.nonce) || reader_end(r))
+        reader_bytes(r, got.nonce, sizeof got.nonce) || get_flag(r, &got.wants_chain) ||
+        reader_end(r))
         return ERR_FORMAT;
     *v = got;
     return 0;
