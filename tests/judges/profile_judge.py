@@ -233,6 +233,45 @@ PROFILES = {"idevid": (idevid, "sslclient"), "matter-dac": (matter_dac, "any"),
             "wisun": (wisun, "sslclient"), "minimal": (minimal, "sslclient")}
 
 
+def everything(s):
+    """The profile beside this program, which has every field that there is."""
+    yield "subject", [(o.dotted_string, v, t) for o, v, t in s.subject] == [
+        ("2.5.4.6", "CH", "PrintableString"), ("2.5.4.10", "Acme", "UTF8String"),
+        ("2.5.4.5", "A1-0000001", "PrintableString"),
+        ("2.5.4.3", "{09506000134352}-A1-0000001", "UTF8String"),
+        ("1.3.6.1.4.1.32473.9", "0123456789abcdef", "UTF8String")]
+    yield "notAfter 20 years on", s.not_after() == ("UTCTIME", "460131000000Z")
+    yield "keyUsage", s.usages() == {"digital_signature", "key_agreement"}
+    yield "purposes", [p.dotted_string for p in s.purposes()] == \
+        ["1.3.6.1.5.5.7.3.2", "1.3.6.1.4.1.32473.8"]
+    policies = s.extension(ExtensionOID.CERTIFICATE_POLICIES)
+    yield "policies", [(p.policy_identifier.dotted_string, p.policy_qualifiers) for p in policies] \
+        == [("1.3.6.1.4.1.32473.7", ["https://example.com/cps"]), ("1.3.6.1.4.1.32473.6", None)]
+    names = list(s.extension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME))
+    yield "DNS, URI and mail", [n.value for n in names[:3]] == [
+        "A1-0000001.devices.example.com",
+        "https://example.com/09506000134352/A1-0000001?order=ACME-2026-0142",
+        "A1-0000001@example.com"] and [type(n) for n in names[:3]] == \
+        [x509.DNSName, x509.UniformResourceIdentifier, x509.RFC822Name]
+    yield "other name", names[3] == x509.OtherName(
+        x509.ObjectIdentifier("1.3.6.1.4.1.32473.5"), b"\x0c\x20" + 2 * b"0109506000134352")
+    yield "hardware module", len(names) == 5 and names[4].type_id == HARDWARE_MODULE
+    crls = list(s.extension(ExtensionOID.CRL_DISTRIBUTION_POINTS))
+    yield "CRL", [p.full_name[0].value for p in crls] == \
+        ["http://example.com/production.crl", "http://example.com/indirect.crl"]
+    yield "cRLIssuer", crls[0].crl_issuer is None and \
+        crls[1].crl_issuer[0].value.rfc4514_string() == "CN=Acme revocations"
+    access = s.extension(ExtensionOID.AUTHORITY_INFORMATION_ACCESS)
+    yield "AIA", [(a.access_method._name, a.access_location.value) for a in access] == \
+        [("OCSP", "http://ocsp.example.com"), ("caIssuers", "http://example.com/ca.cer")]
+    own = {oid.dotted_string: (e.critical, e.value.value) for oid, e in s.extensions.items()
+           if oid.dotted_string.startswith("1.3.6.1.4.1.32473.")}
+    yield "own extensions", own == {
+        "1.3.6.1.4.1.32473.1": (False, b"\x05\x00"),
+        "1.3.6.1.4.1.32473.2": (True, b"\x0c\x1bA1-0000001 0123456789abcdef"),
+        "1.3.6.1.4.1.32473.3": (False, b"\x04\x0aA1-0000001")}
+
+
 def verifies(s, *options):
     chain = [part for path in s.chain for part in ("-untrusted", path)]
     return run("openssl", "verify", *options, "-CAfile", s.folder / "root.pem", *chain, s.path)
@@ -262,7 +301,7 @@ def judge_certtool(s, stranger):
 
 
 def judge_assertions(s, problems):
-    kinds = [everywhere, PROFILES[s.profile][0]]
+    kinds = [everywhere, PROFILES.get(s.profile, [everything])[0]]
     kinds += [device] if s.profile != "matter-pai" else []
     count = 0
     for kind in kinds:
@@ -342,6 +381,8 @@ def main():
             judge_page(s, problems)
             if s.chain:
                 judge_handshake(s)
+        assertions += judge_assertions(
+            Sample(stranger, pathlib.Path(__file__).parent / "everything.yaml"), problems)
     for problem in problems:
         print(problem)
     print(f"{len(listed)} profiles, {assertions} assertions, {len(problems)} problems")

@@ -1,90 +1,34 @@
 /* Certificate profiles: what is refused and where, and what the accepted ones become. */
 #include "pki_fixture.h"
 
-#include "base/codec.h"
-#include "pki/profile_build.h"
+#include "base/file.h"
 #include "station/profile/platforms.h"
 #include "station/profile/sample.h"
 
 #include <openssl/x509v3.h>
 
-/* Has every field that there is. */
-static const char everything[] =
-    "name: all\n"
-    "title: every field that there is\n"
-    "version: 3\n"
-    "max_size: 2000\n"
-    "validity:\n"
-    "  not_before: issuance\n"
-    "  not_after: 20y\n"
-    "subject:\n"
-    "  - attribute: C\n"
-    "    value: CH\n"
-    "  - attribute: O\n"
-    "    value: \"{organization}\"\n"
-    "  - attribute: serialNumber\n"
-    "    value: \"{serial}\"\n"
-    "  - attribute: CN\n"
-    "    value: \"{{{product}}}-{serial}\"\n"
-    "  - attribute: 1.3.6.1.4.1.32473.9\n"
-    "    value: \"{chip_id}\"\n"
-    "basic_constraints:\n"
-    "  ca: false\n"
-    "key_usage:\n"
-    "  bits: [digitalSignature, keyAgreement]\n"
-    "extended_key_usage:\n"
-    "  purposes: [clientAuth, 1.3.6.1.4.1.32473.8]\n"
-    "subject_key_identifier: true\n"
-    "authority_key_identifier: true\n"
-    "certificate_policies:\n"
-    "  - oid: 1.3.6.1.4.1.32473.7\n"
-    "    cps: \"https://example.com/cps\"\n"
-    "  - oid: 1.3.6.1.4.1.32473.6\n"
-    "subject_alt_name:\n"
-    "  names:\n"
-    "    - type: dns\n"
-    "      value: \"{serial}.devices.example.com\"\n"
-    "    - type: uri\n"
-    "      value: \"https://example.com/{product}/{serial}?order={order}\"\n"
-    "    - type: email\n"
-    "      value: \"{serial}@example.com\"\n"
-    "    - type: other_name\n"
-    "      oid: 1.3.6.1.4.1.32473.5\n"
-    "      value: \"{udi}{udi}\"\n"
-    "    - type: hardware_module\n"
-    "      oid: \"{hardware_type}\"\n"
-    "      value: \"{serial}\"\n"
-    "crl_distribution_points:\n"
-    "  - uri: \"http://example.com/{environment}.crl\"\n"
-    "  - uri: \"http://example.com/indirect.crl\"\n"
-    "    issuer:\n"
-    "      - attribute: CN\n"
-    "        value: \"{organization} revocations\"\n"
-    "authority_information_access:\n"
-    "  - method: ocsp\n"
-    "    uri: \"http://ocsp.example.com\"\n"
-    "  - method: ca_issuers\n"
-    "    uri: \"http://example.com/ca.cer\"\n"
-    "extensions:\n"
-    "  - oid: 1.3.6.1.4.1.32473.1\n"
-    "    type: der\n"
-    "    value: \"0500\"\n"
-    "  - oid: 1.3.6.1.4.1.32473.2\n"
-    "    critical: true\n"
-    "    type: utf8\n"
-    "    value: \"{serial} {chip_id}\"\n"
-    "  - oid: 1.3.6.1.4.1.32473.3\n"
-    "    type: octets\n"
-    "    value: \"{serial}\"\n";
+/* The profile that has every field that there is. */
+static const char *everything(void)
+{
+    static struct buf text;
+    struct error err = ERROR_INIT;
 
-/* Of `everything`, with one change. */
+    if (!text.len) {
+        buf_init(&text, 10000);
+        ASSERT_OK(file_read(IMPRINT_JUDGES "/everything.yaml", &text, &err), err);
+        buf_put_u8(&text, 0);
+    }
+    return (const char *)text.data;
+}
+
+/* The same with one change. */
 static char *changed(const char *from, const char *to)
 {
-    const char *at = strstr(everything, from);
-    char *text = malloc(sizeof everything + strlen(to));
+    const char *all = everything(), *at = strstr(all, from);
+    char *text = malloc(strlen(all) + strlen(to) + 1);
 
     ck_assert_msg(at && text, "'%s' is not there", from);
-    sprintf(text, "%.*s%s%s", (int)(at - everything), everything, to, at + strlen(from));
+    sprintf(text, "%.*s%s%s", (int)(at - all), all, to, at + strlen(from));
     return text;
 }
 
@@ -290,7 +234,7 @@ START_TEST(a_profile_with_every_field_is_patched_for_values_of_every_length)
     struct error err = ERROR_INIT;
     struct pki p;
 
-    ASSERT_OK(parse(everything, &profile, &err), err);
+    ASSERT_OK(parse(everything(), &profile, &err), err);
     start(&p, &profile, values, &t);
     for (size_t len = SERIAL_MIN; len <= 40; len++) {
         char serial[SERIAL_MAX + 1] = "", chip[65] = "", udi[65] = "";
@@ -319,7 +263,7 @@ START_TEST(the_text_of_an_extension_is_the_one_of_its_device)
     ASN1_OBJECT *oid = OBJ_txt2obj("1.3.6.1.4.1.32473.2", 1);
     char cn[65];
 
-    ASSERT_OK(parse(everything, &profile, &err), err);
+    ASSERT_OK(parse(everything(), &profile, &err), err);
     sample_values(values);
     values[VALUE_PRODUCT] = "a/b c";
     ASSERT_OK(sample_make(&profile, values, 1000000000, &s, &err), err);
@@ -519,7 +463,7 @@ START_TEST(the_hash_of_a_profile_is_that_of_its_content)
           {"type: octets", "type: utf8"}};
     uint8_t plain[32], hash[32];
 
-    hash_of(everything, plain);
+    hash_of(everything(), plain);
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         char *text = changed(same[i].from, same[i].to);
 
