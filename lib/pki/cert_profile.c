@@ -407,6 +407,27 @@ int profile_purpose(const char *text, ASN1_OBJECT **out, struct error *err)
                      text);
 }
 
+bool profile_alt_name_kind(const char *type, enum pattern_form *form, int *general)
+{
+    static const struct {
+        const char *type;
+        enum pattern_form form;
+        int general;
+    } kinds[] = {{"dns", FORM_DNS, GEN_DNS},
+                 {"uri", FORM_URI, GEN_URI},
+                 {"email", FORM_ASCII, GEN_EMAIL},
+                 {"other_name", FORM_TEXT, GEN_OTHERNAME},
+                 {"hardware_module", FORM_ASCII, GEN_OTHERNAME}};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i].type, type) == 0) {
+            *form = kinds[i].form;
+            *general = kinds[i].general;
+            return true;
+        }
+    return false;
+}
+
 unsigned profile_usage_bit(const char *name)
 {
     static const struct {

@@ -31,6 +31,8 @@
 #define PROFILE_USAGES_MAX     7
 #define PROFILE_LIST_MAX       8
 #define PROFILE_PATH_NONE      (-1)
+#define PROFILE_MATTER_VENDOR  "1.3.6.1.4.1.37244.2.1" /* attributes of a name: VendorID */
+#define PROFILE_MATTER_PRODUCT "1.3.6.1.4.1.37244.2.2" /* ProductID */
 
 struct profile_validity {
     char not_before[24]; /* "issuance", or a time */
@@ -153,6 +155,10 @@ MUST_USE int profile_oid(const char *text, ASN1_OBJECT **out, struct error *err)
 /* Bit of a key usage as in X509_get_key_usage, 0 when there is none of that name. encipherOnly and
  * decipherOnly are not there: they say how a key agreement is not used, and nobody asks for them. */
 unsigned profile_usage_bit(const char *name);
+
+/* Form of the text of a subjectAltName's type, and its kind (GEN_* of openssl/x509v3.h); false when
+ * there is none of that name. */
+bool profile_alt_name_kind(const char *type, enum pattern_form *form, int *general);
 
 /* Lengths (X.520 upper bounds) and form of an attribute's text. */
 void profile_attribute_rule(const ASN1_OBJECT *type, enum pattern_form *form, size_t *least,

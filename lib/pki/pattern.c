@@ -215,8 +215,6 @@ int pattern_expand(const char *pattern, const char *const values[VALUE_COUNT],
         else
             rc = error_set(err, ERR_INPUT, "there is no value for '{%s}' (%s)", table[value].name,
                            table[value].meaning);
-        if (!p)
-            break;
     }
     if (rc == 0 && buf_failed(&text))
         rc = error_set(err, ERR_INPUT, "'%.80s' becomes longer than %zu bytes", pattern, size - 1);

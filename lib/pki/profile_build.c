@@ -130,27 +130,18 @@ static int typed_name(const struct build *b, const struct profile_alt_name *n, c
 
 static int alt_name(const struct build *b, const struct profile_alt_name *n, GENERAL_NAME **out)
 {
-    static const struct {
-        const char *type;
-        enum pattern_form form;
-        int general;
-    } kinds[] = {{"dns", FORM_DNS, GEN_DNS},
-                 {"uri", FORM_URI, GEN_URI},
-                 {"email", FORM_ASCII, GEN_EMAIL},
-                 {"other_name", FORM_TEXT, GEN_OTHERNAME},
-                 {"hardware_module", FORM_ASCII, GEN_OTHERNAME}};
     char text[PROFILE_TEXT_MAX + 1];
-    size_t kind = 0;
-    int rc;
+    enum pattern_form form;
+    int general, rc;
 
-    while (kind + 1 < sizeof kinds / sizeof *kinds && strcmp(kinds[kind].type, n->type))
-        kind++;
     *out = NULL;
-    rc = expand(b, n->type, n->value, kinds[kind].form, text);
-    if (rc == 0 && kinds[kind].general == GEN_OTHERNAME)
+    if (!profile_alt_name_kind(n->type, &form, &general))
+        return failed(b, "subjectAltName");
+    rc = expand(b, n->type, n->value, form, text);
+    if (rc == 0 && general == GEN_OTHERNAME)
         rc = typed_name(b, n, text, out);
     else if (rc == 0)
-        *out = ia5_name(kinds[kind].general, text);
+        *out = ia5_name(general, text);
     return rc ? rc : *out ? 0 : failed(b, "subjectAltName");
 }
 

@@ -11,7 +11,6 @@
 #define YEAR_2050     INT64_C(2524608000)
 #define PLACES_MAX    32 /* where the values of a certificate are, all together */
 #define COMPILED_MAX  256
-#define SAMPLES       2
 #define SIGNATURE_MAX (12 + 3 + EC_SIG_DER_MAX) /* algorithm, BIT STRING */
 
 /* The values that differ from certificate to certificate. */
@@ -436,9 +435,6 @@ static int check_subject(const struct cert_template *t, const struct cert_subjec
 
 /* ---- The issuer. ---- */
 
-#define VENDOR_OID  "1.3.6.1.4.1.37244.2.1"
-#define PRODUCT_OID "1.3.6.1.4.1.37244.2.2"
-
 /* The one attribute of this type in a name, or NULL. */
 static const ASN1_STRING *name_part(const X509_NAME *name, const char *oid)
 {
@@ -463,14 +459,15 @@ static int check_matter_id(const struct cert_profile *profile,
         return error_set(err, ERR_INPUT,
                          "profile '%s': '%s' is no id of 4 upper-case hexadecimal digits",
                          profile->name, text);
-    if (!has && strcmp(a->type, PRODUCT_OID) == 0)
+    if (!has && strcmp(a->type, PROFILE_MATTER_PRODUCT) == 0)
         return 0;
     if (has && ASN1_STRING_length(has) == 4 && memcmp(ASN1_STRING_get0_data(has), text, 4) == 0)
         return 0;
     return error_set(err, ERR_INPUT,
                      "the issuing CA cannot issue certificates of profile '%s': its name must say "
                      "%s %s, so it has to be a CA of profile '%s'",
-                     profile->name, strcmp(a->type, VENDOR_OID) ? "product id" : "vendor id", text,
+                     profile->name,
+                     strcmp(a->type, PROFILE_MATTER_VENDOR) ? "product id" : "vendor id", text,
                      *profile->issuer ? profile->issuer : profile->name);
 }
 
@@ -486,8 +483,8 @@ int cert_issuer_check(const struct cert_profile *profile, const char *const valu
                          "subject key identifier of %d octets",
                          CERT_KEY_ID_SIZE);
     for (size_t i = 0; rc == 0 && i < profile->subject_count; i++)
-        if (strcmp(profile->subject[i].type, VENDOR_OID) == 0 ||
-            strcmp(profile->subject[i].type, PRODUCT_OID) == 0)
+        if (strcmp(profile->subject[i].type, PROFILE_MATTER_VENDOR) == 0 ||
+            strcmp(profile->subject[i].type, PROFILE_MATTER_PRODUCT) == 0)
             rc = check_matter_id(profile, values, &profile->subject[i], issuer, err);
     return rc;
 }

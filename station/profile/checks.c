@@ -4,6 +4,7 @@
 #include "pki/cert_profile.h"
 #include "pki/profile.h"
 
+#include <openssl/x509v3.h>
 #include <string.h>
 
 #define VALUES_FOR_CLAIM (1u << VALUE_CHIP_ID | 1u << VALUE_UDI)
@@ -265,36 +266,25 @@ static int check_other_name(const struct profile_alt_name *n, const char **membe
 
 int check_alt_name(const void *value, const char **member, struct error *err)
 {
-    static const struct {
-        const char *type;
-        enum pattern_form form;
-        bool typed;
-    } kinds[] = {{"dns", FORM_DNS, false},
-                 {"uri", FORM_URI, false},
-                 {"email", FORM_ASCII, false},
-                 {"other_name", FORM_TEXT, true},
-                 {"hardware_module", FORM_ASCII, true}};
     const struct profile_alt_name *n = value;
     char text[PROFILE_TEXT_MAX + 1];
-    size_t kind = 0;
-    int rc;
+    enum pattern_form form;
+    int general, rc;
 
-    while (kind < 5 && strcmp(kinds[kind].type, n->type))
-        kind++;
     *member = "type";
-    if (kind == 5)
+    if (!profile_alt_name_kind(n->type, &form, &general))
         return error_set(err, ERR_INPUT,
                          "'%s' is no name of a subject: dns, uri, email, other_name, "
                          "hardware_module",
                          n->type);
-    if (kinds[kind].typed && (rc = check_other_name(n, member, err)))
+    if (general == GEN_OTHERNAME && (rc = check_other_name(n, member, err)))
         return rc;
     *member = "oid";
-    if (!kinds[kind].typed && n->oid[0])
+    if (general != GEN_OTHERNAME && n->oid[0])
         return error_set(err, ERR_INPUT, "a %s has no 'oid'", n->type);
     *member = "value";
-    rc = fits(n->value, kinds[kind].form, text, err);
-    if (rc == 0 && strcmp(n->type, "email") == 0 && !strchr(text, '@'))
+    rc = fits(n->value, form, text, err);
+    if (rc == 0 && general == GEN_EMAIL && !strchr(text, '@'))
         rc = error_set(err, ERR_INPUT, "'%s' is no address of mail", text);
     return rc;
 }

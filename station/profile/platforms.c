@@ -1,15 +1,14 @@
 #include "station/profile/platforms.h"
 
+#include "pki/cert_profile.h"
 #include "pki/profile.h"
 
 #include <openssl/x509v3.h>
 #include <stdbool.h>
 #include <string.h>
 
-#define VENDOR_OID  "1.3.6.1.4.1.37244.2.1"
-#define PRODUCT_OID "1.3.6.1.4.1.37244.2.2"
-#define WISUN_OID   "1.3.6.1.4.1.45605.1"
-#define MATTER_MAX  600
+#define WISUN_OID  "1.3.6.1.4.1.45605.1"
+#define MATTER_MAX 600
 
 /* ---- What a certificate has. ---- */
 
@@ -124,10 +123,10 @@ static const char *ieee_8021ar(X509 *cert, X509 *issuer)
 
 static const char *matter_names(X509 *cert, X509 *issuer)
 {
-    const ASN1_STRING *vendor = subject_part(cert, VENDOR_OID);
-    const ASN1_STRING *product = subject_part(cert, PRODUCT_OID);
-    const ASN1_STRING *pai = subject_part(issuer, VENDOR_OID);
-    const ASN1_STRING *of = subject_part(issuer, PRODUCT_OID);
+    const ASN1_STRING *vendor = subject_part(cert, PROFILE_MATTER_VENDOR);
+    const ASN1_STRING *product = subject_part(cert, PROFILE_MATTER_PRODUCT);
+    const ASN1_STRING *pai = subject_part(issuer, PROFILE_MATTER_VENDOR);
+    const ASN1_STRING *of = subject_part(issuer, PROFILE_MATTER_PRODUCT);
 
     if (!vendor || !product)
         return "the subject of a DAC has one vendor id and one product id";

@@ -23,7 +23,7 @@ MUST_USE int profile_parse(const char *source, const void *text, size_t len,
  * nearest name, those of file_read. */
 MUST_USE int profile_find(const char *name_or_file, struct cert_profile *out, struct error *err);
 
-/* The shipped profile number i, or false after the last. */
+/* What comes with the program. */
 struct shipped_profile {
     const char *name;
     const char *text; /* the file */
