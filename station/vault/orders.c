@@ -284,7 +284,8 @@ static int check_same(const struct order *amendment, const struct order *now, st
         const char *member, *says, *was;
     } fixed[] = {{"environment", amendment->environment, now->environment},
                  {"product", amendment->product, now->product},
-                 {"gtin", amendment->gtin, now->gtin}};
+                 {"gtin", amendment->gtin, now->gtin},
+                 {"profile", amendment->profile, now->profile}};
 
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         if (strcmp(fixed[i].says, fixed[i].was))
@@ -292,7 +293,12 @@ static int check_same(const struct order *amendment, const struct order *now, st
                              "the amendment changes '%s' of order '%s' from '%s' to '%s': that "
                              "needs another order",
                              fixed[i].member, now->id, fixed[i].was, fixed[i].says);
-    return 0;
+    if (sha256_equal(amendment->profile_hash, now->profile_hash))
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "the amendment changes the content of order '%s's profile '%s': that needs "
+                     "another order",
+                     now->id, now->profile);
 }
 
 static int check_amends(const struct order *amendment, const struct order_history *h,
