@@ -297,11 +297,18 @@ class Rig:
     def seal(self):
         return json.loads(self.imprint("seal", "--json").stdout)
 
-    def verify(self, folder, *more, check=True):
+    def pins(self):
         trust = self.station / "trust"
-        return run(MANIFEST, "verify", "--root", trust / "manifest-root.pem", "--device-root",
-                   trust / "device-root.pem", "--log-key", trust / "log.vkey", *more, folder,
-                   check=check)
+        return ("--root", trust / "manifest-root.pem", "--device-root", trust / "device-root.pem",
+                "--log-key", trust / "log.vkey")
+
+    def verify(self, folder, *more, check=True):
+        return run(MANIFEST, "verify", *self.pins(), *more, folder, check=check)
+
+    def accept(self, *more, check=True):
+        """All manifests, into one state of an importer."""
+        return run(MANIFEST, "accept", "--state", self.dir / "whitelist", *self.pins(), *more,
+                   *self.manifests(), check=check)
 
     def manifests(self):
         return sorted(p for p in (self.station / "manifests").iterdir() if p.name[0] != ".")
