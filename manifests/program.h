@@ -76,6 +76,7 @@ int program_verify(const struct program_args *args, struct error *err);
 int program_show(const struct program_args *args, struct error *err);
 int program_prove(const struct program_args *args, struct error *err);
 int program_verify_proof(const struct program_args *args, struct error *err);
+int program_verify_ledger(const struct program_args *args, struct error *err);
 int program_accept(const struct program_args *args, struct error *err);
 int program_check(const struct program_args *args, struct error *err);
 int program_release(const struct program_args *args, struct error *err);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIGNATURE_MAX (1 << 20)
 #define CHAIN_PEM_MAX (1 << 20)
 
 /* What one verification holds. */
@@ -49,17 +48,9 @@ static int load_pins(struct verification *v, struct error *err)
 /* The signature first: nothing is read out of bytes that nobody vouches for. */
 static int check_signature(struct verification *v, struct error *err)
 {
-    struct buf pem;
-    int rc;
+    int rc = folder_read_signed(v->dir, MANIFEST_NAME, v->root, v->policy->at, &v->bytes,
+                                &v->report.signer, err);
 
-    buf_init(&pem, SIGNATURE_MAX);
-    rc = folder_read(v->dir, MANIFEST_NAME, &v->bytes, err);
-    if (rc == 0)
-        rc = folder_read(v->dir, MANIFEST_SIGNATURE, &pem, err);
-    if (rc == 0)
-        rc = cms_verify(pem.data, pem.len, v->bytes.data, v->bytes.len, v->root, v->policy->at,
-                        &v->report.signer, err);
-    buf_done(&pem);
     if (rc)
         return rc;
     sha256(v->bytes.data, v->bytes.len, v->report.sha256);
