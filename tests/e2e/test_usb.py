@@ -3,6 +3,7 @@ import json
 import os
 import unittest
 
+import judge
 from rig import BUILD, EXIT, IMPRINT, Rig, run
 
 RUN = BUILD / "tests" / "usb" / "usb_run"
@@ -41,7 +42,7 @@ class Usb(unittest.TestCase):
                          (0, {"LEFT": "pass", "U1": "pass", "U2": "pass"}), (slots, said))
         self.rig.seal()
         self.rig.verify(self.rig.manifests()[0])
-        self.assertEqual(len(self.rig.records()), 3)
+        judge.check_all(self.rig, devices)
 
     def test_a_device_that_is_pulled_out_goes_on_in_another_port(self):
         stays, pulled = self.rig.add_device(), self.rig.add_device("--fault=vanish")
@@ -56,6 +57,34 @@ class Usb(unittest.TestCase):
         self.assertEqual((code, again["LEFT"]["event"], again["LEFT"]["serial"]),
                          (0, "pass", slots["U1"]["serial"]))
         self.assertEqual(self.rig.order_status()["proven"], 2)
+
+    def pull_and_put_back(self, points):
+        """Devices that are pulled out after so many bytes, and all of them put back once."""
+        devices = [self.rig.add_device() for _ in points]
+        _, pulled, _ = self.run_json([f"{d.port}@{n}" for d, n in zip(devices, points)])
+        code, finished, said = self.run_json([d.port for d in devices])
+        self.assertEqual((code, {s["event"] for s in finished.values()}), (0, {"pass"}),
+                         (points, finished, said))
+        for slot, before in pulled.items():
+            self.assertIn((before["event"], before.get("error")),
+                          [("pass", None), ("fail", "ERR_GONE")], (points, before))
+            self.assertIn(before.get("serial"), (None, finished[slot]["serial"]), points)
+        for device in devices:
+            device.stop()
+        return all(before["event"] == "pass" for before in pulled.values())
+
+    def test_pulled_out_after_any_number_of_bytes_the_identity_is_the_same(self):
+        step, at_once, done = (1 if os.environ.get("IMPRINT_SWEEP") == "all" else 131), 6, 0
+        self.rig.imprint("generate", self.rig.job, "--count", 10000 // step)
+        while not self.pull_and_put_back([done * step + step * n for n in range(1, at_once + 1)]):
+            done += at_once
+        done += at_once
+        print(f"pulled out after every {step} bytes, up to {(done - at_once) * step}")
+        status = self.rig.order_status()
+        self.assertEqual((status["proven"], status["unresolved"], status["burned"]), (done, 0, 0))
+        self.rig.seal()
+        self.rig.verify(self.rig.manifests()[0])
+        judge.check_all(self.rig, self.rig.devices)
 
     def test_what_is_plugged_in_is_listed_with_its_rule_or_none(self):
         device = self.rig.add_device()

@@ -27,6 +27,7 @@ struct rig_usb {
     int number, fd;
     atomic_bool gone, stalled, claimed, driver;
     atomic_uint empty_packets;
+    atomic_uint left;     /* bytes until it is unplugged; 0: it is not */
     GQueue waiting, done; /* of struct urb */
 };
 
@@ -51,11 +52,21 @@ static bool can(int fd, short what)
     return poll(&p, 1, 0) == 1 && p.revents & (what | POLLHUP);
 }
 
+static void count(struct rig_usb *d, unsigned moved)
+{
+    if (d->left == 0)
+        return;
+    d->left -= moved;
+    if (d->left == 0)
+        d->gone = true;
+}
+
 /* Moves what can be moved; true when the transfer is over. */
 static bool move(struct rig_usb *d, struct urb *u)
 {
     bool in = urb_of(u)->endpoint & 0x80;
     size_t len = (size_t)urb_of(u)->buffer_length;
+    size_t most = d->left && d->left < len ? d->left : len;
     ssize_t n = 0;
 
     if (d->gone) {
@@ -67,13 +78,14 @@ static bool move(struct rig_usb *d, struct urb *u)
     if (!in && len == 0)
         d->empty_packets++;
     else if (in)
-        n = read(d->fd, u->bytes->data, len);
+        n = read(d->fd, u->bytes->data, most);
     else
-        n = write(d->fd, u->bytes->data, len);
+        n = write(d->fd, u->bytes->data, most);
     if (n < 0 || (n == 0 && len > 0)) {
         d->gone = true;
         n = 0;
     }
+    count(d, (unsigned)n);
     finish(d, u, d->gone ? -ESHUTDOWN : 0, (int)n);
     return true;
 }
@@ -247,6 +259,11 @@ void rig_usb_add_tty(int number)
 void rig_usb_unplug(struct rig_usb *device)
 {
     device->gone = true;
+}
+
+void rig_usb_unplug_after(struct rig_usb *device, unsigned bytes)
+{
+    device->left = bytes;
 }
 
 void rig_usb_stall(struct rig_usb *device)

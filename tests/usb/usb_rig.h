@@ -29,6 +29,9 @@ void rig_usb_add_tty(int number);
 /* From now on every call fails as for a device that is gone. */
 void rig_usb_unplug(struct rig_usb *device);
 
+/* The same once so many more bytes have passed, of both directions together, the last ones lost. */
+void rig_usb_unplug_after(struct rig_usb *device, unsigned bytes);
+
 /* The device answers nothing any more and takes nothing. */
 void rig_usb_stall(struct rig_usb *device);
 

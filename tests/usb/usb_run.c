@@ -4,12 +4,13 @@
  * usage: umockdev-wrapper usb_run TERMINAL... -- COMMAND...
  *
  * The first terminal is 1209:0001 at 1-1, the second at 1-2, and so on. A device whose terminal
- * hangs up is unplugged. "tty" instead of a terminal is a device with a serial port /dev/ttyACM<n>.
+ * hangs up is unplugged, and so is TERMINAL@BYTES after so many bytes. "tty" instead of a terminal is a device with a serial port /dev/ttyACM<n>.
  */
 #include "usb_rig.h"
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -29,6 +30,18 @@ static int open_terminal(const char *path)
     return fd;
 }
 
+static void plug_in(int number, char *terminal)
+{
+    char *pull = strrchr(terminal, '@');
+    struct rig_usb *device;
+
+    if (pull)
+        *pull++ = 0;
+    device = rig_usb_plug(number, RIG_USB_BULK, open_terminal(terminal));
+    if (pull)
+        rig_usb_unplug_after(device, (unsigned)atoi(pull));
+}
+
 int main(int argc, char **argv)
 {
     int status = 0, at;
@@ -39,7 +52,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[at], "tty") == 0)
             rig_usb_add_tty(at);
         else
-            (void)rig_usb_plug(at, RIG_USB_BULK, open_terminal(argv[at]));
+            plug_in(at, argv[at]);
     if (at + 1 >= argc) {
         fprintf(stderr, "usage: usb_run TERMINAL... -- COMMAND...\n");
         return 2;
