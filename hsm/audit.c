@@ -416,6 +416,29 @@ static void check_orders(struct work *w)
     }
 }
 
+/* ---- used tickets ---- */
+
+/* The label tells the id: whoever makes such a key uses a ticket up, and no harm is done by it. */
+static int check_tickets(struct hsm *h, struct work *w, struct error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < w->count; i++) {
+        struct object *o = &w->objects[i];
+        char label[HSM_TICKET_LABEL_SIZE];
+        struct policy_fill fill = session_fill_key(h, label, o->id, SHA256_SIZE);
+
+        if (o->known || o->class != CKO_SECRET_KEY || o->id_len != SHA256_SIZE)
+            continue;
+        ticket_label(o->id, label);
+        if (strcmp(o->label, label))
+            continue;
+        (void)find_object(w, CKO_SECRET_KEY, label, label);
+        rc = check_rows(h, w, o, policy_ticket, &fill, label, err);
+    }
+    return rc;
+}
+
 /* ---- the rest ---- */
 
 static const char *class_name(CK_OBJECT_CLASS class)
@@ -474,6 +497,8 @@ static int check_all(struct hsm *h, struct work *w, struct error *err)
         rc = check_anchors(h, w, err);
     if (rc == 0)
         rc = check_storage(h, w, err);
+    if (rc == 0)
+        rc = check_tickets(h, w, err);
     if (rc)
         return rc;
     check_orders(w);

@@ -76,4 +76,10 @@ MUST_USE int hsm_storage_find(struct hsm *h, const uint8_t order_hash[SHA256_SIZ
 MUST_USE int hsm_storage_destroy(struct hsm *h, const uint8_t order_hash[SHA256_SIZE],
                                  struct error *err);
 
+/*
+ * The order hashes of all storage keys on the token; *hashes is the caller's to free, NULL for none.
+ */
+MUST_USE int hsm_storage_list(struct hsm *h, uint8_t (**hashes)[SHA256_SIZE], size_t *count,
+                              struct error *err);
+
 #endif

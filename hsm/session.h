@@ -142,4 +142,8 @@ bool anchor_label_is_whole(const char *label);
 MUST_USE int anchor_find(struct hsm *h, const char *id, CK_OBJECT_HANDLE *out, struct error *err);
 void storage_name(const uint8_t order_hash[SHA256_SIZE], char name[HSM_STORAGE_NAME_SIZE]);
 
+/* "it1:" and a ticket's hash: the label of its key. */
+#define HSM_TICKET_LABEL_SIZE (sizeof "it1:" + 2 * SHA256_SIZE)
+void ticket_label(const uint8_t hash[SHA256_SIZE], char label[HSM_TICKET_LABEL_SIZE]);
+
 #endif

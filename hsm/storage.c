@@ -1,6 +1,7 @@
 #include "base/codec.h"
 #include "hsm/credential_work.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define ID_HEX_DIGITS 16
@@ -175,4 +176,80 @@ int hsm_storage_find(struct hsm *h, const uint8_t order_hash[SHA256_SIZE],
 int hsm_storage_destroy(struct hsm *h, const uint8_t order_hash[SHA256_SIZE], struct error *err)
 {
     return storage_run(h, destroy_work, order_hash, NULL, err);
+}
+
+#define FIND_STEP 64
+
+struct storage_list {
+    uint8_t (*hashes)[SHA256_SIZE];
+    size_t count;
+};
+
+static int add_hash(struct storage_list *list, const uint8_t hash[SHA256_SIZE], struct error *err)
+{
+    void *grown = realloc(list->hashes, (list->count + 1) * sizeof *list->hashes);
+
+    if (!grown)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    list->hashes = grown;
+    memcpy(list->hashes[list->count++], hash, SHA256_SIZE);
+    return 0;
+}
+
+/* An object with another label, or an id that is no hash, is no storage key. */
+static int take_object(struct hsm *h, CK_OBJECT_HANDLE object, struct storage_list *list,
+                       struct error *err)
+{
+    char label[HSM_STORAGE_NAME_SIZE - 1], name[HSM_STORAGE_NAME_SIZE];
+    uint8_t id[SHA256_SIZE];
+    CK_ATTRIBUTE is[] = {{CKA_LABEL, label, sizeof label}, {CKA_ID, id, sizeof id}};
+    CK_RV rv = h->module.p11->C_GetAttributeValue(h->session, object, is, 2);
+
+    if (rv == CKR_BUFFER_TOO_SMALL)
+        return 0;
+    if (rv != CKR_OK)
+        return session_fail(h, rv, err, "cannot read the name of a key");
+    if (is[0].ulValueLen != sizeof label || is[1].ulValueLen != sizeof id)
+        return 0;
+    storage_name(id, name);
+    return memcmp(name, label, sizeof label) ? 0 : add_hash(list, id, err);
+}
+
+static int list_work(struct hsm *h, void *arg, struct error *err)
+{
+    CK_FUNCTION_LIST_PTR p11 = h->module.p11;
+    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+    CK_BBOOL yes = CK_TRUE;
+    CK_ATTRIBUTE query[] = {{CKA_CLASS, &class, sizeof class}, {CKA_TOKEN, &yes, sizeof yes}};
+    CK_OBJECT_HANDLE found[FIND_STEP];
+    struct storage_list *list = arg;
+    CK_ULONG count = 0;
+    CK_RV rv = p11->C_FindObjectsInit(h->session, query, 2);
+    int rc = 0;
+
+    list->count = 0;
+    if (rv != CKR_OK)
+        return session_fail(h, rv, err, "cannot list the storage keys");
+    do {
+        rv = p11->C_FindObjects(h->session, found, FIND_STEP, &count);
+        for (CK_ULONG i = 0; rc == 0 && rv == CKR_OK && i < count; i++)
+            rc = take_object(h, found[i], list, err);
+    } while (rc == 0 && rv == CKR_OK && count > 0);
+    session_note(h, p11->C_FindObjectsFinal(h->session));
+    return rv == CKR_OK ? rc : session_fail(h, rv, err, "cannot list the storage keys");
+}
+
+int hsm_storage_list(struct hsm *h, uint8_t (**hashes)[SHA256_SIZE], size_t *count,
+                     struct error *err)
+{
+    struct storage_list list = {NULL, 0};
+    int rc = session_run(h, list_work, &list, err);
+
+    if (rc) {
+        free(list.hashes);
+        return rc;
+    }
+    *hashes = list.hashes;
+    *count = list.count;
+    return 0;
 }

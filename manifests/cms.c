@@ -43,8 +43,7 @@ static int write_pem(CMS_ContentInfo *cms, struct buf *pem, struct error *err)
     int rc = 0;
 
     if (!out || !PEM_write_bio_CMS(out, cms) || (len = BIO_get_mem_data(out, &text)) <= 0)
-        rc = error_set(err, ERR_CRYPTO, "cannot encode the signature of the manifest: %s",
-                       openssl_reason());
+        rc = error_set(err, ERR_CRYPTO, "cannot encode a signature: %s", openssl_reason());
     else
         buf_put(pem, text, (size_t)len);
     BIO_free(out);
@@ -68,7 +67,7 @@ int cms_sign(const struct signer *signer, const void *content, size_t len, struc
     if (cms)
         rc = write_pem(cms, pem, err);
     else
-        rc = error_set(err, ERR_CRYPTO, "cannot sign the manifest: %s", openssl_reason());
+        rc = error_set(err, ERR_CRYPTO, "cannot sign: %s", openssl_reason());
     CMS_ContentInfo_free(cms);
     BIO_free(in);
     ERR_clear_error();
@@ -128,8 +127,8 @@ static int check_signer(CMS_ContentInfo *cms, struct cms_signer *who, struct err
         describe(cert, &found);
     if (!cert || !is_manifest_signer(cert))
         rc = error_set(err, ERR_SIGNATURE,
-                       "the manifest is signed by '%s', whose certificate is not one of a manifest "
-                       "signer (emailProtection, no CA): do not accept it",
+                       "it is signed by '%s', whose certificate is not one of a manifest signer "
+                       "(emailProtection, no CA): do not accept it",
                        found.subject);
     else if (who)
         *who = found;
@@ -141,10 +140,11 @@ static int verify_with(X509_STORE *store, CMS_ContentInfo *cms, BIO *in, struct 
                        struct error *err)
 {
     if (CMS_verify(cms, NULL, store, in, NULL, CMS_BINARY | CMS_CADES) != 1)
-        return error_set(err, ERR_SIGNATURE,
-                         "the signature of manifest.json does not verify under the pinned manifest "
-                         "root (%s): it was changed, or someone else signed it",
-                         openssl_reason());
+        return error_set(
+            err, ERR_SIGNATURE,
+            "the signature does not verify under the pinned manifest root (%s): what it "
+            "is over was changed, or someone else signed it",
+            openssl_reason());
     return check_signer(cms, who, err);
 }
 
@@ -161,8 +161,7 @@ int cms_verify(const void *pem, size_t pem_len, const void *content, size_t len,
     if (!in || !store)
         rc = error_set(err, ERR_INTERNAL, "out of memory for verifying a signature");
     else if (!cms)
-        rc = error_set(err, ERR_FORMAT,
-                       "the signature of the manifest is not CMS in PEM: get the folder again");
+        rc = error_set(err, ERR_FORMAT, "the signature is not CMS in PEM: get the folder again");
     else
         rc = check_form(cms, err);
     if (rc == 0)

@@ -1,5 +1,6 @@
 /*
- * cms: the signature over manifest.json, in a form that stock `openssl cms` verifies.
+ * cms: the signature over manifest.json or an export of the ledger, in a form that stock
+ * `openssl cms` verifies.
  *
  * Detached CMS SignedData (RFC 5652), PEM, one signer, SHA-256, with the signing-certificate
  * attribute of CAdES-BES (ETSI EN 319 122-1) and the signer's certificates included.

@@ -68,10 +68,11 @@ void evidence_proof_message(const struct evidence *e, const void *cert, size_t c
  * Verifies the evidence of an add or replace record: the transcript names the record's
  * transaction, order, serial and chip and the manifest's environment; the life cycle and the
  * presence of an attestation are what the record says; the proof verifies under the record's key.
- * A derived key's proof can be verified only by who holds the key: then *verified is false.
- * Errors: ERR_PROOF, ERR_FORMAT.
+ * A derived key's proof can be verified only by who holds the key: then *verified is false, as it
+ * is when verifier is NULL, which leaves the device's signature out. Errors: ERR_PROOF, ERR_FORMAT.
  */
 MUST_USE int evidence_verify(const struct evidence *e, const struct record *r,
-                             const char *environment, bool *verified, struct error *err);
+                             const char *environment, struct ec_verifier *verifier, bool *verified,
+                             struct error *err);
 
 #endif

@@ -12,10 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BLOCK_SIZE (256 * 1024) /* more than the longest line */
+#define SIGNATURE_MAX (1 << 20)
+#define BLOCK_SIZE    (256 * 1024) /* more than the longest line */
 
-static int open_regular(const char *dir, const char *name, FILE **out, uint64_t *size,
-                        struct error *err)
+int folder_open(const char *dir, const char *name, FILE **out, uint64_t *size, struct error *err)
 {
     char path[PATH_MAX];
     struct stat st;
@@ -40,7 +40,8 @@ static int open_regular(const char *dir, const char *name, FILE **out, uint64_t 
         close(fd);
         return error_set(err, ERR_INTERNAL, "out of memory for '%s'", path);
     }
-    *size = (uint64_t)st.st_size;
+    if (size)
+        *size = (uint64_t)st.st_size;
     return 0;
 }
 
@@ -72,7 +73,7 @@ int folder_read(const char *dir, const char *name, struct buf *out, struct error
 {
     uint64_t size;
     FILE *in;
-    int rc = open_regular(dir, name, &in, &size, err);
+    int rc = folder_open(dir, name, &in, &size, err);
 
     if (rc)
         return rc;
@@ -80,6 +81,24 @@ int folder_read(const char *dir, const char *name, struct buf *out, struct error
     fclose(in);
     if (rc == 0 && buf_failed(out))
         rc = error_set(err, ERR_FORMAT, "'%s/%s' is larger than %zu bytes", dir, name, out->limit);
+    return rc;
+}
+
+int folder_read_signed(const char *dir, const char *name, X509 *root, int64_t at, struct buf *out,
+                       struct cms_signer *who, struct error *err)
+{
+    char signature[STATEMENT_NAME_MAX + 1];
+    struct buf pem;
+    int rc;
+
+    snprintf(signature, sizeof signature, "%s.p7s", name);
+    buf_init(&pem, SIGNATURE_MAX);
+    rc = folder_read(dir, name, out, err);
+    if (rc == 0)
+        rc = folder_read(dir, signature, &pem, err);
+    if (rc == 0 && cms_verify(pem.data, pem.len, out->data, out->len, root, at, who, err))
+        rc = error_prefix(err, "'%s'", signature);
+    buf_done(&pem);
     return rc;
 }
 
@@ -108,7 +127,7 @@ static int check_file(const char *dir, const struct manifest_file *f, struct err
     struct sha256 *s;
     uint64_t size;
     FILE *in;
-    int rc = open_regular(dir, f->name, &in, &size, err);
+    int rc = folder_open(dir, f->name, &in, &size, err);
 
     if (rc)
         return rc;
@@ -255,7 +274,7 @@ static int open_shard(struct folder_lines *l, struct error *err)
     int rc;
 
     folder_shard_name(l->kind, l->shard, name);
-    rc = open_regular(l->dir, name, &l->in, &size, err);
+    rc = folder_open(l->dir, name, &l->in, &size, err);
     if (rc == 0) {
         l->shard++;
         l->shard_line = 0;

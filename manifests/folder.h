@@ -10,6 +10,7 @@
 #ifndef MANIFESTS_FOLDER_H
 #define MANIFESTS_FOLDER_H
 
+#include "manifests/cms.h"
 #include "manifests/statement.h"
 
 #include <stdio.h>
@@ -25,6 +26,17 @@ struct folder_progress {
  * ERR_INTEGRITY when it is not a regular file, ERR_FORMAT when it is too large, ERR_IO.
  */
 MUST_USE int folder_read(const char *dir, const char *name, struct buf *out, struct error *err);
+
+/* As folder_read, for a file that is streamed: the caller closes *out. size may be NULL. */
+MUST_USE int folder_open(const char *dir, const char *name, FILE **out, uint64_t *size,
+                         struct error *err);
+
+/*
+ * As folder_read, and verifies the detached signature in "<name>.p7s" (cms_verify). Nothing was
+ * appended that nobody vouches for when it returns 0.
+ */
+MUST_USE int folder_read_signed(const char *dir, const char *name, X509 *root, int64_t at,
+                                struct buf *out, struct cms_signer *who, struct error *err);
 
 /*
  * Checks that each listed file has the listed size and hash, and that the folder holds nothing else

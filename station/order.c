@@ -18,11 +18,14 @@ static int type_member(const struct order_source *s, const json_t *root, struct 
     if (!type || (strcmp(type, "order") && strcmp(type, "amendment")))
         return order_wrong(s, "type", "\"order\" or \"amendment\"");
     order->type = type[0] == 'o' ? ORDER_FIRST : ORDER_AMENDMENT;
-    if (order->type == ORDER_AMENDMENT)
-        return order_hash_text(s, root, "amends", order->amends);
-    if (json_object_get(root, "amends"))
+    order->has_recovery = json_object_get(root, "recovery") != NULL;
+    if (order->type == ORDER_FIRST && json_object_get(root, "amends"))
         return order_wrong(s, "amends", "left out unless type is \"amendment\"");
-    return 0;
+    if (order->type == ORDER_FIRST && order->has_recovery)
+        return order_wrong(s, "recovery", "left out unless type is \"amendment\"");
+    if (order->type == ORDER_AMENDMENT && order_hash_text(s, root, "amends", order->amends))
+        return ERR_INPUT;
+    return order->has_recovery ? order_hash_text(s, root, "recovery", order->recovery) : 0;
 }
 
 /* GS1 General Specifications 7.9: weights 3 and 1 from the right, the last digit makes it 10n. */
@@ -164,10 +167,11 @@ static int name_members(const struct order_source *s, const json_t *root, struct
 static int order_members(const struct order_source *s, const json_t *root, struct order *order)
 {
     static const char *const names[] = {
-        "type",     "amends",       "id",        "environment",  "product", "gtin",
-        "profile",  "use",          "valid",     "software_hsm", "lock",    "device_auth",
-        "enrolled", "vendor_roots", "key_modes", "suites",       "drivers", "objects",
-        "counts",   "stations",     NULL};
+        "type",     "amends",      "id",       "environment",  "product",
+        "gtin",     "profile",     "use",      "valid",        "software_hsm",
+        "lock",     "device_auth", "enrolled", "vendor_roots", "key_modes",
+        "suites",   "drivers",     "objects",  "counts",       "stations",
+        "recovery", NULL};
 
     if (order_known(s, root, names) || type_member(s, root, order) ||
         name_members(s, root, order) || valid_member(s, root, order) ||

@@ -68,6 +68,8 @@ struct order {
     uint8_t hash[32]; /* SHA-256 of the signed content */
     enum order_type type;
     uint8_t amends[32];   /* of an amendment: the version that it takes the place of */
+    bool has_recovery;    /* of an amendment: it was written after a restore */
+    uint8_t recovery[32]; /* by this ticket, its hash */
     char id[65];          /* the owner's own name for it, the same in all versions */
     char environment[17]; /* must be the station's */
     char product[65];
@@ -105,6 +107,9 @@ MUST_USE int order_open(const char *source, const struct buf *file, STACK_OF(X50
 
 /* The share of the station with this key, or NULL. */
 const struct order_share *order_share_of(const struct order *order, const uint8_t key[32]);
+
+/* Whether two ranges have the text of a serial in common, or may have. */
+bool order_serials_overlap(const struct order_serials *a, const struct order_serials *b);
 
 /* Whether work may begin now: ERR_REFUSED before `from` and after `until`, with what to do. */
 MUST_USE int order_check_time(const struct order *order, int64_t now, struct error *err);

@@ -123,12 +123,17 @@ static bool same_text(const struct order_serials *a, const struct order_serials 
            strlen(a->prefix) + (size_t)a->digits == strlen(b->prefix) + (size_t)b->digits;
 }
 
+bool order_serials_overlap(const struct order_serials *a, const struct order_serials *b)
+{
+    return overlap(a, b) || same_text(a, b);
+}
+
 static int check_against(const struct order_source *s, const struct order_share *a,
                          const struct order_share *b)
 {
     if (sha256_equal(a->key, b->key))
         return order_wrong(s, "key", "of a station that is not listed before");
-    if (overlap(&a->serials, &b->serials) || same_text(&a->serials, &b->serials))
+    if (order_serials_overlap(&a->serials, &b->serials))
         return order_wrong(s, "serials", "apart from those of every station before");
     return 0;
 }

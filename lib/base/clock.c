@@ -16,6 +16,11 @@ int64_t clock_utc(void)
     return (int64_t)time(NULL);
 }
 
+int64_t clock_build(void)
+{
+    return IMPRINT_BUILD_TIME;
+}
+
 void clock_text(int64_t utc, char out[CLOCK_TEXT_SIZE])
 {
     time_t t = (time_t)utc;

@@ -16,6 +16,12 @@ int64_t clock_mono_ms(void);
 /* Seconds since 1970-01-01 UTC; for what is recorded. */
 int64_t clock_utc(void);
 
+/*
+ * When the sources of this program were committed, or what its packager set as SOURCE_DATE_EPOCH: no
+ * right clock is before it. 0 when neither was known.
+ */
+int64_t clock_build(void);
+
 /* RFC 3339 in UTC, whole seconds. */
 void clock_text(int64_t utc, char out[CLOCK_TEXT_SIZE]);
 

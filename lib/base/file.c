@@ -102,6 +102,41 @@ int file_make_dir(const char *path, mode_t mode, struct error *err)
     return error_set_errno(err, errno, "cannot create folder '%s'", path);
 }
 
+static int exists_already(const char *path, struct error *err)
+{
+    return error_set(err, ERR_EXISTS, "'%s' exists already and is not overwritten: choose another",
+                     path);
+}
+
+int file_dir_begin(const char *path, char making[PATH_MAX], struct error *err)
+{
+    size_t len = strlen(path);
+    struct stat st;
+    int n, rc;
+
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    n = snprintf(making, PATH_MAX, "%.*s.making", (int)len, path);
+    if (len == 0 || n < 0 || n >= PATH_MAX)
+        return error_set(err, ERR_INPUT, "the path '%s' is empty or too long", path);
+    if (lstat(path, &st) == 0)
+        return exists_already(path, err);
+    rc = file_remove_tree(making, err);
+    if (rc == 0 && mkdir(making, 0700))
+        rc = error_set_errno(err, errno, "cannot create folder '%s'", making);
+    return rc;
+}
+
+int file_dir_finish(const char *making, const char *path, struct error *err)
+{
+    int rc = file_sync_dir(making, err);
+
+    if (rc == 0 && renameat2(AT_FDCWD, making, AT_FDCWD, path, RENAME_NOREPLACE))
+        rc = errno == EEXIST ? exists_already(path, err)
+                             : error_set_errno(err, errno, "cannot create '%s'", path);
+    return rc ? rc : sync_parent(path, err);
+}
+
 bool file_exists(const char *path)
 {
     struct stat st;

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -26,6 +27,15 @@ MUST_USE int file_make_dir(const char *path, mode_t mode, struct error *err);
 
 /* Syncs a folder, so that a rename or a new file in it survives a power cut. */
 MUST_USE int file_sync_dir(const char *path, struct error *err);
+
+/*
+ * A folder that is there whole or not at all. file_dir_begin refuses a path that exists
+ * (ERR_EXISTS), removes what a killed process left of it, makes "<path>.making" for its owner alone
+ * and gives its name; file_dir_finish syncs it and gives it its name, unless somebody took that
+ * meanwhile. Whoever gives up removes "<path>.making".
+ */
+MUST_USE int file_dir_begin(const char *path, char making[PATH_MAX], struct error *err);
+MUST_USE int file_dir_finish(const char *making, const char *path, struct error *err);
 
 bool file_exists(const char *path);
 

@@ -70,7 +70,12 @@ struct cli {
 
 extern const struct cli_command cli_commands[];
 
-/* Opens the token and attaches the store, which is open for writing. */
+/*
+ * Opens the token and attaches the store, which is open for writing; what --by and --reason said
+ * goes into its entries. cli_open_hsm also refuses when the clock is in doubt, as everything that
+ * issues or signs has to (vault/clock_stop.h).
+ */
+MUST_USE int cli_attach(struct cli *cli, struct error *err);
 MUST_USE int cli_open_hsm(struct cli *cli, struct error *err);
 
 /*
@@ -113,7 +118,9 @@ void cli_print_json(struct json_t *object);
 /* The commands, one file each: cmd_<name>.c. */
 int cmd_init(struct cli *cli, struct error *err);
 int cmd_generate(struct cli *cli, struct error *err);
+int cmd_recover(struct cli *cli, struct error *err);
 int cmd_run(struct cli *cli, struct error *err);
+int cmd_backup(struct cli *cli, struct error *err);
 int cmd_status(struct cli *cli, struct error *err);
 int cmd_seal(struct cli *cli, struct error *err);
 int cmd_order(struct cli *cli, struct error *err);

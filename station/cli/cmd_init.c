@@ -78,12 +78,16 @@ static int prepare(const struct cli *cli, const struct answers *a, struct ceremo
     int rc;
 
     strcpy(config->dir, cli->dir);
+    if (store_check_actor(cli_value(cli, "by"), NULL, err))
+        return ERR_USAGE;
     strcpy(config->name, a->name);
     strcpy(config->environment, a->environment);
     strcpy(config->origin, a->origin);
     strcpy(config->customer, a->customer);
     strcpy(config->organization, a->organization);
     config->ask_pin = cli->ask_pin;
+    if (cli_value(cli, "by"))
+        strcpy(c->operator, cli_value(cli, "by"));
     c->order_signers = a->order_signers;
     c->custodians = *a->custodians ? a->custodians : NULL;
     rc = ceremony_check_place(config, err);

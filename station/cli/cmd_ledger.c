@@ -1,6 +1,9 @@
-/* imprint ledger: verifies or shows what was recorded. */
+/* imprint ledger: verifies, shows or hands out what was recorded. */
+#include "base/codec.h"
 #include "station/cli/cli.h"
+#include "station/cli/progress.h"
 #include "station/store/ledger.h"
+#include "station/vault/export.h"
 #include "station/vault/vault.h"
 
 #include <inttypes.h>
@@ -29,41 +32,84 @@ static int verify(struct cli *cli, struct error *err)
     return 0;
 }
 
-static int count_entry(void *context, const struct ledger_entry *entry, struct error *err)
-{
-    (void)err;
-    *(int64_t *)context = entry->seq;
-    return 0;
-}
-
 static int print_entry(void *context, const struct ledger_entry *entry, struct error *err)
 {
+    (void)context;
     (void)err;
-    if (entry->seq > *(const int64_t *)context)
-        printf("%s\n", entry->body);
+    printf("%s\n", entry->body);
     return 0;
 }
 
 static int show(struct cli *cli, struct error *err)
 {
-    int64_t last = INT64_MAX, end = 0, after;
-    int rc = cli_number(cli, "last", 1, INT64_MAX, &last, err);
+    struct ledger_filter filter = {.event = cli_value(cli, "event"),
+                                   .serial = cli_value(cli, "serial")};
+    int rc = cli_number(cli, "last", 1, INT64_MAX, &filter.last, err);
 
     if (rc == 0)
         rc = vault_open_store(&cli->config, STORE_READ, &cli->store, err);
+    return rc ? rc : ledger_find(cli->store, &filter, print_entry, NULL, err);
+}
+
+static void show_progress(void *context, int64_t done, int64_t total)
+{
+    struct progress *progress = context;
+
+    progress->total = total;
+    progress_show(progress, done);
+}
+
+static void report(const struct cli *cli, const struct ledger_statement *s)
+{
+    char head[2 * SHA256_SIZE + 1];
+
+    hex_encode(s->head, sizeof s->head, head);
+    if (cli->json)
+        cli_print_json(json_pack("{s:s, s:I, s:I, s:s, s:s}", "event", "exported", "first",
+                                 (json_int_t)s->first, "last", (json_int_t)s->last, "head", head,
+                                 "path", cli->args[1]));
+    else
+        printf("exported entries %" PRIu64 " to %" PRIu64 ", head %s: %s\n", s->first, s->last,
+               head, cli->args[1]);
+}
+
+/* Attached as for writing, so that nothing is signed of an older database; a stopped clock does not
+ * stop an audit. */
+static int export(struct cli *cli, struct error *err)
+{
+    struct progress progress;
+    struct export_watch watch = {show_progress, &progress};
+    struct ledger_statement statement;
+    int64_t first = 1;
+    int rc = cli_number(cli, "from", 1, INT64_MAX, &first, err);
+
     if (rc == 0)
-        rc = ledger_each(cli->store, count_entry, &end, err);
-    after = end > last ? end - last : 0;
-    return rc ? rc : ledger_each(cli->store, print_entry, &after, err);
+        rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
+    if (rc == 0)
+        rc = cli_attach(cli, err);
+    if (rc)
+        return rc;
+    progress_start(&progress, "entries", 0, cli->quiet);
+    rc = export_ledger(&cli->config, cli->store, cli->hsm, first, cli->args[1], &watch, &statement,
+                       err);
+    progress_end(&progress);
+    if (rc == 0)
+        report(cli, &statement);
+    return rc;
 }
 
 int cmd_ledger(struct cli *cli, struct error *err)
 {
-    if (strcmp(cli->args[0], "verify") == 0)
-        return verify(cli, err);
-    if (strcmp(cli->args[0], "show") == 0)
-        return show(cli, err);
+    static const struct {
+        const char *name;
+        int args;
+        int (*run)(struct cli *cli, struct error *err);
+    } parts[] = {{"verify", 1, verify}, {"show", 1, show}, {"export", 2, export}};
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strcmp(cli->args[0], parts[i].name) == 0 && cli->arg_count == parts[i].args)
+            return parts[i].run(cli, err);
     return error_set(err, ERR_USAGE,
-                     "'%s' is neither 'verify' nor 'show'; see 'imprint help ledger'",
-                     cli->args[0]);
+                     "usage: imprint ledger verify, imprint ledger show or imprint ledger export "
+                     "DIR; see 'imprint help ledger'");
 }

@@ -3,6 +3,12 @@
 
 static const struct cli_option no_options[] = {{NULL, NULL, NULL}};
 
+/* Every command that writes takes it. */
+#define BY                                                                                         \
+    {                                                                                              \
+        "by", "NAME", "who works: stands in the ledger beside the system's user"                   \
+    }
+
 static const struct cli_option init_options[] = {
     {"file", "FILE", "YAML: the answers to what follows, see imprint-ceremony(5)"},
     {"name", "NAME", "the station's name, as its certificate will say it"},
@@ -17,16 +23,30 @@ static const struct cli_option init_options[] = {
     {"module", "FILE", "the PKCS#11 module; default: SoftHSM, in the station's directory"},
     {"module-arguments", "TEXT", "what the module wants said when it starts (NSS: its database)"},
     {"token", "LABEL", "label or pkcs11: URI of the token; default: the station's name"},
+    BY,
     {NULL, NULL, NULL}};
 
 static const struct cli_option generate_options[] = {
     {"count", "N", "make N more credentials"},
     {"up-to", "N", "make as many as are missing until the order has N"},
+    BY,
     {"threads", "N", "threads that use the HSM, 1 to 16; default: 2, or 1 on one processor"},
     {NULL, NULL, NULL}};
 
-static const struct cli_option ledger_options[] = {{"last", "N", "show: only the last N entries"},
-                                                   {NULL, NULL, NULL}};
+static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
+
+static const struct cli_option recover_options[] = {
+    BY,
+    {"reason", "TEXT", "why: stands in the ledger"},
+    {"backup", "DIR", "restore from this folder of 'imprint backup'"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option ledger_options[] = {
+    {"last", "N", "show: only the last N entries"},
+    {"event", "NAME", "show: only entries of this event"},
+    {"serial", "TEXT", "show: only entries about this serial"},
+    {"from", "N", "export: begin with entry N; default: 1"},
+    {NULL, NULL, NULL}};
 
 const struct cli_command cli_commands[] = {
     {"init", "", "create a station: token, keys, authorities, database",
@@ -42,7 +62,7 @@ const struct cli_command cli_commands[] = {
      "be made. 'list' and 'show' tell what is in force, what this station may still make, and "
      "what\n"
      "the owner should hear of; they need no PIN.",
-     no_options, NEED_CONFIG, 1, 2, cmd_order},
+     by_options, NEED_CONFIG, 1, 2, cmd_order},
     {"generate", "JOB", "make keys and certificates in the HSM, ahead of time",
      "Makes credentials for a job: keys are made in the HSM, leave it only wrapped, and get their\n"
      "certificates at once. Ctrl-C stops after the batch at hand, and what was made is kept: the\n"
@@ -53,22 +73,37 @@ const struct cli_command cli_commands[] = {
      "when each has passed or failed. A device that was interrupted goes on with the same\n"
      "credential; one that is finished says PASS again and consumes nothing. Ctrl-C: devices to\n"
      "which nothing was delivered yet fail, the others are finished first.",
-     no_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
+     by_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
     {"status", "", "show how many credentials were made, proven and sealed",
      "Shows the counts of each order, the attempts, and how much is sealed. Needs no PIN.",
      no_options, NEED_CONFIG | NEED_STORE_READ, 0, 0, cmd_status},
     {"seal", "", "sign a manifest over all devices that were proven since the last one",
      "Writes and signs the next manifest. With nothing new it says so and changes nothing. A\n"
      "sealing that was interrupted is finished first, with the same bytes.",
-     no_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_seal},
+     by_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_seal},
+    {"backup", "DIR", "copy the station, also while it runs",
+     "Copies database, configuration, certificates and pins into the new folder DIR, and lists "
+     "them\n"
+     "in its backup.json. The token and the PIN are not in it. Works beside every other command.",
+     no_options, NEED_CONFIG | NEED_STORE_READ, 1, 1, cmd_backup},
+    {"recover", "TICKET", "confirm the clock, or restore a backup, with the owner's leave",
+     "Does what a recovery ticket allows, once: lets a station go on whose clock was wrong, or, "
+     "with\n"
+     "--backup, puts a backup in the place of a database that is missing, damaged or older, and\n"
+     "burns the credentials that may have been given out since. Killed on the way, the same "
+     "command\n"
+     "goes on.",
+     recover_options, NEED_CONFIG, 1, 1, cmd_recover},
     {"devices", "JOB", "list the serial ports and the slot that the job gives each",
      "Lists every serial port of the machine with the slot that the job gives it. A port that no\n"
      "rule names is never opened.",
      no_options, NEED_JOB, 1, 1, cmd_devices},
-    {"ledger", "verify|show", "verify or show what the station recorded",
+    {"ledger", "verify|show|export DIR", "verify, show or export what the station recorded",
      "'verify' checks the hash chain and the HSM's MAC of every entry, and the counts of the\n"
-     "database against it. 'show' prints the entries, one line of JSON each, and needs no PIN.",
-     ledger_options, NEED_CONFIG, 1, 1, cmd_ledger},
+     "database against it. 'show' prints the entries, one line of JSON each, and needs no PIN.\n"
+     "'export' verifies them and writes them, signed, into the new folder DIR, for whoever audits\n"
+     "the station with 'imprint-manifest verify-ledger' elsewhere.",
+     ledger_options, NEED_CONFIG, 1, 2, cmd_ledger},
     {"audit", "", "compare the token with the policy and with its ceremony",
      "Compares every key on the token with the policy, attribute by attribute, tells keys that "
      "are\n"

@@ -4,6 +4,7 @@
 #include "station/cli/cli.h"
 #include "station/confine/confine.h"
 #include "station/schema/schema.h"
+#include "station/vault/clock_stop.h"
 #include "station/vault/vault.h"
 
 #include <errno.h>
@@ -233,12 +234,13 @@ static int parse_options(struct cli *cli, int argc, char **argv, struct error *e
     return 0;
 }
 
-int cli_open_hsm(struct cli *cli, struct error *err)
+int cli_attach(struct cli *cli, struct error *err)
 {
-    int rc;
+    int rc = store_set_actor(cli->store, cli_value(cli, "by"), cli_value(cli, "reason"), err);
 
     (void)confine_lock_memory(); /* where it cannot, what secret.h holds is locked all the same */
-    rc = vault_open_hsm(&cli->config, &cli->hsm, err);
+    if (rc == 0)
+        rc = vault_open_hsm(&cli->config, &cli->hsm, err);
     if (rc)
         return rc;
     if (hsm_pin_was_wrong(cli->hsm))
@@ -246,6 +248,13 @@ int cli_open_hsm(struct cli *cli, struct error *err)
                 cli->config.token);
     cli->anchoring = (struct anchoring){&cli->config, cli->hsm};
     return vault_attach_store(&cli->anchoring, cli->store, err);
+}
+
+int cli_open_hsm(struct cli *cli, struct error *err)
+{
+    int rc = cli_attach(cli, err);
+
+    return rc ? rc : clock_stop_check(cli->store, err);
 }
 
 static int open_needs(struct cli *cli, struct error *err)

@@ -253,8 +253,7 @@ static int claim(struct usb *u, struct error *err)
                          "'%s' has no vendor-specific interface with a bulk endpoint each way: "
                          "check that this is the right device and firmware",
                          u->name);
-    (void)libusb_set_auto_detach_kernel_driver(u->handle,
-                                               1); /* not everywhere, nor always needed */
+    (void)libusb_set_auto_detach_kernel_driver(u->handle, 1); /* not everywhere there */
     rc = libusb_claim_interface(u->handle, u->bulk.interface);
     if (rc == LIBUSB_ERROR_BUSY)
         return error_set(err, ERR_BUSY, "'%s' is in use by another process", u->name);

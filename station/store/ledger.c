@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/jcs.h"
-#include "pki/digest.h"
+#include "pki/ledger_hash.h"
 #include "station/store/sql.h"
 
 #include <inttypes.h>
@@ -13,36 +13,39 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LEDGER_LABEL "imprint ledger v1"
-#define BODY_MAX     65536
-
-static void chain(const uint8_t previous[32], const void *body, size_t len, uint8_t hash[32])
+/* The time in column 0, of an entry that this project wrote. */
+static int read_time(sqlite3_stmt *s, int column, int64_t *at, struct error *err)
 {
-    struct sha256 *s = sha256_new();
+    char text[CLOCK_TEXT_SIZE];
+    int rc = sql_text(s, column, text, sizeof text, err);
 
-    sha256_update(s, LEDGER_LABEL, sizeof LEDGER_LABEL);
-    sha256_update(s, previous, 32);
-    sha256_update(s, body, len);
-    sha256_final(s, hash);
+    if (rc == 0 && clock_parse(text, at))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the ledger's last entry has no time: the database was changed; keep it as "
+                       "it is and call the security team");
+    return rc;
 }
 
-static int head(struct store *store, int64_t *seq, uint8_t hash[32], struct error *err)
+int ledger_head(struct store *store, struct ledger_head *head, struct error *err)
 {
+    struct ledger_head found = {.seq = 0};
     sqlite3_stmt *s;
-    int rc =
-        sql_start(store, err, &s, "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1", "");
+    int rc = sql_start(store, err, &s,
+                       "SELECT seq, hash, json_extract(body, '$.at') FROM ledger"
+                       " ORDER BY seq DESC LIMIT 1",
+                       "");
 
     if (rc == 0)
         rc = sql_next(store, s, err);
-    if (rc < 0)
-        return rc;
-    *seq = 0;
-    memset(hash, 0, 32);
+    if (rc == 1) {
+        found.seq = sqlite3_column_int64(s, 0);
+        rc = sql_blob_exact(s, 1, found.hash, sizeof found.hash, err);
+        if (rc == 0)
+            rc = read_time(s, 2, &found.at, err);
+        sql_end(s);
+    }
     if (rc == 0)
-        return 0;
-    *seq = sqlite3_column_int64(s, 0);
-    rc = sql_blob_exact(s, 1, hash, 32, err);
-    sql_end(s);
+        *head = found;
     return rc;
 }
 
@@ -65,38 +68,61 @@ void ledger_put_user(struct jcs *j, const char *name)
     jcs_str(j, name, user && is_printable(user->pw_name) ? user->pw_name : number);
 }
 
-static void put_body(struct buf *body, const char *event, int64_t seq, const struct buf *data)
+/* A member that is there only when somebody said something. */
+static void put_optional(struct buf *body, const char *name, const char *text)
 {
+    struct jcs j;
+
+    if (!*text)
+        return;
+    buf_printf(body, ",\"%s\":", name);
+    jcs_init(&j, body);
+    jcs_str(&j, NULL, text);
+}
+
+/* Times never go back: a clock that was set back a little waits for the ledger. */
+static void put_body(struct buf *body, const struct store *store, const char *event,
+                     const struct ledger_head *last, int64_t seq, const struct buf *data)
+{
+    int64_t now = clock_utc();
     char at[CLOCK_TEXT_SIZE];
     struct jcs by;
 
-    clock_text(clock_utc(), at);
+    clock_text(now > last->at ? now : last->at, at);
     buf_printf(body, "{\"at\":\"%s\",\"by\":", at);
     jcs_init(&by, body);
     ledger_put_user(&by, NULL);
     buf_put_str(body, ",\"data\":");
     buf_put(body, data->data, data->len);
-    buf_printf(body, ",\"event\":\"%s\",\"seq\":%" PRId64 "}", event, seq);
+    buf_printf(body, ",\"event\":\"%s\"", event);
+    put_optional(body, "operator", store->operator);
+    buf_printf(body, ",\"seq\":%" PRId64, seq);
+    put_optional(body, "why", store->reason);
+    buf_put_u8(body, '}');
 }
 
-int ledger_append(struct store *store, const char *event, const struct buf *data, struct error *err)
+/* seq 0: the next number. */
+static int append(struct store *store, const char *event, int64_t seq, const struct buf *data,
+                  struct error *err)
 {
-    uint8_t previous[32], hash[32], mac[32];
+    uint8_t hash[32], mac[32];
+    struct ledger_head last;
     struct buf body;
-    int64_t seq;
     int rc = buf_check(data, "a ledger entry", err);
 
     if (rc == 0)
         rc = store_settle(store, err);
     if (rc == 0)
-        rc = head(store, &seq, previous, err);
+        rc = ledger_head(store, &last, err);
     if (rc)
         return rc;
-    buf_init(&body, BODY_MAX);
-    put_body(&body, event, ++seq, data);
+    if (seq == 0)
+        seq = last.seq + 1;
+    buf_init(&body, LEDGER_BODY_MAX);
+    put_body(&body, store, event, &last, seq, data);
     rc = buf_check(&body, "a ledger entry", err);
     if (rc == 0) {
-        chain(previous, body.data, body.len, hash);
+        ledger_hash(last.hash, body.data, body.len, hash);
         rc = store_mac(store, hash, sizeof hash, mac, err);
     }
     buf_put_u8(&body, 0);
@@ -109,6 +135,23 @@ int ledger_append(struct store *store, const char *event, const struct buf *data
     }
     buf_done(&body);
     return rc;
+}
+
+int ledger_append(struct store *store, const char *event, const struct buf *data, struct error *err)
+{
+    return append(store, event, 0, data, err);
+}
+
+int ledger_append_restored(struct store *store, int64_t anchored, const struct buf *data,
+                           struct error *err)
+{
+    struct ledger_head last;
+    int rc = ledger_head(store, &last, err);
+
+    if (rc)
+        return rc;
+    return append(store, LEDGER_RESTORED, (last.seq > anchored ? last.seq : anchored) + 1, data,
+                  err);
 }
 
 int ledger_expect(struct store *store, int64_t credential, const char *event, struct error *err)
@@ -139,6 +182,98 @@ int ledger_expect(struct store *store, int64_t credential, const char *event, st
 #define OF_ORDER   " WHERE substr(json_extract(body, '$.data.order'), 1, 16) = ?"
 #define ORDER_PART 8 /* bytes of the order's hash that are indexed */
 
+static int read_restored(sqlite3_stmt *s, struct ledger_restored *r, struct error *err)
+{
+    char head[65], ticket[65];
+    int rc = sql_text(s, 2, head, sizeof head, err);
+
+    if (rc == 0)
+        rc = sql_text(s, 4, ticket, sizeof ticket, err);
+    if (rc)
+        return rc;
+    r->seq = sqlite3_column_int64(s, 0);
+    r->anchored = sqlite3_column_int64(s, 1);
+    r->lost = sqlite3_column_int64(s, 3);
+    if (hex_decode(head, r->anchored_head, sizeof r->anchored_head) ||
+        hex_decode(ticket, r->ticket, sizeof r->ticket))
+        return error_set(err, ERR_INTEGRITY, "ledger entry %" PRId64 " tells of no restore",
+                         r->seq);
+    return 0;
+}
+
+int ledger_last_restored(struct store *store, int64_t least_lost, struct ledger_restored *restored,
+                         struct error *err)
+{
+    struct ledger_restored found = {.seq = 0};
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s,
+                       "SELECT seq, json_extract(body, '$.data.anchored'),"
+                       " json_extract(body, '$.data.anchored_head'),"
+                       " json_extract(body, '$.data.lost'), json_extract(body, '$.data.ticket')"
+                       " FROM ledger WHERE" LEDGER_IS_MARK
+                       " AND json_extract(body, '$.event') = '" LEDGER_RESTORED "'"
+                       " AND json_extract(body, '$.data.lost') >= ? ORDER BY seq DESC LIMIT 1",
+                       "i", least_lost);
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc == 1) {
+        rc = read_restored(s, &found, err);
+        sql_end(s);
+    }
+    if (rc == 0)
+        *restored = found;
+    return rc;
+}
+
+int ledger_count_lost(struct store *store, int64_t after, int64_t *count, struct error *err)
+{
+    return sql_integer(store, err, count,
+                       "SELECT count(*) FROM ledger WHERE seq > ?"
+                       " AND json_extract(body, '$.event') = 'lost'",
+                       "i", after);
+}
+
+int ledger_lost_order(struct store *store, const uint8_t order_hash[32], bool *lost,
+                      struct error *err)
+{
+    char order[65];
+    int64_t count = 0;
+    int rc;
+
+    hex_encode(order_hash, 32, order);
+    rc = sql_integer(
+        store, err, &count,
+        "SELECT count(*) FROM ledger, json_each(body, '$.data.lost_orders') WHERE" LEDGER_IS_MARK
+        " AND json_each.value = ?",
+        "t", order);
+    *lost = count > 0;
+    return rc;
+}
+
+int ledger_first_of_order(struct store *store, const uint8_t order_hash[32], int64_t *seq,
+                          struct error *err)
+{
+    char order[2 * ORDER_PART + 1];
+
+    hex_encode(order_hash, ORDER_PART, order);
+    *seq = 0;
+    return sql_integer(store, err, seq, "SELECT min(seq) FROM ledger" OF_ORDER, "t", order);
+}
+
+int ledger_clock_stopped(struct store *store, bool *stopped, struct error *err)
+{
+    int64_t value = 0;
+    int rc = sql_integer(store, err, &value,
+                         "SELECT json_extract(body, '$.event') = 'clock_stopped' FROM ledger"
+                         " WHERE" LEDGER_IS_MARK " AND json_extract(body, '$.event') <>"
+                         " '" LEDGER_RESTORED "' ORDER BY seq DESC LIMIT 1",
+                         "");
+
+    *stopped = value != 0;
+    return rc;
+}
+
 static void take_count(struct ledger_counts *c, const char *event, int64_t count)
 {
     if (strcmp(event, "claim") == 0)
@@ -147,6 +282,8 @@ static void take_count(struct ledger_counts *c, const char *event, int64_t count
         c->proven = count;
     else if (strcmp(event, "burned") == 0)
         c->burned = count;
+    else if (strcmp(event, "lost") == 0)
+        c->lost = count;
 }
 
 int ledger_count_order(struct store *store, const uint8_t order_hash[32],
@@ -182,17 +319,11 @@ int ledger_count_order(struct store *store, const uint8_t order_hash[32],
     return rc;
 }
 
-static int each_after(struct store *store, int64_t after,
-                      int (*each)(void *context, const struct ledger_entry *entry,
-                                  struct error *err),
-                      void *context, struct error *err)
+static int visit_rows(struct store *store, sqlite3_stmt *s, ledger_visit each, void *context,
+                      struct error *err)
 {
-    sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
-                       "SELECT seq, body, hash FROM ledger WHERE seq > ? ORDER BY seq", "i", after);
+    int rc;
 
-    if (rc)
-        return rc;
     while ((rc = sql_next(store, s, err)) == 1) {
         struct ledger_entry entry = {sqlite3_column_int64(s, 0),
                                      (const char *)sqlite3_column_text(s, 1),
@@ -210,22 +341,54 @@ static int each_after(struct store *store, int64_t after,
     return rc;
 }
 
-int ledger_each(struct store *store,
-                int (*each)(void *context, const struct ledger_entry *entry, struct error *err),
+int ledger_each(struct store *store, int64_t after, ledger_visit each, void *context,
+                struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s,
+                       "SELECT seq, body, hash FROM ledger WHERE seq > ? ORDER BY seq", "i", after);
+
+    return rc ? rc : visit_rows(store, s, each, context, err);
+}
+
+/* ?1 is an event, ?2 a serial, NULL for any; a batch is found by the ids that it made. */
+#define MADE "WITH made AS MATERIALIZED (SELECT id FROM credentials WHERE serial = ?2) "
+#define IS_ABOUT                                                                                   \
+    "(?1 IS NULL OR json_extract(body, '$.event') = ?1)"                                           \
+    " AND (?2 IS NULL OR json_extract(body, '$.data.serial') = ?2"                                 \
+    " OR (json_extract(body, '$.event') = 'generate' AND EXISTS (SELECT 1 FROM made"               \
+    " WHERE id >= json_extract(body, '$.data.first')"                                              \
+    " AND id < json_extract(body, '$.data.first') + json_extract(body, '$.data.count'))))"
+
+int ledger_find(struct store *store, const struct ledger_filter *filter, ledger_visit each,
                 void *context, struct error *err)
 {
-    return each_after(store, 0, each, context, err);
+    int64_t first = 0;
+    sqlite3_stmt *s;
+    int rc = 0;
+
+    if (filter->last)
+        rc = sql_integer(store, err, &first,
+                         MADE "SELECT min(seq) FROM (SELECT seq FROM ledger WHERE " IS_ABOUT
+                              " ORDER BY seq DESC LIMIT ?3)",
+                         "tti", filter->event, filter->serial, filter->last);
+    if (rc == 0)
+        rc = sql_start(store, err, &s,
+                       MADE "SELECT seq, body, hash FROM ledger WHERE " IS_ABOUT
+                            " AND seq >= ?3 ORDER BY seq",
+                       "tti", filter->event, filter->serial, first);
+    return rc ? rc : visit_rows(store, s, each, context, err);
 }
 
 /* What the entries say that the tables must hold. */
 struct tally {
-    int64_t versions, credentials, claims, proven, burned;
+    int64_t versions, credentials, claims, proven, burned, lost;
 };
 
 struct verification {
     struct store *store;
     uint8_t previous[32];
-    int64_t seq;
+    int64_t seq, count;
     struct tally tally;
 };
 
@@ -245,7 +408,22 @@ static void count_event(struct tally *tally, const char *body)
         tally->proven++;
     else if (event && strcmp(event, "burned") == 0)
         tally->burned++;
+    else if (event && strcmp(event, "lost") == 0)
+        tally->lost++;
     json_decref(root);
+}
+
+/* Numbers that a backup did not have: only the entry that tells so may leave them out. */
+static bool is_after_lost(const struct verification *v, const struct ledger_entry *entry)
+{
+    json_t *root = json_loads(entry->body, JSON_REJECT_DUPLICATES, NULL);
+    const char *event = json_string_value(json_object_get(root, "event"));
+    const json_t *anchored = json_object_get(json_object_get(root, "data"), "anchored");
+    bool fits = entry->seq > v->seq && event && strcmp(event, LEDGER_RESTORED) == 0 &&
+                json_integer_value(anchored) == entry->seq - 1;
+
+    json_decref(root);
+    return fits;
 }
 
 static int verify_entry(void *context, const struct ledger_entry *entry, struct error *err)
@@ -253,15 +431,16 @@ static int verify_entry(void *context, const struct ledger_entry *entry, struct 
     struct verification *v = context;
     uint8_t hash[32];
 
-    if (entry->seq != v->seq + 1)
+    if (entry->seq != v->seq + 1 && !is_after_lost(v, entry))
         return error_set(err, ERR_INTEGRITY, "ledger entry %" PRId64 " is missing", v->seq + 1);
-    chain(v->previous, entry->body, strlen(entry->body), hash);
+    ledger_hash(v->previous, entry->body, strlen(entry->body), hash);
     if (memcmp(hash, entry->hash, sizeof hash))
         return error_set(err, ERR_INTEGRITY,
                          "ledger entry %" PRId64 " was changed: its hash does not match",
                          entry->seq);
     memcpy(v->previous, hash, sizeof hash);
     v->seq = entry->seq;
+    v->count++;
     count_event(&v->tally, entry->body);
     return 0;
 }
@@ -323,6 +502,53 @@ static int hash_of(struct store *store, int64_t seq, uint8_t hash[32], bool *fou
     return rc;
 }
 
+/* Where a walk from number first on begins: at what is before it. */
+static int start_at(struct verification *v, int64_t first, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(v->store, err, &s,
+                       "SELECT seq, hash FROM ledger WHERE seq < ? ORDER BY seq DESC LIMIT 1", "i",
+                       first);
+
+    if (rc == 0)
+        rc = sql_next(v->store, s, err);
+    if (rc <= 0)
+        return rc;
+    v->seq = sqlite3_column_int64(s, 0);
+    rc = sql_blob_exact(s, 1, v->previous, sizeof v->previous, err);
+    sql_end(s);
+    return rc;
+}
+
+int ledger_verify_part(struct store *store, int64_t first, struct ledger_part *part,
+                       struct error *err)
+{
+    struct verification v = {.store = store};
+    struct ledger_head last;
+    int rc = ledger_head(store, &last, err);
+
+    if (rc == 0 && first > last.seq)
+        rc = error_set(err, ERR_MISSING,
+                       "the ledger has no entry %" PRId64 ": its last one is %" PRId64, first,
+                       last.seq);
+    if (rc == 0)
+        rc = start_at(&v, first, err);
+    if (rc)
+        return rc;
+    *part = (struct ledger_part){.at = last.at};
+    memcpy(part->prev, v.previous, sizeof part->prev);
+    rc = ledger_each(store, first - 1, verify_entry, &v, err);
+    if (rc == 0)
+        rc = verify_macs(store, first - 1, err);
+    if (rc == 0)
+        rc = sql_integer(store, err, &part->first, "SELECT min(seq) FROM ledger WHERE seq >= ?",
+                         "i", first);
+    part->last = v.seq;
+    part->count = v.count;
+    memcpy(part->head, v.previous, sizeof part->head);
+    return rc;
+}
+
 /* Entry seq by itself: its hash continues the one before, and the MAC is this station's. */
 static int verify_alone(struct store *store, int64_t seq, struct error *err)
 {
@@ -339,7 +565,7 @@ static int verify_alone(struct store *store, int64_t seq, struct error *err)
         rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
-    chain(previous, sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0), hash);
+    ledger_hash(previous, sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0), hash);
     rc = sql_blob_exact(s, 1, mac, sizeof mac, err);
     sql_end(s);
     return rc ? rc : verify_mac(store, seq, hash, mac, err);
@@ -419,7 +645,7 @@ int ledger_first(struct store *store, struct buf *body, struct error *err)
     sql_end(s);
     if (rc)
         return rc;
-    chain(nothing, body->data, body->len, hash);
+    ledger_hash(nothing, body->data, body->len, hash);
     rc = verify_mac(store, 1, hash, mac, err);
     buf_put_u8(body, 0);
     return rc ? rc : buf_check(body, "a ledger entry", err);
@@ -442,18 +668,23 @@ static int verify_tail(struct store *store, int64_t anchored, const uint8_t anch
     int rc;
 
     memcpy(v.previous, anchored_head, sizeof v.previous);
-    rc = each_after(store, anchored, verify_entry, &v, err);
+    rc = ledger_each(store, anchored, verify_entry, &v, err);
     return rc ? rc : verify_macs(store, anchored, err);
 }
 
 int ledger_resume(struct store *store, int64_t anchored, const uint8_t anchored_head[32],
                   int64_t *seq, uint8_t now[32], struct error *err)
 {
+    struct ledger_head last;
     uint8_t hash[32];
     bool found = false;
-    int rc = head(store, seq, now, err);
+    int rc = ledger_head(store, &last, err);
 
-    if (rc == 0 && *seq < anchored)
+    if (rc)
+        return rc;
+    *seq = last.seq;
+    memcpy(now, last.hash, sizeof last.hash);
+    if (*seq < anchored)
         return older(anchored, *seq, err);
     if (rc == 0 && anchored > 0)
         rc = hash_of(store, anchored, hash, &found, err);
@@ -490,10 +721,12 @@ static int verify_tables(struct store *store, const struct tally *t, struct erro
         {"claims", "SELECT count(*) FROM claims", t->claims},
         {"proven devices", "SELECT count(*) FROM claims WHERE state = 1", t->proven},
         {"burned claims", "SELECT count(*) FROM claims WHERE state = 2", t->burned},
-        {"credentials given out", "SELECT count(*) FROM credentials WHERE state <> 0", t->claims},
+        {"credentials given out", "SELECT count(*) FROM credentials WHERE state <> 0",
+         t->claims + t->lost},
         {"proven credentials", "SELECT count(*) FROM credentials WHERE state = 2", t->proven},
-        {"burned credentials", "SELECT count(*) FROM credentials WHERE state = 3", t->burned},
-        {"records", "SELECT count(*) FROM records", t->proven + t->burned},
+        {"burned credentials", "SELECT count(*) FROM credentials WHERE state = 3",
+         t->burned + t->lost},
+        {"records", "SELECT count(*) FROM records", t->proven + t->burned + t->lost},
     };
     int rc = 0;
 
@@ -505,13 +738,13 @@ static int verify_tables(struct store *store, const struct tally *t, struct erro
 int ledger_verify(struct store *store, int64_t *count, struct error *err)
 {
     struct verification v = {.store = store};
-    int rc = ledger_each(store, verify_entry, &v, err);
+    int rc = ledger_each(store, 0, verify_entry, &v, err);
 
     if (rc == 0)
         rc = verify_macs(store, 0, err);
     if (rc == 0)
         rc = verify_tables(store, &v.tally, err);
     if (rc == 0)
-        *count = v.seq;
+        *count = v.count;
     return rc;
 }

@@ -2,8 +2,10 @@
  * ledger: what happened, in order, so that no entry can be changed, dropped or added later (P7).
  *
  * An entry covers one transaction of the store. Its body is canonical JSON:
- *   {"at":<RFC 3339>,"by":<user>,"data":{...},"event":<name>,"seq":<number from 1>}
- * hash = SHA-256("imprint ledger v1\0" ‖ hash of the entry before, or 32 zero bytes ‖ body)
+ *   {"at":<RFC 3339>,"by":<system's user>,"data":{...},"event":<name>,"operator":<name>,
+ *    "seq":<number from 1>,"why":<reason>}
+ * operator and why are there when somebody gave them (store_set_actor). at never goes back.
+ * hash chains it to the entry before: pki/ledger_hash.h.
  * mac  = HMAC-SHA256 under the HSM's ledger key over the hash: a bare chain could be extended by
  * anyone who has the file.
  */
@@ -12,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/jcs.h"
+#include "pki/ledger_hash.h"
 #include "station/store/store.h"
 
 /* Writes who runs this program, as entries do in "by". */
@@ -24,6 +27,34 @@ MUST_USE int ledger_append(struct store *store, const char *event, const struct 
                            struct error *err);
 
 /*
+ * The entry after a restore. Its number follows that of the last entry and that of the last one that
+ * the token remembers, anchored, which the backup may not have: data names it as "anchored", and
+ * only before such an entry may numbers be missing.
+ */
+#define LEDGER_RESTORED "restored"
+MUST_USE int ledger_append_restored(struct store *store, int64_t anchored, const struct buf *data,
+                                    struct error *err);
+
+/* The newest restore that lost at least so many entries; seq is 0 when there was none. */
+struct ledger_restored {
+    int64_t seq;
+    int64_t anchored;          /* the last number that the token remembered */
+    uint8_t anchored_head[32]; /* and its hash */
+    int64_t lost;              /* entries between the backup's last one and that */
+    uint8_t ticket[32];        /* hash of the ticket that allowed it */
+};
+MUST_USE int ledger_last_restored(struct store *store, int64_t least_lost,
+                                  struct ledger_restored *restored, struct error *err);
+
+/* The last entry; seq and at are 0 and hash is zero for an empty ledger. */
+struct ledger_head {
+    int64_t seq;
+    uint8_t hash[32];
+    int64_t at; /* seconds since 1970 UTC */
+};
+MUST_USE int ledger_head(struct store *store, struct ledger_head *head, struct error *err);
+
+/*
  * Whether event is the newest that the ledger tells of this credential: "claim", "proven",
  * "burned", or NULL for none at all. The tables can be edited without a trace in themselves, the
  * ledger cannot. Errors: ERR_INTEGRITY.
@@ -31,12 +62,28 @@ MUST_USE int ledger_append(struct store *store, const char *event, const struct 
 MUST_USE int ledger_expect(struct store *store, int64_t credential, const char *event,
                            struct error *err);
 
+/* Whether the newest entry about the clock is one that stopped it (vault/clock_stop.h). */
+MUST_USE int ledger_clock_stopped(struct store *store, bool *stopped, struct error *err);
+
 /* How many credentials of an order the ledger tells to be made, and then claimed, proven, burned. */
 struct ledger_counts {
     int64_t issued, claimed, proven, burned;
+    int64_t lost; /* burned without a claim (vault/restore.h) */
 };
 MUST_USE int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                                 struct ledger_counts *counts, struct error *err);
+
+/* How many credentials the entries after this number burned as lost. */
+MUST_USE int ledger_count_lost(struct store *store, int64_t after, int64_t *count,
+                               struct error *err);
+
+/* Whether a restore told that the token had a storage key of this order and the backup no entry. */
+MUST_USE int ledger_lost_order(struct store *store, const uint8_t order_hash[32], bool *lost,
+                               struct error *err);
+
+/* The number of the first entry about an order, 0 when there is none. */
+MUST_USE int ledger_first_of_order(struct store *store, const uint8_t order_hash[32], int64_t *seq,
+                                   struct error *err);
 
 /*
  * Calls each "order", "amendment" and "close" entry of an order, named by the hash of its first
@@ -58,10 +105,22 @@ struct ledger_entry {
     const uint8_t *hash;
 };
 
-/* Calls each entry in order, from the first. A negative return of the callback ends the walk. */
-MUST_USE int ledger_each(struct store *store,
-                         int (*each)(void *context, const struct ledger_entry *entry,
-                                     struct error *err),
+/* A negative return ends the walk. */
+typedef int (*ledger_visit)(void *context, const struct ledger_entry *entry, struct error *err);
+
+/* Calls each entry with a number above after, in order. */
+MUST_USE int ledger_each(struct store *store, int64_t after, ledger_visit each, void *context,
+                         struct error *err);
+
+/*
+ * Calls the entries that a question is about, in order. Of a serial are those that name it, and the
+ * batch that it was made in.
+ */
+struct ledger_filter {
+    const char *event, *serial; /* NULL: any */
+    int64_t last;               /* only so many, the newest; 0: all */
+};
+MUST_USE int ledger_find(struct store *store, const struct ledger_filter *filter, ledger_visit each,
                          void *context, struct error *err);
 
 /* The body of the first entry, its MAC verified; appended with a NUL. Errors: ERR_INTEGRITY. */
@@ -76,6 +135,19 @@ MUST_USE int ledger_first(struct store *store, struct buf *body, struct error *e
  */
 MUST_USE int ledger_resume(struct store *store, int64_t anchored, const uint8_t anchored_head[32],
                            int64_t *seq, uint8_t head[32], struct error *err);
+
+/*
+ * Verifies numbers, chain and MACs of the entries from number first to the last one, and gives what
+ * was verified. Errors: ERR_MISSING when there is no entry first; ERR_INTEGRITY.
+ */
+struct ledger_part {
+    int64_t first, last, count; /* first is a later one where entries were lost */
+    uint8_t prev[32];           /* hash of the entry before the first, zero when that is number 1 */
+    uint8_t head[32];           /* hash of the last */
+    int64_t at;                 /* time of the last */
+};
+MUST_USE int ledger_verify_part(struct store *store, int64_t first, struct ledger_part *part,
+                                struct error *err);
 
 /*
  * Verifies numbers, chain and MACs from the first entry to the last, and that the tables hold as

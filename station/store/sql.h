@@ -12,6 +12,10 @@
 
 #include <sqlite3.h>
 
+/* Entries that decide for all that comes after them: one text, so that the index on them is used. */
+#define LEDGER_IS_MARK                                                                             \
+    " json_extract(body, '$.event') IN ('clock_confirmed', 'clock_stopped', 'restored')"
+
 struct sql_statement {
     const char *text;
     sqlite3_stmt *prepared;
@@ -26,6 +30,8 @@ struct store {
     void *mac_context;
     store_anchor_fn anchor;
     void *anchor_context;
+    char operator[STORE_OPERATOR_MAX + 1]; /* empty: the system's user alone */
+    char reason[STORE_REASON_MAX + 1];     /* empty: none was given */
     int64_t new_seq; /* of the last ledger entry that this transaction added, 0 for none */
     uint8_t new_head[32];
     int64_t unanchored_seq; /* of the last entry that was committed and not anchored, 0 for none */

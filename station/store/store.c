@@ -78,6 +78,7 @@ static const char schema_1[] =
     " json_extract(body, '$.data.credential'), json_extract(body, '$.event'));"
     "CREATE INDEX ledger_order ON ledger(" /* what it tells of one order */
     " substr(json_extract(body, '$.data.order'), 1, 16), json_extract(body, '$.event'));"
+    "CREATE INDEX ledger_marks ON ledger(seq) WHERE" LEDGER_IS_MARK ";" /* few, and asked often */
     "CREATE UNIQUE INDEX ledger_manifest ON ledger(" /* no two manifests bear one number */
     " json_extract(body, '$.data.manifest'));"
     "CREATE TABLE records (" /* lines of the whitelist; idx is the leaf's index */
@@ -151,6 +152,37 @@ void store_set_anchor(struct store *store, store_anchor_fn anchor, void *context
     store->anchor_context = context;
 }
 
+static int check_text(const char *text, size_t max, const char *what, struct error *err)
+{
+    size_t len = text ? strlen(text) : 0;
+
+    if (text && (len == 0 || len > max))
+        return error_set(err, ERR_USAGE, "%s has 1 to %zu characters", what, max);
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < 0x20 || text[i] > 0x7e)
+            return error_set(err, ERR_USAGE, "%s takes printable ASCII only", what);
+    return 0;
+}
+
+int store_check_actor(const char *operator, const char * reason, struct error *err)
+{
+    int rc = check_text(operator, STORE_OPERATOR_MAX, "the operator's name", err);
+
+    return rc ? rc : check_text(reason, STORE_REASON_MAX, "the reason", err);
+}
+
+int store_set_actor(struct store *store, const char *operator, const char * reason,
+                    struct error *err)
+{
+    int rc = store_check_actor(operator, reason, err);
+
+    if (rc)
+        return rc;
+    snprintf(store->operator, sizeof store->operator, "%s", operator ? operator : "");
+    snprintf(store->reason, sizeof store->reason, "%s", reason ? reason : "");
+    return 0;
+}
+
 int store_mac(struct store *store, const void *bytes, size_t len, uint8_t mac[32],
               struct error *err)
 {
@@ -195,17 +227,21 @@ static int check_schema(struct store *store, enum store_mode mode, struct error 
 }
 
 /* One vault at a time: the lock is the open file's, so a killed vault leaves none behind. */
-static int take_lock(struct store *store, const char *path, struct error *err)
+int store_lock(const char *path, int *fd, struct error *err)
 {
     char name[PATH_MAX];
+    int opened;
 
     snprintf(name, sizeof name, "%s.lock", path);
-    store->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (store->lock_fd < 0)
+    opened = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (opened < 0)
         return error_set_errno(err, errno, "cannot create '%s'", name);
-    if (flock(store->lock_fd, LOCK_EX | LOCK_NB))
+    if (flock(opened, LOCK_EX | LOCK_NB)) {
+        close(opened);
         return error_set(err, ERR_BUSY,
                          "the station is in use by another 'imprint': wait until it ends");
+    }
+    *fd = opened;
     return 0;
 }
 
@@ -231,7 +267,7 @@ static int open_file(struct store *store, const char *path, enum store_mode mode
     int rc;
 
     if (mode != STORE_READ) {
-        rc = take_lock(store, path, err);
+        rc = store_lock(path, &store->lock_fd, err);
         if (rc)
             return rc;
     }

@@ -24,6 +24,12 @@
 
 struct store;
 
+/*
+ * The lock of the one process that writes, without the database: for who replaces it. *fd is the
+ * caller's to close, which gives the lock back. Errors: ERR_BUSY, those of files.
+ */
+MUST_USE int store_lock(const char *path, int *fd, struct error *err);
+
 enum store_mode {
     STORE_CREATE, /* a new file; ERR_EXISTS if there is one */
     STORE_WRITE,  /* the vault: takes the station's lock, or ERR_BUSY */
@@ -52,6 +58,17 @@ typedef int (*store_anchor_fn)(void *context, int64_t seq, const uint8_t head[32
                                struct error *err);
 void store_set_anchor(struct store *store, store_anchor_fn anchor, void *context);
 
+/*
+ * Who writes from now on, and why: NULL for nobody but the system's user, and for no reason. Both
+ * are what somebody said of themselves, and stand in each ledger entry. Errors: ERR_USAGE when a
+ * text is empty, too long or not printable ASCII.
+ */
+#define STORE_OPERATOR_MAX 64
+#define STORE_REASON_MAX   256
+MUST_USE int store_check_actor(const char *operator, const char * reason, struct error *err);
+MUST_USE int store_set_actor(struct store *store, const char *operator, const char * reason,
+                             struct error *err);
+
 MUST_USE int store_begin(struct store *store, struct error *err);
 /*
  * Commits, then anchors. When the commit fails, everything is rolled back. When the anchor fails
@@ -65,5 +82,17 @@ MUST_USE int store_commit(struct store *store, struct error *err);
 MUST_USE int store_settle(struct store *store, struct error *err);
 bool store_is_unanchored(const struct store *store);
 void store_rollback(struct store *store);
+
+/* Whether the database's pages are sound. Errors: ERR_STORE. */
+MUST_USE int store_check(struct store *store, struct error *err);
+
+/*
+ * Copies one committed state of the database into the new file path, while others may write; the
+ * copy needs no log beside it and is checked for damage. progress is told pages, done and in all.
+ * Errors: ERR_EXISTS and those of files.
+ */
+typedef void (*store_progress_fn)(void *context, int64_t done, int64_t total);
+MUST_USE int store_copy(struct store *store, const char *path, store_progress_fn progress,
+                        void *context, struct error *err);
 
 #endif

@@ -12,6 +12,7 @@
 #include "pki/cert.h"
 #include "pki/signed.h"
 #include "station/store/ledger.h"
+#include "station/vault/clock_stop.h"
 #include "station/vault/token_files.h"
 #include "station/vault/transcript.h"
 #include "station/vault/vault.h"
@@ -32,6 +33,7 @@ struct authorities {
 struct making {
     struct config config;
     struct hsm *hsm;
+    const char *operator;
     struct authorities made;
     struct transcript_facts facts;
     uint8_t transcript[SHA256_SIZE];
@@ -325,7 +327,9 @@ static int first_entry(struct making *m, struct store *store, struct error *err)
     jcs_str(&j, "origin", m->config.origin);
     jcs_str(&j, "station", m->config.name);
     jcs_end(&j);
-    rc = store_begin(store, err);
+    rc = store_set_actor(store, *m->operator ? m->operator : NULL, NULL, err);
+    if (rc == 0)
+        rc = store_begin(store, err);
     if (rc == 0)
         rc = ledger_append(store, "init", &data, err);
     if (rc == 0)
@@ -433,10 +437,12 @@ int ceremony_check_place(const struct config *config, struct error *err)
 
 int ceremony_run(struct ceremony *c, struct error *err)
 {
-    struct making m = {.config = c->config, .now = clock_utc()};
+    struct making m = {.config = c->config, .operator= c->operator, .now = clock_utc()};
     struct error ignored = ERROR_INIT;
-    int n, rc = ceremony_check_place(&c->config, err);
+    int n, rc = clock_stop_check_build(err);
 
+    if (rc == 0)
+        rc = ceremony_check_place(&c->config, err);
     if (rc)
         return rc;
     n = snprintf(m.config.dir, sizeof m.config.dir, "%s.making", c->config.dir);

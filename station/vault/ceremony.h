@@ -9,9 +9,11 @@
 
 #include "base/secret.h"
 #include "station/config.h"
+#include "station/store/store.h"
 
 struct ceremony {
-    struct config config;      /* dir is where the station will stand */
+    struct config config;                  /* dir is where the station will stand */
+    char operator[STORE_OPERATOR_MAX + 1]; /* for the ledger; empty: the system's user alone */
     const char *order_signers; /* PEM file: who may sign orders; it is copied and pinned */
     const char
         *custodians;       /* PEM file: who signs the transcript; copied, its hash in it; or NULL */

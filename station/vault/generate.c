@@ -6,8 +6,10 @@
 #include "pki/cert.h"
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
+#include "station/vault/clock_stop.h"
 #include "station/vault/issue.h"
 #include "station/vault/quota.h"
+#include "station/vault/restore.h"
 #include "station/vault/token_files.h"
 
 #include <inttypes.h>
@@ -163,8 +165,10 @@ static int store_batch(struct generator *g, const struct issue_batch *batch, str
 static int commit_batch(struct generator *g, const struct issue_batch *batch, struct error *err)
 {
     int64_t count = (int64_t)batch->count;
-    int rc = check_first(g, batch, err);
+    int rc = clock_stop_check(g->v->store, err);
 
+    if (rc == 0)
+        rc = check_first(g, batch, err);
     if (rc == 0)
         rc = store_begin(g->v->store, err);
     if (rc)
@@ -329,6 +333,8 @@ int generate_credentials(struct vault *v, int64_t count, unsigned threads,
     if (count == 0)
         return 0;
     rc = quota_check_issue(v, count, err);
+    if (rc == 0)
+        rc = restore_check_order(v, err);
     if (rc == 0)
         rc = check_range(v, count, err);
     if (rc == 0)

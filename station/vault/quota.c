@@ -26,8 +26,9 @@ static int compare_with_ledger(const struct vault *v, struct error *err)
 
     if (rc)
         return rc;
+    told.burned += told.lost;
     if (quota_issued(&v->counts) == told.issued &&
-        have[CREDENTIAL_AVAILABLE] == told.issued - told.claimed &&
+        have[CREDENTIAL_AVAILABLE] == told.issued - told.claimed - told.lost &&
         have[CREDENTIAL_PROVEN] == told.proven && have[CREDENTIAL_BURNED] == told.burned)
         return 0;
     return error_set(err, ERR_INTEGRITY,

@@ -4,12 +4,13 @@
 #include "base/file.h"
 #include "base/jcs.h"
 #include "hsm/signer.h"
-#include "manifests/cms.h"
 #include "manifests/seal.h"
 #include "pki/digest.h"
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
 #include "station/store/whitelist.h"
+#include "station/vault/clock_stop.h"
+#include "station/vault/manifest_signer.h"
 #include "station/vault/totals.h"
 
 #include <inttypes.h>
@@ -347,26 +348,15 @@ static int write_statement(struct work *w, struct error *err)
 
 static int sign_and_finish(struct work *w, struct error *err)
 {
-    struct signer signer = {0};
-    char path[PATH_MAX];
     struct buf pem;
-    int rc = config_path(w->config, "ca/manifest-signer.pem", path, err);
+    int rc;
 
-    if (rc == 0)
-        rc = cms_read_certificate(path, &signer.cert, err);
-    if (rc == 0)
-        rc = hsm_signer_open(w->hsm, HSM_KEY_MANIFEST_SIGN, &signer.key, err);
-    if (rc) {
-        X509_free(signer.cert);
-        return rc;
-    }
     buf_init(&pem, 65536);
-    rc = cms_sign(&signer, w->journal.statement.data, w->journal.statement.len, &pem, err);
+    rc = manifest_signer_sign(w->config, w->hsm, &w->journal.statement, &pem, err);
     if (rc == 0)
         rc = seal_finish(w->temp, &w->journal.statement, &pem, err);
     buf_done(&pem);
-    X509_free(signer.cert);
-    return hsm_signer_close(signer.key, rc, err);
+    return rc;
 }
 
 /* The folder takes its name only when everything is in it. */
@@ -455,6 +445,8 @@ int sealing_run(const struct config *config, struct store *store, struct hsm *hs
 
     sealing_init(&w.journal);
     rc = store_settle(store, err);
+    if (rc == 0)
+        rc = clock_stop_check(store, err);
     if (rc == 0)
         rc = start_or_resume(&w, &idle, err);
     if (rc == 0 && !idle)

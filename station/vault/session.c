@@ -5,6 +5,7 @@
 #include "pki/digest.h"
 #include "station/store/ledger.h"
 #include "station/vault/claim.h"
+#include "station/vault/clock_stop.h"
 #include "station/vault/plan.h"
 #include "station/vault/prove.h"
 
@@ -48,6 +49,7 @@ static bool is_fatal(int code)
     case ERR_STORE:
     case ERR_INTEGRITY:
     case ERR_ROLLBACK: /* of the anchor: what was committed may not be released */
+    case ERR_CLOCK:
     case ERR_INTERNAL:
         return true;
     default:
@@ -124,7 +126,9 @@ static int answer_hello(struct vault *v, struct session *s, struct reader *r, st
         return ERR_PROTOCOL;
     s->hello = hello;
     s->state = SESSION_ENDING;
-    rc = plan_device(v, s, &plan, err);
+    rc = clock_stop_check(v->store, err);
+    if (rc == 0)
+        rc = plan_device(v, s, &plan, err);
     if (rc)
         return rc;
     if (plan.action == WIRE_ABORT)
@@ -197,7 +201,9 @@ static int answer_proof(struct vault *v, struct session *s, struct reader *r, st
     if (check_handle(s, proof.handle, err))
         return ERR_PROTOCOL;
     s->state = SESSION_ENDING;
-    rc = prove_device(v, s, &proof, &verdict, err);
+    rc = clock_stop_check(v->store, err);
+    if (rc == 0)
+        rc = prove_device(v, s, &proof, &verdict, err);
     if (rc)
         return rc;
     s->passed = verdict == WIRE_PASS;

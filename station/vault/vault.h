@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "hsm/keys.h"
 #include "hsm/token.h"
+#include "pki/signed.h"
 #include "station/config.h"
 #include "station/job.h"
 #include "station/store/inventory.h"

@@ -69,12 +69,13 @@ void wire_put_hello(struct buf *m, const struct wire_hello *v)
     buf_put(m, v->attest_sig, sizeof v->attest_sig);
 }
 
+/* What is not counted is zero, so that a message has one form. */
 static int get_suites(struct reader *r, struct wire_hello *v)
 {
     if (reader_u8(r, &v->suite_count) || v->suite_count > IMPRINT_SUITES_MAX)
         return ERR_FORMAT;
     for (size_t i = 0; i < IMPRINT_SUITES_MAX; i++)
-        if (reader_u16(r, &v->suites[i]))
+        if (reader_u16(r, &v->suites[i]) || (i >= v->suite_count && v->suites[i] != 0))
             return ERR_FORMAT;
     return 0;
 }

@@ -3,6 +3,7 @@
 Programs come from the build folder in IMPRINT_BUILD. Everything lies in one temporary folder:
 station/ (the station's directory), owner/, job.yaml, devices/<n>/ (their stores), ports/, captures/.
 """
+import datetime
 import hashlib
 import json
 import os
@@ -25,9 +26,11 @@ SHIM = BUILD / "tools/ttyshim/ttyshim.so"
 
 # Exit statuses, as base/error.h lists them.
 EXIT = {"USAGE": 2, "INPUT": 3, "FULL": 5, "READONLY": 6, "MISSING": 7, "EXISTS": 8, "BUSY": 9,
-        "PIN": 10, "TOKEN": 11, "MODULE": 12, "HSM": 13, "INTEGRITY": 15, "EXHAUSTED": 16,
+        "PIN": 10, "TOKEN": 11, "MODULE": 12, "HSM": 13, "STORE": 14, "INTEGRITY": 15,
+        "EXHAUSTED": 16,
         "NO_PORT": 17, "TIMEOUT": 18, "GONE": 19, "PROTOCOL": 20, "REFUSED": 21, "DUPLICATE": 22,
-        "PROOF": 23, "SIGNATURE": 24, "INCOMPLETE": 25, "ROLLBACK": 26, "INTERRUPTED": 27}
+        "PROOF": 23, "SIGNATURE": 24, "INCOMPLETE": 25, "ROLLBACK": 26, "INTERRUPTED": 27,
+        "CRYPTO": 28, "FORMAT": 29, "GAP": 30, "FORK": 31, "CLOCK": 37}
 
 
 def run(*command, check=True, **options):
@@ -195,6 +198,26 @@ class Rig:
     def add_order(self, check=True):
         return self.imprint("order", "add", self.owner / "order.p7", check=check)
 
+    def ticket(self, action, name="ticket", signer="orders", **changes):
+        """A recovery ticket as the owner writes and signs it; its path."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        day = datetime.timedelta(days=1)
+        ticket = {"type": "recovery", "id": name, "environment": "test", "action": action,
+                  "station": json.loads((self.station / "station.json").read_text())["key"],
+                  "valid": {"from": f"{now - day:%Y-%m-%dT%H:%M:%SZ}",
+                            "until": f"{now + day:%Y-%m-%dT%H:%M:%SZ}"}}
+        ticket.update(changes)
+        path = self.owner / f"{name}.json"
+        path.write_text(json.dumps(ticket))
+        run("openssl", "cms", "-sign", "-binary", "-nodetach", "-outform", "DER", "-signer",
+            self.owner / f"{signer}.pem", "-inkey", self.owner / f"{signer}.key", "-in", path,
+            "-out", self.owner / f"{name}.p7")
+        return self.owner / f"{name}.p7"
+
+    def recover(self, ticket, *options, check=True):
+        return self.imprint("recover", ticket, "--by", "Ada", "--reason", "a test", *options,
+                            check=check)
+
     def write_job(self, prefix="PUMP-", digits=6, pattern="/dev/ttyFACT*", hello_ms=3000,
                   request_ms=2000, repeats=2, more="", path=None, ports=None, order="E2E-1",
                   first=1):
@@ -208,14 +231,17 @@ class Rig:
             f"link:\n  hello_ms: {hello_ms}\n  request_ms: {request_ms}\n  repeats: {repeats}\n"
             f"{more}")
 
-    def make_station(self, order=True):
+    def init_command(self, *options):
+        return ("init", "--name", self.name, "--environment", "test", "--origin",
+                f"acme.example/wl/{self.name}", "--customer", "Acme", "--organization", "Acme Medical",
+                "--order-signers", self.owner / "orders.pem", "--pin-file", self.dir / "pin",
+                *self.token_options(), *options)
+
+    def make_station(self, *options, order=True):
         for name, pin in (("pin", "1234567890"), ("so-pin", "0987654321")):
             (self.dir / name).touch(mode=0o600)
             (self.dir / name).write_text(pin + "\n")
-        self.imprint("init", "--name", self.name, "--environment", "test", "--origin",
-                     f"acme.example/wl/{self.name}", "--customer", "Acme", "--organization",
-                     "Acme Medical", "--order-signers", self.owner / "orders.pem", "--pin-file",
-                     self.dir / "pin", *self.token_options())
+        self.imprint(*self.init_command(*options))
         run(AUTHORITY, "certify", "--key", self.owner / "authority.key", "--station-key",
             self.station / "station-auth.pub", "--station", self.name, "--environment", "test",
             "--out", self.station / "station.cert")

@@ -4,6 +4,7 @@
 #include "hsm/anchor.h"
 #include "hsm/audit.h"
 #include "hsm/policy.h"
+#include "hsm/ticket.h"
 
 static const uint8_t order[SHA256_SIZE] = {0xab, 0xcd, 1}, other_order[SHA256_SIZE] = {0x77};
 static const struct hsm_anchor first_state = {.sequence = 1};
@@ -228,6 +229,44 @@ START_TEST(each_altered_attribute_of_a_storage_key_is_told)
         altered++;
     }
     ck_assert_int_ge(altered, 17);
+    bench_end(&b);
+}
+END_TEST
+
+START_TEST(each_altered_attribute_of_a_used_ticket_is_told)
+{
+    char label[] = "it1:abababababababababababababababababababababababababababababababab";
+    uint8_t hash[SHA256_SIZE];
+    struct policy_fill fill = {.label = label, .id = hash, .id_len = sizeof hash};
+    CK_MECHANISM mechanism = {CKM_AES_KEY_GEN, NULL, 0};
+    struct policy_attributes attributes;
+    CK_OBJECT_HANDLE made;
+    int altered = 0;
+    struct bench b;
+
+    memset(hash, 0xab, sizeof hash);
+    bench_start(&b);
+    ASSERT_OK(hsm_ticket_use(b.h, hash, NULL), (struct error)ERROR_INIT);
+    audit(&b);
+    assert_clean(&b);
+    for (const struct policy_row *rows = policy_ticket; rows->name; rows++) {
+        if (rows->type == CKA_LABEL || rows->type == CKA_ID ||
+            !make_secret(&b, label, policy_ticket, &fill, rows))
+            continue;
+        audit(&b);
+        assert_found(&b, HSM_FINDING_DIFFERS, label, rows->name);
+        assert_only(&b, label);
+        altered++;
+    }
+    ck_assert_int_ge(altered, 13);
+    destroy(&b, CKO_SECRET_KEY, label);
+    label[4] = 'c'; /* not the id's */
+    policy_template(policy_ticket, &fill, &attributes);
+    ck_assert_uint_eq(
+        b.p11->C_GenerateKey(b.session, &mechanism, attributes.list, attributes.count, &made),
+        CKR_OK);
+    audit(&b);
+    assert_found(&b, HSM_FINDING_EXTRA, label, "");
     bench_end(&b);
 }
 END_TEST
@@ -481,6 +520,7 @@ int main(void)
     tcase_add_loop_test(tcase, each_altered_attribute_of_a_key_of_the_ceremony_is_told, 0,
                         HSM_KEY_COUNT);
     tcase_add_test(tcase, each_altered_attribute_of_a_storage_key_is_told);
+    tcase_add_test(tcase, each_altered_attribute_of_a_used_ticket_is_told);
     tcase_add_test(tcase, each_altered_attribute_of_an_anchor_is_told);
     tcase_add_test(tcase, a_key_that_somebody_knows_is_told);
     tcase_add_test(tcase, all_that_is_missing_is_told_at_once);

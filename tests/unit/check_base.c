@@ -320,6 +320,37 @@ START_TEST(a_file_is_replaced_whole_with_the_mode_asked_for)
 }
 END_TEST
 
+START_TEST(a_folder_is_there_whole_or_not_at_all)
+{
+    struct error err = ERROR_INIT;
+    char dir[] = "/tmp/check_base_dir_XXXXXX", path[64], file[PATH_MAX], making[PATH_MAX];
+    struct stat st;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/whole", dir);
+    ASSERT_OK(file_dir_begin(path, making, &err), err);
+    ck_assert_int_eq(stat(making, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 07777, 0700);
+    ASSERT_OK(file_join(file, sizeof file, making, "left", &err), err);
+    ASSERT_OK(file_write(file, "x", 1, 0600, &err), err);
+    ASSERT_OK(file_dir_begin(path, making, &err), err); /* as after a kill */
+    ck_assert(!file_exists(file));
+    ck_assert(!file_exists(path));
+    ASSERT_OK(file_dir_finish(making, path, &err), err);
+    ck_assert(file_exists(path) && !file_exists(making));
+    ASSERT_FAILS(file_dir_begin(path, making, &err), ERR_EXISTS);
+    ck_assert_int_eq(rmdir(path), 0);
+    ASSERT_OK(file_dir_begin(path, making, &err), err);
+    ck_assert_int_eq(symlink("nowhere", path), 0); /* somebody took the name meanwhile */
+    ASSERT_FAILS(file_dir_finish(making, path, &err), ERR_EXISTS);
+    ASSERT_FAILS(file_dir_begin(path, making, &err), ERR_EXISTS);
+    snprintf(path, sizeof path, "%s/no/where", dir);
+    ASSERT_FAILS(file_dir_begin(path, making, &err), ERR_MISSING);
+    ASSERT_FAILS(file_dir_begin("", making, &err), ERR_INPUT);
+    ASSERT_OK(file_remove_tree(dir, &err), err);
+}
+END_TEST
+
 static const struct {
     mode_t mode;
     int as_file, as_credential;
@@ -409,5 +440,6 @@ CHECK_MAIN("base", every_error_has_a_name_a_meaning_and_its_own_exit_status,
            base64_that_is_not_canonical_is_refused, canonical_json_is_sorted_ascii_and_escaped,
            what_is_not_canonical_fails_the_writer, a_pin_file_that_others_may_read_is_refused,
            secrets_compare_by_length_and_contents, a_file_is_replaced_whole_with_the_mode_asked_for,
+           a_folder_is_there_whole_or_not_at_all,
            a_credential_may_be_read_by_the_services_user_and_by_nobody_else,
            times_are_rfc_3339_in_utc, only_the_one_way_of_writing_a_time_is_read)

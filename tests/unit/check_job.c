@@ -118,6 +118,16 @@ static const struct {
     {"name: a\norder: \"\"\n" SERIALS CERTIFICATE PORTS,
      "job.yaml:2:9: 'order' must be a text of 1 to 64 bytes"},
     {"name: a\norder: A-1\nenrolled: none.txt\n" SERIALS CERTIFICATE PORTS, "none.txt"},
+    /* Without the check of UTF-8 libfyaml never returned from the first of these. */
+    {"%te\xeext: a\n", "job.yaml:1:4: this is not text in UTF-8"},
+    {"name: a\norder: \xc3\n", "job.yaml:2:8: this is not text in UTF-8"},
+    {"name: \x80\n", "job.yaml:1:7: this is not text in UTF-8"},
+    {"name: \xc0\x80\n", "job.yaml:1:7: this is not text in UTF-8"},
+    {"name: \xed\xa0\x80\n", "job.yaml:1:7: this is not text in UTF-8"},
+    {"name: \xf4\x90\x80\x80\n", "job.yaml:1:7: this is not text in UTF-8"},
+    {"name: \xc3\xbc \xe2\x82\xac \xf0\x9f\x94\x91\norder: A-1\nenrolled: none.txt\n" SERIALS
+         CERTIFICATE PORTS,
+     "none.txt"},
 };
 
 /* Each way to name ports, and how the other processes read it. */

@@ -39,6 +39,7 @@ static const struct {
     {"ledger-hmac", policy_hmac},
     {"Storage key", policy_storage},
     {"Anchor", policy_anchor},
+    {"Used ticket", policy_ticket},
     {"Device key, private half, when made", policy_device_private},
     {"Device key, public half, when made", policy_device_public},
     {"Device key, unwrapped", policy_unwrapped},

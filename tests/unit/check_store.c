@@ -531,6 +531,50 @@ START_TEST(what_was_rolled_back_is_gone)
 }
 END_TEST
 
+struct busy {
+    struct store *writer;
+    int steps;
+};
+
+/* Somebody writes whenever a part of the copy is made. */
+static void write_meanwhile(void *context, int64_t done, int64_t total)
+{
+    struct busy *busy = context;
+    struct error err = ERROR_INIT;
+
+    ck_assert_int_le(done, total);
+    ck_assert_int_lt(++busy->steps, 50); /* it would begin anew for ever */
+    ASSERT_OK(append(busy->writer, "seal", "{}", &err), err);
+}
+
+START_TEST(a_copy_is_one_state_however_much_is_written_meanwhile)
+{
+    struct busy busy = {open_new(), 0};
+    struct error err = ERROR_INIT;
+    struct store *reader, *copy;
+    struct ledger_head head;
+    char to[80];
+
+    ASSERT_OK(append(busy.writer, "seal", "{}", &err), err);
+    ASSERT_OK(sql_run(busy.writer, &err,
+                      "INSERT INTO records(idx, line, evidence, mac)"
+                      " VALUES (0, '', zeroblob(8000000), '')",
+                      ""),
+              err);
+    ASSERT_OK(store_open(path, STORE_READ, &reader, &err), err);
+    snprintf(to, sizeof to, "%s/copy.db", dir);
+    ASSERT_OK(store_copy(reader, to, write_meanwhile, &busy, &err), err);
+    ck_assert_int_gt(busy.steps, 3);
+    ASSERT_FAILS(store_copy(reader, to, write_meanwhile, &busy, &err), ERR_EXISTS);
+    ASSERT_OK(store_open(to, STORE_READ, &copy, &err), err);
+    ASSERT_OK(ledger_head(copy, &head, &err), err);
+    ck_assert_int_eq(head.seq, 1);
+    store_close(copy);
+    store_close(reader);
+    end(busy.writer);
+}
+END_TEST
+
 CHECK_ITEMS_MAIN("store", ONCE(an_empty_inventory_is_exhausted),
                  ONCE(credentials_are_picked_in_order_and_counted_by_state),
                  ONCE(a_serial_or_key_that_is_known_is_refused),
@@ -547,4 +591,5 @@ CHECK_ITEMS_MAIN("store", ONCE(an_empty_inventory_is_exhausted),
                  ONCE(a_second_vault_is_refused_while_the_first_lives),
                  ONCE(a_file_of_a_newer_program_or_no_database_is_refused),
                  ONCE(a_database_that_an_ordinary_user_cannot_write_says_so),
-                 ONCE(what_was_rolled_back_is_gone))
+                 ONCE(what_was_rolled_back_is_gone),
+                 ONCE(a_copy_is_one_state_however_much_is_written_meanwhile))

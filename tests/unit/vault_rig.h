@@ -594,19 +594,21 @@ static inline int rig_check_record(void *context, const void *line, size_t len,
     struct rig_seen *seen = context;
     struct evidence e;
     struct record r;
+    struct ec_verifier *verifier = ec_verifier_new();
     bool verified = false;
 
     ASSERT_OK(record_parse(line, len, &r, err), *err);
     if (r.t == RECORD_ADD) {
         seen->adds++;
         ASSERT_OK(evidence_parse(evidence, evidence_len, &e, err), *err);
-        ASSERT_OK(evidence_verify(&e, &r, RIG_ENVIRONMENT, &verified, err), *err);
+        ASSERT_OK(evidence_verify(&e, &r, RIG_ENVIRONMENT, verifier, &verified, err), *err);
         ck_assert(verified);
         evidence_done(&e);
     } else {
         ck_assert_int_eq(r.t, RECORD_VOID);
         seen->voids++;
     }
+    ec_verifier_free(verifier);
     record_done(&r);
     return 0;
 }

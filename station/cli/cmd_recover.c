@@ -1,0 +1,77 @@
+/* imprint recover: confirms the clock or restores a backup, with a ticket of the owner. */
+#include "station/cli/cli.h"
+#include "station/cli/progress.h"
+#include "station/vault/recover.h"
+#include "station/vault/restore.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+
+static void show(void *context, int64_t done, int64_t total)
+{
+    struct progress *progress = context;
+
+    progress->total = total;
+    progress_show(progress, done);
+}
+
+static int confirm_clock(struct cli *cli, struct error *err)
+{
+    int rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
+
+    if (rc == 0)
+        rc = cli_attach(cli, err);
+    if (rc == 0)
+        rc = recover_clock(&cli->config, cli->store, cli->hsm, cli->args[0], err);
+    if (rc)
+        return rc;
+    if (cli->json)
+        cli_print_json(json_pack("{s:s}", "event", "clock_confirmed"));
+    else
+        printf("the clock is confirmed: the station goes on\n");
+    return 0;
+}
+
+static void report_restore(const struct cli *cli, const struct restore_result *r)
+{
+    if (cli->json)
+        cli_print_json(json_pack("{s:s, s:I, s:I, s:I}", "event", "restored", "seq",
+                                 (json_int_t)r->seq, "lost", (json_int_t)r->lost, "burned",
+                                 (json_int_t)r->burned));
+    else
+        printf("restored: %" PRId64 " ledger entries are lost, %" PRId64 " credentials that may "
+               "have been given out in them were burned; run 'imprint seal' and hand the manifest "
+               "over\n",
+               r->lost, r->burned);
+}
+
+static int restore(struct cli *cli, struct error *err)
+{
+    struct progress progress;
+    struct restore_request request = {cli->args[0],
+                                      cli_value(cli, "backup"),
+                                      cli_value(cli, "by"),
+                                      cli_value(cli, "reason"),
+                                      show,
+                                      &progress};
+    struct restore_result result;
+    int rc = vault_open_hsm(&cli->config, &cli->hsm, err);
+
+    if (rc)
+        return rc;
+    progress_start(&progress, "pages", 0, cli->quiet);
+    rc = restore_run(&cli->config, cli->hsm, &request, &result, err);
+    progress_end(&progress);
+    if (rc == 0)
+        report_restore(cli, &result);
+    return rc;
+}
+
+int cmd_recover(struct cli *cli, struct error *err)
+{
+    if (!cli_value(cli, "by") || !cli_value(cli, "reason"))
+        return error_set(err, ERR_USAGE,
+                         "'imprint recover' needs --by and --reason: both stand in the ledger");
+    return cli_value(cli, "backup") ? restore(cli, err) : confirm_clock(cli, err);
+}

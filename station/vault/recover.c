@@ -1,0 +1,141 @@
+#include "station/vault/recover.h"
+
+#include "base/clock.h"
+#include "base/jcs.h"
+#include "hsm/ticket.h"
+#include "station/store/ledger.h"
+#include "station/vault/token_files.h"
+
+#include <string.h>
+
+static int station_hash(struct hsm *hsm, uint8_t hash[SHA256_SIZE], struct error *err)
+{
+    uint8_t point[EC_POINT_SIZE], spki[EC_SPKI_SIZE];
+    int rc = hsm_key_point(hsm, HSM_KEY_STATION_AUTH, point, err);
+
+    if (rc)
+        return rc;
+    ec_spki(point, spki);
+    sha256(spki, sizeof spki, hash);
+    return 0;
+}
+
+static int check_action(const struct ticket *ticket, enum ticket_action action, struct error *err)
+{
+    if (ticket->action == action)
+        return 0;
+    if (action == TICKET_RESTORE)
+        return error_set(err, ERR_REFUSED,
+                         "ticket '%s' confirms the clock: leave --backup away, or ask for a ticket "
+                         "with the action \"restore\"",
+                         ticket->id);
+    return error_set(err, ERR_REFUSED, "ticket '%s' restores: say from where with --backup DIR",
+                     ticket->id);
+}
+
+int recover_ticket(const struct config *config, struct store *store, struct hsm *hsm,
+                   const char *path, enum ticket_action action, struct ticket *ticket,
+                   struct error *err)
+{
+    uint8_t station[SHA256_SIZE];
+    STACK_OF(X509) *pins = NULL;
+    int rc = vault_check_pinned(config, store, CONFIG_ORDER_SIGNERS, "order_signers", err);
+
+    if (rc == 0)
+        rc = vault_read_pins(config, &pins, err);
+    if (rc == 0)
+        rc = ticket_read(path, pins, ticket, err);
+    if (rc == 0)
+        rc = station_hash(hsm, station, err);
+    if (rc == 0)
+        rc = ticket_check(ticket, config->environment, station, clock_utc(), err);
+    signed_pins_free(pins);
+    return rc ? rc : check_action(ticket, action, err);
+}
+
+static int was_used(const struct ticket *ticket, struct error *err)
+{
+    return error_set(
+        err, ERR_REFUSED,
+        "ticket '%s' was used before, and each is good once: ask the owner for another",
+        ticket->id);
+}
+
+int recover_check_unused(struct hsm *hsm, const struct ticket *ticket, struct error *err)
+{
+    bool used;
+    int rc = hsm_ticket_used(hsm, ticket->hash, &used, err);
+
+    return rc == 0 && used ? was_used(ticket, err) : rc;
+}
+
+int recover_use(const struct config *config, struct hsm *hsm, const struct ticket *ticket,
+                struct error *err)
+{
+    int rc = hsm_ticket_use(hsm, ticket->hash, err);
+
+    if (rc == ERR_EXISTS)
+        return was_used(ticket, err);
+    return rc ? rc : token_files_sync(config, err);
+}
+
+static int check_clock(struct store *store, int64_t now, struct error *err)
+{
+    char least[CLOCK_TEXT_SIZE], clock[CLOCK_TEXT_SIZE];
+    struct ledger_head last;
+    bool stopped;
+    int rc = ledger_clock_stopped(store, &stopped, err);
+
+    if (rc == 0 && !stopped)
+        rc = error_set(err, ERR_REFUSED, "the clock is not stopped: there is nothing to confirm");
+    if (rc == 0)
+        rc = ledger_head(store, &last, err);
+    if (rc)
+        return rc;
+    if (now >= last.at && now >= clock_build())
+        return 0;
+    clock_text(last.at > clock_build() ? last.at : clock_build(), least);
+    clock_text(now, clock);
+    return error_set(err, ERR_CLOCK,
+                     "the clock says %s and must be past %s: set it, or wait until then; the "
+                     "ticket is still good",
+                     clock, least);
+}
+
+static int confirm(struct store *store, const struct ticket *ticket, int64_t now, struct error *err)
+{
+    char clock[CLOCK_TEXT_SIZE];
+    struct buf data;
+    struct jcs j;
+    int rc = store_begin(store, err);
+
+    clock_text(now, clock);
+    buf_init(&data, 256);
+    jcs_init(&j, &data);
+    jcs_object(&j, NULL);
+    jcs_str(&j, "clock", clock);
+    jcs_hex(&j, "ticket", ticket->hash, sizeof ticket->hash);
+    jcs_end(&j);
+    if (rc == 0)
+        rc = ledger_append(store, "clock_confirmed", &data, err);
+    if (rc == 0)
+        rc = store_commit(store, err);
+    if (rc)
+        store_rollback(store);
+    buf_done(&data);
+    return rc;
+}
+
+int recover_clock(const struct config *config, struct store *store, struct hsm *hsm,
+                  const char *path, struct error *err)
+{
+    struct ticket ticket;
+    int64_t now = clock_utc();
+    int rc = check_clock(store, now, err);
+
+    if (rc == 0)
+        rc = recover_ticket(config, store, hsm, path, TICKET_CLOCK, &ticket, err);
+    if (rc == 0)
+        rc = recover_use(config, hsm, &ticket, err);
+    return rc ? rc : confirm(store, &ticket, now, err);
+}

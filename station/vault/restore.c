@@ -1,0 +1,524 @@
+#include "station/vault/restore.h"
+
+#include "base/codec.h"
+#include "base/file.h"
+#include "base/jcs.h"
+#include "hsm/anchor.h"
+#include "hsm/ticket.h"
+#include "manifests/folder.h"
+#include "station/store/ledger.h"
+#include "station/store/whitelist.h"
+#include "station/vault/backup.h"
+#include "station/vault/lost.h"
+#include "station/vault/recover.h"
+#include "station/vault/token_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DATABASE  "station.db"
+#define RESTORING "station.db.restoring"
+
+/* SQLite's files of one database. */
+static const char *const parts[] = {"-wal", "-shm", ""};
+
+struct work {
+    const struct config *config;
+    struct hsm *hsm;
+    const struct restore_request *request;
+    struct hsm_anchor anchored;
+    struct ticket ticket;
+    char database[PATH_MAX], copy_path[PATH_MAX];
+    struct store *copy;
+    struct restore_result result;
+};
+
+/* ---- is there anything to restore ---- */
+
+/* Whether the station's own database is the one that the token remembers, and sound. */
+static bool is_fine(const struct work *w)
+{
+    struct error ignored = ERROR_INIT;
+    struct store *store = NULL;
+    uint8_t head[32];
+    int64_t seq;
+    bool fine = store_open(w->database, STORE_READ, &store, &ignored) == 0;
+
+    if (fine)
+        vault_attach_reader(w->hsm, store);
+    fine = fine &&
+           ledger_resume(store, (int64_t)w->anchored.sequence, w->anchored.head, &seq, head,
+                         &ignored) == 0 &&
+           store_check(store, &ignored) == 0;
+    store_close(store);
+    return fine;
+}
+
+/* ---- would it fork the log ---- */
+
+static int too_old(const char *manifest, struct error *err)
+{
+    return error_set(err, ERR_ROLLBACK,
+                     "this backup is older than %s: with it the station would publish another "
+                     "history; take a newer backup, or go on with the spare station",
+                     manifest);
+}
+
+/* The highest number of a folder in manifests/, 0 for none. */
+static int last_published(const struct config *config, int64_t *number, struct error *err)
+{
+    char path[PATH_MAX];
+    const struct dirent *entry;
+    DIR *dir;
+    int rc = config_path(config, "manifests", path, err);
+
+    *number = 0;
+    if (rc || !file_exists(path))
+        return rc;
+    dir = opendir(path);
+    if (!dir)
+        return error_set_errno(err, errno, "cannot open folder '%s'", path);
+    while ((entry = readdir(dir))) {
+        size_t digits = strspn(entry->d_name, "0123456789");
+        int64_t found = strtoll(entry->d_name, NULL, 10);
+
+        if (digits > 0 && !entry->d_name[digits] && found > *number)
+            *number = found;
+    }
+    closedir(dir);
+    return 0;
+}
+
+/* The backup must know the last manifest by its very bytes. */
+static int check_published(const struct work *w, struct error *err)
+{
+    char dir[PATH_MAX], name[64];
+    struct sealing known;
+    struct buf bytes;
+    int64_t number;
+    bool found = false;
+    int rc = last_published(w->config, &number, err);
+
+    if (rc || number == 0)
+        return rc;
+    sealing_init(&known);
+    buf_init(&bytes, STATEMENT_MAX);
+    snprintf(name, sizeof name, "manifests/%06" PRId64, number);
+    rc = config_path(w->config, name, dir, err);
+    if (rc == 0)
+        rc = folder_read(dir, MANIFEST_NAME, &bytes, err);
+    if (rc == 0)
+        rc = sealing_get(w->copy, number, &known, &found, err);
+    if (rc == 0 && (!found || known.statement.len != bytes.len ||
+                    memcmp(known.statement.data, bytes.data, bytes.len)))
+        rc = too_old(name, err);
+    sealing_done(&known);
+    buf_done(&bytes);
+    return rc;
+}
+
+static int push_leaf(void *context, const void *line, size_t line_len, const void *evidence,
+                     size_t evidence_len, struct error *err)
+{
+    struct merkle_hash leaf;
+
+    (void)evidence;
+    (void)evidence_len;
+    (void)err;
+    merkle_leaf(line, line_len, &leaf);
+    merkle_push(context, &leaf);
+    return 0;
+}
+
+/* Whether a manifest of the backup ended where the owner's last one did. */
+static int was_sealed_at(const struct work *w, int64_t size, bool *sealed, struct error *err)
+{
+    struct sealing s;
+    int rc;
+
+    sealing_init(&s);
+    rc = sealing_last(w->copy, &s, sealed, err);
+    while (rc == 0 && *sealed && s.first + s.count > size)
+        rc = sealing_get(w->copy, s.seq - 1, &s, sealed, err);
+    *sealed = rc == 0 && *sealed && s.first + s.count == size;
+    sealing_done(&s);
+    return rc;
+}
+
+/* The ticket may name what the owner accepted last. */
+static int check_after(const struct work *w, struct error *err)
+{
+    const struct ticket *t = &w->ticket;
+    struct merkle_tree tree = {.size = 0};
+    struct merkle_hash root;
+    int64_t size;
+    bool sealed = false;
+    int rc;
+
+    if (!t->has_after)
+        return 0;
+    if (strcmp(t->after_origin, w->config->origin))
+        return error_set(err, ERR_REFUSED, "ticket '%s' speaks of log '%s' and this one is '%s'",
+                         t->id, t->after_origin, w->config->origin);
+    rc = whitelist_size(w->copy, &size, err);
+    if (rc == 0 && (uint64_t)size >= t->after_size)
+        rc = was_sealed_at(w, (int64_t)t->after_size, &sealed, err);
+    if (rc == 0 && sealed)
+        rc = whitelist_each(w->copy, 0, (int64_t)t->after_size, push_leaf, &tree, err);
+    merkle_root(&tree, &root);
+    if (rc == 0 && memcmp(&root, &t->after_root, sizeof root))
+        rc = too_old("the manifest that the owner accepted last", err);
+    return rc;
+}
+
+/* ---- the copy ---- */
+
+static int drop_copy(const struct work *w, struct error *err)
+{
+    static const char *const all[] = {"-wal", "-shm", ".lock", ""};
+    char path[PATH_MAX + 8];
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        snprintf(path, sizeof path, "%s%s", w->copy_path, all[i]);
+        if (unlink(path) && errno != ENOENT)
+            return error_set_errno(err, errno, "cannot remove '%s'", path);
+    }
+    return 0;
+}
+
+static int open_copy(struct work *w, struct error *err)
+{
+    int rc = store_open(w->copy_path, STORE_WRITE, &w->copy, err);
+
+    if (rc == 0)
+        vault_attach_reader(w->hsm, w->copy);
+    return rc;
+}
+
+static int make_copy(struct work *w, struct error *err)
+{
+    struct store *backup = NULL;
+    char path[PATH_MAX];
+    int rc = drop_copy(w, err);
+
+    if (rc == 0)
+        rc = backup_check(w->config, w->request->backup, err);
+    if (rc == 0)
+        rc = file_join(path, sizeof path, w->request->backup, DATABASE, err);
+    if (rc == 0)
+        rc = store_open(path, STORE_READ, &backup, err);
+    if (rc == 0)
+        rc = store_copy(backup, w->copy_path, w->request->progress, w->request->context, err);
+    store_close(backup);
+    return rc ? rc : open_copy(w, err);
+}
+
+static int64_t lost_entries(const struct work *w, const struct ledger_head *head)
+{
+    int64_t lost = (int64_t)w->anchored.sequence - head->seq;
+
+    return lost > 0 ? lost : 0;
+}
+
+/* Orders that the token has worked for and the backup does not know: their counts are lost. */
+static int put_lost_orders(struct work *w, struct jcs *j, struct error *err)
+{
+    uint8_t(*hashes)[SHA256_SIZE] = NULL;
+    size_t count = 0;
+    int rc = hsm_storage_list(w->hsm, &hashes, &count, err);
+
+    jcs_array(j, "lost_orders");
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        int64_t first;
+
+        rc = ledger_first_of_order(w->copy, hashes[i], &first, err);
+        if (rc == 0 && first == 0)
+            jcs_hex(j, NULL, hashes[i], SHA256_SIZE);
+    }
+    jcs_end(j);
+    free(hashes);
+    return rc;
+}
+
+static int append_restored(struct work *w, const struct ledger_head *head, struct error *err)
+{
+    int64_t anchored = (int64_t)w->anchored.sequence;
+    struct buf data;
+    struct jcs j;
+    int rc;
+
+    buf_init(&data, LEDGER_BODY_MAX);
+    jcs_init(&j, &data);
+    jcs_object(&j, NULL);
+    jcs_int(&j, "anchored", anchored);
+    jcs_hex(&j, "anchored_head", w->anchored.head, sizeof w->anchored.head);
+    jcs_int(&j, "backup", head->seq);
+    jcs_int(&j, "lost", lost_entries(w, head));
+    rc = put_lost_orders(w, &j, err);
+    jcs_hex(&j, "ticket", w->ticket.hash, sizeof w->ticket.hash);
+    jcs_end(&j);
+    if (rc == 0)
+        rc = ledger_append_restored(w->copy, anchored, &data, err);
+    buf_done(&data);
+    return rc;
+}
+
+/* One transaction: a copy either knows that it was restored, and is safe, or it does not. */
+static int make_safe(struct work *w, const struct ledger_head *head, struct error *err)
+{
+    int rc = store_set_actor(w->copy, w->request->operator, w->request->reason, err);
+
+    if (rc == 0)
+        rc = store_begin(w->copy, err);
+    if (rc == 0)
+        rc = append_restored(w, head, err);
+    if (rc == 0)
+        rc = lost_burn(w->config, w->copy, lost_entries(w, head), err);
+    if (rc == 0)
+        rc = store_commit(w->copy, err);
+    if (rc)
+        store_rollback(w->copy);
+    return rc;
+}
+
+/* At or behind the token, and of its history as far as that can be seen. */
+static int check_history(const struct work *w, const struct ledger_head *head, struct error *err)
+{
+    uint8_t ignored_head[32];
+    int64_t ignored;
+
+    if (head->seq < (int64_t)w->anchored.sequence)
+        return 0;
+    return ledger_resume(w->copy, (int64_t)w->anchored.sequence, w->anchored.head, &ignored,
+                         ignored_head, err);
+}
+
+static int prepare(struct work *w, struct error *err)
+{
+    struct ledger_head head;
+    int64_t entries;
+    int rc;
+
+    if (is_fine(w))
+        return error_set(err, ERR_REFUSED,
+                         "the station's database is sound and the one that the token remembers: "
+                         "nothing is restored over it");
+    rc = make_copy(w, err);
+    if (rc == 0)
+        rc = ledger_verify(w->copy, &entries, err);
+    if (rc == 0)
+        rc = recover_ticket(w->config, w->copy, w->hsm, w->request->ticket, TICKET_RESTORE,
+                            &w->ticket, err);
+    if (rc == 0)
+        rc = recover_check_unused(w->hsm, &w->ticket, err);
+    if (rc == 0)
+        rc = ledger_head(w->copy, &head, err);
+    if (rc == 0)
+        rc = check_history(w, &head, err);
+    if (rc == 0)
+        rc = check_published(w, err);
+    if (rc == 0)
+        rc = check_after(w, err);
+    return rc ? rc : make_safe(w, &head, err);
+}
+
+/* ---- going on after a kill ---- */
+
+static bool is_anchored(const struct work *w, int64_t seq, const uint8_t head[32])
+{
+    return seq == (int64_t)w->anchored.sequence && memcmp(head, w->anchored.head, 32) == 0;
+}
+
+/*
+ * Looks for a copy of before: one that the token remembers already is the station's database, and
+ * nobody's leave is needed; one that was prepared for what the token still remembers goes on with
+ * its own ticket. Errors: those of that ticket, for then the copy must stay.
+ */
+static int find_prepared(struct work *w, bool *prepared, struct error *err)
+{
+    struct error ignored = ERROR_INIT;
+    struct ledger_head head;
+    struct ledger_restored r;
+    int rc;
+
+    *prepared = false;
+    if (!file_exists(w->copy_path) || open_copy(w, &ignored) ||
+        ledger_head(w->copy, &head, &ignored) || ledger_last_restored(w->copy, 0, &r, &ignored) ||
+        r.seq == 0)
+        return 0;
+    if (is_anchored(w, head.seq, head.hash)) {
+        memcpy(w->ticket.hash, r.ticket, sizeof r.ticket);
+        *prepared = true;
+        return 0;
+    }
+    if (!is_anchored(w, r.anchored, r.anchored_head))
+        return 0;
+    rc = recover_ticket(w->config, w->copy, w->hsm, w->request->ticket, TICKET_RESTORE, &w->ticket,
+                        err);
+    *prepared = rc == 0 && memcmp(r.ticket, w->ticket.hash, sizeof r.ticket) == 0;
+    return rc;
+}
+
+static int prepare_or_resume(struct work *w, struct error *err)
+{
+    bool prepared;
+    int rc = find_prepared(w, &prepared, err);
+
+    if (rc || prepared)
+        return rc;
+    store_close(w->copy);
+    w->copy = NULL;
+    return prepare(w, err);
+}
+
+/* ---- into its place ---- */
+
+/* After a kill it may be noted already; find_prepared says that it is the same act. */
+static int use_ticket(const struct work *w, struct error *err)
+{
+    bool used;
+    int rc = hsm_ticket_used(w->hsm, w->ticket.hash, &used, err);
+
+    return rc || used ? rc : recover_use(w->config, w->hsm, &w->ticket, err);
+}
+
+static int anchor_copy(struct work *w, struct error *err)
+{
+    struct hsm_anchor next;
+    struct ledger_restored r;
+    struct ledger_head head;
+    int rc = ledger_head(w->copy, &head, err);
+
+    if (rc == 0)
+        rc = ledger_last_restored(w->copy, 0, &r, err);
+    if (rc)
+        return rc;
+    rc = ledger_count_lost(w->copy, r.seq, &w->result.burned, err);
+    if (rc)
+        return rc;
+    w->result.seq = head.seq;
+    w->result.lost = r.lost;
+    next.sequence = (uint64_t)head.seq;
+    memcpy(next.head, head.hash, sizeof next.head);
+    rc = hsm_anchor_write(w->hsm, &next, err);
+    return rc ? rc : token_files_sync(w->config, err);
+}
+
+/* The log beside a database goes first: it must never stand beside another one. */
+static int keep_aside(const struct work *w, struct error *err)
+{
+    char from[PATH_MAX + 8], to[PATH_MAX + 64];
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        snprintf(from, sizeof from, "%s%s", w->database, parts[i]);
+        snprintf(to, sizeof to, "%s.before-%" PRId64 "%s", w->database, w->result.seq, parts[i]);
+        if (rename(from, to) && errno != ENOENT)
+            return error_set_errno(err, errno, "cannot rename '%s'", from);
+    }
+    return 0;
+}
+
+static int put_in_place(struct work *w, struct error *err)
+{
+    char path[PATH_MAX + 8];
+    int rc;
+
+    store_close(w->copy);
+    w->copy = NULL;
+    snprintf(path, sizeof path, "%s-wal", w->copy_path);
+    if (file_exists(path))
+        return error_set(err, ERR_STORE,
+                         "'%s' was not written into its database: run the command "
+                         "again",
+                         path);
+    snprintf(path, sizeof path, "%s.lock", w->copy_path);
+    (void)unlink(path); /* the station's own lock is held */
+    rc = keep_aside(w, err);
+    if (rc == 0 && rename(w->copy_path, w->database))
+        rc = error_set_errno(err, errno, "cannot rename '%s'", w->copy_path);
+    if (rc == 0)
+        rc = file_sync_dir(w->config->dir, err);
+    return rc;
+}
+
+static int find_places(struct work *w, struct error *err)
+{
+    int rc = config_path(w->config, DATABASE, w->database, err);
+
+    return rc ? rc : config_path(w->config, RESTORING, w->copy_path, err);
+}
+
+int restore_run(const struct config *config, struct hsm *hsm, const struct restore_request *request,
+                struct restore_result *result, struct error *err)
+{
+    struct work w = {.config = config, .hsm = hsm, .request = request};
+    int lock = -1, rc = find_places(&w, err);
+
+    if (rc == 0)
+        rc = store_lock(w.database, &lock, err);
+    if (rc == 0)
+        rc = hsm_anchor_read(hsm, &w.anchored, err);
+    if (rc == 0)
+        rc = prepare_or_resume(&w, err);
+    if (rc == 0)
+        rc = use_ticket(&w, err);
+    if (rc == 0)
+        rc = anchor_copy(&w, err);
+    if (rc == 0)
+        rc = put_in_place(&w, err);
+    if (rc == 0)
+        *result = w.result;
+    store_close(w.copy);
+    if (lock >= 0)
+        close(lock);
+    return rc;
+}
+
+/* ---- afterwards ---- */
+
+/* In force by this ticket, with serials that no version had which may have been used before it. */
+static bool is_amended_for(const struct vault *v, const uint8_t ticket[SHA256_SIZE])
+{
+    const struct order *now = v->order;
+
+    if (!now->has_recovery || memcmp(now->recovery, ticket, SHA256_SIZE))
+        return false;
+    for (size_t i = 0; i < v->history.count; i++) {
+        const struct order *before = &v->history.versions[i];
+        const struct order_share *share = order_share_of(before, v->key_hash);
+
+        if ((!before->has_recovery || memcmp(before->recovery, ticket, SHA256_SIZE)) && share &&
+            order_serials_overlap(&share->serials, &v->share->serials))
+            return false;
+    }
+    return true;
+}
+
+int restore_check_order(const struct vault *v, struct error *err)
+{
+    const uint8_t *order = v->history.row.hash;
+    char ticket[2 * SHA256_SIZE + 1];
+    struct ledger_restored r;
+    int64_t first;
+    bool lost;
+    int rc = ledger_last_restored(v->store, 1, &r, err);
+
+    if (rc || r.seq == 0)
+        return rc;
+    rc = ledger_first_of_order(v->store, order, &first, err);
+    if (rc == 0)
+        rc = ledger_lost_order(v->store, order, &lost, err);
+    if (rc || (first > r.seq && !lost) || is_amended_for(v, r.ticket))
+        return rc;
+    hex_encode(r.ticket, sizeof r.ticket, ticket);
+    return error_set(err, ERR_REFUSED,
+                     "the station was restored since order '%s' began, and what was made meanwhile "
+                     "is unknown: nothing more is made before an amendment with other serials and "
+                     "\"recovery\": \"%s\"",
+                     v->order->id, ticket);
+}
