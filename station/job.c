@@ -43,6 +43,10 @@ static const struct schema_field certificate_fields[] = {
 
 static const struct schema_field port_fields[] = {
     FIELD(job_port_rule, name, SCHEMA_TEXT, false, 1, 128, "port, such as /dev/ttyACM*"),
+    FIELD(job_port_rule, usb, SCHEMA_TEXT, false, 9, 9,
+          "VID:PID of a USB device, such as 1209:0001"),
+    FIELD(job_port_rule, usb_path, SCHEMA_TEXT, false, 1, 31,
+          "place of a USB device, such as 1-2.3 or 1-2.*"),
     FIELD(job_port_rule, tcp, SCHEMA_TEXT, false, 3, 120, "HOST:PORT of a terminal server"),
     {.name = "unix",
      .type = SCHEMA_TEXT,
@@ -269,43 +273,75 @@ static int read_vendor_roots(struct job *job, struct error *err)
     return rc;
 }
 
-bool job_port_address(const struct job_port_rule *rule, char out[JOB_ADDRESS_MAX + 1])
+bool job_port_pattern(const struct job_port_rule *rule, char out[JOB_PATTERN_MAX + 1])
 {
-    if (rule->tcp[0])
-        snprintf(out, JOB_ADDRESS_MAX + 1, ADDRESS_TCP "%s", rule->tcp);
-    else if (rule->unix_path[0])
-        snprintf(out, JOB_ADDRESS_MAX + 1, ADDRESS_UNIX "%s", rule->unix_path);
-    else
-        return false;
-    return true;
+    const struct {
+        const char *prefix, *rest;
+    } forms[] = {{"", rule->name},
+                 {RULE_USB, rule->usb},
+                 {RULE_USB_PATH, rule->usb_path},
+                 {ADDRESS_TCP, rule->tcp},
+                 {ADDRESS_UNIX, rule->unix_path}};
+
+    out[0] = 0;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (*forms[i].rest)
+            snprintf(out, JOB_PATTERN_MAX + 1, "%s%s", forms[i].prefix, forms[i].rest);
+    return address_is(out);
 }
 
 /* One device would be two slots. */
 static int check_only_rule(const struct job *job, size_t index, const char *address,
                            struct error *err)
 {
-    char other[JOB_ADDRESS_MAX + 1];
+    char other[JOB_PATTERN_MAX + 1];
 
     for (size_t i = 0; i < index; i++)
-        if (job_port_address(&job->ports[i], other) && strcmp(other, address) == 0)
+        if (job_port_pattern(&job->ports[i], other) && strcmp(other, address) == 0)
             return error_set(err, ERR_INPUT, "'%s' is in rule %zu already", address, i + 1);
     return 0;
+}
+
+static int check_usb_rule(const struct job_port_rule *rule, struct error *err)
+{
+    static const char digits[] = "0123456789abcdefABCDEF";
+    const char *path = rule->usb_path;
+
+    if (rule->usb[0] && (strspn(rule->usb, digits) != 4 || rule->usb[4] != ':' ||
+                         strspn(rule->usb + 5, digits) != 4))
+        return error_set(err, ERR_INPUT,
+                         "'%s' is not VID:PID: four hexadecimal digits each, such as 1209:0001",
+                         rule->usb);
+    if (path[strspn(path, "0123456789-.*?[]")])
+        return error_set(err, ERR_INPUT,
+                         "'%s' is no place of a USB device: 'imprint devices' shows them, such as "
+                         "1-2.3",
+                         path);
+    return 0;
+}
+
+/* How many ways of naming ports a rule has. */
+static int count_forms(const struct job_port_rule *rule)
+{
+    return (rule->name[0] != 0) + (rule->usb[0] != 0) + (rule->usb_path[0] != 0) +
+           (rule->tcp[0] != 0) + (rule->unix_path[0] != 0);
 }
 
 static int check_port_rule(const struct job *job, size_t index, struct error *err)
 {
     const struct job_port_rule *rule = &job->ports[index];
-    char address[JOB_ADDRESS_MAX + 1];
-    int rc = 0;
+    char pattern[JOB_PATTERN_MAX + 1];
+    int rc = check_usb_rule(rule, err);
 
-    if ((rule->name[0] != 0) + (rule->tcp[0] != 0) + (rule->unix_path[0] != 0) != 1)
+    if (count_forms(rule) != 1)
         return error_set(err, ERR_INPUT,
-                         "%s: rule %zu of 'ports' needs one of 'name', 'tcp' and 'unix'", job->path,
-                         index + 1);
-    if (job_port_address(rule, address)) {
-        rc = address_check(address, err);
+                         "%s: rule %zu of 'ports' needs one of 'name', 'usb', 'usb_path', 'tcp' "
+                         "and 'unix'",
+                         job->path, index + 1);
+    if (rc == 0 && job_port_pattern(rule, pattern)) {
+        rc = address_check(pattern, err);
         if (rc == 0)
-            rc = check_only_rule(job, index, address, err);
+            rc = check_only_rule(job, index, pattern, err);
     }
     return rc ? error_prefix(err, "%s: rule %zu of 'ports'", job->path, index + 1) : 0;
 }

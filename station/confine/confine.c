@@ -180,6 +180,7 @@ static const int line_calls[] = {
     SCMP_SYS(clock_nanosleep),
     SCMP_SYS(nanosleep),
     SCMP_SYS(sched_yield),
+    SCMP_SYS(timerfd_settime), /* libusb's deadlines */
     SCMP_SYS(sched_getaffinity),
 };
 

@@ -45,6 +45,7 @@ ONLY = {
     "sqlite3.h": ["station/store", "manifests/trust"],
     "cbor.h": ["lib/link"],
     "libserialport.h": ["station/line"],
+    "libusb.h": ["station/line"],
     "libfyaml.h": ["station/schema"],
     "seccomp.h": ["station/confine"],
     "linux/landlock.h": ["station/confine"],
@@ -53,9 +54,10 @@ ONLY = {
 # program -> libraries that it must not be linked with, directly or through another
 FORBIDDEN = {
     "station/imprint-line": ["p11", "sqlite", "softhsm", "fyaml"],
-    "station/imprint-checker": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport", "jansson"],
+    "station/imprint-checker": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport", "usb",
+                                "jansson"],
     "station/imprint-connector": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport",
-                                  "jansson", "crypto"],
+                                  "usb", "jansson", "crypto"],
     "manifests/imprint-manifest": ["p11", "softhsm", "serialport", "usb", "cbor", "fyaml"],
 }
 
