@@ -44,7 +44,8 @@
     X(ERR_INTERRUPTED, 27, "stopped on request before the end")                                    \
     X(ERR_CRYPTO, 28, "a cryptographic operation failed")                                          \
     X(ERR_FORMAT, 29, "data is malformed, not canonical, or has unknown members")                  \
-    X(ERR_CLOCK, 30, "the station's clock is or was wrong, and nothing is issued")
+    X(ERR_CLOCK, 30, "the station's clock is or was wrong, and nothing is issued")                 \
+    X(ERR_UNRESOLVED, 37, "credentials are with devices that did not prove them")
 
 enum error_code {
     ERR_NONE = 0,

@@ -24,7 +24,7 @@ struct sql_statement {
 struct store {
     sqlite3 *db;
     int lock_fd;
-    struct sql_statement cache[64];
+    struct sql_statement cache[128];
     size_t cached;
     store_mac_fn mac;
     void *mac_context;

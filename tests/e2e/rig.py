@@ -27,7 +27,7 @@ EXIT = {"USAGE": 2, "INPUT": 3, "FULL": 5, "READONLY": 6, "MISSING": 7, "EXISTS"
         "EXHAUSTED": 16,
         "NO_PORT": 17, "TIMEOUT": 18, "GONE": 19, "PROTOCOL": 20, "REFUSED": 21, "DUPLICATE": 22,
         "PROOF": 23, "SIGNATURE": 24, "INCOMPLETE": 25, "ROLLBACK": 26, "INTERRUPTED": 27,
-        "CRYPTO": 28, "FORMAT": 29, "CLOCK": 30}
+        "CRYPTO": 28, "FORMAT": 29, "CLOCK": 30, "UNRESOLVED": 37}
 
 
 def run(*command, check=True, **options):
