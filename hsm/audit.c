@@ -426,7 +426,7 @@ static int check_tickets(struct hsm *h, struct work *w, struct error *err)
     for (size_t i = 0; rc == 0 && i < w->count; i++) {
         struct object *o = &w->objects[i];
         char label[HSM_TICKET_LABEL_SIZE];
-        struct policy_fill fill = {.label = label, .id = o->id, .id_len = SHA256_SIZE};
+        struct policy_fill fill = session_fill_key(h, label, o->id, SHA256_SIZE);
 
         if (o->known || o->class != CKO_SECRET_KEY || o->id_len != SHA256_SIZE)
             continue;

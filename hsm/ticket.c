@@ -47,7 +47,7 @@ int hsm_ticket_used(struct hsm *h, const uint8_t hash[SHA256_SIZE], bool *used, 
 static int make_key(struct hsm *h, const struct ticket_call *call, struct error *err)
 {
     CK_MECHANISM mechanism = {CKM_AES_KEY_GEN, NULL, 0};
-    struct policy_fill fill = {.label = call->label, .id = call->hash, .id_len = SHA256_SIZE};
+    struct policy_fill fill = session_fill_key(h, call->label, call->hash, SHA256_SIZE);
     struct policy_attributes attributes;
     CK_OBJECT_HANDLE key;
     CK_RV rv;

@@ -12,13 +12,17 @@ struct issuer {
     uint8_t *subject; /* DER name */
     size_t subject_len;
     EVP_PKEY *key;
-    EVP_MD_CTX *ctx; /* set up for this key: copying it is cheaper than starting anew */
 };
 
 struct chain {
-    EVP_MD_CTX *work;
     size_t count;
     struct issuer issuers[CHAIN_MAX];
+};
+
+/* One context for each issuer, set up once: starting anew costs as much as half a signature. */
+struct chain_checker {
+    const struct chain *chain;
+    EVP_PKEY_CTX *ctx[CHAIN_MAX];
 };
 
 static STACK_OF(X509) * read_certificates(const void *pem, size_t len)
@@ -67,10 +71,8 @@ static int add_issuer(struct chain *chain, X509 *cert, struct error *err)
     name_len = i2d_X509_NAME(X509_get_subject_name(cert), &i->subject);
     i->subject_len = name_len > 0 ? (size_t)name_len : 0;
     i->key = X509_get_pubkey(cert);
-    i->ctx = EVP_MD_CTX_new();
     chain->count++;
-    if (len <= 0 || name_len <= 0 || !i->key || !i->ctx ||
-        !EVP_DigestVerifyInit(i->ctx, NULL, EVP_sha256(), NULL, i->key))
+    if (len <= 0 || name_len <= 0 || !i->key || EVP_PKEY_get_base_id(i->key) != EVP_PKEY_EC)
         return error_set(err, ERR_SIGNATURE, "an issuer in chain.pem has a key of unknown kind");
     return 0;
 }
@@ -95,9 +97,7 @@ int chain_load(const void *pem, size_t len, X509 *root, int64_t at, struct chain
     struct chain *made = calloc(1, sizeof *made);
     int rc = 0, count = certs ? sk_X509_num(certs) : 0;
 
-    if (made)
-        made->work = EVP_MD_CTX_new();
-    if (!certs || !store || !made || !made->work)
+    if (!certs || !store || !made)
         rc = error_set(err, ERR_INTERNAL, "out of memory for the certificates of chain.pem");
     else if (count == 0 || count > CHAIN_MAX)
         rc = error_set(err, ERR_FORMAT, "chain.pem does not hold 1 to %d certificates in PEM",
@@ -123,10 +123,34 @@ void chain_free(struct chain *chain)
     for (size_t i = 0; i < chain->count; i++) {
         OPENSSL_free(chain->issuers[i].subject);
         EVP_PKEY_free(chain->issuers[i].key);
-        EVP_MD_CTX_free(chain->issuers[i].ctx);
     }
-    EVP_MD_CTX_free(chain->work);
     free(chain);
+}
+
+struct chain_checker *chain_checker_new(const struct chain *chain)
+{
+    struct chain_checker *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return NULL;
+    c->chain = chain;
+    for (size_t i = 0; chain && i < chain->count; i++) {
+        c->ctx[i] = EVP_PKEY_CTX_new(chain->issuers[i].key, NULL);
+        if (!c->ctx[i] || EVP_PKEY_verify_init(c->ctx[i]) != 1) {
+            chain_checker_free(c);
+            return NULL;
+        }
+    }
+    return c;
+}
+
+void chain_checker_free(struct chain_checker *c)
+{
+    if (!c)
+        return;
+    for (size_t i = 0; i < CHAIN_MAX; i++)
+        EVP_PKEY_CTX_free(c->ctx[i]);
+    free(c);
 }
 
 static const struct issuer *find_issuer(const struct chain *chain, const uint8_t *hash)
@@ -142,21 +166,25 @@ static bool same(const struct record_bytes *a, const void *bytes, size_t len)
     return a->p && a->len == len && memcmp(a->p, bytes, len) == 0;
 }
 
-static bool signed_by(const struct chain *chain, const struct issuer *issuer,
+static bool signed_by(const struct chain_checker *c, const struct issuer *issuer,
                       const struct cert *cert)
 {
-    bool good = same(&cert->issuer, issuer->subject, issuer->subject_len) &&
-                EVP_MD_CTX_copy_ex(chain->work, issuer->ctx) == 1 &&
-                EVP_DigestVerify(chain->work, cert->signature.p, cert->signature.len, cert->tbs.p,
-                                 cert->tbs.len) == 1;
+    EVP_PKEY_CTX *ctx = c->ctx[issuer - c->chain->issuers];
+    uint8_t digest[SHA256_SIZE];
+    bool good;
 
+    if (!same(&cert->issuer, issuer->subject, issuer->subject_len))
+        return false;
+    sha256(cert->tbs.p, cert->tbs.len, digest);
+    good = EVP_PKEY_verify(ctx, cert->signature.p, cert->signature.len, digest, sizeof digest) == 1;
     ERR_clear_error();
     return good;
 }
 
-int chain_check(const struct chain *chain, const struct record *r, struct cert *cert,
+int chain_check(const struct chain_checker *checker, const struct record *r, struct cert *cert,
                 struct error *err)
 {
+    const struct chain *chain = checker->chain;
     const struct issuer *issuer = chain ? find_issuer(chain, r->iss) : NULL;
     struct cert c;
 
@@ -168,7 +196,7 @@ int chain_check(const struct chain *chain, const struct record *r, struct cert *
     if (!issuer)
         return error_set(err, ERR_SIGNATURE,
                          "the issuer that the record of '%s' names is not in chain.pem", r->sn);
-    if (!signed_by(chain, issuer, &c))
+    if (!signed_by(checker, issuer, &c))
         return error_set(err, ERR_SIGNATURE,
                          "the certificate of '%s' is not signed by the issuer that its record "
                          "names",

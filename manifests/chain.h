@@ -26,13 +26,18 @@ MUST_USE int chain_load(const void *pem, size_t len, X509 *root, int64_t at, str
                         struct error *err);
 void chain_free(struct chain *chain);
 
+/* What one thread needs to check certificates against a chain, NULL for none. NULL without memory. */
+struct chain_checker;
+struct chain_checker *chain_checker_new(const struct chain *chain);
+void chain_checker_free(struct chain_checker *c);
+
 /*
  * Checks a record that has a certificate: it is signed by the issuer that iss names, its key is
  * spki, its subject serialNumber is sn, and it is not a CA. *cert is what the certificate holds,
  * views into the record's. Errors: ERR_FORMAT (not a certificate), ERR_SIGNATURE (wrong issuer or
  * signature, or a CA), ERR_INTEGRITY (key or serial differ from the record's).
  */
-MUST_USE int chain_check(const struct chain *chain, const struct record *r, struct cert *cert,
+MUST_USE int chain_check(const struct chain_checker *c, const struct record *r, struct cert *cert,
                          struct error *err);
 
 #endif

@@ -52,7 +52,7 @@ static json_t *json_report(const struct verify_report *r)
 {
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:b, s:b, s:o, s:I, s:I, s:I,"
-        " s:I, s:I, s:b}",
+        " s:I, s:I, s:I, s:b}",
         "origin", r->origin, "station", r->station, "environment", r->environment, "customer",
         r->customer, "signer", r->signer.subject, "seq", (json_int_t)r->seq, "first",
         (json_int_t)r->first, "count", (json_int_t)r->count, "size", (json_int_t)r->size, "root",
@@ -60,8 +60,9 @@ static json_t *json_report(const struct verify_report *r)
         program_json_time(r->created), "verified", 1, "extends_previous", r->extends, "records",
         json_types(r->by_type), "certificates", (json_int_t)r->certificates, "proofs",
         (json_int_t)r->proofs, "proofs_not_verifiable", (json_int_t)r->proofs_derived,
-        "unauthenticated", (json_int_t)r->unauthenticated, "plaintext", (json_int_t)r->plain,
-        "first_of_log", !r->has_prev);
+        "proofs_skipped", (json_int_t)r->proofs_skipped, "unauthenticated",
+        (json_int_t)r->unauthenticated, "plaintext", (json_int_t)r->plain, "first_of_log",
+        !r->has_prev);
 }
 
 /* One sentence for what was shown, one for what was not. */
@@ -74,11 +75,13 @@ static void print_verdict(const struct verify_report *r)
            r->extends     ? "; it extends the manifest accepted before"
            : !r->has_prev ? "; it is the first of its log"
                           : "");
-    printf("not proven: %sthat nobody was given another manifest %" PRIu64
-           " (compare size and root with others)%s%s, or that no later manifest revokes a device\n",
-           r->extends || !r->has_prev ? "" : "that it extends what was accepted before (--after), ",
-           r->seq, r->unauthenticated ? ", that devices without authentication are genuine" : "",
-           r->proofs_derived ? ", proofs of derived keys" : "");
+    printf(
+        "not proven: %sthat nobody was given another manifest %" PRIu64
+        " (compare size and root with others)%s%s%s, or that no later manifest revokes a device\n",
+        r->extends || !r->has_prev ? "" : "that it extends what was accepted before (--after), ",
+        r->seq, r->unauthenticated ? ", that devices without authentication are genuine" : "",
+        r->proofs_derived ? ", proofs of derived keys" : "",
+        r->proofs_skipped ? ", that devices hold their keys (--skip-proofs)" : "");
 }
 
 static void print_report(const struct verify_report *r)
@@ -104,6 +107,7 @@ int program_verify(const struct program_args *args, struct error *err)
         .device_root = args->option[OPT_DEVICE_ROOT],
         .log_key = args->option[OPT_LOG_KEY],
         .after = args->option[OPT_AFTER],
+        .skip_proofs = args->option[OPT_SKIP_PROOFS] != NULL,
         .progress = program_progress(),
     };
     int rc;
@@ -215,7 +219,7 @@ int program_show(const struct program_args *args, struct error *err)
 static int put_proof(const struct program_args *args, const struct buf *proof, struct error *err)
 {
     const char *path = args->option[OPT_OUTPUT];
-    int rc = path ? file_write(path, proof->data, proof->len, 0644, err) : 0;
+    int rc = path || !program_json(args) ? program_put(args, proof, err) : 0;
 
     if (rc)
         return rc;
@@ -225,8 +229,6 @@ static int put_proof(const struct program_args *args, const struct buf *proof, s
                  : json_pack("{s:s, s:s#}", "serial", args->operand[1], "proof",
                              (const char *)proof->data, (int)proof->len),
             err);
-    if (!path && fwrite(proof->data, 1, proof->len, stdout) != proof->len)
-        return error_set(err, ERR_IO, "cannot write the proof to standard output");
     return 0;
 }
 

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define ATT_MAX   256
+#define ATT_MAX   (256 + IMPRINT_CHAIN_MAX)
 #define PUB_MAX   2048 /* room for post-quantum key shares */
 #define PROOF_MAX (2 + 1 + 4 + EC_SIG_SIZE)
 
@@ -27,6 +27,8 @@ static void put_att(const struct evidence *e, struct buf *out)
     buf_put_u16(out, IMPRINT_ALG_ECDSA_SHA256);
     buf_put_lp(out, e->att_key, sizeof e->att_key);
     buf_put_lp(out, e->att_sig, sizeof e->att_sig);
+    if (e->att_chain.len)
+        buf_put_lp(out, e->att_chain.p, e->att_chain.len);
 }
 
 static void put_proof(const struct evidence *e, struct buf *out)
@@ -87,19 +89,24 @@ int evidence_write(const struct evidence *e, struct buf *line, struct error *err
 
 static int parse_att(struct reader *r, struct evidence *e)
 {
-    const uint8_t *key, *sig;
-    size_t key_len, sig_len;
+    const uint8_t *key, *sig, *chain = NULL;
+    size_t key_len, sig_len, chain_len = 1;
     uint16_t algorithm;
 
     e->attested = r->left > 0;
     if (!e->attested)
         return 0;
     if (reader_u16(r, &algorithm) || reader_lp(r, &key, &key_len, EC_POINT_SIZE) ||
-        reader_lp(r, &sig, &sig_len, EC_SIG_SIZE) || reader_end(r) ||
-        algorithm != IMPRINT_ALG_ECDSA_SHA256 || key_len != EC_POINT_SIZE || sig_len != EC_SIG_SIZE)
+        reader_lp(r, &sig, &sig_len, EC_SIG_SIZE) ||
+        (r->left && reader_lp(r, &chain, &chain_len, IMPRINT_CHAIN_MAX)) || reader_end(r) ||
+        chain_len == 0 || algorithm != IMPRINT_ALG_ECDSA_SHA256 || key_len != EC_POINT_SIZE ||
+        sig_len != EC_SIG_SIZE)
         return ERR_FORMAT;
     memcpy(e->att_key, key, key_len);
     memcpy(e->att_sig, sig, sig_len);
+    if (chain)
+        buf_put(&e->held_chain, chain, chain_len);
+    e->att_chain = (struct record_bytes){e->held_chain.data, e->held_chain.len};
     return 0;
 }
 
@@ -140,7 +147,7 @@ static void read_packed(struct canon *c, const char *name, struct evidence *e,
 static int read_line(const void *line, size_t len, struct evidence *e, struct error *err)
 {
     struct canon c;
-    int rc = canon_open(&c, line, len, "the evidence", err);
+    int rc = canon_open_line(&c, line, len, "the evidence", err);
 
     if (rc == 0) {
         read_packed(&c, "att", e, parse_att);
@@ -165,6 +172,7 @@ int evidence_parse(const void *line, size_t len, struct evidence *e, struct erro
     int rc;
 
     buf_init(&made.held, EVIDENCE_X_MAX);
+    buf_init(&made.held_chain, IMPRINT_CHAIN_MAX);
     buf_init(&again, RECORD_LINE_MAX);
     rc = read_line(line, len, &made, err);
     if (rc == 0) {
@@ -185,6 +193,7 @@ int evidence_parse(const void *line, size_t len, struct evidence *e, struct erro
 void evidence_done(struct evidence *e)
 {
     buf_done(&e->held);
+    buf_done(&e->held_chain);
 }
 
 /* A length-prefixed field of at least min and at most max bytes. */
@@ -277,6 +286,11 @@ static int check_claims(const struct evidence *e, const struct record *r, struct
         return error_set(err, ERR_PROOF,
                          "the evidence of '%s' %s an attestation, which does not fit its record",
                          r->sn, e->attested ? "has" : "lacks");
+    if ((e->att_chain.len > 0) != (r->auth == RECORD_AUTH_ATTESTED))
+        return error_set(err, ERR_PROOF,
+                         "the evidence of '%s' %s a vendor's certificates, which does not fit its "
+                         "record",
+                         r->sn, e->att_chain.len ? "has" : "lacks");
     if (derived != (r->mode == RECORD_MODE_DERIVED))
         return error_set(err, ERR_PROOF,
                          "the proof of '%s' is of another kind than the key mode of its record",
@@ -284,7 +298,8 @@ static int check_claims(const struct evidence *e, const struct record *r, struct
     return 0;
 }
 
-static int check_proof(const struct evidence *e, const struct record *r, struct error *err)
+static int check_proof(const struct evidence *e, const struct record *r,
+                       struct ec_verifier *verifier, struct error *err)
 {
     uint8_t spki[EC_SPKI_SIZE];
     const uint8_t *point;
@@ -296,9 +311,12 @@ static int check_proof(const struct evidence *e, const struct record *r, struct 
         ec_spki(point, spki);
     if (r->spki.len != EC_SPKI_SIZE || memcmp(spki, r->spki.p, sizeof spki))
         return error_set(err, ERR_FORMAT, "the key of '%s' is not a P-256 key", r->sn);
+    if (!verifier)
+        return 0;
     buf_init(&message, 512);
     evidence_proof_message(e, r->cert.p, r->cert.len, &message);
-    if (buf_failed(&message) || ec_verify(point, message.data, message.len, e->proof, NULL))
+    if (buf_failed(&message) ||
+        ec_verifier_check(verifier, point, message.data, message.len, e->proof, NULL))
         rc = error_set(err, ERR_PROOF,
                        "the proof of '%s' does not verify: the device did not show that it holds "
                        "the key of its record",
@@ -308,7 +326,7 @@ static int check_proof(const struct evidence *e, const struct record *r, struct 
 }
 
 int evidence_verify(const struct evidence *e, const struct record *r, const char *environment,
-                    bool *verified, struct error *err)
+                    struct ec_verifier *verifier, bool *verified, struct error *err)
 {
     bool derived = r->mode == RECORD_MODE_DERIVED;
     int rc = check_transcript(e, r, environment, err);
@@ -316,8 +334,8 @@ int evidence_verify(const struct evidence *e, const struct record *r, const char
     if (rc == 0)
         rc = check_claims(e, r, err);
     if (rc == 0 && !derived)
-        rc = check_proof(e, r, err);
+        rc = check_proof(e, r, verifier, err);
     if (rc == 0)
-        *verified = !derived;
+        *verified = !derived && verifier;
     return rc;
 }

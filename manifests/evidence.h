@@ -4,7 +4,7 @@
  * The record names the line by its SHA-256 (member ev). Members, all required, byte strings in
  * base64:
  *   att    "" when the device was not authenticated, else u16 algorithm ‖ lp(public key, a point)
- *          ‖ lp(signature, r ‖ s)
+ *          ‖ lp(signature, r ‖ s), and with auth `attested` ‖ lp(the vendor's chain of certificates)
  *   nonce  32 bytes, drawn for this one proof
  *   proof  u16 algorithm ‖ u8 life cycle ‖ u32 commit count ‖ signature (r ‖ s)
  *   sig    u16 algorithm ‖ signature (r ‖ s) of the station over "imprint station v1\0" ‖ X
@@ -35,8 +35,9 @@ struct evidence {
     bool attested; /* att is not empty */
     uint8_t att_key[EC_POINT_SIZE];
     uint8_t att_sig[EC_SIG_SIZE];
+    struct record_bytes att_chain; /* DER certificates, the device's own first; empty: none */
 
-    struct buf held; /* what a parsed line's x points into */
+    struct buf held, held_chain; /* what a parsed line's x and att_chain point into */
 };
 
 /* Appends the line without line end. Errors: ERR_INPUT. */
@@ -67,10 +68,11 @@ void evidence_proof_message(const struct evidence *e, const void *cert, size_t c
  * Verifies the evidence of an add or replace record: the transcript names the record's
  * transaction, order, serial and chip and the manifest's environment; the life cycle and the
  * presence of an attestation are what the record says; the proof verifies under the record's key.
- * A derived key's proof can be verified only by who holds the key: then *verified is false.
- * Errors: ERR_PROOF, ERR_FORMAT.
+ * A derived key's proof can be verified only by who holds the key: then *verified is false, as it
+ * is when verifier is NULL, which leaves the device's signature out. Errors: ERR_PROOF, ERR_FORMAT.
  */
 MUST_USE int evidence_verify(const struct evidence *e, const struct record *r,
-                             const char *environment, bool *verified, struct error *err);
+                             const char *environment, struct ec_verifier *verifier, bool *verified,
+                             struct error *err);
 
 #endif

@@ -360,7 +360,7 @@ static int check_after(const struct ledger_statement *s, const struct ledger_sta
 {
     if (strcmp(s->station, before->station) || strcmp(s->origin, before->origin) ||
         strcmp(s->environment, before->environment))
-        return error_set(err, ERR_ROLLBACK, "the export before is of another station, '%s' (%s)",
+        return error_set(err, ERR_FORK, "the export before is of another station, '%s' (%s)",
                          before->station, before->environment);
     if (s->last <= before->last)
         return error_set(err, ERR_ROLLBACK,
@@ -368,12 +368,12 @@ static int check_after(const struct ledger_statement *s, const struct ledger_sta
                          ": it is not newer",
                          s->last, before->last);
     if (s->first != before->last + 1)
-        return error_set(err, ERR_INCOMPLETE,
+        return error_set(err, ERR_GAP,
                          "this export begins with entry %" PRIu64 " and the one before ends with "
                          "%" PRIu64 ": ask for one from entry %" PRIu64,
                          s->first, before->last, before->last + 1);
     if (!sha256_equal(s->prev, before->head))
-        return error_set(err, ERR_ROLLBACK,
+        return error_set(err, ERR_FORK,
                          "this export continues another history than the one before: the station "
                          "was restored from a backup, or its ledger written again");
     return 0;

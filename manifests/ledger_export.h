@@ -71,7 +71,9 @@ struct ledger_report {
  *   ERR_SIGNATURE   the signature does not verify, or the signer is wrong
  *   ERR_INTEGRITY   an entry or the file was changed
  *   ERR_INCOMPLETE  an entry or file is missing, repeated, moved or cut
- *   ERR_ROLLBACK    not newer than after, or another history
+ *   ERR_ROLLBACK    not newer than after
+ *   ERR_GAP         entries between after and this one are missing
+ *   ERR_FORK        another history than after, or another station's
  *   ERR_FORMAT      malformed, not canonical, or of a version that this program does not know
  *   ERR_INPUT, ERR_IO, ERR_MISSING, ERR_READONLY, ERR_INTERNAL
  */

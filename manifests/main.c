@@ -20,7 +20,22 @@ const struct program_option_info program_options[OPT_COUNT] = {
     [OPT_AFTER] = {"after", 0, "DIR", "what was accepted last, which this one must extend"},
     [OPT_MANIFEST] = {"manifest", 0, "DIR", "the manifest that the statement names"},
     [OPT_AT] = {"at", 0, "TIME", "judge the signer's certificate as of this time (default: now)"},
+    [OPT_SKIP_PROOFS] = {"skip-proofs", 0, NULL,
+                         "do not verify again that each device proved its key"},
+    [OPT_STATE] = {"state", 0, "FILE", "what was accepted so far"},
+    [OPT_ORDER] = {"order", 0, "FILE", "an order that may stand in records; any number of times"},
+    [OPT_CERT] = {"cert", 0, "FILE", "certificate (PEM or DER), - for standard input"},
+    [OPT_LIST] = {"list", 0, "FILE", "serials, one a line, - for standard input"},
     [OPT_PRODUCT] = {"product", 0, "PRODUCT", "the product, where several have the serial"},
+    [OPT_WHO] = {"who", 0, "NAME", "who decides (default: the user)"},
+    [OPT_WHY] = {"why", 0, "TEXT", "why"},
+    [OPT_REASON] = {"reason", 0, "REASON", "reason for the CRL (default: unspecified)"},
+    [OPT_LIFT] = {"lift", 0, NULL, "end a hold"},
+    [OPT_KEY] = {"key", 0, "FILE", "private key (PEM) of --cert"},
+    [OPT_URI] = {"uri", 0, "URI", "where certificates say that the list lies"},
+    [OPT_DAYS] = {"days", 0, "N", "days until the next list is due (default: 30)"},
+    [OPT_DER] = {"der", 0, NULL, "write DER instead of PEM"},
+    [OPT_FORMAT] = {"format", 0, "FORMAT", "csv or json (default: csv)"},
     [OPT_OUTPUT] = {"output", 'o', "FILE", "write to a file instead of standard output"},
     [OPT_JSON] = {"json", 0, NULL, "print one line of JSON"},
 };
@@ -28,7 +43,7 @@ const struct program_option_info program_options[OPT_COUNT] = {
 const struct program_command program_commands[] = {
     {"verify", program_verify, "DIR", 1, 1,
      BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY) | BIT(OPT_AFTER) | BIT(OPT_AT) |
-         BIT(OPT_JSON),
+         BIT(OPT_SKIP_PROOFS) | BIT(OPT_JSON),
      BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY),
      "decide whether a manifest may be imported"},
     {"show", program_show, "DIR", 1, 1, BIT(OPT_JSON), 0,
@@ -43,6 +58,36 @@ const struct program_command program_commands[] = {
     {"verify-closing", program_verify_closing, "DIR", 1, 1,
      BIT(OPT_ROOT) | BIT(OPT_MANIFEST) | BIT(OPT_AT) | BIT(OPT_JSON), BIT(OPT_ROOT),
      "verify the statement with which a station closed an order"},
+    {"accept", program_accept, "DIR...", 1, PROGRAM_ANY,
+     BIT(OPT_STATE) | BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY) | BIT(OPT_AT) |
+         BIT(OPT_ORDER) | BIT(OPT_SKIP_PROOFS) | BIT(OPT_JSON),
+     BIT(OPT_STATE) | BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY),
+     "verify manifests as the next ones, and enter them into the whitelist"},
+    {"check", program_check, "[SERIAL]", 0, 1,
+     BIT(OPT_STATE) | BIT(OPT_CERT) | BIT(OPT_PRODUCT) | BIT(OPT_JSON), BIT(OPT_STATE),
+     "say whether one device may be trusted"},
+    {"release", program_release, "", 0, 0,
+     BIT(OPT_STATE) | BIT(OPT_LIST) | BIT(OPT_PRODUCT) | BIT(OPT_JSON),
+     BIT(OPT_STATE) | BIT(OPT_LIST), "say of each serial in a list whether it may be released"},
+    {"hold", program_hold, "[SERIAL...]", 0, PROGRAM_ANY,
+     BIT(OPT_STATE) | BIT(OPT_LIST) | BIT(OPT_PRODUCT) | BIT(OPT_WHO) | BIT(OPT_WHY) |
+         BIT(OPT_LIFT) | BIT(OPT_JSON),
+     BIT(OPT_STATE) | BIT(OPT_WHY), "hold devices back, or end that"},
+    {"revoke", program_revoke, "[SERIAL...]", 0, PROGRAM_ANY,
+     BIT(OPT_STATE) | BIT(OPT_LIST) | BIT(OPT_PRODUCT) | BIT(OPT_WHO) | BIT(OPT_WHY) |
+         BIT(OPT_REASON) | BIT(OPT_JSON),
+     BIT(OPT_STATE) | BIT(OPT_WHY), "revoke identities of devices, for ever"},
+    {"crl", program_crl, "", 0, 0,
+     BIT(OPT_STATE) | BIT(OPT_KEY) | BIT(OPT_CERT) | BIT(OPT_URI) | BIT(OPT_DAYS) | BIT(OPT_DER) |
+         BIT(OPT_OUTPUT) | BIT(OPT_JSON),
+     BIT(OPT_STATE) | BIT(OPT_KEY) | BIT(OPT_CERT), "make the owner's revocation list"},
+    {"export", program_export, "", 0, 0,
+     BIT(OPT_STATE) | BIT(OPT_FORMAT) | BIT(OPT_OUTPUT) | BIT(OPT_JSON), BIT(OPT_STATE),
+     "print the whitelist"},
+    {"diff", program_diff, "OLDER NEWER", 2, 2, BIT(OPT_JSON), 0,
+     "say what changed from one state to another"},
+    {"merge", program_merge, "FILE...", 1, PROGRAM_ANY, BIT(OPT_STATE) | BIT(OPT_JSON),
+     BIT(OPT_STATE), "take what other states accepted, and find clones"},
     {"help", program_help, "[COMMAND]", 0, 1, BIT(OPT_JSON), 0, "explain the commands"},
     {"version", program_version, "", 0, 0, BIT(OPT_JSON), 0, "print the version"},
 };
@@ -191,6 +236,8 @@ static int parse_options(const struct program_command *c, int argc, char **argv,
             return error_set(err, ERR_USAGE, "option '%s' needs an argument", argv[optind - 1]);
         if (value == '?')
             return error_set(err, ERR_USAGE, "'%s' has no option '%s'", c->name, argv[optind - 1]);
+        if (option_of(value) == OPT_ORDER)
+            args->orders[args->order_count++] = optarg;
         args->option[option_of(value)] = optarg ? optarg : "";
     }
     return 0;
@@ -205,8 +252,8 @@ static int parse_args(const struct program_command *c, int argc, char **argv,
         return rc;
     if (operands < c->min_operands || operands > c->max_operands)
         return error_set(err, ERR_USAGE, "expected '" PROGRAM_NAME " %s %s'", c->name, c->operands);
-    for (int i = 0; i < operands; i++)
-        args->operand[i] = argv[optind + i];
+    args->operand = argv + optind;
+    args->operands = operands;
     for (int o = 0; o < OPT_COUNT; o++)
         if ((c->needs & BIT(o)) && !args->option[o])
             return error_set(err, ERR_USAGE, "'%s' needs the option --%s: %s", c->name,
@@ -227,9 +274,8 @@ static void report_failure(bool json, int rc, const struct error *err)
     struct error ignored;
 
     fprintf(stderr, PROGRAM_NAME ": %s\n", err->text);
-    if (json && program_print_json(json_pack("{s:{s:s, s:i, s:s}}", "error", "code", error_name(rc),
-                                             "exit", error_exit_status(rc), "text", err->text),
-                                   &ignored) == 0)
+    if (json && !program_printed_json() &&
+        program_print_json(json_pack("{s:o}", "error", program_json_error(rc, err)), &ignored) == 0)
         fflush(stdout);
 }
 
@@ -253,11 +299,14 @@ int main(int argc, char **argv)
             fprintf(stderr, PROGRAM_NAME ": name a command: see '" PROGRAM_NAME " help'\n");
         return error_exit_status(ERR_USAGE);
     }
-    rc = parse_args(c, argc - 1, argv + 1, &args, &err);
+    args.orders = calloc((size_t)argc, sizeof *args.orders);
+    rc = args.orders ? parse_args(c, argc - 1, argv + 1, &args, &err)
+                     : error_set(&err, ERR_INTERNAL, "out of memory");
     if (rc == 0)
         rc = c->run(&args, &err);
     rc = flush_output(rc, &err);
     if (rc)
         report_failure(program_json(&args), rc, &err);
+    free(args.orders);
     return error_exit_status(rc);
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/file.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -9,10 +10,35 @@
 
 #define PROGRESS_SPACING 200 /* milliseconds between two lines */
 
+static bool printed_json;
+
+bool program_printed_json(void)
+{
+    return printed_json;
+}
+
+json_t *program_json_error(int rc, const struct error *err)
+{
+    return json_pack("{s:s, s:i, s:s}", "code", error_name(rc), "exit", error_exit_status(rc),
+                     "text", err->text);
+}
+
+int program_put(const struct program_args *args, const struct buf *bytes, struct error *err)
+{
+    const char *path = args->option[OPT_OUTPUT];
+
+    if (path)
+        return file_write(path, bytes->data, bytes->len, 0644, err);
+    if (fwrite(bytes->data, 1, bytes->len, stdout) != bytes->len)
+        return error_set(err, ERR_IO, "cannot write to standard output");
+    return 0;
+}
+
 int program_print_json(json_t *value, struct error *err)
 {
     int rc = 0;
 
+    printed_json = true;
     if (!value || json_dumpf(value, stdout, JSON_COMPACT | JSON_SORT_KEYS) || putchar('\n') == EOF)
         rc = error_set(err, ERR_IO, "cannot write the result to standard output");
     json_decref(value);

@@ -12,8 +12,8 @@
 
 #include <jansson.h>
 
-#define PROGRAM_NAME     "imprint-manifest"
-#define PROGRAM_OPERANDS 2
+#define PROGRAM_NAME "imprint-manifest"
+#define PROGRAM_ANY  100000 /* operands of a command that takes any number */
 
 enum program_option {
     OPT_ROOT,
@@ -22,7 +22,21 @@ enum program_option {
     OPT_AFTER,
     OPT_MANIFEST,
     OPT_AT,
+    OPT_SKIP_PROOFS,
+    OPT_STATE,
+    OPT_ORDER,
+    OPT_CERT,
+    OPT_LIST,
     OPT_PRODUCT,
+    OPT_WHO,
+    OPT_WHY,
+    OPT_REASON,
+    OPT_LIFT,
+    OPT_KEY,
+    OPT_URI,
+    OPT_DAYS,
+    OPT_DER,
+    OPT_FORMAT,
     OPT_OUTPUT,
     OPT_JSON,
     OPT_COUNT
@@ -39,7 +53,10 @@ struct program_option_info {
 /* What a command line said. */
 struct program_args {
     const char *option[OPT_COUNT]; /* the argument; "" for a switch that was given */
-    const char *operand[PROGRAM_OPERANDS];
+    const char **orders;           /* all arguments of --order */
+    size_t order_count;
+    char *const *operand; /* NULL behind the last */
+    int operands;
 };
 
 struct program_command {
@@ -62,6 +79,15 @@ int program_prove(const struct program_args *args, struct error *err);
 int program_verify_proof(const struct program_args *args, struct error *err);
 int program_verify_ledger(const struct program_args *args, struct error *err);
 int program_verify_closing(const struct program_args *args, struct error *err);
+int program_accept(const struct program_args *args, struct error *err);
+int program_check(const struct program_args *args, struct error *err);
+int program_release(const struct program_args *args, struct error *err);
+int program_hold(const struct program_args *args, struct error *err);
+int program_revoke(const struct program_args *args, struct error *err);
+int program_crl(const struct program_args *args, struct error *err);
+int program_export(const struct program_args *args, struct error *err);
+int program_diff(const struct program_args *args, struct error *err);
+int program_merge(const struct program_args *args, struct error *err);
 int program_help(const struct program_args *args, struct error *err);
 int program_version(const struct program_args *args, struct error *err);
 
@@ -70,8 +96,19 @@ static inline bool program_json(const struct program_args *args)
     return args->option[OPT_JSON] != NULL;
 }
 
-/* Prints value as one line and frees it. Errors: ERR_IO. */
+/*
+ * Prints value as one line and frees it. Errors: ERR_IO. A command that prints its result and then
+ * fails, because the answer is no, has said all: main prints no second object.
+ */
 MUST_USE int program_print_json(json_t *value, struct error *err);
+bool program_printed_json(void);
+
+/* {"code":..., "exit":..., "text":...} */
+json_t *program_json_error(int rc, const struct error *err);
+
+/* Writes a result to the file of --output, or to standard output. */
+MUST_USE int program_put(const struct program_args *args, const struct buf *bytes,
+                         struct error *err);
 
 /* A time, hash or number as a JSON text or number. */
 json_t *program_json_time(int64_t utc);

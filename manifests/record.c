@@ -22,19 +22,6 @@ static const char *const type_names[] = {NULL,   "add",          "replace",     
 static const char *const mode_names[] = {NULL, "hsm", "device", "derived"};
 static const char *const auth_names[] = {NULL, "attested", "enrolled", "none"};
 static const char *const use_names[] = {NULL, "registration", "operational"};
-static const char *const reason_names[] = {NULL,
-                                           "scrapped",
-                                           "burned",
-                                           "unspecified",
-                                           "keyCompromise",
-                                           "cACompromise",
-                                           "affiliationChanged",
-                                           "superseded",
-                                           "cessationOfOperation",
-                                           "certificateHold",
-                                           "privilegeWithdrawn",
-                                           "aACompromise"};
-
 enum kind { TEXT, TIME, HEX, BASE64, BYTES, CHIP, CHOICE, BOOLEAN, NUMBER, UDI, FW, RAW };
 enum need { MUST_NOT, MAY, MUST };
 
@@ -104,7 +91,8 @@ static const struct member members[] = {
     {"order", HEX, SIZED(order), .must = NAMED},
     {"plain", BOOLEAN, AT(plain), 0, .must = IDENTITY},
     {"prod", TEXT, SIZED(prod), .must = NAMED},
-    {"reason", CHOICE, AT(reason), 0, CHOICES(reason_names), .must = REASONED},
+    {"reason", CHOICE, AT(reason), 0, .names = record_reason_names, .count = RECORD_REASONS,
+     .must = REASONED},
     {"ref", NUMBER, AT(ref), 0, .must = CHANGES},
     {"sn", TEXT, SIZED(sn), .must = NAMED},
     {"spki", BYTES, AT(spki), RECORD_SPKI_MAX, .need = need_with_cert},
@@ -321,11 +309,11 @@ static void read_udi(struct canon *c, struct record_udi *udi)
     struct canon in;
 
     canon_enter(c, "udi", &in);
+    if (canon_has(&in, "exp"))
+        canon_text(&in, "exp", udi->exp, sizeof udi->exp);
     canon_text(&in, "gtin", udi->gtin, sizeof udi->gtin);
     if (canon_has(&in, "lot"))
         canon_text(&in, "lot", udi->lot, sizeof udi->lot);
-    if (canon_has(&in, "exp"))
-        canon_text(&in, "exp", udi->exp, sizeof udi->exp);
     if (canon_has(&in, "mfd"))
         canon_text(&in, "mfd", udi->mfd, sizeof udi->mfd);
     in.rc = canon_end(&in);
@@ -337,13 +325,13 @@ static void read_fw(struct canon *c, struct record_fw *fw)
     struct canon in;
 
     canon_enter(c, "fw", &in);
-    canon_text(&in, "version", fw->version, sizeof fw->version);
-    fw->has_sha256 = canon_has(&in, "sha256");
-    if (fw->has_sha256)
-        canon_hex(&in, "sha256", fw->sha256, sizeof fw->sha256);
     fw->has_debug = canon_has(&in, "debug");
     if (fw->has_debug)
         canon_bool(&in, "debug", &fw->debug);
+    fw->has_sha256 = canon_has(&in, "sha256");
+    if (fw->has_sha256)
+        canon_hex(&in, "sha256", fw->sha256, sizeof fw->sha256);
+    canon_text(&in, "version", fw->version, sizeof fw->version);
     in.rc = canon_end(&in);
     canon_leave(c, &in);
 }
@@ -420,7 +408,7 @@ static int read_members(const void *line, size_t len, struct record *r, struct e
 {
     bool seen[COUNT(members)] = {false};
     struct canon c;
-    int rc = canon_open(&c, line, len, "the record", err);
+    int rc = canon_open_line(&c, line, len, "the record", err);
 
     for (size_t i = 0; rc == 0 && i < COUNT(members); i++) {
         seen[i] = canon_has(&c, members[i].name);
@@ -481,9 +469,4 @@ bool record_has_ref(const struct record *r)
 const char *record_type_name(enum record_type t)
 {
     return t >= RECORD_ADD && t < RECORD_TYPES ? type_names[t] : "?";
-}
-
-const char *record_reason_name(enum record_reason reason)
-{
-    return (size_t)reason < COUNT(reason_names) && reason ? reason_names[reason] : "?";
 }

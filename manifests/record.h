@@ -51,8 +51,10 @@ enum record_reason {
     RECORD_CESSATION_OF_OPERATION,
     RECORD_CERTIFICATE_HOLD,
     RECORD_PRIVILEGE_WITHDRAWN,
-    RECORD_AA_COMPROMISE
+    RECORD_AA_COMPROMISE,
+    RECORD_REASONS
 };
+extern const char *const record_reason_names[RECORD_REASONS];
 
 /* Bytes that belong to someone else, or to the record's held. p is NULL when absent. */
 struct record_bytes {

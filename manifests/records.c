@@ -1,6 +1,6 @@
 #include "manifests/records.h"
 
-#include "manifests/evidence.h"
+#include "manifests/checker.h"
 #include "manifests/unique.h"
 
 #include <inttypes.h>
@@ -23,10 +23,12 @@ struct pass {
     struct folder_lines devices, evidence;
     struct merkle_tree tree;
     struct unique *unique;
+    struct checker *checker;
     struct manifest_version *versions; /* of all orders */
     size_t version_count;
     struct tally *tallies; /* of the records of this batch, for each of the totals */
     uint64_t done;
+    bool added; /* the record at hand was given to the checker, whose failures name their place */
 };
 
 static int by_order(const void *order, const void *totals)
@@ -41,20 +43,24 @@ const struct manifest_totals *records_totals(const struct statement *s,
                            : NULL;
 }
 
+static bool is_identity(const struct record *r)
+{
+    return r->t == RECORD_ADD || r->t == RECORD_REPLACE;
+}
+
 static int by_version(const void *hash, const void *version)
 {
     return memcmp(hash, ((const struct manifest_version *)version)->hash, SHA256_SIZE);
 }
 
 /* Counts a record for its order, whichever version was in force. */
-static int count_record(struct pass *p, const struct record *r, struct error *err)
+/* Counts a record for its order, whichever version was in force. */
+static int count_for_order(struct pass *p, const struct record *r, struct error *err)
 {
     const struct manifest_version *v =
         bsearch(r->order, p->versions, p->version_count, sizeof *v, by_version);
-    bool identity = r->t == RECORD_ADD || r->t == RECORD_REPLACE;
     struct tally *tally;
 
-    p->report->by_type[r->t]++;
     if (r->t == RECORD_ROTATE) /* of keys, under no order */
         return 0;
     if (!v)
@@ -62,64 +68,89 @@ static int count_record(struct pass *p, const struct record *r, struct error *er
                          "the totals do not know the order %02x%02x%02x%02x... of '%s'",
                          r->order[0], r->order[1], r->order[2], r->order[3], r->sn);
     tally = &p->tallies[v->totals - p->context->s->totals];
-    tally->identities += identity;
+    tally->identities += is_identity(r);
     tally->scrapped += r->t == RECORD_VOID && r->reason == RECORD_SCRAPPED;
     tally->burned += r->t == RECORD_VOID && r->reason == RECORD_BURNED;
     tally->revoked += r->t == RECORD_REVOKE;
-    p->report->plain += identity && r->plain;
-    p->report->unauthenticated += identity && r->auth == RECORD_AUTH_NONE;
     return 0;
 }
 
-/* The next evidence line must be the one that this record names. */
-static int check_evidence(struct pass *p, const struct record *r, struct error *err)
+static void count_record(struct verify_report *report, const struct checked *c)
 {
-    struct evidence e;
-    uint8_t digest[SHA256_SIZE];
-    char where[128];
-    const char *line;
-    size_t len;
-    bool verified = false;
-    int rc = folder_lines_next(&p->evidence, &line, &len, err);
+    const struct record *r = c->record;
+    bool identity = is_identity(r);
 
+    report->by_type[r->t]++;
+    report->plain += identity && r->plain;
+    report->unauthenticated += identity && r->auth == RECORD_AUTH_NONE;
+    report->certificates += c->cert != NULL;
+    report->proofs += c->proof;
+    report->proofs_derived += identity && r->mode == RECORD_MODE_DERIVED;
+    report->proofs_skipped += identity && r->mode != RECORD_MODE_DERIVED && !c->proof;
+}
+
+/* A record whose signatures were verified: what is left needs the records before it. */
+static int take_record(void *ctx, const struct checked *c, struct error *err)
+{
+    struct pass *p = ctx;
+    const struct records_context *context = p->context;
+    uint64_t index = context->s->first + c->line;
+    int rc = unique_add(p->unique, c->record, c->cert, err);
+
+    if (rc == 0 && context->sink)
+        rc = context->sink->take(context->sink->ctx, c->record, c->cert, index, err);
+    count_record(p->report, c);
+    return rc;
+}
+
+/* The evidence line of a record that has one; it must be the next. */
+static int next_evidence(struct pass *p, const struct record *r, const char **line, size_t *len,
+                         struct error *err)
+{
+    int rc;
+
+    *line = NULL;
+    *len = 0;
+    if (!is_identity(r))
+        return 0;
+    rc = folder_lines_next(&p->evidence, line, len, err);
     if (rc < 0)
         return rc;
-    if (rc == 0)
-        return error_set(err, ERR_INCOMPLETE, "the evidence of '%s' is missing", r->sn);
-    folder_position("evidence", p->evidence.taken - 1, where, sizeof where);
-    sha256(line, len, digest);
-    if (!sha256_equal(digest, r->ev))
-        return error_set(err, ERR_INCOMPLETE,
-                         "%s is not the evidence that the record of '%s' names: evidence is "
-                         "missing, repeated or out of order",
-                         where, r->sn);
-    if (evidence_parse(line, len, &e, err))
-        return error_prefix(err, "%s", where);
-    rc = evidence_verify(&e, r, p->context->s->environment, &verified, err);
-    evidence_done(&e);
-    if (rc)
-        return error_prefix(err, "%s", where);
-    p->report->proofs += verified;
-    p->report->proofs_derived += !verified;
-    return 0;
+    return rc ? 0 : error_set(err, ERR_INCOMPLETE, "the evidence of '%s' is missing", r->sn);
 }
 
-static int check_record(struct pass *p, const struct record *r, struct error *err)
+static int check_record(struct pass *p, struct record *r, struct error *err)
 {
-    struct cert cert;
-    int rc = count_record(p, r, err);
+    const char *evidence;
+    size_t len;
+    int rc = count_for_order(p, r, err);
 
     if (rc == 0 && record_has_ref(r) && r->ref >= p->tree.size)
         rc = error_set(err, ERR_INTEGRITY, "the record of '%s' refers to one that is not before it",
                        r->sn);
-    if (rc == 0 && r->cert.p) {
-        rc = chain_check(p->context->chain, r, &cert, err);
-        p->report->certificates += rc == 0;
-    }
     if (rc == 0)
-        rc = unique_add(p->unique, r, r->cert.p ? &cert : NULL, err);
-    if (rc == 0 && (r->t == RECORD_ADD || r->t == RECORD_REPLACE))
-        rc = check_evidence(p, r, err);
+        rc = next_evidence(p, r, &evidence, &len, err);
+    if (rc) {
+        record_done(r);
+        return rc;
+    }
+    p->added = true;
+    return checker_add(p->checker, r, evidence, len, err);
+}
+
+/* A failure here: a record before this one may be wrong as well, and then it is the one to name. */
+static int fail_line(struct pass *p, int rc, struct error *err)
+{
+    struct error earlier;
+    int before = checker_finish(p->checker, &earlier);
+    char where[128];
+
+    if (before) {
+        *err = earlier;
+        return before;
+    }
+    folder_position("devices", p->done, where, sizeof where);
+    error_prefix(err, "%s", where);
     return rc;
 }
 
@@ -127,17 +158,13 @@ static int check_line(struct pass *p, const char *line, size_t len, struct error
 {
     struct merkle_hash leaf;
     struct record r;
-    char where[128];
     int rc = record_parse(line, len, &r, err);
 
-    if (rc == 0) {
+    p->added = false;
+    if (rc == 0)
         rc = check_record(p, &r, err);
-        record_done(&r);
-    }
-    if (rc) {
-        folder_position("devices", p->done, where, sizeof where);
-        return error_prefix(err, "%s", where);
-    }
+    if (rc)
+        return p->added ? rc : fail_line(p, rc, err);
     merkle_leaf(line, len, &leaf);
     merkle_push(&p->tree, &leaf);
     p->done++;
@@ -169,6 +196,8 @@ static int check_lines(struct pass *p, struct error *err)
             return rc;
         show_progress(p);
     }
+    if (rc == 0)
+        rc = checker_finish(p->checker, err);
     if (rc)
         return rc;
     if (p->done != s->count)
@@ -244,13 +273,14 @@ static int check_totals(const struct pass *p, struct error *err)
 }
 
 /* What counting needs, before the first record. */
-static int prepare(struct pass *p, struct error *err)
+static int prepare(struct pass *p, const struct checker_policy *policy, struct error *err)
 {
     const struct statement *s = p->context->s;
 
     p->unique = unique_new(s->first);
     p->tallies = calloc(s->totals_count + 1, sizeof *p->tallies);
-    if (!p->unique || !p->tallies)
+    p->checker = checker_new(policy);
+    if (!p->unique || !p->tallies || !p->checker)
         return error_set(err, ERR_INTERNAL, "out of memory");
     return statement_versions(s, &p->versions, &p->version_count, err);
 }
@@ -269,14 +299,25 @@ int records_verify(const struct records_context *context, struct verify_report *
 {
     const struct statement *s = context->s;
     struct pass p = {.context = context, .report = report};
+    struct checker_policy policy = {
+        .chain = context->chain,
+        .environment = s->environment,
+        .skip_proofs = context->skip_proofs,
+        .threads = context->threads,
+        .take = take_record,
+        .ctx = &p,
+    };
     int rc;
 
     if (s->has_prev)
         p.tree = s->prev.tree;
-    if ((rc = prepare(&p, err)) == 0 &&
+    if ((rc = prepare(&p, &policy, err)) == 0 &&
         (rc = folder_lines_open(&p.devices, context->dir, "devices", s, err)) == 0 &&
         (rc = folder_lines_open(&p.evidence, context->dir, "evidence", s, err)) == 0)
         rc = run(&p, err);
+    if (rc == 0)
+        report->tree = p.tree;
+    checker_free(p.checker);
     folder_lines_close(&p.devices);
     folder_lines_close(&p.evidence);
     unique_free(p.unique);

@@ -12,8 +12,11 @@
 struct records_context {
     const char *dir;
     const struct statement *s;
-    const struct statement *after; /* the manifest that s extends, or NULL */
-    const struct chain *chain;     /* NULL without chain.pem */
+    const struct statement *after;  /* the manifest that s extends, or NULL */
+    const struct chain *chain;      /* NULL without chain.pem */
+    const struct verify_sink *sink; /* or NULL */
+    bool skip_proofs;
+    unsigned threads;
     const struct folder_progress *progress;
 };
 

@@ -102,19 +102,19 @@ static int check_extends(const struct verification *v, const uint8_t after_hash[
     const struct statement *s = &v->s, *after = &v->after;
 
     if (strcmp(s->origin, after->origin) || strcmp(s->environment, after->environment))
-        return error_set(err, ERR_ROLLBACK,
+        return error_set(err, ERR_FORK,
                          "the manifest is of log '%s' (%s), the one accepted before of '%s' (%s)",
                          s->origin, s->environment, after->origin, after->environment);
     if (s->seq <= after->seq)
         return rolled_back(v, err);
     if (s->seq > after->seq + 1)
-        return error_set(err, ERR_INCOMPLETE,
+        return error_set(err, ERR_GAP,
                          "manifest %" PRIu64 " comes after manifest %" PRIu64 ", not after %" PRIu64
                          ": get and verify those in between first",
                          s->seq, s->prev.seq, after->seq);
     if (!sha256_equal(s->prev.sha256, after_hash) || s->prev.tree.size != after->size ||
         memcmp(&s->prev.root, &after->root, sizeof after->root))
-        return error_set(err, ERR_ROLLBACK,
+        return error_set(err, ERR_FORK,
                          "manifest %" PRIu64 " does not extend the manifest %" PRIu64
                          " that was accepted before but another one: the log was forked; stop and "
                          "ask the factory",
@@ -122,24 +122,33 @@ static int check_extends(const struct verification *v, const uint8_t after_hash[
     return check_growth(v, err);
 }
 
-static int check_after(struct verification *v, struct error *err)
+static int check_after_bytes(struct verification *v, const struct buf *bytes, struct error *err)
 {
     uint8_t digest[SHA256_SIZE];
+    int rc = statement_parse(bytes->data, bytes->len, &v->after, err);
+
+    if (rc)
+        return error_prefix(err, "what was accepted before");
+    sha256(bytes->data, bytes->len, digest);
+    rc = check_extends(v, digest, err);
+    v->report.extends = rc == 0;
+    return rc;
+}
+
+static int check_after(struct verification *v, struct error *err)
+{
     struct buf bytes;
     int rc;
 
+    if (v->policy->after_bytes)
+        return check_after_bytes(v, v->policy->after_bytes, err);
     if (!v->policy->after)
         return 0;
     buf_init(&bytes, STATEMENT_MAX);
     rc = folder_read(v->policy->after, MANIFEST_NAME, &bytes, err);
-    if (rc == 0 && statement_parse(bytes.data, bytes.len, &v->after, err))
-        rc = error_prefix(err, "'%s'", v->policy->after);
-    if (rc == 0) {
-        sha256(bytes.data, bytes.len, digest);
-        rc = check_extends(v, digest, err);
-    }
+    if (rc == 0)
+        rc = check_after_bytes(v, &bytes, err);
     buf_done(&bytes);
-    v->report.extends = rc == 0;
     return rc;
 }
 
@@ -222,6 +231,9 @@ static int check_records(struct verification *v, struct error *err)
         .s = &v->s,
         .after = v->report.extends ? &v->after : NULL,
         .chain = v->chain,
+        .sink = v->policy->sink,
+        .skip_proofs = v->policy->skip_proofs,
+        .threads = v->policy->threads,
         .progress = &v->policy->progress,
     };
 

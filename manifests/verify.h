@@ -16,15 +16,31 @@
 #ifndef MANIFESTS_VERIFY_H
 #define MANIFESTS_VERIFY_H
 
+#include "manifests/cert.h"
 #include "manifests/cms.h"
 #include "manifests/folder.h"
+
+/*
+ * Receives the records of a manifest while it is being verified, in order, each after its own
+ * signatures. Nothing of it counts until manifest_verify returned 0. cert is NULL where the record
+ * has no certificate; index is the record's place in the log. A failure ends the verification.
+ */
+struct verify_sink {
+    int (*take)(void *ctx, const struct record *r, const struct cert *cert, uint64_t index,
+                struct error *err);
+    void *ctx;
+};
 
 struct verify_policy {
     const char *root;                /* PEM file: the root of manifest signers */
     const char *device_root;         /* PEM file: the root of device certificates */
     const char *log_key;             /* file with the log's verifier key (note.h) */
     const char *after;               /* folder of the manifest accepted last, or NULL */
+    const struct buf *after_bytes;   /* or the bytes of its manifest.json */
     int64_t at;                      /* when the signer's certificate must be valid; 0 for now */
+    bool skip_proofs;                /* leave out the devices' signatures in the evidence */
+    unsigned threads;                /* for signatures; 0: one for each processor */
+    const struct verify_sink *sink;  /* or NULL */
     struct folder_progress progress; /* zero for none */
 };
 
@@ -38,6 +54,7 @@ struct verify_report {
     int64_t created;
     uint64_t seq, first, count, size;
     struct merkle_hash root;
+    struct merkle_tree tree;     /* of the log at size */
     uint8_t sha256[SHA256_SIZE]; /* of manifest.json */
     bool extends;                /* after was given, and is extended */
     bool has_prev;
@@ -45,6 +62,7 @@ struct verify_report {
     uint64_t certificates;          /* verified up to the device root */
     uint64_t proofs;                /* proofs of possession verified again */
     uint64_t proofs_derived;        /* of derived keys, which only the owner can verify */
+    uint64_t proofs_skipped;        /* not verified again, as the policy asked */
     uint64_t unauthenticated;       /* identities whose device showed no identity of its own */
     uint64_t plain;                 /* identities delivered in the clear */
 };
@@ -55,7 +73,9 @@ struct verify_report {
  *   ERR_SIGNATURE   a signature or certificate does not verify, or the signer is wrong
  *   ERR_INTEGRITY   something was changed, or is there unlisted
  *   ERR_INCOMPLETE  a file, record, evidence line or number is missing, repeated, reordered or cut
- *   ERR_ROLLBACK    not newer than after, or not an extension of it
+ *   ERR_ROLLBACK    not newer than after, or counts less
+ *   ERR_GAP         manifests between after and this one are missing
+ *   ERR_FORK        another log, or another history than that of after
  *   ERR_DUPLICATE   a live device or chip, a key or a certificate serial stands twice
  *   ERR_PROOF       a proof of possession does not verify, or belongs to something else
  *   ERR_FORMAT      malformed, not canonical, or of a version this program does not know

@@ -3,6 +3,7 @@
 #include "base/codec.h"
 #include "base/file.h"
 #include "pki/digest.h"
+#include "station/connector/address.h"
 #include "station/schema/schema.h"
 
 #include <errno.h>
@@ -32,7 +33,14 @@ static const struct schema_field certificate_fields[] = {
     {.name = NULL}};
 
 static const struct schema_field port_fields[] = {
-    FIELD(job_port_rule, name, SCHEMA_TEXT, true, 1, 128, "port, such as /dev/ttyACM*"),
+    FIELD(job_port_rule, name, SCHEMA_TEXT, false, 1, 128, "port, such as /dev/ttyACM*"),
+    FIELD(job_port_rule, tcp, SCHEMA_TEXT, false, 3, 120, "HOST:PORT of a terminal server"),
+    {.name = "unix",
+     .type = SCHEMA_TEXT,
+     .min = 2,
+     .max = 107,
+     .offset = offsetof(struct job_port_rule, unix_path),
+     .meaning = "absolute path of a stream socket"},
     FIELD(job_port_rule, slot, SCHEMA_TEXT, true, 1, 32, "label on the fixture; {n} counts from 1"),
     FIELD(job_port_rule, baud, SCHEMA_INT, false, 300, 12000000, "bits per second"),
     {.name = NULL}};
@@ -66,6 +74,12 @@ static const struct schema_field job_fields[] = {
      .min = 1,
      .offset = offsetof(struct job, enrolled_path),
      .meaning = "path of the list of enrolled device keys"},
+    {.name = "vendor_roots",
+     .type = SCHEMA_TEXT,
+     .max = PATH_MAX - 1,
+     .min = 1,
+     .offset = offsetof(struct job, vendor_roots_path),
+     .meaning = "path of the PEM certificates of the vendor roots that attest devices"},
     {.name = "serials",
      .type = SCHEMA_MAP,
      .required = true,
@@ -206,6 +220,88 @@ static int read_enrolled(struct job *job, struct error *err)
     return rc;
 }
 
+/* A certificate file of vendors: what is in it is compared with the order when the job is bound. */
+static int keep_vendor_root(struct job *job, X509 *cert, struct error *err)
+{
+    unsigned char *der = NULL;
+    int len = i2d_X509(cert, &der);
+    struct buf *root = &job->vendor_roots[job->vendor_root_count];
+
+    if (job->vendor_root_count == ORDER_VENDOR_ROOTS_MAX || len <= 0 || len > JOB_ROOT_MAX) {
+        OPENSSL_free(der);
+        return error_set(err, ERR_INPUT, "'%s' holds more than %d certificates, or one too long",
+                         job->vendor_roots_path, ORDER_VENDOR_ROOTS_MAX);
+    }
+    buf_put(root, der, (size_t)len);
+    OPENSSL_free(der);
+    job->vendor_root_count++;
+    return buf_check(root, "a vendor root", err);
+}
+
+static int read_vendor_roots(struct job *job, struct error *err)
+{
+    BIO *pem;
+    X509 *cert;
+    int rc = 0;
+
+    if (!job->vendor_roots_path[0])
+        return 0;
+    pem = BIO_new_file(job->vendor_roots_path, "r");
+    if (!pem && errno == ENOENT)
+        return missing_file(job, "vendor_roots", job->vendor_roots_path, err);
+    if (!pem)
+        return error_set_errno(err, errno, "cannot open '%s'", job->vendor_roots_path);
+    while (rc == 0 && (cert = PEM_read_bio_X509(pem, NULL, NULL, NULL))) {
+        rc = keep_vendor_root(job, cert, err);
+        X509_free(cert);
+    }
+    BIO_free(pem);
+    if (rc == 0 && job->vendor_root_count == 0)
+        rc = error_set(err, ERR_INPUT, "'%s' holds no PEM certificate", job->vendor_roots_path);
+    return rc;
+}
+
+bool job_port_address(const struct job_port_rule *rule, char out[JOB_ADDRESS_MAX + 1])
+{
+    if (rule->tcp[0])
+        snprintf(out, JOB_ADDRESS_MAX + 1, ADDRESS_TCP "%s", rule->tcp);
+    else if (rule->unix_path[0])
+        snprintf(out, JOB_ADDRESS_MAX + 1, ADDRESS_UNIX "%s", rule->unix_path);
+    else
+        return false;
+    return true;
+}
+
+/* One device would be two slots. */
+static int check_only_rule(const struct job *job, size_t index, const char *address,
+                           struct error *err)
+{
+    char other[JOB_ADDRESS_MAX + 1];
+
+    for (size_t i = 0; i < index; i++)
+        if (job_port_address(&job->ports[i], other) && strcmp(other, address) == 0)
+            return error_set(err, ERR_INPUT, "'%s' is in rule %zu already", address, i + 1);
+    return 0;
+}
+
+static int check_port_rule(const struct job *job, size_t index, struct error *err)
+{
+    const struct job_port_rule *rule = &job->ports[index];
+    char address[JOB_ADDRESS_MAX + 1];
+    int rc = 0;
+
+    if ((rule->name[0] != 0) + (rule->tcp[0] != 0) + (rule->unix_path[0] != 0) != 1)
+        return error_set(err, ERR_INPUT,
+                         "%s: rule %zu of 'ports' needs one of 'name', 'tcp' and 'unix'", job->path,
+                         index + 1);
+    if (job_port_address(rule, address)) {
+        rc = address_check(address, err);
+        if (rc == 0)
+            rc = check_only_rule(job, index, address, err);
+    }
+    return rc ? error_prefix(err, "%s: rule %zu of 'ports'", job->path, index + 1) : 0;
+}
+
 static int read_named_files(struct job *job, struct error *err)
 {
     int rc = beside_job(job, job->trust_anchors_path, err);
@@ -213,8 +309,12 @@ static int read_named_files(struct job *job, struct error *err)
     if (rc == 0)
         rc = beside_job(job, job->enrolled_path, err);
     if (rc == 0)
+        rc = beside_job(job, job->vendor_roots_path, err);
+    if (rc == 0)
         rc = read_trust_anchors(job, err);
-    return rc ? rc : read_enrolled(job, err);
+    if (rc == 0)
+        rc = read_enrolled(job, err);
+    return rc ? rc : read_vendor_roots(job, err);
 }
 
 int job_read(const char *path, struct job *job, struct error *err)
@@ -224,6 +324,8 @@ int job_read(const char *path, struct job *job, struct error *err)
 
     memset(job, 0, sizeof *job);
     buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
+    for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
+        buf_init(&job->vendor_roots[i], JOB_ROOT_MAX);
     job->link = (struct job_link){.hello_ms = 5000, .request_ms = 2000, .repeats = 3};
     for (size_t i = 0; i < JOB_PORT_RULES_MAX; i++)
         job->ports[i].baud = 115200;
@@ -233,6 +335,8 @@ int job_read(const char *path, struct job *job, struct error *err)
         rc = error_set(err, rc, "there is no job '%s': name a file that exists", path);
     if (rc == 0)
         rc = job_serial_text(&job->serials, job->serials.first, text, sizeof text, err);
+    for (size_t i = 0; rc == 0 && i < job->port_count; i++)
+        rc = check_port_rule(job, i, err);
     return rc ? rc : read_named_files(job, err);
 }
 
@@ -266,7 +370,38 @@ static int bind_trust_anchors(const struct job *job, const struct order *order, 
                      job->trust_anchors_path);
 }
 
-/* The one place that says how devices are authenticated: none, a list, and later a vendor. */
+static bool has_vendor_root(const struct job *job, const uint8_t expected[32])
+{
+    uint8_t hash[32];
+
+    for (size_t i = 0; i < job->vendor_root_count; i++) {
+        sha256(job->vendor_roots[i].data, job->vendor_roots[i].len, hash);
+        if (sha256_equal(hash, expected))
+            return true;
+    }
+    return false;
+}
+
+/* The checker believes every root of the file: it holds those of the order and no other. */
+static int bind_vendor_roots(const struct job *job, const struct order *order, struct error *err)
+{
+    bool same = job->vendor_root_count == order->vendor_root_count;
+
+    if (!job->vendor_roots_path[0])
+        return error_set(err, ERR_INPUT,
+                         "%s: the order asks for attested devices: add 'vendor_roots: FILE'",
+                         job->path);
+    for (size_t i = 0; same && i < order->vendor_root_count; i++)
+        same = has_vendor_root(job, order->vendor_roots[i]);
+    if (same)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "the certificates in '%s' are not exactly the vendor roots that the order "
+                     "names by hash",
+                     job->vendor_roots_path);
+}
+
+/* The one place that says how devices are authenticated: none, a list, or a vendor. */
 static int bind_auth(const struct job *job, const struct order *order, struct error *err)
 {
     switch (order->auth) {
@@ -283,12 +418,9 @@ static int bind_auth(const struct job *job, const struct order *order, struct er
                          "the list '%s' is not the one that the order names by hash",
                          job->enrolled_path);
     case ORDER_AUTH_ATTESTED:
-        break;
+        return bind_vendor_roots(job, order, err);
     }
-    return error_set(err, ERR_REFUSED,
-                     "order '%s' asks for devices that a vendor attested, which this version of "
-                     "imprint cannot verify: use a newer one",
-                     order->id);
+    return error_set(err, ERR_INTERNAL, "an order's device_auth is unknown");
 }
 
 int job_bind(const struct job *job, const struct order *order, const struct order_share *share,
@@ -304,6 +436,8 @@ int job_bind(const struct job *job, const struct order *order, const struct orde
 void job_done(struct job *job)
 {
     buf_done(&job->trust_anchors);
+    for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
+        buf_done(&job->vendor_roots[i]);
     free(job->enrolled);
     job->enrolled = NULL;
 }

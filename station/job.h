@@ -17,8 +17,10 @@
 #include <stdint.h>
 
 #define JOB_PORT_RULES_MAX 32
+#define JOB_ADDRESS_MAX    128
 #define JOB_ENROLLED_MAX   1000000
 #define JOB_ANCHORS_MAX    8000 /* bytes of the trust anchors: one object of a bundle */
+#define JOB_ROOT_MAX       8000 /* bytes of one vendor root */
 
 struct job_serials {
     char prefix[41];
@@ -31,9 +33,12 @@ struct job_certificate {
     char hardware_type[129]; /* object identifier, dotted */
 };
 
+/* One of name, tcp and unix_path. */
 struct job_port_rule {
-    char name[129]; /* pattern of the port's name, such as /dev/ttyACM* */
-    char slot[33];  /* label on the fixture; {n} counts the ports that the rule matches, from 1 */
+    char name[129];      /* pattern of the port's name, such as /dev/ttyACM* */
+    char tcp[121];       /* HOST:PORT */
+    char unix_path[108]; /* of a stream socket */
+    char slot[33]; /* label on the fixture; {n} counts the ports that the rule matches, from 1 */
     int64_t baud;
 };
 
@@ -49,6 +54,7 @@ struct job {
     char order[65];                    /* id of the order */
     char trust_anchors_path[PATH_MAX]; /* empty: none */
     char enrolled_path[PATH_MAX];      /* empty: none */
+    char vendor_roots_path[PATH_MAX];  /* empty: none */
     struct job_serials serials;
     struct job_certificate certificate;
     struct job_port_rule ports[JOB_PORT_RULES_MAX];
@@ -60,6 +66,8 @@ struct job {
     uint8_t enrolled_hash[32]; /* SHA-256 of the list */
     uint8_t (*enrolled)[32];   /* sorted SHA-256 of SubjectPublicKeyInfo */
     size_t enrolled_count;
+    struct buf vendor_roots[ORDER_VENDOR_ROOTS_MAX]; /* DER */
+    size_t vendor_root_count;
 };
 
 /*
@@ -68,6 +76,9 @@ struct job {
  */
 MUST_USE int job_read(const char *path, struct job *job, struct error *err);
 void job_done(struct job *job);
+
+/* "tcp:HOST:PORT" or "unix:/PATH" (connector/address.h); false for a rule of serial ports. */
+bool job_port_address(const struct job_port_rule *rule, char out[JOB_ADDRESS_MAX + 1]);
 
 /*
  * Checks the job against the version of its order that is in force and this station's share: the

@@ -23,7 +23,7 @@
 #define ORDER_FILE_MAX         (1024 * 1024)
 #define ORDER_SUITES_MAX       4
 #define ORDER_STATIONS_MAX     64
-#define ORDER_VENDOR_ROOTS_MAX 16
+#define ORDER_VENDOR_ROOTS_MAX 8
 
 enum order_type { ORDER_FIRST, ORDER_AMENDMENT };
 

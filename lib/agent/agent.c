@@ -108,11 +108,14 @@ static enum imprint_status handle_hello(struct imprint_agent *agent, struct exch
     imprint_agent_facts(agent, &e->out);
     put_transaction(agent, &e->out);
     if (p->enrol_point) {
-        imprint_agent_put_open(&e->out, IMPRINT_KEY_HELLO_ATTESTATION, IMPRINT_AGENT_MAP, 4);
+        imprint_agent_put_open(&e->out, IMPRINT_KEY_HELLO_ATTESTATION, IMPRINT_AGENT_MAP,
+                               4u + (p->enrol_chain_len != 0));
         imprint_agent_put_pair(&e->out, IMPRINT_KEY_ATTEST_KEY_ALG, IMPRINT_ALG_P256,
                                p->enrol_point, IMPRINT_P256_POINT_SIZE);
         imprint_agent_put_pair(&e->out, IMPRINT_KEY_ATTEST_SIG_ALG, IMPRINT_ALG_ECDSA_SHA256, sig,
                                sizeof sig);
+        if (p->enrol_chain_len)
+            imprint_agent_put_uint(&e->out, IMPRINT_KEY_ATTEST_CHAIN_LEN, p->enrol_chain_len);
     }
     return IMPRINT_OK;
 }
@@ -287,14 +290,18 @@ static enum imprint_status handle_prove(struct imprint_agent *agent, struct exch
 
 static enum imprint_status handle_read(struct imprint_agent *agent, struct exchange *e)
 {
-    uint32_t offset, total, len;
+    const struct imprint_agent_platform *p = agent->platform;
+    uint32_t members = imprint_agent_cbor_head(&e->in, IMPRINT_AGENT_MAP, 2);
+    uint32_t chain = 0, offset, total, len;
     uint8_t *room;
 
-    read_map(e, 1);
     offset = imprint_agent_cbor_uint(&e->in, IMPRINT_KEY_READ_OFFSET, UINT32_MAX);
+    if (members > 1)
+        chain = imprint_agent_cbor_uint(&e->in, IMPRINT_KEY_READ_WHAT, IMPRINT_READ_CHAIN);
     if (!understood(e))
         return IMPRINT_ERR_FORMAT;
-    total = imprint_agent_object_length(agent, IMPRINT_OBJ_CERTIFICATES);
+    total =
+        chain ? p->enrol_chain_len : imprint_agent_object_length(agent, IMPRINT_OBJ_CERTIFICATES);
     if (total == 0)
         return IMPRINT_ERR_STATE;
     if (offset > total)
@@ -306,7 +313,9 @@ static enum imprint_status handle_read(struct imprint_agent *agent, struct excha
     imprint_agent_put_uint(&e->out, IMPRINT_KEY_READ_TOTAL, total);
     imprint_agent_put_open(&e->out, IMPRINT_KEY_READ_BYTES, IMPRINT_AGENT_BYTES, len);
     room = e->out.start + e->out.len;
-    if (!imprint_agent_object_read(agent, IMPRINT_OBJ_CERTIFICATES, offset, room, len))
+    if (chain)
+        memcpy(room, p->enrol_chain + offset, len);
+    else if (!imprint_agent_object_read(agent, IMPRINT_OBJ_CERTIFICATES, offset, room, len))
         return IMPRINT_ERR_STORE;
     e->out.len += len;
     return IMPRINT_OK;

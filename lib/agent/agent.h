@@ -132,10 +132,16 @@ struct imprint_agent_platform {
      */
     const uint8_t *authority;
 
-    /* The key that was enrolled for this device, or NULL; sign is as p256_sign, with that key. */
+    /*
+     * The key that was enrolled for this device, or that its silicon vendor certified, or NULL; sign
+     * is as p256_sign, with that key. The vendor's chain: DER certificates, the device's own first,
+     * one after the other, at most IMPRINT_CHAIN_MAX bytes; length 0 without one.
+     */
     const uint8_t *enrol_point;
     bool (*enrol_sign)(void *context, const uint8_t digest[32], uint8_t sig[64]);
     void *enrol_context;
+    const uint8_t *enrol_chain;
+    uint32_t enrol_chain_len;
 };
 
 /* The contents of a slot's record. Bytes only: its layout in flash is the same for every compiler.

@@ -122,6 +122,7 @@ enum imprint_tx_state { IMPRINT_TX_NONE = 0, IMPRINT_TX_OPEN = 1, IMPRINT_TX_COM
 #define IMPRINT_FRAME_MAX        4096 /* ... and no station sends or takes a larger one */
 #define IMPRINT_FRAME_OVERHEAD   8    /* link version, message, sequence, CRC-32 */
 #define IMPRINT_STATION_CERT_MAX 256  /* a compact station certificate */
+#define IMPRINT_CHAIN_MAX        8000 /* a vendor's certificate chain */
 
 /*
  * Keys of the CBOR maps of the link (docs/device-link.md has the CDDL). Key 0 of every reply is its
@@ -157,7 +158,8 @@ enum imprint_key_attestation {
     IMPRINT_KEY_ATTEST_KEY_ALG = 1,
     IMPRINT_KEY_ATTEST_KEY = 2,
     IMPRINT_KEY_ATTEST_SIG_ALG = 3,
-    IMPRINT_KEY_ATTEST_SIG = 4
+    IMPRINT_KEY_ATTEST_SIG = 4,
+    IMPRINT_KEY_ATTEST_CHAIN_LEN = 5 /* where there is a chain: its length, for READ */
 };
 enum imprint_key_begin {
     IMPRINT_KEY_BEGIN_SUITE = 1,
@@ -195,9 +197,11 @@ enum imprint_key_prove {
 };
 enum imprint_key_read {
     IMPRINT_KEY_READ_OFFSET = 1,
+    IMPRINT_KEY_READ_WHAT = 2,  /* IMPRINT_READ_CHAIN; left out: the certificate object */
     IMPRINT_KEY_READ_TOTAL = 1, /* reply */
     IMPRINT_KEY_READ_BYTES = 2  /* reply */
 };
+enum imprint_read { IMPRINT_READ_CHAIN = 1 /* the chain that attests the device */ };
 enum imprint_key_lock { IMPRINT_KEY_LOCK_TX = 1 };
 
 /* Labels: each signed or derived byte string begins with one, its NUL included. */

@@ -90,11 +90,11 @@ bool imprint_agent_unwrap(const struct imprint_agent_crypto *crypto,
     bool ok = true;
 
     /* One semiblock has a form of its own in RFC 5649 and is too short for any key. */
-    if (len % WRAP_BLOCK != 0 || len < 3 * WRAP_BLOCK || len > IMPRINT_WRAPPED_KEY_MAX)
+    if (len % WRAP_BLOCK != 0 || len < (size_t)3 * WRAP_BLOCK || len > IMPRINT_WRAPPED_KEY_MAX)
         return false;
     memcpy(block, blob, WRAP_BLOCK);
     for (step = 6 * n; ok && step > 0; step--) {
-        r = blob + WRAP_BLOCK * (1 + (step - 1) % n);
+        r = blob + (size_t)WRAP_BLOCK * (1 + (step - 1) % n);
         memcpy(block + WRAP_BLOCK, r, WRAP_BLOCK);
         block[WRAP_BLOCK - 1] = (uint8_t)(block[WRAP_BLOCK - 1] ^ step);
         ok = crypto->aes256_decrypt(crypto->context, kek, block, block);

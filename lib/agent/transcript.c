@@ -12,12 +12,13 @@ enum imprint_lifecycle imprint_agent_lifecycle(const struct imprint_agent *agent
     return locked ? IMPRINT_LIFE_LOCKED : IMPRINT_LIFE_FACTORY;
 }
 
-uint32_t imprint_agent_key_alg(const struct imprint_agent *agent)
+/* The public transport key as (algorithm, bytes): NONE and empty where there is none. */
+static uint32_t key_alg(const struct imprint_agent *agent)
 {
     return agent->has_key ? IMPRINT_ALG_P256 : IMPRINT_ALG_NONE;
 }
 
-size_t imprint_agent_key_len(const struct imprint_agent *agent)
+static size_t key_len(const struct imprint_agent *agent)
 {
     return agent->has_key ? sizeof agent->transport : 0;
 }
@@ -55,8 +56,8 @@ void imprint_agent_facts(const struct imprint_agent *agent, struct imprint_agent
     imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_LIFECYCLE, imprint_agent_lifecycle(agent));
     imprint_agent_put_bool(w, IMPRINT_KEY_FACTS_PINNED, p->authority != NULL);
     imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_FRAME_MAX, IMPRINT_AGENT_FRAME_MAX);
-    imprint_agent_put_pair(w, IMPRINT_KEY_FACTS_KEY_ALG, imprint_agent_key_alg(agent),
-                           agent->transport, imprint_agent_key_len(agent));
+    imprint_agent_put_pair(w, IMPRINT_KEY_FACTS_KEY_ALG, key_alg(agent), agent->transport,
+                           key_len(agent));
 }
 
 bool imprint_agent_bundle(const struct imprint_agent *agent,
@@ -68,10 +69,18 @@ bool imprint_agent_bundle(const struct imprint_agent *agent,
                               record->count * sizeof record->objects[0], digest);
 }
 
+/* lp(chip id) ‖ lp(transport key), as X and the attestation have them. */
+static void put_device(const struct imprint_agent *agent, struct imprint_agent_writer *w)
+{
+    const struct imprint_agent_platform *p = agent->platform;
+
+    imprint_agent_put_lp(w, p->chip_id, p->chip_id_len);
+    imprint_agent_put_tagged(w, key_alg(agent), agent->transport, key_len(agent));
+}
+
 bool imprint_agent_x(const struct imprint_agent *agent, const struct imprint_agent_begin *begin,
                      const uint8_t bundle[IMPRINT_HASH_SIZE], struct imprint_agent_writer *w)
 {
-    const struct imprint_agent_platform *p = agent->platform;
     uint8_t facts[IMPRINT_AGENT_FACTS_MAX], facts_hash[IMPRINT_HASH_SIZE];
     struct imprint_agent_writer fw;
 
@@ -85,9 +94,7 @@ bool imprint_agent_x(const struct imprint_agent *agent, const struct imprint_age
     imprint_agent_put_lp(w, begin->transaction, IMPRINT_TX_SIZE);
     imprint_agent_put_lp(w, begin->nonce, IMPRINT_NONCE_SIZE);
     imprint_agent_put_lp(w, begin->serial, begin->serial_len);
-    imprint_agent_put_lp(w, p->chip_id, p->chip_id_len);
-    imprint_agent_put_tagged(w, imprint_agent_key_alg(agent), agent->transport,
-                             imprint_agent_key_len(agent));
+    put_device(agent, w);
     imprint_agent_put_tagged(w, IMPRINT_ALG_P256, begin->key, IMPRINT_P256_POINT_SIZE);
     imprint_agent_put_lp(w, facts_hash, sizeof facts_hash);
     imprint_agent_put_lp(w, bundle, IMPRINT_HASH_SIZE);
@@ -98,16 +105,13 @@ bool imprint_agent_attest_digest(const struct imprint_agent *agent,
                                  const uint8_t nonce[IMPRINT_NONCE_SIZE],
                                  uint8_t digest[IMPRINT_HASH_SIZE])
 {
-    const struct imprint_agent_platform *p = agent->platform;
     uint8_t bytes[IMPRINT_AGENT_FACTS_MAX];
     struct imprint_agent_writer w;
 
     imprint_agent_write(&w, bytes, sizeof bytes);
     imprint_agent_put_lp(&w, suites, sizeof suites);
     imprint_agent_put_lp(&w, nonce, IMPRINT_NONCE_SIZE);
-    imprint_agent_put_lp(&w, p->chip_id, p->chip_id_len);
-    imprint_agent_put_tagged(&w, imprint_agent_key_alg(agent), agent->transport,
-                             imprint_agent_key_len(agent));
+    put_device(agent, &w);
     imprint_agent_put_u8(&w, imprint_agent_lifecycle(agent));
     return !w.bad && imprint_agent_hash(agent, IMPRINT_LABEL_ATTEST, bytes, w.len, digest);
 }
@@ -117,15 +121,16 @@ bool imprint_agent_prove_digest(const struct imprint_agent *agent,
                                 uint8_t digest[IMPRINT_HASH_SIZE])
 {
     const struct imprint_agent_slot *slot = &agent->slot[agent->committed];
-    uint8_t bytes[128];
+    uint8_t bytes[128], count[4];
     struct imprint_agent_writer w;
 
+    imprint_agent_store_u32(count, slot->commit_count);
     imprint_agent_write(&w, bytes, sizeof bytes);
     imprint_agent_put_u16(&w, IMPRINT_ALG_ECDSA_SHA256);
     imprint_agent_put_lp(&w, nonce, IMPRINT_NONCE_SIZE);
     imprint_agent_put_lp(&w, slot->record.transcript, IMPRINT_HASH_SIZE);
     imprint_agent_put_lp(&w, slot->leaf_hash, IMPRINT_HASH_SIZE);
     imprint_agent_put_u8(&w, imprint_agent_lifecycle(agent));
-    imprint_agent_put_u32(&w, slot->commit_count);
+    imprint_agent_put(&w, count, sizeof count);
     return !w.bad && imprint_agent_hash(agent, IMPRINT_LABEL_PROVE, bytes, w.len, digest);
 }

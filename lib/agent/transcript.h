@@ -58,8 +58,4 @@ bool imprint_agent_prove_digest(const struct imprint_agent *agent,
 /* What the device reports of its life cycle. */
 enum imprint_lifecycle imprint_agent_lifecycle(const struct imprint_agent *agent);
 
-/* The device's public transport key as (algorithm, bytes): NONE and empty where there is none. */
-uint32_t imprint_agent_key_alg(const struct imprint_agent *agent);
-size_t imprint_agent_key_len(const struct imprint_agent *agent);
-
 #endif

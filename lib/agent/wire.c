@@ -184,12 +184,6 @@ void imprint_agent_put_u16(struct imprint_agent_writer *w, uint32_t v)
     imprint_agent_put_u8(w, v);
 }
 
-void imprint_agent_put_u32(struct imprint_agent_writer *w, uint32_t v)
-{
-    imprint_agent_put_u16(w, v >> 16);
-    imprint_agent_put_u16(w, v);
-}
-
 void imprint_agent_put_lp(struct imprint_agent_writer *w, const void *bytes, size_t len)
 {
     imprint_agent_put_u16(w, (uint32_t)len);

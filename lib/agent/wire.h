@@ -77,7 +77,6 @@ const uint8_t *imprint_agent_cbor_fixed(struct imprint_agent_reader *r, uint32_t
 void imprint_agent_put(struct imprint_agent_writer *w, const void *bytes, size_t len);
 void imprint_agent_put_u8(struct imprint_agent_writer *w, uint32_t v);
 void imprint_agent_put_u16(struct imprint_agent_writer *w, uint32_t v);
-void imprint_agent_put_u32(struct imprint_agent_writer *w, uint32_t v);
 void imprint_agent_put_lp(struct imprint_agent_writer *w, const void *bytes, size_t len);
 /* lp(u16 algorithm ‖ bytes): a key or signature as transcripts hold it. */
 void imprint_agent_put_tagged(struct imprint_agent_writer *w, uint32_t algorithm,

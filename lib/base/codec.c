@@ -77,15 +77,24 @@ void base64_put(struct buf *out, const void *bytes, size_t len)
     }
 }
 
+/* The value of a digit plus one, so that what is none is zero. */
+#define DIGITS_26(c, v)                                                                            \
+    [c] = v, [c + 1] = v + 1, [c + 2] = v + 2, [c + 3] = v + 3, [c + 4] = v + 4, [c + 5] = v + 5,  \
+    [c + 6] = v + 6, [c + 7] = v + 7, [c + 8] = v + 8, [c + 9] = v + 9, [c + 10] = v + 10,         \
+    [c + 11] = v + 11, [c + 12] = v + 12, [c + 13] = v + 13, [c + 14] = v + 14, [c + 15] = v + 15, \
+    [c + 16] = v + 16, [c + 17] = v + 17, [c + 18] = v + 18, [c + 19] = v + 19, [c + 20] = v + 20, \
+    [c + 21] = v + 21, [c + 22] = v + 22, [c + 23] = v + 23, [c + 24] = v + 24, [c + 25] = v + 25
+static const uint8_t base64_values[256] = {
+    DIGITS_26('A', 1), DIGITS_26('a', 27), ['0'] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62,
+    ['+'] = 63,        ['/'] = 64};
+
 static int base64_value(char c)
 {
-    const char *at = c ? strchr(base64_digits, c) : NULL;
-
-    return at ? (int)(at - base64_digits) : -1;
+    return base64_values[(uint8_t)c] - 1;
 }
 
 /* One group of four characters that carries n bytes (1 to 3). */
-static int decode_group(const char *text, size_t n, struct buf *out)
+static int decode_group(const char *text, size_t n, uint8_t *out)
 {
     uint32_t v = 0;
     uint8_t bytes[3];
@@ -103,21 +112,22 @@ static int decode_group(const char *text, size_t n, struct buf *out)
     for (size_t i = n; i < 3; i++)
         if (bytes[i])
             return ERR_FORMAT;
-    buf_put(out, bytes, n);
+    memcpy(out, bytes, n);
     return 0;
 }
 
 int base64_decode(const char *text, size_t len, struct buf *out)
 {
+    size_t pads = 0;
+    uint8_t *room;
+
     if (len % 4)
         return ERR_FORMAT;
-    for (size_t i = 0; i < len; i += 4) {
-        size_t n = 3;
-
-        if (i + 4 == len && text[i + 3] == '=')
-            n = text[i + 2] == '=' ? 1 : 2;
-        if (decode_group(text + i, n, out))
+    if (len && text[len - 1] == '=')
+        pads = text[len - 2] == '=' ? 2 : 1;
+    room = buf_grow(out, len / 4 * 3 - pads);
+    for (size_t i = 0; room && i < len; i += 4, room += 3)
+        if (decode_group(text + i, i + 4 == len ? 3 - pads : 3, room))
             return ERR_FORMAT;
-    }
     return buf_failed(out) ? ERR_FORMAT : 0;
 }

@@ -44,8 +44,15 @@
     X(ERR_INTERRUPTED, 27, "stopped on request before the end")                                    \
     X(ERR_CRYPTO, 28, "a cryptographic operation failed")                                          \
     X(ERR_FORMAT, 29, "data is malformed, not canonical, or has unknown members")                  \
-    X(ERR_CLOCK, 30, "the station's clock is or was wrong, and nothing is issued")                 \
-    X(ERR_UNRESOLVED, 37, "credentials are with devices that did not prove them")
+    X(ERR_GAP, 30, "what comes between this and what was accepted before is missing")              \
+    X(ERR_FORK, 31, "another history under the same name as what was accepted before")             \
+    X(ERR_IMPOSTOR, 32, "another station under a name that is known, or other keys")               \
+    X(ERR_HELD, 33, "held back by the owner's decision")                                           \
+    X(ERR_REVOKED, 34, "revoked: must not be trusted any more")                                    \
+    X(ERR_REPLACED, 35, "replaced by a newer identity of the same device")                         \
+    X(ERR_UNKNOWN, 36, "not in the whitelist")                                                     \
+    X(ERR_CLOCK, 37, "the station's clock is or was wrong, and nothing is issued")                 \
+    X(ERR_UNRESOLVED, 38, "credentials are with devices that did not prove them")
 
 enum error_code {
     ERR_NONE = 0,

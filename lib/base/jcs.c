@@ -14,8 +14,27 @@ void jcs_init(struct jcs *j, struct buf *out)
     j->first[0] = true;
 }
 
+static bool plain(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < 0x20 || text[i] > 0x7e || text[i] == '"' || text[i] == '\\')
+            return false;
+    return true;
+}
+
 static void put_text(struct jcs *j, const char *text)
 {
+    size_t len = strlen(text);
+    uint8_t *room;
+
+    if (plain(text, len)) {
+        room = buf_grow(j->out, len + 2);
+        if (room) {
+            room[0] = room[len + 1] = '"';
+            memcpy(room + 1, text, len);
+        }
+        return;
+    }
     buf_put_u8(j->out, '"');
     for (; *text; text++) {
         if (*text < 0x20 || *text > 0x7e) {

@@ -238,9 +238,16 @@ int link_client_prove(struct link_client *c, const uint8_t transaction[IMPRINT_T
     return decoded(c, IMPRINT_MSG_PROVE, rc, err);
 }
 
+/* What is read, and how much of it there may be. */
+struct reading {
+    uint32_t what;
+    uint32_t most;
+    const char *name;
+};
+
 /* One READ, appended to out. *total is the length of the whole object. */
-static int read_part(struct link_client *c, uint32_t offset, struct buf *out, uint32_t *total,
-                     struct error *err)
+static int read_part(struct link_client *c, const struct reading *reading, uint32_t offset,
+                     struct buf *out, uint32_t *total, struct error *err)
 {
     struct link_frame reply;
     struct link_part part;
@@ -248,34 +255,51 @@ static int read_part(struct link_client *c, uint32_t offset, struct buf *out, ui
     int rc;
 
     buf_init(&b, IMPRINT_FRAME_MAX);
-    link_read_encode(&b, offset);
+    link_read_encode(&b, offset, reading->what);
     rc = request_done(c, IMPRINT_MSG_READ, &b, &reply, err);
     if (rc)
         return rc;
     rc = link_read_decode(reply.payload, reply.len, &part, err);
-    if (rc == 0 && (part.total > LINK_CERTIFICATES_MAX || part.total <= offset || part.len == 0 ||
+    if (rc == 0 && (part.total > reading->most || part.total <= offset || part.len == 0 ||
                     part.len > part.total - offset || (offset > 0 && part.total != *total)))
-        rc = error_set(err, ERR_PROTOCOL, "the device's certificates have no sensible length");
+        rc = error_set(err, ERR_PROTOCOL, "%s have no sensible length", reading->name);
     if (rc == 0) {
         buf_put(out, part.bytes, part.len);
-        rc = buf_check(out, "the device's certificates", err);
+        rc = buf_check(out, reading->name, err);
         *total = part.total;
     }
     return decoded(c, IMPRINT_MSG_READ, rc, err);
 }
 
-int link_client_read(struct link_client *c, struct buf *out, struct error *err)
+static int read_whole(struct link_client *c, const struct reading *reading, struct buf *out,
+                      struct error *err)
 {
     size_t start = out->len;
     uint32_t total = 0;
     int rc;
 
     do {
-        rc = read_part(c, (uint32_t)(out->len - start), out, &total, err);
+        rc = read_part(c, reading, (uint32_t)(out->len - start), out, &total, err);
     } while (rc == 0 && out->len - start < total);
     if (rc)
         out->len = start;
     return rc;
+}
+
+int link_client_read(struct link_client *c, struct buf *out, struct error *err)
+{
+    static const struct reading certificates = {0, LINK_CERTIFICATES_MAX,
+                                                "the device's certificates"};
+
+    return read_whole(c, &certificates, out, err);
+}
+
+int link_client_read_chain(struct link_client *c, struct buf *out, struct error *err)
+{
+    static const struct reading chain = {IMPRINT_READ_CHAIN, IMPRINT_CHAIN_MAX,
+                                         "the certificates of the device's vendor"};
+
+    return read_whole(c, &chain, out, err);
 }
 
 int link_client_lock(struct link_client *c, const uint8_t transaction[IMPRINT_TX_SIZE],

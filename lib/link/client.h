@@ -69,6 +69,9 @@ MUST_USE int link_client_prove(struct link_client *c, const uint8_t transaction[
 /* The whole certificate object, appended to out, which also bounds it. */
 MUST_USE int link_client_read(struct link_client *c, struct buf *out, struct error *err);
 
+/* The vendor's chain that attests the device, at most IMPRINT_CHAIN_MAX bytes, likewise. */
+MUST_USE int link_client_read_chain(struct link_client *c, struct buf *out, struct error *err);
+
 MUST_USE int link_client_lock(struct link_client *c, const uint8_t transaction[IMPRINT_TX_SIZE],
                               struct error *err);
 

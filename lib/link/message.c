@@ -107,10 +107,12 @@ void link_prove_encode(struct buf *out, const uint8_t transaction[IMPRINT_TX_SIZ
     link_cbor_bytes(out, IMPRINT_KEY_PROVE_NONCE, nonce, IMPRINT_NONCE_SIZE);
 }
 
-void link_read_encode(struct buf *out, uint32_t offset)
+void link_read_encode(struct buf *out, uint32_t offset, uint32_t what)
 {
-    link_cbor_head(out, LINK_CBOR_MAP, 1);
+    link_cbor_head(out, LINK_CBOR_MAP, what ? 2 : 1);
     link_cbor_uint(out, IMPRINT_KEY_READ_OFFSET, offset);
+    if (what)
+        link_cbor_uint(out, IMPRINT_KEY_READ_WHAT, what);
 }
 
 void link_lock_encode(struct buf *out, const uint8_t transaction[IMPRINT_TX_SIZE])
@@ -227,6 +229,11 @@ static void read_attestation(struct link_map *parent, struct link_hello *h)
     h->attested = true;
     h->attest_key = read_key(&m, IMPRINT_KEY_ATTEST_KEY_ALG, IMPRINT_KEY_ATTEST_KEY, 1);
     h->attest_sig = read_key(&m, IMPRINT_KEY_ATTEST_SIG_ALG, IMPRINT_KEY_ATTEST_SIG, 1);
+    if (link_map_has(&m, IMPRINT_KEY_ATTEST_CHAIN_LEN)) {
+        h->chain_len = (uint32_t)link_map_uint(&m, IMPRINT_KEY_ATTEST_CHAIN_LEN, IMPRINT_CHAIN_MAX);
+        if (h->chain_len == 0)
+            parent->bad = true;
+    }
     if (link_map_end(&m))
         parent->bad = true;
 }

@@ -24,6 +24,7 @@ struct link_hello {
     bool attested;
     struct link_key attest_key; /* where attested: the enrolled key, and its signature */
     struct link_key attest_sig;
+    uint32_t chain_len; /* of the vendor's chain, which READ gives; 0: there is none */
 };
 
 /* What BEGIN says. */
@@ -75,7 +76,8 @@ void link_put_encode(struct buf *out, const uint8_t transaction[IMPRINT_TX_SIZE]
 void link_commit_encode(struct buf *out, const uint8_t transaction[IMPRINT_TX_SIZE]);
 void link_prove_encode(struct buf *out, const uint8_t transaction[IMPRINT_TX_SIZE],
                        const uint8_t nonce[IMPRINT_NONCE_SIZE]);
-void link_read_encode(struct buf *out, uint32_t offset);
+/* what: 0 for the certificate object, or IMPRINT_READ_CHAIN. */
+void link_read_encode(struct buf *out, uint32_t offset, uint32_t what);
 void link_lock_encode(struct buf *out, const uint8_t transaction[IMPRINT_TX_SIZE]);
 void link_abort_encode(struct buf *out);
 

@@ -1,8 +1,12 @@
 #include "pki/ec.h"
 
+#include "pki/digest.h"
+
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
+#include <openssl/err.h>
 #include <openssl/x509.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* SEQUENCE { SEQUENCE { id-ecPublicKey, prime256v1 }, BIT STRING ... } up to the point. */
@@ -110,6 +114,55 @@ int ec_verify(const uint8_t point[EC_POINT_SIZE], const void *message, size_t le
     EVP_MD_CTX_free(ctx);
     EVP_PKEY_free(key);
     return rc;
+}
+
+struct ec_verifier {
+    EVP_PKEY *key; /* its point is exchanged for each signature */
+    EVP_PKEY_CTX *ctx;
+};
+
+struct ec_verifier *ec_verifier_new(void)
+{
+    struct ec_verifier *v = calloc(1, sizeof *v);
+
+    if (!v)
+        return NULL;
+    v->key = EVP_EC_gen("P-256");
+    v->ctx = v->key ? EVP_PKEY_CTX_new(v->key, NULL) : NULL;
+    if (!v->ctx || EVP_PKEY_verify_init(v->ctx) != 1) {
+        ec_verifier_free(v);
+        return NULL;
+    }
+    return v;
+}
+
+void ec_verifier_free(struct ec_verifier *v)
+{
+    if (!v)
+        return;
+    EVP_PKEY_CTX_free(v->ctx);
+    EVP_PKEY_free(v->key);
+    free(v);
+}
+
+int ec_verifier_check(struct ec_verifier *v, const uint8_t point[EC_POINT_SIZE],
+                      const void *message, size_t len, const uint8_t sig[EC_SIG_SIZE],
+                      struct error *err)
+{
+    uint8_t der[EC_SIG_DER_MAX], digest[SHA256_SIZE];
+    size_t der_len;
+    int good;
+
+    /* Setting the point checks that it is on the curve. */
+    if (point[0] != 0x04 || EVP_PKEY_set1_encoded_public_key(v->key, point, EC_POINT_SIZE) != 1) {
+        ERR_clear_error();
+        return error_set(err, ERR_CRYPTO, "a public key is not a point of P-256");
+    }
+    ec_sig_to_der(sig, der, &der_len);
+    sha256(message, len, digest);
+    good = EVP_PKEY_verify(v->ctx, der, der_len, digest, sizeof digest) == 1;
+    ERR_clear_error();
+    return good ? 0 : error_set(err, ERR_SIGNATURE, "an ECDSA signature does not verify");
 }
 
 int ec_sign(EVP_PKEY *key, const void *message, size_t len, uint8_t sig[EC_SIG_SIZE],

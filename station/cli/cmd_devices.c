@@ -20,12 +20,17 @@ static void print_port(const struct port *p, bool json)
 int cmd_devices(struct cli *cli, struct error *err)
 {
     static struct ports ports; /* too large for the stack */
+    char addresses[JOB_PORT_RULES_MAX][JOB_ADDRESS_MAX + 1];
     struct port_rule rules[JOB_PORT_RULES_MAX];
     int rc;
 
-    for (size_t i = 0; i < cli->job.port_count; i++)
-        rules[i] = (struct port_rule){cli->job.ports[i].name, cli->job.ports[i].slot,
-                                      (int)cli->job.ports[i].baud};
+    for (size_t i = 0; i < cli->job.port_count; i++) {
+        const struct job_port_rule *rule = &cli->job.ports[i];
+        bool is_address = job_port_address(rule, addresses[i]);
+
+        rules[i] =
+            (struct port_rule){is_address ? addresses[i] : rule->name, rule->slot, (int)rule->baud};
+    }
     rc = ports_find(rules, cli->job.port_count, &ports, err);
     if (rc)
         return rc;

@@ -2,8 +2,9 @@
 #include "station/cli/cli.h"
 #include "station/vault/quota.h"
 #include "station/vault/server.h"
+#include "station/vault/spawn.h"
 
-static int serve(struct cli *cli, struct server *server, struct error *err)
+static int serve(struct cli *cli, struct server *server, struct attest *attest, struct error *err)
 {
     struct vault v;
     int rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
@@ -15,6 +16,7 @@ static int serve(struct cli *cli, struct server *server, struct error *err)
         return rc;
     }
     rc = vault_init(&v, &cli->config, &cli->job, cli->store, cli->hsm, err);
+    v.attest = attest->pid ? attest : NULL;
     if (rc == 0)
         rc = quota_check_run(&v, err);
     if (rc == 0)
@@ -29,12 +31,29 @@ static int serve(struct cli *cli, struct server *server, struct error *err)
     return rc;
 }
 
-/* The line starts first: it must not inherit a module, a PIN or a database. */
+static int start_checker(struct cli *cli, struct attest *attest, struct error *err)
+{
+    char program[PATH_MAX];
+    int rc;
+
+    if (cli->job.vendor_root_count == 0)
+        return 0;
+    rc = spawn_find("imprint-checker", program, err);
+    return rc ? rc : attest_start(attest, program, &cli->job, err);
+}
+
+/* The other programs start first: they must not inherit a module, a PIN or a database. */
 int cmd_run(struct cli *cli, struct error *err)
 {
-    struct server server;
+    struct attest attest = {.fd = -1};
+    struct server server = {.control = -1};
     const char *output = cli->json ? "json" : cli->quiet ? "quiet" : "words";
-    int rc = server_start_line(&server, &cli->job, output, err);
+    int rc = start_checker(cli, &attest, err);
 
-    return rc ? rc : serve(cli, &server, err);
+    if (rc == 0)
+        rc = server_start_line(&server, &cli->job, output, err);
+    if (rc == 0)
+        rc = serve(cli, &server, &attest, err);
+    attest_stop(&attest);
+    return rc;
 }

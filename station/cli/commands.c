@@ -105,7 +105,7 @@ const struct cli_command cli_commands[] = {
      "every\n"
      "device that got a credential and did not prove it, with what to do about it. Needs no PIN. "
      "Exit\n"
-     "status 37 while there is such a device.",
+     "status 38 while there is such a device.",
      no_options, NEED_CONFIG | NEED_STORE_READ, 0, 1, cmd_reconcile},
     {"status", "", "show how many credentials were made, proven and sealed",
      "Shows the counts of each order, the attempts, and how much is sealed. Needs no PIN.",

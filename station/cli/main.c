@@ -238,6 +238,7 @@ int cli_attach(struct cli *cli, struct error *err)
 {
     int rc = store_set_actor(cli->store, cli_value(cli, "by"), cli_value(cli, "reason"), err);
 
+    (void)confine_lock_memory(); /* where it cannot, what secret.h holds is locked all the same */
     if (rc == 0)
         rc = vault_open_hsm(&cli->config, &cli->hsm, err);
     if (rc)

@@ -1,13 +1,20 @@
 #include "station/confine/confine.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
+#include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,11 +26,17 @@
 #define FS_REFER_ABI_2  (UINT64_C(1) << 13)
 #define FS_TRUNC_ABI_3  (UINT64_C(1) << 14)
 #define NET_TCP_ABI_4   UINT64_C(3) /* bind, connect */
+#define NET_CONNECT     UINT64_C(2)
 #define SCOPES_ABI_6    UINT64_C(3) /* abstract sockets, signals */
+#define RULE_NET_PORT   2
 #define ABI_WANTED      6
 
 struct ruleset {
     uint64_t fs, net, scoped;
+};
+
+struct port_rule {
+    uint64_t allowed, port;
 };
 
 int confine_memory(struct error *err)
@@ -35,84 +48,181 @@ int confine_memory(struct error *err)
     return 0;
 }
 
-/* A ruleset that handles every right and allows none. Returns the ABI, 0 without Landlock. */
-static int deny_files(void)
+static bool may_lock_all(void)
 {
-    struct ruleset rules = {.fs = FS_RIGHTS_ABI_1};
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    size_t size = abi >= 6 ? sizeof rules : abi >= 4 ? 2 * sizeof rules.fs : sizeof rules.fs;
-    long fd;
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct has[2] = {{0, 0, 0}, {0, 0, 0}};
+    struct rlimit limit;
 
-    if (abi < 1)
-        return 0;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY)
+        return true;
+    return syscall(SYS_capget, &header, has) == 0 &&
+           has[CAP_IPC_LOCK / 32].effective >> CAP_IPC_LOCK % 32 & 1;
+}
+
+bool confine_lock_memory(void)
+{
+    /* Below a limit it would succeed now, and a later allocation would fail. */
+    return may_lock_all() && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
+}
+
+/* ---- namespaces ---- */
+
+/* The file system becomes an empty one that nobody can write to. */
+static bool leave_files(void)
+{
+    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("none", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k") == 0 &&
+           chdir("/tmp") == 0 && syscall(SYS_pivot_root, ".", ".") == 0 &&
+           umount2(".", MNT_DETACH) == 0 && chdir("/") == 0 &&
+           mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                 NULL) == 0;
+}
+
+/* What root, or who made the namespaces, could still do in them. */
+static bool drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
+
+    return syscall(SYS_capset, &header, none) == 0;
+}
+
+/*
+ * Leaves what namespaces can take, each by itself: a kernel may allow some only. A process id
+ * namespace would hold children, and there are none. True when all of them were left.
+ */
+static bool leave_namespaces(bool network, bool files)
+{
+    bool left = unshare(CLONE_NEWUSER) == 0;
+
+    left &= unshare(CLONE_NEWIPC) == 0;
+    if (network)
+        left &= unshare(CLONE_NEWNET) == 0;
+    if (files)
+        left &= leave_files();
+    return drop_capabilities() && left;
+}
+
+/* With new credentials a kernel may forget who is told when the parent ends. */
+static int keep_parent_signal(int number, pid_t parent, struct error *err)
+{
+    if (prctl(PR_SET_PDEATHSIG, number))
+        return error_set_errno(err, errno, "cannot be ended with the vault");
+    return getppid() == parent ? 0 : error_set(err, ERR_GONE, "the vault ended");
+}
+
+/* ---- Landlock ---- */
+
+static int make_ruleset(int abi)
+{
+    struct ruleset rules = {.fs = FS_RIGHTS_ABI_1, .net = NET_TCP_ABI_4, .scoped = SCOPES_ABI_6};
+    size_t size = abi >= 6 ? sizeof rules : abi >= 4 ? 2 * sizeof rules.fs : sizeof rules.fs;
+
     if (abi >= 2)
         rules.fs |= FS_REFER_ABI_2;
     if (abi >= 3)
         rules.fs |= FS_TRUNC_ABI_3;
-    rules.net = NET_TCP_ABI_4;
-    rules.scoped = SCOPES_ABI_6;
-    fd = syscall(SYS_landlock_create_ruleset, &rules, size, 0);
-    if (fd < 0)
-        return 0;
-    if (syscall(SYS_landlock_restrict_self, (int)fd, 0))
-        abi = 0;
-    close((int)fd);
-    return (int)abi;
+    return (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
 }
 
-/* What the line calls once its ports are open: its own work, threads, memory, time, the exit. */
-static const int allowed[] = {
-    SCMP_SYS(read),
-    SCMP_SYS(write),
+/* No file, no TCP but to these ports. Returns the ABI, 0 without Landlock. */
+static int deny_files(const uint16_t *ports, size_t count)
+{
+    int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    int fd = abi < 1 ? -1 : make_ruleset(abi);
+
+    if (fd < 0)
+        return 0;
+    for (size_t i = 0; abi >= 4 && i < count; i++) {
+        struct port_rule rule = {NET_CONNECT, ports[i]};
+
+        if (syscall(SYS_landlock_add_rule, fd, RULE_NET_PORT, &rule, 0))
+            abi = 0;
+    }
+    if (syscall(SYS_landlock_restrict_self, fd, 0))
+        abi = 0;
+    close(fd);
+    return abi;
+}
+
+/* ---- system calls ---- */
+
+/* What every confined process calls: messages over what is open, memory, time, the exit (with a
+ * sanitizer that takes its signal stack down). */
+static const int common_calls[] = {
+    SCMP_SYS(read),          SCMP_SYS(write),        SCMP_SYS(close),
+    SCMP_SYS(poll),          SCMP_SYS(ppoll),        SCMP_SYS(sendto),
+    SCMP_SYS(recvfrom),      SCMP_SYS(mmap),         SCMP_SYS(munmap),
+    SCMP_SYS(mremap),        SCMP_SYS(madvise),      SCMP_SYS(brk),
+    SCMP_SYS(futex),         SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(getrandom),
+    SCMP_SYS(getpid),        SCMP_SYS(gettid),       SCMP_SYS(restart_syscall),
+    SCMP_SYS(exit),          SCMP_SYS(exit_group),   SCMP_SYS(sigaltstack),
+};
+
+/* The line: ports that are open, the screen, threads, descriptors that it hands to the vault. */
+static const int line_calls[] = {
     SCMP_SYS(readv),
     SCMP_SYS(writev),
-    SCMP_SYS(close),
     SCMP_SYS(fstat),
     SCMP_SYS(newfstatat),
     SCMP_SYS(lseek),
     SCMP_SYS(ioctl),
     SCMP_SYS(fcntl),
     SCMP_SYS(flock),
-    SCMP_SYS(poll),
-    SCMP_SYS(ppoll),
     SCMP_SYS(select),
     SCMP_SYS(pselect6),
-    SCMP_SYS(sendto),
-    SCMP_SYS(recvfrom),
     SCMP_SYS(sendmsg),
     SCMP_SYS(recvmsg),
-    SCMP_SYS(mmap),
-    SCMP_SYS(munmap),
-    SCMP_SYS(mremap),
-    SCMP_SYS(madvise),
-    SCMP_SYS(brk),
-    SCMP_SYS(futex),
     SCMP_SYS(set_robust_list),
     SCMP_SYS(rseq),
     SCMP_SYS(rt_sigaction),
-    SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(sigaltstack),
-    SCMP_SYS(clock_gettime),
     SCMP_SYS(clock_nanosleep),
     SCMP_SYS(nanosleep),
-    SCMP_SYS(gettimeofday),
-    SCMP_SYS(getrandom),
-    SCMP_SYS(getpid),
-    SCMP_SYS(gettid),
     SCMP_SYS(sched_yield),
     SCMP_SYS(sched_getaffinity),
-    SCMP_SYS(restart_syscall),
-    SCMP_SYS(exit),
-    SCMP_SYS(exit_group),
 };
 
-static int allow(scmp_filter_ctx filter)
+/* The connector: makes a connection and hands it over. */
+static const int connector_calls[] = {
+    SCMP_SYS(connect), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
+    SCMP_SYS(fcntl),   SCMP_SYS(sendmsg),
+};
+
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+
+static int allow_list(scmp_filter_ctx filter, const int *calls, size_t count)
 {
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < sizeof allowed / sizeof *allowed; i++)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+    return rc;
+}
+
+static int allow_common(scmp_filter_ctx filter)
+{
+    int rc = allow_list(filter, common_calls, COUNT(common_calls));
+
+    /* Memory never becomes code. */
+    if (rc == 0)
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+                              SCMP_A2(SCMP_CMP_MASKED_EQ, 4, 0));
+    return rc;
+}
+
+static int allow_checker(scmp_filter_ctx filter)
+{
+    return allow_common(filter);
+}
+
+static int allow_line(scmp_filter_ctx filter)
+{
+    int rc = allow_common(filter);
+
+    if (rc == 0)
+        rc = allow_list(filter, line_calls, COUNT(line_calls));
     /* Threads, not processes: glibc falls back to clone, whose flags a filter can see. */
     if (rc == 0)
         rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
@@ -122,15 +232,26 @@ static int allow(scmp_filter_ctx filter)
     /* Channels to the vault are pairs of local sockets. */
     if (rc == 0)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
-                              SCMP_A0(SCMP_CMP_EQ, 1));
-    /* Memory never becomes code. */
-    if (rc == 0)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-                              SCMP_A2(SCMP_CMP_MASKED_EQ, 4, 0));
+                              SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
     return rc;
 }
 
-static int filter_calls(struct error *err)
+/* Stream sockets, of the families that a job can name; the flags are SOCK_CLOEXEC and so on. */
+static int allow_connector(scmp_filter_ctx filter)
+{
+    static const unsigned families[] = {AF_UNIX, AF_INET, AF_INET6};
+    int rc = allow_common(filter);
+
+    if (rc == 0)
+        rc = allow_list(filter, connector_calls, COUNT(connector_calls));
+    for (size_t i = 0; rc == 0 && i < COUNT(families); i++)
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+                              SCMP_A0(SCMP_CMP_EQ, families[i]),
+                              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM));
+    return rc;
+}
+
+static int filter_calls(int (*allow)(scmp_filter_ctx), struct error *err)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int rc;
@@ -149,16 +270,68 @@ static int filter_calls(struct error *err)
     return 0;
 }
 
-int confine_line(char *missing, size_t size, struct error *err)
-{
-    int abi;
+/* ---- the processes ---- */
 
+/* What one kind of process gives up. */
+struct confinement {
+    bool network, files; /* leaves these namespaces as well */
+    const uint16_t *ports;
+    size_t port_count;
+    int (*allow)(scmp_filter_ctx filter);
+};
+
+static void say_missing(bool namespaces, int abi, char *missing, size_t size)
+{
+    const char *landlock =
+        abi == 0           ? "Landlock: files are closed to the line by the call filter alone"
+        : abi < ABI_WANTED ? "the newer parts of Landlock: the call filter stands for them"
+                           : "";
+
+    snprintf(missing, size, "%s%s%s",
+             namespaces ? ""
+                        : "user namespaces, or does not allow them: the line sees the "
+                          "machine's network and files, and can use neither",
+             namespaces || !*landlock ? "" : "; and ", landlock);
+}
+
+static int confine(const struct confinement *c, char *missing, size_t size, struct error *err)
+{
+    pid_t parent = getppid();
+    bool namespaces;
+    int number = 0, abi, rc;
+
+    (void)prctl(PR_GET_PDEATHSIG, &number);
+    namespaces = leave_namespaces(c->network, c->files);
+    rc = number ? keep_parent_signal(number, parent, err) : 0;
+    if (rc)
+        return rc;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return error_set_errno(err, errno, "cannot give up new privileges");
-    abi = deny_files();
-    snprintf(missing, size, "%s",
-             abi == 0           ? "Landlock: files are closed to the line by the call filter alone"
-             : abi < ABI_WANTED ? "the newer parts of Landlock: the call filter stands for them"
-                                : "");
-    return filter_calls(err);
+    abi = deny_files(c->ports, c->port_count);
+    say_missing(namespaces, abi, missing, size);
+    return filter_calls(c->allow, err);
+}
+
+int confine_line(char *missing, size_t size, struct error *err)
+{
+    const struct confinement line = {.network = true, .files = true, .allow = allow_line};
+
+    return confine(&line, missing, size, err);
+}
+
+int confine_checker(struct error *err)
+{
+    const struct confinement checker = {.network = true, .files = true, .allow = allow_checker};
+    char unsaid[300]; /* the line says it: the kernel is the same */
+
+    return confine(&checker, unsaid, sizeof unsaid, err);
+}
+
+int confine_connector(const uint16_t *ports, size_t count, struct error *err)
+{
+    const struct confinement connector = {
+        .ports = ports, .port_count = count, .allow = allow_connector};
+    char unsaid[300];
+
+    return confine(&connector, unsaid, sizeof unsaid, err);
 }

@@ -11,7 +11,9 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * For every process of the station, first thing: no core dumps, and no other process of the same
@@ -20,11 +22,31 @@
 MUST_USE int confine_memory(struct error *err);
 
 /*
- * For the line, once every port is open and before any thread starts: no file can be opened (by
- * Landlock and by the system-call filter), no program started, no socket made but pairs, no process
- * signalled or traced. What is open already keeps working. missing, of size bytes, receives what
- * this kernel cannot do, or "". Errors: ERR_INTERNAL when not even the system-call filter loads.
+ * For the vault, before it holds a PIN: no page of it, now or later, goes to swap. False where the
+ * limit (RLIMIT_MEMLOCK) does not allow it; then only what base/secret.h holds is locked.
+ */
+bool confine_lock_memory(void);
+
+/*
+ * For the line, once every port is open and before any thread starts: no file can be opened (by an
+ * empty file system of its own, by Landlock and by the system-call filter), no program started, no
+ * network seen, no socket made but pairs, no process signalled or traced. What is open already keeps
+ * working, and so does the signal at the parent's death. missing, of size bytes, receives what this
+ * kernel cannot do, or "". Errors: ERR_INTERNAL when not even the system-call filter loads; ERR_GONE
+ * when the parent ended meanwhile.
  */
 MUST_USE int confine_line(char *missing, size_t size, struct error *err);
+
+/*
+ * For the checker: as the line, and no thread, descriptor, signal handler or terminal either: it
+ * reads and writes what is open, takes memory, and ends. What is missing the line says.
+ */
+MUST_USE int confine_checker(struct error *err);
+
+/*
+ * For the connector, once it knows every address: as the checker, but stream sockets can be made and
+ * connected, over TCP to these ports alone (from Landlock's ABI 4 on), and descriptors sent.
+ */
+MUST_USE int confine_connector(const uint16_t *ports, size_t count, struct error *err);
 
 #endif

@@ -41,7 +41,7 @@ static int malformed(struct error *err)
 }
 
 int desk_begin(struct desk *d, const char *slot, uint8_t nonce[IMPRINT_NONCE_SIZE],
-               struct error *err)
+               bool *wants_chain, struct error *err)
 {
     struct wire_open open = {{0}};
     struct wire_opened opened;
@@ -58,7 +58,18 @@ int desk_begin(struct desk *d, const char *slot, uint8_t nonce[IMPRINT_NONCE_SIZ
         return malformed(err);
     memcpy(d->handle, opened.handle, sizeof d->handle);
     memcpy(nonce, opened.nonce, IMPRINT_NONCE_SIZE);
+    if (wants_chain)
+        *wants_chain = opened.wants_chain;
     return 0;
+}
+
+int desk_chain(struct desk *d, const struct buf *chain, struct error *err)
+{
+    struct reader r;
+
+    buf_reset(&d->request);
+    wire_put_chain(&d->request, d->handle, chain->data, chain->len);
+    return ask(d, &r, err);
 }
 
 int desk_hello(struct desk *d, struct wire_hello *hello, struct wire_plan *plan, struct error *err)

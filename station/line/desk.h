@@ -19,8 +19,10 @@ struct desk {
 MUST_USE int desk_open(struct desk *d, int control, struct error *err);
 void desk_close(struct desk *d);
 
+/* *wants_chain (may be NULL): desk_chain comes before desk_hello, where the device has a chain. */
 MUST_USE int desk_begin(struct desk *d, const char *slot, uint8_t nonce[IMPRINT_NONCE_SIZE],
-                        struct error *err);
+                        bool *wants_chain, struct error *err);
+MUST_USE int desk_chain(struct desk *d, const struct buf *chain, struct error *err);
 /* hello's handle is filled in here. */
 MUST_USE int desk_hello(struct desk *d, struct wire_hello *hello, struct wire_plan *plan,
                         struct error *err);

@@ -6,10 +6,12 @@
  * usage: imprint-line words|quiet|json HELLO_MS REQUEST_MS REPEATS [PATTERN SLOT BAUD]...
  */
 #include "station/confine/confine.h"
+#include "station/connector/address.h"
 #include "station/line/events.h"
 #include "station/line/ports.h"
 #include "station/line/serial.h"
 #include "station/line/slot.h"
+#include "station/line/stream.h"
 #include "station/wire/channel.h"
 
 #include <errno.h>
@@ -55,7 +57,49 @@ static void *work(void *context)
     return NULL;
 }
 
-static struct worker *open_ports(const struct ports *ports, const struct slot_limits *limits)
+/* What the connector gave for a rule: a socket, or why there is none. */
+struct connection {
+    int fd;
+    struct error failure;
+};
+
+/* Asks the connector, if there is a rule for it. It answers the addresses in the rules' order. */
+static void take_connections(const struct port_rule *rules, size_t count,
+                             struct connection *connections)
+{
+    bool asked = false;
+
+    for (size_t i = 0; i < count; i++) {
+        struct connection *c = &connections[i];
+
+        *c = (struct connection){.fd = -1};
+        if (!address_is(rules[i].pattern))
+            continue;
+        if (!asked && write(CHANNEL_CONNECTOR_FD, "", 1) != 1)
+            (void)error_set(&c->failure, ERR_INTERNAL, "the connector ended");
+        asked = true;
+        if (c->failure.code == 0)
+            (void)!channel_take(CHANNEL_CONNECTOR_FD, &c->fd, &c->failure);
+    }
+    if (asked)
+        close(CHANNEL_CONNECTOR_FD);
+}
+
+static int open_port(const struct port *p, struct connection *connections, struct slot_port *out)
+{
+    struct connection *c = &connections[p->rule];
+
+    if (!address_is(p->name))
+        return serial_open(p->name, p->baud, &out->transport, &out->failure);
+    if (c->fd < 0) {
+        out->failure = c->failure;
+        return out->failure.code;
+    }
+    return stream_open(c->fd, p->name, &out->transport, &out->failure);
+}
+
+static struct worker *open_ports(const struct ports *ports, struct connection *connections,
+                                 const struct slot_limits *limits)
 {
     struct worker *workers = calloc(ports->slots, sizeof *workers);
     struct worker *w = workers;
@@ -66,7 +110,7 @@ static struct worker *open_ports(const struct ports *ports, const struct slot_li
         if (p->rule < 0)
             continue;
         *w = (struct worker){.port = {.port = p}, .limits = limits};
-        if (serial_open(p->name, p->baud, &w->port.transport, &w->port.failure))
+        if (open_port(p, connections, &w->port))
             w->port.transport = NULL;
         w++;
     }
@@ -76,7 +120,7 @@ static struct worker *open_ports(const struct ports *ports, const struct slot_li
 /* Says once what this kernel cannot take away. */
 static int confine(struct error *err)
 {
-    char missing[200];
+    char missing[300];
     int rc = confine_line(missing, sizeof missing, err);
 
     if (rc == 0 && *missing)
@@ -130,6 +174,7 @@ static int run(const struct port_rule *rules, size_t count, const struct slot_li
                const char *output)
 {
     static struct ports ports; /* too large for the stack */
+    static struct connection connections[PORT_RULES_MAX];
     struct error err = ERROR_INIT;
     struct worker *workers = NULL;
     int rc = ports_find(rules, count, &ports, &err);
@@ -139,7 +184,9 @@ static int run(const struct port_rule *rules, size_t count, const struct slot_li
             &err, ERR_NO_PORT,
             "no port matches a rule of the job: plug the fixture in; 'imprint devices JOB' "
             "lists the ports and rules");
-    if (rc == 0 && !(workers = open_ports(&ports, limits)))
+    if (rc == 0)
+        take_connections(rules, count, connections);
+    if (rc == 0 && !(workers = open_ports(&ports, connections, limits)))
         rc = error_set(&err, ERR_INTERNAL, "out of memory");
     if (rc == 0)
         rc = confine(&err);

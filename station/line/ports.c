@@ -1,5 +1,6 @@
 #include "station/line/ports.h"
 
+#include "station/connector/address.h"
 #include "station/line/serial.h"
 
 #include <fnmatch.h>
@@ -41,6 +42,13 @@ static int refuse_same_label(const struct ports *ports, size_t index, struct err
     return 0;
 }
 
+static bool matches(const struct port_rule *rule, const char *name)
+{
+    if (address_is(rule->pattern) || address_is(name))
+        return strcmp(rule->pattern, name) == 0;
+    return fnmatch(rule->pattern, name, 0) == 0;
+}
+
 int ports_assign(const struct port_rule *rules, size_t rule_count, struct ports *ports,
                  struct error *err)
 {
@@ -54,7 +62,7 @@ int ports_assign(const struct port_rule *rules, size_t rule_count, struct ports 
         p->rule = -1;
         p->slot[0] = 0;
         for (size_t r = 0; r < rule_count && p->rule < 0; r++)
-            if (fnmatch(rules[r].pattern, p->name, 0) == 0)
+            if (matches(&rules[r], p->name))
                 p->rule = (int)r;
         if (p->rule < 0)
             continue;
@@ -82,12 +90,26 @@ static int add_port(void *context, const struct serial_info *info)
     return 0;
 }
 
+static void add_addresses(const struct port_rule *rules, size_t count, struct ports *ports)
+{
+    for (size_t i = 0; i < count && ports->count < PORTS_MAX; i++) {
+        struct port *p = &ports->list[ports->count];
+
+        if (!address_is(rules[i].pattern))
+            continue;
+        snprintf(p->name, sizeof p->name, "%s", rules[i].pattern);
+        strcpy(p->description, "an address of the job");
+        ports->count++;
+    }
+}
+
 int ports_find(const struct port_rule *rules, size_t rule_count, struct ports *ports,
                struct error *err)
 {
     int rc;
 
     memset(ports, 0, sizeof *ports);
+    add_addresses(rules, rule_count, ports);
     rc = serial_list(add_port, ports, err);
     return rc ? rc : ports_assign(rules, rule_count, ports, err);
 }

@@ -1,11 +1,12 @@
 /*
- * ports: which serial ports are slots, by the rules of the job.
+ * ports: which serial ports and addresses are slots, by the rules of the job.
  *
  * Invariants
  *  1. A port that no rule names is listed, never opened.
  *  2. The first rule that matches wins. Ports are taken in the natural order of their names
  *     (ttyACM2 before ttyACM10), so that {n} in a slot label means the same on every start.
- *  3. Two ports never get one slot label: the second is an error of the job.
+ *  3. An address that a rule names is one port, there or not; no pattern matches it.
+ *  4. Two ports never get one slot label: the second is an error of the job.
  */
 #ifndef STATION_LINE_PORTS_H
 #define STATION_LINE_PORTS_H
@@ -22,11 +23,12 @@
 #define PORT_RULES_MAX 32
 
 struct port_rule {
-    const char *pattern; /* fnmatch(3) over the whole name */
+    const char *pattern; /* fnmatch(3) over the whole name, or an address (connector/address.h) */
     const char *slot;    /* label, {n} is replaced */
     int baud;
 };
 
+/* A serial port, or an address that a rule names. */
 struct port {
     char name[PORT_NAME_MAX + 1];
     char description[65];          /* what the system knows of it, may be empty */

@@ -110,13 +110,28 @@ static void to_wire(const struct link_hello *h, struct wire_hello *w)
     copy_attestation(h, w);
 }
 
+/* The chain goes to the vault as it is; nobody here looks into it. */
+static int pass_chain(struct slot *s, struct error *err)
+{
+    struct buf chain;
+    int rc;
+
+    buf_init(&chain, IMPRINT_CHAIN_MAX);
+    rc = link_client_read_chain(&s->client, &chain, err);
+    if (rc == 0)
+        rc = desk_chain(&s->desk, &chain, err);
+    buf_done(&chain);
+    return rc;
+}
+
 /* One OPEN, HELLO round: what the vault wants done is in s->plan. */
 static int ask_for_plan(struct slot *s, struct error *err)
 {
     uint8_t nonce[IMPRINT_NONCE_SIZE];
     struct link_hello hello;
     struct wire_hello said;
-    int rc = desk_begin(&s->desk, s->port->slot, nonce, err);
+    bool wants_chain;
+    int rc = desk_begin(&s->desk, s->port->slot, nonce, &wants_chain, err);
 
     if (rc == 0)
         rc = wait_for_device(s, nonce, &hello, err);
@@ -125,6 +140,10 @@ static int ask_for_plan(struct slot *s, struct error *err)
     if (rc)
         return rc;
     emit(s, EVENT_HELLO, 0, NULL);
+    if (wants_chain && hello.chain_len)
+        rc = pass_chain(s, err);
+    if (rc)
+        return rc;
     to_wire(&hello, &said);
     return desk_hello(&s->desk, &said, &s->plan, err);
 }
@@ -287,7 +306,7 @@ static void add_advice(int code, struct error *err)
 static int report_unopened(struct slot *s, const struct error *failure, struct error *err)
 {
     uint8_t nonce[IMPRINT_NONCE_SIZE];
-    int rc = desk_begin(&s->desk, s->port->slot, nonce, err);
+    int rc = desk_begin(&s->desk, s->port->slot, nonce, NULL, err);
 
     if (rc)
         return rc;

@@ -288,6 +288,41 @@ static int parse(const char *path, const struct buf *text, const struct schema_f
     return rc;
 }
 
+/* The length of the UTF-8 character (RFC 3629) at p, or 0 when there is none. */
+static size_t character(const uint8_t *p, size_t left)
+{
+    size_t len = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+
+    if (len > left || (*p >= 0x80 && *p < 0xc2))
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    /* Longer than needed, a surrogate, or past the last character. */
+    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
+        (*p == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return len;
+}
+
+/* libfyaml 0.7 never returns from a directive with bytes that are not UTF-8. */
+static int check_utf8(const char *path, const struct buf *text, struct error *err)
+{
+    size_t line = 1, start = 0, len;
+
+    for (size_t i = 0; i < text->len; i += len) {
+        len = character(text->data + i, text->len - i);
+        if (len == 0)
+            return error_set(err, ERR_INPUT, "%s:%zu:%zu: this is not text in UTF-8", path, line,
+                             i - start + 1);
+        if (text->data[i] == '\n') {
+            line++;
+            start = i + 1;
+        }
+    }
+    return 0;
+}
+
 int schema_read(const char *path, const struct schema_field *fields, void *out, struct error *err)
 {
     struct buf text;
@@ -297,6 +332,8 @@ int schema_read(const char *path, const struct schema_field *fields, void *out, 
     rc = file_read(path, &text, err);
     if (rc == 0 && text.len == 0)
         rc = error_set(err, ERR_INPUT, "%s:1:1: the file is empty", path);
+    if (rc == 0)
+        rc = check_utf8(path, &text, err);
     if (rc == 0)
         rc = parse(path, &text, fields, out, err);
     buf_done(&text);

@@ -18,7 +18,7 @@
 #include "station/store/store.h"
 
 #define CLAIM_X_MAX           2048
-#define CLAIM_ATTESTATION_MAX 256
+#define CLAIM_ATTESTATION_MAX (256 + IMPRINT_CHAIN_MAX)
 #define CLAIM_SLOT_MAX        32
 
 enum claim_state {
@@ -45,7 +45,7 @@ struct claim {
     char fw_version[IMPRINT_FIRMWARE_MAX + 1];
     struct buf fw_hash; /* 32 bytes, or empty when the device reports none */
     bool fw_debug;
-    struct buf attestation; /* u16 algorithm ‖ lp(key) ‖ lp(signature), or empty */
+    struct buf attestation; /* u16 algorithm ‖ lp(key) ‖ lp(signature) [‖ lp(chain)], or empty */
     bool has_prove_nonce;
     uint8_t prove_nonce[IMPRINT_NONCE_SIZE];
     int64_t created;

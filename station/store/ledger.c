@@ -226,6 +226,14 @@ int ledger_last_restored(struct store *store, int64_t least_lost, struct ledger_
     return rc;
 }
 
+int ledger_count_lost(struct store *store, int64_t after, int64_t *count, struct error *err)
+{
+    return sql_integer(store, err, count,
+                       "SELECT count(*) FROM ledger WHERE seq > ?"
+                       " AND json_extract(body, '$.event') = 'lost'",
+                       "i", after);
+}
+
 int ledger_lost_order(struct store *store, const uint8_t order_hash[32], bool *lost,
                       struct error *err)
 {

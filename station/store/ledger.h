@@ -74,6 +74,10 @@ struct ledger_counts {
 MUST_USE int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                                 struct ledger_counts *counts, struct error *err);
 
+/* How many credentials the entries after this number burned as lost. */
+MUST_USE int ledger_count_lost(struct store *store, int64_t after, int64_t *count,
+                               struct error *err);
+
 /* Whether a restore told that the token had a storage key of this order and the backup no entry. */
 MUST_USE int ledger_lost_order(struct store *store, const uint8_t order_hash[32], bool *lost,
                                struct error *err);

@@ -164,7 +164,7 @@ static int copy_hello(const struct vault *v, struct session *s, struct error *er
     /* Where the order asks for none, nobody verified it: a record must not carry it. */
     buf_reset(&c->attestation);
     if (v->order->auth != ORDER_AUTH_NONE)
-        hello_attestation(h, &c->attestation);
+        hello_attestation(s, v->order->auth, &c->attestation);
     if (getrandom(c->tx, sizeof c->tx, 0) != (ssize_t)sizeof c->tx)
         return error_set(err, ERR_INTERNAL, "the system's random source failed");
     return buf_check(&c->attestation, "an attestation", err);

@@ -45,23 +45,42 @@ void hello_facts(const struct wire_hello *h, struct link_facts *facts)
         facts->dev_pub = link_key_p256(h->dev_pub);
 }
 
-void hello_attestation(const struct wire_hello *h, struct buf *out)
+void hello_attestation(const struct session *s, enum order_auth auth, struct buf *out)
 {
+    const struct wire_hello *h = &s->hello;
+
     buf_reset(out);
     if (!h->has_attestation)
         return;
     buf_put_u16(out, IMPRINT_ALG_ECDSA_SHA256);
     buf_put_lp(out, h->attest_key, sizeof h->attest_key);
     buf_put_lp(out, h->attest_sig, sizeof h->attest_sig);
+    if (auth == ORDER_AUTH_ATTESTED)
+        buf_put_lp(out, s->chain.data, s->chain.len);
+}
+
+/* The signature over this session's nonce and the device's transport key. */
+static int check_statement(const struct session *s, const uint8_t key[IMPRINT_P256_POINT_SIZE],
+                           const char *whose, struct error *err)
+{
+    struct link_facts facts;
+    struct buf message;
+    int rc;
+
+    hello_facts(&s->hello, &facts);
+    buf_init(&message, LINK_X_MAX);
+    rc = link_attest_message(&facts, s->nonce, &message, err);
+    if (rc == 0 && ec_verify(key, message.data, message.len, s->hello.attest_sig, NULL))
+        rc = error_set(err, ERR_SIGNATURE,
+                       "the signature of this device's %s does not verify: set it aside", whose);
+    buf_done(&message);
+    return rc;
 }
 
 static int check_enrolled(const struct vault *v, const struct session *s, struct error *err)
 {
     const struct wire_hello *h = &s->hello;
     uint8_t spki[EC_SPKI_SIZE], hash[32];
-    struct link_facts facts;
-    struct buf message;
-    int rc;
 
     if (!h->has_attestation)
         return error_set(err, ERR_REFUSED,
@@ -72,15 +91,29 @@ static int check_enrolled(const struct vault *v, const struct session *s, struct
     if (!job_is_enrolled(v->job, hash))
         return error_set(err, ERR_REFUSED,
                          "this device's enrolment key is not in the order's list: set it aside");
-    hello_facts(h, &facts);
-    buf_init(&message, LINK_X_MAX);
-    rc = link_attest_message(&facts, s->nonce, &message, err);
-    if (rc == 0 && ec_verify(h->attest_key, message.data, message.len, h->attest_sig, NULL))
-        rc =
-            error_set(err, ERR_SIGNATURE,
-                      "the signature of this device's enrolment key does not verify: set it aside");
-    buf_done(&message);
-    return rc;
+    return check_statement(s, h->attest_key, "enrolment key", err);
+}
+
+/* The key is the one that the checker found in the chain; what the device calls its key must be it. */
+static int check_attested(const struct vault *v, const struct session *s, struct error *err)
+{
+    uint8_t point[IMPRINT_P256_POINT_SIZE];
+    int rc;
+
+    if (!s->hello.has_attestation || s->chain.len == 0)
+        return error_set(err, ERR_REFUSED,
+                         "the order asks for attested devices and this one shows no certificate of "
+                         "its vendor: set it aside");
+    if (!v->attest)
+        return error_set(err, ERR_INTERNAL, "the checker of vendor certificates was not started");
+    rc = attest_key(v->attest, &s->chain, point, err);
+    if (rc)
+        return rc;
+    if (memcmp(point, s->hello.attest_key, sizeof point))
+        return error_set(err, ERR_SIGNATURE,
+                         "this device attests itself with another key than its vendor certified: "
+                         "set it aside");
+    return check_statement(s, point, "attested key", err);
 }
 
 /* A locked device has no transport key and needs none: it can only prove again. */
@@ -109,7 +142,13 @@ int hello_check(const struct vault *v, const struct session *s, struct error *er
     if (!(h->modes & IMPRINT_MODE_HSM))
         return error_set(err, ERR_REFUSED,
                          "this device cannot take a key that was made in the HSM");
-    if (v->order->auth == ORDER_AUTH_ENROLLED)
+    switch (v->order->auth) {
+    case ORDER_AUTH_NONE:
+        return 0;
+    case ORDER_AUTH_ENROLLED:
         return check_enrolled(v, s, err);
-    return 0;
+    case ORDER_AUTH_ATTESTED:
+        return check_attested(v, s, err);
+    }
+    return error_set(err, ERR_INTERNAL, "an order's device_auth is unknown");
 }

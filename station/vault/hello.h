@@ -8,8 +8,10 @@
 #include "station/vault/session.h"
 
 /*
- * Checks suites, key mode, transport key, and with `enrolled` the signature over this session's
- * nonce by a key of the order's list. Errors: ERR_REFUSED, ERR_PROTOCOL, ERR_SIGNATURE.
+ * Checks suites, key mode, transport key, and the signature over this session's nonce: with
+ * `enrolled` by a key of the order's list, with `attested` by the key that a silicon vendor's chain
+ * certifies (vault/attest.h). Errors: ERR_REFUSED, ERR_PROTOCOL, ERR_SIGNATURE; ERR_INTERNAL of the
+ * checker.
  */
 MUST_USE int hello_check(const struct vault *v, const struct session *s, struct error *err);
 
@@ -19,8 +21,8 @@ uint16_t hello_suite(const struct vault *v, const struct wire_hello *h);
 /* The facts as the link encodes and hashes them. The result points into h. */
 void hello_facts(const struct wire_hello *h, struct link_facts *facts);
 
-/* The attestation as records keep it: u16 algorithm ‖ lp(key) ‖ lp(signature); empty without one.
- */
-void hello_attestation(const struct wire_hello *h, struct buf *out);
+/* The attestation as records keep it: u16 algorithm ‖ lp(key) ‖ lp(signature), and with `attested`
+ * ‖ lp(chain); empty without one. */
+void hello_attestation(const struct session *s, enum order_auth auth, struct buf *out);
 
 #endif

@@ -18,7 +18,7 @@
 struct work {
     struct store *store;
     uint8_t issuer[SHA256_SIZE];
-    int64_t count, burned;
+    int64_t count;
 };
 
 static int issuer_hash(const struct config *config, uint8_t hash[SHA256_SIZE], struct error *err)
@@ -116,20 +116,14 @@ static int burn_of_order(void *context, const struct order_row *row, struct erro
         if (rc == 0)
             rc = burn(w, &c, row->hash, err);
         credential_done(&c);
-        if (rc == 0)
-            w->burned++;
     }
     return rc == ERR_EXHAUSTED ? 0 : rc;
 }
 
-int lost_burn(const struct config *config, struct store *store, int64_t count, int64_t *burned,
-              struct error *err)
+int lost_burn(const struct config *config, struct store *store, int64_t count, struct error *err)
 {
     struct work w = {.store = store, .count = count};
     int rc = issuer_hash(config, w.issuer, err);
 
-    if (rc == 0)
-        rc = order_each(store, burn_of_order, &w, err);
-    *burned = w.burned;
-    return rc;
+    return rc ? rc : order_each(store, burn_of_order, &w, err);
 }

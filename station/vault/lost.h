@@ -9,10 +9,10 @@
 
 /*
  * Burns the first count available credentials of each order, or all where there are fewer, inside
- * the open transaction: state, void record and the ledger entry `lost`. *burned is how many. Errors:
- * those of the store and of ca/issuing-ca.pem.
+ * the open transaction: state, void record and the ledger entry `lost`. Errors: those of the store
+ * and of ca/issuing-ca.pem.
  */
 MUST_USE int lost_burn(const struct config *config, struct store *store, int64_t count,
-                       int64_t *burned, struct error *err);
+                       struct error *err);
 
 #endif

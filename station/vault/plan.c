@@ -80,19 +80,24 @@ static int fill_plan(struct vault *v, struct session *s, enum wire_action action
     return 0;
 }
 
-/* With `enrolled` a device is its enrolment key: the chip id is only what it says of itself. */
+static const char *key_name(const struct vault *v)
+{
+    return v->order->auth == ORDER_AUTH_ATTESTED ? "attested key" : "enrolment key";
+}
+
+/* With `enrolled` and `attested` a device is that key: the chip id is only what it says of itself. */
 static int check_enrolment(const struct vault *v, const struct session *s, const struct claim *c,
                            struct error *err)
 {
     const struct order *order;
     int rc = vault_claim_order(v, &c->x, &order, err);
 
-    if (rc || order->auth != ORDER_AUTH_ENROLLED || claim_is_enrolled_as(c, s->hello.attest_key))
+    if (rc || order->auth == ORDER_AUTH_NONE || claim_is_enrolled_as(c, s->hello.attest_key))
         return rc;
     return error_set(err, ERR_DUPLICATE,
-                     "the chip id of this device belongs to '%s', whose device has another "
-                     "enrolment key: set it aside",
-                     s->credential.serial);
+                     "the chip id of this device belongs to '%s', whose device has another %s: set "
+                     "it aside",
+                     s->credential.serial, key_name(v));
 }
 
 /* Whether the device says that it committed c itself, and not an identity before. */
@@ -177,13 +182,13 @@ static int check_old(struct vault *v, struct session *s, const struct claim *old
     return rc ? rc : check_enrolment(v, s, old, err);
 }
 
-/* An enrolled key with a live identity under another chip id. */
+/* An enrolled or attested key with a live identity under another chip id. */
 static int refuse_second_identity(struct vault *v, struct session *s, struct error *err)
 {
     bool found = false;
     int rc = 0;
 
-    if (v->order->auth == ORDER_AUTH_ENROLLED)
+    if (v->order->auth != ORDER_AUTH_NONE)
         rc = claim_by_enrolment(v->store, s->hello.attest_key, &s->claim, &found, err);
     if (rc || !found || same_chip(&s->claim, &s->hello))
         return rc;

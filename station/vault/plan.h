@@ -14,12 +14,13 @@
  *   T committed and locked                   T void                        refuse
  *   T committed, and a transport key         T void                        as that transport key says
  *   nothing of the above                     chip was proven               refuse as duplicate
- *   nothing of the above, enrolled           its key has a live claim      refuse as duplicate
+ *   nothing of the above, authenticated      its key has a live claim      refuse as duplicate
  *     under another chip id
- *   any of the above, enrolled               claim of another key          refuse as duplicate
+ *   any of the above, authenticated          claim of another key          refuse as duplicate
  *   nothing of the above                     chip has an open claim        burn it, then as below
  *   nothing of the above                     -                             claim the next credential
  *
+ * Authenticated: the order says `enrolled` or `attested`.
  * Void is burned or revoked: such a device, once it lost its memory, is a new one.
  */
 #ifndef STATION_VAULT_PLAN_H

@@ -278,7 +278,7 @@ static int make_safe(struct work *w, const struct ledger_head *head, struct erro
     if (rc == 0)
         rc = append_restored(w, head, err);
     if (rc == 0)
-        rc = lost_burn(w->config, w->copy, lost_entries(w, head), &w->result.burned, err);
+        rc = lost_burn(w->config, w->copy, lost_entries(w, head), err);
     if (rc == 0)
         rc = store_commit(w->copy, err);
     if (rc)
@@ -329,31 +329,48 @@ static int prepare(struct work *w, struct error *err)
 
 /* ---- going on after a kill ---- */
 
-/* A copy that was prepared by this ticket, for what the token remembers now. */
-static bool is_prepared(struct work *w)
+static bool is_anchored(const struct work *w, int64_t seq, const uint8_t head[32])
+{
+    return seq == (int64_t)w->anchored.sequence && memcmp(head, w->anchored.head, 32) == 0;
+}
+
+/*
+ * Looks for a copy of before: one that the token remembers already is the station's database, and
+ * nobody's leave is needed; one that was prepared for what the token still remembers goes on with
+ * its own ticket. Errors: those of that ticket, for then the copy must stay.
+ */
+static int find_prepared(struct work *w, bool *prepared, struct error *err)
 {
     struct error ignored = ERROR_INIT;
     struct ledger_head head;
     struct ledger_restored r;
+    int rc;
 
+    *prepared = false;
     if (!file_exists(w->copy_path) || open_copy(w, &ignored) ||
-        ledger_last_restored(w->copy, 0, &r, &ignored) || r.seq == 0 ||
-        ledger_head(w->copy, &head, &ignored) ||
-        recover_ticket(w->config, w->copy, w->hsm, w->request->ticket, TICKET_RESTORE, &w->ticket,
-                       &ignored))
-        return false;
-    if (memcmp(r.ticket, w->ticket.hash, sizeof r.ticket))
-        return false;
-    return (r.anchored == (int64_t)w->anchored.sequence &&
-            memcmp(r.anchored_head, w->anchored.head, sizeof r.anchored_head) == 0) ||
-           (head.seq == (int64_t)w->anchored.sequence &&
-            memcmp(head.hash, w->anchored.head, sizeof head.hash) == 0);
+        ledger_head(w->copy, &head, &ignored) || ledger_last_restored(w->copy, 0, &r, &ignored) ||
+        r.seq == 0)
+        return 0;
+    if (is_anchored(w, head.seq, head.hash)) {
+        memcpy(w->ticket.hash, r.ticket, sizeof r.ticket);
+        *prepared = true;
+        return 0;
+    }
+    if (!is_anchored(w, r.anchored, r.anchored_head))
+        return 0;
+    rc = recover_ticket(w->config, w->copy, w->hsm, w->request->ticket, TICKET_RESTORE, &w->ticket,
+                        err);
+    *prepared = rc == 0 && memcmp(r.ticket, w->ticket.hash, sizeof r.ticket) == 0;
+    return rc;
 }
 
 static int prepare_or_resume(struct work *w, struct error *err)
 {
-    if (is_prepared(w))
-        return 0;
+    bool prepared;
+    int rc = find_prepared(w, &prepared, err);
+
+    if (rc || prepared)
+        return rc;
     store_close(w->copy);
     w->copy = NULL;
     return prepare(w, err);
@@ -361,7 +378,7 @@ static int prepare_or_resume(struct work *w, struct error *err)
 
 /* ---- into its place ---- */
 
-/* After a kill it may be noted already; is_prepared says that it is the same act. */
+/* After a kill it may be noted already; find_prepared says that it is the same act. */
 static int use_ticket(const struct work *w, struct error *err)
 {
     bool used;
@@ -379,6 +396,9 @@ static int anchor_copy(struct work *w, struct error *err)
 
     if (rc == 0)
         rc = ledger_last_restored(w->copy, 0, &r, err);
+    if (rc)
+        return rc;
+    rc = ledger_count_lost(w->copy, r.seq, &w->result.burned, err);
     if (rc)
         return rc;
     w->result.seq = head.seq;

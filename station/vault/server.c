@@ -1,25 +1,24 @@
 #include "station/vault/server.h"
 
 #include "station/vault/session.h"
+#include "station/vault/spawn.h"
 #include "station/wire/channel.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LINE_PROGRAM  "imprint-line"
-#define LINE_ARGS_MAX (16 + 4 * JOB_PORT_RULES_MAX)
-#define NUMBER_SIZE   24
+#define LINE_PROGRAM      "imprint-line"
+#define CONNECTOR_PROGRAM "imprint-connector"
+#define LINE_ARGS_MAX     (16 + 4 * JOB_PORT_RULES_MAX)
+#define NUMBER_SIZE       24
 
 /* A channel and the session on it. */
 struct slot_channel {
@@ -35,29 +34,13 @@ struct serving {
     struct buf request, reply;
 };
 
-/* Beside this program, as in a build folder, or where it was installed. */
-static int find_line_program(char out[PATH_MAX], struct error *err)
-{
-    char self[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    int len;
-
-    if (n > 0) {
-        self[n] = 0;
-        len = snprintf(out, PATH_MAX, "%s/%s", dirname(self), LINE_PROGRAM);
-        if (len > 0 && len < PATH_MAX && access(out, X_OK) == 0)
-            return 0;
-    }
-    snprintf(out, PATH_MAX, "%s/%s", IMPRINT_LIBEXECDIR, LINE_PROGRAM);
-    if (access(out, X_OK))
-        return error_set(err, ERR_MISSING, "cannot run '%s': install the station again", out);
-    return 0;
-}
-
-/* The line's arguments: nothing but what it needs to know. */
+/* The arguments of line and connector: nothing but what they need to know. */
 struct line_args {
     const char *argv[LINE_ARGS_MAX];
     char numbers[JOB_PORT_RULES_MAX + 3][NUMBER_SIZE];
+    char addresses[JOB_PORT_RULES_MAX][JOB_ADDRESS_MAX + 1];
+    const char *connector[JOB_PORT_RULES_MAX + 2]; /* the connector's own arguments */
+    char connector_path[PATH_MAX];
 };
 
 static const char *number(struct line_args *a, size_t index, int64_t value)
@@ -69,70 +52,114 @@ static const char *number(struct line_args *a, size_t index, int64_t value)
 static void build_args(struct line_args *a, const char *program, const struct job *job,
                        const char *output)
 {
-    size_t n = 0;
+    size_t n = 0, addresses = 1;
 
+    a->connector[0] = a->connector_path;
     a->argv[n++] = program;
     a->argv[n++] = output;
     a->argv[n++] = number(a, 0, job->link.hello_ms);
     a->argv[n++] = number(a, 1, job->link.request_ms);
     a->argv[n++] = number(a, 2, job->link.repeats);
     for (size_t i = 0; i < job->port_count; i++) {
-        a->argv[n++] = job->ports[i].name;
+        bool is_address = job_port_address(&job->ports[i], a->addresses[i]);
+
+        if (is_address)
+            a->connector[addresses++] = a->addresses[i];
+        a->argv[n++] = is_address ? a->addresses[i] : job->ports[i].name;
         a->argv[n++] = job->ports[i].slot;
         a->argv[n++] = number(a, 3 + i, job->ports[i].baud);
     }
     a->argv[n] = NULL;
 }
 
-/* In the child: only the standard streams and the control socket stay open. */
-static void become_line(const struct line_args *args, int control, pid_t vault)
+/* The connector, with every address of the job; *to_line is what the line talks to it over. */
+static int start_connector(struct server *server, struct line_args *args, int *to_line,
+                           struct error *err)
 {
-    if (dup2(control, CHANNEL_LINE_FD) < 0)
-        _exit(ERR_INTERNAL * -1);
-    if (CHANNEL_LINE_FD == control)
-        (void)fcntl(control, F_SETFD, 0);
-    (void)close_range(CHANNEL_LINE_FD + 1, ~0u, 0);
-    /* Without the vault nothing can be finished; the ports must be free for the next run. */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != vault)
-        _exit(ERR_GONE * -1);
-    execv(args->argv[0], (char *const *)(uintptr_t)args->argv);
-    _exit(ERR_MISSING * -1);
-}
-
-int server_start_line(struct server *server, const struct job *job, const char *output,
-                      struct error *err)
-{
-    pid_t vault = getpid();
-    struct line_args *args;
-    char program[PATH_MAX];
-    int fds[2], rc = find_line_program(program, err);
+    struct spawn s = {.argv = args->connector, .fd_count = 1};
+    int fds[2], rc = spawn_find(CONNECTOR_PROGRAM, args->connector_path, err);
 
     if (rc == 0)
         rc = channel_pair(fds, err);
     if (rc)
         return rc;
+    s.fds[0] = fds[1];
+    rc = spawn_start(&s, &server->connector, err);
+    close(fds[1]);
+    if (rc)
+        close(fds[0]);
+    else
+        *to_line = fds[0];
+    return rc;
+}
+
+static int start_line(struct server *server, struct line_args *args, int control, struct error *err)
+{
+    struct spawn line = {.argv = args->argv, .fds = {control}, .fd_count = 1, .screen = true};
+    int rc = 0;
+
+    if (args->connector[1]) {
+        rc = start_connector(server, args, &line.fds[1], err);
+        line.fd_count = 2;
+    }
+    if (rc)
+        return rc;
+    rc = spawn_start(&line, &server->line, err);
+    if (line.fd_count == 2)
+        close(line.fds[1]);
+    return rc;
+}
+
+int server_start_line(struct server *server, const struct job *job, const char *output,
+                      struct error *err)
+{
+    struct line_args *args;
+    char program[PATH_MAX];
+    int fds[2], rc = spawn_find(LINE_PROGRAM, program, err);
+
+    *server = (struct server){.control = -1};
+    if (rc == 0)
+        rc = channel_pair(fds, err);
+    if (rc)
+        return rc;
     args = calloc(1, sizeof *args);
-    if (!args)
-        return error_set(err, ERR_INTERNAL, "out of memory");
-    build_args(args, program, job, output);
-    fflush(NULL);
-    server->line = fork();
-    if (server->line == 0)
-        become_line(args, fds[1], vault);
+    if (args) {
+        build_args(args, program, job, output);
+        rc = start_line(server, args, fds[1], err);
+    } else {
+        rc = error_set(err, ERR_INTERNAL, "out of memory");
+    }
     free(args);
     close(fds[1]);
     server->control = fds[0];
-    if (server->line < 0) {
-        close(fds[0]);
-        return error_set_errno(err, errno, "cannot start the line process");
-    }
-    return 0;
+    if (rc)
+        server_stop_line(server);
+    return rc;
+}
+
+/* What the line ended with; *killed as spawn_end. The connector ends when the line is gone. */
+static int end_children(struct server *server, bool *killed)
+{
+    int status = 0;
+    bool ignored;
+
+    if (server->control >= 0)
+        close(server->control); /* the line ends when the vault is gone */
+    server->control = -1;
+    *killed = false;
+    if (server->line)
+        status = spawn_end(server->line, killed);
+    if (server->connector)
+        (void)spawn_end(server->connector, &ignored);
+    server->line = server->connector = 0;
+    return status;
 }
 
 void server_stop_line(struct server *server)
 {
-    close(server->control); /* the line ends when the vault is gone */
-    (void)waitpid(server->line, NULL, 0);
+    bool killed;
+
+    (void)end_children(server, &killed);
 }
 
 static int add_channel(struct serving *s, struct error *err)
@@ -223,12 +250,16 @@ static int end_serving(struct serving *s, struct error *err)
 }
 
 /* What the line ended with, as an error code. */
-static int reap_line(const struct server *server, struct error *err)
+static int reap_line(struct server *server, struct error *err)
 {
-    int status = 0;
+    bool killed;
+    int status = end_children(server, &killed);
 
-    while (waitpid(server->line, &status, 0) < 0 && errno == EINTR)
-        continue;
+    if (killed)
+        return error_set(
+            err, ERR_INTERNAL,
+            "the line process closed its socket and did not end: it was killed, run the "
+            "command again");
     if (WIFSIGNALED(status))
         return error_set(err, ERR_INTERNAL,
                          "the line process was ended by signal %d: run the command again",
@@ -255,7 +286,6 @@ int server_run(struct server *server, struct vault *v, struct error *err)
     line_rc = end_serving(&s, rc ? NULL : err);
     if (rc == 0)
         rc = line_rc;
-    close(server->control);
     line_rc = reap_line(server, &line_error);
     if (rc)
         return rc;

@@ -10,11 +10,12 @@
 
 struct server {
     pid_t line;
+    pid_t connector; /* 0: the job names no address */
     int control;
 };
 
 /*
- * Starts the line process with the job's port rules. Call before the HSM module is loaded and the
+ * Starts the line process, and the connector where the job names addresses, with the job's port rules. Call before the HSM module is loaded and the
  * PIN is read: the line inherits nothing but its control socket, stdout and stderr. output is what
  * it prints: "words", "quiet" (words without progress) or "json". Errors:
  * ERR_MISSING when the program imprint-line is not installed.

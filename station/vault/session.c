@@ -15,12 +15,14 @@
 void session_init(struct session *s)
 {
     memset(s, 0, sizeof *s);
+    buf_init(&s->chain, WIRE_CHAIN_MAX);
     claim_init(&s->claim);
     credential_init(&s->credential);
 }
 
 void session_done(struct session *s)
 {
+    buf_done(&s->chain);
     claim_done(&s->claim);
     credential_done(&s->credential);
 }
@@ -75,7 +77,8 @@ static int check_handle(const struct session *s, const uint8_t handle[WIRE_HANDL
     return 0;
 }
 
-static int answer_open(struct session *s, struct reader *r, struct buf *reply, struct error *err)
+static int answer_open(const struct vault *v, struct session *s, struct reader *r,
+                       struct buf *reply, struct error *err)
 {
     struct wire_open open;
     struct wire_opened opened;
@@ -88,9 +91,26 @@ static int answer_open(struct session *s, struct reader *r, struct buf *reply, s
     strcpy(s->slot, open.slot);
     memcpy(opened.handle, s->handle, sizeof opened.handle);
     memcpy(opened.nonce, s->nonce, sizeof opened.nonce);
+    opened.wants_chain = v->order->auth == ORDER_AUTH_ATTESTED;
     s->state = SESSION_OPENED;
     wire_put_opened(reply, &opened);
     return 0;
+}
+
+/* Kept as it is: only the checker looks into it. */
+static int answer_chain(struct session *s, struct reader *r, struct buf *reply, struct error *err)
+{
+    uint8_t handle[WIRE_HANDLE_SIZE];
+    const uint8_t *chain;
+    size_t len;
+
+    if (s->state != SESSION_OPENED || s->chain.len > 0 || wire_get_chain(r, handle, &chain, &len))
+        return refuse_order(err);
+    if (check_handle(s, handle, err))
+        return ERR_PROTOCOL;
+    buf_put(&s->chain, chain, len);
+    wire_put_ok(reply);
+    return buf_check(&s->chain, "a certificate chain", err);
 }
 
 static int answer_hello(struct vault *v, struct session *s, struct reader *r, struct buf *reply,
@@ -242,7 +262,9 @@ static int dispatch(struct vault *v, struct session *s, struct reader *r, struct
         return refuse_order(err);
     switch (op) {
     case WIRE_OPEN:
-        return answer_open(s, r, reply, err);
+        return answer_open(v, s, r, reply, err);
+    case WIRE_CHAIN:
+        return answer_chain(s, r, reply, err);
     case WIRE_HELLO:
         return answer_hello(v, s, r, reply, err);
     case WIRE_OBJECT:

@@ -14,7 +14,7 @@
 
 enum session_state {
     SESSION_IDLE,    /* OPEN may come */
-    SESSION_OPENED,  /* HELLO may come */
+    SESSION_OPENED,  /* one CHAIN and HELLO may come */
     SESSION_PLANNED, /* OBJECT and NONCE may come */
     SESSION_NONCED,  /* PROOF may come */
     SESSION_ENDING   /* only RESULT may come */
@@ -25,6 +25,7 @@ struct session {
     uint8_t handle[WIRE_HANDLE_SIZE];
     char slot[WIRE_SLOT_MAX + 1];
     uint8_t nonce[IMPRINT_NONCE_SIZE]; /* for HELLO */
+    struct buf chain; /* of the device's vendor, as the line passed it on; empty: none */
     struct wire_hello hello;
     struct claim claim;
     struct credential credential;

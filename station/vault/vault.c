@@ -77,8 +77,8 @@ static int open_hsm(const struct config *config, open_fn *open, struct hsm **hsm
     struct secret *pin;
     int rc = config_prepare_module(config, err);
 
-    /* From here on this process holds a PIN: others of the same user, as the line, may not read it,
-     * and no core dump will. */
+    /* Whatever program opens a token holds a PIN from here on: others of the same user, as the line,
+     * may not read it, and no core dump will. */
     (void)prctl(PR_SET_DUMPABLE, 0);
     if (rc == 0)
         rc = token_files_restore(config, err);

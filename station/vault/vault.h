@@ -19,6 +19,7 @@
 #include "station/job.h"
 #include "station/store/inventory.h"
 #include "station/store/store.h"
+#include "station/vault/attest.h"
 #include "station/vault/orders.h"
 
 /* Opens the station's database. Errors: those of store_open. */
@@ -64,8 +65,9 @@ struct vault {
     const struct job *job;
     struct store *store;
     struct hsm *hsm;
-    struct order_history history;    /* of the job's order */
-    const struct order *order;       /* the version in force */
+    struct attest *attest;        /* the checker; NULL unless the order asks for attested devices */
+    struct order_history history; /* of the job's order */
+    const struct order *order;    /* the version in force */
     const struct order_share *share; /* what of it is this station's */
     int64_t order_id;
     struct inventory_counts counts; /* of the order: vault/quota.h */

@@ -85,24 +85,26 @@ int witness_revoked(const struct vault *v, const struct claim *claim,
     return record_write(&r, line, err);
 }
 
-/* Splits the stored attestation; the evidence keeps both parts. */
+/* Splits the stored attestation; the evidence keeps its parts, the chain as a view. */
 static int read_attestation(const struct claim *claim, struct evidence *e, struct error *err)
 {
     struct reader r;
     const uint8_t *key, *sig;
-    size_t key_len, sig_len;
+    size_t key_len, sig_len, chain_len = 0;
     uint16_t algorithm;
 
     if (claim->attestation.len == 0)
         return 0;
     reader_init(&r, claim->attestation.data, claim->attestation.len);
     if (reader_u16(&r, &algorithm) || reader_lp(&r, &key, &key_len, sizeof e->att_key) ||
-        reader_lp(&r, &sig, &sig_len, sizeof e->att_sig) || reader_end(&r) ||
-        key_len != sizeof e->att_key || sig_len != sizeof e->att_sig)
+        reader_lp(&r, &sig, &sig_len, sizeof e->att_sig) ||
+        (r.left && reader_lp(&r, &e->att_chain.p, &chain_len, IMPRINT_CHAIN_MAX)) ||
+        reader_end(&r) || key_len != sizeof e->att_key || sig_len != sizeof e->att_sig)
         return error_set(err, ERR_STORE, "a stored attestation is malformed");
     e->attested = true;
     memcpy(e->att_key, key, key_len);
     memcpy(e->att_sig, sig, sig_len);
+    e->att_chain.len = chain_len;
     return 0;
 }
 
@@ -124,6 +126,18 @@ static int write_evidence(const struct claim *claim, const struct wire_proof *pr
     if (read_attestation(claim, &e, err))
         return ERR_STORE;
     return evidence_write(&e, line, err);
+}
+
+static enum record_auth record_auth(enum order_auth auth)
+{
+    switch (auth) {
+    case ORDER_AUTH_ATTESTED:
+        return RECORD_AUTH_ATTESTED;
+    case ORDER_AUTH_ENROLLED:
+        return RECORD_AUTH_ENROLLED;
+    default:
+        return RECORD_AUTH_NONE;
+    }
 }
 
 static void fill_firmware(const struct claim *claim, struct record_fw *fw)
@@ -155,7 +169,7 @@ int witness_add(const struct vault *v, const struct session *s, const struct wir
     fill_device(&s->claim, &r);
     r.t = RECORD_ADD;
     r.mode = RECORD_MODE_HSM;
-    r.auth = order->auth == ORDER_AUTH_ENROLLED ? RECORD_AUTH_ENROLLED : RECORD_AUTH_NONE;
+    r.auth = record_auth(order->auth);
     r.lock = proof->lifecycle == IMPRINT_LIFE_LOCKED;
     r.use =
         strcmp(order->use, "operational") == 0 ? RECORD_USE_OPERATIONAL : RECORD_USE_REGISTRATION;

@@ -1,6 +1,8 @@
 #include "station/wire/channel.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,35 +24,37 @@ static int gone(struct error *err)
     return error_set(err, ERR_GONE, "the other process of the station ended");
 }
 
-/* Sends one byte and, if fd is not negative, the descriptor beside it. */
-static int send_descriptor(int control, int fd, struct error *err)
+/* Sends bytes and, if fd is not negative, the descriptor beside them. */
+static int send_descriptor(int control, int fd, void *bytes, size_t len, struct error *err)
 {
-    uint8_t byte = 0;
     union {
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int))];
     } control_data = {.space = {0}};
-    struct iovec part = {&byte, 1};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = control_data.space,
-                             .msg_controllen = sizeof control_data.space};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+    struct iovec part = {bytes, len};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    struct cmsghdr *c;
 
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &fd, sizeof fd);
-    return sendmsg(control, &message, MSG_NOSIGNAL) == 1 ? 0 : gone(err);
+    if (fd >= 0) {
+        message.msg_control = control_data.space;
+        message.msg_controllen = sizeof control_data.space;
+        c = CMSG_FIRSTHDR(&message);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    }
+    return sendmsg(control, &message, MSG_NOSIGNAL) == (ssize_t)len ? 0 : gone(err);
 }
 
 int channel_open(int control, int *fd, struct error *err)
 {
     int fds[2], rc = pair(fds, err);
+    uint8_t byte = 0;
 
     if (rc)
         return rc;
-    rc = send_descriptor(control, fds[1], err);
+    rc = send_descriptor(control, fds[1], &byte, sizeof byte, err);
     close(fds[1]);
     if (rc) {
         close(fds[0]);
@@ -81,44 +85,101 @@ static int take_descriptor(struct msghdr *message)
     return taken;
 }
 
+/* What a socket is; false for what is none. */
+static bool is_socket(int fd, int wanted)
+{
+    int type = 0;
+    socklen_t len = sizeof type;
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == wanted;
+}
+
 /* Only such a socket keeps messages whole. */
 static bool is_channel(int fd)
 {
-    int type = 0, domain = 0;
-    socklen_t len = sizeof type;
+    int domain = 0;
+    socklen_t len = sizeof domain;
 
-    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET &&
+    return is_socket(fd, SOCK_SEQPACKET) &&
            getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
 }
 
-int channel_accept(int control, int *fd, struct error *err)
+/* Receives at most size bytes and one descriptor; *fd is -1 without one. Returns how many bytes. */
+static ssize_t receive_descriptor(int control, void *bytes, size_t size, int *fd)
 {
-    uint8_t byte;
     union {
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int))];
     } control_data;
-    struct iovec part = {&byte, 1};
+    struct iovec part = {bytes, size};
     struct msghdr message = {.msg_iov = &part,
                              .msg_iovlen = 1,
                              .msg_control = control_data.space,
                              .msg_controllen = sizeof control_data.space};
     ssize_t n;
-    int taken;
 
+    *fd = -1;
     do
         n = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
     if (n <= 0)
+        return n;
+    *fd = take_descriptor(&message);
+    if (*fd >= 0 && message.msg_flags & MSG_CTRUNC) {
+        close(*fd);
+        *fd = -1;
+    }
+    return n;
+}
+
+int channel_accept(int control, int *fd, struct error *err)
+{
+    uint8_t byte;
+    int taken;
+
+    if (receive_descriptor(control, &byte, sizeof byte, &taken) <= 0)
         return gone(err);
-    taken = take_descriptor(&message);
-    if (taken >= 0 && !(message.msg_flags & MSG_CTRUNC) && is_channel(taken)) {
+    if (taken >= 0 && is_channel(taken)) {
         *fd = taken;
         return 0;
     }
     if (taken >= 0)
         close(taken);
     return error_set(err, ERR_PROTOCOL, "the line sent something else than one channel");
+}
+
+int channel_give(int control, int fd, const struct error *failure, struct error *err)
+{
+    char message[1 + sizeof failure->text];
+    size_t len = strlen(failure->text);
+
+    message[0] = fd < 0 ? (char)error_exit_status(failure->code) : 0;
+    memcpy(message + 1, failure->text, len);
+    return send_descriptor(control, fd, message, 1 + len, err);
+}
+
+int channel_take(int control, int *fd, struct error *err)
+{
+    struct pollfd p = {.fd = control, .events = POLLIN};
+    char message[1 + sizeof err->text];
+    ssize_t n;
+    int taken = -1;
+
+    if (poll(&p, 1, CHANNEL_TAKE_MS) <= 0)
+        return error_set(err, ERR_TIMEOUT, "the connector does not answer");
+    n = receive_descriptor(control, message, sizeof message - 1, &taken);
+    if (n <= 0)
+        return error_set(err, ERR_INTERNAL, "the connector ended: run the command again");
+    message[n] = 0;
+    if (message[0] == 0 && taken >= 0 && is_socket(taken, SOCK_STREAM)) {
+        *fd = taken;
+        return 0;
+    }
+    if (taken >= 0)
+        close(taken);
+    if (message[0] == 0)
+        return error_set(err, ERR_PROTOCOL, "the connector gave something else than a connection");
+    return error_set(err, -message[0], "%s", message + 1);
 }
 
 int channel_send(int fd, const struct buf *m, struct error *err)

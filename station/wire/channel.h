@@ -13,9 +13,10 @@
 
 #include "base/buf.h"
 
-#define WIRE_MAX        8192
-#define CHANNELS_MAX    256
-#define CHANNEL_LINE_FD 3 /* the control socket in the line process */
+#define WIRE_MAX             8192
+#define CHANNELS_MAX         256
+#define CHANNEL_LINE_FD      3 /* the control socket in the line process */
+#define CHANNEL_CONNECTOR_FD 4 /* in the line, where the job names addresses: to the connector */
 
 /* A control socket: fds[0] for the vault, fds[1] for the line. */
 MUST_USE int channel_pair(int fds[2], struct error *err);
@@ -28,6 +29,15 @@ MUST_USE int channel_open(int control, int *fd, struct error *err);
  * channel; whatever came is closed then.
  */
 MUST_USE int channel_accept(int control, int *fd, struct error *err);
+
+/*
+ * Connector: gives the line a connected stream socket, or, with fd negative, tells why there is none.
+ * Line: takes what the connector gives, in the order of the job's rules, and waits for it at most
+ * CHANNEL_TAKE_MS. ERR_PROTOCOL when it is no stream socket; otherwise the connector's own error.
+ */
+#define CHANNEL_TAKE_MS 30000
+MUST_USE int channel_give(int control, int fd, const struct error *failure, struct error *err);
+MUST_USE int channel_take(int control, int *fd, struct error *err);
 
 /* One message. send never waits: each side has at most one message under way, so a peer whose
  * buffer is full does not read any more and counts as gone. receive replaces the contents of m,

@@ -69,12 +69,13 @@ void wire_put_hello(struct buf *m, const struct wire_hello *v)
     buf_put(m, v->attest_sig, sizeof v->attest_sig);
 }
 
+/* What is not counted is zero, so that a message has one form. */
 static int get_suites(struct reader *r, struct wire_hello *v)
 {
     if (reader_u8(r, &v->suite_count) || v->suite_count > IMPRINT_SUITES_MAX)
         return ERR_FORMAT;
     for (size_t i = 0; i < IMPRINT_SUITES_MAX; i++)
-        if (reader_u16(r, &v->suites[i]))
+        if (reader_u16(r, &v->suites[i]) || (i >= v->suite_count && v->suites[i] != 0))
             return ERR_FORMAT;
     return 0;
 }
@@ -98,6 +99,30 @@ int wire_get_hello(struct reader *r, struct wire_hello *v)
         reader_bytes(r, got.attest_sig, sizeof got.attest_sig) || reader_end(r))
         return ERR_FORMAT;
     *v = got;
+    return 0;
+}
+
+void wire_put_chain(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE], const void *chain,
+                    size_t len)
+{
+    buf_put_u8(m, WIRE_CHAIN);
+    buf_put(m, handle, WIRE_HANDLE_SIZE);
+    buf_put_lp(m, chain, len);
+}
+
+int wire_get_chain(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE], const uint8_t **chain,
+                   size_t *len)
+{
+    uint8_t got[WIRE_HANDLE_SIZE];
+    const uint8_t *view;
+    size_t view_len;
+
+    if (reader_bytes(r, got, sizeof got) || reader_lp(r, &view, &view_len, WIRE_CHAIN_MAX) ||
+        view_len == 0 || reader_end(r))
+        return ERR_FORMAT;
+    memcpy(handle, got, sizeof got);
+    *chain = view;
+    *len = view_len;
     return 0;
 }
 
@@ -210,6 +235,7 @@ void wire_put_opened(struct buf *m, const struct wire_opened *v)
     wire_put_ok(m);
     buf_put(m, v->handle, sizeof v->handle);
     buf_put(m, v->nonce, sizeof v->nonce);
+    buf_put_u8(m, v->wants_chain);
 }
 
 int wire_get_opened(struct reader *r, struct wire_opened *v)
@@ -217,7 +243,8 @@ int wire_get_opened(struct reader *r, struct wire_opened *v)
     struct wire_opened got;
 
     if (reader_bytes(r, got.handle, sizeof got.handle) ||
-        reader_bytes(r, got.nonce, sizeof got.nonce) || reader_end(r))
+        reader_bytes(r, got.nonce, sizeof got.nonce) || get_flag(r, &got.wants_chain) ||
+        reader_end(r))
         return ERR_FORMAT;
     *v = got;
     return 0;

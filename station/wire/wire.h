@@ -10,7 +10,8 @@
  *     message carries a hash to be signed.
  *
  *   line                                            vault
- *   OPEN (slot)                                  -> handle, station nonce for HELLO
+ *   OPEN (slot)                                  -> handle, station nonce for HELLO, chain wanted?
+ *   CHAIN (a vendor's certificates)              -> nothing; kept for HELLO, opaque to the vault
  *   HELLO (what the device said)                 -> DELIVER with all of BEGIN, or PROVE, or ABORT
  *   OBJECT (index)                               -> the bytes of one object
  *   NONCE                                        -> a nonce for PROVE, journalled
@@ -29,6 +30,7 @@
 #define WIRE_SLOT_MAX    32
 #define WIRE_TEXT_MAX    400
 #define WIRE_OBJECT_MAX  8000
+#define WIRE_CHAIN_MAX   IMPRINT_CHAIN_MAX
 
 enum wire_op {
     WIRE_OPEN = 1,
@@ -36,7 +38,8 @@ enum wire_op {
     WIRE_OBJECT = 3,
     WIRE_NONCE = 4,
     WIRE_PROOF = 5,
-    WIRE_RESULT = 6
+    WIRE_RESULT = 6,
+    WIRE_CHAIN = 7
 };
 
 struct wire_open {
@@ -46,6 +49,7 @@ struct wire_open {
 struct wire_opened {
     uint8_t handle[WIRE_HANDLE_SIZE];
     uint8_t nonce[IMPRINT_NONCE_SIZE];
+    uint8_t wants_chain; /* the order asks for attested devices: CHAIN comes before HELLO */
 };
 
 /* What the device said of itself. */
@@ -126,6 +130,8 @@ struct wire_result {
 /* Requests: the first byte is the operation. */
 void wire_put_open(struct buf *m, const struct wire_open *v);
 void wire_put_hello(struct buf *m, const struct wire_hello *v);
+void wire_put_chain(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE], const void *chain,
+                    size_t len);
 void wire_put_object(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE], uint8_t index);
 void wire_put_nonce(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE]);
 void wire_put_proof(struct buf *m, const struct wire_proof *v);
@@ -134,6 +140,9 @@ void wire_put_result(struct buf *m, const struct wire_result *v);
 /* Each reads what follows the operation and returns ERR_FORMAT on any deviation. */
 MUST_USE int wire_get_open(struct reader *r, struct wire_open *v);
 MUST_USE int wire_get_hello(struct reader *r, struct wire_hello *v);
+/* The chain, of 1 to WIRE_CHAIN_MAX bytes, is a view. */
+MUST_USE int wire_get_chain(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE],
+                            const uint8_t **chain, size_t *len);
 MUST_USE int wire_get_object(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE], uint8_t *index);
 MUST_USE int wire_get_nonce(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE]);
 MUST_USE int wire_get_proof(struct reader *r, struct wire_proof *v);

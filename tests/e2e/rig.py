@@ -8,10 +8,13 @@ import hashlib
 import json
 import os
 import pathlib
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 BUILD = pathlib.Path(os.environ["IMPRINT_BUILD"])
@@ -27,7 +30,8 @@ EXIT = {"USAGE": 2, "INPUT": 3, "FULL": 5, "READONLY": 6, "MISSING": 7, "EXISTS"
         "EXHAUSTED": 16,
         "NO_PORT": 17, "TIMEOUT": 18, "GONE": 19, "PROTOCOL": 20, "REFUSED": 21, "DUPLICATE": 22,
         "PROOF": 23, "SIGNATURE": 24, "INCOMPLETE": 25, "ROLLBACK": 26, "INTERRUPTED": 27,
-        "CRYPTO": 28, "FORMAT": 29, "CLOCK": 30, "UNRESOLVED": 37}
+        "CRYPTO": 28, "FORMAT": 29, "GAP": 30, "FORK": 31, "CLOCK": 37,
+        "UNRESOLVED": 38}
 
 
 def run(*command, check=True, **options):
@@ -38,6 +42,41 @@ def run(*command, check=True, **options):
         raise AssertionError(f"{command} ended with {result.returncode}\n{result.stdout}"
                              f"{result.stderr}")
     return result
+
+
+class TerminalServer:
+    """Shows a device's serial port at a listening socket, to one station at a time."""
+
+    def __init__(self, device, family, address):
+        self.device = device
+        self.listener = socket.socket(family, socket.SOCK_STREAM)
+        self.listener.bind(address)
+        self.listener.listen(4)
+        self.address = self.listener.getsockname()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            port = os.open(self.device.port, os.O_RDWR | os.O_NOCTTY)
+            with client:
+                self.shuttle(client, port)
+            os.close(port)
+
+    def shuttle(self, client, port):
+        while True:
+            for ready in select.select([client, port], [], [])[0]:
+                data = client.recv(4096) if ready is client else os.read(port, 4096)
+                if not data:
+                    return
+                os.write(port, data) if ready is client else client.sendall(data)
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
 
 
 class Device:
@@ -181,14 +220,15 @@ class Rig:
                             check=check)
 
     def write_job(self, prefix="PUMP-", digits=6, pattern="/dev/ttyFACT*", hello_ms=3000,
-                  request_ms=2000, repeats=2, more="", path=None, order="E2E-1", first=1):
+                  request_ms=2000, repeats=2, more="", path=None, ports=None, order="E2E-1",
+                  first=1):
         self.order_id = order
         (path or self.job).write_text(
             f"name: end to end\norder: {order}\ntrust_anchors: owner/root.pem\n"
             f"serials:\n  prefix: {prefix}\n  digits: {digits}\n  first: {first}\n"
             f"certificate:\n  organization: Acme Medical\n"
             f"  hardware_type: 1.3.6.1.4.1.32473.1.7\n"
-            f"ports:\n  - name: {pattern}\n    slot: S{{n}}\n"
+            f"ports:\n" + (ports or f"  - name: {pattern}\n    slot: S{{n}}\n") +
             f"link:\n  hello_ms: {hello_ms}\n  request_ms: {request_ms}\n  repeats: {repeats}\n"
             f"{more}")
 

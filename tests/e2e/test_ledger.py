@@ -82,7 +82,7 @@ class Export(unittest.TestCase):
         self.refused("ROLLBACK", "not newer", self.whole, "--after", part)
         later = rig.dir / "later"
         rig.imprint("ledger", "export", later, "--from", last)
-        self.refused("INCOMPLETE", f"ask for one from entry {last + 1}", later, "--after",
+        self.refused("GAP", f"ask for one from entry {last + 1}", later, "--after",
                      self.whole)
 
     def test_an_export_overwrites_nothing_and_leaves_nothing_half(self):

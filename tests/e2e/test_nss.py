@@ -51,6 +51,21 @@ class Nss(unittest.TestCase):
     def test_the_main_job_with_suite_1(self):
         self.provision([1], 1)
 
+    def test_a_restore_that_this_token_remembers_as_well(self):
+        rig = self.make(credentials=4)
+        backup, ticket = rig.dir / "backup", rig.ticket("restore")
+        rig.imprint("backup", backup)
+        rig.imprint("generate", rig.job, "--count", 1)
+        for expected in (0, EXIT["REFUSED"]):
+            for suffix in ("", "-wal", "-shm"):
+                (rig.station / f"station.db{suffix}").unlink(missing_ok=True)
+            result = rig.recover(ticket, "--backup", backup, check=False)
+            self.assertEqual(result.returncode, expected, result.stderr)
+            if expected == 0:
+                rig.imprint("ledger", "verify")
+                self.assertEqual(rig.imprint("audit", check=False).returncode, 0)
+        self.assertIn("used before", result.stderr)
+
     def test_without_its_arguments_the_module_says_what_is_missing(self):
         rig = self.make()
         path = rig.station / "station.yaml"

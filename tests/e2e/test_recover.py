@@ -121,6 +121,7 @@ class Restore(Base):
         lost = [self.provision(), self.provision()]  # two entries each
         last = self.entries()[-1]["seq"]
         given = {self.serial(d) for d in lost}
+        rig.imprint("ledger", "export", rig.dir / "before")
         for how in ("missing", "damaged", backup):
             with self.subTest(how=how):
                 keep = rig.dir / "keep"
@@ -153,7 +154,13 @@ class Restore(Base):
         root = rig.station / "trust/manifest-root.pem"
         run(MANIFEST, "verify-ledger", "--root", root,
             rig.dir / "audit")
-        shutil.rmtree(rig.dir / "audit")
+        rig.imprint("ledger", "export", rig.dir / "part", "--from", last + 1)
+        result = run(MANIFEST, "verify-ledger", "--root", root, "--after", rig.dir / "before",
+                     rig.dir / "part", check=False)  # an auditor who saw what was lost
+        self.assertEqual(result.returncode, EXIT["FORK"], result.stderr)
+        self.assertIn("restored from a backup", result.stderr)
+        for name in ("audit", "part"):
+            shutil.rmtree(rig.dir / name)
         result = rig.imprint("generate", rig.job, "--count", 1, check=False)
         self.assertEqual(result.returncode, EXIT["REFUSED"], result.stderr)
         self.assertIn("was restored since", result.stderr)
@@ -331,18 +338,32 @@ class Restore(Base):
         text = config.read_text()
         module = re.search(r'(?m)^module: "(.*)"', text).group(1)
         config.write_text(text.replace(module, str(BUILD / "tests/p11proxy/p11proxy.so")))
-        for function in ("C_GenerateKey", "C_SetAttributeValue"):
-            env = {**rig.environment(), "P11PROXY_MODULE": module, "P11PROXY_RV": "CKR_DEVICE_ERROR",
-                   "P11PROXY_FUNCTION": function, "P11PROXY_FAIL_AT": "1", "P11PROXY_FOR_EVER": "1"}
-            result = run(IMPRINT, "recover", ticket, "--by", "Ada", "--reason", "x", "--backup",
-                         backup, check=False, env=env)
+        for function, said in (("C_GenerateKey", "cannot note a ticket"),
+                               ("C_SetAttributeValue", "cannot write an anchor")):
+            for call in range(1, 20):  # the probe of the token makes some, too
+                env = {**rig.environment(), "P11PROXY_MODULE": module,
+                       "P11PROXY_RV": "CKR_DEVICE_ERROR", "P11PROXY_FUNCTION": function,
+                       "P11PROXY_FAIL_AT": str(call), "P11PROXY_FOR_EVER": "1"}
+                result = run(IMPRINT, "recover", ticket, "--by", "Ada", "--reason", "x", "--backup",
+                             backup, check=False, env=env)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertFalse((rig.station / "station.db").exists())
+                if said in result.stderr:
+                    break
             self.assertEqual(result.returncode, EXIT["HSM"], result.stderr)
-            self.assertFalse((rig.station / "station.db").exists())
+            self.assertIn(said, result.stderr)
         config.write_text(text)
-        rig.recover(ticket, "--backup", backup)
+        other = rig.ticket("restore", "other", station="00" * 32)
+        self.refused("REFUSED", "another station", other, "--backup", backup)  # the copy stays
+        self.assertTrue((rig.station / "station.db.restoring").exists())
+        said = json.loads(rig.recover(ticket, "--backup", backup, "--json").stdout)
+        self.assertEqual((said["lost"], said["burned"]), (2, 2))
         rig.imprint("ledger", "verify")
         self.assertEqual(len(self.entries("restored")), 1)
         rig.imprint("seal")
+        (rig.station / "station.db").rename(rig.station / "station.db.restoring")
+        rig.recover(rig.ticket("clock", "any"), "--backup", backup)  # it is anchored: no leave needed
+        rig.imprint("ledger", "verify")
 
     def test_killed_at_any_moment_the_same_command_goes_on(self):
         rig = self.start(40)

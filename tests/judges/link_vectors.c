@@ -1,6 +1,7 @@
 /*
- * Provisions a device in memory with each suite and prints, as JSON, what went in and what station
- * and device computed of it. link_vectors.py computes it all again with other software.
+ * Provisions a device in memory with each suite and prints, as JSON, what went in, what crossed the
+ * link, and every value that station and device computed on the way. link_vectors.py computes it
+ * all again with other software. docs/device-link-vectors.json is one such output, kept.
  */
 #include "tests/unit/agent_rig.h"
 
@@ -24,6 +25,19 @@ static void put_buf(struct jcs *j, const char *name, const struct buf *b)
     jcs_hex(j, name, b->data, b->len);
 }
 
+/* The transport key that the device draws: of interest to nobody but who reads the vectors. */
+static bool (*draw)(void *context, uint8_t *out, size_t len);
+static uint8_t drawn[32];
+
+static bool draw_and_keep(void *context, uint8_t *out, size_t len)
+{
+    bool ok = draw(context, out, len);
+
+    ck_assert_uint_eq(len, sizeof drawn);
+    memcpy(drawn, out, len);
+    return ok;
+}
+
 static void put_facts(struct jcs *j, const struct link_facts *f)
 {
     struct buf b;
@@ -37,7 +51,8 @@ static void put_facts(struct jcs *j, const struct link_facts *f)
     put_buf(j, "encoded", &b);
     jcs_str(j, "firmware", f->firmware);
     jcs_int(j, "frame_max", f->frame_max);
-    jcs_hex(j, "image_hash", f->image_hash, sizeof f->image_hash);
+    if (f->has_image_hash)
+        jcs_hex(j, "image_hash", f->image_hash, sizeof f->image_hash);
     jcs_int(j, "lifecycle", f->lifecycle);
     jcs_int(j, "modes", f->modes);
     jcs_bool(j, "pinned", f->pinned);
@@ -66,17 +81,21 @@ static void put_objects(struct jcs *j, const struct link_begin *b)
 static void put_station(struct jcs *j, const struct rig_station *s)
 {
     uint8_t context[32];
+    struct buf message;
 
     link_kek_context(&s->x, context);
+    buf_init(&message, LINK_X_MAX);
+    must(link_station_message(&s->x, &message, &err));
     jcs_object(j, "station");
+    put_buf(j, "anchors", &s->anchors);
     jcs_hex(j, "authority", s->authority_point, 65);
     put_buf(j, "certificate", &s->cert);
     put_buf(j, "certificates", &s->certificates);
     jcs_hex(j, "context", context, sizeof context);
     jcs_str(j, "environment", s->begin.environment);
-    jcs_hex(j, "ephemeral", s->ephemeral, sizeof s->ephemeral);
     jcs_hex(j, "ephemeral_pub", s->begin.station_pub.bytes, s->begin.station_pub.len);
     jcs_hex(j, "kek", s->kek, sizeof s->kek);
+    put_buf(j, "message", &message);
     jcs_hex(j, "nonce", s->begin.station_nonce, 32);
     jcs_hex(j, "order_hash", s->begin.order_hash, 32);
     jcs_str(j, "serial", s->begin.serial);
@@ -85,20 +104,75 @@ static void put_station(struct jcs *j, const struct rig_station *s)
     jcs_hex(j, "transaction", s->begin.transaction, 16);
     put_buf(j, "wrapped", &s->wrapped);
     put_buf(j, "x", &s->x);
+    jcs_hex(j, "x_hash", s->x_hash, sizeof s->x_hash);
+    jcs_hex(j, "z", s->z, sizeof s->z);
     jcs_end(j);
+    buf_done(&message);
 }
 
 static void put_proof(struct jcs *j, struct rig *rig, const struct rig_station *s)
 {
+    struct link_prove p = {.alg = IMPRINT_ALG_ECDSA_SHA256};
     struct link_proof proof;
+    struct buf message;
 
     must(link_client_prove(&rig->client, s->begin.transaction, rig_prove_nonce, &proof, &err));
+    memcpy(p.nonce, rig_prove_nonce, sizeof p.nonce);
+    memcpy(p.x_hash, s->x_hash, sizeof p.x_hash);
+    memcpy(p.leaf_hash, s->leaf_hash, sizeof p.leaf_hash);
+    p.lifecycle = (uint8_t)proof.lifecycle;
+    p.commit_count = proof.commit_count;
+    buf_init(&message, LINK_X_MAX);
+    must(link_prove_message(&p, &message, &err));
     jcs_object(j, "proof");
     jcs_int(j, "commit_count", proof.commit_count);
+    jcs_hex(j, "leaf_hash", s->leaf_hash, sizeof s->leaf_hash);
     jcs_int(j, "lifecycle", proof.lifecycle);
+    put_buf(j, "message", &message);
     jcs_hex(j, "nonce", rig_prove_nonce, 32);
     jcs_hex(j, "signature", proof.sig.bytes, proof.sig.len);
     jcs_end(j);
+    buf_done(&message);
+}
+
+static void put_attestation(struct jcs *j, const struct link_hello *hello)
+{
+    struct buf message;
+
+    buf_init(&message, LINK_X_MAX);
+    must(link_attest_message(&hello->facts, rig_hello_nonce, &message, &err));
+    jcs_object(j, "attestation");
+    jcs_hex(j, "key", hello->attest_key.bytes, hello->attest_key.len);
+    put_buf(j, "message", &message);
+    jcs_hex(j, "signature", hello->attest_sig.bytes, hello->attest_sig.len);
+    jcs_end(j);
+    buf_done(&message);
+}
+
+/* What only one side knows. */
+static void put_secrets(struct jcs *j, const struct rig_station *s)
+{
+    jcs_object(j, "secrets");
+    jcs_hex(j, "ephemeral", s->ephemeral, sizeof s->ephemeral);
+    put_buf(j, "pkcs8", &s->plain);
+    jcs_hex(j, "transport", drawn, sizeof drawn);
+    jcs_end(j);
+}
+
+/* The payloads of the two requests that say it all. */
+static void put_requests(struct jcs *j, const struct rig_station *s)
+{
+    struct buf b;
+
+    buf_init(&b, IMPRINT_FRAME_MAX);
+    jcs_object(j, "requests");
+    link_begin_encode(&b, &s->begin);
+    put_buf(j, "begin", &b);
+    buf_reset(&b);
+    link_hello_encode(&b, s->begin.station_nonce);
+    put_buf(j, "hello", &b);
+    jcs_end(j);
+    buf_done(&b);
 }
 
 static void run_suite(struct jcs *j, uint16_t suite)
@@ -111,6 +185,8 @@ static void run_suite(struct jcs *j, uint16_t suite)
 
     rig_station_init(&s, "SN/0001+x");
     rig_init(&rig, s.authority_point);
+    draw = rig.platform.crypto.random;
+    rig.platform.crypto.random = draw_and_keep;
     rig.platform.image_hash = suite == IMPRINT_SUITE_ECB ? image : NULL;
     rig.enrolled = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
     must(ec_point(rig.enrolled, point, &err));
@@ -122,15 +198,14 @@ static void run_suite(struct jcs *j, uint16_t suite)
     must(rig_put_all(&rig, &s, &err));
     must(rig_commit(&rig, &s, &err));
     jcs_object(j, NULL);
-    jcs_object(j, "attestation");
-    jcs_hex(j, "key", hello.attest_key.bytes, hello.attest_key.len);
-    jcs_hex(j, "signature", hello.attest_sig.bytes, hello.attest_sig.len);
-    jcs_end(j);
+    put_attestation(j, &hello);
     must(link_bundle_hash(s.begin.objects, s.begin.object_count, bundle, &err));
     jcs_hex(j, "bundle_hash", bundle, sizeof bundle);
     put_facts(j, &hello.facts);
     put_objects(j, &s.begin);
     put_proof(j, &rig, &s);
+    put_requests(j, &s);
+    put_secrets(j, &s);
     put_station(j, &s);
     jcs_end(j);
     rig_done(&rig);

@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 """Computes again, with other software, what station and device hash, derive and sign.
 
-usage: link_vectors.py PROGRAM
+usage: link_vectors.py PROGRAM FILE
 
-PROGRAM prints what our code made of one provisioning with each suite (link_vectors.c). Everything is
-recomputed from docs/device-link.md with hashlib, cbor2 and the cryptography package.
+PROGRAM prints what our code made of one provisioning with each suite (link_vectors.c), FILE holds
+what it printed once. Both are recomputed from docs/device-link.md with hashlib, cbor2 and the
+cryptography package.
 """
 import hashlib
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -73,7 +75,7 @@ def facts_bytes(f):
     members = {1: f["suites"], 2: f["modes"], 3: f["chip_id"], 4: f["firmware"],
                6: f["debug"], 7: f["lifecycle"], 8: f["pinned"], 9: f["frame_max"],
                10: 0x0101, 11: f["dev_pub"]}
-    if any(f["image_hash"]):
+    if "image_hash" in f:
         members[5] = f["image_hash"]
     return cbor2.dumps(members, canonical=True)
 
@@ -114,9 +116,29 @@ def private_key(plain):
     return serialization.load_der_private_key(der, None)
 
 
+def begin_bytes(s, rows):
+    objects = [[o["type"], o["format"], o["length"], o["hash"]] for o in rows]
+    return cbor2.dumps({1: s["suite"], 2: s["environment"], 3: s["order_hash"], 4: s["transaction"],
+                        5: s["nonce"], 6: s["serial"], 7: 0x0101, 8: s["ephemeral_pub"], 9: objects,
+                        10: 0x0201, 11: s["signature"], 12: s["certificate"]}, canonical=True)
+
+
+def point_of(scalar):
+    key = ec.derive_private_key(int.from_bytes(scalar, "big"), ec.SECP256R1())
+    return key, key.public_key().public_bytes(serialization.Encoding.X962,
+                                              serialization.PublicFormat.UncompressedPoint)
+
+
+def signed_by(point, part, *message):
+    """The message is this one, and the signature is the key's."""
+    same("a message that is signed", part["message"], b"".join(message))
+    verifies(point, part["signature"], part["message"])
+
+
 def judge(vector):
     f, s = unhex(vector["facts"]), unhex(vector["station"])
     proof, attestation = unhex(vector["proof"]), unhex(vector["attestation"])
+    secrets, requests = unhex(vector["secrets"]), unhex(vector["requests"])
     environment, serial = s["environment"].encode(), s["serial"].encode()
 
     same("facts", f["encoded"], facts_bytes(f))
@@ -131,10 +153,22 @@ def judge(vector):
     context = sha256(b"imprint kek v1\0", x)
     same("context", s["context"], context)
 
-    ephemeral = ec.derive_private_key(int.from_bytes(s["ephemeral"], "big"), ec.SECP256R1())
-    kek = derive(s["suite"], ephemeral.exchange(ec.ECDH(), public(f["dev_pub"])), context)
+    same("SHA-256 of X", s["x_hash"], sha256(x))
+
+    ephemeral, ephemeral_pub = point_of(secrets["ephemeral"])
+    transport, transport_pub = point_of(secrets["transport"])
+    same("the station's ephemeral key", s["ephemeral_pub"], ephemeral_pub)
+    same("the device's transport key", f["dev_pub"], transport_pub)
+    same("Z for the station", s["z"], ephemeral.exchange(ec.ECDH(), public(transport_pub)))
+    same("Z for the device", s["z"], transport.exchange(ec.ECDH(), public(ephemeral_pub)))
+    kek = derive(s["suite"], s["z"], context)
     same("KEK", s["kek"], kek)
-    key = private_key(keywrap.aes_key_unwrap_with_padding(kek, s["wrapped"]))
+    plain = keywrap.aes_key_unwrap_with_padding(kek, s["wrapped"])
+    same("the unwrapped key", secrets["pkcs8"], plain)
+    same("the wrapped key", s["wrapped"], keywrap.aes_key_wrap_with_padding(kek, plain))
+    key = private_key(plain)
+    same("HELLO", requests["hello"], cbor2.dumps({1: s["nonce"]}, canonical=True))
+    same("BEGIN", requests["begin"], begin_bytes(s, rows))
     leaf_der = first_der(s["certificates"])
     leaf = x509.load_der_x509_certificate(leaf_der)
     spki = leaf.public_key().public_bytes(serialization.Encoding.DER,
@@ -144,22 +178,24 @@ def judge(vector):
     same("the hash of the private key object", rows[0]["hash"], sha256(spki))
     same("the hash of the certificates", rows[1]["hash"], sha256(s["certificates"]))
 
-    verifies(station_key(s["certificate"], s["authority"], environment), s["signature"],
-             b"imprint station v1\0", x)
-    point = spki[-65:]
-    verifies(point, proof["signature"], b"imprint prove v1\0", ECDSA, lp(proof["nonce"]),
-             lp(sha256(x)), lp(sha256(leaf_der)), u(proof["lifecycle"], 1), u(proof["commit_count"], 4))
-    verifies(attestation["key"], attestation["signature"], b"imprint attest v1\0",
-             lp(b"".join(u(suite, 2) for suite in f["suites"])), lp(s["nonce"]), lp(f["chip_id"]),
-             lp(P256 + f["dev_pub"]), u(f["lifecycle"], 1))
+    same("SHA-256 of the leaf", proof["leaf_hash"], sha256(leaf_der))
+    signed_by(station_key(s["certificate"], s["authority"], environment), s,
+              b"imprint station v1\0", x)
+    signed_by(spki[-65:], proof, b"imprint prove v1\0", ECDSA, lp(proof["nonce"]), lp(sha256(x)),
+              lp(sha256(leaf_der)), u(proof["lifecycle"], 1), u(proof["commit_count"], 4))
+    signed_by(attestation["key"], attestation, b"imprint attest v1\0",
+              lp(b"".join(u(suite, 2) for suite in f["suites"])), lp(s["nonce"]), lp(f["chip_id"]),
+              lp(P256 + f["dev_pub"]), u(f["lifecycle"], 1))
 
 
 def main():
-    vectors = json.loads(subprocess.run([sys.argv[1]], check=True, capture_output=True).stdout)
-    for vector in vectors:
+    made = json.loads(subprocess.run([sys.argv[1]], check=True, capture_output=True).stdout)
+    kept = json.loads(pathlib.Path(sys.argv[2]).read_text())
+    for vector in made + kept:
         judge(vector)
-    if len(vectors) != 2 or compared != 2 * 15:
-        sys.exit(f"link_vectors: {compared} comparisons of {len(vectors)} vectors: some are missing")
+    if len(made) != 2 or len(kept) != 2 or compared != 4 * 28:
+        sys.exit(f"link_vectors: {compared} comparisons of {len(made)} and {len(kept)} vectors: "
+                 "some are missing")
     print(f"{compared} values agree")
 
 

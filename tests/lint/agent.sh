@@ -14,10 +14,32 @@ sources=$(ls lib/agent/*.c | grep -v /port_)
 
 strict="-std=c99 -pedantic -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Wcast-qual
     -Wvla -Werror -ffreestanding -fno-pie -Ilib"
+stricter="-Wcast-align=strict -Wdouble-promotion -Wduplicated-branches -Wduplicated-cond -Wformat=2
+    -Winit-self -Wjump-misses-init -Wlogical-op -Wnull-dereference -Wold-style-definition
+    -Wpointer-arith -Wredundant-decls -Wsign-conversion -Wstack-usage=1536 -Wstrict-prototypes
+    -Wswitch-enum -Wundef -Wunused-macros -Wwrite-strings"
 for source in $sources; do
-    cc $strict -fanalyzer -Os -c "$source" -o "$temp/$(basename "$source").o" ||
+    cc $strict $stricter -fanalyzer -Os -c "$source" -o "$temp/$(basename "$source").o" ||
         fail "$source does not compile as strict C99, or the analyzer complains"
 done
+
+# Every analyzer that is installed. Style that this project has on purpose is left out.
+firmware="$sources"
+[ ! -f /usr/include/mbedtls/ecp.h ] || firmware="$firmware lib/agent/port_mbedtls.c"
+if command -v clang >/dev/null 2>&1; then
+    clang -std=c99 -Weverything -Werror -Wno-declaration-after-statement -Wno-padded \
+        -Wno-disabled-macro-expansion -ffreestanding -Ilib -fsyntax-only $firmware ||
+        fail "clang complains"
+fi
+if command -v clang-tidy >/dev/null 2>&1; then
+    clang-tidy --quiet --warnings-as-errors='*' -checks='-*,bugprone-*,cert-*,clang-analyzer-*,misc-*,
+        performance-*,portability-*,-bugprone-easily-swappable-parameters' $firmware \
+        -- -std=c99 -ffreestanding -Ilib 2>"$temp/tidy" || { cat "$temp/tidy" >&2; fail "clang-tidy complains"; }
+fi
+if command -v cppcheck >/dev/null 2>&1; then
+    cppcheck --quiet --std=c99 --enable=warning,style,performance,portability --error-exitcode=1 \
+        --suppress=variableScope --suppress=redundantContinue -Ilib $firmware || fail "cppcheck complains"
+fi
 
 # Nothing is called but four functions of <string.h>; the stack protector is the compiler's own.
 ld -r "$temp"/*.o -o "$temp/agent.o"

@@ -4,7 +4,7 @@
 usage: dependencies.py SOURCE_DIR [BUILD_DIR]
 
 With BUILD_DIR it also looks at what the finished programs link with: the line process and the
-manifest program must not reach an HSM or a database.
+manifest program must not reach an HSM or a database, the checker nothing but libcrypto.
 """
 import pathlib
 import re
@@ -20,13 +20,16 @@ ROOMS = {
     "hsm": ["base/", "pki/", "hsm/", "agent/ids.h"],
     "manifests": ["base/", "pki/", "manifests/", "agent/ids.h"],
     "station": ["base/", "pki/", "agent/ids.h", "station/schema/", "station/config.h",
-                "station/job.h", "station/order"],
+                "station/connector/address.h", "station/job.h", "station/order"],
+    "station/checker": ["base/", "pki/ec.h", "station/confine/", "station/wire/",
+                        "station/checker/"],
+    "station/connector": ["base/", "station/confine/", "station/wire/", "station/connector/"],
     "station/schema": ["base/", "station/schema/"],
     "station/store": ["base/", "pki/", "agent/ids.h", "station/store/"],
     "station/confine": ["base/", "station/confine/"],
     "station/wire": ["base/", "agent/ids.h", "station/wire/"],
     "station/line": ["base/", "pki/digest.h", "link/", "agent/ids.h", "station/confine/",
-                     "station/wire/", "station/line/"],
+                     "station/wire/", "station/connector/address.h", "station/line/"],
     "station/vault": ["base/", "pki/", "hsm/", "manifests/", "link/transcript.h", "agent/ids.h",
                       "station/store/", "station/wire/", "station/vault/", "station/config.h",
                       "station/job.h", "station/order.h"],
@@ -48,6 +51,9 @@ ONLY = {
 # program -> libraries that it must not be linked with, directly or through another
 FORBIDDEN = {
     "station/imprint-line": ["p11", "sqlite", "softhsm", "fyaml"],
+    "station/imprint-checker": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport", "jansson"],
+    "station/imprint-connector": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport",
+                                  "jansson", "crypto"],
     "manifests/imprint-manifest": ["p11", "softhsm", "serialport", "usb", "cbor", "fyaml"],
 }
 

@@ -49,6 +49,9 @@ class Program(unittest.TestCase):
         self.assertRegex(out, r"\nnot proven: that nobody was given another manifest 2 ")
         out = self.run_program("verify", *PINS, "2")
         self.assertIn("not proven: that it extends what was accepted before", out)
+        self.assertNotIn("hold their keys", out)
+        out = self.run_program("verify", *PINS, "--skip-proofs", "2")
+        self.assertRegex(out, r"\nnot proven: .*that devices hold their keys \(--skip-proofs\)")
 
     def test_verify_prints_one_object_of_json(self):
         out = json.loads(self.run_program("verify", *PINS, "--json", "--after=2", "3"))
@@ -58,7 +61,7 @@ class Program(unittest.TestCase):
         self.assertEqual((out["seq"], out["first"], out["size"]), (3, 9, 13))
 
     def test_each_class_of_failure_has_its_exit_code(self):
-        self.run_program("verify", *PINS, "--after", "1", "3", exit=25)
+        self.run_program("verify", *PINS, "--after", "1", "3", exit=30)
         self.run_program("verify", *PINS, "--after", "2", "1", exit=26)
         self.run_program("verify", *PINS[:-1], "missing.vkey", "1", exit=7)
         self.run_program("verify", "--root", "device-root.pem", *PINS[2:], "1", exit=3)

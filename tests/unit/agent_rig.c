@@ -1,7 +1,5 @@
 #include "agent_rig.h"
 
-#include "agent/port_openssl.h"
-
 #include <check.h>
 #include <openssl/ec.h>
 #include <openssl/x509.h>
@@ -9,6 +7,7 @@
 
 #include "pki/digest.h"
 #include "pki/ec.h"
+#include "rig_port.h"
 
 const uint8_t rig_hello_nonce[32] = "the station's nonce for HELLO..";
 const uint8_t rig_prove_nonce[32] = "the vault's nonce for PROVE....";
@@ -88,7 +87,7 @@ void rig_init(struct rig *rig, const uint8_t *authority)
     memset(rig, 0, sizeof *rig);
     rig_flash_init(&rig->flash);
     memcpy(rig->chip_id, "chip0001", 8);
-    ck_assert(imprint_agent_port_openssl_init(&rig->platform.crypto));
+    ck_assert(rig_port_init(&rig->platform.crypto));
     rig->platform.store = rig_flash_functions(&rig->flash);
     rig->platform.send = device_send;
     rig->platform.send_context = rig;
@@ -107,7 +106,7 @@ void rig_init(struct rig *rig, const uint8_t *authority)
 
 void rig_done(struct rig *rig)
 {
-    imprint_agent_port_openssl_done(&rig->platform.crypto);
+    rig_port_done(&rig->platform.crypto);
     EVP_PKEY_free(rig->enrolled);
     buf_done(&rig->sent);
 }
@@ -287,8 +286,8 @@ static void encrypt(const EVP_CIPHER *cipher, const uint8_t key[32], const uint8
 
 static void derive_kek(struct rig_station *s, EVP_PKEY *ephemeral, const struct link_key *dev_pub)
 {
-    uint8_t z[32], context[32];
-    size_t len = sizeof z;
+    uint8_t context[32];
+    size_t len = sizeof s->z;
     EVP_PKEY *peer;
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(ephemeral, NULL);
     struct error err = ERROR_INIT;
@@ -296,14 +295,14 @@ static void derive_kek(struct rig_station *s, EVP_PKEY *ephemeral, const struct 
 
     ck_assert_int_eq(ec_public_key(dev_pub->bytes, &peer, &err), 0);
     ck_assert(EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
-              EVP_PKEY_derive(ctx, z, &len) == 1);
+              EVP_PKEY_derive(ctx, s->z, &len) == 1);
     link_kek_context(&s->x, context);
     buf_init(&b, 256);
     if (s->begin.suite == IMPRINT_SUITE_ECB) {
-        encrypt(EVP_aes_256_ecb(), z, context, 32, &b);
+        encrypt(EVP_aes_256_ecb(), s->z, context, 32, &b);
         memcpy(s->kek, b.data, 32);
     } else {
-        buf_put(&b, z, 32);
+        buf_put(&b, s->z, 32);
         buf_put_u32(&b, 1);
         buf_put(&b, context, 32);
         sha256(b.data, b.len, s->kek);

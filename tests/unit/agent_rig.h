@@ -42,7 +42,7 @@ struct rig_station {
     struct link_object objects[3];
     struct link_begin begin;
     struct buf x;
-    uint8_t x_hash[32], leaf_hash[32], kek[32], ephemeral[32];
+    uint8_t x_hash[32], leaf_hash[32], z[32], kek[32], ephemeral[32];
     char serial[32];
 };
 

@@ -414,6 +414,87 @@ START_TEST(proofs_of_derived_keys_are_counted_as_not_verifiable)
 }
 END_TEST
 
+START_TEST(proofs_that_were_left_out_are_counted_and_nothing_else_is_left_out)
+{
+    struct verify_policy policy;
+    struct verify_report report;
+
+    begin();
+    a.evidence.proof[0] ^= 1;
+    name_evidence(&a);
+    add_both();
+    ASSERT_FAILS(seal_and_verify(), ERR_PROOF);
+    policy = kit_policy(&kit);
+    policy.skip_proofs = true;
+    ASSERT_OK(manifest_verify(batch.dir, &policy, &report, &err), err);
+    ck_assert_uint_eq(report.proofs, 0);
+    ck_assert_uint_eq(report.proofs_skipped, 2);
+    ck_assert_uint_eq(report.certificates, 2);
+    end();
+    begin();
+    a.evidence.tx[0] ^= 1;
+    name_evidence(&a);
+    add_both();
+    kit_end(&batch, NULL);
+    policy = kit_policy(&kit);
+    policy.skip_proofs = true;
+    ASSERT_FAILS(manifest_verify(batch.dir, &policy, &report, &err), ERR_PROOF);
+    end();
+}
+END_TEST
+
+#define MANY 400
+
+/* Damages two records of many, a signature of one and the text of the other: the first of them must
+ * be the one that is named, though the reader finds what is wrong with a text before the threads
+ * come to a signature. */
+static void check_first_failure(size_t signature, size_t text, unsigned threads)
+{
+    struct verify_policy policy = kit_policy(&kit);
+    struct verify_report report;
+    char serial[32], where[64];
+
+    kit_begin(&batch, &kit, "2", NULL);
+    for (size_t i = 0; i < MANY; i++) {
+        struct kit_device d;
+
+        snprintf(serial, sizeof serial, "M-%04zu", i);
+        kit_device_init(&kit, &d, serial);
+        if (i == signature) {
+            d.evidence.proof[40] ^= 1;
+            name_evidence(&d);
+        }
+        kit_add(&batch, &d);
+        kit_device_done(&d);
+    }
+    kit_end(&batch, NULL);
+    if (text < MANY) {
+        snprintf(serial, sizeof serial, "\"sn\":\"M-%04zu\"", text);
+        damage_replace(batch.dir, DEVICES, serial, "\"sn\":\"\"");
+        kit_repair(&kit, batch.dir, KIT_SIGNATURE | KIT_FILES | KIT_LOG);
+    }
+    policy.threads = threads;
+    ASSERT_FAILS(manifest_verify(batch.dir, &policy, &report, &err),
+                 signature < text ? ERR_PROOF : ERR_FORMAT);
+    snprintf(where, sizeof where,
+             "'" DEVICES "' line %zu:", (signature < text ? signature : text) + 1);
+    ck_assert_msg(strstr(err.text, where) != NULL, "%s: %s", where, err.text);
+    ASSERT_OK(file_remove_tree(batch.dir, &err), err);
+}
+
+START_TEST(the_first_wrong_record_is_named_whichever_thread_finds_one)
+{
+    begin();
+    kit_end(&batch, NULL);
+    for (unsigned threads = 1; threads <= 4; threads += 3) {
+        check_first_failure(70, 140, threads);
+        check_first_failure(390, 300, threads);
+        check_first_failure(MANY - 1, MANY, threads);
+    }
+    end();
+}
+END_TEST
+
 START_TEST(an_empty_batch_is_a_manifest)
 {
     begin();
@@ -557,6 +638,8 @@ CHECK_MAIN("batch", what_a_station_signs_is_still_checked,
            records_of_an_order_that_the_totals_do_not_know_are_refused,
            the_totals_of_each_order_must_be_those_of_its_records,
            amendments_are_added_and_none_is_exchanged,
-           proofs_of_derived_keys_are_counted_as_not_verifiable, an_empty_batch_is_a_manifest,
+           proofs_of_derived_keys_are_counted_as_not_verifiable,
+           proofs_that_were_left_out_are_counted_and_nothing_else_is_left_out,
+           the_first_wrong_record_is_named_whichever_thread_finds_one, an_empty_batch_is_a_manifest,
            what_is_not_a_record_is_not_sealed, sealing_overwrites_nothing,
            a_write_that_fails_late_is_reported, certificates_are_taken_apart_exactly)

@@ -3,8 +3,11 @@
 
 #include "station/confine/confine.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -15,6 +18,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +26,7 @@
 static int attempt(int (*act)(void), bool confined)
 {
     struct error err = ERROR_INIT;
-    char missing[200];
+    char missing[300];
     int status;
     pid_t child = fork();
 
@@ -157,7 +161,7 @@ END_TEST
 START_TEST(what_is_open_stays_usable)
 {
     struct error err = ERROR_INIT;
-    char missing[200], byte = 0;
+    char missing[300], byte = 0;
     int status, fds[2];
     pid_t child;
 
@@ -187,7 +191,237 @@ START_TEST(a_process_of_the_station_dumps_no_core_and_is_closed_to_its_user)
 }
 END_TEST
 
+/* ---- memory, against another process of the same ordinary user ---- */
+
+/* A process of user nobody; its pid, once it runs. It waits to be killed. */
+static pid_t start_as_nobody(bool closed)
+{
+    struct error err = ERROR_INIT;
+    int ready[2];
+    uint8_t byte;
+    pid_t child;
+
+    ck_assert_int_eq(pipe(ready), 0);
+    child = fork();
+    if (child == 0) {
+        if (setgid(65534) || setuid(65534) || prctl(PR_SET_DUMPABLE, 1) ||
+            (closed && confine_memory(&err)) || write(ready[1], "x", 1) != 1)
+            _exit(3);
+        for (;;)
+            pause();
+    }
+    close(ready[1]);
+    ck_assert_int_eq((int)read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return child;
+}
+
+/* How many ways into a process another one of that user finds: its memory, and tracing. */
+static int ways_into(pid_t target)
+{
+    char path[64];
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        int ways = 0;
+
+        snprintf(path, sizeof path, "/proc/%d/mem", (int)target);
+        if (setgid(65534) || setuid(65534))
+            _exit(99);
+        ways += open(path, O_RDONLY) >= 0;
+        ways += ptrace(PTRACE_SEIZE, target, NULL, NULL) == 0;
+        _exit(ways);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) < 3);
+    return WEXITSTATUS(status);
+}
+
+START_TEST(another_process_of_the_same_user_reads_and_traces_nothing)
+{
+    pid_t open_one, closed;
+
+    if (geteuid() != 0)
+        return; /* only root becomes nobody */
+    open_one = start_as_nobody(false);
+    closed = start_as_nobody(true);
+    ck_assert_int_eq(ways_into(closed), 0);
+    ck_assert_int_gt(ways_into(open_one), 0); /* so the test can tell */
+    kill(open_one, SIGKILL);
+    kill(closed, SIGKILL);
+}
+END_TEST
+
+START_TEST(a_crash_leaves_no_core)
+{
+    struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    struct error err = ERROR_INIT;
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        (void)setrlimit(RLIMIT_CORE, &all);
+        if (confine_memory(&err) == 0)
+            raise(SIGABRT);
+        _exit(3);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFSIGNALED(status) && !WCOREDUMP(status));
+}
+END_TEST
+
+START_TEST(memory_is_locked_where_the_limit_allows_it_and_never_runs_out)
+{
+    struct rlimit small = {65536, 65536};
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        if (setrlimit(RLIMIT_MEMLOCK, &small) || setgid(65534) || setuid(65534))
+            _exit(geteuid() == 0 ? 2 : 0); /* only root becomes nobody */
+        if (confine_lock_memory())
+            _exit(3);
+        _exit(calloc(1, 16 << 20) ? 0 : 4);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+END_TEST
+
+/* ---- the checker and the connector ---- */
+
+static int attempt_with(int (*confine)(void), int (*act)(void))
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(confine() ? 3 : act() ? 1 : 0);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(WIFEXITED(status), "ended by signal %d", WTERMSIG(status));
+    return WEXITSTATUS(status);
+}
+
+static int as_checker(void)
+{
+    return confine_checker(NULL);
+}
+
+static uint16_t listed_port;
+
+static int as_connector(void)
+{
+    return confine_connector(&listed_port, 1, NULL);
+}
+
+static int start_any_thread(void)
+{
+    pthread_t thread;
+
+    return pthread_create(&thread, NULL, answer, NULL) == 0;
+}
+
+START_TEST(the_checker_is_refused_all_of_that_and_more)
+{
+    ck_assert_int_eq(attempt_with(as_checker, refused[_i]), 0);
+    ck_assert_int_eq(attempt_with(as_checker, start_any_thread), 0);
+    ck_assert_int_eq(attempt_with(as_checker, make_a_pair), 0);
+}
+END_TEST
+
+/* What it needs apart from files: sockets, which are tried below. */
+START_TEST(the_connector_is_refused_what_it_does_not_need)
+{
+    if (refused[_i] != make_a_network_socket && refused[_i] != make_a_local_socket)
+        ck_assert_int_eq(attempt_with(as_connector, refused[_i]), 0);
+    ck_assert_int_eq(attempt_with(as_connector, start_any_thread), 0);
+}
+END_TEST
+
+static struct sockaddr_in listening[2];
+
+static int connect_to(size_t i)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    return fd >= 0 && connect(fd, (struct sockaddr *)&listening[i], sizeof listening[i]) == 0;
+}
+
+static int connect_listed(void)
+{
+    return connect_to(0);
+}
+
+static int connect_other(void)
+{
+    return connect_to(1);
+}
+
+static int make_a_datagram_socket(void)
+{
+    return socket(AF_INET, SOCK_DGRAM, 0) >= 0 || socket(AF_NETLINK, SOCK_RAW, 0) >= 0;
+}
+
+START_TEST(the_connector_connects_to_the_listed_ports_alone)
+{
+    socklen_t len = sizeof listening[0];
+
+    for (size_t i = 0; i < 2; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+        listening[i] =
+            (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        ck_assert_int_eq(bind(fd, (struct sockaddr *)&listening[i], len), 0);
+        ck_assert_int_eq(listen(fd, 4), 0);
+        ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&listening[i], &len), 0);
+    }
+    listed_port = ntohs(listening[0].sin_port);
+    ck_assert_int_eq(attempt_with(as_connector, connect_listed), 1);
+    ck_assert_int_eq(attempt_with(as_connector, make_a_datagram_socket), 0);
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) >= 4) /* Landlock knows ports since then */
+        ck_assert_int_eq(attempt_with(as_connector, connect_other), 0);
+}
+END_TEST
+
+/* The signal at the parent's death is still there after the namespaces. */
+START_TEST(a_confined_line_ends_with_its_parent)
+{
+    int alive[2];
+    uint8_t byte;
+    pid_t parent;
+
+    ck_assert_int_eq(pipe(alive), 0);
+    parent = fork();
+    if (parent == 0) {
+        char missing[300];
+
+        if (fork() == 0) {
+            if (prctl(PR_SET_PDEATHSIG, SIGKILL) || confine_line(missing, sizeof missing, NULL) ||
+                write(alive[1], "x", 1) != 1)
+                _exit(3);
+            for (;;)
+                (void)poll(NULL, 0, -1);
+        }
+        close(alive[1]);
+        (void)!read(alive[0], &byte, 1);
+        _exit(0);
+    }
+    close(alive[1]);
+    ck_assert_int_eq(waitpid(parent, NULL, 0), parent);
+    alarm(30); /* a line that lives on holds the pipe open */
+    ck_assert_int_eq((int)read(alive[0], &byte, 1), 0);
+}
+END_TEST
+
 CHECK_ITEMS_MAIN("confine", EACH_ROW(a_confined_line_is_refused_what_it_does_not_need, refused),
                  EACH_ROW(a_confined_line_can_do_its_work, granted),
                  ONCE(what_is_open_stays_usable),
-                 ONCE(a_process_of_the_station_dumps_no_core_and_is_closed_to_its_user))
+                 ONCE(a_process_of_the_station_dumps_no_core_and_is_closed_to_its_user),
+                 ONCE(another_process_of_the_same_user_reads_and_traces_nothing),
+                 ONCE(a_crash_leaves_no_core),
+                 ONCE(memory_is_locked_where_the_limit_allows_it_and_never_runs_out),
+                 EACH_ROW(the_checker_is_refused_all_of_that_and_more, refused),
+                 EACH_ROW(the_connector_is_refused_what_it_does_not_need, refused),
+                 ONCE(the_connector_connects_to_the_listed_ports_alone),
+                 ONCE(a_confined_line_ends_with_its_parent))

@@ -264,7 +264,7 @@ static enum wire_op next_op(struct thief *t, const struct line *l)
         [SESSION_ENDING] = {WIRE_RESULT, WIRE_RESULT, WIRE_OPEN}};
 
     return choose(t, 3) ? fits[l->session.state][choose(t, 3)]
-                        : (enum wire_op)(WIRE_OPEN + choose(t, 6));
+                        : (enum wire_op)(WIRE_OPEN + choose(t, 7));
 }
 
 static void move(struct thief *t)
@@ -280,6 +280,9 @@ static void move(struct thief *t)
         break;
     case WIRE_HELLO:
         move_hello(t, i);
+        break;
+    case WIRE_CHAIN:
+        (void)line_chain(l, "x", 1);
         break;
     case WIRE_OBJECT:
         buf_init(&object, WIRE_OBJECT_MAX);

@@ -109,6 +109,16 @@ static const struct {
     {"name: a\norder: \"\"\n" SERIALS CERTIFICATE PORTS,
      "job.yaml:2:9: 'order' must be a text of 1 to 64 bytes"},
     {"name: a\norder: A-1\nenrolled: none.txt\n" SERIALS CERTIFICATE PORTS, "none.txt"},
+    /* Without the check of UTF-8 libfyaml never returned from the first of these. */
+    {"%te\xeext: a\n", "job.yaml:1:4: this is not text in UTF-8"},
+    {"name: a\norder: \xc3\n", "job.yaml:2:8: this is not text in UTF-8"},
+    {"name: \x80\n", "job.yaml:1:7: this is not text in UTF-8"},
+    {"name: \xc0\x80\n", "job.yaml:1:7: this is not text in UTF-8"},
+    {"name: \xed\xa0\x80\n", "job.yaml:1:7: this is not text in UTF-8"},
+    {"name: \xf4\x90\x80\x80\n", "job.yaml:1:7: this is not text in UTF-8"},
+    {"name: \xc3\xbc \xe2\x82\xac \xf0\x9f\x94\x91\norder: A-1\nenrolled: none.txt\n" SERIALS
+         CERTIFICATE PORTS,
+     "none.txt"},
 };
 
 START_TEST(a_bad_job_is_refused_with_line_and_column)
@@ -164,7 +174,31 @@ START_TEST(the_serials_of_a_job_are_within_the_range_of_its_station)
 }
 END_TEST
 
-START_TEST(an_order_for_attested_devices_is_not_bound_yet)
+/* Two certificates of vendors in a file, and an order that names some hashes. */
+static void name_roots(struct job *job, struct order *order, const char *named)
+{
+    static const char *const roots[] = {"first root", "second root"};
+
+    strcpy(job->vendor_roots_path, "roots.pem");
+    for (size_t i = 0; i < 2; i++)
+        buf_put_str(&job->vendor_roots[i], roots[i]);
+    job->vendor_root_count = 2;
+    fill_order(order);
+    order->auth = ORDER_AUTH_ATTESTED;
+    for (const char *p = named; *p; p++) {
+        const char *text = *p == '1' ? roots[0] : *p == '2' ? roots[1] : "another root";
+
+        sha256(text, strlen(text), order->vendor_roots[order->vendor_root_count++]);
+    }
+}
+
+static const struct {
+    const char *named; /* by the order: 1 and 2 are in the file, x is not */
+    bool fits;
+} named_roots[] = {{"12", true}, {"21", true},  {"1", false},  {"2", false},
+                   {"x", false}, {"1x", false}, {"12x", false}};
+
+START_TEST(the_file_of_vendor_roots_holds_those_of_the_order_and_no_other)
 {
     struct error err = ERROR_INIT;
     struct order order;
@@ -173,10 +207,16 @@ START_TEST(an_order_for_attested_devices_is_not_bound_yet)
     make_dir();
     put("job.yaml", GOOD_JOB);
     ASSERT_OK(read_job(&job, &err), err);
-    fill_order(&order);
-    order.auth = ORDER_AUTH_ATTESTED;
-    ASSERT_FAILS(job_bind(&job, &order, &order.stations[0], &err), ERR_REFUSED);
-    ck_assert_ptr_nonnull(strstr(err.text, "vendor attested"));
+    name_roots(&job, &order, named_roots[_i].named);
+    if (named_roots[_i].fits) {
+        ASSERT_OK(job_bind(&job, &order, &order.stations[0], &err), err);
+    } else {
+        ASSERT_FAILS(job_bind(&job, &order, &order.stations[0], &err), ERR_REFUSED);
+        ck_assert_ptr_nonnull(strstr(err.text, "not exactly the vendor roots"));
+    }
+    job.vendor_roots_path[0] = 0;
+    ASSERT_FAILS(job_bind(&job, &order, &order.stations[0], &err), ERR_INPUT);
+    ck_assert_ptr_nonnull(strstr(err.text, "add 'vendor_roots: FILE'"));
     end(&job);
 }
 END_TEST
@@ -286,7 +326,8 @@ END_TEST
 CHECK_ITEMS_MAIN("job", ONCE(a_good_job_is_read_with_its_defaults),
                  EACH_ROW(a_bad_job_is_refused_with_line_and_column, bad_jobs),
                  EACH_ROW(the_serials_of_a_job_are_within_the_range_of_its_station, ranges),
-                 ONCE(an_order_for_attested_devices_is_not_bound_yet),
+                 EACH_ROW(the_file_of_vendor_roots_holds_those_of_the_order_and_no_other,
+                          named_roots),
                  ONCE(a_list_of_enrolled_keys_must_be_the_one_of_the_order),
                  ONCE(trust_anchors_must_be_those_of_the_order),
                  ONCE(a_file_without_certificates_is_no_trust_anchor),

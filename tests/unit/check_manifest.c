@@ -38,7 +38,7 @@ END_TEST
 START_TEST(a_manifest_that_is_missing_in_between_is_noticed)
 {
     begin();
-    ASSERT_FAILS(verify(three, one), ERR_INCOMPLETE);
+    ASSERT_FAILS(verify(three, one), ERR_GAP);
     ck_assert_ptr_nonnull(strstr(err.text, "in between"));
     end();
 }
@@ -76,8 +76,8 @@ START_TEST(a_fork_of_the_log_is_noticed)
     snprintf(fork_three, sizeof fork_three, "%s/3b", top);
     ASSERT_OK(verify(fork_two, one), err);
     ASSERT_OK(verify(fork_three, fork_two), err);
-    ASSERT_FAILS(verify(fork_three, two), ERR_ROLLBACK);
-    ASSERT_FAILS(verify(three, fork_two), ERR_ROLLBACK);
+    ASSERT_FAILS(verify(fork_three, two), ERR_FORK);
+    ASSERT_FAILS(verify(three, fork_two), ERR_FORK);
     ck_assert_ptr_nonnull(strstr(err.text, "forked"));
     end();
 }

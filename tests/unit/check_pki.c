@@ -279,7 +279,36 @@ START_TEST(not_before_changes_its_form_in_2050)
 }
 END_TEST
 
-CHECK_MAIN("pki", serials_are_what_every_platform_takes_as_a_name,
+START_TEST(one_verifier_judges_signatures_of_many_keys)
+{
+    struct ec_verifier *v = ec_verifier_new();
+    uint8_t point[2][EC_POINT_SIZE], sig[2][EC_SIG_SIZE], off_curve[EC_POINT_SIZE];
+    struct error why;
+
+    ck_assert_ptr_nonnull(v);
+    for (int i = 0; i < 2; i++) {
+        EVP_PKEY *key = EVP_EC_gen("P-256");
+
+        ck_assert_int_eq(ec_point(key, point[i], &why), 0);
+        ck_assert_int_eq(ec_sign(key, "message", 7, sig[i], &why), 0);
+        EVP_PKEY_free(key);
+    }
+    memcpy(off_curve, point[0], sizeof off_curve);
+    off_curve[64] ^= 1;
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(ec_verifier_check(v, point[i % 2], "message", 7, sig[i % 2], &why), 0);
+        ck_assert_int_eq(ec_verifier_check(v, point[i % 2], "message", 7, sig[1 - i % 2], &why),
+                         ERR_SIGNATURE);
+        ck_assert_int_eq(ec_verifier_check(v, point[i % 2], "massage", 7, sig[i % 2], &why),
+                         ERR_SIGNATURE);
+        ck_assert_int_eq(ec_verifier_check(v, off_curve, "message", 7, sig[0], &why), ERR_CRYPTO);
+    }
+    ec_verifier_free(v);
+}
+END_TEST
+
+CHECK_MAIN("pki", one_verifier_judges_signatures_of_many_keys,
+           serials_are_what_every_platform_takes_as_a_name,
            a_certificate_number_is_one_then_random_then_the_credential,
            authorities_have_the_constraints_of_their_place,
            an_authority_with_a_bad_name_or_key_is_not_made,

@@ -434,6 +434,77 @@ START_TEST(lines_that_are_not_exactly_a_record_are_refused)
 }
 END_TEST
 
+/* Reads a copy of exactly this size, so that a sanitizer sees a byte read behind it. */
+static bool reads_back(const uint8_t *bytes, size_t len, bool evidence)
+{
+    uint8_t *copy = malloc(len ? len : 1);
+    struct evidence e;
+    struct record r;
+    struct buf again;
+    bool accepted;
+
+    memcpy(copy, bytes, len);
+    buf_init(&again, RECORD_LINE_MAX);
+    if (evidence) {
+        accepted = evidence_parse(copy, len, &e, NULL) == 0;
+        if (accepted) {
+            ASSERT_OK(evidence_write(&e, &again, &err), err);
+            evidence_done(&e);
+        }
+    } else {
+        accepted = record_parse(copy, len, &r, NULL) == 0;
+        if (accepted) {
+            ASSERT_OK(record_write(&r, &again, &err), err);
+            record_done(&r);
+        }
+    }
+    if (accepted) {
+        ck_assert_uint_eq(again.len, len);
+        ck_assert_mem_eq(again.data, copy, len);
+    }
+    buf_done(&again);
+    free(copy);
+    return accepted;
+}
+
+/* Every byte in turn is exchanged, and the line is cut there. */
+static void change_every_byte(struct buf *line, bool evidence)
+{
+    static const char chars[] = "\"\\{}[],:0 nt\x7f";
+
+    ck_assert(reads_back(line->data, line->len, evidence));
+    for (size_t at = 0; at < line->len; at++) {
+        uint8_t was = line->data[at];
+
+        ck_assert(!reads_back(line->data, at, evidence));
+        for (size_t i = 0; i < sizeof chars; i++) { /* the NUL as well */
+            line->data[at] = (uint8_t)chars[i];
+            (void)reads_back(line->data, line->len, evidence);
+        }
+        line->data[at] = was;
+    }
+}
+
+START_TEST(a_line_with_any_byte_changed_is_refused_or_reads_back)
+{
+    struct kit_device d;
+    struct buf line;
+
+    begin();
+    kit_device_init(&kit, &d, "SN-1");
+    strcpy(d.record.prod, "P\"D\\1");
+    d.record.ext = "{\"a\":[1,{\"b\":\"x\"}],\"c\":null}";
+    write_line(&d.record, &line);
+    change_every_byte(&line, false);
+    buf_reset(&line);
+    ASSERT_OK(evidence_write(&d.evidence, &line, &err), err);
+    change_every_byte(&line, true);
+    buf_done(&line);
+    kit_device_done(&d);
+    end();
+}
+END_TEST
+
 START_TEST(every_member_of_an_add_record_is_required_but_the_optional_ones)
 {
     static const char *const optional[] = {"fw", "udi"};
@@ -492,7 +563,8 @@ START_TEST(unknown_extensions_are_kept_and_refused_only_when_critical)
 }
 END_TEST
 
-CHECK_MAIN("record", every_type_of_record_reads_back_as_it_was_written,
+CHECK_MAIN("record", a_line_with_any_byte_changed_is_refused_or_reads_back,
+           every_type_of_record_reads_back_as_it_was_written,
            a_line_holds_its_members_in_order_and_nothing_else,
            records_that_break_the_table_are_not_written,
            lines_that_are_not_exactly_a_record_are_refused,

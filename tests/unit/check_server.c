@@ -14,7 +14,7 @@ enum { LINE_STATUS = 18, CHANNELS_TOO_MANY = CHANNELS_MAX + 20 };
 /* Runs play as the line: it has the control socket, and ends with what it returns. */
 static int serve(struct rig *r, int (*play)(int control), struct error *err)
 {
-    struct server server;
+    struct server server = {.control = -1};
     struct error ignored = ERROR_INIT;
     int fds[2];
 
@@ -160,6 +160,16 @@ static int asks_and_never_reads(int control)
     return 98;
 }
 
+/* Alive, and deaf to what a terminal sends: the vault does not wait for it. */
+static int closes_its_socket_and_stays(int control)
+{
+    (void)request_open(open_channel(control));
+    close(control);
+    signal(SIGTERM, SIG_IGN);
+    alarm(0);
+    return pause();
+}
+
 static int is_killed(int control)
 {
     (void)request_open(open_channel(control));
@@ -182,6 +192,7 @@ static const struct {
     {asks_and_does_not_wait, -LINE_STATUS, -1},
     {asks_and_never_reads, -LINE_STATUS, 1},
     {is_killed, ERR_INTERNAL, 1},
+    {closes_its_socket_and_stays, ERR_INTERNAL, 1},
 };
 
 START_TEST(whatever_a_line_does_the_vault_ends_in_order)

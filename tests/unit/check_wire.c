@@ -174,6 +174,19 @@ START_TEST(a_flag_count_or_state_out_of_range_is_refused)
 }
 END_TEST
 
+START_TEST(a_suite_beyond_their_number_is_refused)
+{
+    const struct kind *k = kind_of("hello");
+    size_t len, last = WIRE_HANDLE_SIZE + 1 + 2 * IMPRINT_SUITES_MAX - 1;
+    uint8_t *bytes = sample_bytes(k, &len);
+
+    ck_assert_uint_eq(bytes[last], 0);
+    bytes[last] = 1;
+    assert_refused(k, bytes, len, "a message with two forms");
+    free(bytes);
+}
+END_TEST
+
 START_TEST(a_plan_with_too_many_objects_is_refused)
 {
     const struct kind *k = kind_of("plan");
@@ -346,7 +359,7 @@ static void assert_stable(const struct kind *k, const union any *v)
     k->encode(&once, v);
     ck_assert(!buf_failed(&once));
     memset(&again, 0, sizeof again);
-    ck_assert_int_eq(decode(k, once.data + 1, once.len - 1, &again), 0);
+    ck_assert_int_eq(decode(k, once.data + k->skip, once.len - k->skip, &again), 0);
     k->encode(&twice, &again);
     ck_assert_uint_eq(once.len, twice.len);
     ck_assert_mem_eq(once.data, twice.data, once.len);
@@ -388,6 +401,7 @@ CHECK_ITEMS_MAIN("wire", EACH_ROW(every_message_comes_back_as_it_was, each_kind)
                  EACH_ROW(a_message_cut_anywhere_is_refused, each_kind),
                  EACH_ROW(bytes_after_a_message_are_refused, each_kind),
                  EACH_ROW(a_flag_count_or_state_out_of_range_is_refused, out_of_range),
+                 ONCE(a_suite_beyond_their_number_is_refused),
                  ONCE(a_plan_with_too_many_objects_is_refused),
                  EACH_ROW(a_text_of_the_greatest_length_passes_and_one_more_does_not, texts),
                  EACH_ROW(a_text_holds_only_printable_characters, texts),

@@ -118,6 +118,10 @@ static const char *const signer_extensions[] = {"basicConstraints",
                                                 "authorityKeyIdentifier",
                                                 "keyid",
                                                 NULL};
+static const char *const crl_extensions[] = {
+    "keyUsage", "critical,cRLSign",       "subjectKeyIdentifier",
+    "hash",     "authorityKeyIdentifier", "keyid",
+    NULL};
 static const char *const device_extensions[] = {"keyUsage", "critical,digitalSignature",
                                                 "authorityKeyIdentifier", "keyid", NULL};
 
@@ -129,7 +133,7 @@ static void write_log_key(const struct kit *k)
     long len;
 
     buf_init(&text, 4096);
-    OK(note_key_write(KIT_ORIGIN, k->log_key, &text, &kit_error));
+    OK(note_key_write(k->origin, k->log_key, &text, &kit_error));
     buf_put_u8(&text, '\n');
     write_file(k->vkey, text.data, text.len);
     buf_done(&text);
@@ -140,13 +144,67 @@ static void write_log_key(const struct kit *k)
     BIO_free(out);
 }
 
+/* <name>.key and <name>.pem. */
+static void write_pair(const struct kit *k, const char *name, EVP_PKEY *key, X509 *cert)
+{
+    BIO *out = BIO_new(BIO_s_mem());
+    char path[PATH_MAX], file[80], *pem;
+    long len;
+
+    snprintf(file, sizeof file, "%s.pem", name);
+    path_of(path, k->dir, file);
+    write_certificate(path, cert);
+    MUST(PEM_write_bio_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL));
+    len = BIO_get_mem_data(out, &pem);
+    snprintf(file, sizeof file, "%s.key", name);
+    path_of(path, k->dir, file);
+    write_file(path, pem, (size_t)len);
+    BIO_free(out);
+}
+
+/* Who signs revocation lists; issued by the device root, as stock verifiers require. */
+static void write_crl_signer(const struct kit *k, EVP_PKEY *root_key, X509 *root)
+{
+    EVP_PKEY *key = kit_key();
+    X509 *cert = kit_certificate(key, "Revocations", root_key, root, crl_extensions);
+
+    write_pair(k, "crl", key, cert);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+}
+
+/* crlDistributionPoints with nothing but cRLIssuer. */
+static void add_crl_issuer(X509 *cert)
+{
+    CRL_DIST_POINTS *points = CRL_DIST_POINTS_new();
+    DIST_POINT *point = DIST_POINT_new();
+    GENERAL_NAME *name = GENERAL_NAME_new();
+    X509_NAME *issuer = X509_NAME_new();
+
+    MUST(points && point && name && issuer && sk_DIST_POINT_push(points, point));
+    MUST(X509_NAME_add_entry_by_txt(issuer, "CN", MBSTRING_ASC,
+                                    (const unsigned char *)"Revocations", -1, -1, 0));
+    GENERAL_NAME_set0_value(name, GEN_DIRNAME, issuer);
+    point->CRLissuer = GENERAL_NAMES_new();
+    MUST(point->CRLissuer && sk_GENERAL_NAME_push(point->CRLissuer, name));
+    MUST(X509_add1_ext_i2d(cert, NID_crl_distribution_points, points, 0, 0) == 1);
+    CRL_DIST_POINTS_free(points);
+}
+
 void kit_init(struct kit *k, const char *dir)
+{
+    kit_init_station(k, dir, KIT_ORIGIN, KIT_STATION);
+}
+
+void kit_init_station(struct kit *k, const char *dir, const char *origin, const char *station)
 {
     EVP_PKEY *root_key = kit_key(), *device_root_key = kit_key();
     X509 *root, *device_root;
 
     *k = (struct kit){.log_key = kit_key(), .ca_key = kit_key()};
     snprintf(k->dir, sizeof k->dir, "%s", dir);
+    snprintf(k->origin, sizeof k->origin, "%s", origin);
+    snprintf(k->station, sizeof k->station, "%s", station);
     path_of(k->root, dir, "manifest-root.pem");
     path_of(k->device_root, dir, "device-root.pem");
     path_of(k->vkey, dir, "log.vkey");
@@ -162,6 +220,7 @@ void kit_init(struct kit *k, const char *dir)
     write_certificate(k->root, root);
     write_certificate(k->device_root, device_root);
     write_log_key(k);
+    write_crl_signer(k, device_root_key, device_root);
     X509_free(root);
     X509_free(device_root);
     EVP_PKEY_free(root_key);
@@ -211,6 +270,16 @@ void kit_device_done(struct kit_device *d)
     OPENSSL_free(d->cert);
 }
 
+void kit_device_write(const struct kit *k, const struct kit_device *d)
+{
+    const unsigned char *p = d->record.cert.p;
+    X509 *cert = d2i_X509(NULL, &p, (long)d->record.cert.len);
+
+    MUST(cert);
+    write_pair(k, d->record.sn, d->key, cert);
+    X509_free(cert);
+}
+
 void kit_certify(struct kit_device *d, const char *serial, EVP_PKEY *issuer_key, X509 *issuer)
 {
     struct record *r = &d->record;
@@ -220,6 +289,7 @@ void kit_certify(struct kit_device *d, const char *serial, EVP_PKEY *issuer_key,
 
     MUST(X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "serialNumber", MBSTRING_ASC,
                                     (const unsigned char *)serial, -1, -1, 0));
+    add_crl_issuer(cert);
     MUST(X509_sign(cert, issuer_key, EVP_sha256()));
     OPENSSL_free(d->cert);
     d->cert = NULL;
@@ -263,6 +333,7 @@ static void make_transcript(struct kit_device *d, const char *environment)
 
 void kit_evidence(struct kit_device *d, const char *environment)
 {
+    static const uint8_t chain[] = "stands for DER certificates";
     struct evidence *e = &d->evidence;
     struct buf bytes;
 
@@ -271,6 +342,8 @@ void kit_evidence(struct kit_device *d, const char *environment)
     e->attested = d->record.auth != RECORD_AUTH_NONE;
     if (e->attested)
         e->att_key[0] = 4;
+    if (d->record.auth == RECORD_AUTH_ATTESTED)
+        e->att_chain = (struct record_bytes){chain, sizeof chain};
     memcpy(e->tx, d->record.tx, sizeof e->tx);
     RAND_bytes(e->nonce, sizeof e->nonce);
     make_transcript(d, environment);
@@ -300,7 +373,7 @@ void kit_begin(struct kit_batch *b, struct kit *k, const char *name,
     *b = (struct kit_batch){.kit = k, .previous = previous};
     path_of(b->dir, k->dir, name);
     OK(file_make_dir(b->dir, 0755, &kit_error));
-    OK(seal_open(b->dir, KIT_ORIGIN, previous, &b->seal, &kit_error));
+    OK(seal_open(b->dir, k->origin, previous, &b->seal, &kit_error));
 }
 
 static void count(struct manifest_totals *t, const struct record *r)
@@ -361,7 +434,7 @@ static void put_checkpoint(struct kit_batch *b, struct seal_result *result)
     buf_init(&text, 4096);
     buf_init(&note, 4096);
     seal_checkpoint(result, &text);
-    OK(note_sign(text.data, text.len, KIT_ORIGIN, b->kit->log_key, &note, &kit_error));
+    OK(note_sign(text.data, text.len, b->kit->origin, b->kit->log_key, &note, &kit_error));
     OK(seal_put_file(b->dir, MANIFEST_CHECKPOINT, note.data, note.len, result, &kit_error));
     buf_done(&text);
     buf_done(&note);
@@ -390,7 +463,7 @@ void kit_end(struct kit_batch *b, struct manifest_state *state)
     put_checkpoint(b, &result);
     put_chain(b, &result);
     seal_statement(&result, b->previous, &s);
-    strcpy(s.station, "line1");
+    strcpy(s.station, b->kit->station);
     strcpy(s.environment, KIT_ENVIRONMENT);
     strcpy(s.customer, "Example Infusion Ltd");
     s.created = clock_utc();

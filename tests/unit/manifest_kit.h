@@ -16,7 +16,8 @@
 
 #include <limits.h>
 
-#define KIT_ORIGIN      "factory.example/wl/line1"
+#define KIT_STATION     "line1"
+#define KIT_ORIGIN      "factory.example/wl/" KIT_STATION
 #define KIT_ENVIRONMENT "development"
 #define KIT_PRODUCT     "09506000134352"
 
@@ -25,6 +26,7 @@ struct kit {
     EVP_PKEY *log_key, *ca_key;
     X509 *ca;
     struct signer signer;
+    char origin[NOTE_NAME_MAX + 1], station[IMPRINT_STATION_MAX + 1];
     struct manifest_totals totals; /* counts every record that is added */
     struct manifest_totals other;  /* of a second order, if its hash is not zero */
     char root[PATH_MAX], device_root[PATH_MAX], vkey[PATH_MAX];
@@ -49,13 +51,20 @@ struct kit_batch {
     struct seal *seal;
 };
 
-/* dir exists. Writes manifest-root.pem, device-root.pem, log.vkey and log.pub into it. */
+/*
+ * dir exists. Writes manifest-root.pem, device-root.pem, log.vkey and log.pub into it, and crl.key
+ * and crl.pem, which sign revocation lists for device certificates: these name it as cRLIssuer.
+ */
 void kit_init(struct kit *k, const char *dir);
+/* The same with another station and log name. */
+void kit_init_station(struct kit *k, const char *dir, const char *origin, const char *station);
 void kit_done(struct kit *k);
 
 /* A device in mode hsm, with auth none, locked; change its record, then call kit_prove. */
 void kit_device_init(struct kit *k, struct kit_device *d, const char *serial);
 void kit_device_done(struct kit_device *d);
+/* Writes <serial>.key and <serial>.pem into the kit's folder, for programs that play the device. */
+void kit_device_write(const struct kit *k, const struct kit_device *d);
 
 /* Issues the certificate anew and proves it: fills cert, spki, the transcript and the evidence from
  * what the record says. With an issuer other than the kit's own CA, pass its key and certificate.

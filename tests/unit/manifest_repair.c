@@ -90,7 +90,7 @@ static void repair_log(struct kit *k, const char *dir, const struct statement *b
     buf_init(&text, 4096);
     buf_init(&note, 4096);
     checkpoint_write(&c, &text);
-    OK(note_sign(text.data, text.len, KIT_ORIGIN, k->log_key, &note, &kit_error));
+    OK(note_sign(text.data, text.len, k->origin, k->log_key, &note, &kit_error));
     path_of(path, dir, MANIFEST_CHECKPOINT);
     write_file(path, note.data, note.len);
     buf_done(&text);

@@ -1,21 +1,36 @@
 /*
  * The sample of three manifests that unit tests damage and that the judges look at. As a program
- * (manifest_sample DIR) it writes it into an existing folder.
+ * (manifest_sample DIR) it writes it into an existing folder; with a number it writes one manifest of
+ * that many devices instead; with a name, of another station than line1, whose serials begin with it.
  */
 #include "manifest_kit.h"
 
 #include <openssl/rand.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+/* A new device; with kept its key and certificate are written as well, for who plays it. */
 static void add_new(struct kit_batch *b, const char *serial, struct record *kept)
 {
     struct kit_device d;
 
     kit_device_init(b->kit, &d, serial);
     kit_add(b, &d);
-    if (kept)
+    if (kept) {
+        kit_device_write(b->kit, &d);
         *kept = d.record; /* its pointers are not used afterwards */
+    }
+    kit_device_done(&d);
+}
+
+/* A device with a genuine certificate that is in no manifest. */
+static void make_unlisted(struct kit *k)
+{
+    struct kit_device d;
+
+    kit_device_init(k, &d, "unlisted");
+    kit_device_write(k, &d);
     kit_device_done(&d);
 }
 
@@ -85,8 +100,9 @@ void kit_sample(struct kit *k)
 {
     struct manifest_state one, two;
     struct kit_batch b;
-    struct record first, second, third;
+    struct record first, second, third, other;
 
+    make_unlisted(k);
     kit_begin(&b, k, "1", NULL);
     add_new(&b, "A1-0001", &first);
     add_new(&b, "A1-0002", &second);
@@ -97,7 +113,7 @@ void kit_sample(struct kit *k)
     kit_end(&b, &one);
 
     kit_begin(&b, k, "2", &one);
-    add_new(&b, "A1-0007", NULL);
+    add_new(&b, "A1-0007", &other);
     add_change(&b, RECORD_REVOKE, &first, 0);
     add_replacement(&b, &second, 1);
     kit_end(&b, &two);
@@ -111,16 +127,35 @@ void kit_sample(struct kit *k)
 }
 
 #ifdef SAMPLE_PROGRAM
+static void write_many(struct kit *k, long count, const char *prefix)
+{
+    struct kit_batch b;
+    char serial[64];
+
+    kit_begin(&b, k, "1", NULL);
+    for (long i = 0; i < count; i++) {
+        snprintf(serial, sizeof serial, "%.32s-%07ld", prefix, i);
+        add_new(&b, serial, NULL);
+    }
+    kit_end(&b, NULL);
+}
+
 int main(int argc, char **argv)
 {
+    const char *station = argc > 3 ? argv[3] : KIT_STATION;
+    char origin[NOTE_NAME_MAX + 1];
     struct kit k;
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: manifest_sample DIR\n");
+    if (argc < 2 || argc > 4) {
+        fprintf(stderr, "usage: manifest_sample DIR [DEVICES [STATION]]\n");
         return 2;
     }
-    kit_init(&k, argv[1]);
-    kit_sample(&k);
+    snprintf(origin, sizeof origin, "factory.example/wl/%.64s", station);
+    kit_init_station(&k, argv[1], origin, station);
+    if (argc > 2)
+        write_many(&k, strtol(argv[2], NULL, 10), argc > 3 ? station : "A1");
+    else
+        kit_sample(&k);
     kit_done(&k);
     return 0;
 }

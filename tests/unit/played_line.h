@@ -76,6 +76,14 @@ static inline int line_open(struct line *l)
     return 0;
 }
 
+static inline int line_chain(struct line *l, const void *chain, size_t len)
+{
+    struct reader r;
+
+    wire_put_chain(&l->request, l->handle, chain, len);
+    return line_ask(l, &r);
+}
+
 static inline int line_hello(struct line *l, const struct wire_hello *hello)
 {
     struct wire_hello h = *hello;

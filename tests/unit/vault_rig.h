@@ -58,7 +58,8 @@ struct rig_order {
     const char *product;      /* NULL: RIG_PRODUCT */
     const char *key, *issuer; /* NULL: this station's */
     const char *after;        /* the JSON of the member; NULL: none */
-    bool no_software_hsm, attested;
+    bool no_software_hsm;
+    const struct buf *vendor_root; /* DER: device_auth attested; NULL: not */
 };
 
 struct rig {
@@ -69,6 +70,7 @@ struct rig {
     struct store *store;
     struct hsm *hsm;
     struct anchoring anchoring;
+    struct attest attest;
     struct vault v;
 };
 
@@ -343,12 +345,25 @@ static inline void rig_enrol(struct job *job, struct buf *json, const struct rig
     buf_printf(json, ",\"device_auth\":\"enrolled\",\"enrolled\":\"%064d\"", 0);
 }
 
+static inline void rig_name_vendor(struct job *job, struct buf *json, const struct buf *root)
+{
+    uint8_t hash[32];
+    char hex[65];
+
+    sha256(root->data, root->len, hash);
+    hex_encode(hash, sizeof hash, hex);
+    buf_printf(json, ",\"device_auth\":\"attested\",\"vendor_roots\":[\"%s\"]", hex);
+    buf_put(&job->vendor_roots[0], root->data, root->len);
+    job->vendor_root_count = 1;
+    strcpy(job->vendor_roots_path, "vendor-roots.pem");
+}
+
 static inline void rig_put_auth(struct job *job, struct buf *json, const struct rig_order *o)
 {
     if (o->keys)
         rig_enrol(job, json, o);
-    else if (o->attested)
-        buf_printf(json, ",\"device_auth\":\"attested\",\"vendor_roots\":[\"%064d\"]", 0);
+    else if (o->vendor_root)
+        rig_name_vendor(job, json, o->vendor_root);
     else
         buf_put_str(json, ",\"device_auth\":\"none\"");
 }
@@ -374,6 +389,8 @@ static inline void rig_write_job(struct rig *r, const struct rig_order *o)
     buf_init(&json, ORDER_FILE_MAX);
     buf_init(&r->order, ORDERS_SIGNED_MAX);
     buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
+    for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
+        buf_init(&job->vendor_roots[i], JOB_ROOT_MAX);
     strcpy(job->name, "test");
     strcpy(job->order, o->id ? o->id : "TEST-1");
     job->serials = (struct job_serials){"PUMP-", 6, o->first ? o->first : 1};
@@ -407,6 +424,9 @@ static inline void rig_open_station(struct rig *r)
 {
     struct error err = ERROR_INIT;
 
+    r->attest = (struct attest){.fd = -1};
+    if (r->job.vendor_root_count)
+        ASSERT_OK(attest_start(&r->attest, IMPRINT_CHECKER, &r->job, &err), err);
     ASSERT_OK(vault_open_store(&r->config, STORE_WRITE, &r->store, &err), err);
     ASSERT_OK(vault_open_hsm(&r->config, &r->hsm, &err), err);
     r->anchoring = (struct anchoring){&r->config, r->hsm};
@@ -435,11 +455,13 @@ static inline void rig_open(struct rig *r)
     rig_open_station(r);
     ASSERT_OK(rig_take(r, &err), err);
     ASSERT_OK(vault_init(&r->v, &r->config, &r->job, r->store, r->hsm, &err), err);
+    r->v.attest = r->attest.pid ? &r->attest : NULL;
     ASSERT_OK(vault_load_certificate(&r->v, &err), err);
 }
 
 static inline void rig_close(struct rig *r)
 {
+    attest_stop(&r->attest);
     vault_done(&r->v);
     store_close(r->store);
     hsm_close(r->hsm);
@@ -572,13 +594,14 @@ static inline int rig_check_record(void *context, const void *line, size_t len,
     struct rig_seen *seen = context;
     struct evidence e;
     struct record r;
+    struct ec_verifier *verifier = ec_verifier_new();
     bool verified = false;
 
     ASSERT_OK(record_parse(line, len, &r, err), *err);
     if (r.t == RECORD_ADD) {
         seen->adds++;
         ASSERT_OK(evidence_parse(evidence, evidence_len, &e, err), *err);
-        ASSERT_OK(evidence_verify(&e, &r, RIG_ENVIRONMENT, &verified, err), *err);
+        ASSERT_OK(evidence_verify(&e, &r, RIG_ENVIRONMENT, verifier, &verified, err), *err);
         ck_assert(verified);
         evidence_done(&e);
     } else {
@@ -587,6 +610,7 @@ static inline int rig_check_record(void *context, const void *line, size_t len,
           : r.reason == RECORD_BURNED ? &seen->burned
                                       : &seen->scrapped) += 1;
     }
+    ec_verifier_free(verifier);
     record_done(&r);
     return 0;
 }

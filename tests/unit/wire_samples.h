@@ -7,6 +7,7 @@
 
 #include "check_util.h"
 
+#include "station/wire/check.h"
 #include "station/wire/wire.h"
 
 #include <string.h>
@@ -85,7 +86,7 @@ static struct wire_result sample_result(void)
 
 static struct wire_opened sample_opened(void)
 {
-    struct wire_opened v;
+    struct wire_opened v = {.wants_chain = 1};
 
     fill(v.handle, sizeof v.handle, 1);
     fill(v.nonce, sizeof v.nonce, 2);
@@ -115,6 +116,15 @@ static struct wire_plan sample_plan(void)
     return v;
 }
 
+static struct wire_check sample_check(void)
+{
+    struct wire_check v = {
+        .verdict = WIRE_CHECK_GOOD, .reason = 0x0102, .algorithm = IMPRINT_ALG_P256};
+
+    fill(v.point, sizeof v.point, 1);
+    return v;
+}
+
 /* For each message: the sample as bytes, and the codec behind one signature. */
 #define STRUCT_KIND(name)                                                                          \
     static void put_sample_##name(struct buf *m)                                                   \
@@ -137,6 +147,7 @@ STRUCT_KIND(proof)
 STRUCT_KIND(result)
 STRUCT_KIND(opened)
 STRUCT_KIND(plan)
+STRUCT_KIND(check)
 
 static void put_sample_object(struct buf *m)
 {
@@ -184,10 +195,15 @@ static void put_nonce(struct buf *m, const void *v)
     }
 
 static const struct kind kinds[] = {
-    KIND(open, sizeof(struct wire_open)),      KIND(hello, sizeof(struct wire_hello)),
-    KIND(object, sizeof(struct handle_index)), KIND(nonce, WIRE_HANDLE_SIZE),
-    KIND(proof, sizeof(struct wire_proof)),    KIND(result, sizeof(struct wire_result)),
-    KIND(opened, sizeof(struct wire_opened)),  KIND(plan, sizeof(struct wire_plan)),
+    KIND(open, sizeof(struct wire_open)),
+    KIND(hello, sizeof(struct wire_hello)),
+    KIND(object, sizeof(struct handle_index)),
+    KIND(nonce, WIRE_HANDLE_SIZE),
+    KIND(proof, sizeof(struct wire_proof)),
+    KIND(result, sizeof(struct wire_result)),
+    KIND(opened, sizeof(struct wire_opened)),
+    KIND(plan, sizeof(struct wire_plan)),
+    {"check", 0, put_sample_check, get_check, put_check, sizeof(struct wire_check)},
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
@@ -199,6 +215,7 @@ union any {
     struct wire_result result;
     struct wire_opened opened;
     struct wire_plan plan;
+    struct wire_check check;
     uint8_t bytes[2048];
 };
 

@@ -56,6 +56,32 @@ static int read_enrol_key(struct device *d, const char *path, struct error *err)
     return 0;
 }
 
+/* PEM certificates, the device's own first. */
+static int read_enrol_chain(struct device *d, const char *path, struct error *err)
+{
+    FILE *in = fopen(path, "re");
+    X509 *cert;
+
+    if (!in)
+        return error_set_errno(err, errno, "cannot open '%s'", path);
+    while ((cert = PEM_read_X509(in, NULL, NULL, NULL))) {
+        unsigned char *der = NULL;
+        int len = i2d_X509(cert, &der);
+
+        if (len > 0)
+            buf_put(&d->enrol_chain, der, (size_t)len);
+        OPENSSL_free(der);
+        X509_free(cert);
+    }
+    fclose(in);
+    if (d->enrol_chain.len == 0 || buf_failed(&d->enrol_chain))
+        return error_set(err, ERR_INPUT, "'%s' holds no PEM certificate, or more than %d bytes",
+                         path, IMPRINT_CHAIN_MAX);
+    d->platform.enrol_chain = d->enrol_chain.data;
+    d->platform.enrol_chain_len = (uint32_t)d->enrol_chain.len;
+    return 0;
+}
+
 static bool enrol_sign(void *context, const uint8_t digest[32], uint8_t sig[64])
 {
     struct device *d = context;
@@ -103,6 +129,8 @@ static int set_facts(struct device *d, const struct device_options *o, struct er
     }
     if (rc == 0 && o->enrol_key)
         rc = read_enrol_key(d, o->enrol_key, err);
+    if (rc == 0 && o->enrol_chain)
+        rc = read_enrol_chain(d, o->enrol_chain, err);
     return rc;
 }
 
@@ -117,6 +145,7 @@ int device_open(struct device *d, const struct device_options *o, struct error *
     for (int i = 0; i < STORE_REGIONS; i++)
         d->store.fd[i] = -1;
     buf_init(&d->sent, LINK_FRAME_WIRE(IMPRINT_FRAME_MAX));
+    buf_init(&d->enrol_chain, IMPRINT_CHAIN_MAX);
     d->baud_pace = o->baud_pace;
     rc = set_facts(d, o, err);
     if (rc == 0 && o->fault)
@@ -232,5 +261,6 @@ void device_close(struct device *d)
         close(d->capture);
     imprint_agent_port_openssl_done(&d->platform.crypto);
     EVP_PKEY_free(d->enrol_key);
+    buf_done(&d->enrol_chain);
     buf_done(&d->sent);
 }

@@ -23,6 +23,7 @@ struct device {
     long baud_pace;  /* bits a second that replies are slowed down to; 0: not */
     EVP_PKEY *enrol_key;
     uint8_t enrol_point[IMPRINT_P256_POINT_SIZE];
+    struct buf enrol_chain; /* certificates that attest enrol_key, DER */
     uint8_t authority[IMPRINT_P256_POINT_SIZE];
     uint8_t chip_id[IMPRINT_CHIP_ID_MAX];
     uint8_t image_hash[IMPRINT_HASH_SIZE];
@@ -32,8 +33,8 @@ struct device {
 
 /* What the command line says; NULL or 0 for what it does not. */
 struct device_options {
-    const char *store, *port, *chip_id, *firmware, *authority, *enrol_key, *image_hash, *capture,
-        *fault;
+    const char *store, *port, *chip_id, *firmware, *authority, *enrol_key, *enrol_chain,
+        *image_hash, *capture, *fault;
     long baud_pace;
     bool debug;
 };

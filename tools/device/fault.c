@@ -70,11 +70,13 @@ static void put_hello(struct buf *b, const struct link_hello *h)
     if (!h->attested)
         return;
     link_cbor_head(b, LINK_CBOR_UINT, IMPRINT_KEY_HELLO_ATTESTATION);
-    link_cbor_head(b, LINK_CBOR_MAP, 4);
+    link_cbor_head(b, LINK_CBOR_MAP, h->chain_len ? 5 : 4);
     link_cbor_uint(b, IMPRINT_KEY_ATTEST_KEY_ALG, h->attest_key.alg);
     link_cbor_bytes(b, IMPRINT_KEY_ATTEST_KEY, h->attest_key.bytes, h->attest_key.len);
     link_cbor_uint(b, IMPRINT_KEY_ATTEST_SIG_ALG, h->attest_sig.alg);
     link_cbor_bytes(b, IMPRINT_KEY_ATTEST_SIG, h->attest_sig.bytes, h->attest_sig.len);
+    if (h->chain_len)
+        link_cbor_uint(b, IMPRINT_KEY_ATTEST_CHAIN_LEN, h->chain_len);
 }
 
 static void put_proof(struct buf *b, const struct link_proof *p)

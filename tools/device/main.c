@@ -33,6 +33,7 @@ static void print_help(FILE *out)
           "    --debug            its debug port is open\n"
           "    --authority FILE   pins the authority in FILE: 'p256 ' and 130 hex digits\n"
           "    --enrol-key FILE   attests with the private key in this PEM file\n"
+          "    --enrol-chain FILE with --enrol-key: its vendor's certificates, the key's first\n"
           "    --capture FILE     appends every byte of both directions to FILE\n"
           "    --baud-pace N      answers as slowly as a line of N bits a second\n"
           "    --fault KIND       misbehaves:\n",
@@ -62,10 +63,10 @@ struct arguments {
 static int take_option(struct arguments *a, int option, char *value, struct error *err)
 {
     struct device_options *o = &a->device;
-    const char **texts[] = {
-        ['s'] = &o->store,      ['p'] = &o->port,      ['c'] = &o->chip_id,   ['f'] = &o->firmware,
-        ['i'] = &o->image_hash, ['a'] = &o->authority, ['e'] = &o->enrol_key, ['C'] = &o->capture,
-        ['F'] = &o->fault,      ['o'] = &a->out};
+    const char **texts[] = {['s'] = &o->store,       ['p'] = &o->port,       ['c'] = &o->chip_id,
+                            ['f'] = &o->firmware,    ['i'] = &o->image_hash, ['a'] = &o->authority,
+                            ['e'] = &o->enrol_key,   ['C'] = &o->capture,    ['F'] = &o->fault,
+                            ['E'] = &o->enrol_chain, ['o'] = &a->out};
     char *end;
 
     switch (option) {
@@ -99,6 +100,7 @@ static int parse(int argc, char **argv, struct arguments *a, struct error *err)
                                             {"debug", no_argument, NULL, 'd'},
                                             {"authority", required_argument, NULL, 'a'},
                                             {"enrol-key", required_argument, NULL, 'e'},
+                                            {"enrol-chain", required_argument, NULL, 'E'},
                                             {"capture", required_argument, NULL, 'C'},
                                             {"baud-pace", required_argument, NULL, 'b'},
                                             {"fault", required_argument, NULL, 'F'},

@@ -1,0 +1,183 @@
+/* Commands that bring manifests and other states into a state, and compare states. */
+#include "base/clock.h"
+#include "manifests/state_program.h"
+#include "manifests/trust/accept.h"
+#include "manifests/trust/compare.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+static json_t *json_accepted(const char *dir, const struct trust_accepted *a)
+{
+    json_t *one = json_pack("{s:s, s:s, s:I, s:b}", "folder", dir, "origin", a->origin, "seq",
+                            (json_int_t)a->seq, "known", a->before);
+
+    if (!a->before)
+        json_object_update_new(
+            one,
+            json_pack("{s:I, s:I, s:o, s:I, s:I}", "count", (json_int_t)a->report.count, "size",
+                      (json_int_t)a->report.size, "root", program_json_root(&a->report.root),
+                      "proofs_skipped", (json_int_t)a->report.proofs_skipped, "unauthenticated",
+                      (json_int_t)a->report.unauthenticated));
+    return one;
+}
+
+static void print_accepted(const struct trust_accepted *a)
+{
+    if (a->before) {
+        printf("known: manifest %" PRIu64 " of '%s' was accepted before\n", a->seq, a->origin);
+        return;
+    }
+    printf("accepted: manifest %" PRIu64 " of '%s', %" PRIu64 " records", a->seq, a->origin,
+           a->report.count);
+    if (a->report.unauthenticated)
+        printf(", %" PRIu64 " of devices that were not authenticated", a->report.unauthenticated);
+    if (a->report.proofs_skipped)
+        printf(", %" PRIu64 " proofs not verified again", a->report.proofs_skipped);
+    putchar('\n');
+}
+
+/* Each folder is accepted by itself; what went before a failure stays accepted. */
+static int accept_all(const struct program_args *args, struct trust *t,
+                      const struct verify_policy *policy, const struct trust_orders *orders,
+                      json_t *list, struct error *err)
+{
+    struct trust_accepted *a = calloc(1, sizeof *a);
+    int rc = a ? 0 : error_set(err, ERR_INTERNAL, "out of memory");
+
+    for (int i = 0; rc == 0 && i < args->operands; i++) {
+        rc = trust_accept(t, args->operand[i], policy, orders, a, err);
+        program_progress_end();
+        if (rc == 0 && list)
+            json_array_append_new(list, json_accepted(args->operand[i], a));
+        else if (rc == 0)
+            print_accepted(a);
+        if (fflush(stdout))
+            rc = error_set(err, ERR_IO, "cannot write to standard output");
+    }
+    /* Whoever names an old manifest as the last one was given an old one. */
+    if (rc == 0 && a->before && !a->newest)
+        rc = error_set(err, ERR_ROLLBACK,
+                       "'%s' is manifest %" PRIu64 " of '%s', and newer ones were accepted before: "
+                       "ask for the newest",
+                       args->operand[args->operands - 1], a->seq, a->origin);
+    free(a);
+    return rc;
+}
+
+static int read_orders(const struct program_args *args, struct trust_orders *orders,
+                       struct error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < args->order_count; i++)
+        rc = trust_order_read(args->orders[i], orders, err);
+    return rc;
+}
+
+int program_accept(const struct program_args *args, struct error *err)
+{
+    struct trust_orders *orders = calloc(1, sizeof *orders);
+    json_t *list = program_json(args) ? json_array() : NULL;
+    struct trust *t = NULL;
+    struct verify_policy policy = {
+        .root = args->option[OPT_ROOT],
+        .device_root = args->option[OPT_DEVICE_ROOT],
+        .log_key = args->option[OPT_LOG_KEY],
+        .skip_proofs = args->option[OPT_SKIP_PROOFS] != NULL,
+        .progress = program_progress(),
+    };
+    int rc = orders ? 0 : error_set(err, ERR_INTERNAL, "out of memory");
+
+    if (rc == 0 && args->option[OPT_AT] && clock_parse(args->option[OPT_AT], &policy.at))
+        rc = error_set(err, ERR_USAGE, "'%s' is not a time like 2026-01-31T23:59:59Z",
+                       args->option[OPT_AT]);
+    if (rc == 0)
+        rc = read_orders(args, orders, err);
+    if (rc == 0)
+        rc = program_open_state(args, TRUST_CREATE, &t, err);
+    if (rc == 0)
+        rc = accept_all(args, t, &policy, args->order_count ? orders : NULL, list, err);
+    trust_close(t);
+    free(orders);
+    return list ? program_print_list("manifests", list, rc, err) : rc;
+}
+
+struct changes {
+    json_t *list; /* NULL: print lines */
+    uint64_t count;
+};
+
+static const char *change_word(const struct trust_change *c)
+{
+    if (c->before == WHITELIST_UNKNOWN)
+        return "added";
+    return c->after == WHITELIST_UNKNOWN ? "gone" : whitelist_answer_name(c->after);
+}
+
+static int take_change(void *ctx, const struct trust_change *c, struct error *err)
+{
+    struct changes *all = ctx;
+    const char *before = whitelist_answer_name(c->before), *after = whitelist_answer_name(c->after);
+
+    (void)err;
+    all->count++;
+    if (all->list)
+        json_array_append_new(
+            all->list, json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s}", "change", change_word(c),
+                                 "serial", c->serial, "product", c->product, "origin", c->origin,
+                                 "leaf", (json_int_t)c->leaf, "before", before, "after", after));
+    else
+        printf("%s\t%s\t%s\t%s -> %s\n", change_word(c), c->serial, c->product, before, after);
+    return 0;
+}
+
+int program_diff(const struct program_args *args, struct error *err)
+{
+    struct changes all = {.list = program_json(args) ? json_array() : NULL};
+    struct trust *t = NULL;
+    int rc = trust_open(args->operand[1], TRUST_READ, &t, err);
+
+    if (rc == 0)
+        rc = trust_diff(t, args->operand[0], take_change, &all, err);
+    trust_close(t);
+    return all.list ? program_print_list("changes", all.list, rc, err) : rc;
+}
+
+static int take_clone(void *ctx, const struct trust_clone *c, struct error *err)
+{
+    json_t *list = ctx;
+
+    (void)err;
+    if (list)
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:I}", "what", c->what,
+                            "serial", c->serial, "product", c->product, "origin", c->origin, "leaf",
+                            (json_int_t)c->leaf, "other_serial", c->other_serial, "other_product",
+                            c->other_product, "other_origin", c->other_origin, "other_leaf",
+                            (json_int_t)c->other_leaf));
+    else
+        printf("clone\t%s\t%s (%s, record %" PRIu64 " of '%s')\t%s (%s, record %" PRIu64
+               " of '%s')\n",
+               c->what, c->serial, c->product, c->leaf, c->origin, c->other_serial,
+               c->other_product, c->other_leaf, c->other_origin);
+    return 0;
+}
+
+int program_merge(const struct program_args *args, struct error *err)
+{
+    json_t *list = program_json(args) ? json_array() : NULL;
+    struct trust_merged merged;
+    struct trust *t = NULL;
+    int rc = program_open_state(args, TRUST_CREATE, &t, err);
+
+    for (int i = 0; rc == 0 && i < args->operands; i++) {
+        rc = trust_merge(t, args->operand[i], take_clone, list, &merged, err);
+        if (rc == 0 && !list)
+            printf("merged: '%s', %" PRIu64 " logs, %" PRIu64 " identities, %" PRIu64
+                   " decisions\n",
+                   args->operand[i], merged.logs, merged.identities, merged.decisions);
+    }
+    trust_close(t);
+    return list ? program_print_list("clones", list, rc, err) : rc;
+}

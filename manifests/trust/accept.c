@@ -1,0 +1,518 @@
+#include "manifests/trust/accept.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "manifests/trust/db.h"
+#include "pki/signed.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ORDER_MAX (1 << 20)
+
+/* What one acceptance holds. */
+struct acceptance {
+    struct trust *t;
+    const struct trust_orders *orders;
+    struct buf bytes;   /* manifest.json as it was found; believed only where it was verified */
+    struct statement s; /* what they say */
+    uint8_t sha256[SHA256_SIZE];
+    uint8_t pins[SHA256_SIZE];
+    int64_t log;     /* id, 0 when the log is new */
+    int64_t seq;     /* of the manifest accepted last, 0 for none */
+    struct buf last; /* its manifest.json */
+    int64_t now;
+};
+
+/* ---- identities */
+
+static int64_t identity(const struct acceptance *a, uint64_t leaf)
+{
+    return a->log << TRUST_LEAF_BITS | (int64_t)leaf;
+}
+
+/* The id of a row that stands for a hash; made when it is new. name NULL: an order. */
+static int intern(struct acceptance *a, const uint8_t hash[SHA256_SIZE],
+                  const struct record_bytes *name, int64_t *id, struct error *err)
+{
+    int rc;
+
+    *id = 0;
+    rc = name ? db_number(a->t, err, id, "SELECT id FROM issuers WHERE hash = ?", "b", hash,
+                          (size_t)SHA256_SIZE)
+              : db_number(a->t, err, id, "SELECT id FROM orders WHERE hash = ?", "b", hash,
+                          (size_t)SHA256_SIZE);
+    if (rc || *id)
+        return rc;
+    rc = name ? db_run(a->t, err, "INSERT INTO issuers (hash, name) VALUES (?, ?)", "bb", hash,
+                       (size_t)SHA256_SIZE, name->p, name->len)
+              : db_run(a->t, err, "INSERT INTO orders (hash) VALUES (?)", "b", hash,
+                       (size_t)SHA256_SIZE);
+    *id = sqlite3_last_insert_rowid(a->t->db);
+    return rc;
+}
+
+/* Says which row of the state a record collides with. */
+static int report_row(struct acceptance *a, sqlite3_stmt *row, const char *what,
+                      const struct record *r, struct error *err)
+{
+    const char *product = (const char *)sqlite3_column_text(row, 1);
+    const char *serial = (const char *)sqlite3_column_text(row, 2);
+    const char *origin = (const char *)sqlite3_column_text(row, 3);
+    int64_t id = sqlite3_column_int64(row, 0);
+    int rc = error_set(err, ERR_DUPLICATE,
+                       "the %s of '%s' belongs to device '%s' (product %s) already, by record "
+                       "%" PRId64 " of log '%s': do not import, ask the factory; one of the two "
+                       "may be a clone",
+                       what, r->sn, serial ? serial : "?", product ? product : "?",
+                       id & ((INT64_C(1) << TRUST_LEAF_BITS) - 1), origin ? origin : "?");
+
+    (void)a;
+    db_end(row);
+    return rc;
+}
+
+#define ROW_AND_LOG                                                                                \
+    "SELECT i.id, i.product, i.serial, l.origin FROM identities i"                                 \
+    " JOIN logs l ON l.id = i.id >> 48 WHERE "
+
+/* A record broke one of the rules of uniqueness: finds out which. */
+static int report_duplicate(struct acceptance *a, const struct record *r, const struct cert *cert,
+                            const uint8_t key[SHA256_SIZE], int64_t issuer, struct error *err)
+{
+    sqlite3_stmt *row;
+
+    if (r->spki.p &&
+        db_row(a->t, err, &row, ROW_AND_LOG "i.key = ?", "b", key, (size_t)SHA256_SIZE) == 1)
+        return report_row(a, row, "public key", r, err);
+    if (cert && db_row(a->t, err, &row, ROW_AND_LOG "i.issuer = ? AND i.number = ?", "ib", issuer,
+                       cert->serial.p, cert->serial.len) == 1)
+        return report_row(a, row, "certificate number", r, err);
+    if (r->chip_len && db_row(a->t, err, &row, ROW_AND_LOG "i.chip = ? AND i.ended = 0", "b",
+                              r->chip, r->chip_len) == 1)
+        return report_row(a, row, "chip", r, err);
+    if (db_row(a->t, err, &row, ROW_AND_LOG "i.serial = ? AND i.product = ? AND i.ended = 0", "tt",
+               r->sn, r->prod) == 1)
+        return report_row(a, row, "live identity", r, err);
+    return error_set(err, ERR_DUPLICATE, "the record of '%s' is in the state already", r->sn);
+}
+
+static enum trust_state state_of(const struct record *r)
+{
+    if (r->t != RECORD_VOID)
+        return TRUST_LIVE;
+    return r->reason == RECORD_BURNED ? TRUST_BURNED : TRUST_SCRAPPED;
+}
+
+static int insert(struct acceptance *a, const struct record *r, const struct cert *cert,
+                  uint64_t index, struct error *err)
+{
+    bool named = r->t == RECORD_ADD || r->t == RECORD_REPLACE;
+    enum trust_state state = state_of(r);
+    uint8_t key[SHA256_SIZE], der[SHA256_SIZE];
+    int64_t id = identity(a, index), issuer = 0, order;
+    int rc;
+
+    if (cert) {
+        sha256(r->spki.p, r->spki.len, key);
+        sha256(r->cert.p, r->cert.len, der);
+    }
+    if ((rc = intern(a, r->order, NULL, &order, err)) ||
+        (cert && (rc = intern(a, r->iss, &cert->issuer, &issuer, err))))
+        return rc;
+    rc = db_run(a->t, err,
+                "INSERT INTO identities (id, ended, state, reason, type, product, serial, chip,"
+                " key, cert, issuer, number, order_id, auth, plain, use, ts, changed, revoked)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, 0)",
+                "iiiiittbbbibiiiiii", id, state == TRUST_LIVE ? INT64_C(0) : id, (int64_t)state,
+                (int64_t)r->reason, (int64_t)r->t, r->prod, r->sn, r->chip_len ? r->chip : NULL,
+                r->chip_len, cert ? key : NULL, (size_t)SHA256_SIZE, cert ? der : NULL,
+                (size_t)SHA256_SIZE, issuer, cert ? cert->serial.p : NULL,
+                cert ? cert->serial.len : (size_t)0, order, (int64_t)(named ? r->auth : 0),
+                (int64_t)(named && r->plain), (int64_t)(named ? r->use : 0), r->ts, r->ts);
+    return rc == ERR_EXISTS ? report_duplicate(a, r, cert, key, issuer, err) : rc;
+}
+
+/* The state of the identity that a record refers to, which must be of the same device. */
+static int find_ref(struct acceptance *a, const struct record *r, enum trust_state *state,
+                    struct error *err)
+{
+    int64_t found = 0;
+    int rc = db_number(a->t, err, &found,
+                       "SELECT state FROM identities WHERE id = ? AND serial = ? AND product = ?",
+                       "itt", identity(a, r->ref), r->sn, r->prod);
+
+    if (rc == 0 && !found)
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the record changes record %" PRIu64
+                       ", which is not an identity of device '%s'",
+                       r->ref, r->sn);
+    *state = (enum trust_state)found;
+    return rc;
+}
+
+static int change(struct acceptance *a, const struct record *r, enum trust_state state,
+                  int64_t ended, struct error *err)
+{
+    int rc = db_run(a->t, err,
+                    "UPDATE identities SET state = ?, ended = ?, reason = ?, changed = ?"
+                    " WHERE id = ?",
+                    "iiiii", (int64_t)state, ended, (int64_t)r->reason, r->ts, identity(a, r->ref));
+
+    return rc == ERR_EXISTS ? report_duplicate(a, r, NULL, NULL, 0, err) : rc;
+}
+
+/* What is revoked stays so: nothing but a recommission, after a decommission, brings life back. */
+static int apply_change(struct acceptance *a, const struct record *r, uint64_t index,
+                        struct error *err)
+{
+    enum trust_state was;
+    int64_t id = identity(a, index);
+    int rc = find_ref(a, r, &was, err);
+
+    if (rc)
+        return rc;
+    if (r->t == RECORD_REVOKE)
+        return change(a, r, TRUST_REVOKED, id, err);
+    if (r->t == RECORD_RECOMMISSION) {
+        if (was != TRUST_DECOMMISSIONED)
+            return error_set(err, ERR_INTEGRITY,
+                             "device '%s' is brought back and was not decommissioned", r->sn);
+        return change(a, r, TRUST_LIVE, 0, err);
+    }
+    if (was != TRUST_LIVE && !(was == TRUST_DECOMMISSIONED && r->t == RECORD_REPLACE))
+        return 0;
+    return change(a, r, r->t == RECORD_REPLACE ? TRUST_REPLACED : TRUST_DECOMMISSIONED, id, err);
+}
+
+static const struct trust_order *find_order(const struct trust_orders *orders,
+                                            const uint8_t hash[SHA256_SIZE])
+{
+    for (size_t i = 0; i < orders->count; i++)
+        if (sha256_equal(orders->at[i].hash, hash))
+            return &orders->at[i];
+    return NULL;
+}
+
+static int take(void *ctx, const struct record *r, const struct cert *cert, uint64_t index,
+                struct error *err)
+{
+    struct acceptance *a = ctx;
+    int rc = 0;
+
+    if (r->t == RECORD_ROTATE)
+        return 0; /* says nothing of a device */
+    if (a->orders && !find_order(a->orders, r->order))
+        return error_set(
+            err, ERR_REFUSED,
+            "the record of '%s' names an order that is not among those given (--order)", r->sn);
+    if (record_has_ref(r))
+        rc = apply_change(a, r, index, err);
+    if (rc == 0 && (r->t == RECORD_ADD || r->t == RECORD_REPLACE || r->t == RECORD_ATTR ||
+                    r->t == RECORD_VOID))
+        rc = insert(a, r, cert, index, err);
+    return rc;
+}
+
+/* ---- orders */
+
+int trust_order_read(const char *path, struct trust_orders *orders, struct error *err)
+{
+    struct trust_order *o = &orders->at[orders->count];
+    struct buf file, content;
+    json_int_t max_issued;
+    json_t *order = NULL;
+    int rc;
+
+    if (orders->count == TRUST_ORDERS_MAX)
+        return error_set(err, ERR_INPUT, "more than %d orders", TRUST_ORDERS_MAX);
+    buf_init(&file, ORDER_MAX);
+    buf_init(&content, ORDER_MAX);
+    rc = file_read(path, &file, err);
+    if (rc == 0 && signed_open(file.data, file.len, NULL, &content, NULL)) {
+        buf_reset(&content);
+        buf_put(&content, file.data, file.len);
+    }
+    if (rc == 0)
+        order = json_loadb((const char *)content.data, content.len, JSON_REJECT_DUPLICATES, NULL);
+    if (rc == 0 &&
+        (json_unpack(order, "{s:{s:I}}", "counts", "max_issued", &max_issued) || max_issued < 0))
+        rc = error_set(err, ERR_INPUT, "'%s' is not an order: it has no counts.max_issued", path);
+    if (rc == 0) {
+        sha256(content.data, content.len, o->hash);
+        o->max_issued = (uint64_t)max_issued;
+        orders->count++;
+    }
+    json_decref(order);
+    buf_done(&content);
+    buf_done(&file);
+    return rc;
+}
+
+/* The totals stay under the hash of the first order; the last amendment says how many there may
+ * be. */
+static int check_order(const struct trust_orders *orders, const struct manifest_totals *t,
+                       struct error *err)
+{
+    const uint8_t *hash = t->amendment_count ? t->amendments[t->amendment_count - 1] : t->order;
+    const struct trust_order *o = find_order(orders, hash);
+
+    if (!o)
+        return error_set(err, ERR_REFUSED,
+                         "the manifest counts order %02x%02x%02x%02x..., which is not among those "
+                         "given (--order)",
+                         hash[0], hash[1], hash[2], hash[3]);
+    if (t->issued > o->max_issued)
+        return error_set(err, ERR_REFUSED,
+                         "%" PRIu64 " certificates were issued for order %02x%02x%02x%02x..., "
+                         "which allows %" PRIu64 ": ask the factory",
+                         t->issued, hash[0], hash[1], hash[2], hash[3], o->max_issued);
+    return 0;
+}
+
+static int check_orders(const struct acceptance *a, struct error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && a->orders && i < a->s.totals_count; i++)
+        rc = check_order(a->orders, &a->s.totals[i], err);
+    return rc;
+}
+
+/* ---- logs */
+
+/* What the pins say, not how their files are written: PEM may be wrapped in many ways. */
+static int hash_certificate(struct sha256 *s, const char *path, struct error *err)
+{
+    uint8_t digest[SHA256_SIZE];
+    X509 *cert;
+    int rc = cms_read_certificate(path, &cert, err);
+
+    if (rc)
+        return rc;
+    if (X509_digest(cert, EVP_sha256(), digest, NULL) == 1)
+        sha256_update(s, digest, sizeof digest);
+    else
+        rc = error_set(err, ERR_CRYPTO, "cannot hash '%s'", path);
+    X509_free(cert);
+    return rc;
+}
+
+static int hash_log_key(struct sha256 *s, const char *path, struct error *err)
+{
+    unsigned char *der = NULL;
+    struct note_key key;
+    int len, rc = note_key_read(path, &key, err);
+
+    if (rc)
+        return rc;
+    len = i2d_PUBKEY(key.key, &der);
+    if (len > 0)
+        sha256_update(s, der, (size_t)len);
+    else
+        rc = error_set(err, ERR_CRYPTO, "cannot hash '%s'", path);
+    OPENSSL_free(der);
+    note_key_done(&key);
+    return rc;
+}
+
+static int hash_pins(struct acceptance *a, const struct verify_policy *p, struct error *err)
+{
+    struct sha256 *s;
+    int rc;
+
+    if (!p->root || !p->device_root || !p->log_key)
+        return error_set(err, ERR_INPUT,
+                         "manifest root, device root and log key are all needed to accept");
+    s = sha256_new();
+    if ((rc = hash_certificate(s, p->root, err)) == 0 &&
+        (rc = hash_certificate(s, p->device_root, err)) == 0)
+        rc = hash_log_key(s, p->log_key, err);
+    sha256_final(s, a->pins);
+    return rc;
+}
+
+static int check_pins(const struct acceptance *a, sqlite3_stmt *row, struct error *err)
+{
+    uint8_t pins[SHA256_SIZE];
+    int rc = db_blob(row, 2, pins, sizeof pins, err);
+
+    if (rc == 0 && !sha256_equal(pins, a->pins))
+        rc = error_set(err, ERR_IMPOSTOR,
+                       "log '%s' was accepted with other pins: this is a second station under its "
+                       "name, or one that was made anew; nothing was changed",
+                       a->s.origin);
+    return rc;
+}
+
+static int read_last(struct acceptance *a, struct error *err)
+{
+    sqlite3_stmt *row;
+    int rc = db_row(a->t, err, &row, "SELECT statement FROM manifests WHERE log = ? AND seq = ?",
+                    "ii", a->log, a->seq);
+
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return error_set(err, ERR_STORE, "the state lacks manifest %" PRId64 " of log '%s'", a->seq,
+                         a->s.origin);
+    buf_put(&a->last, sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0));
+    db_end(row);
+    return buf_check(&a->last, "the manifest accepted last", err);
+}
+
+static int find_log(struct acceptance *a, struct error *err)
+{
+    sqlite3_stmt *row;
+    int rc = db_row(a->t, err, &row, "SELECT id, seq, pins FROM logs WHERE origin = ?", "t",
+                    a->s.origin);
+
+    if (rc <= 0)
+        return rc;
+    a->log = sqlite3_column_int64(row, 0);
+    a->seq = sqlite3_column_int64(row, 1);
+    rc = check_pins(a, row, err);
+    db_end(row);
+    return rc ? rc : read_last(a, err);
+}
+
+/* A new log begins with its first manifest; a station has one log. */
+static int add_log(struct acceptance *a, struct error *err)
+{
+    int rc;
+
+    if (a->s.has_prev)
+        return error_set(err, ERR_GAP,
+                         "the state knows nothing of log '%s': accept its manifests from number 1 "
+                         "on, this is %" PRIu64,
+                         a->s.origin, a->s.seq);
+    rc = db_run(a->t, err,
+                "INSERT INTO logs (origin, station, environment, customer, pins, seq, size, root,"
+                " frontier) VALUES (?, ?, ?, ?, ?, 0, 0, x'', x'')",
+                "ttttb", a->s.origin, a->s.station, a->s.environment, a->s.customer, a->pins,
+                sizeof a->pins);
+    a->log = sqlite3_last_insert_rowid(a->t->db);
+    if (rc == ERR_EXISTS)
+        rc = error_set(err, ERR_IMPOSTOR,
+                       "station '%s' (%s) is known with another log than '%s': this is a second "
+                       "station under its name; nothing was changed",
+                       a->s.station, a->s.environment, a->s.origin);
+    return rc;
+}
+
+/* Enters what manifest_verify found into the state. */
+static int finish(struct acceptance *a, const struct verify_report *report, struct error *err)
+{
+    struct merkle_hash frontier[MERKLE_LEVELS];
+    size_t count = merkle_frontier(&report->tree, frontier);
+    int rc;
+
+    /* The statement was read before it was verified: it must be the one that was. */
+    if (!sha256_equal(report->sha256, a->sha256))
+        return error_set(err, ERR_INTEGRITY, "'%s' changed while it was being accepted",
+                         MANIFEST_NAME);
+    rc = db_run(a->t, err,
+                "INSERT INTO manifests (log, seq, sha256, size, accepted, statement)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                "iibiib", a->log, (int64_t)report->seq, a->sha256, sizeof a->sha256,
+                (int64_t)report->size, a->now, a->bytes.data, a->bytes.len);
+    if (rc)
+        return rc;
+    return db_run(a->t, err,
+                  "UPDATE logs SET seq = ?, size = ?, root = ?, frontier = ? WHERE id = ?", "iibbi",
+                  (int64_t)report->seq, (int64_t)report->size, report->root.bytes,
+                  sizeof report->root.bytes, count ? frontier : (const void *)"",
+                  count * sizeof *frontier, a->log);
+}
+
+static int accept_next(struct acceptance *a, const char *dir, const struct verify_policy *given,
+                       struct trust_accepted *accepted, struct error *err)
+{
+    struct verify_sink sink = {take, a};
+    struct verify_policy policy = *given;
+    int rc = a->log ? 0 : add_log(a, err);
+
+    if (rc == 0)
+        rc = check_orders(a, err);
+    if (rc)
+        return rc;
+    policy.after = NULL;
+    policy.after_bytes = a->seq ? &a->last : NULL;
+    policy.sink = &sink;
+    rc = manifest_verify(dir, &policy, &accepted->report, err);
+    return rc ? rc : finish(a, &accepted->report, err);
+}
+
+/* A manifest with a number that was accepted: the same one, or proof of a fork. */
+static int compare_known(struct acceptance *a, const char *dir, const struct verify_policy *given,
+                         struct trust_accepted *accepted, struct error *err)
+{
+    struct verify_policy policy = *given;
+    int64_t same = 0;
+    int rc = db_number(a->t, err, &same,
+                       "SELECT 1 FROM manifests WHERE log = ? AND seq = ? AND sha256 = ?", "iib",
+                       a->log, (int64_t)a->s.seq, a->sha256, sizeof a->sha256);
+
+    accepted->before = true;
+    accepted->newest = (int64_t)a->s.seq == a->seq;
+    if (rc || same)
+        return rc;
+    policy.after = NULL;
+    policy.after_bytes = NULL;
+    policy.sink = NULL;
+    rc = manifest_verify(dir, &policy, &accepted->report, err);
+    if (rc)
+        return rc; /* not even genuine: says nothing of the log */
+    return error_set(err, ERR_FORK,
+                     "another manifest %" PRIu64 " of log '%s' was accepted before, and both are "
+                     "signed: the log was forked, or the station was set back; stop and ask the "
+                     "factory",
+                     a->s.seq, a->s.origin);
+}
+
+static int run(struct acceptance *a, const char *dir, const struct verify_policy *policy,
+               struct trust_accepted *accepted, struct error *err)
+{
+    int rc;
+
+    if ((rc = hash_pins(a, policy, err)) ||
+        (rc = folder_read(dir, MANIFEST_NAME, &a->bytes, err)) ||
+        (rc = statement_parse(a->bytes.data, a->bytes.len, &a->s, err)))
+        return rc;
+    sha256(a->bytes.data, a->bytes.len, a->sha256);
+    strcpy(accepted->origin, a->s.origin);
+    accepted->seq = a->s.seq;
+    if ((rc = db_begin(a->t, err)))
+        return rc;
+    rc = find_log(a, err);
+    if (rc == 0 && a->seq && a->s.seq <= (uint64_t)a->seq)
+        rc = compare_known(a, dir, policy, accepted, err);
+    else if (rc == 0)
+        rc = accept_next(a, dir, policy, accepted, err);
+    if (rc || accepted->before) {
+        db_rollback(a->t);
+        return rc;
+    }
+    accepted->newest = true;
+    return db_commit(a->t, err);
+}
+
+int trust_accept(struct trust *t, const char *dir, const struct verify_policy *policy,
+                 const struct trust_orders *orders, struct trust_accepted *accepted,
+                 struct error *err)
+{
+    struct acceptance a = {.t = t, .orders = orders, .now = clock_utc()};
+    int rc;
+
+    *accepted = (struct trust_accepted){0};
+    buf_init(&a.bytes, STATEMENT_MAX);
+    buf_init(&a.last, STATEMENT_MAX);
+    rc = run(&a, dir, policy, accepted, err);
+    statement_done(&a.s);
+    buf_done(&a.bytes);
+    buf_done(&a.last);
+    return rc ? error_prefix(err, "'%s'", dir) : 0;
+}

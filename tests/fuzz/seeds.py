@@ -1,0 +1,181 @@
+#!/usr/bin/python3
+"""Writes the first inputs of every fuzz target: tools/fuzz finds the others from them.
+
+usage: seeds.py MANIFEST_SAMPLE PROOF_PROGRAM CORPUS_DIR
+
+MANIFEST_SAMPLE makes manifests (tests/unit/manifest_sample.c), PROOF_PROGRAM is imprint-manifest.
+"""
+import base64
+import functools
+import hashlib
+import json
+import operator
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import cbor2
+
+HELLO, BEGIN, PUT, COMMIT, PROVE, READ, LOCK, ABORT = 1, 3, 4, 5, 6, 7, 8, 9
+RAW, RESTART, CUT, WORN = 0x40, 0x41, 0x42, 0x43
+NONCE, TX, SCALAR = b"n" * 32, b"t" * 16, b"\x11" * 32
+POINT = b"\x04" + SCALAR * 2
+SPKI = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200") + POINT
+
+
+def lp(x):
+    return len(x).to_bytes(2, "big") + x
+
+
+def der(tag, *parts):
+    body = b"".join(parts)
+    head = bytes([len(body)]) if len(body) < 128 else b"\x81" + bytes([len(body)])
+    return bytes([tag]) + head + body
+
+
+def wrapped_key():
+    """RFC 5649 under a cipher that changes nothing: only the counters of its steps remain."""
+    algorithm = der(0x30, bytes.fromhex("06072a8648ce3d020106082a8648ce3d030107"))
+    plain = der(0x30, b"\2\1\0", algorithm, der(4, der(0x30, b"\2\1\1", der(4, SCALAR))))
+    padded = plain + bytes(-len(plain) % 8)
+    steps = functools.reduce(operator.xor, range(1, 6 * len(padded) // 8 + 1))
+    head = bytes.fromhex("a65959a6") + len(plain).to_bytes(4, "big")
+    return head[:7] + bytes([head[7] ^ steps & 0xff]) + padded
+
+
+KEY = wrapped_key()
+LEAF = der(0x30, der(0x30, b"\2\1\5", der(0x30), der(0x30), der(0x30), der(0x30), SPKI), der(0x30))
+ANCHOR = der(0x30, b"\5\0" * 20)
+OBJECTS = [(1, 1, KEY, hashlib.sha256(SPKI).digest()), (2, 2, LEAF, hashlib.sha256(LEAF).digest()),
+           (3, 2, ANCHOR, hashlib.sha256(ANCHOR).digest())]
+
+
+def station_cert():
+    return (lp(b"\1\1" + POINT) + lp(b"line-1") + lp(b"test") + (7).to_bytes(4, "big") +
+            lp(b"\2\1" + bytes(64)))
+
+
+def step(kind, payload=b""):
+    return bytes([kind]) + lp(payload)
+
+
+def message(number, members):
+    return step(number, cbor2.dumps(members, canonical=True))
+
+
+def begin(suite=1, tx=TX):
+    return message(BEGIN, {1: suite, 2: "test", 3: b"o" * 32, 4: tx, 5: NONCE, 6: "SN-1", 7: 0x0101,
+                           8: POINT, 9: [[t, f, len(b), h] for t, f, b, h in OBJECTS], 10: 0x0201,
+                           11: bytes(64), 12: station_cert()})
+
+
+def puts(tx=TX):
+    return b"".join(message(PUT, {1: tx, 2: t, 3: at, 4: b[at:at + 64]})
+                    for t, _, b, _ in OBJECTS for at in range(0, len(b), 64))
+
+
+def agent_seeds():
+    hello, commit = message(HELLO, {1: NONCE}), message(COMMIT, {1: TX})
+    prove = message(PROVE, {1: TX, 2: NONCE})
+    whole = hello + begin() + puts() + commit + prove + message(READ, {1: 0})
+    lock = message(LOCK, {1: TX})
+    other = b"u" * 16
+    again = hello + begin(2, other) + puts(other) + message(COMMIT, {1: other})
+    yield whole + lock + prove
+    yield whole + again + message(ABORT, {})
+    yield hello + begin() + step(RESTART) + begin() + puts() + commit
+    yield hello + step(WORN) + begin() + step(RESTART) + step(RAW, bytes.fromhex("0003010907"))
+    for operation in range(1, 11):
+        cut = step(CUT, bytes([operation, operation % 5]))
+        yield cut + whole + lock + whole
+        yield whole + cut + again + hello
+
+
+def link_seeds():
+    facts = {1: [1, 2], 2: 1, 3: b"chip0001", 4: "1.2.3", 5: b"h" * 32, 6: False, 7: 1, 8: True,
+             9: 1024, 10: 0x0101, 11: POINT}
+    attestation = {1: 0x0101, 2: POINT, 3: 0x0201, 4: bytes(64)}
+    hello = {0: 0, 1: facts, 2: {1: 2, 2: TX, 3: "SN-1", 4: 1}, 3: attestation}
+    replies = [hello, {0: 0, 1: [0, 0]}, {0: 0, 1: 80}, {0: 0, 1: 1},
+               {0: 0, 1: 0x0201, 2: bytes(64), 3: 2, 4: 1}, {0: 0, 1: 10, 2: b"0123456789"}, {0: 0}]
+    coded = [cbor2.dumps(r, canonical=True) for r in replies]
+    for number, reply in enumerate(coded):
+        yield bytes([3 + number]) + reply
+    held = [cbor2.dumps({0: 0, 1: n}) for n in (80, 976, 1952, 2000)]
+    order = coded[:2] + held + coded[3:6] + [coded[6], coded[6]]
+    yield b"\0" + b"".join(map(lp, order))
+    yield b"\3" + cbor2.dumps({0: 7})
+    yield b"\1" + bytes.fromhex("000301090707a01fdda40800")
+    yield b"\2" + station_cert()
+
+
+def order_seeds():
+    counts = {"good": 10, "max_issued": 12, "spoilage": 1, "rework": 1}
+    share = {"key": "0a" * 32, "issuer": "0b" * 32, **counts,
+             "serials": {"prefix": "P-", "digits": 4, "first": 1, "last": 100}}
+    order = {"type": "order", "id": "A-1", "environment": "test", "product": "pump",
+             "gtin": "09506000134352", "profile": "idevid", "use": "registration",
+             "valid": {"from": "2026-01-01T00:00:00Z", "until": "2026-12-31T00:00:00Z"},
+             "software_hsm": True, "lock": True, "device_auth": "none", "key_modes": ["hsm"],
+             "suites": [1, 2], "drivers": ["native"], "objects": {"trust_anchors": "cd" * 32},
+             "counts": counts, "stations": [share]}
+    yield b"o" + json.dumps(order).encode()
+    after = {"origin": "a/b", "size": 7, "root": base64.b64encode(bytes(32)).decode()}
+    for change in ({"type": "amendment", "amends": "0c" * 32},
+                   {"device_auth": "enrolled", "enrolled": "ab" * 32},
+                   {"device_auth": "attested", "vendor_roots": ["ef" * 32]},
+                   {"stations": [{**share, "after": after}]}, {"lock": 1.5}):
+        yield b"o" + json.dumps({**order, **change}).encode()
+    yield b"ytext: hello\nnumber: 5\none:\n  name: a\nmany:\n  - name: b\n    number: -3\n  - name: c\n"
+    yield b"ytext: \"a\\\"b\"\nnumber: 0x10\n# comment\nmany: [{name: b}, {name: c, number: 9}]\n"
+    yield b"y--- &a\ntext: *a\none: {name: 'x', number: 101}\n...\n"
+
+
+def manifest_seeds(sample, program):
+    with tempfile.TemporaryDirectory() as temp:
+        subprocess.run([sample, temp], check=True)
+        folder = pathlib.Path(temp)
+        vkey = (folder / "log.vkey").read_bytes().strip() + b"\n"
+        for batch in sorted(p for p in folder.iterdir() if p.is_dir()):
+            yield b"s" + (batch / "manifest.json").read_bytes()
+            note = (batch / "checkpoint").read_bytes()
+            yield b"n" + vkey + note
+            yield b"k" + note.split(b"\n\n")[0] + b"\n"
+            for line in (batch / "devices-00000.jsonl").read_bytes().splitlines():
+                yield b"r" + line
+                record = json.loads(line)
+                if "cert" in record:
+                    yield b"c" + base64.b64decode(record["cert"])
+            for line in (batch / "evidence-00000.jsonl").read_bytes().splitlines():
+                yield b"e" + line
+                yield b"x" + base64.b64decode(json.loads(line)["x"])
+        proof = folder / "proof"
+        subprocess.run([program, "prove", "--output", proof, folder / "1", "A1-0001"],
+                       check=True, stdout=subprocess.DEVNULL)
+        yield b"p" + vkey + proof.read_bytes()
+
+
+def wire_seeds():
+    """The sizes of wire.h; the fuzzer finds the rest from them."""
+    handle = bytes(range(16))
+    yield b"\0" + lp(b"S1")
+    for kind, size in ((1, 300), (4, 120), (6, 60), (7, 400)):
+        yield bytes([kind]) + handle + bytes(size)
+    yield b"\2" + handle + b"\1"
+    yield b"\3" + handle
+    yield b"\5" + handle + b"\x12" + lp(b"text")
+    yield b"\x08\x12" + lp(b"the vault says no")
+
+
+def main():
+    sample, program, corpus = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+    for target, seeds in (("agent", agent_seeds()), ("link", link_seeds()), ("order", order_seeds()),
+                          ("manifest", manifest_seeds(sample, program)), ("wire", wire_seeds())):
+        (corpus / target).mkdir(parents=True, exist_ok=True)
+        for seed in seeds:
+            (corpus / target / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
+
+
+if __name__ == "__main__":
+    main()
