@@ -445,7 +445,7 @@ static void make_ready(struct rig *r)
 START_TEST(a_closing_that_is_stopped_anywhere_is_finished_by_the_same_command)
 {
     const struct fault_kind *kind = &stops[_i];
-    unsigned long stride = getenv("IMPRINT_SWEEP") ? 1 : 7, runs = 0;
+    unsigned long stride = getenv("IMPRINT_SWEEP") ? 1 : 13, runs = 0;
     struct rig ready, r;
     char command[256], after[64];
     bool more = true;
