@@ -362,13 +362,9 @@ int restore_run(const struct config *config, struct hsm *hsm, const struct resto
 
 /* ---- afterwards ---- */
 
-/* In force by this ticket, with serials that no version had which may have been used before it. */
+/* What is in force shares serials with no version but those of this ticket; so it is one itself. */
 static bool is_amended_for(const struct vault *v, const uint8_t ticket[SHA256_SIZE])
 {
-    const struct order *now = v->order;
-
-    if (!now->has_recovery || memcmp(now->recovery, ticket, SHA256_SIZE))
-        return false;
     for (size_t i = 0; i < v->history.count; i++) {
         const struct order *before = &v->history.versions[i];
         const struct order_share *share = order_share_of(before, v->key_hash);

@@ -267,6 +267,8 @@ START_TEST(each_altered_attribute_of_a_used_ticket_is_told)
         CKR_OK);
     audit(&b);
     assert_found(&b, HSM_FINDING_EXTRA, label, "");
+    label[4] = 'a';
+    ck_assert_ptr_null(find(&b, HSM_FINDING_DIFFERS, label, "CKA_LABEL"));
     bench_end(&b);
 }
 END_TEST
