@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <linux/usbdevice_fs.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -180,6 +181,7 @@ static const int line_calls[] = {
     SCMP_SYS(clock_nanosleep),
     SCMP_SYS(nanosleep),
     SCMP_SYS(sched_yield),
+    SCMP_SYS(timerfd_settime), /* libusb's deadlines */
     SCMP_SYS(sched_getaffinity),
 };
 
@@ -193,6 +195,9 @@ static const unsigned long line_requests[] = {
     FIONREAD, /* is the port still there? */
     TCFLSH,   /* before a port is closed, */
     TIOCNXCL, /* and given back */
+    /* what libusb asks of a device that it opened and claimed before (linux/usbdevice_fs.h) */
+    USBDEVFS_SUBMITURB, USBDEVFS_REAPURBNDELAY, USBDEVFS_DISCARDURB, USBDEVFS_CLEAR_HALT,
+    USBDEVFS_GETDRIVER, USBDEVFS_RELEASEINTERFACE, USBDEVFS_IOCTL /* gives the driver back */
 };
 
 /* The connector: makes a connection and hands it over. */

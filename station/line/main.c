@@ -12,6 +12,7 @@
 #include "station/line/serial.h"
 #include "station/line/slot.h"
 #include "station/line/stream.h"
+#include "station/line/usb.h"
 #include "station/wire/channel.h"
 
 #include <errno.h>
@@ -89,8 +90,10 @@ static int open_port(const struct port *p, struct connection *connections, struc
 {
     struct connection *c = &connections[p->rule];
 
-    if (!address_is(p->name))
+    if (p->kind == PORT_SERIAL)
         return serial_open(p->name, p->baud, &out->transport, &out->failure);
+    if (p->kind == PORT_USB)
+        return usb_open(p->name, p->usb_bus, p->usb_address, &out->transport, &out->failure);
     if (c->fd < 0) {
         out->failure = c->failure;
         return out->failure.code;
