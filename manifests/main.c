@@ -18,6 +18,7 @@ const struct program_option_info program_options[OPT_COUNT] = {
                          "certificate (PEM) of the root of device certificates"},
     [OPT_LOG_KEY] = {"log-key", 0, "FILE", "verifier key of the log"},
     [OPT_AFTER] = {"after", 0, "DIR", "what was accepted last, which this one must extend"},
+    [OPT_MANIFEST] = {"manifest", 0, "DIR", "the manifest that the statement names"},
     [OPT_AT] = {"at", 0, "TIME", "judge the signer's certificate as of this time (default: now)"},
     [OPT_SKIP_PROOFS] = {"skip-proofs", 0, NULL,
                          "do not verify again that each device proved its key"},
@@ -54,6 +55,9 @@ const struct program_command program_commands[] = {
     {"verify-ledger", program_verify_ledger, "DIR", 1, 1,
      BIT(OPT_ROOT) | BIT(OPT_AFTER) | BIT(OPT_AT) | BIT(OPT_JSON), BIT(OPT_ROOT),
      "verify an export of a station's ledger"},
+    {"verify-closing", program_verify_closing, "DIR", 1, 1,
+     BIT(OPT_ROOT) | BIT(OPT_MANIFEST) | BIT(OPT_AT) | BIT(OPT_JSON), BIT(OPT_ROOT),
+     "verify the statement with which a station closed an order"},
     {"accept", program_accept, "DIR...", 1, PROGRAM_ANY,
      BIT(OPT_STATE) | BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY) | BIT(OPT_AT) |
          BIT(OPT_ORDER) | BIT(OPT_SKIP_PROOFS) | BIT(OPT_JSON),

@@ -20,6 +20,7 @@ enum program_option {
     OPT_DEVICE_ROOT,
     OPT_LOG_KEY,
     OPT_AFTER,
+    OPT_MANIFEST,
     OPT_AT,
     OPT_SKIP_PROOFS,
     OPT_STATE,
@@ -77,6 +78,7 @@ int program_show(const struct program_args *args, struct error *err);
 int program_prove(const struct program_args *args, struct error *err);
 int program_verify_proof(const struct program_args *args, struct error *err);
 int program_verify_ledger(const struct program_args *args, struct error *err);
+int program_verify_closing(const struct program_args *args, struct error *err);
 int program_accept(const struct program_args *args, struct error *err);
 int program_check(const struct program_args *args, struct error *err);
 int program_release(const struct program_args *args, struct error *err);

@@ -14,7 +14,7 @@
  * they are live, replaced or revoked, and stay one of the three.
  */
 struct tally {
-    uint64_t identities, scrapped, burned;
+    uint64_t identities, scrapped, burned, revoked;
 };
 
 struct pass {
@@ -71,6 +71,7 @@ static int count_for_order(struct pass *p, const struct record *r, struct error 
     tally->identities += is_identity(r);
     tally->scrapped += r->t == RECORD_VOID && r->reason == RECORD_SCRAPPED;
     tally->burned += r->t == RECORD_VOID && r->reason == RECORD_BURNED;
+    tally->revoked += r->t == RECORD_REVOKE;
     return 0;
 }
 
@@ -227,7 +228,7 @@ static struct tally tally_of(const struct manifest_totals *t)
 {
     if (!t)
         return (struct tally){0};
-    return (struct tally){t->good + t->replaced + t->revoked, t->scrapped, t->burned};
+    return (struct tally){t->good + t->replaced + t->revoked, t->scrapped, t->burned, t->revoked};
 }
 
 /* exact: what was there before is known; otherwise the records must only fit in. */
@@ -256,6 +257,8 @@ static int check_order(const struct pass *p, const struct manifest_totals *t,
         rc = compare("scrapped", before.scrapped, now.scrapped, shown->scrapped, exact, err);
     if (rc == 0)
         rc = compare("burned", before.burned, now.burned, shown->burned, exact, err);
+    if (rc == 0)
+        rc = compare("revoked", before.revoked, now.revoked, shown->revoked, exact, err);
     return rc;
 }
 

@@ -17,7 +17,7 @@ struct seen_list {
     size_t count, cap;
 };
 
-enum effect { NOTHING, BEGINS, REPLACES, ENDS };
+enum effect { NOTHING, BEGINS, REPLACES, ENDS, REVOKES };
 
 /* What a record does to a device. */
 struct step {
@@ -108,9 +108,10 @@ static enum effect effect_of(enum record_type t)
         return BEGINS;
     case RECORD_REPLACE:
         return REPLACES;
-    case RECORD_REVOKE:
     case RECORD_DECOMMISSION:
         return ENDS;
+    case RECORD_REVOKE:
+        return REVOKES;
     default:
         return NOTHING;
     }
@@ -126,6 +127,11 @@ static int check_ref(const struct unique *u, const struct record *r, uint64_t de
         return error_set(err, ERR_INTEGRITY,
                          "the record of '%s' changes record %" PRIu64
                          ", which is not an earlier one of the same device",
+                         r->sn, r->ref);
+    if (r->t == RECORD_REVOKE && u->steps[r->ref - u->first].effect != BEGINS &&
+        u->steps[r->ref - u->first].effect != REPLACES)
+        return error_set(err, ERR_INTEGRITY,
+                         "the record of '%s' revokes record %" PRIu64 ", which gave it no identity",
                          r->sn, r->ref);
     return 0;
 }
@@ -217,7 +223,7 @@ static int check_seen(struct seen_list *list, const char *what, struct error *er
 static int walk_device(const struct step *steps, size_t count, struct span *spans, size_t *made,
                        struct error *err)
 {
-    const struct step *live = NULL;
+    const struct step *live = NULL, *revoked = NULL;
 
     for (size_t i = 0; i <= count; i++) {
         const struct step *s = i < count ? &steps[i] : NULL;
@@ -226,9 +232,12 @@ static int walk_device(const struct step *steps, size_t count, struct span *span
             continue;
         if (s && s->effect == BEGINS && live)
             return report("a device", live->line, s->line, err);
+        if (s && s->effect == REVOKES && revoked)
+            return report("a revocation", revoked->line, s->line, err);
+        revoked = s && s->effect == REVOKES ? s : NULL;
         if (live && live->chip)
             spans[(*made)++] = (struct span){live->chip, live->line, s ? s->line : UINT64_MAX};
-        live = s && s->effect != ENDS ? s : NULL;
+        live = s && s->effect != ENDS && s->effect != REVOKES ? s : NULL;
     }
     return 0;
 }

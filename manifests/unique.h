@@ -1,6 +1,9 @@
 /*
  * unique: finds what stands in a batch twice: live devices, live chips, keys, certificate serials.
  *
+ * A revocation must name a record of the same device that gave it an identity, and an identity is
+ * revoked once.
+ *
  * Records are added in log order; unique_check() then sorts 8-byte hashes of them. Memory: at most
  * 150 bytes for each record. Two different values meet in an 8-byte hash about once in 10^5 batches
  * of ten million, and then a good batch is refused, never a bad one accepted.

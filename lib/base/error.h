@@ -51,7 +51,8 @@
     X(ERR_REVOKED, 34, "revoked: must not be trusted any more")                                    \
     X(ERR_REPLACED, 35, "replaced by a newer identity of the same device")                         \
     X(ERR_UNKNOWN, 36, "not in the whitelist")                                                     \
-    X(ERR_CLOCK, 37, "the station's clock is or was wrong, and nothing is issued")
+    X(ERR_CLOCK, 37, "the station's clock is or was wrong, and nothing is issued")                 \
+    X(ERR_UNRESOLVED, 38, "credentials are with devices that did not prove them")
 
 enum error_code {
     ERR_NONE = 0,

@@ -94,7 +94,7 @@ struct cli_order {
     const struct order_share *share;
     struct inventory_counts counts;
     unsigned warnings;
-    const char *state; /* "open", "closed", "ended" or "not begun" */
+    const char *state; /* "open", "closing", "closed", "ended" or "not begun" */
 };
 MUST_USE int cli_order_open(const struct cli *cli, const char *id, struct cli_order *out,
                             struct error *err);
@@ -124,6 +124,13 @@ int cmd_backup(struct cli *cli, struct error *err);
 int cmd_status(struct cli *cli, struct error *err);
 int cmd_seal(struct cli *cli, struct error *err);
 int cmd_order(struct cli *cli, struct error *err);
+int cmd_order_close(struct cli *cli, struct error *err);
+int cmd_reconcile(struct cli *cli, struct error *err);
+int cmd_void(struct cli *cli, struct error *err);
+
+/* Names every unresolved device of an order; *count receives how many there are. */
+MUST_USE int cli_report_unresolved(const struct cli *cli, int64_t order_id, const char *order,
+                                   int64_t *count, struct error *err);
 int cmd_devices(struct cli *cli, struct error *err);
 int cmd_audit(struct cli *cli, struct error *err);
 int cmd_ledger(struct cli *cli, struct error *err);

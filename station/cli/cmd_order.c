@@ -1,4 +1,4 @@
-/* imprint order: takes in, lists and shows the owner's orders. */
+/* imprint order: takes in, lists, shows and closes the owner's orders. */
 #include "station/cli/cli.h"
 
 #include "base/codec.h"
@@ -146,7 +146,8 @@ static const struct {
     const char *name;
     int arguments; /* with the name */
     int (*run)(struct cli *cli, struct error *err);
-} actions[] = {{"add", 2, add}, {"list", 1, list}, {"show", 2, show}};
+} actions[] = {
+    {"add", 2, add}, {"list", 1, list}, {"show", 2, show}, {"close", 2, cmd_order_close}};
 
 int cmd_order(struct cli *cli, struct error *err)
 {

@@ -49,11 +49,26 @@ static const struct cli_option profile_options[] = {
     {"product-id", "TEXT", "value of {product_id}"},
     {NULL, NULL, NULL}};
 
+#define REASON                                                                                     \
+    {                                                                                              \
+        "reason", "TEXT", "why: stands in the ledger"                                              \
+    }
+
+static const struct cli_option order_options[] = {BY, REASON, {NULL, NULL, NULL}};
+
+static const struct cli_option void_options[] = {
+    BY,
+    REASON,
+    {"lost", NULL, "the device that has it will not come back"},
+    {"product", "NAME", "the product, where several have the serial"},
+    {"reason-code", "NAME", "of a revocation, by RFC 5280; default: cessationOfOperation"},
+    {NULL, NULL, NULL}};
+
 static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
 
 static const struct cli_option recover_options[] = {
     BY,
-    {"reason", "TEXT", "why: stands in the ledger"},
+    REASON,
     {"backup", "DIR", "restore from this folder of 'imprint backup'"},
     {NULL, NULL, NULL}};
 
@@ -72,13 +87,17 @@ const struct cli_command cli_commands[] = {
      "say. Afterwards let the owner's authority certify 'station-auth.pub' and put the answer\n"
      "beside it as 'station.cert'; the owner writes orders for what 'station.json' says.",
      init_options, 0, 0, 0, cmd_init},
-    {"order", "add FILE|list|show ID", "take in, list or show the owner's work orders",
+    {"order", "add FILE|list|show ID|close ID", "take in, show or close the owner's work orders",
      "'add' takes in an order or an amendment that the owner signed: only what the station has "
      "may\n"
      "be made. 'list' and 'show' tell what is in force, what this station may still make, and "
      "what\n"
-     "the owner should hear of; they need no PIN.",
-     by_options, NEED_CONFIG, 1, 2, cmd_order},
+     "the owner should hear of; they need no PIN. 'close' ends an order for ever: it scraps what "
+     "is\n"
+     "unused, seals, destroys the order's storage key and signs what became of every certificate.\n"
+     "It needs --by and --reason, and that no device is unresolved; stopped anywhere, the same\n"
+     "command goes on.",
+     order_options, NEED_CONFIG, 1, 2, cmd_order},
     {"generate", "JOB", "make keys and certificates in the HSM, ahead of time",
      "Makes credentials for a job: keys are made in the HSM, leave it only wrapped, and get their\n"
      "certificates at once. Ctrl-C stops after the batch at hand, and what was made is kept: the\n"
@@ -90,6 +109,20 @@ const struct cli_command cli_commands[] = {
      "credential; one that is finished says PASS again and consumes nothing. Ctrl-C: devices to\n"
      "which nothing was delivered yet fail, the others are finished first.",
      by_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
+    {"void", "SERIAL|TX", "end a credential: scrap, give up or revoke it",
+     "Ends one credential, named by its serial or its transaction. What no device got is scrapped. "
+     "What\n"
+     "a device got and did not prove is burned, and only with --lost: a supervisor says that the\n"
+     "device will not come back. What was proven is revoked. The whitelist tells of each. Needs\n"
+     "--reason.",
+     void_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_void},
+    {"reconcile", "[ORDER]", "show whether every credential is accounted for",
+     "Adds up what became of each order's credentials, compares it with the ledger, and names "
+     "every\n"
+     "device that got a credential and did not prove it, with what to do about it. Needs no PIN. "
+     "Exit\n"
+     "status 38 while there is such a device.",
+     no_options, NEED_CONFIG | NEED_STORE_READ, 0, 1, cmd_reconcile},
     {"status", "", "show how many credentials were made, proven and sealed",
      "Shows the counts of each order, the attempts, and how much is sealed. Needs no PIN.",
      no_options, NEED_CONFIG | NEED_STORE_READ, 0, 0, cmd_status},

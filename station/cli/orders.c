@@ -43,8 +43,8 @@ void cli_warn_order(const struct cli *cli, const struct order *order, unsigned w
 
 static const char *state_of(const struct cli_order *o, int64_t now)
 {
-    if (o->history.row.closed)
-        return "closed";
+    if (o->history.row.state != ORDER_OPEN)
+        return o->history.row.state == ORDER_CLOSED ? "closed" : "closing";
     if (now < o->order->from)
         return "not begun";
     return now < o->order->until ? "open" : "ended";
@@ -70,7 +70,7 @@ int cli_order_open(const struct cli *cli, const char *id, struct cli_order *out,
     out->order = order_in_force(&out->history);
     out->share = order_share_of(out->order, key);
     out->state = state_of(out, now);
-    if (out->share && !out->history.row.closed)
+    if (out->share && out->history.row.state == ORDER_OPEN)
         out->warnings = order_warnings(out->order, out->share, quota_live(&out->counts),
                                        quota_issued(&out->counts), now);
     return 0;
@@ -102,12 +102,13 @@ json_t *cli_order_json(const struct cli_order *o)
     clock_text(o->order->from, from);
     clock_text(o->order->until, until);
     out = json_pack(
-        "{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "order",
+        "{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "order",
         o->order->id, "hash", first, "in_force", hash, "version", (json_int_t)o->history.count,
         "product", o->order->product, "state", o->state, "from", from, "until", until, "generated",
         (json_int_t)quota_issued(&o->counts), "available", (json_int_t)n[CREDENTIAL_AVAILABLE],
         "unresolved", (json_int_t)n[CREDENTIAL_CLAIMED], "proven", (json_int_t)n[CREDENTIAL_PROVEN],
-        "burned", (json_int_t)n[CREDENTIAL_BURNED], "warnings", warning_names(o->warnings));
+        "burned", (json_int_t)n[CREDENTIAL_BURNED], "scrapped", (json_int_t)n[CREDENTIAL_SCRAPPED],
+        "revoked", (json_int_t)n[CREDENTIAL_REVOKED], "warnings", warning_names(o->warnings));
     if (o->share)
         add_share(out, o->share);
     return out;
@@ -127,7 +128,8 @@ static void print_counts(const struct cli_order *o)
     printf("\n  burned      %10" PRId64, n[CREDENTIAL_BURNED]);
     if (o->share)
         printf(" of %" PRId64, o->share->counts.spoilage);
-    putchar('\n');
+    printf("\n  scrapped    %10" PRId64 "\n  revoked     %10" PRId64 "\n", n[CREDENTIAL_SCRAPPED],
+           n[CREDENTIAL_REVOKED]);
 }
 
 void cli_order_print(const struct cli_order *o)

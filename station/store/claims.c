@@ -167,6 +167,63 @@ int claim_by_tx(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], struct c
                 err);
 }
 
+int claim_by_credential(struct store *store, int64_t credential, struct claim *c, bool *found,
+                        struct error *err)
+{
+    uint8_t tx[IMPRINT_TX_SIZE];
+    sqlite3_stmt *s;
+    int rc =
+        sql_start(store, err, &s, "SELECT tx FROM claims WHERE credential = ?", "i", credential);
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc < 0)
+        return rc;
+    *found = rc == 1;
+    if (rc == 0)
+        return 0;
+    rc = sql_blob_exact(s, 0, tx, sizeof tx, err);
+    sql_end(s);
+    return rc ? rc : claim_by_tx(store, tx, c, found, err);
+}
+
+static int read_unresolved(sqlite3_stmt *s, struct unresolved *u, struct error *err)
+{
+    u->since = sqlite3_column_int64(s, 3);
+    if (sql_text(s, 0, u->serial, sizeof u->serial, err) ||
+        sql_text(s, 1, u->chip, sizeof u->chip, err) ||
+        sql_text(s, 2, u->slot, sizeof u->slot, err) ||
+        sql_blob_exact(s, 4, u->tx, sizeof u->tx, err))
+        return ERR_STORE;
+    return 0;
+}
+
+int claim_each_unresolved(struct store *store, int64_t order_id,
+                          int (*each)(void *context, const struct unresolved *u, struct error *err),
+                          void *context, struct error *err)
+{
+    struct unresolved u;
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s,
+                       "SELECT c.serial, lower(hex(k.chip)), k.slot, k.created, k.tx"
+                       " FROM credentials c JOIN claims k ON k.credential = c.id"
+                       " WHERE c.order_id = ? AND c.state = 1 ORDER BY k.created, c.id",
+                       "i", order_id);
+
+    if (rc)
+        return rc;
+    while ((rc = sql_next(store, s, err)) == 1) {
+        rc = read_unresolved(s, &u, err);
+        if (rc == 0)
+            rc = each(context, &u, err);
+        if (rc < 0) {
+            sql_end(s);
+            return rc;
+        }
+    }
+    return rc;
+}
+
 int claim_by_dev_pub(struct store *store, const uint8_t dev_pub[IMPRINT_P256_POINT_SIZE],
                      struct claim *c, bool *found, struct error *err)
 {

@@ -24,7 +24,8 @@
 enum claim_state {
     CLAIM_OPEN = 0,
     CLAIM_PROVEN = 1,
-    CLAIM_BURNED = 2 /* it was released and the device lost its transport key */
+    CLAIM_BURNED = 2, /* it was released and the device lost its transport key */
+    CLAIM_REVOKED = 3 /* it was proven and is dead now */
 };
 
 struct claim {
@@ -40,7 +41,7 @@ struct claim {
     uint8_t station_nonce[IMPRINT_NONCE_SIZE];
     struct buf x;
     uint8_t station_sig[IMPRINT_P256_SIG_SIZE];
-    struct buf wrapped; /* empty once proven or burned */
+    struct buf wrapped; /* empty once no longer open */
     char fw_version[IMPRINT_FIRMWARE_MAX + 1];
     struct buf fw_hash; /* 32 bytes, or empty when the device reports none */
     bool fw_debug;
@@ -70,6 +71,24 @@ MUST_USE int claim_by_chip(struct store *store, const uint8_t *chip, size_t len,
 
 MUST_USE int claim_by_enrolment(struct store *store, const uint8_t key[IMPRINT_P256_POINT_SIZE],
                                 struct claim *c, bool *found, struct error *err);
+
+MUST_USE int claim_by_credential(struct store *store, int64_t credential, struct claim *c,
+                                 bool *found, struct error *err);
+
+/* A credential that was given to a device which neither proved nor lost it, as far as anybody knows. */
+struct unresolved {
+    char serial[65];
+    char chip[2 * IMPRINT_CHIP_ID_MAX + 1]; /* hexadecimal */
+    char slot[CLAIM_SLOT_MAX + 1];
+    uint8_t tx[IMPRINT_TX_SIZE];
+    int64_t since; /* seconds since 1970 UTC */
+};
+
+/* Calls each of an order, the oldest first, without verifying MACs: for people to read. */
+MUST_USE int claim_each_unresolved(struct store *store, int64_t order_id,
+                                   int (*each)(void *context, const struct unresolved *u,
+                                               struct error *err),
+                                   void *context, struct error *err);
 
 /* Whether the claim's device attested itself with this key. */
 bool claim_is_enrolled_as(const struct claim *c, const uint8_t key[IMPRINT_P256_POINT_SIZE]);

@@ -190,7 +190,7 @@ static int refuse_changed(const struct credential *c, const char *how, struct er
                      c->serial, how);
 }
 
-/* The wrapped key is there until the credential is proven or burned, and then it is gone. */
+/* The wrapped key is there until the credential comes to an end, and then it is gone. */
 static int verify_wrapped(const struct credential *c, struct error *err)
 {
     bool kept = c->state == CREDENTIAL_AVAILABLE || c->state == CREDENTIAL_CLAIMED;
@@ -238,6 +238,29 @@ int credential_get(struct store *store, int64_t id, struct credential *c, struct
     return rc ? rc : verify_row(store, c, err);
 }
 
+int credential_by_serial(struct store *store, const char *serial, const char *product,
+                         struct credential *c, struct error *err)
+{
+    int64_t count = 0, id = 0;
+    int rc = sql_integer(store, err, &count,
+                         "SELECT count(*) FROM credentials WHERE serial = ?1"
+                         " AND (?2 IS NULL OR product = ?2)",
+                         "tt", serial, product);
+
+    if (rc == 0 && count == 0)
+        return error_set(err, ERR_MISSING, "the inventory has no credential '%s'", serial);
+    if (rc == 0 && count > 1)
+        return error_set(err, ERR_DUPLICATE,
+                         "%" PRId64 " products have the serial '%s': name the one with --product",
+                         count, serial);
+    if (rc == 0)
+        rc = sql_integer(store, err, &id,
+                         "SELECT id FROM credentials WHERE serial = ?1"
+                         " AND (?2 IS NULL OR product = ?2)",
+                         "tt", serial, product);
+    return rc ? rc : credential_get(store, id, c, err);
+}
+
 int credential_pick(struct store *store, int64_t order_id, struct credential *c, struct error *err)
 {
     sqlite3_stmt *s;
@@ -262,7 +285,7 @@ int credential_pick(struct store *store, int64_t order_id, struct credential *c,
 int credential_set_state(struct store *store, int64_t id, enum credential_state state,
                          struct error *err)
 {
-    if (state == CREDENTIAL_PROVEN || state == CREDENTIAL_BURNED)
+    if (state != CREDENTIAL_AVAILABLE && state != CREDENTIAL_CLAIMED)
         return sql_run(store, err, "UPDATE credentials SET state = ?, wrapped = NULL WHERE id = ?",
                        "ii", (int64_t)state, id);
     return sql_run(store, err, "UPDATE credentials SET state = ? WHERE id = ?", "ii",
@@ -284,7 +307,7 @@ int inventory_count(struct store *store, int64_t order_id, struct inventory_coun
         int64_t state = sqlite3_column_int64(s, 0);
 
         if (sqlite3_column_type(s, 0) != SQLITE_INTEGER || state < CREDENTIAL_AVAILABLE ||
-            state > CREDENTIAL_BURNED) {
+            state >= CREDENTIAL_STATES) {
             sql_end(s);
             return error_set(err, ERR_INTEGRITY,
                              "the inventory holds a credential in a state that no program writes: "

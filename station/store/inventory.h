@@ -2,7 +2,7 @@
  * inventory: the credentials made under orders, from generation to their end (P2, P3, P6).
  *
  * A credential is available, then claimed (bound to one device's transport key), then exactly one
- * of proven or burned. Its row carries a MAC from the HSM over what must not be exchanged, for as
+ * of proven or burned; one that nothing was released of can be scrapped, a proven one revoked. Its row carries a MAC from the HSM over what must not be exchanged, for as
  * long as the row is there: "imprint row v1\0" ‖ u64 id ‖ order hash ‖ lp(product) ‖ lp(serial) ‖
  * point ‖ lp(storage) ‖ lp(format) ‖ SHA-256(wrapped) ‖ SHA-256(certificate). The state is not part
  * of it: an old state would have a good MAC for ever. What happened to a credential is in the
@@ -23,7 +23,10 @@ enum credential_state {
     CREDENTIAL_AVAILABLE = 0,
     CREDENTIAL_CLAIMED = 1,
     CREDENTIAL_PROVEN = 2,
-    CREDENTIAL_BURNED = 3
+    CREDENTIAL_BURNED = 3,   /* released, perhaps live for ever, and nobody's */
+    CREDENTIAL_SCRAPPED = 4, /* nothing was ever released of it */
+    CREDENTIAL_REVOKED = 5,  /* it was proven and is dead now */
+    CREDENTIAL_STATES
 };
 
 struct credential {
@@ -34,7 +37,7 @@ struct credential {
     char serial[65];
     uint8_t point[65];
     struct buf cert;
-    struct buf wrapped; /* empty once proven or burned */
+    struct buf wrapped; /* empty once it came to an end */
     uint8_t wrapped_hash[32];
     char storage[INVENTORY_STORAGE_MAX + 1];
     int64_t mechanism;
@@ -84,14 +87,19 @@ MUST_USE int credential_pick(struct store *store, int64_t order_id, struct crede
 MUST_USE int credential_get(struct store *store, int64_t id, struct credential *c,
                             struct error *err);
 
-/* Sets the state; the wrapped key is deleted with CREDENTIAL_PROVEN and CREDENTIAL_BURNED. */
+/* The credential of a serial; product NULL: any. Errors: ERR_MISSING; ERR_DUPLICATE when several
+ * products have the serial; as credential_get. */
+MUST_USE int credential_by_serial(struct store *store, const char *serial, const char *product,
+                                  struct credential *c, struct error *err);
+
+/* Sets the state; the wrapped key is deleted with every one but available and claimed. */
 MUST_USE int credential_set_state(struct store *store, int64_t id, enum credential_state state,
                                   struct error *err);
 
 /* How many credentials of an order are in each state, by enum credential_state. ERR_INTEGRITY when
  * one is in no such state. */
 struct inventory_counts {
-    int64_t by_state[4];
+    int64_t by_state[CREDENTIAL_STATES];
 };
 MUST_USE int inventory_count(struct store *store, int64_t order_id, struct inventory_counts *counts,
                              struct error *err);

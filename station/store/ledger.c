@@ -284,6 +284,29 @@ static void take_count(struct ledger_counts *c, const char *event, int64_t count
         c->burned = count;
     else if (strcmp(event, "lost") == 0)
         c->lost = count;
+    else if (strcmp(event, "scrapped") == 0)
+        c->scrapped = count;
+    else if (strcmp(event, "revoked") == 0)
+        c->revoked = count;
+}
+
+int ledger_leaf(struct store *store, int64_t credential, int64_t *leaf, struct error *err)
+{
+    int64_t found = -1;
+    int rc = sql_integer(store, err, &found,
+                         "SELECT json_extract(body, '$.data.leaf') FROM ledger"
+                         " WHERE json_extract(body, '$.data.credential') = ?"
+                         " AND json_extract(body, '$.event') = 'proven'",
+                         "i", credential);
+
+    if (rc == 0 && found < 0)
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the ledger does not tell which record credential %" PRId64
+                       " has: the database was changed; keep it as it is and call the security "
+                       "team",
+                       credential);
+    *leaf = found;
+    return rc;
 }
 
 int ledger_count_order(struct store *store, const uint8_t order_hash[32],
@@ -382,7 +405,7 @@ int ledger_find(struct store *store, const struct ledger_filter *filter, ledger_
 
 /* What the entries say that the tables must hold. */
 struct tally {
-    int64_t versions, credentials, claims, proven, burned, lost;
+    int64_t versions, credentials, claims, proven, burned, lost, scrapped, revoked;
 };
 
 struct verification {
@@ -410,6 +433,10 @@ static void count_event(struct tally *tally, const char *body)
         tally->burned++;
     else if (event && strcmp(event, "lost") == 0)
         tally->lost++;
+    else if (event && strcmp(event, "scrapped") == 0)
+        tally->scrapped++;
+    else if (event && strcmp(event, "revoked") == 0)
+        tally->revoked++;
     json_decref(root);
 }
 
@@ -609,7 +636,7 @@ int ledger_each_version(struct store *store, const uint8_t order_hash[32],
     rc = sql_start(store, err, &s,
                    "SELECT seq, json_extract(body, '$.event'), json_extract(body, '$.data.hash')"
                    " FROM ledger" OF_ORDER
-                   " AND json_extract(body, '$.event') IN ('order', 'amendment', 'close')"
+                   " AND json_extract(body, '$.event') IN ('order', 'amendment', 'close', 'closed')"
                    " ORDER BY seq",
                    "t", order);
     if (rc)
@@ -622,6 +649,36 @@ int ledger_each_version(struct store *store, const uint8_t order_hash[32],
         }
     }
     return rc;
+}
+
+int ledger_of_order(struct store *store, const uint8_t order_hash[32], const char *event,
+                    struct buf *body, struct error *err)
+{
+    char order[2 * ORDER_PART + 1];
+    int64_t seq = 0;
+    sqlite3_stmt *s;
+    int rc;
+
+    hex_encode(order_hash, ORDER_PART, order);
+    rc = sql_start(store, err, &s,
+                   "SELECT seq, body FROM ledger" OF_ORDER
+                   " AND json_extract(body, '$.event') = ? ORDER BY seq DESC LIMIT 1",
+                   "tt", order, event);
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 1) {
+        seq = sqlite3_column_int64(s, 0);
+        rc = sql_blob(s, 1, body, err);
+        sql_end(s);
+    }
+    if (rc == 0 && seq == 0)
+        rc = error_set(err, ERR_INTEGRITY, "the ledger has no entry '%s' of an order", event);
+    if (rc == 0)
+        rc = verify_alone(store, seq, err);
+    buf_put_u8(body, 0);
+    return rc ? rc : buf_check(body, "a ledger entry", err);
 }
 
 int ledger_knows_order(struct store *store, const char *id, bool *known, struct error *err)
@@ -736,19 +793,26 @@ static int verify_tables(struct store *store, const struct tally *t, struct erro
         {"versions of orders", "SELECT count(*) FROM order_versions", t->versions},
         {"credentials", "SELECT count(*) FROM credentials", t->credentials},
         {"claims", "SELECT count(*) FROM claims", t->claims},
-        {"proven devices", "SELECT count(*) FROM claims WHERE state = 1", t->proven},
+        {"proven devices", "SELECT count(*) FROM claims WHERE state = 1", t->proven - t->revoked},
         {"burned claims", "SELECT count(*) FROM claims WHERE state = 2", t->burned},
-        {"credentials given out", "SELECT count(*) FROM credentials WHERE state <> 0",
+        {"revoked claims", "SELECT count(*) FROM claims WHERE state = 3", t->revoked},
+        {"credentials given out", "SELECT count(*) FROM credentials WHERE state NOT IN (0, 4)",
          t->claims + t->lost},
-        {"proven credentials", "SELECT count(*) FROM credentials WHERE state = 2", t->proven},
+        {"proven credentials", "SELECT count(*) FROM credentials WHERE state = 2",
+         t->proven - t->revoked},
         {"burned credentials", "SELECT count(*) FROM credentials WHERE state = 3",
          t->burned + t->lost},
-        {"records", "SELECT count(*) FROM records", t->proven + t->burned + t->lost},
+        {"scrapped credentials", "SELECT count(*) FROM credentials WHERE state = 4", t->scrapped},
+        {"revoked credentials", "SELECT count(*) FROM credentials WHERE state = 5", t->revoked},
+        {"records", "SELECT count(*) FROM records",
+         t->proven + t->burned + t->lost + t->scrapped + t->revoked},
         {"credentials claimed twice", NOT_ONCE("claim"), 0},
         {"credentials proven twice", NOT_ONCE("proven"), 0},
         {"credentials claimed without an entry", NOT_TOLD("1", "'claim'"), 0},
         {"credentials proven without an entry", NOT_TOLD("2", "'proven'"), 0},
         {"credentials burned without an entry", NOT_TOLD("3", "'burned', 'lost'"), 0},
+        {"credentials scrapped without an entry", NOT_TOLD("4", "'scrapped'"), 0},
+        {"credentials revoked without an entry", NOT_TOLD("5", "'revoked'"), 0},
     };
     int rc = 0;
 

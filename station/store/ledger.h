@@ -56,8 +56,8 @@ MUST_USE int ledger_head(struct store *store, struct ledger_head *head, struct e
 
 /*
  * Whether event is the newest that the ledger tells of this credential: "claim", "proven",
- * "burned", or NULL for none at all. The tables can be edited without a trace in themselves, the
- * ledger cannot. Errors: ERR_INTEGRITY.
+ * "burned", "scrapped", "revoked", or NULL for none at all. The tables can be edited without a
+ * trace in themselves, the ledger cannot. Errors: ERR_INTEGRITY.
  */
 MUST_USE int ledger_expect(struct store *store, int64_t credential, const char *event,
                            struct error *err);
@@ -65,9 +65,10 @@ MUST_USE int ledger_expect(struct store *store, int64_t credential, const char *
 /* Whether the newest entry about the clock is one that stopped it (vault/clock_stop.h). */
 MUST_USE int ledger_clock_stopped(struct store *store, bool *stopped, struct error *err);
 
-/* How many credentials of an order the ledger tells to be made, and then claimed, proven, burned. */
+/* How many credentials of an order the ledger tells to be made, and then claimed and so on. One
+ * that was revoked was proven before. */
 struct ledger_counts {
-    int64_t issued, claimed, proven, burned;
+    int64_t issued, claimed, proven, burned, scrapped, revoked;
     int64_t lost; /* burned without a claim (vault/restore.h) */
 };
 MUST_USE int ledger_count_order(struct store *store, const uint8_t order_hash[32],
@@ -85,15 +86,23 @@ MUST_USE int ledger_lost_order(struct store *store, const uint8_t order_hash[32]
 MUST_USE int ledger_first_of_order(struct store *store, const uint8_t order_hash[32], int64_t *seq,
                                    struct error *err);
 
+/* The leaf that a "proven" entry gave the record of a credential. Errors: ERR_INTEGRITY for none. */
+MUST_USE int ledger_leaf(struct store *store, int64_t credential, int64_t *leaf, struct error *err);
+
 /*
- * Calls each "order", "amendment" and "close" entry of an order, named by the hash of its first
- * version, from the oldest on; hash is the entry's own, in hexadecimal digits, or empty. Each
+ * Calls each "order", "amendment", "close" and "closed" entry of an order, named by the hash of its
+ * first version, from the oldest on; hash is the entry's own, in hexadecimal digits, or empty. Each
  * entry's chain and MAC are verified first if the store has its MAC. Errors: ERR_INTEGRITY.
  */
 MUST_USE int ledger_each_version(struct store *store, const uint8_t order_hash[32],
                                  int (*each)(void *context, const char *event, const char *hash,
                                              struct error *err),
                                  void *context, struct error *err);
+
+/* Appends the body of the newest entry of this event about an order, its hash and MAC verified, with a
+ * NUL. Errors: ERR_INTEGRITY, also when there is none. */
+MUST_USE int ledger_of_order(struct store *store, const uint8_t order_hash[32], const char *event,
+                             struct buf *body, struct error *err);
 
 /* Whether an "order" entry names this id; for when the tables do not have it. */
 MUST_USE int ledger_knows_order(struct store *store, const char *id, bool *known,

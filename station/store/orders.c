@@ -4,12 +4,12 @@
 
 #include <inttypes.h>
 
-#define COLUMNS "id, hash, name, product, closed"
+#define COLUMNS "id, hash, name, product, state"
 
 static int read_row(sqlite3_stmt *s, struct order_row *row, struct error *err)
 {
     row->id = sqlite3_column_int64(s, 0);
-    row->closed = sqlite3_column_int64(s, 4) != 0;
+    row->state = sqlite3_column_int(s, 4);
     if (sql_blob_exact(s, 1, row->hash, sizeof row->hash, err) ||
         sql_text(s, 2, row->name, sizeof row->name, err) ||
         sql_text(s, 3, row->product, sizeof row->product, err))
@@ -30,6 +30,22 @@ int order_find(struct store *store, const char *name, struct order_row *row, boo
     *found = rc == 1;
     if (rc == 0)
         return 0;
+    rc = read_row(s, row, err);
+    sql_end(s);
+    return rc;
+}
+
+int order_get(struct store *store, int64_t id, struct order_row *row, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s, "SELECT " COLUMNS " FROM orders WHERE id = ?", "i", id);
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return error_set(err, ERR_STORE, "the database lacks order %" PRId64, id);
     rc = read_row(s, row, err);
     sql_end(s);
     return rc;
@@ -58,6 +74,32 @@ int order_add(struct store *store, struct order_row *row, struct error *err)
                      row->hash, sizeof row->hash, row->name, row->product);
 
     return rc ? rc : order_find(store, row->name, row, &found, err);
+}
+
+int order_set_state(struct store *store, int64_t id, enum order_state state, struct error *err)
+{
+    return sql_run(store, err, "UPDATE orders SET state = ? WHERE id = ?", "ii", (int64_t)state,
+                   id);
+}
+
+int order_close(struct store *store, int64_t id, const struct buf *statement, struct error *err)
+{
+    return sql_run(store, err, "UPDATE orders SET state = ?, statement = ? WHERE id = ?", "ibi",
+                   (int64_t)ORDER_CLOSED, statement->data, statement->len, id);
+}
+
+int order_statement(struct store *store, int64_t id, struct buf *statement, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s, "SELECT statement FROM orders WHERE id = ?", "i", id);
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc <= 0)
+        return rc;
+    rc = sql_blob(s, 0, statement, err);
+    sql_end(s);
+    return rc;
 }
 
 int order_add_version(struct store *store, int64_t id, const uint8_t hash[32],

@@ -20,9 +20,10 @@ static const char schema_1[] =
     " hash BLOB NOT NULL UNIQUE," /* of the first version's content; names the order for ever */
     " name TEXT NOT NULL UNIQUE," /* its id */
     " product TEXT NOT NULL,"
-    " closed INTEGER NOT NULL DEFAULT 0);"
-    "CREATE TABLE order_versions (" /* the order and its amendments */
-    " hash BLOB PRIMARY KEY,"       /* SHA-256 of the signed content */
+    " state INTEGER NOT NULL DEFAULT 0," /* enum order_state */
+    " statement BLOB);"                  /* of its closing, journalled before it is signed */
+    "CREATE TABLE order_versions ("      /* the order and its amendments */
+    " hash BLOB PRIMARY KEY,"            /* SHA-256 of the signed content */
     " order_id INTEGER NOT NULL REFERENCES orders(id),"
     " number INTEGER NOT NULL," /* from 1; the highest is in force */
     " signed BLOB NOT NULL,"    /* CMS, as the owner made it */
@@ -38,7 +39,7 @@ static const char schema_1[] =
     " state INTEGER NOT NULL,"     /* enum credential_state */
     " point BLOB NOT NULL,"        /* public key, uncompressed P-256 point */
     " cert BLOB NOT NULL,"         /* DER */
-    " wrapped BLOB,"               /* PKCS#8 under the storage key; NULL once proven or burned */
+    " wrapped BLOB,"               /* PKCS#8 under the storage key; NULL once it came to an end */
     " wrapped_hash BLOB NOT NULL," /* its SHA-256, which stays */
     " storage TEXT NOT NULL,"      /* label of the storage key */
     " mechanism INTEGER NOT NULL," /* that wrapped it, for diagnosis */
@@ -60,7 +61,7 @@ static const char schema_1[] =
     " station_nonce BLOB NOT NULL,"
     " x BLOB NOT NULL," /* the transcript */
     " station_sig BLOB NOT NULL,"
-    " wrapped BLOB," /* for the device; NULL once proven or burned */
+    " wrapped BLOB," /* for the device; NULL once no longer open */
     " fw_version TEXT NOT NULL, fw_hash BLOB NOT NULL, fw_debug INTEGER NOT NULL,"
     " attestation BLOB NOT NULL," /* empty: none */
     " prove_nonce BLOB,"          /* drawn and not yet used */
@@ -74,7 +75,7 @@ static const char schema_1[] =
     " serial TEXT NOT NULL, code INTEGER NOT NULL, text TEXT NOT NULL);"
     "CREATE TABLE ledger (" /* ledger.h */
     " seq INTEGER PRIMARY KEY, body TEXT NOT NULL, hash BLOB NOT NULL, mac BLOB NOT NULL);"
-    "CREATE UNIQUE INDEX ledger_credential ON ledger(" /* claimed, proven, burned: each once */
+    "CREATE UNIQUE INDEX ledger_credential ON ledger(" /* claimed, proven, and so on: each once */
     " json_extract(body, '$.data.credential'), json_extract(body, '$.event'));"
     "CREATE INDEX ledger_order ON ledger(" /* what it tells of one order */
     " substr(json_extract(body, '$.data.order'), 1, 16), json_extract(body, '$.event'));"

@@ -1,7 +1,7 @@
 /*
  * whitelist: the records that manifests are made of, and the journal of sealing.
  *
- * A record gets its leaf index in the transaction that makes it true (proven, burned): the index is
+ * A record gets its leaf index in the transaction that makes it true (proven, void, revoked): the index is
  * the place in the station's Merkle log for ever. Until it is sealed nothing but its row speaks for
  * it, so the row carries a MAC from the HSM: "imprint record v1\0" ‖ u64 index ‖ SHA-256(line) ‖
  * SHA-256(evidence). Sealing journals every exact byte before it is
@@ -18,7 +18,8 @@
 #include "base/buf.h"
 #include "station/store/store.h"
 
-/* Appends a record and its evidence line (may be empty), both without a line end. */
+/* Appends a record and its evidence line (may be empty), both without a line end; its index is what
+ * whitelist_size says before. */
 MUST_USE int whitelist_add(struct store *store, const struct buf *line, const struct buf *evidence,
                            struct error *err);
 MUST_USE int whitelist_size(struct store *store, int64_t *size, struct error *err);

@@ -1,19 +1,17 @@
 #include "station/vault/claim.h"
 
 #include "base/clock.h"
-#include "base/jcs.h"
 #include "hsm/credential.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
-#include "station/store/whitelist.h"
+#include "station/vault/ending.h"
+#include "station/vault/event.h"
 #include "station/vault/hello.h"
 #include "station/vault/quota.h"
 #include "station/vault/witness.h"
 
 #include <string.h>
 #include <sys/random.h>
-
-#define EVENT_DATA_MAX 2048
 
 void claim_certificates(const struct vault *v, const struct credential *c, struct buf *out)
 {
@@ -29,12 +27,13 @@ int claim_credential(struct vault *v, const struct claim *c, struct credential *
         const char *event;
     } fits[] = {[CLAIM_OPEN] = {CREDENTIAL_CLAIMED, "claim"},
                 [CLAIM_PROVEN] = {CREDENTIAL_PROVEN, "proven"},
-                [CLAIM_BURNED] = {CREDENTIAL_BURNED, "burned"}};
+                [CLAIM_BURNED] = {CREDENTIAL_BURNED, "burned"},
+                [CLAIM_REVOKED] = {CREDENTIAL_REVOKED, "revoked"}};
     int rc = credential_get(v->store, c->credential, credential, err);
 
     if (rc)
         return rc;
-    if (c->state < 0 || c->state > CLAIM_BURNED || credential->state != fits[c->state].state)
+    if (c->state < 0 || c->state > CLAIM_REVOKED || credential->state != fits[c->state].state)
         return error_set(err, ERR_INTEGRITY,
                          "the states of '%s' and of its claim do not fit: the database was "
                          "changed; keep it as it is and call the security team",
@@ -193,52 +192,17 @@ static int rewrap(struct vault *v, struct session *s, struct error *err)
     return hsm_credential_rewrap_finish(r, c->suite, c->dev_pub, context, &c->wrapped, err);
 }
 
-/* The members that claims, proofs and burnings all have, in canonical order. */
-static int put_event(struct vault *v, const char *event, const struct claim *c,
-                     const struct credential *cred, struct error *err)
-{
-    struct buf data;
-    struct jcs j;
-    int rc;
-
-    buf_init(&data, EVENT_DATA_MAX);
-    jcs_init(&j, &data);
-    jcs_object(&j, NULL);
-    jcs_hex(&j, "chip", c->chip, c->chip_len);
-    jcs_int(&j, "credential", cred->id);
-    jcs_hex(&j, "order", v->history.row.hash, 32);
-    jcs_str(&j, "serial", cred->serial);
-    jcs_str(&j, "slot", c->slot);
-    jcs_hex(&j, "tx", c->tx, sizeof c->tx);
-    jcs_end(&j);
-    rc = ledger_append(v->store, event, &data, err);
-    buf_done(&data);
-    return rc;
-}
-
 /* Burns an open claim whose transport key is lost: what was released may be live for ever. */
 static int burn(struct vault *v, const struct claim *old, struct error *err)
 {
     struct credential cred;
-    struct buf line, no_evidence;
     int rc;
 
     credential_init(&cred);
-    buf_init(&line, 65535);
-    buf_init(&no_evidence, 1);
     rc = claim_credential(v, old, &cred, err);
     if (rc == 0)
-        rc = witness_burned(v, old, &cred, &line, err);
-    if (rc == 0)
-        rc = whitelist_add(v->store, &line, &no_evidence, err);
-    if (rc == 0)
-        rc = claim_set_state(v->store, old->tx, CLAIM_BURNED, err);
-    if (rc == 0)
-        rc = credential_set_state(v->store, cred.id, CREDENTIAL_BURNED, err);
-    if (rc == 0)
-        rc = put_event(v, "burned", old, &cred, err);
+        rc = ending_burn(v, old, &cred, err);
     credential_done(&cred);
-    buf_done(&line);
     return rc;
 }
 
@@ -265,7 +229,7 @@ static int make_in_transaction(struct vault *v, struct session *s, const struct 
     if (rc == 0)
         rc = credential_set_state(v->store, s->credential.id, CREDENTIAL_CLAIMED, err);
     if (rc == 0)
-        rc = put_event(v, "claim", &s->claim, &s->credential, err);
+        rc = event_put(v, "claim", &s->claim, &s->credential, EVENT_NO_LEAF, err);
     return rc;
 }
 
@@ -314,13 +278,7 @@ static int record_proof(struct vault *v, struct session *s, const struct wire_pr
     buf_init(&evidence, 65535);
     rc = witness_add(v, s, proof, s->claim.prove_nonce, &line, &evidence, err);
     if (rc == 0)
-        rc = whitelist_add(v->store, &line, &evidence, err);
-    if (rc == 0)
-        rc = claim_set_state(v->store, s->claim.tx, CLAIM_PROVEN, err);
-    if (rc == 0)
-        rc = credential_set_state(v->store, s->credential.id, CREDENTIAL_PROVEN, err);
-    if (rc == 0)
-        rc = put_event(v, "proven", &s->claim, &s->credential, err);
+        rc = ending_proven(v, &s->claim, &s->credential, &line, &evidence, err);
     buf_done(&line);
     buf_done(&evidence);
     return rc;
@@ -342,7 +300,7 @@ static int read_again(struct vault *v, struct session *s, struct error *err)
                        s->credential.serial);
     if (rc == 0)
         rc = claim_credential(v, &now, &s->credential, err);
-    if (rc == 0 && now.state == CLAIM_BURNED)
+    if (rc == 0 && now.state != CLAIM_OPEN && now.state != CLAIM_PROVEN)
         rc = error_set(err, ERR_DUPLICATE,
                        "'%s' was burned while this device proved it: another one has the same chip "
                        "id, set both aside",

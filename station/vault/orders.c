@@ -28,7 +28,7 @@ struct opening {
     STACK_OF(X509) * pins;
     struct order_history *h;
     size_t told; /* versions that the ledger told of */
-    bool closed;
+    int state;   /* enum order_state, as the ledger tells it */
 };
 
 /* Each version continues the one before and is of the same order. */
@@ -74,8 +74,8 @@ static int compare_entry(void *context, const char *event, const char *hash, str
     struct opening *o = context;
     char hex[65];
 
-    if (strcmp(event, "close") == 0) {
-        o->closed = true;
+    if (strcmp(event, "close") == 0 || strcmp(event, "closed") == 0) {
+        o->state = event[5] ? ORDER_CLOSED : ORDER_CLOSING;
         return 0;
     }
     if (o->told == o->h->count)
@@ -93,7 +93,7 @@ static int compare_with_ledger(struct store *store, struct opening *o, struct er
 
     if (rc == 0 && (o->told == 0 || o->told != o->h->count))
         rc = changed(o->h->row.name, "has a version that the ledger does not tell of", err);
-    if (rc == 0 && o->closed != o->h->row.closed)
+    if (rc == 0 && o->state != o->h->row.state)
         rc = changed(o->h->row.name, "is not in the state that the ledger tells of", err);
     return rc;
 }
@@ -147,6 +147,20 @@ const struct order *order_version(const struct order_history *h, const uint8_t h
         if (memcmp(h->versions[i].hash, hash, 32) == 0)
             return &h->versions[i];
     return NULL;
+}
+
+int orders_check_open(const struct order_history *h, struct error *err)
+{
+    if (h->row.state == ORDER_CLOSING)
+        return error_set(err, ERR_REFUSED,
+                         "order '%s' is being closed: finish that with 'imprint order close'",
+                         h->row.name);
+    if (h->row.state != ORDER_OPEN)
+        return error_set(err, ERR_REFUSED,
+                         "order '%s' is closed: it takes no amendment, and nothing more is made, "
+                         "delivered or voided under it",
+                         h->row.name);
+    return 0;
 }
 
 /* ---- is it for this station? ---- */
@@ -307,8 +321,8 @@ static int check_amends(const struct order *amendment, const struct order_histor
     const struct order *now = order_in_force(h);
     char hex[65];
 
-    if (h->row.closed)
-        return error_set(err, ERR_REFUSED, "order '%s' is closed: it takes no amendment", now->id);
+    if (orders_check_open(h, err))
+        return ERR_REFUSED;
     hex_encode(now->hash, sizeof now->hash, hex);
     if (memcmp(amendment->amends, now->hash, sizeof now->hash))
         return error_set(err, ERR_REFUSED,

@@ -38,6 +38,9 @@ void order_history_done(struct order_history *h);
 const struct order *order_in_force(const struct order_history *h);
 const struct order *order_version(const struct order_history *h, const uint8_t hash[32]);
 
+/* Whether anything may be made, delivered or voided under it. Errors: ERR_REFUSED. */
+MUST_USE int orders_check_open(const struct order_history *h, struct error *err);
+
 /* Invariant 2; *share receives what is this station's. Errors: ERR_REFUSED with what to do. */
 MUST_USE int orders_check_station(const struct vault *v, const struct order *order,
                                   const struct order_share **share, struct error *err);

@@ -49,8 +49,7 @@ static int refuse_other_order(const struct vault *v, const struct credential *cr
 static int refuse_locked_void(const struct credential *cred, struct error *err)
 {
     return error_set(err, ERR_REFUSED,
-                     "this device is locked with '%s', which was burned: set it aside",
-                     cred->serial);
+                     "this device is locked with '%s', which is void: set it aside", cred->serial);
 }
 
 static int fill_plan(struct vault *v, struct session *s, enum wire_action action,
@@ -107,6 +106,11 @@ static bool is_committed(const struct claim *c, const struct wire_hello *h)
     return h->tx_state == IMPRINT_TX_COMMITTED && memcmp(c->tx, h->tx, sizeof c->tx) == 0;
 }
 
+static bool is_void(const struct claim *c)
+{
+    return c->state == CLAIM_BURNED || c->state == CLAIM_REVOKED;
+}
+
 /* The device holds, or says it holds, s->claim. */
 static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
 {
@@ -120,7 +124,7 @@ static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan
     rc = check_enrolment(v, s, &s->claim, err);
     if (rc)
         return rc;
-    if (s->claim.state == CLAIM_BURNED)
+    if (is_void(&s->claim))
         return s->hello.lifecycle == IMPRINT_LIFE_LOCKED ? refuse_locked_void(&s->credential, err)
                                                          : fill_plan(v, s, WIRE_ABORT, plan, err);
     s->again = s->claim.state == CLAIM_PROVEN;
@@ -131,10 +135,10 @@ static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan
     return fill_plan(v, s, WIRE_DELIVER, plan, err);
 }
 
-/* A burned identity that was committed is replaced: before LOCK a new BEGIN may do that. */
+/* A void identity that was committed is replaced: before LOCK a new BEGIN may do that. */
 static bool is_replaced(const struct claim *c, const struct wire_hello *h)
 {
-    return c->state == CLAIM_BURNED && is_committed(c, h) && same_chip(c, h) &&
+    return is_void(c) && is_committed(c, h) && same_chip(c, h) &&
            h->lifecycle == IMPRINT_LIFE_FACTORY;
 }
 

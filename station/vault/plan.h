@@ -10,9 +10,9 @@
  *   T committed                              T open                        PROVE
  *   T committed                              T proven                      PROVE again, consume nothing
  *   T open, or T's transport key             T proven                      refuse: an old copy of a store
- *   T open, or T's transport key             T burned                      ABORT
- *   T committed and locked                   T burned                      refuse
- *   T committed, and a transport key         T burned                      as that transport key says
+ *   T open, or T's transport key             T void                        ABORT
+ *   T committed and locked                   T void                        refuse
+ *   T committed, and a transport key         T void                        as that transport key says
  *   nothing of the above                     chip was proven               refuse as duplicate
  *   nothing of the above, authenticated      its key has a live claim      refuse as duplicate
  *     under another chip id
@@ -21,6 +21,7 @@
  *   nothing of the above                     -                             claim the next credential
  *
  * Authenticated: the order says `enrolled` or `attested`.
+ * Void is burned or revoked: such a device, once it lost its memory, is a new one.
  */
 #ifndef STATION_VAULT_PLAN_H
 #define STATION_VAULT_PLAN_H

@@ -5,11 +5,12 @@
 
 #include <inttypes.h>
 
-/* A burned one keeps its place: its certificate may live for ever. */
+/* Only a scrapped one gives its place back: every other certificate may live for ever. */
 int64_t quota_issued(const struct inventory_counts *counts)
 {
     return counts->by_state[CREDENTIAL_AVAILABLE] + counts->by_state[CREDENTIAL_CLAIMED] +
-           counts->by_state[CREDENTIAL_PROVEN] + counts->by_state[CREDENTIAL_BURNED];
+           counts->by_state[CREDENTIAL_PROVEN] + counts->by_state[CREDENTIAL_BURNED] +
+           counts->by_state[CREDENTIAL_REVOKED];
 }
 
 int64_t quota_live(const struct inventory_counts *counts)
@@ -17,33 +18,49 @@ int64_t quota_live(const struct inventory_counts *counts)
     return counts->by_state[CREDENTIAL_CLAIMED] + counts->by_state[CREDENTIAL_PROVEN];
 }
 
-/* The tables can be edited without a trace in themselves; the ledger counts on its own. */
-static int compare_with_ledger(const struct vault *v, struct error *err)
+/* What the ledger tells, as the states that credentials must be in. */
+static struct inventory_counts states_of(const struct ledger_counts *told)
 {
-    const int64_t *have = v->counts.by_state;
+    struct inventory_counts c = {{0}};
+
+    c.by_state[CREDENTIAL_AVAILABLE] = told->issued - told->claimed - told->scrapped - told->lost;
+    c.by_state[CREDENTIAL_CLAIMED] = told->claimed - told->proven - told->burned;
+    c.by_state[CREDENTIAL_PROVEN] = told->proven - told->revoked;
+    c.by_state[CREDENTIAL_BURNED] = told->burned + told->lost;
+    c.by_state[CREDENTIAL_SCRAPPED] = told->scrapped;
+    c.by_state[CREDENTIAL_REVOKED] = told->revoked;
+    return c;
+}
+
+/* The tables can be edited without a trace in themselves; the ledger counts on its own. */
+int quota_compare(struct store *store, const struct order_row *order,
+                  const struct inventory_counts *counts, struct error *err)
+{
+    static const char *const names[] = {"available", "unresolved", "proven",
+                                        "burned",    "scrapped",   "revoked"};
+    struct inventory_counts expected;
     struct ledger_counts told;
-    int rc = ledger_count_order(v->store, v->history.row.hash, &told, err);
+    int rc = ledger_count_order(store, order->hash, &told, err);
 
     if (rc)
         return rc;
-    told.burned += told.lost;
-    if (quota_issued(&v->counts) == told.issued &&
-        have[CREDENTIAL_AVAILABLE] == told.issued - told.claimed - told.lost &&
-        have[CREDENTIAL_PROVEN] == told.proven && have[CREDENTIAL_BURNED] == told.burned)
-        return 0;
-    return error_set(err, ERR_INTEGRITY,
-                     "the inventory of order '%s' holds %" PRId64 " credentials, %" PRId64
-                     " proven and %" PRId64 " burned, and the ledger tells of %" PRId64 ", %" PRId64
-                     " and %" PRId64 ": keep the database as it is and call the security team",
-                     v->order->id, quota_issued(&v->counts), have[CREDENTIAL_PROVEN],
-                     have[CREDENTIAL_BURNED], told.issued, told.proven, told.burned);
+    expected = states_of(&told);
+    for (int state = 0; state < CREDENTIAL_STATES; state++)
+        if (counts->by_state[state] != expected.by_state[state])
+            return error_set(err, ERR_INTEGRITY,
+                             "the inventory of order '%s' holds %" PRId64
+                             " %s credentials and the ledger tells of %" PRId64
+                             ": keep the database as it is and call the security team",
+                             order->name, counts->by_state[state], names[state],
+                             expected.by_state[state]);
+    return 0;
 }
 
 int quota_load(struct vault *v, struct error *err)
 {
     int rc = inventory_count(v->store, v->order_id, &v->counts, err);
 
-    return rc ? rc : compare_with_ledger(v, err);
+    return rc ? rc : quota_compare(v->store, &v->history.row, &v->counts, err);
 }
 
 int quota_check_issue(const struct vault *v, int64_t more, struct error *err)
@@ -63,9 +80,17 @@ int quota_check_issue(const struct vault *v, int64_t more, struct error *err)
 static int check_good(const struct vault *v, int64_t live, struct error *err)
 {
     int64_t good = v->share->counts.good;
+    int64_t over = v->counts.by_state[CREDENTIAL_BURNED] - v->share->counts.spoilage;
 
-    if (live < good)
+    if (live + (over > 0 ? over : 0) < good)
         return 0;
+    if (live < good)
+        return error_set(err, ERR_REFUSED,
+                         "order '%s' is used up: %" PRId64 " of %" PRId64
+                         " devices have their identity and %" PRId64
+                         " more credentials were lost than it allows; ask the owner for an "
+                         "amendment",
+                         v->order->id, live, good, over);
     return error_set(err, ERR_REFUSED,
                      "order '%s' is fulfilled: %" PRId64 " of %" PRId64
                      " devices have their identity or are about to; ask the owner for an amendment",

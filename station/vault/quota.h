@@ -6,13 +6,22 @@
  *
  * `good` is how many live identities are wanted: an open claim counts, for it may become one.
  * `max_issued` is how many certificates may be signed; quota_issued says which of them keep their
- * place. `spoilage` is how many may be burned. The counts are read once when the vault opens and
- * kept in step with every commit.
+ * place. `spoilage` is how many may be burned.
+ *
+ * A station burns up to `spoilage` by itself. A supervisor may always say that a device is lost
+ * (vault/voiding.h), for else an order could never be closed; but what is burned beyond `spoilage`
+ * goes on counting against `good`, or saying so would be a way to more identities than ordered.
+ *
+ * The counts are read once when the vault opens and kept in step with every commit.
  */
 #ifndef STATION_VAULT_QUOTA_H
 #define STATION_VAULT_QUOTA_H
 
 #include "station/vault/vault.h"
+
+/* Compares what the tables and the ledger count of an order. Errors: ERR_INTEGRITY. */
+MUST_USE int quota_compare(struct store *store, const struct order_row *order,
+                           const struct inventory_counts *counts, struct error *err);
 
 /* Reads the counts of the vault's order. Errors: ERR_INTEGRITY when the ledger counts otherwise. */
 MUST_USE int quota_load(struct vault *v, struct error *err);

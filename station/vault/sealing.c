@@ -125,9 +125,8 @@ static int journal_start(struct work *w, struct error *err)
 
     if (rc == 0 && whitelisted != size)
         rc = error_set(err, ERR_INTEGRITY,
-                       "the whitelist has %" PRId64 " records and the inventory %" PRId64
-                       " credentials that were proven or burned: keep the database as it is and "
-                       "call the security team",
+                       "the whitelist has %" PRId64 " records and the inventory accounts for "
+                       "%" PRId64 ": keep the database as it is and call the security team",
                        size, whitelisted);
     if (rc == 0)
         rc = sealing_add(w->store, &w->journal, err);

@@ -1,6 +1,5 @@
 #include "station/vault/totals.h"
 
-#include "station/store/inventory.h"
 #include "station/store/orders.h"
 
 #include <stdlib.h>
@@ -31,6 +30,20 @@ static int add_amendment(void *context, const uint8_t hash[32], const struct buf
     return 0;
 }
 
+void totals_of(const struct inventory_counts *counts, struct manifest_totals *totals)
+{
+    const int64_t *n = counts->by_state;
+
+    totals->good = (uint64_t)n[CREDENTIAL_PROVEN];
+    totals->burned = (uint64_t)n[CREDENTIAL_BURNED];
+    totals->scrapped = (uint64_t)n[CREDENTIAL_SCRAPPED];
+    totals->revoked = (uint64_t)n[CREDENTIAL_REVOKED];
+    totals->unresolved = (uint64_t)n[CREDENTIAL_CLAIMED];
+    totals->unused = (uint64_t)n[CREDENTIAL_AVAILABLE];
+    totals->issued = totals->good + totals->burned + totals->scrapped + totals->revoked +
+                     totals->unresolved + totals->unused;
+}
+
 static int add_order(void *context, const struct order_row *row, struct error *err)
 {
     struct totals_list *t = context;
@@ -45,11 +58,7 @@ static int add_order(void *context, const struct order_row *row, struct error *e
         return rc;
     t->count++;
     memcpy(m->order, row->hash, sizeof m->order);
-    m->good = (uint64_t)c.by_state[CREDENTIAL_PROVEN];
-    m->burned = (uint64_t)c.by_state[CREDENTIAL_BURNED];
-    m->unresolved = (uint64_t)c.by_state[CREDENTIAL_CLAIMED];
-    m->unused = (uint64_t)c.by_state[CREDENTIAL_AVAILABLE];
-    m->issued = m->good + m->burned + m->unresolved + m->unused;
+    totals_of(&c, m);
     return order_each_version(t->store, row->id, add_amendment, m, err);
 }
 
@@ -83,7 +92,8 @@ int totals_collect(struct store *store, struct buf *out, int64_t *whitelisted, s
         buf_reset(out);
         for (size_t i = 0; i < t.count; i++) {
             put_totals(&t.list[i], out);
-            records += (int64_t)(t.list[i].good + t.list[i].burned);
+            records += (int64_t)(t.list[i].good + t.list[i].burned + t.list[i].scrapped +
+                                 2 * t.list[i].revoked);
         }
         rc = buf_check(out, "the totals", err);
     }

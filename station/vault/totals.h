@@ -8,11 +8,15 @@
 #define STATION_VAULT_TOTALS_H
 
 #include "manifests/statement.h"
+#include "station/store/inventory.h"
 #include "station/store/store.h"
 
+/* The totals of one order, without its hash and amendments. */
+void totals_of(const struct inventory_counts *counts, struct manifest_totals *totals);
+
 /*
- * Counts the inventory into out. *whitelisted receives how many credentials were proven or burned:
- * each of them has exactly one record. Errors: those of the store, ERR_INTERNAL.
+ * Counts the inventory into out. *whitelisted receives how many records that makes: one for each
+ * credential that was proven, burned or scrapped, two for one that was proven and then revoked. Errors: those of the store, ERR_INTERNAL.
  */
 MUST_USE int totals_collect(struct store *store, struct buf *out, int64_t *whitelisted,
                             struct error *err);

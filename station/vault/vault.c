@@ -219,19 +219,32 @@ static int read_station(struct vault *v, struct error *err)
     return 0;
 }
 
-static int bind_order(struct vault *v, struct error *err)
+static int open_order(struct vault *v, const char *id, struct error *err)
 {
-    int rc = order_history_open(v->store, v->pins, v->job->order, &v->history, err);
+    int rc = order_history_open(v->store, v->pins, id, &v->history, err);
 
     if (rc)
         return rc;
     v->order = order_in_force(&v->history);
     v->order_id = v->history.row.id;
-    if (v->history.row.closed)
-        return error_set(err, ERR_REFUSED,
-                         "order '%s' is closed: nothing more is made or delivered under it",
-                         v->order->id);
-    rc = orders_check_station(v, v->order, &v->share, err);
+    return 0;
+}
+
+int vault_use_order(struct vault *v, const char *id, struct error *err)
+{
+    int rc = open_order(v, id, err);
+
+    return rc ? rc : quota_load(v, err);
+}
+
+static int bind_order(struct vault *v, struct error *err)
+{
+    int rc = open_order(v, v->job->order, err);
+
+    if (rc == 0)
+        rc = orders_check_open(&v->history, err);
+    if (rc == 0)
+        rc = orders_check_station(v, v->order, &v->share, err);
     if (rc == 0)
         rc = job_bind(v->job, v->order, v->share, err);
     if (rc == 0)

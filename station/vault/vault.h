@@ -92,6 +92,12 @@ MUST_USE int vault_init(struct vault *v, const struct config *config, const stru
 void vault_done(struct vault *v);
 
 /*
+ * Opens an order for who has no job, in whatever state it is: history, order, order_id and counts
+ * are filled, not share. Errors: those of order_history_open, ERR_INTEGRITY.
+ */
+MUST_USE int vault_use_order(struct vault *v, const char *id, struct error *err);
+
+/*
  * The version of the order under which a claim was made: its terms hold for this claim whatever
  * was amended since. Errors: ERR_INTEGRITY when there is none.
  */

@@ -2,14 +2,14 @@
 
 #include "base/clock.h"
 #include "manifests/evidence.h"
-#include "manifests/record.h"
 #include "pki/digest.h"
 
 #include <string.h>
+#include <sys/random.h>
 
-/* What every record about a credential says. spki must live as long as r. */
-static void fill_common(const struct vault *v, const struct order *order, const struct claim *claim,
-                        const struct credential *credential, uint8_t spki[EC_SPKI_SIZE],
+/* What every record about a credential says; then what one with a certificate, whose spki must live
+ * as long as r, and one of a device says. */
+static void fill_common(const struct order *order, const struct credential *credential,
                         struct record *r)
 {
     memset(r, 0, sizeof *r);
@@ -17,11 +17,20 @@ static void fill_common(const struct vault *v, const struct order *order, const 
     memcpy(r->order, order->hash, sizeof r->order);
     strcpy(r->prod, credential->product);
     strcpy(r->sn, credential->serial);
-    memcpy(r->tx, claim->tx, sizeof r->tx);
+}
+
+static void fill_certificate(const struct vault *v, const struct credential *credential,
+                             uint8_t spki[EC_SPKI_SIZE], struct record *r)
+{
     r->cert = (struct record_bytes){credential->cert.data, credential->cert.len};
     memcpy(r->iss, v->issuer_hash, sizeof r->iss);
     ec_spki(credential->point, spki);
     r->spki = (struct record_bytes){spki, EC_SPKI_SIZE};
+}
+
+static void fill_device(const struct claim *claim, struct record *r)
+{
+    memcpy(r->tx, claim->tx, sizeof r->tx);
     memcpy(r->chip, claim->chip, claim->chip_len);
     r->chip_len = claim->chip_len;
 }
@@ -36,9 +45,43 @@ int witness_burned(const struct vault *v, const struct claim *claim,
 
     if (rc)
         return rc;
-    fill_common(v, order, claim, credential, spki, &r);
+    fill_common(order, credential, &r);
+    fill_certificate(v, credential, spki, &r);
+    fill_device(claim, &r);
     r.t = RECORD_VOID;
     r.reason = RECORD_BURNED;
+    return record_write(&r, line, err);
+}
+
+int witness_scrapped(const struct vault *v, const struct credential *credential, struct buf *line,
+                     struct error *err)
+{
+    uint8_t spki[EC_SPKI_SIZE];
+    struct record r;
+
+    fill_common(v->order, credential, &r);
+    fill_certificate(v, credential, spki, &r);
+    r.t = RECORD_VOID;
+    r.reason = RECORD_SCRAPPED;
+    return record_write(&r, line, err);
+}
+
+int witness_revoked(const struct vault *v, const struct claim *claim,
+                    const struct credential *credential, int64_t ref, enum record_reason reason,
+                    struct buf *line, struct error *err)
+{
+    const struct order *order;
+    struct record r;
+    int rc = vault_claim_order(v, &claim->x, &order, err);
+
+    if (rc)
+        return rc;
+    fill_common(order, credential, &r);
+    r.t = RECORD_REVOKE;
+    r.ref = (uint64_t)ref;
+    r.reason = reason;
+    if (getrandom(r.n, sizeof r.n, 0) != (ssize_t)sizeof r.n)
+        return error_set(err, ERR_INTERNAL, "the system's random source failed");
     return record_write(&r, line, err);
 }
 
@@ -121,7 +164,9 @@ int witness_add(const struct vault *v, const struct session *s, const struct wir
         rc = vault_claim_order(v, &s->claim.x, &order, err);
     if (rc)
         return rc;
-    fill_common(v, order, &s->claim, &s->credential, spki, &r);
+    fill_common(order, &s->credential, &r);
+    fill_certificate(v, &s->credential, spki, &r);
+    fill_device(&s->claim, &r);
     r.t = RECORD_ADD;
     r.mode = RECORD_MODE_HSM;
     r.auth = record_auth(order->auth);

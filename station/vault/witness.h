@@ -4,6 +4,7 @@
 #ifndef STATION_VAULT_WITNESS_H
 #define STATION_VAULT_WITNESS_H
 
+#include "manifests/record.h"
 #include "station/vault/session.h"
 
 /* The `add` record and evidence line of a device whose proof verified over nonce. */
@@ -15,5 +16,14 @@ MUST_USE int witness_add(const struct vault *v, const struct session *s,
 MUST_USE int witness_burned(const struct vault *v, const struct claim *claim,
                             const struct credential *credential, struct buf *line,
                             struct error *err);
+
+/* The `void` record of a credential that nothing was released of. */
+MUST_USE int witness_scrapped(const struct vault *v, const struct credential *credential,
+                              struct buf *line, struct error *err);
+
+/* The `revoke` record of a credential that was proven; ref is the leaf of its `add` record. */
+MUST_USE int witness_revoked(const struct vault *v, const struct claim *claim,
+                             const struct credential *credential, int64_t ref,
+                             enum record_reason reason, struct buf *line, struct error *err);
 
 #endif

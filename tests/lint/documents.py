@@ -312,7 +312,8 @@ def check_station_document():
     tables = re.findall(r"CREATE TABLE (\w+)", source("station/store/store.c"))
     code = "".join(p.read_text() for p in sorted((ROOT / "station/vault").glob("*.c")))
     events = set(re.findall(r'ledger_append\([^"]*"(\w+)"', code)) | \
-        set(re.findall(r'put_event\(v, "(\w+)"', code)) | \
+        set(re.findall(r'event_put\(v, "(\w+)"', code)) | \
+        set(re.findall(r'\[[A-Z]+\] = \{"(\w+)", CLAIM_', code)) | \
         set(re.findall(r'#define LEDGER_RESTORED "(\w+)"', source("station/store/ledger.h")))
 
     def first_column(title):

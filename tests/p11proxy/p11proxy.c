@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +149,8 @@ static bool is_due(const char *name)
 static CK_RV fail(CK_RV done)
 {
     pthread_rwlock_wrlock(&calling);
+    if (fault.how == P11PROXY_KILL)
+        raise(SIGKILL);
     if (fault.how == P11PROXY_CLOSE)
         close_all();
     if (fault.how == P11PROXY_FINALIZE)
@@ -218,7 +221,7 @@ static CK_RV rv_of(const char *text)
 
 static enum p11proxy_how how_of(const char *text)
 {
-    static const char *const names[] = {"refuse", "done", "close", "finalize"};
+    static const char *const names[] = {"refuse", "done", "close", "finalize", "kill"};
 
     for (int i = 0; text && i < 4; i++)
         if (strcmp(text, names[i]) == 0)

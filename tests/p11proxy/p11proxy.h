@@ -8,7 +8,7 @@
  *     P11PROXY_FUNCTION  count this function only, as "C_Login"; unset: all
  *     P11PROXY_FAIL_AT   the number of the call that fails, from 1
  *     P11PROXY_RV        what it returns: a number, or a name of the table in p11proxy.c
- *     P11PROXY_HOW       refuse (unset), done, close or finalize: enum p11proxy_how
+ *     P11PROXY_HOW       refuse (unset), done, close, finalize or kill: enum p11proxy_how
  *     P11PROXY_LOG       a file to which the name of each call that is counted is added, one a line
  *     P11PROXY_FLAGS     bits that C_GetTokenInfo adds to the flags of every token
  *     P11PROXY_FOR_EVER  set: every later one fails, too
@@ -25,10 +25,11 @@
 #include <stdbool.h>
 
 enum p11proxy_how {
-    P11PROXY_REFUSE,  /* the module does not see the call */
-    P11PROXY_DONE,    /* the module does it and the answer is lost */
-    P11PROXY_CLOSE,   /* instead of it every session is closed, and so the user is logged out */
-    P11PROXY_FINALIZE /* instead of it the module is finalised */
+    P11PROXY_REFUSE,   /* the module does not see the call */
+    P11PROXY_DONE,     /* the module does it and the answer is lost */
+    P11PROXY_CLOSE,    /* instead of it every session is closed, and so the user is logged out */
+    P11PROXY_FINALIZE, /* instead of it the module is finalised */
+    P11PROXY_KILL      /* instead of it the process is killed */
 };
 
 struct p11proxy_fault {

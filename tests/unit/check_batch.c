@@ -105,6 +105,28 @@ static void one_device_twice(void)
     kit_add(&batch, &a);
 }
 
+static void revoked_twice(void)
+{
+    struct record r;
+
+    add_both();
+    kit_change(&r, RECORD_REVOKE, &a.record, 0);
+    kit_add_record(&batch, &r);
+    kit_change(&r, RECORD_REVOKE, &a.record, 0);
+    kit_add_record(&batch, &r);
+}
+
+static void revocation_of_a_revocation(void)
+{
+    struct record r;
+
+    add_both();
+    kit_change(&r, RECORD_REVOKE, &a.record, 0);
+    kit_add_record(&batch, &r);
+    kit_change(&r, RECORD_REVOKE, &a.record, 2);
+    kit_add_record(&batch, &r);
+}
+
 static void recommissioned_while_live(void)
 {
     struct record r;
@@ -258,6 +280,8 @@ static const struct lie {
     {L(same_certificate_serial), ERR_DUPLICATE, "certificate serial"},
     {L(one_device_twice), ERR_DUPLICATE, "a device"},
     {L(recommissioned_while_live), ERR_DUPLICATE, "a device"},
+    {L(revoked_twice), ERR_DUPLICATE, "a revocation"},
+    {L(revocation_of_a_revocation), ERR_INTEGRITY, "gave it no identity"},
     {L(chip_of_a_replaced_device), ERR_DUPLICATE, "a chip"},
     {L(foreign_ca), ERR_SIGNATURE, "not in chain.pem"},
     {L(forged_issuer), ERR_SIGNATURE, "not signed by"},

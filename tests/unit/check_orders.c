@@ -457,9 +457,9 @@ START_TEST(a_closed_order_is_refused)
     ASSERT_OK(store_commit(r.store, &err), err);
     buf_done(&bytes);
     ASSERT_FAILS(start_vault(&r, &err), ERR_INTEGRITY); /* the table says that it is open */
-    rig_sql(&r, "UPDATE orders SET closed = 1");
+    rig_sql(&r, "UPDATE orders SET state = 1");
     ASSERT_FAILS(start_vault(&r, &err), ERR_REFUSED);
-    ck_assert_ptr_nonnull(strstr(err.text, "is closed"));
+    ck_assert_ptr_nonnull(strstr(err.text, "is being closed"));
     rig_drop(&r);
 }
 END_TEST
@@ -476,7 +476,8 @@ static const char *const edits[] = {
     "DELETE FROM orders",
     "UPDATE orders SET name = 'TEST-2'",
     "UPDATE orders SET hash = zeroblob(32)",
-    "UPDATE orders SET closed = 1",
+    "UPDATE orders SET state = 1",
+    "UPDATE orders SET state = 2",
     "DELETE FROM ledger WHERE json_extract(body, '$.event') = 'amendment'",
     "DELETE FROM ledger WHERE json_extract(body, '$.event') = 'order'",
     "UPDATE ledger SET mac = zeroblob(32) WHERE json_extract(body, '$.event') = 'amendment'",

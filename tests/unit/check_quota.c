@@ -242,7 +242,9 @@ END_TEST
 
 /* Ways to hide from the count what was made or given out, so that more could be. */
 static const char *const hidden[] = {
-    "UPDATE credentials SET state = 4 WHERE state = 2", /* states that no program writes */
+    "UPDATE credentials SET state = 6 WHERE state = 2", /* states that no program writes */
+    "UPDATE credentials SET state = 4 WHERE state = 2",
+    "UPDATE credentials SET state = 5 WHERE state = 2",
     "UPDATE credentials SET state = -1 WHERE state = 2",
     "UPDATE credentials SET state = 4 WHERE state = 0",
     "UPDATE credentials SET state = 'proven' WHERE state = 2",

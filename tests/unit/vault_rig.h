@@ -589,7 +589,7 @@ static inline void rig_record(struct rig *r, int64_t index, struct record *recor
 /* ---- what must hold whatever happened ---- */
 
 struct rig_seen {
-    int64_t adds, voids;
+    int64_t adds, burned, scrapped, revoked;
 };
 
 static inline int rig_check_record(void *context, const void *line, size_t len,
@@ -609,8 +609,10 @@ static inline int rig_check_record(void *context, const void *line, size_t len,
         ck_assert(verified);
         evidence_done(&e);
     } else {
-        ck_assert_int_eq(r.t, RECORD_VOID);
-        seen->voids++;
+        ck_assert(r.t == RECORD_VOID || r.t == RECORD_REVOKE);
+        *(r.t == RECORD_REVOKE        ? &seen->revoked
+          : r.reason == RECORD_BURNED ? &seen->burned
+                                      : &seen->scrapped) += 1;
     }
     ec_verifier_free(verifier);
     record_done(&r);
@@ -652,11 +654,14 @@ static inline void rig_check(struct rig *r)
     ASSERT_OK(ledger_verify(r->store, &entries, &err), err);
     ASSERT_OK(whitelist_size(r->store, &size, &err), err);
     ASSERT_OK(whitelist_each(r->store, 0, size, rig_check_record, &seen, &err), err);
-    ck_assert_int_eq(seen.adds, rig_int(r, "SELECT count(*) FROM claims WHERE state = 1"));
-    ck_assert_int_eq(seen.voids, rig_int(r, "SELECT count(*) FROM claims WHERE state = 2"));
-    ck_assert_int_eq(seen.adds, rig_state(r, CREDENTIAL_PROVEN));
-    ck_assert_int_eq(seen.voids, rig_state(r, CREDENTIAL_BURNED));
-    ck_assert_int_eq(rig_claims(r), rig_int(r, "SELECT count(*) FROM credentials WHERE state > 0"));
+    ck_assert_int_eq(seen.adds, rig_int(r, "SELECT count(*) FROM claims WHERE state IN (1, 3)"));
+    ck_assert_int_eq(seen.burned, rig_int(r, "SELECT count(*) FROM claims WHERE state = 2"));
+    ck_assert_int_eq(seen.adds, rig_state(r, CREDENTIAL_PROVEN) + seen.revoked);
+    ck_assert_int_eq(seen.burned, rig_state(r, CREDENTIAL_BURNED));
+    ck_assert_int_eq(seen.scrapped, rig_state(r, CREDENTIAL_SCRAPPED));
+    ck_assert_int_eq(seen.revoked, rig_state(r, CREDENTIAL_REVOKED));
+    ck_assert_int_eq(rig_claims(r),
+                     rig_int(r, "SELECT count(*) FROM credentials WHERE state NOT IN (0, 4)"));
     ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM credentials WHERE state > 1"
                                 " AND wrapped IS NOT NULL"),
                      0);

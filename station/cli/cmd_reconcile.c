@@ -1,0 +1,127 @@
+/* imprint reconcile: whether every credential is accounted for, without a PIN. */
+#include "base/clock.h"
+#include "base/codec.h"
+#include "station/cli/cli.h"
+#include "station/store/claims.h"
+#include "station/store/orders.h"
+#include "station/vault/quota.h"
+#include "station/vault/totals.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+
+/* ---- devices that neither proved their credential nor were given up ---- */
+
+struct listing {
+    const struct cli *cli;
+    const char *order;
+    int64_t count;
+};
+
+static int list_one(void *context, const struct unresolved *u, struct error *err)
+{
+    struct listing *l = context;
+    char since[CLOCK_TEXT_SIZE], tx[2 * sizeof u->tx + 1];
+
+    (void)err;
+    l->count++;
+    clock_text(u->since, since);
+    hex_encode(u->tx, sizeof u->tx, tx);
+    if (l->cli->json)
+        cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "event", "unresolved",
+                                 "order", l->order, "serial", u->serial, "chip", u->chip, "slot",
+                                 u->slot, "since", since, "tx", tx));
+    else
+        printf("  '%s' went to chip %s in slot %s on %s: put that device back and run the job, or "
+               "'imprint void %s --lost'\n",
+               u->serial, u->chip, u->slot, since, u->serial);
+    return 0;
+}
+
+int cli_report_unresolved(const struct cli *cli, int64_t order_id, const char *order,
+                          int64_t *count, struct error *err)
+{
+    struct listing l = {cli, order, 0};
+    int rc = claim_each_unresolved(cli->store, order_id, list_one, &l, err);
+
+    *count = l.count;
+    return rc;
+}
+
+/* ---- totals ---- */
+
+static void report_totals(const struct cli *cli, const struct cli_order *o)
+{
+    struct manifest_totals t = {0};
+    json_t *totals;
+
+    totals_of(&o->counts, &t);
+    if (!cli->json) {
+        printf("order '%s', %s: %" PRIu64 " certificates = %" PRIu64 " good + %" PRIu64
+               " revoked + %" PRIu64 " burned + %" PRIu64 " scrapped + %" PRIu64
+               " unused + %" PRIu64 " unresolved\n",
+               o->order->id, o->state, t.issued, t.good, t.revoked, t.burned, t.scrapped, t.unused,
+               t.unresolved);
+        return;
+    }
+    totals = json_object();
+#define ADD_TOTAL(name) json_object_set_new(totals, #name, json_integer((json_int_t)t.name));
+    MANIFEST_TOTALS(ADD_TOTAL)
+#undef ADD_TOTAL
+    cli_print_json(json_pack("{s:s, s:s, s:s, s:o}", "event", "totals", "order", o->order->id,
+                             "state", o->state, "totals", totals));
+}
+
+struct reconciling {
+    const struct cli *cli;
+    int64_t unresolved;
+};
+
+static int reconcile_one(void *context, const struct order_row *row, struct error *err)
+{
+    struct reconciling *r = context;
+    struct cli_order o;
+    int64_t count = 0;
+    int rc = cli_order_open(r->cli, row->name, &o, err);
+
+    if (rc == 0)
+        rc = quota_compare(r->cli->store, row, &o.counts, err);
+    if (rc == 0) {
+        report_totals(r->cli, &o);
+        rc = cli_report_unresolved(r->cli, row->id, row->name, &count, err);
+    }
+    if (rc == 0 && count != o.counts.by_state[CREDENTIAL_CLAIMED])
+        rc = error_set(err, ERR_INTEGRITY,
+                       "order '%s' has %" PRId64 " unresolved credentials and %" PRId64
+                       " claims of them: keep the database as it is and call the security team",
+                       row->name, o.counts.by_state[CREDENTIAL_CLAIMED], count);
+    r->unresolved += count;
+    cli_order_done(&o);
+    return rc;
+}
+
+static int reconcile_named(struct reconciling *r, const char *id, struct error *err)
+{
+    struct order_row row;
+    bool found;
+    int rc = order_find(r->cli->store, id, &row, &found, err);
+
+    if (rc == 0 && !found)
+        rc = error_set(err, ERR_MISSING,
+                       "this station has no order '%s': 'imprint order list' shows those it has",
+                       id);
+    return rc ? rc : reconcile_one(r, &row, err);
+}
+
+int cmd_reconcile(struct cli *cli, struct error *err)
+{
+    struct reconciling r = {cli, 0};
+    int rc = cli->arg_count ? reconcile_named(&r, cli->args[0], err)
+                            : order_each(cli->store, reconcile_one, &r, err);
+
+    if (rc || r.unresolved == 0)
+        return rc;
+    return error_set(err, ERR_UNRESOLVED,
+                     "%" PRId64 " devices got a credential and did not prove it", r.unresolved);
+}
