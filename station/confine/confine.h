@@ -31,8 +31,8 @@ bool confine_lock_memory(void);
  * For the line, once every port is open and before any thread starts: no file can be opened (by an
  * empty file system of its own, by Landlock and by the system-call filter), no program started, no
  * network seen, no socket made but pairs, no process signalled or traced. What is open already keeps
- * working, with the few ioctl requests of serial ports and the screen and no fcntl: nothing can be
- * typed into a terminal from here, and no descriptor signals anybody. The signal at the parent's
+ * working, with the few ioctl requests of serial ports, USB devices and the screen and no fcntl:
+ * nothing can be typed into a terminal from here, and no descriptor signals anybody. The signal at the parent's
  * death stays. missing, of size bytes, receives what this kernel cannot do, or "". Errors:
  * ERR_INTERNAL when not even the system-call filter loads; ERR_GONE when the parent ended meanwhile.
  */

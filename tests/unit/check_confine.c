@@ -155,12 +155,12 @@ static int hide_what_is_typed(void)
 
 static int name_who_is_signalled(void)
 {
-    return fcntl(terminal, F_SETOWN, getppid()) == 0;
+    return fcntl(terminal, F_SETOWN, getpid()) == 0;
 }
 
 static int name_who_is_signalled_as_a_struct(void)
 {
-    struct f_owner_ex owner = {F_OWNER_PID, getppid()};
+    struct f_owner_ex owner = {F_OWNER_PID, getpid()};
 
     return fcntl(terminal, F_SETOWN_EX, &owner) == 0;
 }

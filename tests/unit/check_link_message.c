@@ -11,9 +11,10 @@ static struct error err;
 
 /* ------ messages ------ */
 
-/* The payload of a device's real reply to HELLO, with everything in it. */
-static void real_hello(struct buf *out)
+/* The payload of a device's real reply to HELLO, with everything in it but a chain of chain_len 0. */
+static void real_hello(struct buf *out, uint32_t chain_len)
 {
+    static const uint8_t chain[IMPRINT_CHAIN_MAX + 1];
     static const uint8_t hash[32] = "image";
     static struct rig rig;
     static struct rig_station s;
@@ -28,6 +29,8 @@ static void real_hello(struct buf *out)
     ck_assert_int_eq(ec_point(rig.enrolled, point, &err), 0);
     rig.platform.enrol_point = point;
     ASSERT_OK(rig_provision(&rig, &s, IMPRINT_SUITE_ECB, &err), err);
+    rig.platform.enrol_chain = chain_len ? chain : NULL;
+    rig.platform.enrol_chain_len = chain_len;
     buf_init(&request, 100);
     link_hello_encode(&request, nonce);
     ASSERT_OK(link_client_request(&rig.client, IMPRINT_MSG_HELLO, &request, &reply, &err), err);
@@ -45,7 +48,7 @@ START_TEST(a_hello_that_is_cut_or_longer_is_refused_and_any_other_is_taken_as_it
 
     buf_init(&b, 2000);
     buf_init(&again, 2000);
-    real_hello(&b);
+    real_hello(&b, 0);
     ASSERT_OK(link_hello_decode(b.data, b.len, &h, &err), err);
     ck_assert(h.attested && h.facts.has_image_hash);
     ck_assert_str_eq(h.serial, "SN-1");
@@ -72,6 +75,22 @@ START_TEST(a_hello_that_is_cut_or_longer_is_refused_and_any_other_is_taken_as_it
     ASSERT_FAILS(link_hello_decode(b.data, b.len, &h, &err), ERR_PROTOCOL);
     buf_done(&b);
     buf_done(&again);
+}
+END_TEST
+
+START_TEST(a_chain_is_as_long_as_an_order_allows_and_no_longer)
+{
+    struct link_hello h;
+    struct buf b;
+
+    buf_init(&b, 2000);
+    real_hello(&b, IMPRINT_CHAIN_MAX);
+    ASSERT_OK(link_hello_decode(b.data, b.len, &h, &err), err);
+    ck_assert_uint_eq(h.chain_len, IMPRINT_CHAIN_MAX);
+    buf_reset(&b);
+    real_hello(&b, IMPRINT_CHAIN_MAX + 1);
+    ASSERT_FAILS(link_hello_decode(b.data, b.len, &h, &err), ERR_PROTOCOL);
+    buf_done(&b);
 }
 END_TEST
 
@@ -306,5 +325,6 @@ START_TEST(every_status_has_words)
 END_TEST
 
 CHECK_MAIN("link_message", a_hello_that_is_cut_or_longer_is_refused_and_any_other_is_taken_as_it_is,
-           only_deterministic_maps_are_opened, replies_are_taken_only_in_their_one_form,
+           a_chain_is_as_long_as_an_order_allows_and_no_longer, only_deterministic_maps_are_opened,
+           replies_are_taken_only_in_their_one_form,
            a_transaction_state_that_contradicts_itself_is_refused, every_status_has_words)
