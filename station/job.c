@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "pki/digest.h"
 #include "station/connector/address.h"
+#include "station/profile/profile.h"
 #include "station/schema/schema.h"
 
 #include <errno.h>
@@ -27,9 +28,17 @@ static const struct schema_field serials_fields[] = {
     {.name = NULL}};
 
 static const struct schema_field certificate_fields[] = {
-    FIELD(job_certificate, organization, SCHEMA_TEXT, true, 1, 64, "O of the subject"),
-    FIELD(job_certificate, hardware_type, SCHEMA_TEXT, true, 3, 128,
+    {.name = "profile",
+     .type = SCHEMA_TEXT,
+     .max = PATH_MAX - 1,
+     .min = 1,
+     .offset = offsetof(struct job_certificate, profile_path),
+     .meaning = "path of the profile's file; not for a shipped profile"},
+    FIELD(job_certificate, organization, SCHEMA_TEXT, false, 1, 64, "the maker's name"),
+    FIELD(job_certificate, hardware_type, SCHEMA_TEXT, false, 3, 128,
           "object identifier of the hardware type, such as 1.3.6.1.4.1.32473.1.7"),
+    FIELD(job_certificate, vendor_id, SCHEMA_TEXT, false, 4, 4, "Matter's id of the vendor"),
+    FIELD(job_certificate, product_id, SCHEMA_TEXT, false, 4, 4, "Matter's id of the product"),
     {.name = NULL}};
 
 static const struct schema_field port_fields[] = {
@@ -88,10 +97,9 @@ static const struct schema_field job_fields[] = {
      .meaning = "how serial numbers are made"},
     {.name = "certificate",
      .type = SCHEMA_MAP,
-     .required = true,
      .fields = certificate_fields,
      .offset = offsetof(struct job, certificate),
-     .meaning = "what the certificates say"},
+     .meaning = "values that the order's profile leaves to the job"},
     {.name = "ports",
      .type = SCHEMA_LIST,
      .required = true,
@@ -309,6 +317,8 @@ static int read_named_files(struct job *job, struct error *err)
     if (rc == 0)
         rc = beside_job(job, job->enrolled_path, err);
     if (rc == 0)
+        rc = beside_job(job, job->certificate.profile_path, err);
+    if (rc == 0)
         rc = beside_job(job, job->vendor_roots_path, err);
     if (rc == 0)
         rc = read_trust_anchors(job, err);
@@ -431,6 +441,73 @@ int job_bind(const struct job *job, const struct order *order, const struct orde
     if (rc == 0)
         rc = bind_trust_anchors(job, order, err);
     return rc ? rc : bind_auth(job, order, err);
+}
+
+void job_values(const struct job *job, const struct order *order, const char *values[VALUE_COUNT])
+{
+    const struct job_certificate *c = &job->certificate;
+
+    for (size_t i = 0; i < VALUE_COUNT; i++)
+        values[i] = NULL;
+    values[VALUE_PRODUCT] = order->product;
+    values[VALUE_ORDER] = order->id;
+    values[VALUE_ENVIRONMENT] = order->environment;
+    values[VALUE_ORGANIZATION] = *c->organization ? c->organization : NULL;
+    values[VALUE_HARDWARE_TYPE] = *c->hardware_type ? c->hardware_type : NULL;
+    values[VALUE_VENDOR_ID] = *c->vendor_id ? c->vendor_id : NULL;
+    values[VALUE_PRODUCT_ID] = *c->product_id ? c->product_id : NULL;
+}
+
+/* The job gives each value that is its to give, and none that has no place. */
+static int check_value(const struct job *job, const struct cert_profile *profile,
+                       enum pattern_value value, const char *given, struct error *err)
+{
+    bool named = cert_profile_uses(profile) >> value & 1;
+
+    if (named && pattern_from(value) == FROM_CLAIM)
+        return error_set(
+            err, ERR_REFUSED,
+            "profile '%s' names {%s} (%s), which is known only when a device is in its "
+            "slot: this station makes certificates ahead",
+            profile->name, pattern_name(value), pattern_meaning(value));
+    if (pattern_from(value) != FROM_JOB || named == (given != NULL))
+        return 0;
+    return error_set(err, ERR_INPUT, "%s: profile '%s' %s '%s' (%s): %s", job->path, profile->name,
+                     named ? "needs" : "has no place for", pattern_name(value),
+                     pattern_meaning(value),
+                     named ? "add it to 'certificate'" : "take it out of 'certificate'");
+}
+
+int job_profile(const struct job *job, const struct order *order, struct cert_profile *profile,
+                struct error *err)
+{
+    const char *path = job->certificate.profile_path, *values[VALUE_COUNT];
+    uint8_t hash[32];
+    int rc = profile_find(*path ? path : order->profile, profile, err);
+
+    if (rc == ERR_MISSING && !*path)
+        return error_set(
+            err, ERR_MISSING,
+            "%s: order '%s' fixes profile '%s', which does not come with this program: "
+            "add 'profile: FILE' to 'certificate'",
+            job->path, order->id, order->profile);
+    if (rc == 0)
+        rc = cert_profile_hash(profile, hash, NULL, err);
+    if (rc)
+        return rc;
+    if (strcmp(profile->name, order->profile) || !sha256_equal(hash, order->profile_hash))
+        return error_set(err, ERR_REFUSED,
+                         "profile '%s' is not the one that order '%s' fixes by name and hash: "
+                         "'imprint profile check' says the hash of each",
+                         *path ? path : order->profile, order->id);
+    if (profile->constraints.ca)
+        return error_set(err, ERR_REFUSED,
+                         "order '%s': profile '%s' is that of a CA, not of devices", order->id,
+                         profile->name);
+    job_values(job, order, values);
+    for (size_t i = 0; rc == 0 && i < VALUE_COUNT; i++)
+        rc = check_value(job, profile, (enum pattern_value)i, values[i], err);
+    return rc;
 }
 
 void job_done(struct job *job)

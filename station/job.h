@@ -28,9 +28,12 @@ struct job_serials {
     int64_t first;
 };
 
+/* Values of the order's profile (pki/pattern.h); empty: not given. */
 struct job_certificate {
+    char profile_path[PATH_MAX]; /* of a profile that is not a shipped one */
     char organization[65];
     char hardware_type[129]; /* object identifier, dotted */
+    char vendor_id[5], product_id[5];
 };
 
 /* One of name, tcp and unix_path. */
@@ -87,6 +90,18 @@ bool job_port_address(const struct job_port_rule *rule, char out[JOB_ADDRESS_MAX
  */
 MUST_USE int job_bind(const struct job *job, const struct order *order,
                       const struct order_share *share, struct error *err);
+
+/*
+ * Finds the profile that the order fixes, the shipped one of its name or the job's own file, and
+ * checks that it is this very one and that the job has the values it names, no more and no less.
+ * Errors: ERR_REFUSED when it is another profile, one of a CA, or one whose certificates can only be
+ * made at the claim; ERR_INPUT with the value; those of profile_find.
+ */
+MUST_USE int job_profile(const struct job *job, const struct order *order,
+                         struct cert_profile *profile, struct error *err);
+
+/* The values of the job and its order, by enum pattern_value; borrowed. */
+void job_values(const struct job *job, const struct order *order, const char *values[VALUE_COUNT]);
 
 /* The text of serial number n of the pattern; false when n needs more digits than the pattern has.
  */

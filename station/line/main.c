@@ -1,7 +1,7 @@
 /*
  * imprint-line: the process that touches devices. It has no PIN, no HSM session and no database
  * (P10); `imprint run` starts it and it asks the vault for everything. Once its ports are open it is
- * confined: it can open nothing more.
+ * confined: it opens no file and no network any more, and keeps what is open.
  *
  * usage: imprint-line words|quiet|json HELLO_MS REQUEST_MS REPEATS [PATTERN SLOT BAUD]...
  */

@@ -203,7 +203,10 @@ static int serve_channel(struct serving *s, size_t index, struct error *err)
     struct error ignored = ERROR_INIT;
     int rc;
 
-    if (channel_receive(c->fd, &s->request, &ignored))
+    rc = channel_receive_now(c->fd, &s->request, &ignored);
+    if (rc == ERR_TIMEOUT)
+        return 0;
+    if (rc)
         return drop_channel(s, index, err);
     rc = session_answer(s->vault, &c->session, &s->request, &s->reply, err);
     if (channel_send(c->fd, &s->reply, &ignored) && rc == 0)
