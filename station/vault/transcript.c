@@ -244,7 +244,7 @@ static int check_class(struct store *store, const struct hsm *h, struct error *e
     said = json_string_value(json_object_get(json_object_get(entry, "data"), "hsm"));
     if (rc == 0 && said && strcmp(said, hsm_class(h)) != 0)
         rc =
-            error_set(err, ERR_REFUSED,
+            error_set(err, ERR_INTEGRITY,
                       "the token says that it is '%s', and at the ceremony it was '%s': set "
                       "'module' and 'token' of station.yaml back to those of the ceremony; another "
                       "kind of HSM needs a station of its own ('imprint init')",

@@ -46,7 +46,7 @@ MUST_USE int transcript_check(const struct config *config, struct store *store, 
 /*
  * At each start: the token is of the class that the ledger's first entry says, and a finding tells
  * when it is not the one of the transcript, or that one is not there. Nothing here knows more of a
- * token than its module says. Errors: ERR_REFUSED for another class; those of ledger_first.
+ * token than its module says. Errors: ERR_INTEGRITY for another class; those of ledger_first.
  */
 MUST_USE int transcript_check_token(const struct config *config, struct store *store, struct hsm *h,
                                     const struct transcript_listener *listener, struct error *err);

@@ -302,7 +302,7 @@ class OtherToken(WithRig):
         for command in (("order", "add", self.rig.owner / "order.p7"), ("seal",),
                         ("generate", self.rig.job, "--count", 1), ("run", self.rig.job)):
             refused = self.rig.imprint(*command, check=False)
-            self.assertEqual(refused.returncode, EXIT["REFUSED"], refused.stderr)
+            self.assertEqual(refused.returncode, EXIT["INTEGRITY"], refused.stderr)
             self.assertIn("'HardHSM v2', and at the ceremony it was 'software'", refused.stderr)
         audit = self.rig.imprint("audit", check=False)
         self.assertEqual(audit.returncode, EXIT["INTEGRITY"])
