@@ -17,8 +17,9 @@ struct trust_accepted {
 };
 
 /*
- * Accepts the manifest in dir; policy has the pins, and its after and sink are not looked at.
- * orders NULL: any, else what it says is held to them (orders.h, trust_orders_check). Errors, besides those of manifest_verify:
+ * Accepts the manifest in dir; policy has the pins, and its after and sink are not looked at. orders
+ * NULL: any; else it is held to them, which trust_orders_check found to be sound (orders.h). Errors,
+ * besides those of manifest_verify:
  *   ERR_GAP        manifests before it were not accepted yet
  *   ERR_FORK       another manifest of this number, or of another history, was accepted
  *   ERR_ROLLBACK   it counts less than what was accepted

@@ -5,6 +5,7 @@
 #include "station/confine/confine.h"
 #include "station/schema/schema.h"
 #include "station/vault/clock_stop.h"
+#include "station/vault/transcript.h"
 #include "station/vault/vault.h"
 
 #include <errno.h>
@@ -234,8 +235,17 @@ static int parse_options(struct cli *cli, int argc, char **argv, struct error *e
     return 0;
 }
 
+static void warn_of_token(void *context, enum hsm_finding_kind kind, const char *key,
+                          const char *text)
+{
+    (void)context;
+    (void)kind;
+    fprintf(stderr, "imprint: %s: %s; see 'imprint audit'\n", key, text);
+}
+
 int cli_attach(struct cli *cli, struct error *err)
 {
+    const struct transcript_listener listener = {.finding = warn_of_token};
     int rc = store_set_actor(cli->store, cli_value(cli, "by"), cli_value(cli, "reason"), err);
 
     (void)confine_lock_memory(); /* where it cannot, what secret.h holds is locked all the same */
@@ -247,7 +257,10 @@ int cli_attach(struct cli *cli, struct error *err)
         fprintf(stderr, "imprint: somebody gave token '%s' a wrong PIN since the last good one\n",
                 cli->config.token);
     cli->anchoring = (struct anchoring){&cli->config, cli->hsm};
-    return vault_attach_store(&cli->anchoring, cli->store, err);
+    rc = vault_attach_store(&cli->anchoring, cli->store, err);
+    if (rc == 0)
+        rc = transcript_check_token(&cli->config, cli->store, cli->hsm, &listener, err);
+    return rc;
 }
 
 int cli_open_hsm(struct cli *cli, struct error *err)

@@ -139,8 +139,9 @@ static void tell(const struct check *c, enum hsm_finding_kind kind, const char *
     c->to->finding(c->to->context, kind, key, text);
 }
 
-/* The live keys in the form of the transcript; NULL, and told, when a key cannot be read. */
-static json_t *live_keys(const struct check *c, struct hsm *h)
+/* The live token, and its keys if so wanted, in the form of the transcript; NULL, and told, when one
+ * cannot be read. */
+static json_t *read_live(const struct check *c, struct hsm *h, bool keys)
 {
     struct error err = ERROR_INIT;
     struct buf text;
@@ -152,13 +153,13 @@ static json_t *live_keys(const struct check *c, struct hsm *h)
     jcs_init(&j, &text);
     jcs_object(&j, NULL);
     rc = hsm_describe_token(h, &j, &err);
-    if (rc == 0)
+    if (rc == 0 && keys)
         rc = hsm_describe_keys(h, &j, &err);
     jcs_end(&j);
     if (rc == 0)
-        rc = buf_check(&text, "the keys of the token", &err);
+        rc = buf_check(&text, "what the token says", &err);
     if (rc)
-        tell(c, HSM_FINDING_DIFFERS, CONFIG_CEREMONY, "cannot compare the keys: %s", err.text);
+        tell(c, HSM_FINDING_DIFFERS, CONFIG_CEREMONY, "cannot compare the token: %s", err.text);
     else
         live = json_loadb((const char *)text.data, text.len, 0, NULL);
     buf_done(&text);
@@ -219,11 +220,38 @@ static void compare_token(const struct check *c, const json_t *live)
     const json_t *said = json_object_get(json_object_get(c->said, "hsm"), "token");
     const json_t *is = json_object_get(json_object_get(live, "hsm"), "token");
 
+    if (!same_member(json_object_get(c->said, "hsm"), json_object_get(live, "hsm"), "class"))
+        tell(c, HSM_FINDING_DIFFERS, "token",
+             "it is another kind of HSM than that of the ceremony");
     if (!same_member(said, is, "serial") || !same_member(said, is, "model"))
         tell(c, HSM_FINDING_NOTE, "token",
              "it is not the token of the ceremony: model '%s', serial '%s' now",
              json_string_value(json_object_get(is, "model")),
              json_string_value(json_object_get(is, "serial")));
+}
+
+/* What the owner was told of the HSM, in the ledger's first entry. Errors: those of ledger_first. */
+static int check_class(struct store *store, const struct hsm *h, struct error *err)
+{
+    const char *said;
+    struct buf body;
+    json_t *entry;
+    int rc;
+
+    buf_init(&body, 65536);
+    rc = ledger_first(store, &body, err);
+    entry = rc ? NULL : json_loads((const char *)body.data, JSON_REJECT_DUPLICATES, NULL);
+    said = json_string_value(json_object_get(json_object_get(entry, "data"), "hsm"));
+    if (rc == 0 && said && strcmp(said, hsm_class(h)) != 0)
+        rc =
+            error_set(err, ERR_INTEGRITY,
+                      "the token says that it is '%s', and at the ceremony it was '%s': set "
+                      "'module' and 'token' of station.yaml back to those of the ceremony; another "
+                      "kind of HSM needs a station of its own ('imprint init')",
+                      hsm_class(h), said);
+    json_decref(entry);
+    buf_done(&body);
+    return rc;
 }
 
 static void compare_certificates(const struct check *c)
@@ -373,7 +401,7 @@ static int check_custodians(const struct check *c, struct error *err)
 
 static int compare_all(struct check *c, struct hsm *h, struct error *err)
 {
-    json_t *live = live_keys(c, h);
+    json_t *live = read_live(c, h, true);
 
     if (live) {
         compare_token(c, live);
@@ -401,6 +429,25 @@ static bool read_transcript(struct check *c, struct store *store)
         tell(c, rc == ERR_MISSING ? HSM_FINDING_MISSING : HSM_FINDING_DIFFERS, CONFIG_CEREMONY,
              "%s", err.text);
     return c->said != NULL;
+}
+
+int transcript_check_token(const struct config *config, struct store *store, struct hsm *h,
+                           const struct transcript_listener *listener, struct error *err)
+{
+    struct check c = {.config = config, .to = listener};
+    json_t *live;
+    int rc = check_class(store, h, err);
+
+    if (rc)
+        return rc;
+    buf_init(&c.text, TRANSCRIPT_MAX);
+    if (read_transcript(&c, store) && (live = read_live(&c, h, false))) {
+        compare_token(&c, live);
+        json_decref(live);
+    }
+    json_decref(c.said);
+    buf_done(&c.text);
+    return 0;
 }
 
 int transcript_check(const struct config *config, struct store *store, struct hsm *h,

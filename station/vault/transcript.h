@@ -43,4 +43,12 @@ struct transcript_listener {
 MUST_USE int transcript_check(const struct config *config, struct store *store, struct hsm *h,
                               const struct transcript_listener *listener, struct error *err);
 
+/*
+ * At each start: the token is of the class that the ledger's first entry says, and a finding tells
+ * when it is not the one of the transcript, or that one is not there. Nothing here knows more of a
+ * token than its module says. Errors: ERR_INTEGRITY for another class; those of ledger_first.
+ */
+MUST_USE int transcript_check_token(const struct config *config, struct store *store, struct hsm *h,
+                                    const struct transcript_listener *listener, struct error *err);
+
 #endif

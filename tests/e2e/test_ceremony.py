@@ -281,6 +281,44 @@ class Transcript(WithRig):
         self.assertIn("call the security team", words.stderr)
 
 
+class OtherToken(WithRig):
+    """The station's configuration leads to something else than the token of the ceremony."""
+
+    def setUp(self):
+        super().setUp()
+        self.init("--pin-file", self.rig.dir / "pin")
+        self.rig.write_order(id="SOFT")
+
+    def test_a_module_that_claims_another_class_is_refused(self):
+        config = self.rig.station / "station.yaml"
+        text = config.read_text()
+        module = re.search(r'(?m)^module: "(.*)"', text).group(1)
+        claims = self.rig.dir / "hard.so"
+        with open(module, "rb") as file:
+            claims.write_bytes(file.read().replace(b"SoftHSM", b"HardHSM"))
+        config.write_text(text.replace(module, str(claims)))
+        self.rig.write_order(id="HARD", software_hsm=False, add=False)
+        self.rig.write_job(order="SOFT")
+        for command in (("order", "add", self.rig.owner / "order.p7"), ("seal",),
+                        ("generate", self.rig.job, "--count", 1), ("run", self.rig.job)):
+            refused = self.rig.imprint(*command, check=False)
+            self.assertEqual(refused.returncode, EXIT["INTEGRITY"], refused.stderr)
+            self.assertIn("'HardHSM v2', and at the ceremony it was 'software'", refused.stderr)
+        audit = self.rig.imprint("audit", check=False)
+        self.assertEqual(audit.returncode, EXIT["INTEGRITY"])
+        self.assertIn("another kind of HSM", audit.stdout)
+        config.write_text(text)
+        self.assertEqual(self.rig.imprint("seal").stderr, "")
+
+    def test_another_token_of_the_same_class_is_told(self):
+        said = json.loads((self.rig.station / "ceremony.json").read_text())
+        serial = said["hsm"]["token"]["serial"].encode()
+        token, = (self.rig.station / "tokens").glob("*/token.object")
+        self.assertIn(serial, token.read_bytes())
+        token.write_bytes(token.read_bytes().replace(serial, b"0123456789abcdef"))
+        self.assertIn("not the token of the ceremony", self.rig.imprint("seal").stderr)
+
+
 class Storage(WithRig):
     def test_each_order_has_a_storage_key_of_its_own_and_audit_misses_it(self):
         self.init("--pin-file", self.rig.dir / "pin")
