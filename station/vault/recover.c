@@ -39,10 +39,8 @@ int recover_ticket(const struct config *config, struct store *store, struct hsm 
 {
     uint8_t station[SHA256_SIZE];
     STACK_OF(X509) *pins = NULL;
-    int rc = vault_check_pinned(config, store, CONFIG_ORDER_SIGNERS, "order_signers", err);
+    int rc = vault_read_signers(config, store, &pins, err);
 
-    if (rc == 0)
-        rc = vault_read_pins(config, &pins, err);
     if (rc == 0)
         rc = ticket_read(path, pins, ticket, err);
     if (rc == 0)
