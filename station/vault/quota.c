@@ -17,17 +17,17 @@ int64_t quota_live(const struct inventory_counts *counts)
     return counts->by_state[CREDENTIAL_CLAIMED] + counts->by_state[CREDENTIAL_PROVEN];
 }
 
-/* The tables can be edited without a trace in themselves; the ledger counts on its own. */
-static int compare_with_ledger(const struct vault *v, struct error *err)
+int quota_check_ledger(struct store *store, const struct order_history *h,
+                       const struct inventory_counts *counts, struct error *err)
 {
-    const int64_t *have = v->counts.by_state;
+    const int64_t *have = counts->by_state;
     struct ledger_counts told;
-    int rc = ledger_count_order(v->store, v->history.row.hash, &told, err);
+    int rc = ledger_count_order(store, h->row.hash, &told, err);
 
     if (rc)
         return rc;
     told.burned += told.lost;
-    if (quota_issued(&v->counts) == told.issued &&
+    if (quota_issued(counts) == told.issued &&
         have[CREDENTIAL_AVAILABLE] == told.issued - told.claimed - told.lost &&
         have[CREDENTIAL_PROVEN] == told.proven && have[CREDENTIAL_BURNED] == told.burned)
         return 0;
@@ -35,7 +35,7 @@ static int compare_with_ledger(const struct vault *v, struct error *err)
                      "the inventory of order '%s' holds %" PRId64 " credentials, %" PRId64
                      " proven and %" PRId64 " burned, and the ledger tells of %" PRId64 ", %" PRId64
                      " and %" PRId64 ": keep the database as it is and call the security team",
-                     v->order->id, quota_issued(&v->counts), have[CREDENTIAL_PROVEN],
+                     h->row.name, quota_issued(counts), have[CREDENTIAL_PROVEN],
                      have[CREDENTIAL_BURNED], told.issued, told.proven, told.burned);
 }
 
@@ -43,7 +43,7 @@ int quota_load(struct vault *v, struct error *err)
 {
     int rc = inventory_count(v->store, v->order_id, &v->counts, err);
 
-    return rc ? rc : compare_with_ledger(v, err);
+    return rc ? rc : quota_check_ledger(v->store, &v->history, &v->counts, err);
 }
 
 int quota_check_issue(const struct vault *v, int64_t more, struct error *err)

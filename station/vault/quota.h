@@ -14,6 +14,13 @@
 
 #include "station/vault/vault.h"
 
+/*
+ * Whether the inventory of an order, counts, is what the ledger tells of it: the tables can be edited
+ * without a trace in themselves. Errors: ERR_INTEGRITY.
+ */
+MUST_USE int quota_check_ledger(struct store *store, const struct order_history *h,
+                                const struct inventory_counts *counts, struct error *err);
+
 /* Reads the counts of the vault's order. Errors: ERR_INTEGRITY when the ledger counts otherwise. */
 MUST_USE int quota_load(struct vault *v, struct error *err);
 
