@@ -44,12 +44,14 @@ int file_open_regular(const char *path, FILE **out, uint64_t *size, struct error
     struct stat st;
 
     if (fd < 0 && errno == ELOOP)
-        return error_set(err, ERR_INTEGRITY, "'%s' is a symbolic link, not a file", path);
+        return error_set(err, ERR_INTEGRITY,
+                         "'%s' is a symbolic link, not a file: put the file itself there", path);
     if (fd < 0)
         return error_set_errno(err, errno, "cannot open '%s'", path);
     if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
         close(fd);
-        return error_set(err, ERR_INTEGRITY, "'%s' is not a regular file", path);
+        return error_set(err, ERR_INTEGRITY,
+                         "'%s' is not a regular file: put the file itself there", path);
     }
     *out = fdopen(fd, "r");
     if (!*out) {
