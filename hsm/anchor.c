@@ -11,12 +11,6 @@
 
 const char *const anchor_ids[ANCHORS] = {"anchor-0", "anchor-1"};
 
-/* One of the two keys as it is on the token. */
-struct slot_state {
-    CK_OBJECT_HANDLE key; /* CK_INVALID_HANDLE: missing, or its label is torn */
-    struct hsm_anchor state;
-};
-
 static void make_label(const struct hsm_anchor *a, char label[LABEL_SIZE])
 {
     char head[2 * SHA256_SIZE + 1];
@@ -53,7 +47,7 @@ bool anchor_label_is_whole(const char *label)
     return parse_label(copy, strlen(label), &ignored);
 }
 
-static int read_label(struct hsm *h, struct slot_state *slot, struct error *err)
+static int read_label(struct hsm *h, struct anchor_slot *slot, struct error *err)
 {
     char label[LABEL_SIZE];
     CK_ATTRIBUTE is = {CKA_LABEL, label, sizeof label - 1};
@@ -84,7 +78,7 @@ static int remove_all(struct hsm *h, const char *id, struct error *err)
     return rv == CKR_OK ? 0 : session_fail(h, rv, err, "cannot remove a torn anchor");
 }
 
-static int find_slot(struct hsm *h, const char *id, struct slot_state *slot, struct error *err)
+static int find_slot(struct hsm *h, const char *id, struct anchor_slot *slot, struct error *err)
 {
     CK_FUNCTION_LIST_PTR p11 = h->module.p11;
     CK_OBJECT_CLASS class = CKO_SECRET_KEY;
@@ -113,7 +107,7 @@ static int find_slot(struct hsm *h, const char *id, struct slot_state *slot, str
 
 int anchor_find(struct hsm *h, const char *id, CK_OBJECT_HANDLE *out, struct error *err)
 {
-    struct slot_state slot;
+    struct anchor_slot slot;
     int rc = find_slot(h, id, &slot, err);
 
     if (rc == 0 && slot.key == CK_INVALID_HANDLE)
@@ -155,7 +149,7 @@ static int make_key(struct hsm *h, const char *id, const struct hsm_anchor *stat
     return check_policy(h, key, id, err);
 }
 
-static int find_both(struct hsm *h, struct slot_state slots[ANCHORS], struct error *err)
+static int find_both(struct hsm *h, struct anchor_slot slots[ANCHORS], struct error *err)
 {
     int rc = 0;
 
@@ -167,8 +161,13 @@ static int find_both(struct hsm *h, struct slot_state slots[ANCHORS], struct err
     return rc;
 }
 
-/* The index of the newer state; the other key is made again where it is missing. */
-static int newest(struct hsm *h, struct slot_state slots[ANCHORS], int *index, struct error *err)
+static int newer(const struct anchor_slot slots[ANCHORS])
+{
+    return slots[1].state.sequence > slots[0].state.sequence;
+}
+
+/* Both keys, looked up and checked; one that is missing is made again from the other. */
+static int find_whole(struct hsm *h, struct anchor_slot slots[ANCHORS], struct error *err)
 {
     int rc = find_both(h, slots, err), good;
 
@@ -180,23 +179,52 @@ static int newest(struct hsm *h, struct slot_state slots[ANCHORS], int *index, s
                          "or its anchors were deleted; keep everything as it is and call the "
                          "security team",
                          h->token);
-    if (slots[0].key != CK_INVALID_HANDLE && slots[1].key != CK_INVALID_HANDLE) {
-        *index = slots[1].state.sequence > slots[0].state.sequence;
+    if (slots[0].key != CK_INVALID_HANDLE && slots[1].key != CK_INVALID_HANDLE)
         return 0;
-    }
     good = slots[0].key == CK_INVALID_HANDLE;
     rc = remove_all(h, anchor_ids[!good], err);
     if (rc == 0)
         rc = make_key(h, anchor_ids[!good], &slots[good].state, err);
     if (rc == 0)
         rc = find_slot(h, anchor_ids[!good], &slots[!good], err);
-    *index = good;
     return rc;
+}
+
+static void forget(struct hsm *h)
+{
+    memset(h->anchor, 0, sizeof h->anchor);
+}
+
+/* Puts both keys into h->anchor, whatever it held. */
+static int look(struct hsm *h, struct error *err)
+{
+    struct anchor_slot slots[ANCHORS];
+    int rc;
+
+    forget(h);
+    rc = find_whole(h, slots, err);
+    if (rc == 0)
+        memcpy(h->anchor, slots, sizeof h->anchor);
+    return rc;
+}
+
+/*
+ * Whether the newer key still holds what was last seen in it: only then may the other be written.
+ * The older one needs no look, the write itself does not find it when it is gone.
+ */
+static bool is_known(struct hsm *h)
+{
+    struct anchor_slot now = h->anchor[newer(h->anchor)];
+    const struct hsm_anchor known = now.state;
+
+    return now.key != CK_INVALID_HANDLE && read_label(h, &now, NULL) == 0 &&
+           now.key != CK_INVALID_HANDLE && now.state.sequence == known.sequence &&
+           memcmp(now.state.head, known.head, sizeof known.head) == 0;
 }
 
 static int create_work(struct hsm *h, void *arg, struct error *err)
 {
-    struct slot_state slots[ANCHORS];
+    struct anchor_slot slots[ANCHORS];
     int rc = find_both(h, slots, err);
 
     for (int i = 0; rc == 0 && i < ANCHORS; i++) {
@@ -216,11 +244,10 @@ int hsm_anchor_create(struct hsm *h, const struct hsm_anchor *first, struct erro
 
 static int read_work(struct hsm *h, void *arg, struct error *err)
 {
-    struct slot_state slots[ANCHORS];
-    int index, rc = newest(h, slots, &index, err);
+    int rc = look(h, err);
 
     if (rc == 0)
-        *(struct hsm_anchor *)arg = slots[index].state;
+        *(struct hsm_anchor *)arg = h->anchor[newer(h->anchor)].state;
     return rc;
 }
 
@@ -229,28 +256,38 @@ int hsm_anchor_read(struct hsm *h, struct hsm_anchor *out, struct error *err)
     return session_run(h, read_work, out, err);
 }
 
-static int write_work(struct hsm *h, void *arg, struct error *err)
+static int set_label(struct hsm *h, struct anchor_slot *slot, const struct hsm_anchor *next,
+                     struct error *err)
 {
-    const struct hsm_anchor *next = arg;
-    struct slot_state slots[ANCHORS];
     char label[LABEL_SIZE];
     CK_ATTRIBUTE set = {CKA_LABEL, label, LABEL_SIZE - 1};
-    const struct hsm_anchor *now;
-    int index, rc = newest(h, slots, &index, err);
     CK_RV rv;
+
+    make_label(next, label);
+    rv = h->module.p11->C_SetAttributeValue(h->session, slot->key, &set, 1);
+    if (rv != CKR_OK) {
+        forget(h);
+        return session_fail(h, rv, err, "cannot write an anchor");
+    }
+    slot->state = *next;
+    return 0;
+}
+
+static int write_work(struct hsm *h, void *arg, struct error *err)
+{
+    const struct hsm_anchor *next = arg, *now;
+    int rc = is_known(h) ? 0 : look(h, err);
 
     if (rc)
         return rc;
-    now = &slots[index].state;
+    now = &h->anchor[newer(h->anchor)].state;
     if (next->sequence == now->sequence && memcmp(next->head, now->head, sizeof now->head) == 0)
         return 0;
     if (next->sequence <= now->sequence)
         return error_set(err, ERR_ROLLBACK,
                          "token '%s' remembers ledger entry %" PRIu64 " and was asked to go back",
                          h->token, now->sequence);
-    make_label(next, label);
-    rv = h->module.p11->C_SetAttributeValue(h->session, slots[!index].key, &set, 1);
-    return rv == CKR_OK ? 0 : session_fail(h, rv, err, "cannot write an anchor");
+    return set_label(h, &h->anchor[!newer(h->anchor)], next, err);
 }
 
 int hsm_anchor_write(struct hsm *h, const struct hsm_anchor *next, struct error *err)

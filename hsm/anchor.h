@@ -13,6 +13,11 @@
  *  2. A key that is missing or torn is made again from the other one before anything else is
  *     written. When both are missing there is nothing to compare with, and that is an error.
  *  3. A sequence never goes back: writing a lower one is refused. There is no call that resets it.
+ *  4. Both keys are looked up and their whole policy is checked by hsm_anchor_read, and by the first
+ *     write after the token was opened, recycled or restored, or after a write failed. Every other
+ *     write only reads the label of the newer key: while it is what was last seen there, the older
+ *     one may be written. What another process took away or exchanged is noticed, or written over, by
+ *     the next write.
  *
  * A module need not sync what it writes. Who calls hsm_anchor_write syncs the file system
  * afterwards; with a hardware token there is nothing to sync.

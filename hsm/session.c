@@ -145,6 +145,7 @@ void session_stop(struct hsm *h)
     h->leak = 0;
     memset(h->keys, 0, sizeof h->keys);
     memset(h->storage, 0, sizeof h->storage);
+    memset(h->anchor, 0, sizeof h->anchor);
     h->stale = false;
     if (!h->started)
         return;

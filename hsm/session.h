@@ -17,8 +17,10 @@
 #ifndef HSM_SESSION_H
 #define HSM_SESSION_H
 
+#include "hsm/anchor.h"
 #include "hsm/policy.h"
 
+#define ANCHORS       2
 #define STORAGE_CACHE 8
 #define CLASS_SIZE    33
 #define SESSION_LEAK  300 /* bytes; SoftHSM 2.6.1 keeps about 0.24 kB of each session object */
@@ -31,6 +33,12 @@ struct key_handles {
 struct storage_handle {
     char name[HSM_STORAGE_NAME_SIZE];
     CK_OBJECT_HANDLE key;
+};
+
+/* One of the two anchor keys as it was last seen on the token. */
+struct anchor_slot {
+    CK_OBJECT_HANDLE key; /* CK_INVALID_HANDLE: missing, or its label is torn */
+    struct hsm_anchor state;
 };
 
 /* What the probe found; survives every recycle. */
@@ -61,9 +69,10 @@ struct hsm {
     struct abilities can;
     struct key_handles keys[HSM_KEY_COUNT];
     struct storage_handle storage[STORAGE_CACHE];
-    unsigned storage_next; /* the slot of the cache to overwrite next */
-    unsigned workers;      /* that are open (hsm/worker.h) */
-    struct hsm *main;      /* of a worker: whose login it shares; else NULL */
+    struct anchor_slot anchor[ANCHORS]; /* whole and checked, or no handles at all */
+    unsigned storage_next;              /* the slot of the cache to overwrite next */
+    unsigned workers;                   /* that are open (hsm/worker.h) */
+    struct hsm *main;                   /* of a worker: whose login it shares; else NULL */
 };
 
 /* What every template of this token is filled with; and that of a long-lived key, whose label and
@@ -136,7 +145,6 @@ MUST_USE int key_sign_digest(struct hsm *h, enum hsm_key key, const uint8_t dige
                              uint8_t sig[EC_SIG_SIZE], struct error *err);
 
 /* The names of the anchor keys and of a storage key; what the audit looks at without mending it. */
-#define ANCHORS 2
 extern const char *const anchor_ids[ANCHORS];
 bool anchor_label_is_whole(const char *label);
 MUST_USE int anchor_find(struct hsm *h, const char *id, CK_OBJECT_HANDLE *out, struct error *err);

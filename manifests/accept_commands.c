@@ -71,8 +71,8 @@ static int read_orders(const struct program_args *args, struct trust_orders *ord
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < args->order_count; i++)
-        rc = trust_order_read(args->orders[i], orders, err);
-    return rc;
+        rc = trust_orders_read(args->orders[i], orders, err);
+    return rc ? rc : trust_orders_check(orders, err);
 }
 
 int program_accept(const struct program_args *args, struct error *err)

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "pki/digest.h"
 #include "station/connector/address.h"
+#include "station/profile/profile.h"
 #include "station/schema/schema.h"
 
 #include <errno.h>
@@ -27,13 +28,25 @@ static const struct schema_field serials_fields[] = {
     {.name = NULL}};
 
 static const struct schema_field certificate_fields[] = {
-    FIELD(job_certificate, organization, SCHEMA_TEXT, true, 1, 64, "O of the subject"),
-    FIELD(job_certificate, hardware_type, SCHEMA_TEXT, true, 3, 128,
+    {.name = "profile",
+     .type = SCHEMA_TEXT,
+     .max = PATH_MAX - 1,
+     .min = 1,
+     .offset = offsetof(struct job_certificate, profile_path),
+     .meaning = "path of the profile's file; not for a shipped profile"},
+    FIELD(job_certificate, organization, SCHEMA_TEXT, false, 1, 64, "the maker's name"),
+    FIELD(job_certificate, hardware_type, SCHEMA_TEXT, false, 3, 128,
           "object identifier of the hardware type, such as 1.3.6.1.4.1.32473.1.7"),
+    FIELD(job_certificate, vendor_id, SCHEMA_TEXT, false, 4, 4, "Matter's id of the vendor"),
+    FIELD(job_certificate, product_id, SCHEMA_TEXT, false, 4, 4, "Matter's id of the product"),
     {.name = NULL}};
 
 static const struct schema_field port_fields[] = {
     FIELD(job_port_rule, name, SCHEMA_TEXT, false, 1, 128, "port, such as /dev/ttyACM*"),
+    FIELD(job_port_rule, usb, SCHEMA_TEXT, false, 9, 9,
+          "VID:PID of a USB device, such as 1209:0001"),
+    FIELD(job_port_rule, usb_path, SCHEMA_TEXT, false, 1, 31,
+          "place of a USB device, such as 1-2.3 or 1-2.*"),
     FIELD(job_port_rule, tcp, SCHEMA_TEXT, false, 3, 120, "HOST:PORT of a terminal server"),
     {.name = "unix",
      .type = SCHEMA_TEXT,
@@ -88,10 +101,9 @@ static const struct schema_field job_fields[] = {
      .meaning = "how serial numbers are made"},
     {.name = "certificate",
      .type = SCHEMA_MAP,
-     .required = true,
      .fields = certificate_fields,
      .offset = offsetof(struct job, certificate),
-     .meaning = "what the certificates say"},
+     .meaning = "values that the order's profile leaves to the job"},
     {.name = "ports",
      .type = SCHEMA_LIST,
      .required = true,
@@ -261,43 +273,75 @@ static int read_vendor_roots(struct job *job, struct error *err)
     return rc;
 }
 
-bool job_port_address(const struct job_port_rule *rule, char out[JOB_ADDRESS_MAX + 1])
+bool job_port_pattern(const struct job_port_rule *rule, char out[JOB_PATTERN_MAX + 1])
 {
-    if (rule->tcp[0])
-        snprintf(out, JOB_ADDRESS_MAX + 1, ADDRESS_TCP "%s", rule->tcp);
-    else if (rule->unix_path[0])
-        snprintf(out, JOB_ADDRESS_MAX + 1, ADDRESS_UNIX "%s", rule->unix_path);
-    else
-        return false;
-    return true;
+    const struct {
+        const char *prefix, *rest;
+    } forms[] = {{"", rule->name},
+                 {RULE_USB, rule->usb},
+                 {RULE_USB_PATH, rule->usb_path},
+                 {ADDRESS_TCP, rule->tcp},
+                 {ADDRESS_UNIX, rule->unix_path}};
+
+    out[0] = 0;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (*forms[i].rest)
+            snprintf(out, JOB_PATTERN_MAX + 1, "%s%s", forms[i].prefix, forms[i].rest);
+    return address_is(out);
 }
 
 /* One device would be two slots. */
 static int check_only_rule(const struct job *job, size_t index, const char *address,
                            struct error *err)
 {
-    char other[JOB_ADDRESS_MAX + 1];
+    char other[JOB_PATTERN_MAX + 1];
 
     for (size_t i = 0; i < index; i++)
-        if (job_port_address(&job->ports[i], other) && strcmp(other, address) == 0)
+        if (job_port_pattern(&job->ports[i], other) && strcmp(other, address) == 0)
             return error_set(err, ERR_INPUT, "'%s' is in rule %zu already", address, i + 1);
     return 0;
+}
+
+static int check_usb_rule(const struct job_port_rule *rule, struct error *err)
+{
+    static const char digits[] = "0123456789abcdefABCDEF";
+    const char *path = rule->usb_path;
+
+    if (rule->usb[0] && (strspn(rule->usb, digits) != 4 || rule->usb[4] != ':' ||
+                         strspn(rule->usb + 5, digits) != 4))
+        return error_set(err, ERR_INPUT,
+                         "'%s' is not VID:PID: four hexadecimal digits each, such as 1209:0001",
+                         rule->usb);
+    if (path[strspn(path, "0123456789-.*?[]")])
+        return error_set(err, ERR_INPUT,
+                         "'%s' is no place of a USB device: 'imprint devices' shows them, such as "
+                         "1-2.3",
+                         path);
+    return 0;
+}
+
+/* How many ways of naming ports a rule has. */
+static int count_forms(const struct job_port_rule *rule)
+{
+    return (rule->name[0] != 0) + (rule->usb[0] != 0) + (rule->usb_path[0] != 0) +
+           (rule->tcp[0] != 0) + (rule->unix_path[0] != 0);
 }
 
 static int check_port_rule(const struct job *job, size_t index, struct error *err)
 {
     const struct job_port_rule *rule = &job->ports[index];
-    char address[JOB_ADDRESS_MAX + 1];
-    int rc = 0;
+    char pattern[JOB_PATTERN_MAX + 1];
+    int rc = check_usb_rule(rule, err);
 
-    if ((rule->name[0] != 0) + (rule->tcp[0] != 0) + (rule->unix_path[0] != 0) != 1)
+    if (count_forms(rule) != 1)
         return error_set(err, ERR_INPUT,
-                         "%s: rule %zu of 'ports' needs one of 'name', 'tcp' and 'unix'", job->path,
-                         index + 1);
-    if (job_port_address(rule, address)) {
-        rc = address_check(address, err);
+                         "%s: rule %zu of 'ports' needs one of 'name', 'usb', 'usb_path', 'tcp' "
+                         "and 'unix'",
+                         job->path, index + 1);
+    if (rc == 0 && job_port_pattern(rule, pattern)) {
+        rc = address_check(pattern, err);
         if (rc == 0)
-            rc = check_only_rule(job, index, address, err);
+            rc = check_only_rule(job, index, pattern, err);
     }
     return rc ? error_prefix(err, "%s: rule %zu of 'ports'", job->path, index + 1) : 0;
 }
@@ -308,6 +352,8 @@ static int read_named_files(struct job *job, struct error *err)
 
     if (rc == 0)
         rc = beside_job(job, job->enrolled_path, err);
+    if (rc == 0)
+        rc = beside_job(job, job->certificate.profile_path, err);
     if (rc == 0)
         rc = beside_job(job, job->vendor_roots_path, err);
     if (rc == 0)
@@ -431,6 +477,73 @@ int job_bind(const struct job *job, const struct order *order, const struct orde
     if (rc == 0)
         rc = bind_trust_anchors(job, order, err);
     return rc ? rc : bind_auth(job, order, err);
+}
+
+void job_values(const struct job *job, const struct order *order, const char *values[VALUE_COUNT])
+{
+    const struct job_certificate *c = &job->certificate;
+
+    for (size_t i = 0; i < VALUE_COUNT; i++)
+        values[i] = NULL;
+    values[VALUE_PRODUCT] = order->product;
+    values[VALUE_ORDER] = order->id;
+    values[VALUE_ENVIRONMENT] = order->environment;
+    values[VALUE_ORGANIZATION] = *c->organization ? c->organization : NULL;
+    values[VALUE_HARDWARE_TYPE] = *c->hardware_type ? c->hardware_type : NULL;
+    values[VALUE_VENDOR_ID] = *c->vendor_id ? c->vendor_id : NULL;
+    values[VALUE_PRODUCT_ID] = *c->product_id ? c->product_id : NULL;
+}
+
+/* The job gives each value that is its to give, and none that has no place. */
+static int check_value(const struct job *job, const struct cert_profile *profile,
+                       enum pattern_value value, const char *given, struct error *err)
+{
+    bool named = cert_profile_uses(profile) >> value & 1;
+
+    if (named && pattern_from(value) == FROM_CLAIM)
+        return error_set(
+            err, ERR_REFUSED,
+            "profile '%s' names {%s} (%s), which is known only when a device is in its "
+            "slot: this station makes certificates ahead",
+            profile->name, pattern_name(value), pattern_meaning(value));
+    if (pattern_from(value) != FROM_JOB || named == (given != NULL))
+        return 0;
+    return error_set(err, ERR_INPUT, "%s: profile '%s' %s '%s' (%s): %s", job->path, profile->name,
+                     named ? "needs" : "has no place for", pattern_name(value),
+                     pattern_meaning(value),
+                     named ? "add it to 'certificate'" : "take it out of 'certificate'");
+}
+
+int job_profile(const struct job *job, const struct order *order, struct cert_profile *profile,
+                struct error *err)
+{
+    const char *path = job->certificate.profile_path, *values[VALUE_COUNT];
+    uint8_t hash[32];
+    int rc = profile_find(*path ? path : order->profile, profile, err);
+
+    if (rc == ERR_MISSING && !*path)
+        return error_set(
+            err, ERR_MISSING,
+            "%s: order '%s' fixes profile '%s', which does not come with this program: "
+            "add 'profile: FILE' to 'certificate'",
+            job->path, order->id, order->profile);
+    if (rc == 0)
+        rc = cert_profile_hash(profile, hash, NULL, err);
+    if (rc)
+        return rc;
+    if (strcmp(profile->name, order->profile) || !sha256_equal(hash, order->profile_hash))
+        return error_set(err, ERR_REFUSED,
+                         "profile '%s' is not the one that order '%s' fixes by name and hash: "
+                         "'imprint profile check' says the hash of each",
+                         *path ? path : order->profile, order->id);
+    if (profile->constraints.ca)
+        return error_set(err, ERR_REFUSED,
+                         "order '%s': profile '%s' is that of a CA, not of devices", order->id,
+                         profile->name);
+    job_values(job, order, values);
+    for (size_t i = 0; rc == 0 && i < VALUE_COUNT; i++)
+        rc = check_value(job, profile, (enum pattern_value)i, values[i], err);
+    return rc;
 }
 
 void job_done(struct job *job)

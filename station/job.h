@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define JOB_PORT_RULES_MAX 32
-#define JOB_ADDRESS_MAX    128
+#define JOB_PATTERN_MAX    128
 #define JOB_ENROLLED_MAX   1000000
 #define JOB_ANCHORS_MAX    8000 /* bytes of the trust anchors: one object of a bundle */
 #define JOB_ROOT_MAX       8000 /* bytes of one vendor root */
@@ -28,14 +28,19 @@ struct job_serials {
     int64_t first;
 };
 
+/* Values of the order's profile (pki/pattern.h); empty: not given. */
 struct job_certificate {
+    char profile_path[PATH_MAX]; /* of a profile that is not a shipped one */
     char organization[65];
     char hardware_type[129]; /* object identifier, dotted */
+    char vendor_id[5], product_id[5];
 };
 
-/* One of name, tcp and unix_path. */
+/* One of name, usb, usb_path, tcp and unix_path. */
 struct job_port_rule {
-    char name[129];      /* pattern of the port's name, such as /dev/ttyACM* */
+    char name[129];      /* pattern of a serial port's name, such as /dev/ttyACM* */
+    char usb[10];        /* VID:PID */
+    char usb_path[32];   /* pattern of a place, such as 1-2.* */
     char tcp[121];       /* HOST:PORT */
     char unix_path[108]; /* of a stream socket */
     char slot[33]; /* label on the fixture; {n} counts the ports that the rule matches, from 1 */
@@ -77,8 +82,11 @@ struct job {
 MUST_USE int job_read(const char *path, struct job *job, struct error *err);
 void job_done(struct job *job);
 
-/* "tcp:HOST:PORT" or "unix:/PATH" (connector/address.h); false for a rule of serial ports. */
-bool job_port_address(const struct job_port_rule *rule, char out[JOB_ADDRESS_MAX + 1]);
+/*
+ * The rule in one text: a name, or "usb:", "usb_path:", "tcp:" or "unix:" (connector/address.h) and
+ * the rest. True for an address, which the connector opens.
+ */
+bool job_port_pattern(const struct job_port_rule *rule, char out[JOB_PATTERN_MAX + 1]);
 
 /*
  * Checks the job against the version of its order that is in force and this station's share: the
@@ -87,6 +95,18 @@ bool job_port_address(const struct job_port_rule *rule, char out[JOB_ADDRESS_MAX
  */
 MUST_USE int job_bind(const struct job *job, const struct order *order,
                       const struct order_share *share, struct error *err);
+
+/*
+ * Finds the profile that the order fixes, the shipped one of its name or the job's own file, and
+ * checks that it is this very one and that the job has the values it names, no more and no less.
+ * Errors: ERR_REFUSED when it is another profile, one of a CA, or one whose certificates can only be
+ * made at the claim; ERR_INPUT with the value; those of profile_find.
+ */
+MUST_USE int job_profile(const struct job *job, const struct order *order,
+                         struct cert_profile *profile, struct error *err);
+
+/* The values of the job and its order, by enum pattern_value; borrowed. */
+void job_values(const struct job *job, const struct order *order, const char *values[VALUE_COUNT]);
 
 /* The text of serial number n of the pattern; false when n needs more digits than the pattern has.
  */

@@ -147,17 +147,27 @@ static int counts_member(const struct order_source *s, const json_t *root, struc
     return order_counts_members(s, counts, &order->counts);
 }
 
+static int profile_member(const struct order_source *s, const json_t *root, struct order *order)
+{
+    static const char *const names[] = {"name", "sha256", NULL};
+    const json_t *profile = NULL;
+
+    if (!json_is_object(json_object_get(root, "profile")))
+        return order_wrong(s, "profile",
+                           "an object with name and sha256, as 'imprint profile list' says them");
+    if (order_object(s, root, "profile", &profile) || order_known(s, profile, names) ||
+        order_word(s, profile, "name", order->profile, sizeof order->profile))
+        return ERR_INPUT;
+    return order_hash_text(s, profile, "sha256", order->profile_hash);
+}
+
 static int name_members(const struct order_source *s, const json_t *root, struct order *order)
 {
-    const char *profile = json_string_value(json_object_get(root, "profile"));
-
     if (order_text(s, root, "id", order->id, sizeof order->id) ||
         order_text(s, root, "environment", order->environment, sizeof order->environment) ||
         product_members(s, root, order))
         return ERR_INPUT;
-    if (!profile || strcmp(profile, "idevid"))
-        return order_wrong(s, "profile", "\"idevid\" (IEEE 802.1AR)");
-    if (order_text(s, root, "use", order->use, sizeof order->use))
+    if (profile_member(s, root, order) || order_text(s, root, "use", order->use, sizeof order->use))
         return ERR_INPUT;
     if (strcmp(order->use, "registration") && strcmp(order->use, "operational"))
         return order_wrong(s, "use", "\"registration\" or \"operational\"");

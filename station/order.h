@@ -15,6 +15,7 @@
 #define STATION_ORDER_H
 
 #include "base/buf.h"
+#include "pki/cert_profile.h"
 #include "pki/signed.h"
 
 #include <stdbool.h>
@@ -74,7 +75,9 @@ struct order {
     char environment[17]; /* must be the station's */
     char product[65];
     char gtin[15]; /* GTIN-14, or empty */
-    char use[16];  /* "registration" or "operational" */
+    char profile[PROFILE_NAME_MAX + 1];
+    uint8_t profile_hash[32]; /* of its canonical content, pki/cert_profile.h */
+    char use[16];             /* "registration" or "operational" */
     int64_t from, until;
     bool software_hsm; /* a token of class "software" will do */
     enum order_auth auth;

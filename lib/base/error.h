@@ -50,7 +50,7 @@
     X(ERR_HELD, 33, "held back by the owner's decision")                                           \
     X(ERR_REVOKED, 34, "revoked: must not be trusted any more")                                    \
     X(ERR_REPLACED, 35, "replaced by a newer identity of the same device")                         \
-    X(ERR_UNKNOWN, 36, "not in the whitelist")                                               \
+    X(ERR_UNKNOWN, 36, "not in the whitelist")                                                     \
     X(ERR_CLOCK, 37, "the station's clock is or was wrong, and nothing is issued")
 
 enum error_code {

@@ -43,6 +43,11 @@ static int check_name(const struct authority_name *name, struct error *err)
     return rc ? rc : check_part("common name", name->common_name, err);
 }
 
+static bool add_part(X509_NAME *name, int nid, const char *value)
+{
+    return x509_name_add(name, OBJ_nid2obj(nid), value);
+}
+
 /* Everything but the issuer and the signature. */
 static X509 *build(const struct kind *kind, const struct authority_name *name, int64_t not_before,
                    const uint8_t point[EC_POINT_SIZE])
@@ -52,15 +57,16 @@ static X509 *build(const struct kind *kind, const struct authority_name *name, i
     X509_NAME *subject;
 
     if (RAND_bytes(number + 1, sizeof number - 1) == 1)
-        cert = x509_start(number, not_before);
+        cert = x509_start(number, X509_VERSION_3, not_before, PROFILE_END_OF_TIME);
     if (!cert)
         return NULL;
     subject = X509_get_subject_name(cert);
-    if (x509_name_add(subject, NID_organizationName, name->organization) &&
-        (!name->unit || x509_name_add(subject, NID_organizationalUnitName, name->unit)) &&
-        x509_name_add(subject, NID_commonName, name->common_name) && x509_add_key(cert, point) &&
-        x509_add_constraints(cert, kind->ca, kind->path_len) &&
-        x509_add_key_usage(cert, kind->key_usage) &&
+    if (add_part(subject, NID_organizationName, name->organization) &&
+        (!name->unit || add_part(subject, NID_organizationalUnitName, name->unit)) &&
+        add_part(subject, NID_commonName, name->common_name) && x509_set_key(cert, point) &&
+        x509_add_key_id(cert, point) &&
+        x509_add_constraints(cert, kind->ca, kind->path_len, true) &&
+        x509_add_key_usage(cert, kind->key_usage, true) &&
         (!kind->purpose || x509_add_purpose(cert, kind->purpose)))
         return cert;
     X509_free(cert);

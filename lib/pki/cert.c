@@ -1,6 +1,7 @@
 #include "pki/cert.h"
 
 #include "base/file.h"
+#include "pki/profile_build.h"
 
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -35,7 +36,7 @@ int cert_from_der(const void *der, size_t len, X509 **out, struct error *err)
 
 /* ---- Judging a device certificate. ---- */
 
-static int check_chain(X509 *cert, X509 *issuer, X509 *root, struct error *err)
+static int check_chain(X509 *cert, X509 *issuer, X509 *root, unsigned long flags, struct error *err)
 {
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
@@ -49,7 +50,7 @@ static int check_chain(X509 *cert, X509 *issuer, X509 *root, struct error *err)
         ASN1_TIME_to_tm(X509_get0_notBefore(cert), &begins) != 1) {
         rc = error_set(err, ERR_CRYPTO, "cannot set up a certificate verification");
     } else {
-        X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_X509_STRICT);
+        X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_X509_STRICT | flags);
         X509_STORE_CTX_set_time(ctx, 0, timegm(&begins));
         if (X509_verify_cert(ctx) != 1)
             rc = error_set(err, ERR_SIGNATURE, "a device certificate does not verify: %s",
@@ -80,13 +81,9 @@ static bool number_is(X509 *cert, const uint8_t number[CERT_NUMBER_SIZE])
 
 static bool key_is(X509 *cert, const uint8_t point[EC_POINT_SIZE])
 {
-    const ASN1_OCTET_STRING *id = X509_get0_subject_key_id(cert);
-    uint8_t is[EC_POINT_SIZE], key_id[CERT_KEY_ID_SIZE];
+    uint8_t is[EC_POINT_SIZE];
 
-    cert_key_id(point, key_id);
-    return ec_point(X509_get0_pubkey(cert), is, NULL) == 0 && memcmp(is, point, sizeof is) == 0 &&
-           id && ASN1_STRING_length(id) == CERT_KEY_ID_SIZE &&
-           memcmp(ASN1_STRING_get0_data(id), key_id, CERT_KEY_ID_SIZE) == 0;
+    return ec_point(X509_get0_pubkey(cert), is, NULL) == 0 && memcmp(is, point, sizeof is) == 0;
 }
 
 static bool subject_serial_is(X509 *cert, const char *serial)
@@ -98,77 +95,69 @@ static bool subject_serial_is(X509 *cert, const char *serial)
            string_is(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)), serial);
 }
 
-/* HardwareModuleName, decoded: the second element is the serial. */
-static bool hw_serial_is(const ASN1_TYPE *value, const char *serial)
+/* What no profile changes. */
+static bool is_device(X509 *cert)
 {
-    ASN1_SEQUENCE_ANY *parts = NULL;
-    const uint8_t *p;
-    bool good = false;
-
-    if (value->type == V_ASN1_SEQUENCE) {
-        p = ASN1_STRING_get0_data(value->value.sequence);
-        parts = d2i_ASN1_SEQUENCE_ANY(NULL, &p, ASN1_STRING_length(value->value.sequence));
-    }
-    if (parts && sk_ASN1_TYPE_num(parts) == 2) {
-        const ASN1_TYPE *second = sk_ASN1_TYPE_value(parts, 1);
-
-        good = sk_ASN1_TYPE_value(parts, 0)->type == V_ASN1_OBJECT &&
-               second->type == V_ASN1_OCTET_STRING && string_is(second->value.octet_string, serial);
-    }
-    sk_ASN1_TYPE_pop_free(parts, ASN1_TYPE_free);
-    return good;
+    return X509_check_ca(cert) == 0 && X509_get_signature_nid(cert) == NID_ecdsa_with_SHA256 &&
+           !(X509_get_extension_flags(cert) & EXFLAG_INVALID);
 }
 
-static bool alt_name_is(X509 *cert, const char *serial)
+/* Is it, to the byte, what OpenSSL builds for the profile and these values? */
+static int check_profile(const uint8_t *der, size_t len, X509 *cert, X509 *issuer,
+                         const struct cert_expect *expect, struct error *err)
 {
-    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-    bool good = false;
+    struct profile_input input = {expect->number, expect->point, 0, NULL, issuer};
+    const char *values[VALUE_COUNT];
+    struct buf tbs;
+    struct tm begins;
+    long body;
+    int tag, class, rc;
 
-    if (names && sk_GENERAL_NAME_num(names) == 1) {
-        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, 0);
-        char oid[32];
-
-        good = name->type == GEN_OTHERNAME &&
-               OBJ_obj2txt(oid, sizeof oid, name->d.otherName->type_id, 1) > 0 &&
-               strcmp(oid, HW_MODULE_NAME_OID) == 0 &&
-               hw_serial_is(name->d.otherName->value, serial);
-    }
-    GENERAL_NAMES_free(names);
-    return good;
-}
-
-static bool has_profile(X509 *cert)
-{
-    int critical = 0;
-    ASN1_BIT_STRING *usage = X509_get_ext_d2i(cert, NID_key_usage, &critical, NULL);
-    bool good = usage && critical == 1 && X509_get_key_usage(cert) == KU_DIGITAL_SIGNATURE &&
-                X509_get_version(cert) == X509_VERSION_3 && X509_check_ca(cert) == 0 &&
-                X509_get_signature_nid(cert) == NID_ecdsa_with_SHA256 &&
-                X509_get_ext_by_NID(cert, NID_ext_key_usage, -1) < 0 &&
-                string_is(X509_get0_notAfter(cert), PROFILE_NOT_AFTER);
-
-    ASN1_BIT_STRING_free(usage);
-    return good;
+    memcpy(values, expect->values, sizeof values);
+    values[VALUE_SERIAL] = expect->serial;
+    input.values = values;
+    if (ASN1_TIME_to_tm(X509_get0_notBefore(cert), &begins) != 1)
+        return error_set(err, ERR_FORMAT, "a certificate has no notBefore");
+    input.issued = timegm(&begins);
+    buf_init(&tbs, PEM_MAX);
+    rc = profile_build_tbs(expect->profile, &input, &tbs, err);
+    /* behind the header of the outer SEQUENCE */
+    if (rc == 0 && (ASN1_get_object(&der, &body, &tag, &class, (long)len) != V_ASN1_CONSTRUCTED ||
+                    (size_t)body < tbs.len || memcmp(der, tbs.data, tbs.len)))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the certificate of device '%s' is not what profile '%s' describes",
+                       expect->serial, expect->profile->name);
+    buf_done(&tbs);
+    return rc;
 }
 
 static int check_contents(X509 *cert, const struct cert_expect *expect, struct error *err)
 {
     const char *wrong = NULL;
 
-    if (!has_profile(cert))
-        wrong = "profile";
+    if (!is_device(cert))
+        wrong = "form";
     else if (!number_is(cert, expect->number))
         wrong = "serial number";
     else if (!key_is(cert, expect->point))
-        wrong = "public key or key identifier";
+        wrong = "public key";
     else if (!subject_serial_is(cert, expect->serial))
         wrong = "subject serialNumber";
-    else if (!alt_name_is(cert, expect->serial))
-        wrong = "hardware module name";
     return wrong ? error_set(err, ERR_INTEGRITY,
                              "the certificate of device '%s' does not have the %s it was made for",
                              expect->serial, wrong)
                  : 0;
+}
+
+/* A critical extension of the profile's own is one that OpenSSL does not know; it is compared. */
+static unsigned long own_flags(const struct cert_profile *profile)
+{
+    unsigned long flags = 0;
+
+    for (size_t i = 0; i < profile->extension_count; i++)
+        if (profile->extensions[i].critical)
+            flags = X509_V_FLAG_IGNORE_CRITICAL;
+    return flags;
 }
 
 int cert_check(const void *der, size_t len, X509 *issuer, X509 *root,
@@ -179,9 +168,11 @@ int cert_check(const void *der, size_t len, X509 *issuer, X509 *root,
 
     if (rc)
         return rc;
-    rc = check_chain(cert, issuer, root, err);
+    rc = check_chain(cert, issuer, root, own_flags(expect->profile), err);
     if (rc == 0)
         rc = check_contents(cert, expect, err);
+    if (rc == 0)
+        rc = check_profile(der, len, cert, issuer, expect, err);
     X509_free(cert);
     return rc;
 }

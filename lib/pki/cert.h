@@ -2,8 +2,9 @@
  * cert: certificates and public keys as files, and a certificate judged by OpenSSL.
  *
  * Invariants
- *  1. cert_check parses and verifies with OpenSSL alone: it shares no code with the templates whose
- *     output it judges.
+ *  1. cert_check parses and verifies with OpenSSL alone. With the templates whose output it judges
+ *     it shares no more than the certificate that OpenSSL builds for a profile and given values
+ *     (pki/profile_build.h).
  *  2. Files are PEM (RFC 7468) with one object. Trailing text is refused, so that nobody reads one
  *     certificate and ships another.
  */
@@ -11,6 +12,7 @@
 #define PKI_CERT_H
 
 #include "base/buf.h"
+#include "pki/cert_profile.h"
 #include "pki/profile.h"
 
 #include <openssl/x509.h>
@@ -18,14 +20,16 @@
 /* What a device certificate has to say. */
 struct cert_expect {
     const uint8_t *number; /* CERT_NUMBER_SIZE octets */
-    const char *serial;    /* subject serialNumber and hwSerialNum */
+    const char *serial;    /* subject serialNumber */
     const uint8_t *point;  /* EC_POINT_SIZE octets */
+    const struct cert_profile *profile;
+    const char *values[VALUE_COUNT]; /* as in struct cert_template_params, and those of the claim */
 };
 
 /*
  * Judges one device certificate: its signature and chain to the root under strict rules
- * (X509_V_FLAG_X509_STRICT) at its own notBefore, its profile (pki/template.h) and its contents.
- * Errors: ERR_SIGNATURE when the chain does not verify, ERR_INTEGRITY when it says something else
+ * (X509_V_FLAG_X509_STRICT) at its own notBefore, what every device certificate has, and that to
+ * the byte it is the certificate that its profile describes. Errors: ERR_SIGNATURE when the chain does not verify, ERR_INTEGRITY when it says something else
  * than expected, ERR_FORMAT when it is not one certificate in DER.
  */
 MUST_USE int cert_check(const void *der, size_t len, X509 *issuer, X509 *root,

@@ -2,6 +2,7 @@
 
 #include "pki/digest.h"
 
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
@@ -20,15 +21,31 @@ void ec_spki(const uint8_t point[EC_POINT_SIZE], uint8_t spki[EC_SPKI_SIZE])
     memcpy(spki + sizeof spki_prefix, point, EC_POINT_SIZE);
 }
 
+/* Not by way of a SubjectPublicKeyInfo: its decoder costs more than the verification that follows. */
+static EVP_PKEY *make_public_key(const uint8_t point[EC_POINT_SIZE])
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    EVP_PKEY *key = NULL;
+    char group[] = "P-256";
+    uint8_t copy[EC_POINT_SIZE]; /* OSSL_PARAM has no const */
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, copy, sizeof copy),
+        OSSL_PARAM_construct_end()};
+
+    memcpy(copy, point, sizeof copy);
+    /* This checks that the point is on the curve. */
+    if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1 ||
+        EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
+        key = NULL;
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
 int ec_public_key(const uint8_t point[EC_POINT_SIZE], EVP_PKEY **key, struct error *err)
 {
-    uint8_t spki[EC_SPKI_SIZE];
-    const uint8_t *p = spki;
-    EVP_PKEY *made;
+    EVP_PKEY *made = point[0] == 0x04 ? make_public_key(point) : NULL;
 
-    ec_spki(point, spki);
-    /* Decoding checks that the point is on the curve. */
-    made = point[0] == 0x04 ? d2i_PUBKEY(NULL, &p, sizeof spki) : NULL;
     if (!made)
         return error_set(err, ERR_CRYPTO, "a public key is not a point of P-256");
     *key = made;

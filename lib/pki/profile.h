@@ -1,9 +1,11 @@
 /*
- * profile: what the certificates of this project have in common (IEEE 802.1AR, RFC 5280).
+ * profile: what the certificates of this project have in common, whatever profile they are of
+ * (pki/cert_profile.h).
  *
  * Invariants
- *  1. No certificate made here expires: notAfter is 99991231235959Z, the value that RFC 5280
- *     section 4.1.2.5 keeps for lives without an end. Revocation, not expiry, ends them.
+ *  1. The certificates of authorities, and those of devices unless their profile says otherwise, do
+ *     not expire: notAfter is 99991231235959Z, the value that RFC 5280 section 4.1.2.5 keeps for
+ *     lives without an end. Revocation, not expiry, ends them.
  *  2. A certificate serial number is 17 octets and begins with 0x01: positive and of constant
  *     length in DER. A device's is 0x01 ‖ 10 random octets ‖ u48 credential number, unique by
  *     construction even after an old database was restored.
@@ -18,7 +20,8 @@
 #include <stdbool.h>
 
 #define PROFILE_NOT_AFTER   "99991231235959Z"
-#define CERT_NUMBER_SIZE    17 /* octets of a certificate serial number */
+#define PROFILE_END_OF_TIME INT64_C(253402300799) /* the same in seconds since 1970 */
+#define CERT_NUMBER_SIZE    17                    /* octets of a certificate serial number */
 #define CERT_RANDOM_SIZE    10
 #define CERT_KEY_ID_SIZE    20
 #define CERT_CREDENTIAL_MAX ((UINT64_C(1) << 48) - 1)

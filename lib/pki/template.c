@@ -1,170 +1,316 @@
 #include "pki/template.h"
 
-#include "pki/x509_build.h"
+#include "base/clock.h"
+#include "pki/profile_build.h"
 
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PLACEHOLDER   "{serial}"
-#define SERIAL_PLACES 3 /* subject serialNumber, CN, hwSerialNum */
-#define TIME_FORMS    2 /* UTCTime, GeneralizedTime */
 #define YEAR_2050     INT64_C(2524608000)
-#define YEAR_1950     INT64_C(-631152000)
+#define PLACES_MAX    32 /* where the values of a certificate are, all together */
+#define COMPILED_MAX  256
+#define SIGNATURE_MAX (12 + 3 + EC_SIG_DER_MAX) /* algorithm, BIT STRING */
 
-/* A TBSCertificate and where to patch it. */
+/* The values that differ from certificate to certificate. */
+static const enum pattern_value varying[] = {VALUE_SERIAL, VALUE_CHIP_ID, VALUE_UDI};
+#define VARYING (sizeof varying / sizeof *varying)
+
+/* What has to be the same for two certificates to be patched in the same places. */
+struct shape {
+    size_t len[VARYING];
+    bool begins_late, ends_late; /* in 2050 or later: GeneralizedTime */
+};
+
+/* Both times of a certificate, as numbers and as they are written. */
+struct times {
+    int64_t issued, value[2];
+    char text[2][16]; /* 13 characters, or 15 */
+    size_t len[2];
+};
+
+struct place {
+    size_t at, value; /* index of varying */
+};
+
+/* A TBSCertificate and where to patch it. 0 is no place: there the outermost header is. */
 struct compiled {
+    struct shape shape;
     struct buf tbs;
-    size_t number, not_before, point, key_id, serial[SERIAL_PLACES];
+    size_t number, point, key_id, not_before, not_after;
+    struct place places[PLACES_MAX];
+    size_t place_count;
+    struct compiled *next;
 };
 
 struct cert_template {
-    char *organization, *prefix, *suffix; /* the common name is prefix, serial, suffix */
-    ASN1_OBJECT *hw_type;
-    X509_NAME *issuer;
-    uint8_t issuer_id[CERT_KEY_ID_SIZE];
-    struct compiled *cache[TIME_FORMS][SERIAL_MAX + 1];
+    struct cert_profile profile;
+    char *values[VALUE_COUNT]; /* NULL: differs, or is not known */
+    X509 *issuer;
+    unsigned uses;
+    bool begins_at_issuance, end_is_relative;
+    struct times times;        /* of the last certificate: mostly those of the next */
+    struct compiled *compiled; /* the last used first */
 };
 
-static size_t form_of(int64_t not_before)
+static int times_of(const struct cert_template *t, int64_t issued, struct times *out,
+                    struct error *err)
 {
-    return not_before >= YEAR_2050;
+    int rc = profile_times(&t->profile.validity, issued, &out->value[0], &out->value[1], err);
+
+    out->issued = issued;
+    for (size_t i = 0; rc == 0 && i < 2; i++) {
+        ASN1_TIME *time = ASN1_TIME_set(NULL, (time_t)out->value[i]);
+
+        out->len[i] = time ? (size_t)ASN1_STRING_length(time) : 0;
+        if (out->len[i] == 13 || out->len[i] == 15)
+            memcpy(out->text[i], ASN1_STRING_get0_data(time), out->len[i]);
+        else
+            rc = error_set(err, ERR_CRYPTO, "OpenSSL cannot write a time");
+        ASN1_TIME_free(time);
+    }
+    return rc;
 }
 
-/* The text of notBefore without tag and length: 13 characters, or 15. */
-static size_t time_text(int64_t when, char out[16])
+static const char *varying_of(const struct cert_subject *s, size_t i)
 {
-    ASN1_TIME *time = ASN1_TIME_set(NULL, (time_t)when);
-    size_t len = 0;
+    const char *const all[VARYING] = {s->serial, s->chip_id, s->udi};
 
-    if (time && ASN1_STRING_length(time) < 16) {
-        len = (size_t)ASN1_STRING_length(time);
-        memcpy(out, ASN1_STRING_get0_data(time), len);
-    }
-    ASN1_TIME_free(time);
-    return len;
+    return all[i];
+}
+
+static void shape_of(const struct cert_template *t, const struct cert_subject *s,
+                     const struct times *times, struct shape *shape)
+{
+    shape->begins_late = times->value[0] >= YEAR_2050;
+    shape->ends_late = times->value[1] >= YEAR_2050;
+    for (size_t i = 0; i < VARYING; i++)
+        shape->len[i] = t->uses & 1u << varying[i] ? strlen(varying_of(s, i)) : 0;
+}
+
+static bool same_shape(const struct shape *a, const struct shape *b)
+{
+    return memcmp(a->len, b->len, sizeof a->len) == 0 && a->begins_late == b->begins_late &&
+           a->ends_late == b->ends_late;
 }
 
 /* ---- A certificate by OpenSSL: what the patched bytes have to equal. ---- */
 
-static bool set_subject(const struct cert_template *t, X509_NAME *name, const char *serial)
+static int reference_tbs(const struct cert_template *t, const struct cert_subject *s,
+                         struct buf *out, struct error *err)
 {
-    char cn[COMMON_NAME_MAX + 1];
-    int len = snprintf(cn, sizeof cn, "%s%s%s", t->prefix, serial, t->suffix);
+    const char *values[VALUE_COUNT];
+    const struct profile_input input = {s->number, s->point, s->not_before, values, t->issuer};
 
-    return len > 0 && len <= COMMON_NAME_MAX &&
-           x509_name_add(name, NID_organizationName, t->organization) &&
-           x509_name_add(name, NID_serialNumber, serial) && x509_name_add(name, NID_commonName, cn);
+    for (size_t i = 0; i < VALUE_COUNT; i++)
+        values[i] = t->values[i];
+    for (size_t i = 0; i < VARYING; i++)
+        values[varying[i]] = varying_of(s, i);
+    buf_reset(out);
+    return profile_build_tbs(&t->profile, &input, out, err);
 }
 
-static bool reference_tbs(const struct cert_template *t, const struct cert_subject *s,
-                          struct buf *out)
-{
-    X509 *cert = x509_start(s->number, s->not_before);
-    EVP_PKEY *any = EVP_EC_gen("P-256");
-    uint8_t *der = NULL;
-    int len = -1;
+/* A subject with random number and key, whose values are 'a' in the given lengths. */
+struct sample {
+    struct cert_subject subject;
+    char texts[VARYING][PROFILE_TEXT_MAX + 1];
+};
 
-    if (cert && X509_set_issuer_name(cert, t->issuer) == 1 &&
-        set_subject(t, X509_get_subject_name(cert), s->serial) &&
-        x509_add_constraints(cert, false, -1) && x509_add_key_usage(cert, KU_DIGITAL_SIGNATURE) &&
-        x509_add_key(cert, s->point) && x509_add_authority(cert, t->issuer_id) &&
-        x509_add_hw_module(cert, t->hw_type, s->serial) &&
-        /* whoever signs, the signature algorithm inside is set by it */
-        X509_sign(cert, any, EVP_sha256()) > 0)
-        len = i2d_re_X509_tbs(cert, &der);
-    if (len > 0)
-        buf_put(out, der, (size_t)len);
-    OPENSSL_free(der);
-    EVP_PKEY_free(any);
-    X509_free(cert);
-    return len > 0 && !buf_failed(out);
-}
-
-/* Random values; a serial of one character, repeated. */
-static bool sample(struct cert_subject *s, char serial[SERIAL_MAX + 1], size_t serial_len, char c,
-                   int64_t not_before)
+static int sample_init(struct sample *s, const struct shape *shape, int64_t not_before,
+                       struct error *err)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
-    bool good =
-        key && ec_point(key, s->point, NULL) == 0 && RAND_bytes(s->number, sizeof s->number) == 1;
+    const char **subject[VARYING] = {&s->subject.serial, &s->subject.chip_id, &s->subject.udi};
+    int rc = key ? ec_point(key, s->subject.point, err)
+                 : error_set(err, ERR_CRYPTO, "OpenSSL makes no key");
 
     EVP_PKEY_free(key);
-    s->number[0] = 0x01;
-    s->not_before = not_before;
-    memset(serial, c, serial_len);
-    serial[serial_len] = 0;
-    s->serial = serial;
-    return good;
+    if (rc == 0 && RAND_bytes(s->subject.number, CERT_NUMBER_SIZE) != 1)
+        rc = error_set(err, ERR_CRYPTO, "OpenSSL makes no random number");
+    s->subject.number[0] = 0x01;
+    s->subject.not_before = not_before;
+    for (size_t i = 0; i < VARYING; i++) {
+        *subject[i] = shape->len[i] ? s->texts[i] : NULL;
+        memset(s->texts[i], 'a', shape->len[i]);
+        s->texts[i][shape->len[i]] = 0;
+    }
+    return rc;
 }
 
 /* ---- Compiling. ---- */
 
-/* Finds needle exactly count times. */
-static bool locate(const struct buf *tbs, const void *needle, size_t len, size_t *places,
-                   size_t count)
+/* The one place where needle is; 0 when there is none, or more than one. */
+static size_t locate(const struct buf *tbs, const void *needle, size_t len)
 {
     size_t found = 0;
 
-    for (size_t at = 0; at + len <= tbs->len; at++)
+    for (size_t at = 1; at + len <= tbs->len; at++)
         if (memcmp(tbs->data + at, needle, len) == 0) {
-            if (found == count)
-                return false;
-            places[found++] = at;
+            if (found)
+                return 0;
+            found = at;
         }
-    return found == count;
+    return found;
 }
 
-static bool locate_all(struct compiled *c, const struct cert_subject *s)
+/* Found by the encoding of both together: a name cannot hold their tags. */
+static bool locate_times(const struct cert_template *t, const struct times *times,
+                         struct compiled *c)
+{
+    uint8_t both[40], *p = both;
+    size_t at;
+
+    for (size_t i = 0; i < 2; i++) {
+        *p++ = times->len[i] == 13 ? V_ASN1_UTCTIME : V_ASN1_GENERALIZEDTIME;
+        *p++ = (uint8_t)times->len[i];
+        memcpy(p, times->text[i], times->len[i]);
+        p += times->len[i];
+    }
+    at = locate(&c->tbs, both, (size_t)(p - both));
+    c->not_before = t->begins_at_issuance ? at + 2 : 0;
+    c->not_after = t->begins_at_issuance && t->end_is_relative ? at + 2 + times->len[0] + 2 : 0;
+    return at > 0;
+}
+
+static bool locate_fixed(const struct cert_template *t, const struct cert_subject *s,
+                         struct compiled *c)
 {
     uint8_t key_id[CERT_KEY_ID_SIZE];
-    char when[16];
-    size_t when_len = time_text(s->not_before, when);
 
     cert_key_id(s->point, key_id);
-    return when_len > 0 && locate(&c->tbs, s->number, sizeof s->number, &c->number, 1) &&
-           locate(&c->tbs, when, when_len, &c->not_before, 1) &&
-           locate(&c->tbs, s->point, sizeof s->point, &c->point, 1) &&
-           locate(&c->tbs, key_id, sizeof key_id, &c->key_id, 1) &&
-           locate(&c->tbs, s->serial, strlen(s->serial), c->serial, SERIAL_PLACES);
+    c->number = locate(&c->tbs, s->number, sizeof s->number);
+    c->point = locate(&c->tbs, s->point, sizeof s->point);
+    c->key_id = t->profile.subject_key_id ? locate(&c->tbs, key_id, sizeof key_id) : 0;
+    return c->number && c->point && (c->key_id || !t->profile.subject_key_id);
 }
 
-static void patch(const struct compiled *c, const struct cert_subject *s, uint8_t *tbs)
+/* Where two certificates differ that differ in this value: each run is one place, or several that
+ * touch. */
+static bool add_places(struct compiled *c, const struct buf *other, size_t value)
 {
-    char when[16];
-    size_t when_len = time_text(s->not_before, when), serial_len = strlen(s->serial);
+    size_t len = c->shape.len[value], found = 0;
 
+    for (size_t at = 0; at < c->tbs.len; at++) {
+        size_t run = 0;
+
+        while (at + run < c->tbs.len && run < len && c->tbs.data[at + run] != other->data[at + run])
+            run++;
+        if (run == 0)
+            continue;
+        if (run != len || c->place_count == PLACES_MAX)
+            return false;
+        c->places[c->place_count++] = (struct place){at, value};
+        at += len - 1;
+        found++;
+    }
+    return found > 0;
+}
+
+static int no_template(const struct cert_template *t, const char *why, struct error *err)
+{
+    return error_set(err, ERR_CRYPTO, "cannot compile a template of profile '%s': %s",
+                     t->profile.name, why);
+}
+
+static int locate_values(const struct cert_template *t, struct sample *s, struct compiled *c,
+                         struct error *err)
+{
+    struct buf other;
+    int rc = 0;
+
+    buf_init(&other, CERT_DER_MAX);
+    for (size_t i = 0; rc == 0 && i < VARYING; i++) {
+        if (!c->shape.len[i])
+            continue;
+        memset(s->texts[i], 'b', c->shape.len[i]);
+        rc = reference_tbs(t, &s->subject, &other, err);
+        memset(s->texts[i], 'a', c->shape.len[i]);
+        if (rc == 0 && (other.len != c->tbs.len || !add_places(c, &other, i)))
+            rc = no_template(t, "a value is in too many places, or nowhere", err);
+    }
+    buf_done(&other);
+    return rc;
+}
+
+static void patch(const struct compiled *c, const struct cert_subject *s, const struct times *times,
+                  uint8_t *tbs)
+{
     memcpy(tbs, c->tbs.data, c->tbs.len);
     memcpy(tbs + c->number, s->number, sizeof s->number);
-    memcpy(tbs + c->not_before, when, when_len);
     memcpy(tbs + c->point, s->point, sizeof s->point);
-    cert_key_id(s->point, tbs + c->key_id);
-    for (size_t i = 0; i < SERIAL_PLACES; i++)
-        memcpy(tbs + c->serial[i], s->serial, serial_len);
+    if (c->key_id)
+        cert_key_id(s->point, tbs + c->key_id);
+    if (c->not_before)
+        memcpy(tbs + c->not_before, times->text[0], times->len[0]);
+    if (c->not_after)
+        memcpy(tbs + c->not_after, times->text[1], times->len[1]);
+    for (size_t i = 0; i < c->place_count; i++) {
+        size_t value = c->places[i].value;
+
+        memcpy(tbs + c->places[i].at, varying_of(s, value), c->shape.len[value]);
+    }
+}
+
+/* Other times whose texts have the same forms; at worst the same. */
+static void other_times(const struct cert_template *t, const struct times *times,
+                        struct times *other)
+{
+    static const int64_t steps[] = {34563671, -34563671, 1, -1};
+
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        if (times_of(t, times->issued + steps[i], other, NULL) == 0 &&
+            memcmp(other->len, times->len, sizeof times->len) == 0)
+            return;
+    *other = *times;
 }
 
 /* Does patching give what OpenSSL gives, for values that have nothing in common with the sample? */
-static bool reproduces(const struct cert_template *t, const struct compiled *c, size_t serial_len,
-                       int64_t not_before)
+static int reproduces(const struct cert_template *t, const struct compiled *c,
+                      const struct times *times, struct error *err)
 {
-    struct cert_subject other;
-    char serial[SERIAL_MAX + 1];
+    struct sample other;
+    struct times at;
     uint8_t patched[CERT_DER_MAX];
     struct buf reference;
-    bool good;
+    int rc;
 
+    other_times(t, times, &at);
+    rc = sample_init(&other, &c->shape, at.issued, err);
     buf_init(&reference, sizeof patched);
-    good = sample(&other, serial, serial_len, 'm', not_before);
-    for (size_t i = 1; i < serial_len; i++)
-        serial[i] = (char)('a' + i % 26);
-    good = good && reference_tbs(t, &other, &reference) && reference.len == c->tbs.len;
-    if (good) {
-        patch(c, &other, patched);
-        good = memcmp(patched, reference.data, reference.len) == 0;
+    for (size_t i = 0; i < VARYING; i++)
+        for (size_t k = 0; k < c->shape.len[i]; k++)
+            other.texts[i][k] = "cdefghijklmnopqrstuvwxyz0123456789"[(k + 7 * i) % 34];
+    if (rc == 0)
+        rc = reference_tbs(t, &other.subject, &reference, err);
+    if (rc == 0) {
+        patch(c, &other.subject, &at, patched);
+        if (reference.len != c->tbs.len || memcmp(patched, reference.data, reference.len))
+            rc = no_template(t, "patching does not give what OpenSSL builds", err);
     }
     buf_done(&reference);
-    return good;
+    return rc;
+}
+
+/* SEQUENCE { tbs, algorithm, signature }, with the longest signature. */
+static size_t size_of(const struct compiled *c)
+{
+    size_t body = c->tbs.len + SIGNATURE_MAX;
+
+    return body + (body < 128 ? 2 : body < 256 ? 3 : 4);
+}
+
+static int check_size(const struct cert_template *t, const struct compiled *c, struct error *err)
+{
+    size_t most = t->profile.max_size ? (size_t)t->profile.max_size : CERT_DER_MAX;
+    X509_NAME *name = X509_get_subject_name(t->issuer);
+
+    if (size_of(c) <= most)
+        return 0;
+    return error_set(err, ERR_INPUT,
+                     "a certificate of profile '%s' would take up to %zu octets, and may have %zu: "
+                     "%d of them are the issuer's name; shorten serials or names",
+                     t->profile.name, size_of(c), most, i2d_X509_NAME(name, NULL));
 }
 
 static void compiled_free(struct compiled *c)
@@ -174,123 +320,213 @@ static void compiled_free(struct compiled *c)
     free(c);
 }
 
-/* Tries one character after the other until the sample's serial stands where it must and nowhere
- * else, say in the organization. */
-static bool find_places(const struct cert_template *t, struct compiled *c, size_t serial_len,
-                        size_t form)
+static int compile_shape(const struct cert_template *t, struct compiled *c, struct error *err)
 {
-    static const char characters[] = "QZXJKVW0123456789qzxjkvw";
-    const int64_t when = form ? YEAR_2050 + 86399 : INT64_C(981173106); /* 2001-02-03 04:05:06 */
+    struct sample s;
+    int rc = sample_init(&s, &c->shape, t->times.issued, err);
 
-    for (const char *p = characters; *p; p++) {
-        struct cert_subject s;
-        char serial[SERIAL_MAX + 1];
-
-        buf_reset(&c->tbs);
-        if (sample(&s, serial, serial_len, *p, when) && reference_tbs(t, &s, &c->tbs) &&
-            locate_all(c, &s))
-            return reproduces(t, c, serial_len, when + INT64_C(86400) * 400 + 7);
-    }
-    return false;
+    if (rc == 0)
+        rc = reference_tbs(t, &s.subject, &c->tbs, err);
+    if (rc == 0 && (!locate_fixed(t, &s.subject, c) || !locate_times(t, &t->times, c)))
+        rc = no_template(t, "number, key or times are not where they are looked for", err);
+    if (rc == 0)
+        rc = locate_values(t, &s, c, err);
+    if (rc == 0)
+        rc = check_size(t, c, err);
+    return rc ? rc : reproduces(t, c, &t->times, err);
 }
 
-static int compile(struct cert_template *t, size_t serial_len, size_t form, struct error *err)
+/* Forgets what was not used for longest. */
+static void trim(struct cert_template *t)
+{
+    struct compiled **end = &t->compiled;
+    size_t n = 0;
+
+    for (; *end && n < COMPILED_MAX; n++)
+        end = &(*end)->next;
+    compiled_free(*end);
+    *end = NULL;
+}
+
+static int compile(struct cert_template *t, const struct shape *shape, struct error *err)
 {
     struct compiled *c = calloc(1, sizeof *c);
+    int rc;
 
     if (!c)
         return error_set(err, ERR_INTERNAL, "out of memory");
-    buf_init(&c->tbs, CERT_DER_MAX - 128);
-    if (!find_places(t, c, serial_len, form)) {
+    c->shape = *shape;
+    buf_init(&c->tbs, CERT_DER_MAX);
+    rc = compile_shape(t, c, err);
+    if (rc) {
         compiled_free(c);
-        return error_set(err, ERR_CRYPTO,
-                         "cannot compile a certificate template for serials of %zu characters: a "
-                         "name is too long, or holds what the template has to find",
-                         serial_len);
+        return rc;
     }
-    t->cache[form][serial_len] = c;
+    c->next = t->compiled;
+    t->compiled = c;
+    trim(t);
     return 0;
 }
 
-/* ---- The public face. ---- */
-
-static int split_common_name(struct cert_template *t, const char *pattern, struct error *err)
+/* The compilation for a subject, at the head of the list. */
+static int find(struct cert_template *t, const struct cert_subject *s, struct error *err)
 {
-    const char *at;
+    struct shape shape;
+    int rc = 0;
 
-    pattern = pattern ? pattern : PLACEHOLDER;
-    at = strstr(pattern, PLACEHOLDER);
-    if (!at || strstr(at + 1, PLACEHOLDER) || strlen(pattern) > COMMON_NAME_MAX)
-        return error_set(err, ERR_INPUT,
-                         "common name '%.80s' does not hold '" PLACEHOLDER "' exactly once, or is "
-                         "too long",
-                         pattern);
-    t->prefix = strndup(pattern, (size_t)(at - pattern));
-    t->suffix = strdup(at + strlen(PLACEHOLDER));
-    return t->prefix && t->suffix ? 0 : error_set(err, ERR_INTERNAL, "out of memory");
+    if (t->times.issued != s->not_before || !t->times.len[0])
+        rc = times_of(t, s->not_before, &t->times, err);
+    if (rc) {
+        t->times.len[0] = 0;
+        return rc;
+    }
+    shape_of(t, s, &t->times, &shape);
+    for (struct compiled **at = &t->compiled; *at; at = &(*at)->next)
+        if (same_shape(&(*at)->shape, &shape)) {
+            struct compiled *c = *at;
+
+            *at = c->next;
+            c->next = t->compiled;
+            t->compiled = c;
+            return 0;
+        }
+    return compile(t, &shape, err);
 }
 
-static int take_issuer(struct cert_template *t, X509 *issuer, struct error *err)
+/* ---- What may be a subject. ---- */
+
+/* A value is patched without being expanded, so it has to fit every form of pattern.h: letters and
+ * digits do, and '-' within, which is what a serial may have. */
+static int check_values(const struct cert_template *t, const struct cert_subject *s,
+                        struct error *err)
+{
+    int rc = serial_valid(s->serial, err);
+
+    /* The subject's serialNumber, which every profile has, is a PrintableString. */
+    if (rc == 0 && strchr(s->serial, '_'))
+        rc = error_set(err, ERR_INPUT,
+                       "serial '%s' holds '_', which the serialNumber of a certificate cannot (it "
+                       "is a PrintableString): use '-'",
+                       s->serial);
+    for (size_t i = 1; rc == 0 && i < VARYING; i++) {
+        const char *text = varying_of(s, i);
+
+        if (!(t->uses & 1u << varying[i]))
+            continue;
+        if (!text || !*text || strlen(text) > PROFILE_TEXT_MAX ||
+            strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") !=
+                strlen(text))
+            rc = error_set(err, ERR_INPUT,
+                           "profile '%s' needs {%s} (%s), which is missing or holds more than "
+                           "letters and "
+                           "digits",
+                           t->profile.name, pattern_name(varying[i]), pattern_meaning(varying[i]));
+    }
+    return rc;
+}
+
+static int check_subject(const struct cert_template *t, const struct cert_subject *s,
+                         struct error *err)
+{
+    if (s->number[0] != 0x01)
+        return error_set(err, ERR_INPUT, "a certificate serial number does not begin with 0x01");
+    return check_values(t, s, err);
+}
+
+/* ---- The issuer. ---- */
+
+/* The one attribute of this type in a name, or NULL. */
+static const ASN1_STRING *name_part(const X509_NAME *name, const char *oid)
+{
+    ASN1_OBJECT *type = OBJ_txt2obj(oid, 1);
+    int at = type ? X509_NAME_get_index_by_OBJ(name, type, -1) : -1;
+
+    ASN1_OBJECT_free(type);
+    return at < 0 ? NULL : X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
+}
+
+static int check_matter_id(const struct cert_profile *profile,
+                           const char *const values[VALUE_COUNT], const struct profile_attribute *a,
+                           X509 *issuer, struct error *err)
+{
+    const ASN1_STRING *has = name_part(X509_get_subject_name(issuer), a->type);
+    char text[PROFILE_TEXT_MAX + 1];
+    int rc = pattern_expand(a->value, values, FORM_TEXT, text, sizeof text, err);
+
+    if (rc)
+        return error_prefix(err, "profile '%s'", profile->name);
+    if (strspn(text, "0123456789ABCDEF") != 4 || text[4])
+        return error_set(err, ERR_INPUT,
+                         "profile '%s': '%s' is no id of 4 upper-case hexadecimal digits",
+                         profile->name, text);
+    if (!has && strcmp(a->type, PROFILE_MATTER_PRODUCT) == 0)
+        return 0;
+    if (has && ASN1_STRING_length(has) == 4 && memcmp(ASN1_STRING_get0_data(has), text, 4) == 0)
+        return 0;
+    return error_set(err, ERR_INPUT,
+                     "the issuing CA cannot issue certificates of profile '%s': its name must say "
+                     "%s %s, so it has to be a CA of profile '%s'",
+                     profile->name,
+                     strcmp(a->type, PROFILE_MATTER_VENDOR) ? "product id" : "vendor id", text,
+                     *profile->issuer ? profile->issuer : profile->name);
+}
+
+int cert_issuer_check(const struct cert_profile *profile, const char *const values[VALUE_COUNT],
+                      X509 *issuer, struct error *err)
 {
     const ASN1_OCTET_STRING *id = X509_get0_subject_key_id(issuer);
+    int rc = 0;
 
     if (X509_check_ca(issuer) != 1 || !id || ASN1_STRING_length(id) != CERT_KEY_ID_SIZE)
         return error_set(err, ERR_INPUT,
                          "the issuer of a certificate template is not a CA certificate with a "
                          "subject key identifier of %d octets",
                          CERT_KEY_ID_SIZE);
-    memcpy(t->issuer_id, ASN1_STRING_get0_data(id), CERT_KEY_ID_SIZE);
-    t->issuer = X509_NAME_dup(X509_get_subject_name(issuer));
-    return t->issuer ? 0 : error_set(err, ERR_INTERNAL, "out of memory");
+    for (size_t i = 0; rc == 0 && i < profile->subject_count; i++)
+        if (strcmp(profile->subject[i].type, PROFILE_MATTER_VENDOR) == 0 ||
+            strcmp(profile->subject[i].type, PROFILE_MATTER_PRODUCT) == 0)
+            rc = check_matter_id(profile, values, &profile->subject[i], issuer, err);
+    return rc;
 }
+
+/* ---- The public face. ---- */
 
 static int take_params(struct cert_template *t, const struct cert_template_params *params,
                        struct error *err)
 {
-    size_t len = strlen(params->organization);
-
-    if (len == 0 || len > 64)
-        return error_set(err, ERR_INPUT,
-                         "organization '%.80s' has %zu characters, it must have 1 "
-                         "to 64",
-                         params->organization, len);
-    t->hw_type = OBJ_txt2obj(params->hw_type, 1);
-    if (!t->hw_type || OBJ_length(t->hw_type) > 64)
-        return error_set(err, ERR_INPUT, "hardware type '%.80s' is not an object identifier",
-                         params->hw_type);
-    t->organization = strdup(params->organization);
-    if (!t->organization)
-        return error_set(err, ERR_INTERNAL, "out of memory");
-    return split_common_name(t, params->common_name, err);
-}
-
-static int check_serial_len(const struct cert_template *t, size_t serial_len, struct error *err)
-{
-    size_t name_len = strlen(t->prefix) + serial_len + strlen(t->suffix);
-
-    if (serial_len < SERIAL_MIN || serial_len > SERIAL_MAX || name_len > COMMON_NAME_MAX)
-        return error_set(err, ERR_INPUT,
-                         "serials of %zu characters give a common name of %zu: a serial may have "
-                         "%d to %d, a common name %d",
-                         serial_len, name_len, SERIAL_MIN, SERIAL_MAX, COMMON_NAME_MAX);
-    return 0;
+    t->profile = *params->profile;
+    t->uses = cert_profile_uses(&t->profile);
+    t->begins_at_issuance = profile_begins_at_issuance(&t->profile.validity);
+    t->end_is_relative = profile_end_is_relative(&t->profile.validity);
+    if (t->profile.constraints.ca)
+        return error_set(err, ERR_INPUT, "profile '%s' is that of a CA, not of devices",
+                         t->profile.name);
+    for (size_t i = 0; i < VALUE_COUNT; i++)
+        if (params->values[i] && !(t->values[i] = strdup(params->values[i])))
+            return error_set(err, ERR_INTERNAL, "out of memory");
+    X509_up_ref(params->issuer);
+    t->issuer = params->issuer;
+    return cert_issuer_check(&t->profile, params->values, params->issuer, err);
 }
 
 int cert_template_new(const struct cert_template_params *params, size_t serial_len,
                       struct cert_template **out, struct error *err)
 {
     struct cert_template *t = calloc(1, sizeof *t);
+    char serial[SERIAL_MAX + 1] = "";
+    const struct cert_subject first = {.serial = serial, .not_before = clock_utc()};
     int rc;
 
     if (!t)
         return error_set(err, ERR_INTERNAL, "out of memory");
     rc = take_params(t, params, err);
-    if (rc == 0)
-        rc = take_issuer(t, params->issuer, err);
-    if (rc == 0)
-        rc = check_serial_len(t, serial_len, err);
-    if (rc == 0)
-        rc = compile(t, serial_len, 0, err);
+    if (rc == 0 && (serial_len < SERIAL_MIN || serial_len > SERIAL_MAX))
+        rc = error_set(err, ERR_INPUT, "serials of %zu characters: a serial may have %d to %d",
+                       serial_len, SERIAL_MIN, SERIAL_MAX);
+    if (rc == 0 && !(t->uses & (1u << VALUE_CHIP_ID | 1u << VALUE_UDI))) {
+        memset(serial, 'a', serial_len);
+        rc = find(t, &first, err);
+    }
     if (rc) {
         cert_template_free(t);
         return rc;
@@ -303,40 +539,43 @@ void cert_template_free(struct cert_template *t)
 {
     if (!t)
         return;
-    for (size_t form = 0; form < TIME_FORMS; form++)
-        for (size_t len = 0; len <= SERIAL_MAX; len++)
-            compiled_free(t->cache[form][len]);
-    ASN1_OBJECT_free(t->hw_type);
-    X509_NAME_free(t->issuer);
-    free(t->organization);
-    free(t->prefix);
-    free(t->suffix);
+    while (t->compiled) {
+        struct compiled *next = t->compiled->next;
+
+        compiled_free(t->compiled);
+        t->compiled = next;
+    }
+    for (size_t i = 0; i < VALUE_COUNT; i++)
+        free(t->values[i]);
+    X509_free(t->issuer);
     free(t);
+}
+
+int cert_template_size(struct cert_template *t, const struct cert_subject *subject, size_t *size,
+                       struct error *err)
+{
+    int rc = check_subject(t, subject, err);
+
+    if (rc == 0)
+        rc = find(t, subject, err);
+    if (rc == 0)
+        *size = size_of(t->compiled);
+    return rc;
 }
 
 int cert_template_tbs(struct cert_template *t, const struct cert_subject *subject, struct buf *tbs,
                       struct error *err)
 {
-    size_t len = strlen(subject->serial), form = form_of(subject->not_before);
     uint8_t *room;
-    int rc = serial_valid(subject->serial, err);
+    int rc = check_subject(t, subject, err);
 
+    if (rc == 0)
+        rc = find(t, subject, err);
     if (rc)
         return rc;
-    if (subject->number[0] != 0x01)
-        return error_set(err, ERR_INPUT, "a certificate serial number does not begin with 0x01");
-    if (subject->not_before < YEAR_1950)
-        return error_set(err, ERR_INPUT, "a certificate cannot begin before 1950");
-    if (!t->cache[form][len]) {
-        rc = check_serial_len(t, len, err);
-        if (rc == 0)
-            rc = compile(t, len, form, err);
-        if (rc)
-            return rc;
-    }
-    room = buf_grow(tbs, t->cache[form][len]->tbs.len);
+    room = buf_grow(tbs, t->compiled->tbs.len);
     if (room)
-        patch(t->cache[form][len], subject, room);
+        patch(t->compiled, subject, &t->times, room);
     return buf_check(tbs, "a certificate to be signed", err);
 }
 

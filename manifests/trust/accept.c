@@ -1,23 +1,19 @@
 #include "manifests/trust/accept.h"
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "manifests/trust/db.h"
-#include "pki/signed.h"
+#include "manifests/trust/quota.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ORDER_MAX (1 << 20)
 
 /* What one acceptance holds. */
 struct acceptance {
     struct trust *t;
     const struct trust_orders *orders;
-    struct buf bytes;   /* manifest.json as it was found; believed only where it was verified */
+    struct buf bytes;   /* manifest.json: the signature was verified, now or when it was accepted */
     struct statement s; /* what they say */
     uint8_t sha256[SHA256_SIZE];
     uint8_t pins[SHA256_SIZE];
@@ -25,6 +21,7 @@ struct acceptance {
     int64_t seq;     /* of the manifest accepted last, 0 for none */
     struct buf last; /* its manifest.json */
     int64_t now;
+    struct trust_quota quota;
 };
 
 /* ---- identities */
@@ -188,97 +185,20 @@ static int apply_change(struct acceptance *a, const struct record *r, uint64_t i
     return change(a, r, r->t == RECORD_REPLACE ? TRUST_REPLACED : TRUST_DECOMMISSIONED, id, err);
 }
 
-static const struct trust_order *find_order(const struct trust_orders *orders,
-                                            const uint8_t hash[SHA256_SIZE])
-{
-    for (size_t i = 0; i < orders->count; i++)
-        if (sha256_equal(orders->at[i].hash, hash))
-            return &orders->at[i];
-    return NULL;
-}
-
 static int take(void *ctx, const struct record *r, const struct cert *cert, uint64_t index,
                 struct error *err)
 {
     struct acceptance *a = ctx;
-    int rc = 0;
+    int rc;
 
     if (r->t == RECORD_ROTATE)
         return 0; /* says nothing of a device */
-    if (a->orders && !find_order(a->orders, r->order))
-        return error_set(
-            err, ERR_REFUSED,
-            "the record of '%s' names an order that is not among those given (--order)", r->sn);
-    if (record_has_ref(r))
+    rc = trust_quota_record(&a->quota, r, err);
+    if (rc == 0 && record_has_ref(r))
         rc = apply_change(a, r, index, err);
     if (rc == 0 && (r->t == RECORD_ADD || r->t == RECORD_REPLACE || r->t == RECORD_ATTR ||
                     r->t == RECORD_VOID))
         rc = insert(a, r, cert, index, err);
-    return rc;
-}
-
-/* ---- orders */
-
-int trust_order_read(const char *path, struct trust_orders *orders, struct error *err)
-{
-    struct trust_order *o = &orders->at[orders->count];
-    struct buf file, content;
-    json_int_t max_issued;
-    json_t *order = NULL;
-    int rc;
-
-    if (orders->count == TRUST_ORDERS_MAX)
-        return error_set(err, ERR_INPUT, "more than %d orders", TRUST_ORDERS_MAX);
-    buf_init(&file, ORDER_MAX);
-    buf_init(&content, ORDER_MAX);
-    rc = file_read(path, &file, err);
-    if (rc == 0 && signed_open(file.data, file.len, NULL, &content, NULL)) {
-        buf_reset(&content);
-        buf_put(&content, file.data, file.len);
-    }
-    if (rc == 0)
-        order = json_loadb((const char *)content.data, content.len, JSON_REJECT_DUPLICATES, NULL);
-    if (rc == 0 &&
-        (json_unpack(order, "{s:{s:I}}", "counts", "max_issued", &max_issued) || max_issued < 0))
-        rc = error_set(err, ERR_INPUT, "'%s' is not an order: it has no counts.max_issued", path);
-    if (rc == 0) {
-        sha256(content.data, content.len, o->hash);
-        o->max_issued = (uint64_t)max_issued;
-        orders->count++;
-    }
-    json_decref(order);
-    buf_done(&content);
-    buf_done(&file);
-    return rc;
-}
-
-/* The totals stay under the hash of the first order; the last amendment says how many there may
- * be. */
-static int check_order(const struct trust_orders *orders, const struct manifest_totals *t,
-                       struct error *err)
-{
-    const uint8_t *hash = t->amendment_count ? t->amendments[t->amendment_count - 1] : t->order;
-    const struct trust_order *o = find_order(orders, hash);
-
-    if (!o)
-        return error_set(err, ERR_REFUSED,
-                         "the manifest counts order %02x%02x%02x%02x..., which is not among those "
-                         "given (--order)",
-                         hash[0], hash[1], hash[2], hash[3]);
-    if (t->issued > o->max_issued)
-        return error_set(err, ERR_REFUSED,
-                         "%" PRIu64 " certificates were issued for order %02x%02x%02x%02x..., "
-                         "which allows %" PRIu64 ": ask the factory",
-                         t->issued, hash[0], hash[1], hash[2], hash[3], o->max_issued);
-    return 0;
-}
-
-static int check_orders(const struct acceptance *a, struct error *err)
-{
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && a->orders && i < a->s.totals_count; i++)
-        rc = check_order(a->orders, &a->s.totals[i], err);
     return rc;
 }
 
@@ -410,7 +330,7 @@ static int finish(struct acceptance *a, const struct verify_report *report, stru
     size_t count = merkle_frontier(&report->tree, frontier);
     int rc;
 
-    /* The statement was read before it was verified: it must be the one that was. */
+    /* It was read once more with the other files: it must be the one that was looked at. */
     if (!sha256_equal(report->sha256, a->sha256))
         return error_set(err, ERR_INTEGRITY, "'%s' changed while it was being accepted",
                          MANIFEST_NAME);
@@ -436,13 +356,15 @@ static int accept_next(struct acceptance *a, const char *dir, const struct verif
     int rc = a->log ? 0 : add_log(a, err);
 
     if (rc == 0)
-        rc = check_orders(a, err);
+        rc = trust_quota_load(&a->quota, a->t, a->orders, a->log, err);
     if (rc)
         return rc;
     policy.after = NULL;
     policy.after_bytes = a->seq ? &a->last : NULL;
     policy.sink = &sink;
     rc = manifest_verify(dir, &policy, &accepted->report, err);
+    if (rc == 0)
+        rc = trust_quota_totals(&a->quota, &a->s, policy.after_bytes, err);
     return rc ? rc : finish(a, &accepted->report, err);
 }
 
@@ -473,16 +395,48 @@ static int compare_known(struct acceptance *a, const char *dir, const struct ver
                      a->s.seq, a->s.origin);
 }
 
+static int check_signature(struct acceptance *a, const char *dir,
+                           const struct verify_policy *policy, struct error *err)
+{
+    struct cms_signer who;
+    X509 *root;
+    int rc = cms_read_certificate(policy->root, &root, err);
+
+    if (rc)
+        return rc;
+    buf_reset(&a->bytes);
+    rc = folder_read_signed(dir, MANIFEST_NAME, root, policy->at, &a->bytes, &who, err);
+    X509_free(root);
+    return rc;
+}
+
+/* The signature before anything is read out of the bytes. Those that were accepted before had one,
+ * whose certificate may have expired since. */
+static int read_statement(struct acceptance *a, const char *dir, const struct verify_policy *policy,
+                          struct error *err)
+{
+    int64_t known = 0;
+    int rc = folder_read(dir, MANIFEST_NAME, &a->bytes, err);
+
+    if (rc)
+        return rc;
+    sha256(a->bytes.data, a->bytes.len, a->sha256);
+    rc = db_number(a->t, err, &known, "SELECT 1 FROM manifests WHERE sha256 = ?", "b", a->sha256,
+                   sizeof a->sha256);
+    if (rc == 0 && !known) {
+        rc = check_signature(a, dir, policy, err);
+        sha256(a->bytes.data, a->bytes.len, a->sha256);
+    }
+    return rc ? rc : statement_parse(a->bytes.data, a->bytes.len, &a->s, err);
+}
+
 static int run(struct acceptance *a, const char *dir, const struct verify_policy *policy,
                struct trust_accepted *accepted, struct error *err)
 {
     int rc;
 
-    if ((rc = hash_pins(a, policy, err)) ||
-        (rc = folder_read(dir, MANIFEST_NAME, &a->bytes, err)) ||
-        (rc = statement_parse(a->bytes.data, a->bytes.len, &a->s, err)))
+    if ((rc = hash_pins(a, policy, err)) || (rc = read_statement(a, dir, policy, err)))
         return rc;
-    sha256(a->bytes.data, a->bytes.len, a->sha256);
     strcpy(accepted->origin, a->s.origin);
     accepted->seq = a->s.seq;
     if ((rc = db_begin(a->t, err)))

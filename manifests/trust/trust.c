@@ -28,6 +28,7 @@ static const char schema[] =
     " log INTEGER NOT NULL REFERENCES logs(id), seq INTEGER NOT NULL,"
     " sha256 BLOB NOT NULL, size INTEGER NOT NULL, accepted INTEGER NOT NULL,"
     " statement BLOB NOT NULL, PRIMARY KEY (log, seq)) WITHOUT ROWID;"
+    "CREATE INDEX manifests_sha256 ON manifests(sha256);"
     "CREATE TABLE orders (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE);"
     "CREATE TABLE issuers ("
     " id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name BLOB NOT NULL);" /* name: DER */

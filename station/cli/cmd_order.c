@@ -93,10 +93,10 @@ static json_t *json_terms(const struct cli_order *o)
 
     for (size_t i = 0; i < order->suite_count; i++)
         json_array_append_new(suites, json_integer(order->suites[i]));
-    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:I}", "use", order->use, "device_auth",
-                     auths[order->auth], "environment", order->environment, "lock", order->lock,
-                     "software_hsm", order->software_hsm, "suites", suites, "stations",
-                     (json_int_t)order->station_count);
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:I}", "profile", order->profile, "use",
+                     order->use, "device_auth", auths[order->auth], "environment",
+                     order->environment, "lock", order->lock, "software_hsm", order->software_hsm,
+                     "suites", suites, "stations", (json_int_t)order->station_count);
 }
 
 static void print_terms(const struct cli_order *o)
@@ -108,6 +108,7 @@ static void print_terms(const struct cli_order *o)
     hex_encode(o->history.row.hash, 32, first);
     hex_encode(order->hash, 32, hash);
     printf("  hash        %s\n  in force    %s, version %zu\n", first, hash, o->history.count);
+    printf("  profile     %s\n", order->profile);
     printf("  terms       use %s, device_auth %s, %s, %s\n", order->use, auths[order->auth],
            order->lock ? "locked" : "not locked",
            order->software_hsm ? "a software HSM will do" : "no software HSM");

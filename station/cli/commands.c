@@ -33,6 +33,22 @@ static const struct cli_option generate_options[] = {
     {"threads", "N", "threads that use the HSM, 1 to 16; default: 2, or 1 on one processor"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option profile_options[] = {
+    {"issuer", "FILE", "check: the issuing CA's certificate, whose name counts in the size"},
+    {"out", "DIR", "sample: write root.pem, issuing.pem, device.pem, device.key there"},
+    {"issued", "TIME", "the time of issue, such as 2026-01-31T00:00:00Z; default: now"},
+    {"serial", "TEXT", "value of {serial}; each has a default"},
+    {"chip-id", "TEXT", "value of {chip_id}"},
+    {"udi", "TEXT", "value of {udi}"},
+    {"product", "TEXT", "value of {product}"},
+    {"order", "TEXT", "value of {order}"},
+    {"environment", "TEXT", "value of {environment}"},
+    {"organization", "TEXT", "value of {organization}"},
+    {"hardware-type", "OID", "value of {hardware_type}"},
+    {"vendor-id", "TEXT", "value of {vendor_id}"},
+    {"product-id", "TEXT", "value of {product_id}"},
+    {NULL, NULL, NULL}};
+
 static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
 
 static const struct cli_option recover_options[] = {
@@ -111,6 +127,12 @@ const struct cli_command cli_commands[] = {
      "transcript of the ceremony with the ledger, the keys and the certificates, and who signed\n"
      "it. Changes nothing, and does not stop at the first difference.",
      no_options, NEED_CONFIG | NEED_STORE_READ, 0, 0, cmd_audit},
+    {"profile", "list|check PROFILE|sample PROFILE", "explain the profiles of certificates",
+     "'list' names the profiles that come with the program, with the hash that an order fixes.\n"
+     "'check' reads a profile, shipped or a file that ends in .yaml, and tells its hash, what a\n"
+     "certificate will look like, its size, and which platforms would refuse it and why. 'sample'\n"
+     "issues one under throw-away keys. Needs no station.",
+     profile_options, 0, 1, 2, cmd_profile},
     {"help", "[COMMAND]", "list the commands, or explain one",
      "Lists the commands, or explains one.", no_options, 0, 0, 1, cmd_help},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, 0, NULL}};

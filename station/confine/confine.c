@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <linux/usbdevice_fs.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -168,8 +170,6 @@ static const int line_calls[] = {
     SCMP_SYS(fstat),
     SCMP_SYS(newfstatat),
     SCMP_SYS(lseek),
-    SCMP_SYS(ioctl),
-    SCMP_SYS(fcntl),
     SCMP_SYS(flock),
     SCMP_SYS(select),
     SCMP_SYS(pselect6),
@@ -181,13 +181,31 @@ static const int line_calls[] = {
     SCMP_SYS(clock_nanosleep),
     SCMP_SYS(nanosleep),
     SCMP_SYS(sched_yield),
+    SCMP_SYS(timerfd_settime), /* libusb's deadlines */
     SCMP_SYS(sched_getaffinity),
+};
+
+/*
+ * What the line asks of what is open. The operator's terminal is open as well: none of this types
+ * into it (TIOCSTI, TIOCLINUX), takes it (TIOCSCTTY) or hides what is typed (TCSETS). FIOASYNC is
+ * not there, and no fcntl, because an owner of a descriptor (F_SETOWN) is sent any signal.
+ */
+static const unsigned long line_requests[] = {
+    TCGETS,   /* is it a terminal? */
+    FIONREAD, /* is the port still there? */
+    TCFLSH,   /* before a port is closed, */
+    TIOCNXCL, /* and given back */
+    /* what libusb asks of a device that it opened and claimed before (linux/usbdevice_fs.h) */
+    USBDEVFS_SUBMITURB, USBDEVFS_REAPURBNDELAY, USBDEVFS_DISCARDURB, USBDEVFS_CLEAR_HALT,
+    USBDEVFS_GETDRIVER, USBDEVFS_RELEASEINTERFACE, USBDEVFS_IOCTL /* gives the driver back */
 };
 
 /* The connector: makes a connection and hands it over. */
 static const int connector_calls[] = {
-    SCMP_SYS(connect), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
-    SCMP_SYS(fcntl),   SCMP_SYS(sendmsg),
+    SCMP_SYS(connect),
+    SCMP_SYS(getsockopt),
+    SCMP_SYS(setsockopt),
+    SCMP_SYS(sendmsg),
 };
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
@@ -198,6 +216,17 @@ static int allow_list(scmp_filter_ctx filter, const int *calls, size_t count)
 
     for (size_t i = 0; rc == 0 && i < count; i++)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+    return rc;
+}
+
+/* The kernel looks at the low 32 bits of a request alone. */
+static int allow_requests(scmp_filter_ctx filter, const unsigned long *requests, size_t count)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                              SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, requests[i]));
     return rc;
 }
 
@@ -223,6 +252,8 @@ static int allow_line(scmp_filter_ctx filter)
 
     if (rc == 0)
         rc = allow_list(filter, line_calls, COUNT(line_calls));
+    if (rc == 0)
+        rc = allow_requests(filter, line_requests, COUNT(line_requests));
     /* Threads, not processes: glibc falls back to clone, whose flags a filter can see. */
     if (rc == 0)
         rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);

@@ -13,6 +13,10 @@
 #define ADDRESS_TCP  "tcp:"
 #define ADDRESS_UNIX "unix:"
 
+/* Rules of ports that are no addresses read so: by ids "1209:0001", by the place "1-2.3". */
+#define RULE_USB      "usb:"
+#define RULE_USB_PATH "usb_path:"
+
 /* True for a text that begins as one of the two. */
 bool address_is(const char *text);
 

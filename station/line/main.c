@@ -1,7 +1,7 @@
 /*
  * imprint-line: the process that touches devices. It has no PIN, no HSM session and no database
  * (P10); `imprint run` starts it and it asks the vault for everything. Once its ports are open it is
- * confined: it can open nothing more.
+ * confined: it opens no file and no network any more, and keeps what is open.
  *
  * usage: imprint-line words|quiet|json HELLO_MS REQUEST_MS REPEATS [PATTERN SLOT BAUD]...
  */
@@ -12,6 +12,7 @@
 #include "station/line/serial.h"
 #include "station/line/slot.h"
 #include "station/line/stream.h"
+#include "station/line/usb.h"
 #include "station/wire/channel.h"
 
 #include <errno.h>
@@ -89,8 +90,10 @@ static int open_port(const struct port *p, struct connection *connections, struc
 {
     struct connection *c = &connections[p->rule];
 
-    if (!address_is(p->name))
+    if (p->kind == PORT_SERIAL)
         return serial_open(p->name, p->baud, &out->transport, &out->failure);
+    if (p->kind == PORT_USB)
+        return usb_open(p->name, p->usb_bus, p->usb_address, &out->transport, &out->failure);
     if (c->fd < 0) {
         out->failure = c->failure;
         return out->failure.code;

@@ -42,11 +42,26 @@ static int refuse_same_label(const struct ports *ports, size_t index, struct err
     return 0;
 }
 
-static bool matches(const struct port_rule *rule, const char *name)
+/* What follows the prefix, or NULL. */
+static const char *after(const char *text, const char *prefix)
 {
-    if (address_is(rule->pattern) || address_is(name))
-        return strcmp(rule->pattern, name) == 0;
-    return fnmatch(rule->pattern, name, 0) == 0;
+    size_t len = strlen(prefix);
+
+    return strncmp(text, prefix, len) == 0 ? text + len : NULL;
+}
+
+static bool matches(const struct port_rule *rule, const struct port *p)
+{
+    const char *id = after(rule->pattern, RULE_USB);
+    const char *path = after(rule->pattern, RULE_USB_PATH);
+
+    if (id)
+        return strcasecmp(id, p->usb_id) == 0;
+    if (path)
+        return *p->usb_path && fnmatch(path, p->usb_path, 0) == 0;
+    if (address_is(rule->pattern))
+        return p->kind == PORT_ADDRESS && strcmp(rule->pattern, p->name) == 0;
+    return p->kind == PORT_SERIAL && fnmatch(rule->pattern, p->name, 0) == 0;
 }
 
 int ports_assign(const struct port_rule *rules, size_t rule_count, struct ports *ports,
@@ -56,17 +71,19 @@ int ports_assign(const struct port_rule *rules, size_t rule_count, struct ports 
 
     qsort(ports->list, ports->count, sizeof *ports->list, compare_names);
     ports->slots = 0;
+    memset(ports->used, 0, sizeof ports->used);
     for (size_t i = 0; i < ports->count; i++) {
         struct port *p = &ports->list[i];
 
         p->rule = -1;
         p->slot[0] = 0;
         for (size_t r = 0; r < rule_count && p->rule < 0; r++)
-            if (matches(&rules[r], p->name))
+            if (matches(&rules[r], p))
                 p->rule = (int)r;
         if (p->rule < 0)
             continue;
         p->baud = rules[p->rule].baud;
+        ports->used[p->rule] = true;
         if (!make_label(rules[p->rule].slot, ++matched[p->rule], p->slot))
             return error_set(err, ERR_INPUT, "the slot label of port '%s' is too long", p->name);
         if (refuse_same_label(ports, i, err))
@@ -86,6 +103,46 @@ static int add_port(void *context, const struct serial_info *info)
     snprintf(p->name, sizeof p->name, "%s", info->name);
     snprintf(p->description, sizeof p->description, "%s",
              info->description ? info->description : "");
+    if (info->usb_vid >= 0)
+        snprintf(p->usb_id, sizeof p->usb_id, "%04x:%04x", (uint16_t)info->usb_vid,
+                 (uint16_t)info->usb_pid);
+    p->usb_bus = info->usb_bus;
+    p->usb_address = info->usb_address;
+    ports->count++;
+    return 0;
+}
+
+/* Tells the serial ports of this device where it is; false when it has none. */
+static bool place_serial(struct ports *ports, const struct usb_info *info)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < ports->count; i++) {
+        struct port *p = &ports->list[i];
+
+        if (p->kind != PORT_SERIAL || p->usb_bus != info->bus || p->usb_address != info->address)
+            continue;
+        strcpy(p->usb_path, info->path);
+        found = true;
+    }
+    return found;
+}
+
+/* A serial adapter, too, may have such an interface: then its serial port is the one to use. */
+static int add_usb(void *context, const struct usb_info *info)
+{
+    struct ports *ports = context;
+    struct port *p = &ports->list[ports->count];
+
+    if (place_serial(ports, info) || !info->bulk || ports->count == PORTS_MAX)
+        return 0;
+    p->kind = PORT_USB;
+    snprintf(p->name, sizeof p->name, "usb:%s", info->path);
+    snprintf(p->usb_id, sizeof p->usb_id, "%04x:%04x", (uint16_t)info->vid, (uint16_t)info->pid);
+    strcpy(p->usb_path, info->path);
+    strcpy(p->description, "a vendor-specific USB interface");
+    p->usb_bus = info->bus;
+    p->usb_address = info->address;
     ports->count++;
     return 0;
 }
@@ -97,6 +154,7 @@ static void add_addresses(const struct port_rule *rules, size_t count, struct po
 
         if (!address_is(rules[i].pattern))
             continue;
+        p->kind = PORT_ADDRESS;
         snprintf(p->name, sizeof p->name, "%s", rules[i].pattern);
         strcpy(p->description, "an address of the job");
         ports->count++;
@@ -111,5 +169,7 @@ int ports_find(const struct port_rule *rules, size_t rule_count, struct ports *p
     memset(ports, 0, sizeof *ports);
     add_addresses(rules, rule_count, ports);
     rc = serial_list(add_port, ports, err);
+    if (rc == 0)
+        rc = usb_list(add_usb, ports, err);
     return rc ? rc : ports_assign(rules, rule_count, ports, err);
 }

@@ -1,5 +1,5 @@
 /*
- * ports: which serial ports and addresses are slots, by the rules of the job.
+ * ports: which serial ports, USB devices and addresses are slots, by the rules of the job.
  *
  * Invariants
  *  1. A port that no rule names is listed, never opened.
@@ -7,11 +7,14 @@
  *     (ttyACM2 before ttyACM10), so that {n} in a slot label means the same on every start.
  *  3. An address that a rule names is one port, there or not; no pattern matches it.
  *  4. Two ports never get one slot label: the second is an error of the job.
+ *  5. A USB device is one port: its serial port if it has one, otherwise its vendor-specific bulk
+ *     interface (usb.h).
  */
 #ifndef STATION_LINE_PORTS_H
 #define STATION_LINE_PORTS_H
 
 #include "base/error.h"
+#include "station/line/usb.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,15 +26,22 @@
 #define PORT_RULES_MAX 32
 
 struct port_rule {
-    const char *pattern; /* fnmatch(3) over the whole name, or an address (connector/address.h) */
+    const char *pattern; /* fnmatch(3) over a serial port's whole name, or, with their prefixes, ids
+                            or places of USB devices, or an address (connector/address.h) */
     const char *slot;    /* label, {n} is replaced */
     int baud;
 };
 
-/* A serial port, or an address that a rule names. */
+enum port_kind { PORT_SERIAL, PORT_USB, PORT_ADDRESS };
+
+/* A serial port, a USB device, or an address that a rule names. */
 struct port {
+    enum port_kind kind;
     char name[PORT_NAME_MAX + 1];
-    char description[65];          /* what the system knows of it, may be empty */
+    char description[65];            /* what the system knows of it, may be empty */
+    char usb_id[10];                 /* "1209:0001", of a serial port as well; empty without USB */
+    char usb_path[USB_PATH_MAX + 1]; /* "1-2.3", likewise */
+    int usb_bus, usb_address;
     char slot[PORT_LABEL_MAX + 1]; /* empty: no rule matches */
     int rule;                      /* index of the rule, -1 for none */
     int baud;
@@ -40,17 +50,17 @@ struct port {
 struct ports {
     struct port list[PORTS_MAX];
     size_t count;
-    size_t slots; /* how many a rule names */
+    size_t slots;              /* how many a rule names */
+    bool used[PORT_RULES_MAX]; /* the rule names a port */
 };
 
 /*
- * Lists the machine's serial ports and gives each its slot. Errors: ERR_IO when the ports cannot be
- * listed, ERR_INPUT when two ports would get one label.
+ * Lists the machine's ports and gives each its slot. Errors: ERR_IO when the ports cannot be listed, ERR_INPUT when two ports would get one label.
  */
 MUST_USE int ports_find(const struct port_rule *rules, size_t rule_count, struct ports *ports,
                         struct error *err);
 
-/* As ports_find for ports whose name and description are filled in already. */
+/* As ports_find for ports of which all but slot, rule and baud is filled in already. */
 MUST_USE int ports_assign(const struct port_rule *rules, size_t rule_count, struct ports *ports,
                           struct error *err);
 

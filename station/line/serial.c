@@ -256,6 +256,7 @@ int serial_list(int (*each)(void *context, const struct serial_info *info), void
         info.description = sp_get_port_description(list[i]);
         if (sp_get_port_transport(list[i]) == SP_TRANSPORT_USB) {
             (void)sp_get_port_usb_vid_pid(list[i], &info.usb_vid, &info.usb_pid);
+            (void)sp_get_port_usb_bus_address(list[i], &info.usb_bus, &info.usb_address);
             info.usb_serial = sp_get_port_usb_serial(list[i]);
         }
         code = each(context, &info);

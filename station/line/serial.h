@@ -28,6 +28,8 @@ struct serial_info {
     const char *usb_serial;
     int usb_vid; /* -1 unless the port is a USB device */
     int usb_pid;
+    int usb_bus; /* 0 unless the port is a USB device */
+    int usb_address;
 };
 
 /*

@@ -146,30 +146,106 @@ static int read_bool(struct fy_node *node, const struct schema_field *f, uint8_t
     return 0;
 }
 
-static int read_list(const char *path, struct fy_node *node, struct fy_node *key,
-                     const struct schema_field *f, uint8_t *out, struct error *err)
+/* Runs a check of a value and puts the position in front of what it says. */
+static int run_check(schema_check check, const char *path, struct fy_node *node, const void *value,
+                     struct error *err)
+{
+    struct place place = {path, node};
+    const char *member = NULL;
+    int rc = check ? check(value, &member, err) : 0;
+
+    (void)member; /* a scalar has none */
+    return rc ? at(&place, err) : 0;
+}
+
+/* As run_check for a map; at_node: the scalar to point at when no member is to blame. */
+static int check_map(schema_check check, const char *path, struct fy_node *map,
+                     struct fy_node *at_node, const void *value, struct error *err)
+{
+    struct place place = {path, at_node};
+    const char *member = NULL;
+    int rc = check ? check(value, &member, err) : 0;
+    struct fy_node_pair *pair;
+    void *iterator = NULL;
+    char name[NAME_MAX_LEN];
+
+    if (rc == 0)
+        return 0;
+    while ((pair = fy_node_mapping_iterate(map, &iterator))) {
+        struct fy_node *key = fy_node_pair_key(pair);
+
+        if (!place.node)
+            place.node = key;
+        if (member && scalar_text(key, name, sizeof name) == 0 && strcmp(name, member) == 0)
+            place.node = key;
+    }
+    return at(&place, err);
+}
+
+static int list_size(const char *path, struct fy_node *node, struct fy_node *key,
+                     const struct schema_field *f, struct error *err)
 {
     struct place place = {path, key};
+
+    if (fy_node_is_sequence(node) && fy_node_sequence_item_count(node) >= f->min &&
+        fy_node_sequence_item_count(node) <= f->max)
+        return 0;
+    error_set(err, ERR_INPUT, "'%s' must be a list of %" PRId64 " to %" PRId64 " items (%s)",
+              f->name, f->min, f->max, f->meaning);
+    return at(&place, err);
+}
+
+static int read_texts(const char *path, struct fy_node *node, struct fy_node *key,
+                      const struct schema_field *f, uint8_t *out, struct error *err)
+{
     void *iterator = NULL;
     struct fy_node *item;
     size_t count = 0;
+    int rc = list_size(path, node, key, f, err);
 
-    if (!fy_node_is_sequence(node) || fy_node_sequence_item_count(node) < f->min ||
-        fy_node_sequence_item_count(node) > f->max) {
-        error_set(err, ERR_INPUT, "'%s' must be a list of %" PRId64 " to %" PRId64 " items (%s)",
-                  f->name, f->min, f->max, f->meaning);
-        return at(&place, err);
-    }
-    while ((item = fy_node_sequence_iterate(node, &iterator))) {
-        uint8_t *target = out + f->offset + count * f->item_size;
-        int rc = read_map(path, item, key, f->fields, target, err);
+    while (rc == 0 && (item = fy_node_sequence_iterate(node, &iterator))) {
+        struct place place = {path, fy_node_is_scalar(item) ? item : key};
+        char *target = (char *)out + f->offset + count++ * f->item_size;
 
-        if (rc)
-            return rc;
-        count++;
+        if (scalar_text(item, target, f->item_size) || !*target) {
+            error_set(err, ERR_INPUT, "an item of '%s' must be a text of 1 to %zu bytes (%s)",
+                      f->name, f->item_size - 1, f->meaning);
+            return at(&place, err);
+        }
+        rc = run_check(f->check, path, item, target, err);
     }
     memcpy(out + f->count_offset, &count, sizeof count);
-    return 0;
+    return rc;
+}
+
+static int read_list(const char *path, struct fy_node *node, struct fy_node *key,
+                     const struct schema_field *f, uint8_t *out, struct error *err)
+{
+    void *iterator = NULL;
+    struct fy_node *item;
+    size_t count = 0;
+    int rc = list_size(path, node, key, f, err);
+
+    while (rc == 0 && (item = fy_node_sequence_iterate(node, &iterator))) {
+        uint8_t *target = out + f->offset + count++ * f->item_size;
+
+        rc = read_map(path, item, key, f->fields, target, err);
+        if (rc == 0)
+            rc = check_map(f->check, path, item, NULL, target, err);
+    }
+    memcpy(out + f->count_offset, &count, sizeof count);
+    return rc;
+}
+
+static int read_given_map(const char *path, struct fy_node *node, struct fy_node *key,
+                          const struct schema_field *f, uint8_t *out, struct error *err)
+{
+    const size_t given = 1;
+    int rc = read_map(path, node, key, f->fields, out + f->offset, err);
+
+    if (rc == 0 && f->count_offset)
+        memcpy(out + f->count_offset, &given, sizeof given);
+    return rc ? rc : check_map(f->check, path, node, key, out + f->offset, err);
 }
 
 static int read_field(const char *path, struct fy_node *key, struct fy_node *node,
@@ -180,9 +256,11 @@ static int read_field(const char *path, struct fy_node *key, struct fy_node *nod
 
     switch (f->type) {
     case SCHEMA_MAP:
-        return read_map(path, node, key, f->fields, out + f->offset, err);
+        return read_given_map(path, node, key, f, out, err);
     case SCHEMA_LIST:
         return read_list(path, node, key, f, out, err);
+    case SCHEMA_TEXTS:
+        return read_texts(path, node, key, f, out, err);
     case SCHEMA_TEXT:
         rc = read_text(node, f, out, err);
         break;
@@ -194,7 +272,7 @@ static int read_field(const char *path, struct fy_node *key, struct fy_node *nod
         rc = read_bool(node, f, out, err);
         break;
     }
-    return rc ? at(&place, err) : 0;
+    return rc ? at(&place, err) : run_check(f->check, path, place.node, out + f->offset, err);
 }
 
 static const struct schema_field *find_field(const struct schema_field *fields, const char *name)
@@ -262,32 +340,6 @@ static int syntax_error(const char *path, struct fy_diag *diag, struct error *er
     return error_set(err, ERR_INPUT, "%s:%d:%d: %s", path, e->line, e->column, e->msg);
 }
 
-static int parse(const char *path, const struct buf *text, const struct schema_field *fields,
-                 void *out, struct error *err)
-{
-    struct fy_diag_cfg diag_cfg;
-    struct fy_parse_cfg cfg = {.flags = FYPCF_COLLECT_DIAG};
-    struct fy_document *doc;
-    struct fy_diag *diag;
-    int rc;
-
-    fy_diag_cfg_default(&diag_cfg);
-    diag_cfg.fp = NULL;
-    diag = fy_diag_create(&diag_cfg);
-    if (!diag)
-        return error_set(err, ERR_INTERNAL, "out of memory");
-    fy_diag_set_collect_errors(diag, true);
-    cfg.diag = diag;
-    doc = fy_document_build_from_string(&cfg, (const char *)text->data, text->len);
-    if (!doc || !fy_document_root(doc))
-        rc = syntax_error(path, diag, err);
-    else
-        rc = read_map(path, fy_document_root(doc), NULL, fields, out, err);
-    fy_document_destroy(doc);
-    fy_diag_destroy(diag);
-    return rc;
-}
-
 /* The length of the UTF-8 character (RFC 3629) at p, or 0 when there is none. */
 static size_t character(const uint8_t *p, size_t left)
 {
@@ -306,21 +358,55 @@ static size_t character(const uint8_t *p, size_t left)
 }
 
 /* libfyaml 0.7 never returns from a directive with bytes that are not UTF-8. */
-static int check_utf8(const char *path, const struct buf *text, struct error *err)
+static int check_utf8(const char *source, const uint8_t *text, size_t size, struct error *err)
 {
     size_t line = 1, start = 0, len;
 
-    for (size_t i = 0; i < text->len; i += len) {
-        len = character(text->data + i, text->len - i);
+    for (size_t i = 0; i < size; i += len) {
+        len = character(text + i, size - i);
         if (len == 0)
-            return error_set(err, ERR_INPUT, "%s:%zu:%zu: this is not text in UTF-8", path, line,
+            return error_set(err, ERR_INPUT, "%s:%zu:%zu: this is not text in UTF-8", source, line,
                              i - start + 1);
-        if (text->data[i] == '\n') {
+        if (text[i] == '\n') {
             line++;
             start = i + 1;
         }
     }
     return 0;
+}
+
+int schema_parse(const char *source, const void *text, size_t len,
+                 const struct schema_field *fields, schema_check check, void *out,
+                 struct error *err)
+{
+    struct fy_diag_cfg diag_cfg;
+    struct fy_parse_cfg cfg = {.flags = FYPCF_COLLECT_DIAG};
+    struct fy_document *doc;
+    struct fy_diag *diag;
+    int rc;
+
+    if (len == 0)
+        return error_set(err, ERR_INPUT, "%s:1:1: the file is empty", source);
+    rc = check_utf8(source, text, len, err);
+    if (rc)
+        return rc;
+    fy_diag_cfg_default(&diag_cfg);
+    diag_cfg.fp = NULL;
+    diag = fy_diag_create(&diag_cfg);
+    if (!diag)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    fy_diag_set_collect_errors(diag, true);
+    cfg.diag = diag;
+    doc = fy_document_build_from_string(&cfg, text, len);
+    if (!doc || !fy_document_root(doc))
+        rc = syntax_error(source, diag, err);
+    else
+        rc = read_map(source, fy_document_root(doc), NULL, fields, out, err);
+    if (rc == 0)
+        rc = check_map(check, source, fy_document_root(doc), NULL, out, err);
+    fy_document_destroy(doc);
+    fy_diag_destroy(diag);
+    return rc;
 }
 
 int schema_read(const char *path, const struct schema_field *fields, void *out, struct error *err)
@@ -330,12 +416,8 @@ int schema_read(const char *path, const struct schema_field *fields, void *out, 
 
     buf_init(&text, FILE_MAX);
     rc = file_read(path, &text, err);
-    if (rc == 0 && text.len == 0)
-        rc = error_set(err, ERR_INPUT, "%s:1:1: the file is empty", path);
     if (rc == 0)
-        rc = check_utf8(path, &text, err);
-    if (rc == 0)
-        rc = parse(path, &text, fields, out, err);
+        rc = schema_parse(path, text.data, text.len, fields, NULL, out, err);
     buf_done(&text);
     return rc;
 }

@@ -23,9 +23,17 @@ enum schema_type {
     SCHEMA_TEXT, /* char[max + 1]; min and max are lengths in bytes */
     SCHEMA_INT,  /* int64_t from min to max */
     SCHEMA_BOOL, /* bool: true or false */
-    SCHEMA_MAP,  /* a struct described by fields */
-    SCHEMA_LIST  /* an array of such structs: min to max of them, size_t count at count_offset */
+    SCHEMA_MAP, /* a struct described by fields; with count_offset, a size_t 1 there: it was given */
+    SCHEMA_LIST, /* an array of such structs: min to max of them, size_t count at count_offset */
+    SCHEMA_TEXTS /* an array of char[item_size]: min to max texts, size_t count at count_offset */
 };
+
+/*
+ * What else must hold of a value that was read: of a text, a number, each item of a list, or a map
+ * once all its members are there. value is where it was written. Of a map *member may be set to the
+ * name of the member that is at fault. Errors: ERR_INPUT, without a position.
+ */
+typedef int (*schema_check)(const void *value, const char **member, struct error *err);
 
 struct schema_field {
     const char *name; /* NULL ends a table */
@@ -38,6 +46,7 @@ struct schema_field {
     const struct schema_field *fields;
     size_t item_size;
     size_t count_offset;
+    schema_check check; /* or NULL */
 };
 
 /*
@@ -46,6 +55,11 @@ struct schema_field {
  */
 MUST_USE int schema_read(const char *path, const struct schema_field *fields, void *out,
                          struct error *err);
+
+/* The same for a text at hand; source stands for its path in messages, check is for the whole. */
+MUST_USE int schema_parse(const char *source, const void *text, size_t len,
+                          const struct schema_field *fields, schema_check check, void *out,
+                          struct error *err);
 
 /*
  * The name in a NULL-terminated list that is nearest to a mistyped one (at most two letters off),

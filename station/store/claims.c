@@ -10,7 +10,7 @@
     "tx, credential, state, slot, chip, dev_pub, station_pub, suite, station_nonce, x,"            \
     " station_sig, wrapped, fw_version, fw_hash, fw_debug, attestation, prove_nonce, created, mac"
 #define ROW_LABEL "imprint claim v1"
-#define ROW_MAX   8192
+#define ROW_MAX   (CLAIM_X_MAX + CLAIM_ATTESTATION_MAX + 1024) /* the other columns: 500 bytes */
 
 void claim_init(struct claim *c)
 {

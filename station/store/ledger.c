@@ -426,7 +426,8 @@ static bool is_after_lost(const struct verification *v, const struct ledger_entr
     return fits;
 }
 
-static int verify_entry(void *context, const struct ledger_entry *entry, struct error *err)
+/* Numbers and hashes, without what the entry tells. */
+static int chain_entry(void *context, const struct ledger_entry *entry, struct error *err)
 {
     struct verification *v = context;
     uint8_t hash[32];
@@ -441,8 +442,17 @@ static int verify_entry(void *context, const struct ledger_entry *entry, struct 
     memcpy(v->previous, hash, sizeof hash);
     v->seq = entry->seq;
     v->count++;
-    count_event(&v->tally, entry->body);
     return 0;
+}
+
+static int verify_entry(void *context, const struct ledger_entry *entry, struct error *err)
+{
+    struct verification *v = context;
+    int rc = chain_entry(v, entry, err);
+
+    if (rc == 0)
+        count_event(&v->tally, entry->body);
+    return rc;
 }
 
 /* One MAC against the entry's hash. */
@@ -660,15 +670,13 @@ static int older(int64_t anchored, int64_t held, struct error *err)
                      held, anchored);
 }
 
-/* Entries after the anchored one, if a crash came before their anchor: they must be our own. */
-static int verify_tail(struct store *store, int64_t anchored, const uint8_t anchored_head[32],
-                       struct error *err)
+/* The whole chain: what starts and claims read of the entries is what the token remembers. The
+ * entries after the anchored one, if a crash came before their anchor, must be our own. */
+static int verify_chain(struct store *store, int64_t anchored, struct error *err)
 {
-    struct verification v = {.store = store, .seq = anchored};
-    int rc;
+    struct verification v = {.store = store};
+    int rc = ledger_each(store, 0, chain_entry, &v, err);
 
-    memcpy(v.previous, anchored_head, sizeof v.previous);
-    rc = ledger_each(store, anchored, verify_entry, &v, err);
     return rc ? rc : verify_macs(store, anchored, err);
 }
 
@@ -694,8 +702,17 @@ int ledger_resume(struct store *store, int64_t anchored, const uint8_t anchored_
                          "at ledger entry %" PRId64
                          ": put the station's own station.db back, nothing is issued from this one",
                          anchored);
-    return rc ? rc : verify_tail(store, anchored, anchored_head, err);
+    return rc ? rc : verify_chain(store, anchored, err);
 }
+
+/* Each of these entries is of a credential of its own, and that credential is in that state. */
+#define NOT_ONCE(of_event)                                                                         \
+    "SELECT count(*) - count(DISTINCT json_extract(body, '$.data.credential')) FROM ledger"        \
+    " WHERE json_extract(body, '$.event') = '" of_event "'"
+#define NOT_TOLD(in_state, of_event)                                                               \
+    "SELECT count(*) FROM credentials WHERE state = " in_state                                     \
+    " AND id NOT IN (SELECT json_extract(body, '$.data.credential') FROM ledger"                   \
+    " WHERE json_extract(body, '$.event') IN (" of_event "))"
 
 static int compare_count(struct store *store, const char *what, const char *query, int64_t said,
                          struct error *err)
@@ -727,6 +744,11 @@ static int verify_tables(struct store *store, const struct tally *t, struct erro
         {"burned credentials", "SELECT count(*) FROM credentials WHERE state = 3",
          t->burned + t->lost},
         {"records", "SELECT count(*) FROM records", t->proven + t->burned + t->lost},
+        {"credentials claimed twice", NOT_ONCE("claim"), 0},
+        {"credentials proven twice", NOT_ONCE("proven"), 0},
+        {"credentials claimed without an entry", NOT_TOLD("1", "'claim'"), 0},
+        {"credentials proven without an entry", NOT_TOLD("2", "'proven'"), 0},
+        {"credentials burned without an entry", NOT_TOLD("3", "'burned', 'lost'"), 0},
     };
     int rc = 0;
 

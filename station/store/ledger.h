@@ -129,7 +129,8 @@ MUST_USE int ledger_first(struct store *store, struct buf *body, struct error *e
 /*
  * Compares the ledger with what the token remembers of it. The same entry: fine. Newer entries that
  * chain from the anchored one and bear the station's MACs: a crash came between commit and anchor,
- * and nothing of them was released. *seq and head receive the last entry, which is to be anchored.
+ * and nothing of them was released. The chain is followed from the first entry on, so that no entry
+ * that is read later was changed. *seq and head receive the last entry, which is to be anchored.
  * Errors: ERR_ROLLBACK for an older database or another history, ERR_INTEGRITY for entries that are
  * not this station's.
  */

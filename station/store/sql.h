@@ -24,6 +24,7 @@ struct sql_statement {
 struct store {
     sqlite3 *db;
     int lock_fd;
+    int64_t version; /* PRAGMA data_version: changes when another connection commits */
     struct sql_statement cache[64];
     size_t cached;
     store_mac_fn mac;

@@ -96,10 +96,29 @@ static int simple(struct store *store, const char *text, const char *doing, stru
     return rc ? sql_error(store, rc, doing, err) : 0;
 }
 
+/*
+ * The lock file is only a file, and what the vault counts is in its memory: whoever writes beside it,
+ * a second vault or a person with sqlite3, ends it here.
+ */
+static int check_alone(struct store *store, struct error *err)
+{
+    int64_t version = 0;
+    int rc = sql_integer(store, err, &version, "PRAGMA data_version", "");
+
+    if (rc == 0 && version != store->version)
+        rc = error_set(
+            err, ERR_INTEGRITY,
+            "somebody else wrote the database while this program used it: nothing more is "
+            "issued; see that no other 'imprint' runs, then 'imprint ledger verify'");
+    return rc;
+}
+
 int store_settle(struct store *store, struct error *err)
 {
-    int rc = 0;
+    int rc = check_alone(store, err);
 
+    if (rc)
+        return rc;
     if (store->unanchored_seq && store->anchor)
         rc = store->anchor(store->anchor_context, store->unanchored_seq, store->unanchored_head,
                            err);
@@ -115,8 +134,15 @@ bool store_is_unanchored(const struct store *store)
 
 int store_begin(struct store *store, struct error *err)
 {
+    int rc = simple(store, "BEGIN IMMEDIATE", "start a change of the database", err);
+
     store->new_seq = 0;
-    return simple(store, "BEGIN IMMEDIATE", "start a change of the database", err);
+    if (rc)
+        return rc;
+    rc = check_alone(store, err);
+    if (rc)
+        store_rollback(store);
+    return rc;
 }
 
 int store_commit(struct store *store, struct error *err)
@@ -256,6 +282,8 @@ static int configure(struct store *store, enum store_mode mode, struct error *er
                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
                     "PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=16777216",
                     "open the database", err);
+    if (rc == 0)
+        rc = sql_integer(store, err, &store->version, "PRAGMA data_version", "");
     return rc ? rc : check_schema(store, mode, err);
 }
 

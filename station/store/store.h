@@ -7,7 +7,9 @@
  *     room that changes something must be called between store_begin and store_commit.
  *  3. After a failed call the caller rolls back; nothing of the transaction remains.
  *  4. Deleted key blobs are overwritten in the file (secure_delete).
- *  5. Schema changes run in one transaction when the file is opened; a file of a newer program is
+ *  5. One program writes: when another connection has committed since store_open, store_begin,
+ *     store_commit and store_settle refuse with ERR_INTEGRITY.
+ *  6. Schema changes run in one transaction when the file is opened; a file of a newer program is
  *     refused, not guessed at.
  *
  * Errors of every function: ERR_FULL, ERR_READONLY, ERR_BUSY, ERR_STORE (damaged or failed), with a

@@ -361,8 +361,9 @@ int claim_proven(struct vault *v, struct session *s, const struct wire_proof *pr
     if (rc)
         return rc;
     rc = read_again(v, s, err);
-    if (rc == 0 && !s->again)
-        rc = record_proof(v, s, proof, err);
+    if (rc == 0)
+        rc = s->again ? claim_set_nonce(v->store, s->claim.tx, NULL, err)
+                      : record_proof(v, s, proof, err);
     if (rc == 0)
         rc = pass_attempt(v, s, err);
     if (rc == 0)

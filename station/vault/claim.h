@@ -23,10 +23,10 @@ MUST_USE int claim_make(struct vault *v, struct session *s, const struct claim *
                         struct error *err);
 
 /*
- * Commits that the device proved its key: states, record, evidence, ledger entry, attempt, and the
- * wrapped keys deleted. proof is what the device signed with. A claim that another channel saw
- * proven meanwhile gets no second record. Errors: ERR_DUPLICATE when it was burned meanwhile; those
- * of the store and the HSM.
+ * Commits that the device proved its key: states, record, evidence, ledger entry, attempt, the
+ * nonce forgotten and the wrapped keys deleted. proof is what the device signed with. A claim that
+ * another channel saw proven meanwhile gets no second record. Errors: ERR_DUPLICATE when it was
+ * burned meanwhile; those of the store and the HSM.
  */
 MUST_USE int claim_proven(struct vault *v, struct session *s, const struct wire_proof *proof,
                           struct error *err);

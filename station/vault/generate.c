@@ -136,8 +136,9 @@ static int check_first(const struct generator *g, const struct issue_batch *batc
 {
     const struct credential *c = &batch->made[0];
     uint8_t number[CERT_NUMBER_SIZE];
-    struct cert_expect expect = {number, c->serial, c->point};
+    struct cert_expect expect = {number, c->serial, c->point, &g->v->profile, {NULL}};
 
+    job_values(g->v->job, g->v->order, expect.values);
     cert_number(batch->random[0], (uint64_t)c->id, number);
     return cert_check(c->cert.data, c->cert.len, g->issuer, g->root, &expect, err);
 }

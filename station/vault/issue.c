@@ -148,12 +148,11 @@ static int start_issuer(struct issue_line *line, struct issuer *w, struct error 
 {
     const struct issue_params *p = &line->params;
     const struct job *job = p->v->job;
-    struct cert_template_params params = {.organization = job->certificate.organization,
-                                          .hw_type = job->certificate.hardware_type,
-                                          .issuer = p->issuer};
+    struct cert_template_params params = {.profile = &p->v->profile, .issuer = p->issuer};
     size_t serial_len = strlen(job->serials.prefix) + (size_t)job->serials.digits;
     int rc;
 
+    job_values(job, p->v->order, params.values);
     w->line = line;
     buf_init(&w->tbs, CERT_DER_MAX);
     rc = cert_template_new(&params, serial_len, &w->template, err);

@@ -5,6 +5,7 @@
 #include "manifests/merkle.h"
 #include "station/store/ledger.h"
 #include "station/store/whitelist.h"
+#include "station/vault/leaves.h"
 #include "station/vault/vault.h"
 
 #include <inttypes.h>
@@ -191,19 +192,6 @@ int orders_check_station(const struct vault *v, const struct order *order,
 
 /* ---- taking one in ---- */
 
-static int push_leaf(void *context, const void *line, size_t line_len, const void *evidence,
-                     size_t evidence_len, struct error *err)
-{
-    struct merkle_hash leaf;
-
-    (void)evidence;
-    (void)evidence_len;
-    (void)err;
-    merkle_leaf(line, line_len, &leaf);
-    merkle_push(context, &leaf);
-    return 0;
-}
-
 /* The records that the owner accepted must be the first ones of this station's log. */
 static int check_after(const struct vault *v, const struct order *order,
                        const struct order_share *share, struct error *err)
@@ -228,7 +216,7 @@ static int check_after(const struct vault *v, const struct order *order,
                          "holds %" PRId64 ": it is an old copy, put the newest station.db back",
                          after->size, size);
     if (rc == 0)
-        rc = whitelist_each(v->store, 0, after->size, push_leaf, &tree, err);
+        rc = leaves_push(v->store, 0, after->size, &tree, err);
     merkle_root(&tree, &root);
     if (rc == 0 && memcmp(root.bytes, after->root, sizeof after->root))
         rc = error_set(err, ERR_ROLLBACK,
@@ -296,7 +284,8 @@ static int check_same(const struct order *amendment, const struct order *now, st
         const char *member, *says, *was;
     } fixed[] = {{"environment", amendment->environment, now->environment},
                  {"product", amendment->product, now->product},
-                 {"gtin", amendment->gtin, now->gtin}};
+                 {"gtin", amendment->gtin, now->gtin},
+                 {"profile", amendment->profile, now->profile}};
 
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         if (strcmp(fixed[i].says, fixed[i].was))
@@ -304,7 +293,12 @@ static int check_same(const struct order *amendment, const struct order *now, st
                              "the amendment changes '%s' of order '%s' from '%s' to '%s': that "
                              "needs another order",
                              fixed[i].member, now->id, fixed[i].was, fixed[i].says);
-    return 0;
+    if (sha256_equal(amendment->profile_hash, now->profile_hash))
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "the amendment changes the content of order '%s's profile '%s': that needs "
+                     "another order",
+                     now->id, now->profile);
 }
 
 static int check_amends(const struct order *amendment, const struct order_history *h,

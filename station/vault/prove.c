@@ -7,17 +7,23 @@
 
 #include <string.h>
 
-/* A nonce is good for one proof: forgotten before the proof is looked at. */
-static int use_nonce(struct vault *v, struct session *s, struct error *err)
+/*
+ * In a transaction of its own, for nothing is recorded of such a proof. What was wrong with it
+ * stands, unless the station itself fails.
+ */
+static int forget_nonce(struct vault *v, struct session *s, int wrong, struct error *err)
 {
-    int rc = store_begin(v->store, err);
+    struct error trouble = ERROR_INIT;
+    int rc = store_begin(v->store, &trouble);
 
     if (rc == 0)
-        rc = claim_set_nonce(v->store, s->claim.tx, NULL, err);
+        rc = claim_set_nonce(v->store, s->claim.tx, NULL, &trouble);
     if (rc == 0)
-        rc = store_commit(v->store, err);
-    if (rc)
-        store_rollback(v->store);
+        rc = store_commit(v->store, &trouble);
+    if (rc == 0)
+        return wrong;
+    store_rollback(v->store);
+    *err = trouble;
     return rc;
 }
 
@@ -74,28 +80,35 @@ static int verify_lifecycle(const struct session *s, const struct wire_proof *pr
                      s->credential.serial);
 }
 
-int prove_device(struct vault *v, struct session *s, const struct wire_proof *proof,
-                 enum wire_verdict *verdict, struct error *err)
+static int verify(const struct vault *v, const struct session *s, const struct wire_proof *proof,
+                  enum wire_verdict *verdict, struct error *err)
 {
     const struct order *order;
-    int rc = use_nonce(v, s, err);
+    int rc = vault_claim_order(v, &s->claim.x, &order, err);
 
-    if (rc == 0)
-        rc = vault_claim_order(v, &s->claim.x, &order, err);
     if (rc == 0)
         rc = verify_signature(s, proof, err);
     if (rc == 0)
         rc = verify_lifecycle(s, proof, err);
     if (rc == 0)
         rc = verify_read_back(v, s, proof, err);
-    if (rc)
-        return rc;
-    if (order->lock && proof->lifecycle != IMPRINT_LIFE_LOCKED) {
-        *verdict = WIRE_LOCK_FIRST;
-        return 0;
-    }
-    rc = claim_proven(v, s, proof, err);
     if (rc == 0)
-        *verdict = WIRE_PASS;
+        *verdict =
+            order->lock && proof->lifecycle != IMPRINT_LIFE_LOCKED ? WIRE_LOCK_FIRST : WIRE_PASS;
+    return rc;
+}
+
+int prove_device(struct vault *v, struct session *s, const struct wire_proof *proof,
+                 enum wire_verdict *verdict, struct error *err)
+{
+    enum wire_verdict found;
+    int rc = verify(v, s, proof, &found, err);
+
+    if (rc == 0 && found == WIRE_PASS)
+        rc = claim_proven(v, s, proof, err);
+    else
+        rc = forget_nonce(v, s, rc, err);
+    if (rc == 0)
+        *verdict = found;
     return rc;
 }

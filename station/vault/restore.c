@@ -4,15 +4,13 @@
 #include "base/file.h"
 #include "base/jcs.h"
 #include "hsm/anchor.h"
-#include "manifests/folder.h"
 #include "station/store/ledger.h"
-#include "station/store/whitelist.h"
 #include "station/vault/backup.h"
 #include "station/vault/lost.h"
+#include "station/vault/published.h"
 #include "station/vault/recover.h"
 #include "station/vault/token_files.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -56,123 +54,6 @@ static bool is_fine(const struct work *w)
            store_check(store, &ignored) == 0;
     store_close(store);
     return fine;
-}
-
-/* ---- would it fork the log ---- */
-
-static int too_old(const char *manifest, struct error *err)
-{
-    return error_set(err, ERR_ROLLBACK,
-                     "this backup is older than %s: with it the station would publish another "
-                     "history; take a newer backup, or go on with the spare station",
-                     manifest);
-}
-
-/* The highest number of a folder in manifests/, 0 for none. */
-static int last_published(const struct config *config, int64_t *number, struct error *err)
-{
-    char path[PATH_MAX];
-    const struct dirent *entry;
-    DIR *dir;
-    int rc = config_path(config, "manifests", path, err);
-
-    *number = 0;
-    if (rc || !file_exists(path))
-        return rc;
-    dir = opendir(path);
-    if (!dir)
-        return error_set_errno(err, errno, "cannot open folder '%s'", path);
-    while ((entry = readdir(dir))) {
-        size_t digits = strspn(entry->d_name, "0123456789");
-        int64_t found = strtoll(entry->d_name, NULL, 10);
-
-        if (digits > 0 && !entry->d_name[digits] && found > *number)
-            *number = found;
-    }
-    closedir(dir);
-    return 0;
-}
-
-/* The backup must know the last manifest by its very bytes. */
-static int check_published(const struct work *w, struct error *err)
-{
-    char dir[PATH_MAX], name[64];
-    struct sealing known;
-    struct buf bytes;
-    int64_t number;
-    bool found = false;
-    int rc = last_published(w->config, &number, err);
-
-    if (rc || number == 0)
-        return rc;
-    sealing_init(&known);
-    buf_init(&bytes, STATEMENT_MAX);
-    snprintf(name, sizeof name, "manifests/%06" PRId64, number);
-    rc = config_path(w->config, name, dir, err);
-    if (rc == 0)
-        rc = folder_read(dir, MANIFEST_NAME, &bytes, err);
-    if (rc == 0)
-        rc = sealing_get(w->copy, number, &known, &found, err);
-    if (rc == 0 && (!found || known.statement.len != bytes.len ||
-                    memcmp(known.statement.data, bytes.data, bytes.len)))
-        rc = too_old(name, err);
-    sealing_done(&known);
-    buf_done(&bytes);
-    return rc;
-}
-
-static int push_leaf(void *context, const void *line, size_t line_len, const void *evidence,
-                     size_t evidence_len, struct error *err)
-{
-    struct merkle_hash leaf;
-
-    (void)evidence;
-    (void)evidence_len;
-    (void)err;
-    merkle_leaf(line, line_len, &leaf);
-    merkle_push(context, &leaf);
-    return 0;
-}
-
-/* Whether a manifest of the backup ended where the owner's last one did. */
-static int was_sealed_at(const struct work *w, int64_t size, bool *sealed, struct error *err)
-{
-    struct sealing s;
-    int rc;
-
-    sealing_init(&s);
-    rc = sealing_last(w->copy, &s, sealed, err);
-    while (rc == 0 && *sealed && s.first + s.count > size)
-        rc = sealing_get(w->copy, s.seq - 1, &s, sealed, err);
-    *sealed = rc == 0 && *sealed && s.first + s.count == size;
-    sealing_done(&s);
-    return rc;
-}
-
-/* The ticket may name what the owner accepted last. */
-static int check_after(const struct work *w, struct error *err)
-{
-    const struct ticket *t = &w->ticket;
-    struct merkle_tree tree = {.size = 0};
-    struct merkle_hash root;
-    int64_t size;
-    bool sealed = false;
-    int rc;
-
-    if (!t->has_after)
-        return 0;
-    if (strcmp(t->after_origin, w->config->origin))
-        return error_set(err, ERR_REFUSED, "ticket '%s' speaks of log '%s' and this one is '%s'",
-                         t->id, t->after_origin, w->config->origin);
-    rc = whitelist_size(w->copy, &size, err);
-    if (rc == 0 && (uint64_t)size >= t->after_size)
-        rc = was_sealed_at(w, (int64_t)t->after_size, &sealed, err);
-    if (rc == 0 && sealed)
-        rc = whitelist_each(w->copy, 0, (int64_t)t->after_size, push_leaf, &tree, err);
-    merkle_root(&tree, &root);
-    if (rc == 0 && memcmp(&root, &t->after_root, sizeof root))
-        rc = too_old("the manifest that the owner accepted last", err);
-    return rc;
 }
 
 /* ---- the copy ---- */
@@ -320,13 +201,24 @@ static int prepare(struct work *w, struct error *err)
     if (rc == 0)
         rc = check_history(w, &head, err);
     if (rc == 0)
-        rc = check_published(w, err);
+        rc = published_check_folders(w->config, w->copy, err);
     if (rc == 0)
-        rc = check_after(w, err);
+        rc = published_check_after(w->config, w->copy, &w->ticket, err);
     return rc ? rc : make_safe(w, &head, err);
 }
 
 /* ---- going on after a kill ---- */
+
+/* Nothing comes after a restore but what it lost: such a copy was made with a ticket. */
+static bool ends_with_restore(const struct work *w, const struct ledger_head *head)
+{
+    struct error ignored = ERROR_INIT;
+    struct ledger_restored r;
+    int64_t lost;
+
+    return ledger_last_restored(w->copy, 0, &r, &ignored) == 0 && r.seq > 0 &&
+           ledger_count_lost(w->copy, r.seq, &lost, &ignored) == 0 && head->seq == r.seq + lost;
+}
 
 /*
  * A copy of before that the token remembers already is the station's database, and nobody's leave is
@@ -343,7 +235,7 @@ static int find_anchored(struct work *w, bool *anchored, struct error *err)
     *anchored = false;
     if (!file_exists(w->copy_path) || open_copy(w, &ignored) ||
         ledger_head(w->copy, &head, &ignored) || head.seq != (int64_t)w->anchored.sequence ||
-        memcmp(head.hash, w->anchored.head, sizeof head.hash))
+        memcmp(head.hash, w->anchored.head, sizeof head.hash) || !ends_with_restore(w, &head))
         return 0;
     rc = ledger_verify(w->copy, &entries, err);
     if (rc == ERR_INTEGRITY || rc == ERR_STORE)

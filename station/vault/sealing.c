@@ -10,6 +10,7 @@
 #include "station/store/ledger.h"
 #include "station/store/whitelist.h"
 #include "station/vault/clock_stop.h"
+#include "station/vault/leaves.h"
 #include "station/vault/manifest_signer.h"
 #include "station/vault/totals.h"
 #include "station/vault/vault.h"
@@ -38,19 +39,6 @@ struct work {
 
 /* ---- the state of the log before this manifest ---- */
 
-static int push_leaf(void *context, const void *line, size_t line_len, const void *evidence,
-                     size_t evidence_len, struct error *err)
-{
-    struct merkle_hash leaf;
-
-    (void)evidence;
-    (void)evidence_len;
-    (void)err;
-    merkle_leaf(line, line_len, &leaf);
-    merkle_push(context, &leaf);
-    return 0;
-}
-
 /* Folds the leaves of a published manifest into the tree that it began with. */
 static int state_after(struct store *store, const struct sealing *s, struct manifest_state *state,
                        struct error *err)
@@ -64,7 +52,7 @@ static int state_after(struct store *store, const struct sealing *s, struct mani
     memset(state, 0, sizeof *state);
     if (statement.has_prev)
         state->tree = statement.prev.tree;
-    rc = whitelist_each(store, s->first, s->count, push_leaf, &state->tree, err);
+    rc = leaves_push(store, s->first, s->count, &state->tree, err);
     merkle_root(&state->tree, &root);
     if (rc == 0 && memcmp(&root, &statement.root, sizeof root))
         rc = error_set(err, ERR_INTEGRITY,

@@ -38,7 +38,7 @@ struct serving {
 struct line_args {
     const char *argv[LINE_ARGS_MAX];
     char numbers[JOB_PORT_RULES_MAX + 3][NUMBER_SIZE];
-    char addresses[JOB_PORT_RULES_MAX][JOB_ADDRESS_MAX + 1];
+    char patterns[JOB_PORT_RULES_MAX][JOB_PATTERN_MAX + 1];
     const char *connector[JOB_PORT_RULES_MAX + 2]; /* the connector's own arguments */
     char connector_path[PATH_MAX];
 };
@@ -61,11 +61,9 @@ static void build_args(struct line_args *a, const char *program, const struct jo
     a->argv[n++] = number(a, 1, job->link.request_ms);
     a->argv[n++] = number(a, 2, job->link.repeats);
     for (size_t i = 0; i < job->port_count; i++) {
-        bool is_address = job_port_address(&job->ports[i], a->addresses[i]);
-
-        if (is_address)
-            a->connector[addresses++] = a->addresses[i];
-        a->argv[n++] = is_address ? a->addresses[i] : job->ports[i].name;
+        if (job_port_pattern(&job->ports[i], a->patterns[i]))
+            a->connector[addresses++] = a->patterns[i];
+        a->argv[n++] = a->patterns[i];
         a->argv[n++] = job->ports[i].slot;
         a->argv[n++] = number(a, 3 + i, job->ports[i].baud);
     }
@@ -203,7 +201,10 @@ static int serve_channel(struct serving *s, size_t index, struct error *err)
     struct error ignored = ERROR_INIT;
     int rc;
 
-    if (channel_receive(c->fd, &s->request, &ignored))
+    rc = channel_receive_now(c->fd, &s->request, &ignored);
+    if (rc == ERR_TIMEOUT)
+        return 0;
+    if (rc)
         return drop_channel(s, index, err);
     rc = session_answer(s->vault, &c->session, &s->request, &s->reply, err);
     if (channel_send(c->fd, &s->reply, &ignored) && rc == 0)

@@ -195,7 +195,7 @@ int channel_send(int fd, const struct buf *m, struct error *err)
     return n == (ssize_t)m->len ? 0 : gone(err);
 }
 
-int channel_receive(int fd, struct buf *m, struct error *err)
+static int receive(int fd, int flags, struct buf *m, struct error *err)
 {
     uint8_t *room;
     ssize_t n;
@@ -205,13 +205,25 @@ int channel_receive(int fd, struct buf *m, struct error *err)
     if (!room)
         return error_set(err, ERR_INTERNAL, "out of memory");
     do
-        n = recv(fd, room, WIRE_MAX, MSG_TRUNC);
+        n = recv(fd, room, WIRE_MAX, MSG_TRUNC | flags);
     while (n < 0 && errno == EINTR);
     buf_reset(m);
+    if (n < 0 && errno == EAGAIN)
+        return error_set(err, ERR_TIMEOUT, "there is no message");
     if (n <= 0)
         return gone(err);
     if (n > WIRE_MAX)
         return error_set(err, ERR_PROTOCOL, "a message between vault and line is too long");
     m->len = (size_t)n;
     return 0;
+}
+
+int channel_receive(int fd, struct buf *m, struct error *err)
+{
+    return receive(fd, 0, m, err);
+}
+
+int channel_receive_now(int fd, struct buf *m, struct error *err)
+{
+    return receive(fd, MSG_DONTWAIT, m, err);
 }

@@ -45,4 +45,10 @@ MUST_USE int channel_take(int control, int *fd, struct error *err);
 MUST_USE int channel_send(int fd, const struct buf *m, struct error *err);
 MUST_USE int channel_receive(int fd, struct buf *m, struct error *err);
 
+/*
+ * As channel_receive, and never waits: ERR_TIMEOUT when there is no message. The line made both ends
+ * of a channel and may have kept the vault's as well: what poll announced it can take back.
+ */
+MUST_USE int channel_receive_now(int fd, struct buf *m, struct error *err);
+
 #endif

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 
+IDEVID = "5866508f9cc104917893e0f6e8fb94a2109fee699691c954e01f287d87461cb7"  # hash of the shipped profile
 BUILD = pathlib.Path(os.environ["IMPRINT_BUILD"])
 IMPRINT = BUILD / "station/imprint"
 MANIFEST = BUILD / "manifests/imprint-manifest"
@@ -182,7 +183,8 @@ class Rig:
         counts = {"good": 100000, "max_issued": 200000, "spoilage": 10, "rework": 0,
                   **changes.pop("counts", {})}
         order = {"type": "order", "id": "E2E-1", "environment": "test",
-                 "product": "09506000134352", "profile": "idevid", "use": "registration",
+                 "product": "09506000134352", "use": "registration",
+                 "profile": {"name": "idevid", "sha256": IDEVID},
                  "valid": {"from": "2020-01-01T00:00:00Z", "until": "2099-12-31T00:00:00Z"},
                  "software_hsm": True, "device_auth": "none", "key_modes": ["hsm"], "suites": [1],
                  "drivers": ["native"], "lock": True, "counts": counts,
@@ -295,11 +297,18 @@ class Rig:
     def seal(self):
         return json.loads(self.imprint("seal", "--json").stdout)
 
-    def verify(self, folder, *more, check=True):
+    def pins(self):
         trust = self.station / "trust"
-        return run(MANIFEST, "verify", "--root", trust / "manifest-root.pem", "--device-root",
-                   trust / "device-root.pem", "--log-key", trust / "log.vkey", *more, folder,
-                   check=check)
+        return ("--root", trust / "manifest-root.pem", "--device-root", trust / "device-root.pem",
+                "--log-key", trust / "log.vkey")
+
+    def verify(self, folder, *more, check=True):
+        return run(MANIFEST, "verify", *self.pins(), *more, folder, check=check)
+
+    def accept(self, *more, check=True):
+        """All manifests, into one state of an importer."""
+        return run(MANIFEST, "accept", "--state", self.dir / "whitelist", *self.pins(), *more,
+                   *self.manifests(), check=check)
 
     def manifests(self):
         return sorted(p for p in (self.station / "manifests").iterdir() if p.name[0] != ".")

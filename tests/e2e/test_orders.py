@@ -176,6 +176,27 @@ class Orders(unittest.TestCase):
                         counts=counts)
         self.refused(rig.add_order(check=False), "ROLLBACK", "old copy")
 
+    def test_an_importer_holds_the_station_to_what_the_owner_gave_it(self):
+        one = {"good": 1, "max_issued": 1, "spoilage": 0, "rework": 0}
+        two = {name: 2 * n for name, n in one.items()}
+        rig = self.make(order={"add": False})
+        stranger = {**rig.share(one, first=501), "key": "11" * 32, "issuer": "22" * 32}
+        rig.write_order(counts=two, stations=[rig.share(one, last=500), stranger])
+        first = shutil.copy(rig.owner / "order.p7", rig.owner / "first.p7")
+        rig.imprint("generate", rig.job, "--count", 1)
+        rig.add_device()
+        rig.run_json()
+        rig.seal()
+        # The owner takes the share back, and the station never hears of it.
+        none = {**one, "good": 0, "max_issued": 0}
+        rig.write_order(add=False, type="amendment", amends=rig.order_hash, counts=one,
+                        stations=[rig.share(none, last=500), stranger])
+        amended = ("--order", rig.owner / "order.p7", "--order", first)
+        refused = rig.accept(*amended, check=False)
+        self.refused(refused, "REFUSED", "allows this station 0")
+        self.assertIn("name every version", rig.accept(*amended[:2], check=False).stderr)
+        rig.accept("--order", first)
+
     def test_an_order_that_has_not_begun_or_has_ended(self):
         rig = self.make(order={"valid": {"from": in_hours(1), "until": in_hours(1000)}})
         for command in (("run", rig.job), ("generate", rig.job, "--count", 1)):

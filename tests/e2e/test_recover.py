@@ -400,7 +400,6 @@ class Restore(Base):
         self.assertEqual((said["lost"], said["burned"]), (2, 2))
         rig.imprint("ledger", "verify")
         self.assertEqual(len(self.entries("restored")), 1)
-        rig.imprint("seal")
         (rig.station / "station.db").rename(rig.station / "station.db.restoring")
         rig.recover(rig.ticket("clock", "any"), "--backup", backup)  # it is anchored: no leave needed
         rig.imprint("ledger", "verify")

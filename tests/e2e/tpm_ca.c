@@ -11,6 +11,7 @@
 #include "pki/authority.h"
 #include "pki/cert.h"
 #include "pki/template.h"
+#include "station/profile/profile.h"
 
 #include <openssl/pem.h>
 #include <stdio.h>
@@ -97,7 +98,8 @@ static int certify(struct ca *ca, struct cert_template *t, struct cert_subject *
 
 static int issue(struct ca *ca, const char *request, struct error *err)
 {
-    struct cert_template_params params = {"Acme", NULL, "1.3.6.1.4.1.99999.1", ca->issuing};
+    static struct cert_profile profile;
+    struct cert_template_params params = {.profile = &profile, .issuer = ca->issuing};
     struct cert_subject s = {.serial = "A1-0000001", .not_before = clock_utc()};
     struct cert_template *t = NULL;
     struct buf der;
@@ -106,6 +108,10 @@ static int issue(struct ca *ca, const char *request, struct error *err)
     int rc = read_request(request, s.point, err);
 
     buf_init(&der, CERT_DER_MAX);
+    params.values[VALUE_ORGANIZATION] = "Acme";
+    params.values[VALUE_HARDWARE_TYPE] = "1.3.6.1.4.1.99999.1";
+    if (rc == 0)
+        rc = profile_find("idevid", &profile, err);
     if (rc == 0)
         rc = cert_template_new(&params, 10, &t, err);
     if (rc == 0)

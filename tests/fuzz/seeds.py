@@ -115,7 +115,8 @@ def order_seeds():
     share = {"key": "0a" * 32, "issuer": "0b" * 32, **counts,
              "serials": {"prefix": "P-", "digits": 4, "first": 1, "last": 100}}
     order = {"type": "order", "id": "A-1", "environment": "test", "product": "pump",
-             "gtin": "09506000134352", "profile": "idevid", "use": "registration",
+             "gtin": "09506000134352", "use": "registration",
+             "profile": {"name": "idevid", "sha256": 64 * "0"},
              "valid": {"from": "2026-01-01T00:00:00Z", "until": "2026-12-31T00:00:00Z"},
              "software_hsm": True, "lock": True, "device_auth": "none", "key_modes": ["hsm"],
              "suites": [1, 2], "drivers": ["native"], "objects": {"trust_anchors": "cd" * 32},

@@ -20,11 +20,13 @@ ROOMS = {
     "hsm": ["base/", "pki/", "hsm/", "agent/ids.h"],
     "manifests": ["base/", "pki/", "manifests/", "agent/ids.h"],
     "station": ["base/", "pki/", "agent/ids.h", "station/schema/", "station/config.h",
-                "station/connector/address.h", "station/job.h", "station/order"],
+                "station/connector/address.h", "station/job.h", "station/order",
+                "station/profile/profile.h"],
     "station/checker": ["base/", "pki/ec.h", "station/confine/", "station/wire/",
                         "station/checker/"],
     "station/connector": ["base/", "station/confine/", "station/wire/", "station/connector/"],
     "station/schema": ["base/", "station/schema/"],
+    "station/profile": ["base/", "pki/", "station/schema/", "station/profile/"],
     "station/store": ["base/", "pki/", "agent/ids.h", "station/store/"],
     "station/confine": ["base/", "station/confine/"],
     "station/wire": ["base/", "agent/ids.h", "station/wire/"],
@@ -43,6 +45,7 @@ ONLY = {
     "sqlite3.h": ["station/store", "manifests/trust"],
     "cbor.h": ["lib/link"],
     "libserialport.h": ["station/line"],
+    "libusb.h": ["station/line"],
     "libfyaml.h": ["station/schema"],
     "seccomp.h": ["station/confine"],
     "linux/landlock.h": ["station/confine"],
@@ -51,9 +54,10 @@ ONLY = {
 # program -> libraries that it must not be linked with, directly or through another
 FORBIDDEN = {
     "station/imprint-line": ["p11", "sqlite", "softhsm", "fyaml"],
-    "station/imprint-checker": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport", "jansson"],
+    "station/imprint-checker": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport", "usb",
+                                "jansson"],
     "station/imprint-connector": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport",
-                                  "jansson", "crypto"],
+                                  "usb", "jansson", "crypto"],
     "manifests/imprint-manifest": ["p11", "softhsm", "serialport", "usb", "cbor", "fyaml"],
 }
 

@@ -137,7 +137,7 @@ def check_exit_statuses():
 
 # ---- fields of a job
 
-KINDS = {"SCHEMA_TEXT": "text", "SCHEMA_INT": "number", "SCHEMA_MAP": "map", "SCHEMA_LIST": "list"}
+KINDS = {"SCHEMA_TEXT": "text", "SCHEMA_BOOL": "true or false", "SCHEMA_TEXTS": "texts", "SCHEMA_INT": "number", "SCHEMA_MAP": "map", "SCHEMA_LIST": "list"}
 NUMBERS = {"PATH_MAX - 1": "4095"}
 
 
@@ -198,6 +198,46 @@ def page_fields(text):
             name, said = re.match(r"\.It Va (\w+) Pq (.*)", line).groups()
             path[-1] = name
             yield ".".join(path), said
+
+
+def profile_tables():
+    """{table: [(name, kind, required, range, sub-table)]} of station/profile/profile.c."""
+    limits = dict(re.findall(r"#define (PROFILE_\w+) +(\d+)", source("lib/pki/cert_profile.h")))
+    tables = {}
+    for name, body in re.findall(r"(?ms)^static const struct schema_field (\w+)\[\] = \{(.*?)"
+                                 r"\{\.name = NULL", source("station/profile/profile.c")):
+        tables[name] = []
+        for row in re.split(r"\{FIELD\(", body)[1:]:
+            yaml, kind, needed, least, most = re.match(
+                r'\w+, \w+, "(\w+)",\s*(\w+),\s*(\w+),\s*([^,]+),\s*([^,]+),', row).groups()
+            bounds = f"{least} to {limits.get(most, most)}" if most != "0" else ""
+            fields = re.search(r"\.fields =\s*(\w+)", row)
+            tables[name].append((yaml, kind, needed == "true", bounds,
+                                 fields.group(1) if fields else None))
+    return tables
+
+
+def check_profile_document():
+    real = dict(walk_fields(profile_tables(), {}, "profile_fields"))
+    text = source("docs/profiles.md")
+    said = dict(re.findall(r"(?m)^\| `([\w.]+)` \| ([^|]+?) \|", text))
+    values = dict(re.findall(r'X\(VALUE_\w+, "(\w+)", (FROM_\w+)', source("lib/pki/pattern.h")))
+    if len(real) < 35 or len(values) < 8:
+        return ["station/profile/profile.c: hardly any field was found"]
+    problems = differences("docs/profiles.md, fields", said, real)
+    problems += differences("docs/profiles.md, values",
+                            re.findall(r"(?m)^\| `\{(\w+)\}` \|", text), values)
+    problems += differences("docs/profiles.md, profiles",
+                            re.findall(r"\]\(profiles/([\w-]+)\.md\)", text),
+                            [p.stem for p in (ROOT / "docs/profiles").glob("*.md")])
+    shipped = {json.loads(line)["sha256"] for line in output(
+        BUILD / "station/imprint", "profile", "list", "--json").stdout.splitlines()}
+    problems += [f"docs/{page}: no shipped profile has the hash {said}"
+                 for page in ("order.md", "engineers.md", "security-teams.md")
+                 for said in re.findall(r'"idevid",\s*"sha256": "(\w+)"', source(f"docs/{page}"))
+                 if said not in shipped]
+    return problems + [f"docs/profiles.md, {name}: '{said[name]}' is not '{real[name]}'"
+                       for name in sorted(set(said) & set(real)) if said[name] != real[name]]
 
 
 def check_job_page():
@@ -337,7 +377,8 @@ def main():
     files = tracked()
     problems = check_pages() + check_imprint_page() + check_manifest_page() + \
         check_usage_page("imprint-authority.1", BUILD / "tools/authority/imprint-authority") + \
-        check_exit_statuses() + check_ceremony_page() + check_policy_tables() + check_job_page() + check_order_document() + \
+        check_exit_statuses() + check_ceremony_page() + check_policy_tables() + check_job_page() + check_profile_document() + \
+        check_order_document() + \
         check_station_document() + check_operator_sentences() + check_links(files) + \
         check_machine_paths(files) + check_format(files)
     if (BUILD / "tools/device/imprint-device").exists():

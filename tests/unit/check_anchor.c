@@ -3,6 +3,8 @@
 
 #include "hsm/anchor.h"
 
+#include <sys/wait.h>
+
 static struct hsm *h;
 static struct error err = ERROR_INIT;
 
@@ -195,9 +197,189 @@ START_TEST(a_key_that_was_planted_beside_is_refused)
 }
 END_TEST
 
+/* ---- another process, between two writes ---- */
+
+/*
+ * It has the PIN and a module of its own, so nothing that this process remembers of the token helps
+ * it. It is forked while no module is loaded and does one thing when it is told to.
+ */
+struct other {
+    pid_t pid;
+    int tell;
+};
+
+static struct other other_start(void (*act)(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session))
+{
+    CK_FUNCTION_LIST_PTR p11;
+    struct other o;
+    int pipe_fd[2];
+    char told;
+
+    ck_assert_int_eq(pipe(pipe_fd), 0);
+    o = (struct other){fork(), pipe_fd[1]};
+    ck_assert_int_ge(o.pid, 0);
+    if (o.pid == 0) {
+        close(pipe_fd[1]);
+        if (read(pipe_fd[0], &told, 1) == 1) {
+            p11 = softhsm_raw();
+            act(p11, softhsm_raw_login(p11));
+            (void)p11->C_Finalize(NULL);
+        }
+        _exit(0);
+    }
+    close(pipe_fd[0]);
+    return o;
+}
+
+/* Lets it act, and waits until it did. */
+static void other_act(struct other *o)
+{
+    int status;
+
+    ck_assert_int_eq(write(o->tell, "!", 1), 1);
+    close(o->tell);
+    ck_assert_int_eq(waitpid(o->pid, &status, 0), o->pid);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void destroy_one(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session, const char *id)
+{
+    ck_assert_uint_eq(p11->C_DestroyObject(session, find(p11, session, id)), CKR_OK);
+}
+
+static void destroy_0(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session)
+{
+    destroy_one(p11, session, "anchor-0");
+}
+
+static void destroy_1(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session)
+{
+    destroy_one(p11, session, "anchor-1");
+}
+
+static void destroy_both(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session)
+{
+    destroy_0(p11, session);
+    destroy_1(p11, session);
+}
+
+static void tear(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session, const char *id)
+{
+    CK_ATTRIBUTE set = {CKA_LABEL, (void *)(uintptr_t) "ia1:", 4};
+
+    ck_assert_uint_eq(p11->C_SetAttributeValue(session, find(p11, session, id), &set, 1), CKR_OK);
+}
+
+static void tear_0(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session)
+{
+    tear(p11, session, "anchor-0");
+}
+
+static void tear_1(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session)
+{
+    tear(p11, session, "anchor-1");
+}
+
+/* One that is no anchor by its attributes, with the name and the label of one. */
+static void replace(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session, const char *id)
+{
+    CK_MECHANISM mechanism = {CKM_AES_KEY_GEN, NULL, 0};
+    CK_BBOOL yes = CK_TRUE;
+    CK_ULONG size = 32;
+    CK_OBJECT_HANDLE key;
+    char label[] =
+        "ia1:0000000000000002:0202020202020202020202020202020202020202020202020202020202020202";
+    CK_ATTRIBUTE template[] = {{CKA_LABEL, label, sizeof label - 1},
+                               {CKA_ID, (void *)(uintptr_t)id, strlen(id)},
+                               {CKA_VALUE_LEN, &size, sizeof size},
+                               {CKA_TOKEN, &yes, 1}};
+
+    destroy_one(p11, session, id);
+    ck_assert_uint_eq(p11->C_GenerateKey(session, &mechanism, template, 4, &key), CKR_OK);
+}
+
+static void replace_0(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session)
+{
+    replace(p11, session, "anchor-0");
+}
+
+static void replace_1(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session)
+{
+    replace(p11, session, "anchor-1");
+}
+
+/* Two writes, so that both keys are known; then the other process. */
+static void begin_and_disturb(void (*act)(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session))
+{
+    struct other other = other_start(act);
+
+    begin();
+    write_ok(1, 1);
+    write_ok(2, 2);
+    other_act(&other);
+}
+
+static bool is_there(const char *id)
+{
+    CK_FUNCTION_LIST_PTR p11 = softhsm_raw();
+
+    return find(p11, softhsm_session(p11), id) != CK_INVALID_HANDLE;
+}
+
+START_TEST(what_another_process_takes_away_between_two_writes_is_made_again)
+{
+    static void (*const acts[])(CK_FUNCTION_LIST_PTR p11,
+                                CK_SESSION_HANDLE session) = {destroy_0, destroy_1, tear_0, tear_1};
+
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+        begin_and_disturb(acts[i]);
+        write_ok(3, 3);
+        ck_assert(is_there("anchor-0") && is_there("anchor-1"));
+        write_ok(4, 4);
+        hsm_close(h);
+        h = softhsm_open();
+        expect(4, 4);
+        hsm_close(h);
+        softhsm_teardown();
+        softhsm_setup();
+    }
+}
+END_TEST
+
+START_TEST(what_another_process_put_in_their_place_is_refused_by_the_next_write)
+{
+    static void (*const acts[])(CK_FUNCTION_LIST_PTR p11, CK_SESSION_HANDLE session) = {replace_0,
+                                                                                        replace_1};
+    struct hsm_anchor next = at(3, 3);
+
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+        begin_and_disturb(acts[i]);
+        ASSERT_FAILS(hsm_anchor_write(h, &next, &err), ERR_HSM);
+        ASSERT_FAILS(hsm_anchor_write(h, &next, &err), ERR_HSM);
+        hsm_close(h);
+        softhsm_teardown();
+        softhsm_setup();
+    }
+}
+END_TEST
+
+START_TEST(when_another_process_took_both_nothing_is_written)
+{
+    struct hsm_anchor next = at(3, 3);
+
+    begin_and_disturb(destroy_both);
+    ASSERT_FAILS(hsm_anchor_write(h, &next, &err), ERR_ROLLBACK);
+    ASSERT_FAILS(hsm_anchor_write(h, &next, &err), ERR_ROLLBACK);
+    hsm_close(h);
+}
+END_TEST
+
 TOKEN_MAIN("anchor",
            ON_ANY(the_newest_state_is_read_after_any_number_of_writes_and_a_restart,
                   it_never_goes_back_and_is_made_once, a_missing_one_is_made_again_from_the_other,
                   a_torn_label_is_as_good_as_a_missing_one, with_both_missing_nothing_is_issued,
-                  a_key_that_was_planted_beside_is_refused),
+                  a_key_that_was_planted_beside_is_refused,
+                  what_another_process_takes_away_between_two_writes_is_made_again,
+                  what_another_process_put_in_their_place_is_refused_by_the_next_write,
+                  when_another_process_took_both_nothing_is_written),
            ON_SOFTHSM(NULL))

@@ -101,6 +101,74 @@ START_TEST(an_attested_device_is_whitelisted_with_its_chain)
 }
 END_TEST
 
+/* The same key, under another CA. */
+static void certify_again(X509 *chip, const struct vendor_entity *ca)
+{
+    X509_set_issuer_name(chip, X509_get_subject_name(ca->cert));
+    X509_EXTENSION_free(
+        X509_delete_ext(chip, X509_get_ext_by_NID(chip, NID_authority_key_identifier, -1)));
+    vendor_extend(chip, ca->cert, NID_authority_key_identifier, "keyid");
+    ck_assert_int_gt(X509_sign(chip, ca->key, EVP_sha256()), 0);
+}
+
+/* Gives chip 0 a chain of exactly len bytes. Signatures vary by a few bytes: it is made until it fits. */
+static void make_long_chain(struct world *w, size_t len)
+{
+    struct vendor_cert long_ca = ca_cert;
+    struct buf *chain = &w->chains[0];
+
+    long_ca.padding = len / 2;
+    for (int tries = 0; chain->len != len && tries < 500; tries++) {
+        struct vendor_entity ca = vendor_make(&long_ca, &w->root);
+
+        certify_again(w->keys[0].cert, &ca);
+        buf_done(chain);
+        buf_init(chain, 2 * WIRE_CHAIN_MAX);
+        vendor_put(chain, &w->keys[0]);
+        vendor_put(chain, &ca);
+        long_ca.padding = long_ca.padding + len - chain->len;
+        vendor_free(&ca);
+    }
+    ck_assert_uint_eq(chain->len, len);
+}
+
+START_TEST(the_longest_chain_is_whitelisted_and_sealed)
+{
+    static struct world w;
+    struct line l;
+
+    world_start(&w, true, 2);
+    make_long_chain(&w, IMPRINT_CHAIN_MAX);
+    line_init(&l, &w.rig);
+    ASSERT_ANSWER(&l, meet_attested(&w, &l, 0));
+    device_take(&w.chips[0], &l);
+    device_commit(&w.chips[0], &l);
+    pass(&l, &w.chips[0]);
+    line_done(&l);
+    ck_assert_int_eq(rig_int(&w.rig, "SELECT count(*) FROM records"), 1);
+    world_end(&w); /* seals, and verifies the evidence */
+}
+END_TEST
+
+START_TEST(a_chain_that_is_too_long_stops_one_device)
+{
+    static struct world w;
+    struct line l, m;
+
+    world_start(&w, true, 2);
+    make_long_chain(&w, IMPRINT_CHAIN_MAX + 1);
+    line_init(&l, &w.rig);
+    line_init(&m, &w.rig);
+    ASSERT_ANSWER(&l, line_open(&l));
+    ASSERT_REFUSED(&l, line_chain(&l, w.chains[0].data, w.chains[0].len), ERR_PROTOCOL, "");
+    ck_assert_int_eq(rig_claims(&w.rig), 0);
+    ASSERT_ANSWER(&m, meet_attested(&w, &m, 1));
+    line_done(&l);
+    line_done(&m);
+    world_end(&w);
+}
+END_TEST
+
 /* ---- what a line in the middle may change ---- */
 
 struct lie {
@@ -518,6 +586,8 @@ START_TEST(no_sequence_of_messages_yields_a_key_to_a_line_under_an_order_that_au
 END_TEST
 
 RIG_MAIN("captured", ONCE(an_attested_device_is_whitelisted_with_its_chain),
+         ONCE(the_longest_chain_is_whitelisted_and_sealed),
+         ONCE(a_chain_that_is_too_long_stops_one_device),
          EACH_ROW(an_attestation_that_is_changed_on_the_way_gets_nothing, lies),
          ONCE(an_attested_key_is_one_device_whatever_its_chip_id),
          EACH_ROW(no_sequence_of_messages_yields_a_key_to_a_line_under_an_order_that_authenticates,

@@ -95,8 +95,9 @@ START_TEST(a_certificate_that_is_no_device_certificate_is_refused)
     X509 *ca;
     uint8_t point[EC_POINT_SIZE], number[CERT_NUMBER_SIZE] = {1};
     EVP_PKEY *key = new_key(point);
-    struct cert_expect expect = {number, "A1-0000001", point};
+    struct cert_expect expect = {number, "A1-0000001", point, idevid_profile(), {NULL}};
 
+    idevid_values(expect.values);
     pki_init(&p);
     buf_init(&der, CERT_DER_MAX);
     /* Chains to the root all right, but is an issuing CA itself. */
@@ -135,10 +136,20 @@ enum flaw {
     FLAW_DIGEST
 };
 
+static bool add_hw_module(X509 *cert, const ASN1_OBJECT *type, const char *serial)
+{
+    GENERAL_NAMES *names = GENERAL_NAMES_new();
+    bool good = sk_GENERAL_NAME_push(names, x509_hw_module(type, serial)) > 0 &&
+                x509_add(cert, NID_subject_alt_name, names, false);
+
+    GENERAL_NAMES_free(names);
+    return good;
+}
+
 /* Built by OpenSSL step by step and signed by the issuing CA: only the contents are at fault. */
 static X509 *forge(struct pki *p, enum flaw flaw, const struct made *m)
 {
-    X509 *cert = x509_start(m->subject.number, p->now);
+    X509 *cert = x509_start(m->subject.number, X509_VERSION_3, p->now, PROFILE_END_OF_TIME);
     X509_NAME *name = X509_get_subject_name(cert);
     ASN1_OBJECT *type = OBJ_txt2obj(HW_TYPE, 1);
     const ASN1_OCTET_STRING *id = X509_get0_subject_key_id(p->issuing);
@@ -149,19 +160,22 @@ static X509 *forge(struct pki *p, enum flaw flaw, const struct made *m)
 
     if (flaw == FLAW_EXPIRES)
         ASN1_TIME_set_string_X509(X509_getm_notAfter(cert), "99991231235958Z");
+    good &= x509_name_add(name, OBJ_nid2obj(NID_organizationName), "Acme");
     if (flaw != FLAW_NO_SUBJECT_SERIAL)
-        good &= x509_name_add(name, NID_serialNumber, flaw == FLAW_SUBJECT_SERIAL ? other : serial);
-    good &= x509_name_add(name, NID_commonName, serial) && x509_add_constraints(cert, false, -1) &&
-            x509_add_key(cert, m->subject.point);
+        good &= x509_name_add(name, OBJ_nid2obj(NID_serialNumber),
+                              flaw == FLAW_SUBJECT_SERIAL ? other : serial);
+    good &= x509_name_add(name, OBJ_nid2obj(NID_commonName), serial) &&
+            x509_add_constraints(cert, false, -1, true) && x509_set_key(cert, m->subject.point);
     if (flaw != FLAW_NO_KEY_USAGE)
-        good &= x509_add_key_usage(cert, usage);
+        good &= x509_add_key_usage(cert, usage, true);
     if (flaw == FLAW_PURPOSE)
         good &= x509_add_purpose(cert, NID_client_auth);
+    good &= x509_add_key_id(cert, m->subject.point);
     if (flaw != FLAW_NO_AUTHORITY_ID)
         good &= x509_add_authority(
             cert, flaw == FLAW_OTHER_AUTHORITY_ID ? other_id : ASN1_STRING_get0_data(id));
     if (flaw != FLAW_NO_ALT_NAME)
-        good &= x509_add_hw_module(cert, type, flaw == FLAW_HW_SERIAL ? other : serial);
+        good &= add_hw_module(cert, type, flaw == FLAW_HW_SERIAL ? other : serial);
     good &= X509_sign(cert, p->issuing_key, flaw == FLAW_DIGEST ? EVP_sha384() : EVP_sha256()) > 0;
     ck_assert(good);
     ASN1_OBJECT_free(type);
@@ -176,15 +190,15 @@ START_TEST(a_certificate_with_one_flaw_in_its_profile_is_refused_for_that)
         const char *text;
     } cases[] = {
         {FLAW_NONE, 0, ""},
-        {FLAW_HW_SERIAL, ERR_INTEGRITY, "hardware module name"},
-        {FLAW_NO_ALT_NAME, ERR_INTEGRITY, "hardware module name"},
+        {FLAW_HW_SERIAL, ERR_INTEGRITY, "not what profile"},
+        {FLAW_NO_ALT_NAME, ERR_INTEGRITY, "not what profile"},
         {FLAW_SUBJECT_SERIAL, ERR_INTEGRITY, "subject serialNumber"},
         {FLAW_NO_SUBJECT_SERIAL, ERR_INTEGRITY, "subject serialNumber"},
-        {FLAW_KEY_USAGE, ERR_INTEGRITY, "profile"},
-        {FLAW_NO_KEY_USAGE, ERR_INTEGRITY, "profile"},
-        {FLAW_PURPOSE, ERR_INTEGRITY, "profile"},
-        {FLAW_EXPIRES, ERR_INTEGRITY, "profile"},
-        {FLAW_DIGEST, ERR_INTEGRITY, "profile"},
+        {FLAW_KEY_USAGE, ERR_INTEGRITY, "not what profile"},
+        {FLAW_NO_KEY_USAGE, ERR_INTEGRITY, "not what profile"},
+        {FLAW_PURPOSE, ERR_INTEGRITY, "not what profile"},
+        {FLAW_EXPIRES, ERR_INTEGRITY, "not what profile"},
+        {FLAW_DIGEST, ERR_INTEGRITY, "form"},
         {FLAW_NO_AUTHORITY_ID, ERR_SIGNATURE, "uthority"}, /* strict rules ask for it */
         {FLAW_OTHER_AUTHORITY_ID, ERR_SIGNATURE, "issuer"},
     };
@@ -238,7 +252,7 @@ static void run_judge(const char *script, const char *dir, const char *argument)
 START_TEST(openssl_and_gnutls_accept_the_chain_and_refuse_a_strangers)
 {
     static const char *const serials[] = {"a1", "A1-0000001",
-                                          "00-pump_of-40-characters-0123456789abcdef"};
+                                          "00-pump-of-40-characters-0123456789abcdef"};
     char dir[] = "/tmp/check_pki_XXXXXX";
     struct pki p, stranger;
     struct cert_template *t;

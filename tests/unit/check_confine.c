@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -20,7 +21,23 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
+
+/* What the line has of the operator: the terminal that a process of its own session hangs on. */
+static int terminal = -1;
+
+/* In the child, before it is confined. */
+static void take_a_terminal(void)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+
+    if (master < 0 || grantpt(master) || unlockpt(master) || setsid() < 0)
+        _exit(4);
+    terminal = open(ptsname(master), O_RDWR); /* becomes the session's terminal */
+    if (terminal < 0 || tcgetsid(terminal) != getsid(0))
+        _exit(5);
+}
 
 /* Runs one attempt in a child: 0 when it was refused, 1 when it worked. */
 static int attempt(int (*act)(void), bool confined)
@@ -31,6 +48,7 @@ static int attempt(int (*act)(void), bool confined)
     pid_t child = fork();
 
     if (child == 0) {
+        take_a_terminal();
         if (confined && confine_line(missing, sizeof missing, &err))
             _exit(3);
         _exit(act() ? 1 : 0);
@@ -103,10 +121,90 @@ static int lift_the_limits(void)
     return prctl(PR_SET_DUMPABLE, 1) == 0 || setuid(0) == 0;
 }
 
+/* A kernel can refuse this to everybody, with EIO. */
+static int type_into_the_terminal(void)
+{
+    return ioctl(terminal, TIOCSTI, "x") == 0 || errno != EPERM;
+}
+
+/* The kernel takes the low half of a request alone. */
+static int type_with_another_number(void)
+{
+    return syscall(SYS_ioctl, terminal, TIOCSTI | UINT64_C(1) << 32, "x") == 0 || errno != EPERM;
+}
+
+/* What it would type is not for this kind of terminal: ENOTTY. */
+static int type_into_the_console(void)
+{
+    char paste = 3;
+
+    return ioctl(terminal, TIOCLINUX, &paste) == 0 || errno != EPERM;
+}
+
+static int take_the_terminal_again(void)
+{
+    return ioctl(terminal, TIOCSCTTY, 0) == 0;
+}
+
+static int hide_what_is_typed(void)
+{
+    struct termios settings;
+
+    return tcgetattr(terminal, &settings) == 0 && tcsetattr(terminal, TCSANOW, &settings) == 0;
+}
+
+static int name_who_is_signalled(void)
+{
+    return fcntl(terminal, F_SETOWN, getppid()) == 0;
+}
+
+static int name_who_is_signalled_as_a_struct(void)
+{
+    struct f_owner_ex owner = {F_OWNER_PID, getppid()};
+
+    return fcntl(terminal, F_SETOWN_EX, &owner) == 0;
+}
+
+static int choose_the_signal(void)
+{
+    return fcntl(terminal, F_SETSIG, SIGKILL) == 0;
+}
+
+static int ask_for_signals(void)
+{
+    return fcntl(terminal, F_SETFL, O_RDWR | O_ASYNC) == 0;
+}
+
+static int ask_for_signals_by_request(void)
+{
+    int on = 1;
+
+    return ioctl(terminal, FIOASYNC, &on) == 0;
+}
+
 static int (*const refused[])(void) = {
-    open_a_file,           create_a_file,       open_a_device,          remove_a_file,
-    make_a_network_socket, make_a_local_socket, start_a_program,        start_a_process,
-    signal_the_parent,     trace_the_parent,    make_memory_executable, lift_the_limits,
+    open_a_file,
+    create_a_file,
+    open_a_device,
+    remove_a_file,
+    make_a_network_socket,
+    make_a_local_socket,
+    start_a_program,
+    start_a_process,
+    signal_the_parent,
+    trace_the_parent,
+    make_memory_executable,
+    lift_the_limits,
+    type_into_the_terminal,
+    type_with_another_number,
+    type_into_the_console,
+    take_the_terminal_again,
+    hide_what_is_typed,
+    name_who_is_signalled,
+    name_who_is_signalled_as_a_struct,
+    choose_the_signal,
+    ask_for_signals,
+    ask_for_signals_by_request,
 };
 
 START_TEST(a_confined_line_is_refused_what_it_does_not_need)
@@ -150,7 +248,17 @@ static int allocate_and_print(void)
     return ok;
 }
 
-static int (*const granted[])(void) = {start_a_thread, make_a_pair, allocate_and_print};
+/* What serial ports are asked once they are configured. */
+static int ask_the_port(void)
+{
+    int waiting;
+
+    return isatty(terminal) && ioctl(terminal, FIONREAD, &waiting) == 0 &&
+           tcflush(terminal, TCIOFLUSH) == 0 && ioctl(terminal, TIOCNXCL) == 0;
+}
+
+static int (*const granted[])(void) = {start_a_thread, make_a_pair, allocate_and_print,
+                                       ask_the_port};
 
 START_TEST(a_confined_line_can_do_its_work)
 {
@@ -296,8 +404,10 @@ static int attempt_with(int (*confine)(void), int (*act)(void))
     int status;
     pid_t child = fork();
 
-    if (child == 0)
+    if (child == 0) {
+        take_a_terminal();
         _exit(confine() ? 3 : act() ? 1 : 0);
+    }
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_msg(WIFEXITED(status), "ended by signal %d", WTERMSIG(status));
     return WEXITSTATUS(status);

@@ -2,6 +2,7 @@
 #include "faulty_station.h"
 
 #include "hsm/credential.h"
+#include "hsm/worker.h"
 
 #define BATCH 3
 
@@ -350,6 +351,55 @@ START_TEST(an_anchor_that_fails_is_the_old_one_or_the_new_one)
 }
 END_TEST
 
+static unsigned long write_calls(struct rig *r)
+{
+    struct error err = ERROR_INIT;
+
+    no_fault();
+    next.sequence++;
+    ASSERT_OK(hsm_anchor_write(r->hsm, &next, &err), err);
+    return proxy_state().calls;
+}
+
+START_TEST(both_keys_are_checked_once_for_each_time_the_token_is_opened)
+{
+    enum { LOOK_AND_WRITE = 2 };
+    struct error err = ERROR_INIT;
+    struct rig r;
+
+    faulty_start(&r, &plain_order, 0);
+    anchor_prepare(&r);
+    ck_assert_uint_eq(write_calls(&r), LOOK_AND_WRITE);
+    ck_assert_uint_eq(write_calls(&r), LOOK_AND_WRITE);
+    ASSERT_OK(hsm_recycle(r.hsm, &err), err);
+    ck_assert_uint_gt(write_calls(&r), 2 * LOOK_AND_WRITE);
+    ck_assert_uint_eq(write_calls(&r), LOOK_AND_WRITE);
+    rig_drop(&r);
+}
+END_TEST
+
+/* While a worker is open nothing is opened anew that would make the station look again. */
+START_TEST(an_anchor_whose_answer_was_lost_does_not_go_back)
+{
+    struct error err = ERROR_INIT;
+    struct hsm *worker;
+    struct rig r;
+
+    faulty_start(&r, &plain_order, 0);
+    anchor_prepare(&r);
+    ASSERT_OK(hsm_worker_open(r.hsm, &worker, &err), err);
+    next.sequence++;
+    proxy_set(&(struct p11proxy_fault){
+        .function = "C_SetAttributeValue", .at = 1, .rv = CKR_GENERAL_ERROR, .how = P11PROXY_DONE});
+    ASSERT_FAILS(hsm_anchor_write(r.hsm, &next, &err), ERR_HSM);
+    no_fault();
+    next.sequence--;
+    ASSERT_FAILS(hsm_anchor_write(r.hsm, &next, &err), ERR_ROLLBACK);
+    hsm_worker_close(worker);
+    rig_drop(&r);
+}
+END_TEST
+
 /* ---- PINs ---- */
 
 static void fault_at(const char *function, unsigned long at, CK_RV rv, bool for_ever)
@@ -467,7 +517,7 @@ START_TEST(a_token_without_a_free_session_says_so)
 }
 END_TEST
 
-static const unsigned long removed_at[] = {1, 20, 50, 80, 120};
+static const unsigned long removed_at[] = {1, 8, 16, 24, 31};
 
 START_TEST(a_token_that_is_removed_ends_the_session_and_says_what_to_do)
 {
@@ -732,6 +782,8 @@ RIG_MAIN("faults", EACH_ROW(a_token_that_fails_while_it_is_opened_opens_the_next
          EACH_ROW(a_sealing_that_fails_is_finished_with_the_same_bytes, fault_kinds),
          EACH_ROW(a_ceremony_that_fails_leaves_nothing_and_succeeds_the_next_time, fault_kinds),
          EACH_ROW(an_anchor_that_fails_is_the_old_one_or_the_new_one, fault_kinds),
+         ONCE(both_keys_are_checked_once_for_each_time_the_token_is_opened),
+         ONCE(an_anchor_whose_answer_was_lost_does_not_go_back),
          EACH_ROW(a_pin_that_is_refused_is_tried_once_and_says_who_can_help, refused_pins),
          EACH_ROW(a_pin_that_is_refused_later_is_not_tried_again_by_any_loop, refused_pins),
          ONCE(a_token_without_a_free_session_says_so),

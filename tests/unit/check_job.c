@@ -102,6 +102,15 @@ static const struct {
     {"name: a\norder: A-1\n" SERIALS CERTIFICATE
      "ports:\n  - name: /dev/ttyS0\n    slot: A\n    baud: 12\n",
      "job.yaml:13:11: 'baud' must be a whole number from 300 to 12000000 (bits per second)"},
+    {"name: a\norder: A-1\n" SERIALS CERTIFICATE "ports:\n  - usb: 1209-0001\n    slot: A\n",
+     "rule 1 of 'ports': '1209-0001' is not VID:PID"},
+    {"name: a\norder: A-1\n" SERIALS CERTIFICATE "ports:\n  - usb: 1209:001g\n    slot: A\n",
+     "rule 1 of 'ports': '1209:001g' is not VID:PID"},
+    {"name: a\norder: A-1\n" SERIALS CERTIFICATE "ports:\n  - usb_path: usb1/2\n    slot: A\n",
+     "rule 1 of 'ports': 'usb1/2' is no place of a USB device"},
+    {"name: a\norder: A-1\n" SERIALS CERTIFICATE
+     "ports:\n  - usb: 1209:0001\n    usb_path: 1-2\n    slot: A\n",
+     "rule 1 of 'ports' needs one of 'name', 'usb', 'usb_path', 'tcp' and 'unix'"},
     {"name: \"\"\norder: A-1\n" SERIALS CERTIFICATE PORTS,
      "job.yaml:1:8: 'name' must be a text of 1 to 64 bytes"},
     {"name: a\norder: A-1\nserials:\n  prefix: P-\n  digits: 1\n  first: 10\n" CERTIFICATE PORTS,
@@ -120,6 +129,34 @@ static const struct {
          CERTIFICATE PORTS,
      "none.txt"},
 };
+
+/* Each way to name ports, and how the other processes read it. */
+static const struct {
+    const char *rule, *pattern;
+    bool is_address;
+} patterns[] = {{"name: /dev/ttyS*", "/dev/ttyS*", false},
+                {"usb: 1209:00aF", "usb:1209:00aF", false},
+                {"usb_path: 1-2.[1-4]", "usb_path:1-2.[1-4]", false},
+                {"tcp: 10.0.0.5:4001", "tcp:10.0.0.5:4001", true},
+                {"unix: /run/x", "unix:/run/x", true}};
+
+START_TEST(a_rule_names_ports_in_one_of_five_ways)
+{
+    struct error err = ERROR_INIT;
+    char text[512], pattern[JOB_PATTERN_MAX + 1];
+    struct job job;
+
+    make_dir();
+    snprintf(text, sizeof text,
+             "name: a\norder: A-1\n" SERIALS CERTIFICATE "ports:\n  - %s\n    slot: A\n",
+             patterns[_i].rule);
+    put("job.yaml", text);
+    ASSERT_OK(read_job(&job, &err), err);
+    ck_assert(job_port_pattern(&job.ports[0], pattern) == patterns[_i].is_address);
+    ck_assert_str_eq(pattern, patterns[_i].pattern);
+    end(&job);
+}
+END_TEST
 
 START_TEST(a_bad_job_is_refused_with_line_and_column)
 {
@@ -324,6 +361,7 @@ START_TEST(the_nearest_name_is_at_most_two_letters_off)
 END_TEST
 
 CHECK_ITEMS_MAIN("job", ONCE(a_good_job_is_read_with_its_defaults),
+                 EACH_ROW(a_rule_names_ports_in_one_of_five_ways, patterns),
                  EACH_ROW(a_bad_job_is_refused_with_line_and_column, bad_jobs),
                  EACH_ROW(the_serials_of_a_job_are_within_the_range_of_its_station, ranges),
                  EACH_ROW(the_file_of_vendor_roots_holds_those_of_the_order_and_no_other,

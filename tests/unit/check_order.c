@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+#define PROFILE                                                                                    \
+    "{\"name\":\"idevid\",\"sha256\":"                                                             \
+    "\"5866508f9cc104917893e0f6e8fb94a2109fee699691c954e01f287d87461cb7\"}"
 #define KEY_A    "1111111111111111111111111111111111111111111111111111111111111111"
 #define KEY_B    "2222222222222222222222222222222222222222222222222222222222222222"
 #define ISSUER_A "3333333333333333333333333333333333333333333333333333333333333333"
@@ -16,7 +19,7 @@
 
 static const char good_order[] =
     "{\"type\":\"order\",\"id\":\"A-1\",\"environment\":\"test\",\"product\":\"pump\","
-    "\"gtin\":\"09506000134352\",\"profile\":\"idevid\",\"use\":\"registration\","
+    "\"gtin\":\"09506000134352\",\"profile\":" PROFILE ",\"use\":\"registration\","
     "\"valid\":{\"from\":\"2026-01-01T00:00:00Z\",\"until\":\"2026-12-31T00:00:00Z\"},"
     "\"software_hsm\":true,\"lock\":true,\"device_auth\":\"none\",\"key_modes\":[\"hsm\"],"
     "\"suites\":[1,2],\"drivers\":[\"native\"],\"objects\":{\"trust_anchors\":\"" ISSUER_A "\"},"
@@ -132,7 +135,14 @@ static const struct {
     {"09506000134352", "09506000134353", "member 'gtin' must be 14 digits"},
     {"09506000134352", "9506000134352", "member 'gtin'"},
     {"09506000134352", "0950600013435X", "member 'gtin'"},
-    {"\"profile\":\"idevid\"", "\"profile\":\"matter\"", "member 'profile'"},
+    {"\"profile\":" PROFILE, "\"profile\":\"idevid\"", "member 'profile'"},
+    {"\"profile\":" PROFILE, "\"profile\":{}", "member 'name'"},
+    {"\"profile\":" PROFILE, "\"profile\":{\"name\":\"idevid\"}", "member 'sha256'"},
+    {"\"profile\":" PROFILE, "\"profile\":{\"name\":\"idevid\",\"sha256\":\"00\"}",
+     "member 'sha256'"},
+    {"\"name\":\"idevid\"", "\"name\":\"\"", "member 'name'"},
+    {"\"name\":\"idevid\"", "\"name\":\"an idevid\"", "member 'name'"},
+    {"\"name\":\"idevid\"", "\"name\":\"idevid\",\"file\":\"x\"", "unknown member"},
     {"\"use\":\"registration\"", "\"use\":\"other\"", "member 'use'"},
     {"\"from\":\"2026-01-01T00:00:00Z\"", "\"from\":\"2026-01-01\"", "member 'from'"},
     {"\"from\":\"2026-01-01T00:00:00Z\"", "\"from\":\"2026-02-30T00:00:00Z\"", "member 'from'"},

@@ -15,6 +15,20 @@ static void list(const char *const *names)
         snprintf(ports.list[ports.count++].name, PORT_NAME_MAX + 1, "%s", *names);
 }
 
+/* As the system would list them: a serial port of a USB device, its neighbours, and no USB. */
+static void list_usb(void)
+{
+    memset(&ports, 0, sizeof ports);
+    ports.list[0] = (struct port){
+        .kind = PORT_USB, .name = "usb:1-2.10", .usb_id = "1209:000a", .usb_path = "1-2.10"};
+    ports.list[1] = (struct port){
+        .kind = PORT_USB, .name = "usb:1-2.9", .usb_id = "1209:000a", .usb_path = "1-2.9"};
+    ports.list[2] = (struct port){
+        .kind = PORT_SERIAL, .name = "/dev/ttyACM0", .usb_id = "1209:000b", .usb_path = "1-4"};
+    ports.list[3] = (struct port){.kind = PORT_SERIAL, .name = "/dev/ttyS0"};
+    ports.count = 4;
+}
+
 static const char *slot_of(const char *name)
 {
     for (size_t i = 0; i < ports.count; i++)
@@ -55,6 +69,41 @@ START_TEST(the_first_rule_wins_and_others_are_no_slots)
 }
 END_TEST
 
+START_TEST(usb_devices_are_named_by_ids_or_by_place)
+{
+    static const struct port_rule ids[] = {{"usb:1209:000A", "U{n}", 1}, {"usb:1209:000b", "A", 1}};
+    static const struct port_rule places[] = {{"usb_path:1-4", "A", 1},
+                                              {"usb_path:1-2.*", "U{n}", 1}};
+    struct error err = ERROR_INIT;
+
+    for (int i = 0; i < 2; i++) {
+        list_usb();
+        ASSERT_OK(ports_assign(i ? places : ids, 2, &ports, &err), err);
+        ck_assert_uint_eq(ports.slots, 3);
+        ck_assert_str_eq(slot_of("usb:1-2.9"), "U1");
+        ck_assert_str_eq(slot_of("usb:1-2.10"), "U2");
+        ck_assert_str_eq(slot_of("/dev/ttyACM0"), "A");
+        ck_assert_str_eq(slot_of("/dev/ttyS0"), "");
+    }
+}
+END_TEST
+
+/* A pattern of names that is too wide touches no USB device. */
+START_TEST(a_name_is_that_of_a_serial_port)
+{
+    static const struct port_rule rules[] = {
+        {"*", "S{n}", 1}, {"usb_path:*", "U{n}", 1}, {"usb:1209:0001", "V", 1}};
+    struct error err = ERROR_INIT;
+
+    list_usb();
+    ASSERT_OK(ports_assign(rules, 3, &ports, &err), err);
+    ck_assert_str_eq(slot_of("/dev/ttyACM0"), "S1");
+    ck_assert_str_eq(slot_of("/dev/ttyS0"), "S2");
+    ck_assert_str_eq(slot_of("usb:1-2.9"), "U1");
+    ck_assert(ports.used[0] && ports.used[1] && !ports.used[2]);
+}
+END_TEST
+
 START_TEST(two_ports_never_get_one_label)
 {
     static const char *const names[] = {"/dev/ttyUSB0", "/dev/ttyUSB1", NULL};
@@ -84,5 +133,6 @@ START_TEST(a_label_that_grows_too_long_is_refused)
 END_TEST
 
 CHECK_MAIN("ports", slots_are_counted_in_the_natural_order_of_names,
-           the_first_rule_wins_and_others_are_no_slots, two_ports_never_get_one_label,
+           the_first_rule_wins_and_others_are_no_slots, usb_devices_are_named_by_ids_or_by_place,
+           a_name_is_that_of_a_serial_port, two_ports_never_get_one_label,
            a_label_that_grows_too_long_is_refused)

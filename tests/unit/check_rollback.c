@@ -219,6 +219,14 @@ static const struct {
     {"DELETE FROM ledger", ERR_ROLLBACK},
     {"UPDATE ledger SET hash = zeroblob(32) WHERE seq = " LAST, ERR_ROLLBACK},
     {"UPDATE ledger SET seq = seq + 1 WHERE seq = " LAST, ERR_ROLLBACK},
+    /* an entry long ago, with the tables to fit, to be put back when it has served */
+    {"UPDATE ledger SET body = json_set(body, '$.data.order', 'another')"
+     " WHERE json_extract(body, '$.event') = 'claim'",
+     ERR_INTEGRITY},
+    {"UPDATE ledger SET body = json_set(body, '$.data.credential', 2)"
+     " WHERE json_extract(body, '$.event') = 'proven'",
+     ERR_INTEGRITY},
+    {"DELETE FROM ledger WHERE json_extract(body, '$.event') = 'generate'", ERR_INTEGRITY},
     {AHEAD "'{}', zeroblob(32), zeroblob(32) FROM ledger", ERR_INTEGRITY},
     {AHEAD "json_set(body, '$.data', '{}'), hash, mac FROM ledger WHERE seq = " LAST,
      ERR_INTEGRITY},
@@ -241,7 +249,99 @@ START_TEST(another_history_issues_nothing)
 }
 END_TEST
 
+/* ---- somebody who writes at the same time ---- */
+
+/* What another connection writes while the vault is open: a second vault, or a person. */
+static void write_beside(const struct rig *r)
+{
+    char path[PATH_MAX];
+    sqlite3 *db;
+
+    rig_path(r->dir, "station.db", path);
+    ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, "UPDATE counters SET next = next + 1", NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+}
+
+START_TEST(a_vault_that_is_not_alone_with_the_database_issues_nothing)
+{
+    struct error err = ERROR_INIT;
+    struct rig r;
+    struct line l;
+    struct device d;
+    int64_t changes;
+
+    rig_start(&r, &plain_order, 2);
+    changes = rig_changes(&r);
+    write_beside(&r);
+    device_init(&d, 0xa1);
+    line_init(&l, &r);
+    ck_assert_int_eq(meet(&l, &d), ERR_INTEGRITY);
+    ck_assert_int_eq(l.fatal, ERR_INTEGRITY);
+    ck_assert_ptr_nonnull(strstr(l.said.text, "somebody else wrote the database"));
+    line_done(&l);
+    ASSERT_FAILS(store_begin(r.store, &err), ERR_INTEGRITY);
+    ASSERT_FAILS(store_settle(r.store, &err), ERR_INTEGRITY);
+    ck_assert_int_eq(rig_changes(&r), changes);
+    rig_restart(&r); /* whoever starts next sees the whole database */
+    provision(&r, &d);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(who_only_reads_disturbs_nobody)
+{
+    struct error err = ERROR_INIT;
+    struct store *reader;
+    struct rig r;
+    struct device d;
+
+    rig_start(&r, &plain_order, 2);
+    ASSERT_OK(vault_open_store(&r.config, STORE_READ, &reader, &err), err);
+    device_init(&d, 0xa1);
+    provision(&r, &d);
+    store_close(reader);
+    rig_generate(&r, 1);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+/* ---- a ledger that was put back after it was used: its entries do not fit the rows ---- */
+
+static const char *const misfits[] = {
+    "UPDATE credentials SET state = CASE id WHEN 1 THEN 0 WHEN 2 THEN 2 ELSE state END",
+    "UPDATE credentials SET state = CASE id WHEN 1 THEN 1 WHEN 3 THEN 2 ELSE state END",
+};
+
+START_TEST(a_state_without_its_entry_is_found)
+{
+    struct error err = ERROR_INIT;
+    struct device d, e;
+    int64_t entries;
+    struct error said;
+    struct rig r;
+
+    rig_start(&r, &plain_order, 3);
+    device_init(&d, 0xa1);
+    device_init(&e, 0xb2);
+    provision(&r, &d);
+    if (_i == 1)
+        ck_assert_int_eq(meet_once(&r, &e, NULL, &said), 0);
+    rig_sql(&r, misfits[_i]);
+    ASSERT_FAILS(ledger_verify(r.store, &entries, &err), ERR_INTEGRITY);
+    device_done(&d);
+    device_done(&e);
+    rig_drop(&r);
+}
+END_TEST
+
 RIG_MAIN("rollback", EACH_ROW(an_older_database_issues_nothing, releases),
          ONCE(the_newest_database_put_back_is_fine), ONCE(nothing_leaves_that_is_not_anchored),
          ONCE(a_proof_that_could_not_be_anchored_is_no_pass_yet),
-         EACH_ROW(another_history_issues_nothing, histories))
+         EACH_ROW(another_history_issues_nothing, histories),
+         ONCE(a_vault_that_is_not_alone_with_the_database_issues_nothing),
+         ONCE(who_only_reads_disturbs_nobody),
+         EACH_ROW(a_state_without_its_entry_is_found, misfits))

@@ -9,7 +9,7 @@
 
 static const struct rig_order plain_order = {.lock = false};
 
-enum { LINE_STATUS = 18, CHANNELS_TOO_MANY = CHANNELS_MAX + 20 };
+enum { LINE_STATUS = 18, CHANNELS_TOO_MANY = CHANNELS_MAX + 20, KEPT = 100 };
 
 /* Runs play as the line: it has the control socket, and ends with what it returns. */
 static int serve(struct rig *r, int (*play)(int control), struct error *err)
@@ -160,6 +160,62 @@ static int asks_and_never_reads(int control)
     return 98;
 }
 
+/* A channel of which the line kept the vault's end as well. */
+static void open_channel_and_keep(int control, int fds[2])
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } sent = {.space = {0}};
+    struct iovec part = {"", 1};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = sent.space,
+                             .msg_controllen = sizeof sent.space};
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds))
+        _exit(96);
+    sent.header.cmsg_level = SOL_SOCKET;
+    sent.header.cmsg_type = SCM_RIGHTS;
+    sent.header.cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(&sent.header), &fds[1], sizeof(int));
+    if (sendmsg(control, &message, 0) != 1)
+        _exit(95);
+}
+
+/* One byte on each channel; then whatever the vault did not get to is taken back. How many were. */
+static int ask_and_take_back(int fds[KEPT][2])
+{
+    int taken = 0;
+    char byte;
+
+    for (int i = 0; i < KEPT; i++)
+        if (send(fds[i][0], "\377", 1, 0) != 1)
+            _exit(94);
+    /* The vault serves the last one first: it has looked at all of them now. */
+    if (recv(fds[KEPT - 1][0], &byte, 1, 0) != 1)
+        _exit(93);
+    for (int i = 0; i < KEPT - 1; i++)
+        if (recv(fds[i][1], &byte, 1, MSG_DONTWAIT) == 1)
+            taken++;
+        else
+            (void)!recv(fds[i][0], &byte, 1, 0);
+    return taken;
+}
+
+static int takes_back_what_it_sent(int control)
+{
+    int fds[KEPT][2], taken = 0;
+
+    for (int i = 0; i < KEPT; i++)
+        open_channel_and_keep(control, fds[i]);
+    for (int round = 0; round < 100 && taken == 0; round++)
+        taken = ask_and_take_back(fds);
+    if (taken == 0)
+        return 98;
+    return request_open(fds[0][0]) ? 97 : LINE_STATUS;
+}
+
 /* Alive, and deaf to what a terminal sends: the vault does not wait for it. */
 static int closes_its_socket_and_stays(int control)
 {
@@ -191,6 +247,7 @@ static const struct {
     {sends_a_message_that_is_too_long, -LINE_STATUS, 1},
     {asks_and_does_not_wait, -LINE_STATUS, -1},
     {asks_and_never_reads, -LINE_STATUS, 1},
+    {takes_back_what_it_sent, -LINE_STATUS, 1},
     {is_killed, ERR_INTERNAL, 1},
     {closes_its_socket_and_stays, ERR_INTERNAL, 1},
 };

@@ -7,6 +7,7 @@
 #include "pki/authority.h"
 #include "pki/cert.h"
 #include "pki/template.h"
+#include "station/profile/profile.h"
 
 #include <openssl/cms.h>
 #include <openssl/x509v3.h>
@@ -74,9 +75,10 @@ static void ceremony_done(struct ceremony *c)
 /* One device certificate by the functions of the hot path, judged by OpenSSL. */
 static void issue(struct ceremony *c, const char *storage)
 {
-    struct cert_template_params params = {"Acme", NULL, "1.3.6.1.4.1.99999.1", c->issuing};
+    static struct cert_profile profile;
+    struct cert_template_params params = {.profile = &profile, .issuer = c->issuing};
     struct cert_subject s = {.serial = "A1-0000001", .not_before = clock_utc()};
-    struct cert_expect expect = {s.number, s.serial, s.point};
+    struct cert_expect expect = {s.number, s.serial, s.point, &profile, {NULL}};
     struct cert_template *t;
     struct buf wrapped, tbs, der;
     uint8_t random[CERT_RANDOM_SIZE], sig[EC_SIG_SIZE];
@@ -84,6 +86,9 @@ static void issue(struct ceremony *c, const char *storage)
     buf_init(&wrapped, 256);
     buf_init(&tbs, CERT_DER_MAX);
     buf_init(&der, CERT_DER_MAX);
+    ASSERT_OK(profile_find("idevid", &profile, &c->err), c->err);
+    params.values[VALUE_ORGANIZATION] = expect.values[VALUE_ORGANIZATION] = "Acme";
+    params.values[VALUE_HARDWARE_TYPE] = expect.values[VALUE_HARDWARE_TYPE] = "1.3.6.1.4.1.99999.1";
     ASSERT_OK(cert_template_new(&params, 10, &t, &c->err), c->err);
     ASSERT_OK(hsm_credential_make(c->h, storage, s.point, &wrapped, &c->err), c->err);
     ASSERT_OK(hsm_random(c->h, random, sizeof random, &c->err), c->err);

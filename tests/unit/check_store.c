@@ -241,6 +241,36 @@ START_TEST(a_claim_is_found_by_each_of_its_names_and_comes_back_whole)
 }
 END_TEST
 
+START_TEST(a_claim_whose_every_column_is_as_long_as_it_may_be_is_kept)
+{
+    static const uint8_t bytes[CLAIM_ATTESTATION_MAX];
+    struct store *store = open_new();
+    struct error err = ERROR_INIT;
+    struct claim c, got;
+    bool found;
+
+    generate(store, 1);
+    fill_claim(&c, 5, 1);
+    memset(memset(c.slot, 0, sizeof c.slot), 'S', sizeof c.slot - 1);
+    memset(memset(c.fw_version, 0, sizeof c.fw_version), 'v', sizeof c.fw_version - 1);
+    c.chip_len = sizeof c.chip;
+    buf_reset(&c.x);
+    buf_put(&c.x, bytes, CLAIM_X_MAX);
+    buf_reset(&c.fw_hash);
+    buf_put(&c.fw_hash, bytes, IMPRINT_HASH_SIZE);
+    buf_reset(&c.attestation);
+    buf_put(&c.attestation, bytes, CLAIM_ATTESTATION_MAX);
+    ASSERT_OK(claim_add(store, &c, &err), err);
+    claim_init(&got);
+    ASSERT_OK(claim_by_tx(store, c.tx, &got, &found, &err), err);
+    ck_assert(found);
+    ck_assert_uint_eq(got.attestation.len, CLAIM_ATTESTATION_MAX);
+    claim_done(&c);
+    claim_done(&got);
+    end(store);
+}
+END_TEST
+
 START_TEST(the_database_itself_refuses_a_second_claim)
 {
     struct store *store = open_new();
@@ -580,6 +610,7 @@ CHECK_ITEMS_MAIN("store", ONCE(an_empty_inventory_is_exhausted),
                  ONCE(a_serial_or_key_that_is_known_is_refused),
                  EACH_ROW(a_row_that_was_changed_is_not_issued, row_changes),
                  ONCE(a_claim_is_found_by_each_of_its_names_and_comes_back_whole),
+                 ONCE(a_claim_whose_every_column_is_as_long_as_it_may_be_is_kept),
                  ONCE(the_database_itself_refuses_a_second_claim),
                  ONCE(a_ledger_that_was_not_touched_verifies),
                  EACH_ROW(a_ledger_that_was_changed_does_not_verify, ledger_changes),

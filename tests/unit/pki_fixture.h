@@ -11,6 +11,7 @@
 #include "pki/authority.h"
 #include "pki/cert.h"
 #include "pki/template.h"
+#include "station/profile/profile.h"
 
 #include <string.h>
 
@@ -73,6 +74,23 @@ static inline void pki_done(struct pki *p)
     X509_free(p->signer);
 }
 
+/* The shipped profile, and values for it. */
+static inline const struct cert_profile *idevid_profile(void)
+{
+    static struct cert_profile profile;
+    struct error err = ERROR_INIT;
+
+    if (!*profile.name)
+        ASSERT_OK(profile_find("idevid", &profile, &err), err);
+    return &profile;
+}
+
+static inline void idevid_values(const char *values[VALUE_COUNT])
+{
+    values[VALUE_ORGANIZATION] = "Acme";
+    values[VALUE_HARDWARE_TYPE] = HW_TYPE;
+}
+
 /* A device certificate, and all that it was made of. */
 struct made {
     struct cert_subject subject;
@@ -83,8 +101,10 @@ struct made {
 
 static inline struct cert_template *new_template(struct pki *p, size_t serial_len)
 {
-    struct cert_template_params params = {"Acme", NULL, HW_TYPE, p->issuing};
+    struct cert_template_params params = {.profile = idevid_profile(), .issuer = p->issuing};
     struct cert_template *t = NULL;
+
+    idevid_values(params.values);
 
     ASSERT_OK(cert_template_new(&params, serial_len, &t, &p->err), p->err);
     return t;
@@ -99,7 +119,9 @@ static inline void make(struct pki *p, struct cert_template *t, const char *seri
     *m = (struct made){.subject = {.serial = serial, .not_before = p->now}};
     m->key = new_key(m->subject.point);
     cert_number(random, 42, m->subject.number);
-    m->expect = (struct cert_expect){m->subject.number, serial, m->subject.point};
+    m->expect =
+        (struct cert_expect){m->subject.number, serial, m->subject.point, idevid_profile(), {NULL}};
+    idevid_values(m->expect.values);
     buf_init(&tbs, CERT_DER_MAX);
     buf_init(&m->der, CERT_DER_MAX);
     ASSERT_OK(cert_template_tbs(t, &m->subject, &tbs, &p->err), p->err);

@@ -40,7 +40,10 @@
 #define RIG_ENVIRONMENT "test"
 #define RIG_NAME        "line-1"
 #define RIG_PRODUCT     "09506000134352"
-#define RIG_CHIP_SIZE   8
+#define RIG_PROFILE                                                                                \
+    "{\"name\":\"idevid\",\"sha256\":"                                                             \
+    "\"5866508f9cc104917893e0f6e8fb94a2109fee699691c954e01f287d87461cb7\"}"
+#define RIG_CHIP_SIZE 8
 
 /* What an order of a test says; zero is: no lock, no authentication, suite 1, no trust anchors. */
 struct rig_order {
@@ -400,7 +403,8 @@ static inline void rig_write_job(struct rig *r, const struct rig_order *o)
     if (o->amends)
         buf_printf(&json, ",\"amends\":\"%s\"", o->amends);
     buf_printf(&json,
-               ",\"id\":\"%s\",\"environment\":\"%s\",\"product\":\"%s\",\"profile\":\"idevid\","
+               ",\"id\":\"%s\",\"environment\":\"%s\",\"product\":\"%s\",\"profile\":" RIG_PROFILE
+               ","
                "\"use\":\"registration\",\"valid\":{\"from\":\"%s\",\"until\":\"%s\"},"
                "\"software_hsm\":%s,\"key_modes\":[\"hsm\"],\"drivers\":[\"native\"],"
                "\"suites\":%s,\"lock\":%s,\"counts\":{",

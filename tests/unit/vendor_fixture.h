@@ -22,6 +22,7 @@ struct vendor_cert {
     long from_days, to_days; /* of today; 0, 0: -1, 3650 */
     const char *curve;       /* NULL: "P-256" */
     bool sha1, version1;
+    size_t padding; /* bytes of a comment; 0: none */
 };
 
 struct vendor_entity {
@@ -57,6 +58,18 @@ static inline void vendor_critical(X509 *cert, const char *oid)
     ASN1_OBJECT_free(object);
 }
 
+/* Text that nobody reads makes a certificate long. */
+static inline void vendor_pad(X509 *cert, size_t len)
+{
+    char *text = malloc(len + 1);
+
+    ck_assert_ptr_nonnull(text);
+    memset(text, 'x', len);
+    text[len] = 0;
+    vendor_extend(cert, cert, NID_netscape_comment, text);
+    free(text);
+}
+
 /* Signed by issuer; NULL: by itself. */
 static inline struct vendor_entity vendor_make(const struct vendor_cert *what,
                                                const struct vendor_entity *issuer)
@@ -85,6 +98,8 @@ static inline struct vendor_entity vendor_make(const struct vendor_cert *what,
             vendor_extend(made.cert, above, NID_authority_key_identifier, "keyid");
         if (what->extra)
             vendor_critical(made.cert, what->extra);
+        if (what->padding)
+            vendor_pad(made.cert, what->padding);
     }
     ck_assert_int_gt(X509_sign(made.cert, issuer ? issuer->key : made.key,
                                what->sha1 ? EVP_sha1() : EVP_sha256()),

@@ -71,19 +71,6 @@ static int round_of(struct bench *b, struct bench_time *station, struct bench_ti
     return rc;
 }
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, long count)
-{
-    qsort(values, (size_t)count, sizeof *values, compare);
-    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
 static int rounds(struct bench *b)
 {
     double ratio[ROUNDS_MAX], cpu[ROUNDS_MAX], rate[ROUNDS_MAX];
@@ -106,8 +93,8 @@ static int rounds(struct bench *b)
     }
     printf("median of %ld rounds of %ld, %ld threads, %ld rows before: station %.0f/s, %.3f of the "
            "bare rate, %.3f by processor time; peak memory of both %ld kB\n",
-           b->rounds, b->count, b->threads, b->rows, median(rate, b->rounds),
-           median(ratio, b->rounds), median(cpu, b->rounds), bench_peak_kb());
+           b->rounds, b->count, b->threads, b->rows, bench_median(rate, b->rounds),
+           bench_median(ratio, b->rounds), bench_median(cpu, b->rounds), bench_peak_kb());
     return rc;
 }
 

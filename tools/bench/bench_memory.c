@@ -2,10 +2,8 @@
  * bench_memory: the most memory that a station takes for a long run: so many credentials made in
  * one call, then so many rewraps, each from its row of the inventory for another device.
  */
-#include "bench_station.h"
+#include "bench_rewrap.h"
 
-#include "agent/ids.h"
-#include "hsm/credential.h"
 #include "station/vault/generate.h"
 
 #include <inttypes.h>
@@ -39,24 +37,6 @@ static int generate(struct bench_station *s, int64_t count, struct error *err)
     return rc;
 }
 
-static int rewrap_one(struct bench_station *s, struct credential *c,
-                      const uint8_t dev_pub[EC_POINT_SIZE], struct error *err)
-{
-    static const uint8_t context[HSM_CONTEXT_SIZE] = {1};
-    uint8_t station_pub[EC_POINT_SIZE];
-    struct hsm_rewrap *rewrap;
-    struct buf blob;
-    int rc = hsm_credential_rewrap_begin(s->hsm, c->storage, c->wrapped.data, c->wrapped.len,
-                                         c->point, &rewrap, station_pub, err);
-
-    if (rc)
-        return rc;
-    buf_init(&blob, INVENTORY_WRAPPED_MAX);
-    rc = hsm_credential_rewrap_finish(rewrap, IMPRINT_SUITE_ECB, dev_pub, context, &blob, err);
-    buf_done(&blob);
-    return rc;
-}
-
 static int rewrap(struct bench_station *s, int64_t count, int64_t credentials, struct error *err)
 {
     struct bench_time begun = bench_now();
@@ -69,7 +49,7 @@ static int rewrap(struct bench_station *s, int64_t count, int64_t credentials, s
     for (int64_t i = 0; rc == 0 && i < count; i++) {
         rc = credential_get(s->store, 1 + i % credentials, &c, err);
         if (rc == 0)
-            rc = rewrap_one(s, &c, dev_pub, err);
+            rc = bench_rewrap(s, &c, dev_pub, err);
     }
     credential_done(&c);
     EVP_PKEY_free(device);

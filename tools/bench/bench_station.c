@@ -49,6 +49,19 @@ long bench_peak_kb(void)
     return usage.ru_maxrss;
 }
 
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+double bench_median(double *values, long count)
+{
+    qsort(values, (size_t)count, sizeof *values, compare);
+    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
 /* ---- A station and its order. ---- */
 
 static const char *find_module(void)
@@ -135,7 +148,9 @@ static void put_order(const struct vault *v, struct buf *out)
     hex_encode(v->issuer_hash, sizeof v->issuer_hash, issuer);
     buf_printf(out,
                "{\"type\":\"order\",\"id\":\"BENCH\",\"environment\":\"bench\","
-               "\"product\":\"09506000134352\",\"profile\":\"idevid\",\"use\":\"registration\","
+               "\"product\":\"09506000134352\",\"profile\":{\"name\":\"idevid\",\"sha256\":"
+               "\"5866508f9cc104917893e0f6e8fb94a2109fee699691c954e01f287d87461cb7\"},"
+               "\"use\":\"registration\","
                "\"valid\":{\"from\":\"2020-01-01T00:00:00Z\",\"until\":\"2099-12-31T00:00:00Z\"},"
                "\"software_hsm\":true,\"lock\":false,\"device_auth\":\"none\","
                "\"key_modes\":[\"hsm\"],\"suites\":[1],\"drivers\":[\"native\"],"

@@ -37,4 +37,7 @@ struct bench_time bench_now(void);
 struct bench_time bench_since(struct bench_time begun);
 long bench_peak_kb(void);
 
+/* Sorts the values. */
+double bench_median(double *values, long count);
+
 #endif

@@ -1,0 +1,40 @@
+/*
+ * quota: whether a manifest stays within what the owner ordered. Private to manifests/trust.
+ *
+ * A station is known by its issuing CA: the one of the certificates in its log. Its share is that
+ * of the order's newest version (orders.h), and all logs of the state together stay within the
+ * order. What was accepted before a version with less came stays accepted: of a manifest that adds
+ * nothing, such as one that revokes, nothing is refused.
+ */
+#ifndef MANIFESTS_TRUST_QUOTA_H
+#define MANIFESTS_TRUST_QUOTA_H
+
+#include "manifests/record.h"
+#include "manifests/statement.h"
+#include "manifests/trust/orders.h"
+#include "manifests/trust/trust.h"
+
+struct trust_quota {
+    const struct trust_orders *orders; /* NULL: any, and nothing is checked */
+    struct trust *t;
+    int64_t log;
+    bool has_issuer; /* a certificate of this log is known */
+    uint8_t issuer[SHA256_SIZE];
+};
+
+/* Finds the issuing CA of a log in the state. */
+MUST_USE int trust_quota_load(struct trust_quota *q, struct trust *t,
+                              const struct trust_orders *orders, int64_t log, struct error *err);
+
+/* A record names an order that was given, which lists its certificate's issuer. Errors: ERR_REFUSED.
+ */
+MUST_USE int trust_quota_record(struct trust_quota *q, const struct record *r, struct error *err);
+
+/*
+ * The totals of a verified statement, after its records; last: the statement accepted before, or
+ * NULL. Errors: ERR_REFUSED.
+ */
+MUST_USE int trust_quota_totals(const struct trust_quota *q, const struct statement *s,
+                                const struct buf *last, struct error *err);
+
+#endif
