@@ -4,7 +4,8 @@
  *
  * A used ticket is a private AES key without any use, with the label "it1:<SHA-256 of the ticket, 64
  * hexadecimal digits>"; the hash is its CKA_ID. Whoever has the PIN can delete such a key, as any
- * other; with the token's folder put back as well it is gone too (docs/threat-model.md).
+ * other; with the token's folder put back as well it is gone too (docs/threat-model.md). What a
+ * restore began at is remembered in the same way, by a hash of its own (vault/recover.h).
  *
  * As with an anchor, who calls hsm_ticket_use syncs the file system afterwards.
  */

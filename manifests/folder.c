@@ -4,13 +4,11 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define SIGNATURE_MAX (1 << 20)
 #define BLOCK_SIZE    (256 * 1024) /* more than the longest line */
@@ -18,31 +16,13 @@
 int folder_open(const char *dir, const char *name, FILE **out, uint64_t *size, struct error *err)
 {
     char path[PATH_MAX];
-    struct stat st;
-    int fd, rc = file_join(path, sizeof path, dir, name, err);
+    int rc = file_join(path, sizeof path, dir, name, err);
 
-    if (rc)
-        return rc;
-    /* O_NONBLOCK: a pipe put in the place of a file must not stop us. */
-    fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
-        return error_set(err, ERR_INCOMPLETE, "'%s' is missing: get the whole folder again", path);
-    if (fd < 0 && errno == ELOOP)
-        return error_set(err, ERR_INTEGRITY, "'%s' is a symbolic link, not a file", path);
-    if (fd < 0)
-        return error_set_errno(err, errno, "cannot open '%s'", path);
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-        close(fd);
-        return error_set(err, ERR_INTEGRITY, "'%s' is not a regular file", path);
-    }
-    *out = fdopen(fd, "r");
-    if (!*out) {
-        close(fd);
-        return error_set(err, ERR_INTERNAL, "out of memory for '%s'", path);
-    }
-    if (size)
-        *size = (uint64_t)st.st_size;
-    return 0;
+    if (rc == 0)
+        rc = file_open_regular(path, out, size, err);
+    if (rc == ERR_MISSING)
+        rc = error_set(err, ERR_INCOMPLETE, "'%s' is missing: get the whole folder again", path);
+    return rc;
 }
 
 /* Reads a file in blocks to take(); ERR_IO when reading fails. */

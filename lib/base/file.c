@@ -10,15 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int file_read(const char *path, struct buf *out, struct error *err)
+/* Closes the stream. */
+static int read_stream(FILE *in, const char *path, struct buf *out, struct error *err)
 {
     uint8_t chunk[65536];
     size_t n;
     int rc = 0;
-    FILE *in = fopen(path, "re");
 
-    if (!in)
-        return error_set_errno(err, errno, "cannot open '%s'", path);
     while ((n = fread(chunk, 1, sizeof chunk, in)) > 0 && !buf_failed(out))
         buf_put(out, chunk, n);
     if (ferror(in))
@@ -28,6 +26,49 @@ int file_read(const char *path, struct buf *out, struct error *err)
     explicit_bzero(chunk, sizeof chunk);
     fclose(in);
     return rc;
+}
+
+int file_read(const char *path, struct buf *out, struct error *err)
+{
+    FILE *in = fopen(path, "re");
+
+    if (!in)
+        return error_set_errno(err, errno, "cannot open '%s'", path);
+    return read_stream(in, path, out, err);
+}
+
+int file_open_regular(const char *path, FILE **out, uint64_t *size, struct error *err)
+{
+    /* O_NONBLOCK: a pipe put in the place of a file must not stop us. */
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0 && errno == ELOOP)
+        return error_set(err, ERR_INTEGRITY,
+                         "'%s' is a symbolic link, not a file: put the file itself there", path);
+    if (fd < 0)
+        return error_set_errno(err, errno, "cannot open '%s'", path);
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return error_set(err, ERR_INTEGRITY,
+                         "'%s' is not a regular file: put the file itself there", path);
+    }
+    *out = fdopen(fd, "r");
+    if (!*out) {
+        close(fd);
+        return error_set(err, ERR_INTERNAL, "out of memory for '%s'", path);
+    }
+    if (size)
+        *size = (uint64_t)st.st_size;
+    return 0;
+}
+
+int file_read_regular(const char *path, struct buf *out, struct error *err)
+{
+    FILE *in;
+    int rc = file_open_regular(path, &in, NULL, err);
+
+    return rc ? rc : read_stream(in, path, out, err);
 }
 
 static int write_all(int fd, const uint8_t *bytes, size_t len)

@@ -16,6 +16,16 @@
 MUST_USE int file_read(const char *path, struct buf *out, struct error *err);
 
 /*
+ * As file_read, for a file that must be what it says it is: a regular one, no symbolic link, and no
+ * pipe that could give each reader other bytes. Whoever checks such a file reads it once, and uses
+ * the bytes that were checked. Errors: ERR_INTEGRITY.
+ */
+MUST_USE int file_read_regular(const char *path, struct buf *out, struct error *err);
+
+/* Opens such a file to be read as a stream; the caller closes *out. size may be NULL. */
+MUST_USE int file_open_regular(const char *path, FILE **out, uint64_t *size, struct error *err);
+
+/*
  * Writes a temporary file beside path, syncs it, renames it over path and syncs the folder. mode is
  * exact, whatever the umask.
  */

@@ -1,36 +1,33 @@
 #include "pki/signed.h"
 
-#include <errno.h>
 #include <openssl/cms.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <stdio.h>
 
-int signed_pins_read(const char *path, STACK_OF(X509) * *pins, struct error *err)
+int signed_pins_parse(const struct buf *pem, const char *path, STACK_OF(X509) * *pins,
+                      struct error *err)
 {
     STACK_OF(X509) *read = sk_X509_new_null();
-    FILE *in = fopen(path, "re");
+    BIO *in = BIO_new_mem_buf(pem->len ? (const void *)pem->data : "", (int)pem->len);
     X509 *cert;
+    int rc = 0;
 
-    if (!in || !read) {
-        int saved = errno;
-
-        sk_X509_free(read);
-        if (in)
-            fclose(in);
-        return error_set_errno(err, saved, "cannot open '%s'", path);
-    }
-    while ((cert = PEM_read_X509(in, NULL, NULL, NULL)))
-        if (!sk_X509_push(read, cert))
+    if (!in || !read)
+        rc = error_set(err, ERR_INTERNAL, "out of memory");
+    while (rc == 0 && (cert = PEM_read_bio_X509(in, NULL, NULL, NULL)))
+        if (!sk_X509_push(read, cert)) {
             X509_free(cert);
-    fclose(in);
-    ERR_clear_error(); /* the end of the file is an error to OpenSSL */
-    if (sk_X509_num(read) == 0) {
-        sk_X509_free(read);
-        return error_set(err, ERR_INPUT, "'%s' holds no certificate", path);
-    }
-    *pins = read;
-    return 0;
+            rc = error_set(err, ERR_INTERNAL, "out of memory");
+        }
+    BIO_free(in);
+    ERR_clear_error(); /* the end of the text is an error to OpenSSL */
+    if (rc == 0 && sk_X509_num(read) == 0)
+        rc = error_set(err, ERR_INPUT, "'%s' holds no certificate", path);
+    if (rc)
+        signed_pins_free(read);
+    else
+        *pins = read;
+    return rc;
 }
 
 void signed_pins_free(STACK_OF(X509) * pins)

@@ -13,9 +13,10 @@
 
 #include <openssl/x509.h>
 
-/* The certificates of a PEM file, at least one; free with signed_pins_free. Errors: ERR_MISSING,
- * ERR_INPUT. */
-MUST_USE int signed_pins_read(const char *path, STACK_OF(X509) * *pins, struct error *err);
+/* The certificates in the PEM text that was read from path, at least one; free with
+ * signed_pins_free. Errors: ERR_INPUT. */
+MUST_USE int signed_pins_parse(const struct buf *pem, const char *path, STACK_OF(X509) * *pins,
+                               struct error *err);
 void signed_pins_free(STACK_OF(X509) * pins);
 
 /*

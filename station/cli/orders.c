@@ -55,7 +55,7 @@ int cli_order_open(const struct cli *cli, const char *id, struct cli_order *out,
     STACK_OF(X509) *pins = NULL;
     int64_t now = clock_utc();
     uint8_t key[32];
-    int rc = vault_read_pins(&cli->config, &pins, err);
+    int rc = vault_show_signers(&cli->config, &pins, err);
 
     *out = (struct cli_order){.order = NULL};
     if (rc == 0)

@@ -279,16 +279,16 @@ static int write_station_json(const struct making *m, struct error *err)
 static int pin_certificates(const struct making *m, const char *from, const char *to,
                             uint8_t hash[SHA256_SIZE], struct error *err)
 {
-    STACK_OF(X509) * pins;
+    STACK_OF(X509) *pins = NULL;
     char path[PATH_MAX];
     struct buf pem;
-    int rc = signed_pins_read(from, &pins, err);
+    int rc;
 
-    if (rc)
-        return rc;
-    signed_pins_free(pins);
     buf_init(&pem, 1024 * 1024);
     rc = file_read(from, &pem, err);
+    if (rc == 0)
+        rc = signed_pins_parse(&pem, from, &pins, err);
+    signed_pins_free(pins);
     if (rc == 0)
         rc = config_path(&m->config, to, path, err);
     if (rc == 0)

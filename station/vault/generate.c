@@ -31,16 +31,24 @@ struct generator {
     struct issue_batch batches[BATCHES];
 };
 
+/* The issuing CA is the one that the vault compared with the order. The root only judges: it must be
+ * the one that certified it. */
 static int read_authorities(struct generator *g, struct error *err)
 {
+    const struct buf *issuer = &g->v->issuer;
     char path[PATH_MAX];
-    int rc = config_path(g->v->config, "ca/issuing-ca.pem", path, err);
+    int rc = cert_from_der(issuer->data, issuer->len, &g->issuer, err);
 
     if (rc == 0)
-        rc = cert_read(path, &g->issuer, err);
-    if (rc == 0)
         rc = config_path(g->v->config, "ca/device-root.pem", path, err);
-    return rc ? rc : cert_read(path, &g->root, err);
+    if (rc == 0)
+        rc = cert_read(path, &g->root, err);
+    if (rc == 0 && X509_verify(g->issuer, X509_get0_pubkey(g->root)) != 1)
+        rc = error_set(err, ERR_INTEGRITY,
+                       "'%s' is not the root that certified this station's issuing CA: restore the "
+                       "file",
+                       path);
+    return rc;
 }
 
 /* One storage key per order and key type: found, or made for the first batch. */

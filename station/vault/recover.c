@@ -39,10 +39,8 @@ int recover_ticket(const struct config *config, struct store *store, struct hsm 
 {
     uint8_t station[SHA256_SIZE];
     STACK_OF(X509) *pins = NULL;
-    int rc = vault_check_pinned(config, store, CONFIG_ORDER_SIGNERS, "order_signers", err);
+    int rc = vault_read_signers(config, store, &pins, err);
 
-    if (rc == 0)
-        rc = vault_read_pins(config, &pins, err);
     if (rc == 0)
         rc = ticket_read(path, pins, ticket, err);
     if (rc == 0)
@@ -61,16 +59,66 @@ static int was_used(const struct ticket *ticket, struct error *err)
         ticket->id);
 }
 
-int recover_check_unused(struct hsm *hsm, const struct ticket *ticket, struct error *err)
+/* What the token remembers beside the ticket: a restore by it, begun at this entry. */
+static int restore_mark(const struct ticket *ticket, const struct hsm_anchor *anchored,
+                        uint8_t mark[SHA256_SIZE], struct error *err)
 {
-    bool used;
-    int rc = hsm_ticket_used(hsm, ticket->hash, &used, err);
+    static const char label[] = "imprint restore v1";
+    struct buf text;
+    int rc;
 
-    return rc == 0 && used ? was_used(ticket, err) : rc;
+    buf_init(&text, 256);
+    buf_put(&text, label, sizeof label);
+    buf_put(&text, ticket->hash, sizeof ticket->hash);
+    buf_put_u64(&text, anchored->sequence);
+    buf_put(&text, anchored->head, sizeof anchored->head);
+    rc = buf_check(&text, "the mark of a restore", err);
+    if (rc == 0)
+        sha256(text.data, text.len, mark);
+    buf_done(&text);
+    return rc;
 }
 
-int recover_use(const struct config *config, struct hsm *hsm, const struct ticket *ticket,
-                struct error *err)
+int recover_check_restore(struct hsm *hsm, const struct ticket *ticket,
+                          const struct hsm_anchor *anchored, struct error *err)
+{
+    uint8_t mark[SHA256_SIZE];
+    bool used, begun = false;
+    int rc = hsm_ticket_used(hsm, ticket->hash, &used, err);
+
+    if (rc || !used)
+        return rc;
+    rc = restore_mark(ticket, anchored, mark, err);
+    if (rc == 0)
+        rc = hsm_ticket_used(hsm, mark, &begun, err);
+    return rc || begun ? rc : was_used(ticket, err);
+}
+
+static int remember(const struct config *config, struct hsm *hsm, const uint8_t hash[SHA256_SIZE],
+                    struct error *err)
+{
+    bool used;
+    int rc = hsm_ticket_used(hsm, hash, &used, err);
+
+    if (rc == 0 && !used)
+        rc = hsm_ticket_use(hsm, hash, err);
+    return rc ? rc : token_files_sync(config, err);
+}
+
+/* The mark first: a ticket that is used without one would be used up by a kill. */
+int recover_begin_restore(const struct config *config, struct hsm *hsm, const struct ticket *ticket,
+                          const struct hsm_anchor *anchored, struct error *err)
+{
+    uint8_t mark[SHA256_SIZE];
+    int rc = restore_mark(ticket, anchored, mark, err);
+
+    if (rc == 0)
+        rc = remember(config, hsm, mark, err);
+    return rc ? rc : remember(config, hsm, ticket->hash, err);
+}
+
+static int use(const struct config *config, struct hsm *hsm, const struct ticket *ticket,
+               struct error *err)
 {
     int rc = hsm_ticket_use(hsm, ticket->hash, err);
 
@@ -136,6 +184,6 @@ int recover_clock(const struct config *config, struct store *store, struct hsm *
     if (rc == 0)
         rc = recover_ticket(config, store, hsm, path, TICKET_CLOCK, &ticket, err);
     if (rc == 0)
-        rc = recover_use(config, hsm, &ticket, err);
+        rc = use(config, hsm, &ticket, err);
     return rc ? rc : confirm(store, &ticket, now, err);
 }

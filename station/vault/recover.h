@@ -2,11 +2,13 @@
  * recover: what a recovery ticket allows, and that it allows it once.
  *
  * A ticket is used on the token before anything is done by it. When the program is killed between
- * the two, the clock needs another ticket; a restore goes on with the same one (vault/restore.h).
+ * the two, the clock needs another ticket. A restore may begin again with the same one as long as the
+ * token remembers the same ledger entry as when the ticket was used: nothing was done by it then.
  */
 #ifndef STATION_VAULT_RECOVER_H
 #define STATION_VAULT_RECOVER_H
 
+#include "hsm/anchor.h"
 #include "station/vault/ticket.h"
 #include "station/vault/vault.h"
 
@@ -18,12 +20,20 @@ MUST_USE int recover_ticket(const struct config *config, struct store *store, st
                             const char *path, enum ticket_action action, struct ticket *ticket,
                             struct error *err);
 
-/* ERR_REFUSED when the token remembers it. */
-MUST_USE int recover_check_unused(struct hsm *hsm, const struct ticket *ticket, struct error *err);
+/*
+ * Whether a ticket allows to restore while the token remembers anchored: it was not used, or for
+ * this and nothing since. Errors: ERR_REFUSED.
+ */
+MUST_USE int recover_check_restore(struct hsm *hsm, const struct ticket *ticket,
+                                   const struct hsm_anchor *anchored, struct error *err);
 
-/* Lets the token remember it, on disk when this returns. Errors: as recover_check_unused. */
-MUST_USE int recover_use(const struct config *config, struct hsm *hsm, const struct ticket *ticket,
-                         struct error *err);
+/*
+ * Lets the token remember that the ticket is used, and with which entry it was; on disk when this
+ * returns. Then anchor the restored database, which is what uses the ticket up.
+ */
+MUST_USE int recover_begin_restore(const struct config *config, struct hsm *hsm,
+                                   const struct ticket *ticket, const struct hsm_anchor *anchored,
+                                   struct error *err);
 
 /*
  * Lifts the stop of a wrong clock (vault/clock_stop.h). The store is attached. Errors: ERR_REFUSED

@@ -4,7 +4,6 @@
 #include "base/file.h"
 #include "base/jcs.h"
 #include "hsm/anchor.h"
-#include "hsm/ticket.h"
 #include "station/store/ledger.h"
 #include "station/vault/backup.h"
 #include "station/vault/lost.h"
@@ -196,7 +195,7 @@ static int prepare(struct work *w, struct error *err)
         rc = recover_ticket(w->config, w->copy, w->hsm, w->request->ticket, TICKET_RESTORE,
                             &w->ticket, err);
     if (rc == 0)
-        rc = recover_check_unused(w->hsm, &w->ticket, err);
+        rc = recover_check_restore(w->hsm, &w->ticket, &w->anchored, err);
     if (rc == 0)
         rc = ledger_head(w->copy, &head, err);
     if (rc == 0)
@@ -210,63 +209,56 @@ static int prepare(struct work *w, struct error *err)
 
 /* ---- going on after a kill ---- */
 
-static bool is_anchored(const struct work *w, int64_t seq, const uint8_t head[32])
+/* Nothing comes after a restore but what it lost: such a copy was made with a ticket. */
+static bool ends_with_restore(const struct work *w, const struct ledger_head *head)
 {
-    return seq == (int64_t)w->anchored.sequence && memcmp(head, w->anchored.head, 32) == 0;
+    struct error ignored = ERROR_INIT;
+    struct ledger_restored r;
+    int64_t lost;
+
+    return ledger_last_restored(w->copy, 0, &r, &ignored) == 0 && r.seq > 0 &&
+           ledger_count_lost(w->copy, r.seq, &lost, &ignored) == 0 && head->seq == r.seq + lost;
 }
 
 /*
- * Looks for a copy of before: one that the token remembers already is the station's database, and
- * nobody's leave is needed; one that was prepared for what the token still remembers goes on with
- * its own ticket. Errors: those of that ticket, for then the copy must stay.
+ * A copy of before that the token remembers already is the station's database, and nobody's leave is
+ * needed. What a file says of itself is nothing: its whole ledger must lead to that very entry. Any
+ * other copy is made anew. Errors: those of the HSM, for then the copy must stay.
  */
-static int find_prepared(struct work *w, bool *prepared, struct error *err)
+static int find_anchored(struct work *w, bool *anchored, struct error *err)
 {
     struct error ignored = ERROR_INIT;
     struct ledger_head head;
-    struct ledger_restored r;
+    int64_t entries;
     int rc;
 
-    *prepared = false;
+    *anchored = false;
     if (!file_exists(w->copy_path) || open_copy(w, &ignored) ||
-        ledger_head(w->copy, &head, &ignored) || ledger_last_restored(w->copy, 0, &r, &ignored) ||
-        r.seq == 0)
+        ledger_head(w->copy, &head, &ignored) || head.seq != (int64_t)w->anchored.sequence ||
+        memcmp(head.hash, w->anchored.head, sizeof head.hash) || !ends_with_restore(w, &head))
         return 0;
-    if (is_anchored(w, head.seq, head.hash)) {
-        memcpy(w->ticket.hash, r.ticket, sizeof r.ticket);
-        *prepared = true;
+    rc = ledger_verify(w->copy, &entries, err);
+    if (rc == ERR_INTEGRITY || rc == ERR_STORE)
         return 0;
-    }
-    if (!is_anchored(w, r.anchored, r.anchored_head))
-        return 0;
-    rc = recover_ticket(w->config, w->copy, w->hsm, w->request->ticket, TICKET_RESTORE, &w->ticket,
-                        err);
-    *prepared = rc == 0 && memcmp(r.ticket, w->ticket.hash, sizeof r.ticket) == 0;
+    *anchored = rc == 0;
     return rc;
 }
 
+/* The ticket is used before the token remembers the copy: with that the restore is done. */
 static int prepare_or_resume(struct work *w, struct error *err)
 {
-    bool prepared;
-    int rc = find_prepared(w, &prepared, err);
+    bool anchored;
+    int rc = find_anchored(w, &anchored, err);
 
-    if (rc || prepared)
+    if (rc || anchored)
         return rc;
     store_close(w->copy);
     w->copy = NULL;
-    return prepare(w, err);
+    rc = prepare(w, err);
+    return rc ? rc : recover_begin_restore(w->config, w->hsm, &w->ticket, &w->anchored, err);
 }
 
 /* ---- into its place ---- */
-
-/* After a kill it may be noted already; find_prepared says that it is the same act. */
-static int use_ticket(const struct work *w, struct error *err)
-{
-    bool used;
-    int rc = hsm_ticket_used(w->hsm, w->ticket.hash, &used, err);
-
-    return rc || used ? rc : recover_use(w->config, w->hsm, &w->ticket, err);
-}
 
 static int anchor_copy(struct work *w, struct error *err)
 {
@@ -346,8 +338,6 @@ int restore_run(const struct config *config, struct hsm *hsm, const struct resto
         rc = hsm_anchor_read(hsm, &w.anchored, err);
     if (rc == 0)
         rc = prepare_or_resume(&w, err);
-    if (rc == 0)
-        rc = use_ticket(&w, err);
     if (rc == 0)
         rc = anchor_copy(&w, err);
     if (rc == 0)

@@ -15,8 +15,9 @@
  *  3. The database that was there is kept aside, never deleted.
  *  4. Nothing is lost when it is killed: the copy is made as station.db.restoring, with its entries,
  *     then the ticket is used, then the copy is anchored, then it takes its place. The same command
- *     goes on where it was: such a copy bears the ticket's hash, and is only good while the token
- *     remembers what it was made for.
+ *     goes on: with the copy, if the token remembers its last entry and its whole ledger leads there,
+ *     and else from the beginning, with the same ticket (vault/recover.h). Nothing else that a
+ *     station.db.restoring says is believed: whoever can write it could have made it.
  */
 #ifndef STATION_VAULT_RESTORE_H
 #define STATION_VAULT_RESTORE_H

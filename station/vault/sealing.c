@@ -13,6 +13,7 @@
 #include "station/vault/leaves.h"
 #include "station/vault/manifest_signer.h"
 #include "station/vault/totals.h"
+#include "station/vault/vault.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -121,8 +122,12 @@ static int in_transaction(struct work *w, int (*step)(struct work *, struct erro
 static int journal_start(struct work *w, struct error *err)
 {
     int64_t size = w->journal.first + w->journal.count, whitelisted;
-    int rc = totals_collect(w->store, &w->journal.totals, &whitelisted, err);
+    STACK_OF(X509) *pins = NULL;
+    int rc = vault_read_signers(w->config, w->store, &pins, err);
 
+    if (rc == 0)
+        rc = totals_collect(w->store, pins, &w->journal.totals, &whitelisted, err);
+    signed_pins_free(pins);
     if (rc == 0 && whitelisted != size)
         rc = error_set(err, ERR_INTEGRITY,
                        "the whitelist has %" PRId64 " records and the inventory accounts for "

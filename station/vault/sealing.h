@@ -28,7 +28,7 @@ struct sealed {
 /*
  * Finishes an interrupted sealing, or seals what was recorded since the last one. Errors: those of
  * the HSM, the store and files; ERR_INTEGRITY when the log in the database is not the one that was
- * sealed before.
+ * sealed before; those of totals_collect (vault/totals.h).
  */
 MUST_USE int sealing_run(const struct config *config, struct store *store, struct hsm *hsm,
                          const struct sealing_watch *watch, struct sealed *out, struct error *err);

@@ -1,6 +1,7 @@
 #include "station/vault/totals.h"
 
-#include "station/store/orders.h"
+#include "station/store/inventory.h"
+#include "station/vault/quota.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,24 +10,19 @@
 
 struct totals_list {
     struct store *store;
+    STACK_OF(X509) * pins;
     struct manifest_totals *list;
     size_t count;
 };
 
-static int add_amendment(void *context, const uint8_t hash[32], const struct buf *bytes,
-                         struct error *err)
+static int put_amendments(const struct order_history *h, struct manifest_totals *m,
+                          struct error *err)
 {
-    struct manifest_totals *m = context;
-    uint8_t(*grown)[32];
-
-    (void)bytes;
-    if (memcmp(hash, m->order, 32) == 0)
-        return 0;
-    grown = realloc(m->amendments, (m->amendment_count + 1) * sizeof *grown);
-    if (!grown)
+    m->amendments = calloc(h->count, sizeof *m->amendments);
+    if (!m->amendments)
         return error_set(err, ERR_INTERNAL, "out of memory");
-    memcpy(grown[m->amendment_count++], hash, 32);
-    m->amendments = grown;
+    for (size_t i = 1; i < h->count; i++)
+        memcpy(m->amendments[m->amendment_count++], h->versions[i].hash, 32);
     return 0;
 }
 
@@ -44,22 +40,35 @@ void totals_of(const struct inventory_counts *counts, struct manifest_totals *to
                      totals->unresolved + totals->unused;
 }
 
+static int put_order(struct totals_list *t, const struct order_history *h, struct error *err)
+{
+    struct manifest_totals *m = &t->list[t->count++];
+    struct inventory_counts c;
+    int rc = inventory_count(t->store, h->row.id, &c, err);
+
+    if (rc == 0)
+        rc = quota_compare(t->store, &h->row, &c, err);
+    if (rc)
+        return rc;
+    memcpy(m->order, h->row.hash, sizeof m->order);
+    totals_of(&c, m);
+    return put_amendments(h, m, err);
+}
+
+/* What is signed is not believed the tables: each order is opened as if something were issued. */
 static int add_order(void *context, const struct order_row *row, struct error *err)
 {
     struct totals_list *t = context;
-    struct manifest_totals *m = &t->list[t->count];
-    struct inventory_counts c;
+    struct order_history h;
     int rc;
 
     if (t->count == ORDERS_MAX)
         return error_set(err, ERR_INTERNAL, "more than %d orders", ORDERS_MAX);
-    rc = inventory_count(t->store, row->id, &c, err);
-    if (rc)
-        return rc;
-    t->count++;
-    memcpy(m->order, row->hash, sizeof m->order);
-    totals_of(&c, m);
-    return order_each_version(t->store, row->id, add_amendment, m, err);
+    rc = order_history_open(t->store, t->pins, row->name, &h, err);
+    if (rc == 0)
+        rc = put_order(t, &h, err);
+    order_history_done(&h);
+    return rc;
 }
 
 static int compare_totals(const void *a, const void *b)
@@ -78,9 +87,11 @@ static void put_totals(const struct manifest_totals *m, struct buf *out)
 #undef PUT_TOTAL
 }
 
-int totals_collect(struct store *store, struct buf *out, int64_t *whitelisted, struct error *err)
+int totals_collect(struct store *store, STACK_OF(X509) * pins, struct buf *out,
+                   int64_t *whitelisted, struct error *err)
 {
-    struct totals_list t = {.store = store, .list = calloc(ORDERS_MAX, sizeof *t.list)};
+    struct totals_list t = {
+        .store = store, .pins = pins, .list = calloc(ORDERS_MAX, sizeof *t.list)};
     int64_t records = 0;
     int rc;
 

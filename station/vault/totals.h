@@ -8,6 +8,7 @@
 #define STATION_VAULT_TOTALS_H
 
 #include "manifests/statement.h"
+#include "pki/signed.h"
 #include "station/store/inventory.h"
 #include "station/store/store.h"
 
@@ -16,10 +17,12 @@ void totals_of(const struct inventory_counts *counts, struct manifest_totals *to
 
 /*
  * Counts the inventory into out. *whitelisted receives how many records that makes: one for each
- * credential that was proven, burned or scrapped, two for one that was proven and then revoked. Errors: those of the store, ERR_INTERNAL.
+ * credential that was proven, burned or scrapped, two for one that was proven and then revoked. Each
+ * order is opened with the pins, and its inventory compared with the ledger, as before something is
+ * issued. Errors: those of order_history_open and quota_compare; of the store, ERR_INTERNAL.
  */
-MUST_USE int totals_collect(struct store *store, struct buf *out, int64_t *whitelisted,
-                            struct error *err);
+MUST_USE int totals_collect(struct store *store, STACK_OF(X509) * pins, struct buf *out,
+                            int64_t *whitelisted, struct error *err);
 
 /* The counts in bytes of the journal. manifest_totals_free(*list). Errors: ERR_STORE, ERR_INTERNAL. */
 MUST_USE int totals_read(const struct buf *in, struct manifest_totals **list, size_t *count,

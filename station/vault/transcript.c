@@ -355,7 +355,7 @@ static int read_custodians(const struct check *c, STACK_OF(X509) * *pins, struct
 
     buf_init(&pem, 1024 * 1024);
     if (rc == 0)
-        rc = file_read(path, &pem, err);
+        rc = file_read_regular(path, &pem, err);
     if (rc == 0) {
         sha256(pem.data, pem.len, hash);
         hex_encode(hash, sizeof hash, hex);
@@ -364,8 +364,10 @@ static int read_custodians(const struct check *c, STACK_OF(X509) * *pins, struct
                            "it is not the file that was named at the ceremony: put the original "
                            "back");
     }
+    if (rc == 0)
+        rc = signed_pins_parse(&pem, path, pins, err);
     buf_done(&pem);
-    return rc ? rc : signed_pins_read(path, pins, err);
+    return rc;
 }
 
 static int check_custodians(const struct check *c, struct error *err)
@@ -416,13 +418,8 @@ static int compare_all(struct check *c, struct hsm *h, struct error *err)
 static bool read_transcript(struct check *c, struct store *store)
 {
     struct error err = ERROR_INIT;
-    char path[PATH_MAX];
-    int rc = vault_check_pinned(c->config, store, CONFIG_CEREMONY, "ceremony", &err);
+    int rc = vault_read_pinned(c->config, store, CONFIG_CEREMONY, "ceremony", &c->text, &err);
 
-    if (rc == 0)
-        rc = config_path(c->config, CONFIG_CEREMONY, path, &err);
-    if (rc == 0)
-        rc = file_read(path, &c->text, &err);
     if (rc == 0)
         c->said = json_loadb((const char *)c->text.data, c->text.len, 0, NULL);
     if (rc)

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#define PINS_MAX (1024 * 1024)
+
 int vault_open_store(const struct config *config, enum store_mode mode, struct store **store,
                      struct error *err)
 {
@@ -142,42 +144,66 @@ static int read_issuer(struct vault *v, struct error *err)
     return rc;
 }
 
-int vault_check_pinned(const struct config *config, struct store *store, const char *file,
-                       const char *member, struct error *err)
+static int compare_pinned(struct store *store, const char *path, const char *member,
+                          const struct buf *bytes, struct error *err)
 {
-    char path[PATH_MAX], hex[2 * SHA256_SIZE + 1], expected[sizeof hex + 64];
+    char hex[2 * SHA256_SIZE + 1], expected[sizeof hex + 64];
     uint8_t hash[SHA256_SIZE];
-    struct buf bytes, body;
-    int rc = config_path(config, file, path, err);
+    struct buf body;
+    int rc;
 
-    buf_init(&bytes, 1024 * 1024);
     buf_init(&body, 65536);
-    if (rc == 0)
-        rc = file_read(path, &bytes, err);
-    if (rc == 0)
-        rc = ledger_first(store, &body, err);
-    if (rc == 0) {
-        sha256(bytes.data, bytes.len, hash);
-        hex_encode(hash, sizeof hash, hex);
-        snprintf(expected, sizeof expected, "\"%s\":\"%s\"", member, hex);
-        if (!strstr((const char *)body.data, expected))
-            rc =
-                error_set(err, ERR_INTEGRITY,
-                          "'%s' is not the file that was pinned when the station was made: put the "
-                          "original back",
-                          path);
-    }
-    buf_done(&bytes);
+    rc = ledger_first(store, &body, err);
+    sha256(bytes->data, bytes->len, hash);
+    hex_encode(hash, sizeof hash, hex);
+    snprintf(expected, sizeof expected, "\"%s\":\"%s\"", member, hex);
+    if (rc == 0 && !strstr((const char *)body.data, expected))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "'%s' is not the file that was pinned when the station was made: put the "
+                       "original back",
+                       path);
     buf_done(&body);
     return rc;
 }
 
-int vault_read_pins(const struct config *config, STACK_OF(X509) * *pins, struct error *err)
+int vault_read_pinned(const struct config *config, struct store *store, const char *file,
+                      const char *member, struct buf *bytes, struct error *err)
 {
     char path[PATH_MAX];
+    int rc = config_path(config, file, path, err);
+
+    if (rc == 0)
+        rc = file_read_regular(path, bytes, err);
+    return rc ? rc : compare_pinned(store, path, member, bytes, err);
+}
+
+int vault_read_signers(const struct config *config, struct store *store, STACK_OF(X509) * *pins,
+                       struct error *err)
+{
+    struct buf pem;
+    int rc;
+
+    buf_init(&pem, PINS_MAX);
+    rc = vault_read_pinned(config, store, CONFIG_ORDER_SIGNERS, "order_signers", &pem, err);
+    if (rc == 0)
+        rc = signed_pins_parse(&pem, CONFIG_ORDER_SIGNERS, pins, err);
+    buf_done(&pem);
+    return rc;
+}
+
+int vault_show_signers(const struct config *config, STACK_OF(X509) * *pins, struct error *err)
+{
+    char path[PATH_MAX];
+    struct buf pem;
     int rc = config_path(config, CONFIG_ORDER_SIGNERS, path, err);
 
-    return rc ? rc : signed_pins_read(path, pins, err);
+    buf_init(&pem, PINS_MAX);
+    if (rc == 0)
+        rc = file_read_regular(path, &pem, err);
+    if (rc == 0)
+        rc = signed_pins_parse(&pem, path, pins, err);
+    buf_done(&pem);
+    return rc;
 }
 
 int vault_station_key(const struct config *config, uint8_t key[32], struct error *err)
@@ -204,10 +230,8 @@ int vault_station_key(const struct config *config, uint8_t key[32], struct error
 static int read_station(struct vault *v, struct error *err)
 {
     uint8_t point[EC_POINT_SIZE], spki[EC_SPKI_SIZE];
-    int rc = vault_check_pinned(v->config, v->store, CONFIG_ORDER_SIGNERS, "order_signers", err);
+    int rc = vault_read_signers(v->config, v->store, &v->pins, err);
 
-    if (rc == 0)
-        rc = vault_read_pins(v->config, &v->pins, err);
     if (rc == 0)
         rc = read_issuer(v, err);
     if (rc == 0)

@@ -36,12 +36,17 @@ MUST_USE int vault_open_hsm_unchecked(const struct config *config, struct hsm **
                                       struct error *err);
 
 /*
- * Whether a file of the station is the one whose SHA-256 stands in the ledger's first entry, as this
- * member: whoever can write a file of the station still cannot exchange it. The store needs its MACs.
- * Errors: ERR_INTEGRITY, those of file_read and ledger_first.
+ * Appends a file of the station, which must be the one whose SHA-256 stands in the ledger's first
+ * entry, as this member: whoever can write a file of the station still cannot exchange it. The bytes
+ * are those that were compared. The store needs its MACs. Errors: ERR_INTEGRITY, those of
+ * file_read_regular and ledger_first.
  */
-MUST_USE int vault_check_pinned(const struct config *config, struct store *store, const char *file,
-                                const char *member, struct error *err);
+MUST_USE int vault_read_pinned(const struct config *config, struct store *store, const char *file,
+                               const char *member, struct buf *bytes, struct error *err);
+
+/* The certificates of those who may sign orders, as pinned; signed_pins_free. */
+MUST_USE int vault_read_signers(const struct config *config, struct store *store,
+                                STACK_OF(X509) * *pins, struct error *err);
 
 /* What anchors the store's commits; must outlive the store. */
 struct anchoring {
@@ -107,9 +112,9 @@ MUST_USE int vault_claim_order(const struct vault *v, const struct buf *x,
 /* The hash of this station's key as station.json says it, for who has no HSM at hand. */
 MUST_USE int vault_station_key(const struct config *config, uint8_t key[32], struct error *err);
 
-/* The certificates of those who may sign orders; signed_pins_free. */
-MUST_USE int vault_read_pins(const struct config *config, STACK_OF(X509) * *pins,
-                             struct error *err);
+/* As vault_read_signers, compared with nothing: to show orders without the HSM, never to act. */
+MUST_USE int vault_show_signers(const struct config *config, STACK_OF(X509) * *pins,
+                                struct error *err);
 
 /*
  * Reads station.cert and checks that it certifies this station's name, environment and key. Errors:

@@ -1,7 +1,11 @@
 """Orders on real stations: added, amended, ended, shared between two, and warned of in time."""
 import datetime
+import ctypes
 import json
+import os
 import shutil
+import sqlite3
+import struct
 import unittest
 
 import judge
@@ -11,6 +15,24 @@ from rig import EXIT, Rig
 def in_hours(hours):
     at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=hours)
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Opens:
+    """Counts how often a file is opened meanwhile (inotify(7))."""
+    CLOSE, OPEN = 0x10, 0x20  # both: equal events in a row would be told as one
+
+    def __init__(self, path):
+        libc = ctypes.CDLL(None)
+        self.watch = libc.inotify_init1(os.O_NONBLOCK)
+        assert libc.inotify_add_watch(self.watch, os.fsencode(path), self.CLOSE | self.OPEN) > 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        events = struct.iter_unpack("iIII", os.read(self.watch, 65536))
+        self.count = sum(mask == self.OPEN for _, mask, _, _ in events)
+        os.close(self.watch)
 
 
 class Orders(unittest.TestCase):
@@ -77,6 +99,55 @@ class Orders(unittest.TestCase):
         totals = json.loads((rig.manifests()[0] / "manifest.json").read_text())["totals"]
         self.assertEqual(totals[first]["amendments"], [rig.order_hash])
         rig.imprint("ledger", "verify")
+
+    def edit(self, rig, *statement):
+        db = sqlite3.connect(rig.station / "station.db")
+        db.execute(*statement)
+        db.commit()
+        db.close()
+
+    def test_totals_are_not_signed_as_somebody_wrote_them_into_the_tables(self):
+        rig = self.make(credentials=2)
+        first = rig.order_hash
+        rig.add_device()
+        rig.run_json()
+        rig.make_order_signer("stranger")
+        rig.write_order(add=False, type="amendment", amends=first)
+        rig.sign_order("stranger")
+        self.edit(rig, "INSERT INTO order_versions(hash, order_id, number, signed)"
+                  " VALUES (?, 1, 2, ?)", (bytes.fromhex(rig.order_hash),
+                                           (rig.owner / "order.p7").read_bytes()))
+        self.refused(rig.imprint("seal", check=False), "SIGNATURE", "pins")
+        rig.sign_order()  # by the owner, and never taken in here
+        self.edit(rig, "UPDATE order_versions SET signed = ? WHERE number = 2",
+                  ((rig.owner / "order.p7").read_bytes(),))
+        self.refused(rig.imprint("seal", check=False), "INTEGRITY", "the ledger does not tell of")
+        self.edit(rig, "DELETE FROM order_versions WHERE number = 2")
+        rig.write_order(id="E2E-2", serials={"prefix": "NEW-"})
+        self.edit(rig, "UPDATE credentials SET order_id = 2 WHERE state = 0")
+        self.refused(rig.imprint("seal", check=False), "INTEGRITY", "the ledger tells of")
+        self.edit(rig, "UPDATE credentials SET order_id = 1")
+        rig.seal()
+        rig.verify(rig.manifests()[0])
+
+    def test_only_the_file_that_was_compared_says_who_signs(self):
+        """A pipe gives each reader other bytes: the owner's, and then somebody else's."""
+        rig = self.make()
+        signers = rig.station / "order-signers.pem"
+        aside = rig.dir / "aside.pem"
+        signers.rename(aside)
+        os.mkfifo(signers)
+        for command in (("order", "add", rig.owner / "order.p7"), ("order", "list"),
+                        ("generate", rig.job, "--count", 1)):
+            self.refused(rig.imprint(*command, check=False), "INTEGRITY", "not a regular file")
+        signers.unlink()
+        signers.symlink_to(aside)
+        self.refused(rig.add_order(check=False), "INTEGRITY", "symbolic link")
+        signers.unlink()
+        aside.rename(signers)
+        with Opens(signers) as opens:
+            rig.imprint("generate", rig.job, "--count", 1)
+        self.assertEqual(opens.count, 1)
 
     def test_same_id_with_other_bytes_is_refused(self):
         rig = self.make()

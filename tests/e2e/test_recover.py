@@ -327,6 +327,40 @@ class Restore(Base):
         self.refused("INTEGRITY", "the ledger tells of", ticket, "--backup", changed)
         rig.recover(ticket, "--backup", rig.dir / "backup")
 
+    def test_a_copy_that_somebody_else_prepared_is_not_believed(self):
+        """The backup under the name of a copy that is almost in place, with made-up last entries."""
+        rig = self.start(12)
+        backup, forged = rig.dir / "backup", rig.station / "station.db.restoring"
+        rig.imprint("backup", backup)
+        first = self.provision()
+        keep = rig.dir / "keep"
+        shutil.copytree(rig.station, keep)
+        db = sqlite3.connect(rig.station / "station.db")
+        last = db.execute("SELECT * FROM ledger ORDER BY seq DESC LIMIT 1").fetchone()
+        db.close()
+        ticket = rig.ticket("restore")
+        data = {"anchored": last[0], "anchored_head": last[2].hex(), "backup": 3, "lost": 0,
+                "lost_orders": [],
+                "ticket": hashlib.sha256((rig.owner / "ticket.json").read_bytes()).hexdigest()}
+        at = json.loads(last[1])["at"]
+        body = json.dumps({"at": at, "by": "x", "data": data, "event": "restored",
+                           "seq": last[0] + 1})
+        for entry in ((last[0] + 1, body, os.urandom(32), os.urandom(32)),  # for what is anchored
+                      (*last[:1], body, *last[2:])):  # of the very hash that is anchored
+            with self.subTest(seq=entry[0]):
+                shutil.copy(backup / "station.db", forged)
+                db = sqlite3.connect(forged)
+                db.execute("INSERT INTO ledger(seq, body, hash, mac) VALUES (?, ?, ?, ?)", entry)
+                db.commit()
+                db.close()
+                self.lose()
+                said = json.loads(rig.recover(ticket, "--backup", backup, "--json").stdout)
+                self.assertEqual((said["lost"], said["burned"]), (2, 2))
+                rig.imprint("ledger", "verify")
+                self.assertNotEqual(self.serial(self.provision()), self.serial(first))
+                shutil.rmtree(rig.station)
+                shutil.copytree(keep, rig.station)
+
     def test_what_the_token_does_not_take_is_tried_again(self):
         """The ticket cannot be noted, then the anchor cannot be written."""
         rig = self.start(4)
@@ -354,13 +388,18 @@ class Restore(Base):
             self.assertIn(said, result.stderr)
         config.write_text(text)
         other = rig.ticket("restore", "other", station="00" * 32)
-        self.refused("REFUSED", "another station", other, "--backup", backup)  # the copy stays
-        self.assertTrue((rig.station / "station.db.restoring").exists())
+        self.refused("REFUSED", "another station", other, "--backup", backup)
+        copy = rig.station / "station.db.restoring"  # prepared with this token, and then made worse
+        db = sqlite3.connect(copy)
+        db.execute("DELETE FROM ledger WHERE json_extract(body, '$.event') = 'lost'")
+        db.execute("UPDATE credentials SET state = 0")
+        db.execute("DELETE FROM records")
+        db.commit()
+        db.close()
         said = json.loads(rig.recover(ticket, "--backup", backup, "--json").stdout)
         self.assertEqual((said["lost"], said["burned"]), (2, 2))
         rig.imprint("ledger", "verify")
         self.assertEqual(len(self.entries("restored")), 1)
-        rig.imprint("seal")
         (rig.station / "station.db").rename(rig.station / "station.db.restoring")
         rig.recover(rig.ticket("clock", "any"), "--backup", backup)  # it is anchored: no leave needed
         rig.imprint("ledger", "verify")

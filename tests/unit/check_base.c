@@ -320,6 +320,32 @@ START_TEST(a_file_is_replaced_whole_with_the_mode_asked_for)
 }
 END_TEST
 
+START_TEST(a_regular_file_is_nothing_that_only_looks_like_one)
+{
+    struct error err = ERROR_INIT;
+    char dir[] = "/tmp/check_base_dir_XXXXXX", file[64], other[64];
+    struct buf b;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(file, sizeof file, "%s/f", dir);
+    snprintf(other, sizeof other, "%s/o", dir);
+    buf_init(&b, 3);
+    ASSERT_FAILS(file_read_regular(file, &b, &err), ERR_MISSING);
+    ASSERT_OK(file_write(file, "new", 3, 0600, &err), err);
+    ASSERT_OK(file_read_regular(file, &b, &err), err);
+    ck_assert_mem_eq(b.data, "new", 3);
+    ASSERT_FAILS(file_read_regular(file, &b, &err), ERR_FORMAT); /* there is no room for more */
+    ck_assert_int_eq(symlink(file, other), 0);
+    ASSERT_FAILS(file_read_regular(other, &b, &err), ERR_INTEGRITY);
+    ck_assert_int_eq(unlink(other), 0);
+    ck_assert_int_eq(mkfifo(other, 0600), 0); /* nobody writes: whoever opens it plainly waits */
+    ASSERT_FAILS(file_read_regular(other, &b, &err), ERR_INTEGRITY);
+    ASSERT_FAILS(file_read_regular(dir, &b, &err), ERR_INTEGRITY);
+    buf_done(&b);
+    ASSERT_OK(file_remove_tree(dir, &err), err);
+}
+END_TEST
+
 START_TEST(a_folder_is_there_whole_or_not_at_all)
 {
     struct error err = ERROR_INIT;
@@ -440,6 +466,7 @@ CHECK_MAIN("base", every_error_has_a_name_a_meaning_and_its_own_exit_status,
            base64_that_is_not_canonical_is_refused, canonical_json_is_sorted_ascii_and_escaped,
            what_is_not_canonical_fails_the_writer, a_pin_file_that_others_may_read_is_refused,
            secrets_compare_by_length_and_contents, a_file_is_replaced_whole_with_the_mode_asked_for,
+           a_regular_file_is_nothing_that_only_looks_like_one,
            a_folder_is_there_whole_or_not_at_all,
            a_credential_may_be_read_by_the_services_user_and_by_nobody_else,
            times_are_rfc_3339_in_utc, only_the_one_way_of_writing_a_time_is_read)
