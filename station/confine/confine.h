@@ -32,9 +32,10 @@ bool confine_lock_memory(void);
  * empty file system of its own, by Landlock and by the system-call filter), no program started, no
  * network seen, no socket made but pairs, no process signalled or traced. What is open already keeps
  * working, with the few ioctl requests of serial ports, USB devices and the screen and no fcntl:
- * nothing can be typed into a terminal from here, and no descriptor signals anybody. The signal at the parent's
- * death stays. missing, of size bytes, receives what this kernel cannot do, or "". Errors:
- * ERR_INTERNAL when not even the system-call filter loads; ERR_GONE when the parent ended meanwhile.
+ * nothing can be typed into a terminal from here, and no descriptor signals anybody. The signal at
+ * the parent's death stays. missing, of size bytes, receives what this kernel cannot do, or "".
+ * Errors: ERR_INTERNAL when not even the system-call filter loads; ERR_GONE when the parent ended
+ * meanwhile.
  */
 MUST_USE int confine_line(char *missing, size_t size, struct error *err);
 
