@@ -104,6 +104,12 @@ static int check_versions(const struct trust_quota *q, const struct manifest_tot
     return 0;
 }
 
+/* A scrapped certificate, of which no byte was released, gives its place back. */
+static uint64_t places(const struct manifest_totals *t)
+{
+    return t->issued - t->scrapped;
+}
+
 /* now: what is there; grew: whether this manifest added to it. */
 static int check_count(const struct manifest_totals *t, const char *what, const char *whose,
                        uint64_t now, bool grew, uint64_t most, struct error *err)
@@ -121,7 +127,7 @@ static int check_counts(const struct manifest_totals *t, const struct manifest_t
                         const struct trust_counts *most, struct error *err)
 {
     int rc = check_count(t, "certificates were issued for", whose, now->issued,
-                         !before || t->issued > before->issued, most->issued, err);
+                         !before || places(t) > places(before), most->issued, err);
 
     return rc ? rc
               : check_count(t, "live identities count for", whose, now->good,
@@ -133,7 +139,7 @@ static int check_share(const struct trust_quota *q, const struct trust_order *ne
                        struct error *err)
 {
     static const struct trust_counts nothing;
-    const struct trust_counts now = {.issued = t->issued, .good = t->good};
+    const struct trust_counts now = {.issued = places(t), .good = t->good};
     const struct trust_share *share = trust_order_share(newest, q->issuer);
 
     if (!q->has_issuer)
@@ -154,7 +160,7 @@ static int add_log(struct sums *sums, const void *bytes, size_t len, struct erro
     for (size_t i = 0; rc == 0 && i < sums->s->totals_count; i++) {
         const struct manifest_totals *t = records_totals(&other, sums->s->totals[i].order);
 
-        sums->of[i].issued += t ? t->issued : 0;
+        sums->of[i].issued += t ? places(t) : 0;
         sums->of[i].good += t ? t->good : 0;
     }
     statement_done(&other);
@@ -168,7 +174,7 @@ static int add_up(const struct trust_quota *q, struct sums *sums, struct error *
     int rc;
 
     for (size_t i = 0; i < sums->s->totals_count; i++)
-        sums->of[i] = (struct trust_counts){.issued = sums->s->totals[i].issued,
+        sums->of[i] = (struct trust_counts){.issued = places(&sums->s->totals[i]),
                                             .good = sums->s->totals[i].good};
     rc = db_row(q->t, err, &row,
                 "SELECT m.statement FROM logs l JOIN manifests m ON m.log = l.id AND m.seq = l.seq"

@@ -140,6 +140,20 @@ static void add_device(struct station *s, struct kit_batch *batch, const struct 
     kit_device_done(&d);
 }
 
+/* A certificate of which no byte was released. */
+static void add_scrapped(struct station *s, struct kit_batch *batch)
+{
+    struct kit_device d;
+
+    kit_device_init(&s->kit, &d, "scrapped");
+    d.record.t = RECORD_VOID;
+    d.record.reason = RECORD_SCRAPPED;
+    d.record.hsm[0] = 0;
+    d.record.chip_len = 0;
+    kit_add_record(batch, &d.record);
+    kit_device_done(&d);
+}
+
 static int accept(const struct station *s, const struct kit_batch *batch)
 {
     struct verify_policy policy = kit_policy(&s->kit);
@@ -192,6 +206,22 @@ START_TEST(a_station_is_held_to_its_own_share)
     ASSERT_OK(accept_next(&b, 3), err);
     ASSERT_FAILS(accept_next(&b, 1), ERR_REFUSED);
     assert_text("allows this station 3");
+    end_stations();
+}
+END_TEST
+
+START_TEST(what_was_scrapped_gives_its_place_back)
+{
+    struct kit_batch batch;
+
+    begin_stations();
+    count_under(give(NULL, (struct counts){4, 4}, (struct counts){1, 1}, (struct counts){3, 3}));
+    begin_manifest(&a, &batch);
+    add_scrapped(&a, &batch);
+    add_device(&a, &batch, NULL);
+    kit_end(&batch, &a.state);
+    ASSERT_OK(accept(&a, &batch), err);
+    ASSERT_FAILS(accept_next(&a, 1), ERR_REFUSED);
     end_stations();
 }
 END_TEST
@@ -383,6 +413,7 @@ START_TEST(what_is_no_order_is_refused)
 END_TEST
 
 CHECK_ITEMS_MAIN("accept_orders", ONCE(a_station_is_held_to_its_own_share),
+                 ONCE(what_was_scrapped_gives_its_place_back),
                  ONCE(live_identities_have_a_quota_of_their_own),
                  ONCE(an_amendment_with_less_counts_although_the_station_does_not_name_it),
                  ONCE(an_amendment_with_more_counts_from_when_it_is_given),
