@@ -33,17 +33,7 @@ static int check_totals(const struct manifest_totals *t, struct error *err)
 static void put_totals(struct jcs *j, const struct manifest_totals *t)
 {
     jcs_object(j, "totals");
-#define PUT_TOTAL(name) jcs_int(j, #name, (int64_t)t->name);
-    MANIFEST_TOTALS(PUT_TOTAL)
-#undef PUT_TOTAL
-    jcs_end(j);
-}
-
-static void put_amendments(struct jcs *j, const struct manifest_totals *t)
-{
-    jcs_array(j, "amendments");
-    for (size_t i = 0; i < t->amendment_count; i++)
-        jcs_hex(j, NULL, t->amendments[i], SHA256_SIZE);
+    manifest_put_totals(j, t);
     jcs_end(j);
 }
 
@@ -74,7 +64,7 @@ static void put_bytes(const struct closing *c, struct buf *out)
     clock_text(c->closed, closed);
     jcs_init(&j, out);
     jcs_object(&j, NULL);
-    put_amendments(&j, &c->totals);
+    manifest_put_amendments(&j, &c->totals);
     jcs_str(&j, "by", c->by);
     jcs_str(&j, "closed", closed);
     jcs_str(&j, "customer", c->customer);

@@ -198,15 +198,19 @@ static void write_prev(struct jcs *j, const struct manifest_state *prev)
     jcs_end(j);
 }
 
-/* Left out while the order was not amended. */
-static void write_amendments(struct jcs *j, const struct manifest_totals *t)
+void manifest_put_amendments(struct jcs *j, const struct manifest_totals *t)
 {
-    if (t->amendment_count == 0)
-        return;
     jcs_array(j, "amendments");
     for (size_t i = 0; i < t->amendment_count; i++)
         jcs_hex(j, NULL, t->amendments[i], SHA256_SIZE);
     jcs_end(j);
+}
+
+void manifest_put_totals(struct jcs *j, const struct manifest_totals *t)
+{
+#define PUT_TOTAL(name) jcs_int(j, #name, (int64_t)t->name);
+    MANIFEST_TOTALS(PUT_TOTAL)
+#undef PUT_TOTAL
 }
 
 static void write_totals(struct jcs *j, const struct statement *s)
@@ -218,10 +222,9 @@ static void write_totals(struct jcs *j, const struct statement *s)
 
         hex_encode(t->order, sizeof t->order, order);
         jcs_object(j, order);
-        write_amendments(j, t);
-#define TOTALS_WRITE(name) jcs_int(j, #name, (int64_t)t->name);
-        MANIFEST_TOTALS(TOTALS_WRITE)
-#undef TOTALS_WRITE
+        if (t->amendment_count) /* left out while the order was not amended */
+            manifest_put_amendments(j, t);
+        manifest_put_totals(j, t);
         jcs_end(j);
     }
     jcs_end(j);

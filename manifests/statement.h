@@ -91,6 +91,11 @@ MUST_USE int statement_write(const struct statement *s, struct buf *out, struct 
  */
 MUST_USE int statement_parse(const void *bytes, size_t len, struct statement *s, struct error *err);
 
+/* Members of an open object: "amendments", a list of hashes; and each of MANIFEST_TOTALS. */
+struct jcs;
+void manifest_put_amendments(struct jcs *j, const struct manifest_totals *totals);
+void manifest_put_totals(struct jcs *j, const struct manifest_totals *totals);
+
 /* Frees a list on the heap whose amendments are as well. */
 void manifest_totals_free(struct manifest_totals *totals, size_t count);
 

@@ -16,6 +16,10 @@
 #define LEDGER_IS_MARK                                                                             \
     " json_extract(body, '$.event') IN ('clock_confirmed', 'clock_stopped', 'restored')"
 
+/* Entries of one order, by the bytes of its hash that are indexed. */
+#define LEDGER_OF_ORDER   " WHERE substr(json_extract(body, '$.data.order'), 1, 16) = ?"
+#define LEDGER_ORDER_PART 8
+
 struct sql_statement {
     const char *text;
     sqlite3_stmt *prepared;

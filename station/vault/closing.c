@@ -282,9 +282,7 @@ static int closed_step(struct vault *v, void *arg, struct error *err)
     jcs_hex(&j, "order", v->history.row.hash, 32);
     jcs_hex(&j, "statement", hash, sizeof hash);
     jcs_object(&j, "totals");
-#define PUT_TOTAL(name) jcs_int(&j, #name, (int64_t)t.name);
-    MANIFEST_TOTALS(PUT_TOTAL)
-#undef PUT_TOTAL
+    manifest_put_totals(&j, &t);
     jcs_end(&j);
     jcs_end(&j);
     rc = ledger_append(v->store, "closed", &data, err);
