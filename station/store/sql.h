@@ -31,6 +31,7 @@ struct store {
     int64_t version; /* PRAGMA data_version: changes when another connection commits */
     struct sql_statement cache[128];
     size_t cached;
+    struct key_set *keys; /* key_index.h; NULL until they are needed */
     store_mac_fn mac;
     void *mac_context;
     store_anchor_fn anchor;

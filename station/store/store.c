@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "station/store/key_index.h"
 #include "station/store/sql.h"
 
 #include <errno.h>
@@ -46,9 +47,10 @@ static const char schema_1[] =
     " mac BLOB NOT NULL);"         /* inventory.h says over what */
     "CREATE UNIQUE INDEX credentials_serial ON credentials(product, serial);"
     "CREATE INDEX credentials_state ON credentials(order_id, state, id);"
-    "CREATE TABLE key_index (" /* first 8 bytes of SHA-256(point), against doubled keys */
-    " hash INTEGER NOT NULL, credential INTEGER NOT NULL,"
-    " PRIMARY KEY (hash, credential)) WITHOUT ROWID;"
+    "CREATE TABLE key_recent (" /* key_index.h */
+    " id INTEGER PRIMARY KEY, hashes BLOB NOT NULL);"
+    "CREATE TABLE key_index (" /* hashes of public keys, sorted, by their first two bytes */
+    " prefix INTEGER PRIMARY KEY, hashes BLOB NOT NULL);"
     "CREATE TABLE claims (" /* a credential bound to one device's transport key */
     " tx BLOB PRIMARY KEY,"
     " credential INTEGER NOT NULL UNIQUE REFERENCES credentials(id),"
@@ -163,6 +165,7 @@ int store_commit(struct store *store, struct error *err)
 
 void store_rollback(struct store *store)
 {
+    key_index_forget(store);
     if (!sqlite3_get_autocommit(store->db))
         (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
 }
@@ -334,6 +337,7 @@ void store_close(struct store *store)
 {
     if (!store)
         return;
+    key_index_forget(store);
     for (size_t i = 0; i < store->cached; i++)
         sqlite3_finalize(store->cache[i].prepared);
     sqlite3_close(store->db);

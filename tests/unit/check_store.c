@@ -5,6 +5,7 @@
 #include "pki/digest.h"
 #include "station/store/claims.h"
 #include "station/store/inventory.h"
+#include "station/store/key_index.h"
 #include "station/store/ledger.h"
 #include "station/store/orders.h"
 #include "station/store/sql.h"
