@@ -46,8 +46,8 @@ static const char schema_1[] =
     " mechanism INTEGER NOT NULL," /* that wrapped it, for diagnosis */
     " mac BLOB NOT NULL);"         /* inventory.h says over what */
     "CREATE UNIQUE INDEX credentials_serial ON credentials(product, serial);"
-    "CREATE INDEX credentials_state ON credentials(order_id, state, id);"
-    "CREATE TABLE key_recent (" /* key_index.h */
+    "CREATE INDEX credentials_state ON credentials(order_id, state);" /* and id, as each index */
+    "CREATE TABLE key_recent ("                                       /* key_index.h */
     " id INTEGER PRIMARY KEY, hashes BLOB NOT NULL);"
     "CREATE TABLE key_index (" /* hashes of public keys, sorted, by their first two bytes */
     " prefix INTEGER PRIMARY KEY, hashes BLOB NOT NULL);"
@@ -284,7 +284,8 @@ static int configure(struct store *store, enum store_mode mode, struct error *er
     if (mode != STORE_READ)
         rc = simple(store,
                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
-                    "PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=16777216",
+                    "PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=16777216;"
+                    "PRAGMA wal_autocheckpoint=4000" /* pages: as much as the log keeps */,
                     "open the database", err);
     if (rc == 0)
         rc = sql_integer(store, err, &store->version, "PRAGMA data_version", "");
@@ -303,6 +304,7 @@ static int open_file(struct store *store, const char *path, enum store_mode mode
         if (rc)
             return rc;
     }
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* no lock for each allocation */
     rc = sqlite3_open_v2(path, &store->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc)
         return sql_error(store, rc, "open the database", err);
