@@ -1,6 +1,7 @@
 #include "station/store/key_index.h"
 
 #include "pki/digest.h"
+#include "station/store/key_filter.h"
 #include "station/store/sql.h"
 
 #include <inttypes.h>
@@ -10,12 +11,14 @@
 #define HASH_SIZE    8
 #define PREFIX_SHIFT 48
 #define SLOTS        (2 * KEY_RECENT_MAX) /* a power of two */
+#define FILTER_FROM  64                   /* so many keys at once are worth a filter */
 
 /* The hashes of key_recent: a hash is in the first free slot from its own on. 0 is a free one. */
 struct key_set {
     uint64_t slots[SLOTS];
     size_t count;
-    bool merged; /* the table key_index has rows */
+    bool merged;               /* the table key_index has rows */
+    struct key_filter *filter; /* of its hashes; NULL until it is worth it */
 };
 
 static uint64_t read_hash(const uint8_t *bytes)
@@ -108,6 +111,8 @@ static int load(struct store *store, struct error *err)
 
 void key_index_forget(struct store *store)
 {
+    if (store->keys)
+        key_filter_free(store->keys->filter);
     free(store->keys);
     store->keys = NULL;
 }
@@ -164,6 +169,43 @@ static int find_merged(struct store *store, uint64_t hash, bool *found, struct e
         rc = 0;
     }
     return rc;
+}
+
+static void filter_row(struct key_filter *filter, const uint8_t *hashes, size_t len)
+{
+    for (size_t i = 0; i + HASH_SIZE <= len; i += HASH_SIZE)
+        key_filter_put(filter, read_hash(hashes + i));
+}
+
+/* Reads the whole table once, so that afterwards few keys have to be looked up in it. */
+static int make_filter(struct store *store, struct error *err)
+{
+    struct key_filter *filter;
+    sqlite3_stmt *s;
+    int64_t count = 0;
+    int rc = sql_integer(store, err, &count, "SELECT sum(length(hashes)) / 8 FROM key_index", "");
+
+    if (rc == 0)
+        rc = sql_start(store, err, &s, "SELECT hashes FROM key_index", "");
+    if (rc)
+        return rc;
+    filter = key_filter_new((uint64_t)count);
+    while ((rc = sql_next(store, s, err)) == 1)
+        if (filter)
+            filter_row(filter, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
+    if (rc == 0 && !filter)
+        rc = error_set(err, ERR_INTERNAL, "out of memory");
+    if (rc)
+        key_filter_free(filter);
+    else
+        store->keys->filter = filter;
+    return rc;
+}
+
+/* Of keys that were merged. */
+static bool may_have(const struct key_set *set, uint64_t hash)
+{
+    return set->merged && (!set->filter || key_filter_may_have(set->filter, hash));
 }
 
 static void put_until(struct buf *out, const uint64_t *from, const uint64_t *end)
@@ -255,6 +297,8 @@ static int merge(struct store *store, struct error *err)
     memset(set->slots, 0, sizeof set->slots);
     set->count = 0;
     set->merged = true;
+    key_filter_free(set->filter);
+    set->filter = NULL;
     return rc;
 }
 
@@ -283,7 +327,7 @@ static int check_double(struct store *store, const struct key_hash *hashes, size
     int rc = 0;
 
     found = found || *slot_of(store->keys, hashes[i].hash);
-    if (!found && store->keys->merged)
+    if (!found && may_have(store->keys, hashes[i].hash))
         rc = find_merged(store, hashes[i].hash, &found, err);
     return rc == 0 && found ? refuse_double(store, hashes[i].credential, err) : rc;
 }
@@ -299,6 +343,8 @@ int key_index_add(struct store *store, struct key_hash *hashes, size_t count, st
 
     if (rc == 0 && store->keys->count + count > KEY_RECENT_MAX)
         rc = merge(store, err);
+    if (rc == 0 && store->keys->merged && !store->keys->filter && count >= FILTER_FROM)
+        rc = make_filter(store, err);
     if (rc)
         return rc;
     qsort(hashes, count, sizeof *hashes, compare_hashes);

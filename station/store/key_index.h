@@ -11,7 +11,8 @@
  *     sorted rows, one for each value of the first two bytes. So a key is looked up in memory and in
  *     one row.
  *  2. The recent ones are in memory, 8 MB, from the first call on. A rollback forgets them; the next
- *     call reads them again.
+ *     call reads them again. Who adds batches also has a filter of the others in memory
+ *     (key_filter.h), so that a batch does not read a thousand rows from all over the disk.
  */
 #ifndef STATION_STORE_KEY_INDEX_H
 #define STATION_STORE_KEY_INDEX_H

@@ -2,6 +2,7 @@
 #include "check_util.h"
 
 #include "base/file.h"
+#include "station/store/key_filter.h"
 #include "station/store/key_index.h"
 #include "station/store/sql.h"
 
@@ -80,6 +81,23 @@ static int try_second(struct store *store, const uint8_t point[65], struct error
     return rc;
 }
 
+/* Among many, as in a batch; the others are new. */
+static int try_batch(struct store *store, const uint8_t point[65], struct error *err)
+{
+    struct key_hash hashes[100];
+    int rc = store_begin(store, err);
+
+    hashes[0] = key_hash_of(point, 2);
+    for (size_t i = 1; i < 100; i++)
+        hashes[i] = (struct key_hash){i * UINT64_C(0xd1342543de82ef95), 3};
+    if (rc == 0)
+        rc = add_credential(store, 2, point, err);
+    if (rc == 0)
+        rc = key_index_add(store, hashes, 100, err);
+    store_rollback(store);
+    return rc;
+}
+
 static void assert_found(struct store *store)
 {
     struct error err = ERROR_INIT;
@@ -87,6 +105,8 @@ static void assert_found(struct store *store)
     ASSERT_FAILS(try_second(store, point_1, &err), ERR_DUPLICATE);
     ck_assert_ptr_nonnull(strstr(err.text, "credential 1 has already"));
     ASSERT_OK(try_second(store, point_2, &err), err);
+    ASSERT_FAILS(try_batch(store, point_1, &err), ERR_DUPLICATE);
+    ASSERT_OK(try_batch(store, point_2, &err), err);
 }
 
 /* As many other keys as stay in memory. */
@@ -189,6 +209,24 @@ START_TEST(merged_keys_are_sorted)
 }
 END_TEST
 
+/* Whatever was added may be there, and little else. */
+START_TEST(a_filter_forgets_nothing_and_errs_seldom)
+{
+    struct key_filter *f = key_filter_new(100000);
+    unsigned wrong = 0;
+
+    ck_assert_ptr_nonnull(f);
+    for (uint64_t i = 1; i <= 100000; i++)
+        key_filter_put(f, i * UINT64_C(0x9e3779b97f4a7c15));
+    for (uint64_t i = 1; i <= 100000; i++) {
+        ck_assert(key_filter_may_have(f, i * UINT64_C(0x9e3779b97f4a7c15)));
+        wrong += key_filter_may_have(f, i * UINT64_C(0xd1342543de82ef95));
+    }
+    ck_assert_uint_lt(wrong, 3000);
+    key_filter_free(f);
+}
+END_TEST
+
 START_TEST(a_damaged_index_is_refused)
 {
     struct store *store = open_new();
@@ -206,4 +244,4 @@ END_TEST
 CHECK_ITEMS_MAIN("key_index", ONCE(a_double_is_found_in_memory_and_in_the_file),
                  ONCE(a_double_is_found_among_merged_keys), ONCE(a_double_within_a_batch_is_found),
                  ONCE(what_was_rolled_back_is_forgotten), ONCE(merged_keys_are_sorted),
-                 ONCE(a_damaged_index_is_refused))
+                 ONCE(a_filter_forgets_nothing_and_errs_seldom), ONCE(a_damaged_index_is_refused))
