@@ -17,6 +17,7 @@
 struct key_set {
     uint64_t slots[SLOTS];
     size_t count;
+    bool changed;              /* by the open transaction */
     bool merged;               /* the table key_index has rows */
     struct key_filter *filter; /* of its hashes; NULL until it is worth it */
 };
@@ -115,6 +116,18 @@ void key_index_forget(struct store *store)
         key_filter_free(store->keys->filter);
     free(store->keys);
     store->keys = NULL;
+}
+
+void key_index_committed(struct store *store)
+{
+    if (store->keys)
+        store->keys->changed = false;
+}
+
+void key_index_rolled_back(struct store *store)
+{
+    if (store->keys && store->keys->changed)
+        key_index_forget(store);
 }
 
 static int write_run(struct store *store, const struct key_hash *hashes, size_t count,
@@ -341,7 +354,10 @@ int key_index_add(struct store *store, struct key_hash *hashes, size_t count, st
 {
     int rc = load(store, err);
 
-    if (rc == 0 && store->keys->count + count > KEY_RECENT_MAX)
+    if (rc)
+        return rc;
+    store->keys->changed = true;
+    if (store->keys->count + count > KEY_RECENT_MAX)
         rc = merge(store, err);
     if (rc == 0 && store->keys->merged && !store->keys->filter && count >= FILTER_FROM)
         rc = make_filter(store, err);

@@ -10,8 +10,8 @@
  *     one for each key. When KEY_RECENT_MAX are there, they are merged into the table key_index: 65536
  *     sorted rows, one for each value of the first two bytes. So a key is looked up in memory and in
  *     one row.
- *  2. The recent ones are in memory, 8 MB, from the first call on. A rollback forgets them; the next
- *     call reads them again. Who adds batches also has a filter of the others in memory
+ *  2. The recent ones are in memory, 8 MB, from the first call on. A rollback of a transaction that
+ *     added some forgets all; the next call reads them again. Who adds batches also has a filter of the others in memory
  *     (key_filter.h), so that a batch does not read a thousand rows from all over the disk.
  */
 #ifndef STATION_STORE_KEY_INDEX_H
@@ -34,7 +34,9 @@ struct key_hash key_hash_of(const uint8_t point[65], int64_t credential);
 MUST_USE int key_index_add(struct store *store, struct key_hash *hashes, size_t count,
                            struct error *err);
 
-/* Drops what is in memory: after a rollback, and before the store is closed. */
+/* For the store: a transaction ended, and what is in memory is kept or dropped; the store is closed. */
+void key_index_committed(struct store *store);
+void key_index_rolled_back(struct store *store);
 void key_index_forget(struct store *store);
 
 #endif

@@ -154,7 +154,9 @@ int store_commit(struct store *store, struct error *err)
 
     if (rc)
         store_rollback(store);
-    else if (store->new_seq && store->anchor) {
+    else
+        key_index_committed(store);
+    if (rc == 0 && store->new_seq && store->anchor) {
         store->unanchored_seq = store->new_seq;
         memcpy(store->unanchored_head, store->new_head, sizeof store->unanchored_head);
         rc = store_settle(store, err);
@@ -165,7 +167,7 @@ int store_commit(struct store *store, struct error *err)
 
 void store_rollback(struct store *store)
 {
-    key_index_forget(store);
+    key_index_rolled_back(store);
     if (!sqlite3_get_autocommit(store->db))
         (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
 }
