@@ -79,8 +79,23 @@ static void put_optional(struct buf *body, const char *name, const char *text)
     jcs_str(&j, NULL, text);
 }
 
+/* A proof gives nothing out, nor does the stop of a clock: only what does wears the counter. */
+static bool gives_out(const char *event)
+{
+    return strcmp(event, "proven") != 0 && strncmp(event, "clock_", 6) != 0;
+}
+
+/* Once in a transaction. */
+static void put_counter(struct buf *body, struct store *store, const char *event)
+{
+    if (!store->step || store->counts || !gives_out(event))
+        return;
+    store->counts = true;
+    buf_printf(body, ",\"counter\":%" PRId64, store->counter + 1);
+}
+
 /* Times never go back: a clock that was set back a little waits for the ledger. */
-static void put_body(struct buf *body, const struct store *store, const char *event,
+static void put_body(struct buf *body, struct store *store, const char *event,
                      const struct ledger_head *last, int64_t seq, const struct buf *data)
 {
     int64_t now = clock_utc();
@@ -91,6 +106,7 @@ static void put_body(struct buf *body, const struct store *store, const char *ev
     buf_printf(body, "{\"at\":\"%s\",\"by\":", at);
     jcs_init(&by, body);
     ledger_put_user(&by, NULL);
+    put_counter(body, store, event);
     buf_put_str(body, ",\"data\":");
     buf_put(body, data->data, data->len);
     buf_printf(body, ",\"event\":\"%s\"", event);

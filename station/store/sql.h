@@ -35,6 +35,10 @@ struct store {
     void *mac_context;
     store_anchor_fn anchor;
     void *anchor_context;
+    store_step_fn step; /* NULL: no counter */
+    void *step_context;
+    int64_t counter;                       /* what the committed entries bear */
+    bool counts;                           /* the open transaction's entries bear the next one */
     char operator[STORE_OPERATOR_MAX + 1]; /* empty: the system's user alone */
     char reason[STORE_REASON_MAX + 1];     /* empty: none was given */
     int64_t new_seq; /* of the last ledger entry that this transaction added, 0 for none */

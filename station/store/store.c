@@ -123,6 +123,8 @@ int store_settle(struct store *store, struct error *err)
     if (store->unanchored_seq && store->anchor)
         rc = store->anchor(store->anchor_context, store->unanchored_seq, store->unanchored_head,
                            err);
+    if (rc == 0 && store->unanchored_seq && store->step)
+        rc = store->step(store->step_context, store->counter, err);
     if (rc == 0)
         store->unanchored_seq = 0;
     return rc;
@@ -138,6 +140,7 @@ int store_begin(struct store *store, struct error *err)
     int rc = simple(store, "BEGIN IMMEDIATE", "start a change of the database", err);
 
     store->new_seq = 0;
+    store->counts = false;
     if (rc)
         return rc;
     rc = check_alone(store, err);
@@ -153,6 +156,8 @@ int store_commit(struct store *store, struct error *err)
     if (rc)
         store_rollback(store);
     else if (store->new_seq && store->anchor) {
+        store->counter += store->counts;
+        store->counts = false;
         store->unanchored_seq = store->new_seq;
         memcpy(store->unanchored_head, store->new_head, sizeof store->unanchored_head);
         rc = store_settle(store, err);
@@ -177,6 +182,13 @@ void store_set_anchor(struct store *store, store_anchor_fn anchor, void *context
 {
     store->anchor = anchor;
     store->anchor_context = context;
+}
+
+void store_set_counter(struct store *store, int64_t value, store_step_fn step, void *context)
+{
+    store->counter = value;
+    store->step = step;
+    store->step_context = context;
 }
 
 static int check_text(const char *text, size_t max, const char *what, struct error *err)
