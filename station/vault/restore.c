@@ -335,8 +335,10 @@ static int find_places(struct work *w, struct error *err)
 int restore_run(const struct config *config, struct hsm *hsm, const struct restore_request *request,
                 struct restore_result *result, struct error *err)
 {
-    struct work w = {
-        .config = config, .hsm = hsm, .request = request, .counting = {.config = config, .hsm = hsm}};
+    struct work w = {.config = config,
+                     .hsm = hsm,
+                     .request = request,
+                     .counting = {.config = config, .hsm = hsm}};
     int lock = -1, rc = find_places(&w, err);
 
     if (rc == 0)
