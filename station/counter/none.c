@@ -31,9 +31,16 @@ int counter_remove(struct counter *c, struct error *err)
     return refuse(err);
 }
 
-int counter_read(struct counter *c, uint64_t *value, struct error *err)
+int counter_read(struct counter *c, uint64_t *number, uint8_t chain[COUNTER_CHAIN_SIZE],
+                 struct error *err)
 {
-    (void)c, (void)value;
+    (void)c, (void)number, (void)chain;
+    return refuse(err);
+}
+
+int counter_extend(struct counter *c, const uint8_t link[COUNTER_CHAIN_SIZE], struct error *err)
+{
+    (void)c, (void)link;
     return refuse(err);
 }
 

@@ -13,15 +13,21 @@
 #define RATE_TRIES    100
 #define RATE_PAUSE_NS (100 * 1000 * 1000)
 
-#define NV_ATTRIBUTES                                                                              \
-    (TPM2_NT_COUNTER << TPMA_NV_TPM2_NT_SHIFT | TPMA_NV_AUTHREAD | TPMA_NV_AUTHWRITE |             \
-     TPMA_NV_NO_DA)
+#define NV_ATTRIBUTES (TPMA_NV_AUTHREAD | TPMA_NV_AUTHWRITE | TPMA_NV_NO_DA)
+
+static const struct {
+    TPMA_NV type;
+    UINT16 size;
+} parts[COUNTER_PARTS] = {
+    [COUNTER_NUMBER] = {TPM2_NT_COUNTER << TPMA_NV_TPM2_NT_SHIFT, 8},
+    [COUNTER_CHAIN] = {TPM2_NT_EXTEND << TPMA_NV_TPM2_NT_SHIFT, COUNTER_CHAIN_SIZE},
+};
 
 struct counter {
     TSS2_TCTI_CONTEXT *tcti;
     ESYS_CONTEXT *esys;
-    ESYS_TR session; /* salted to the storage key */
-    ESYS_TR nv;      /* ESYS_TR_NONE until it is found or made */
+    ESYS_TR session;           /* salted to the storage key */
+    ESYS_TR nv[COUNTER_PARTS]; /* ESYS_TR_NONE until it is found or made */
     uint32_t index;
 };
 
@@ -154,7 +160,7 @@ static int start(const char *tcti, uint32_t index, const uint8_t *expected,
 
     if (!c)
         return error_set(err, ERR_INTERNAL, "out of memory");
-    c->session = c->nv = ESYS_TR_NONE;
+    c->session = c->nv[COUNTER_NUMBER] = c->nv[COUNTER_CHAIN] = ESYS_TR_NONE;
     c->index = index;
     rc = connect_tpm(c, tcti, err);
     if (rc == 0)
@@ -179,24 +185,19 @@ void counter_close(struct counter *c)
     free(c);
 }
 
-/* ---- the index ---- */
+/* ---- the indexes ---- */
 
-static int set_auth(struct counter *c, const uint8_t auth[COUNTER_AUTH_SIZE], struct error *err)
+static uint32_t index_of(const struct counter *c, enum counter_part part)
 {
-    TPM2B_AUTH value = {.size = COUNTER_AUTH_SIZE};
-    TSS2_RC rc;
-
-    memcpy(value.buffer, auth, COUNTER_AUTH_SIZE);
-    rc = Esys_TR_SetAuth(c->esys, c->nv, &value);
-    OPENSSL_cleanse(&value, sizeof value);
-    return rc == TSS2_RC_SUCCESS ? 0 : fail(err, rc, "keep an authorisation");
+    return c->index + (uint32_t)part;
 }
 
 /* The name is a hash of everything public of the index; the TPM answers in its terms. */
-static int read_name(struct counter *c, uint8_t name[COUNTER_NAME_SIZE], struct error *err)
+static int read_name(struct counter *c, enum counter_part part, uint8_t name[COUNTER_NAME_SIZE],
+                     struct error *err)
 {
     TPM2B_NAME *is = NULL;
-    TSS2_RC rc = Esys_TR_GetName(c->esys, c->nv, &is);
+    TSS2_RC rc = Esys_TR_GetName(c->esys, c->nv[part], &is);
     int result = 0;
 
     if (rc != TSS2_RC_SUCCESS)
@@ -209,43 +210,58 @@ static int read_name(struct counter *c, uint8_t name[COUNTER_NAME_SIZE], struct 
     return result;
 }
 
-static int find_index(struct counter *c, struct error *err)
+static int find_index(struct counter *c, enum counter_part part, struct error *err)
 {
-    TSS2_RC rc =
-        Esys_TR_FromTPMPublic(c->esys, c->index, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &c->nv);
+    TSS2_RC rc = Esys_TR_FromTPMPublic(c->esys, index_of(c, part), ESYS_TR_NONE, ESYS_TR_NONE,
+                                       ESYS_TR_NONE, &c->nv[part]);
 
     if (rc == TSS2_RC_SUCCESS)
         return 0;
-    c->nv = ESYS_TR_NONE;
+    c->nv[part] = ESYS_TR_NONE;
     if (!is_missing(rc))
         return fail(err, rc, "show its counter");
     return error_set_native(err, ERR_COUNTER, (long)rc,
                             "the TPM has no NV index 0x%08" PRIx32
                             " any more: somebody deleted the station's counter; nothing is issued, "
                             "ask the owner for a recovery ticket",
-                            c->index);
+                            index_of(c, part));
+}
+
+static int open_index(struct counter *c, enum counter_part part, const struct counter_id *id,
+                      const TPM2B_AUTH *auth, struct error *err)
+{
+    uint8_t name[COUNTER_NAME_SIZE];
+    TSS2_RC set;
+    int rc = find_index(c, part, err);
+
+    if (rc == 0)
+        rc = read_name(c, part, name, err);
+    if (rc)
+        return rc;
+    if (memcmp(name, id->names[part], sizeof name))
+        return error_set(err, ERR_COUNTER,
+                         "NV index 0x%08" PRIx32
+                         " of the TPM is not the station's counter: somebody made another in its "
+                         "place; nothing is issued, ask the owner for a recovery ticket",
+                         index_of(c, part));
+    set = Esys_TR_SetAuth(c->esys, c->nv[part], auth);
+    return set == TSS2_RC_SUCCESS ? 0 : fail(err, set, "keep an authorisation");
 }
 
 int counter_open(const char *tcti, const struct counter_id *id,
                  const uint8_t auth[COUNTER_AUTH_SIZE], struct counter **out, struct error *err)
 {
-    uint8_t tpm[COUNTER_NAME_SIZE], name[COUNTER_NAME_SIZE];
+    TPM2B_AUTH value = {.size = COUNTER_AUTH_SIZE};
+    uint8_t tpm[COUNTER_NAME_SIZE];
     struct counter *c;
     int rc = start(tcti, id->index, id->tpm, tpm, &c, err);
 
     if (rc)
         return rc;
-    rc = find_index(c, err);
-    if (rc == 0)
-        rc = read_name(c, name, err);
-    if (rc == 0 && memcmp(name, id->name, sizeof name))
-        rc = error_set(err, ERR_COUNTER,
-                       "NV index 0x%08" PRIx32
-                       " of the TPM is not the station's counter: somebody made another in its "
-                       "place; nothing is issued, ask the owner for a recovery ticket",
-                       id->index);
-    if (rc == 0)
-        rc = set_auth(c, auth, err);
+    memcpy(value.buffer, auth, COUNTER_AUTH_SIZE);
+    for (int part = 0; rc == 0 && part < COUNTER_PARTS; part++)
+        rc = open_index(c, (enum counter_part)part, id, &value, err);
+    OPENSSL_cleanse(&value, sizeof value);
     if (rc)
         counter_close(c);
     else
@@ -253,30 +269,42 @@ int counter_open(const char *tcti, const struct counter_id *id,
     return rc;
 }
 
-static int make_index(struct counter *c, const uint8_t auth[COUNTER_AUTH_SIZE], struct error *err)
+static int make_index(struct counter *c, enum counter_part part, const TPM2B_AUTH *auth,
+                      struct error *err)
 {
-    TPM2B_NV_PUBLIC public = {.nvPublic = {.nvIndex = c->index,
+    TPM2B_NV_PUBLIC public = {.nvPublic = {.nvIndex = index_of(c, part),
                                            .nameAlg = TPM2_ALG_SHA256,
-                                           .attributes = NV_ATTRIBUTES,
-                                           .dataSize = 8}};
-    TPM2B_AUTH value = {.size = COUNTER_AUTH_SIZE};
-    TSS2_RC rc;
+                                           .attributes = NV_ATTRIBUTES | parts[part].type,
+                                           .dataSize = parts[part].size}};
+    TSS2_RC rc = Esys_NV_DefineSpace(c->esys, ESYS_TR_RH_OWNER, c->session, ESYS_TR_NONE,
+                                     ESYS_TR_NONE, auth, &public, &c->nv[part]);
 
-    memcpy(value.buffer, auth, COUNTER_AUTH_SIZE);
-    rc = Esys_NV_DefineSpace(c->esys, ESYS_TR_RH_OWNER, c->session, ESYS_TR_NONE, ESYS_TR_NONE,
-                             &value, &public, &c->nv);
-    OPENSSL_cleanse(&value, sizeof value);
     if (rc == TSS2_RC_SUCCESS)
         return 0;
-    c->nv = ESYS_TR_NONE;
+    c->nv[part] = ESYS_TR_NONE;
     if (is_tpm_code(rc, TPM2_RC_NV_DEFINED))
         return error_set_native(err, ERR_EXISTS, (long)rc,
                                 "the TPM has an NV index 0x%08" PRIx32
                                 " already, and it is never taken over: name another; one that a "
                                 "ceremony left behind goes with 'tpm2_nvundefine -C o 0x%08" PRIx32
                                 "'",
-                                c->index, c->index);
+                                index_of(c, part), index_of(c, part));
     return fail(err, rc, "make a counter");
+}
+
+static int make_both(struct counter *c, const uint8_t auth[COUNTER_AUTH_SIZE], struct error *err)
+{
+    static const uint8_t zeros[COUNTER_CHAIN_SIZE];
+    TPM2B_AUTH value = {.size = COUNTER_AUTH_SIZE};
+    int rc = 0;
+
+    memcpy(value.buffer, auth, COUNTER_AUTH_SIZE);
+    for (int part = 0; rc == 0 && part < COUNTER_PARTS; part++)
+        rc = make_index(c, (enum counter_part)part, &value, err);
+    OPENSSL_cleanse(&value, sizeof value);
+    if (rc == 0)
+        rc = counter_extend(c, zeros, err);
+    return rc ? rc : counter_increment(c, err);
 }
 
 int counter_define(const char *tcti, uint32_t index, const uint8_t auth[COUNTER_AUTH_SIZE],
@@ -289,13 +317,11 @@ int counter_define(const char *tcti, uint32_t index, const uint8_t auth[COUNTER_
 
     if (rc)
         return rc;
-    rc = make_index(c, auth, err);
-    if (rc == 0)
-        rc = counter_increment(c, err);
-    if (rc == 0)
-        rc = read_name(c, made.name, err);
-    if (rc && c->nv != ESYS_TR_NONE && counter_remove(c, &ignored))
-        error_prefix(err, "NV index 0x%08" PRIx32 " stays in the TPM", index);
+    rc = make_both(c, auth, err);
+    for (int part = 0; rc == 0 && part < COUNTER_PARTS; part++)
+        rc = read_name(c, (enum counter_part)part, made.names[part], err);
+    if (rc && counter_remove(c, &ignored))
+        error_prefix(err, "an NV index stays in the TPM");
     if (rc) {
         counter_close(c);
         return rc;
@@ -307,47 +333,89 @@ int counter_define(const char *tcti, uint32_t index, const uint8_t auth[COUNTER_
 
 int counter_remove(struct counter *c, struct error *err)
 {
-    TSS2_RC rc = Esys_NV_UndefineSpace(c->esys, ESYS_TR_RH_OWNER, c->nv, c->session, ESYS_TR_NONE,
-                                       ESYS_TR_NONE);
+    for (int part = 0; part < COUNTER_PARTS; part++) {
+        TSS2_RC rc = TSS2_RC_SUCCESS;
 
-    if (rc != TSS2_RC_SUCCESS)
-        return fail(err, rc, "remove its counter");
-    c->nv = ESYS_TR_NONE;
+        if (c->nv[part] != ESYS_TR_NONE)
+            rc = Esys_NV_UndefineSpace(c->esys, ESYS_TR_RH_OWNER, c->nv[part], c->session,
+                                       ESYS_TR_NONE, ESYS_TR_NONE);
+        if (rc != TSS2_RC_SUCCESS)
+            return fail(err, rc, "remove its counter");
+        c->nv[part] = ESYS_TR_NONE;
+    }
     return 0;
 }
 
 /* ---- counting ---- */
 
-int counter_read(struct counter *c, uint64_t *value, struct error *err)
+static int read_part(struct counter *c, enum counter_part part, uint8_t *out, struct error *err)
 {
     TPM2B_MAX_NV_BUFFER *bytes = NULL;
-    TSS2_RC rc =
-        Esys_NV_Read(c->esys, c->nv, c->nv, c->session, ESYS_TR_NONE, ESYS_TR_NONE, 8, 0, &bytes);
-    uint64_t read = 0;
+    TSS2_RC rc = Esys_NV_Read(c->esys, c->nv[part], c->nv[part], c->session, ESYS_TR_NONE,
+                              ESYS_TR_NONE, parts[part].size, 0, &bytes);
+    int result = 0;
 
     if (rc != TSS2_RC_SUCCESS)
         return fail(err, rc, "be read");
-    if (bytes->size != 8) {
-        Esys_Free(bytes);
-        return error_set(err, ERR_COUNTER, "the TPM's counter has another size than eight bytes");
-    }
-    for (size_t i = 0; i < 8; i++)
-        read = read << 8 | bytes->buffer[i];
+    if (bytes->size == parts[part].size)
+        memcpy(out, bytes->buffer, parts[part].size);
+    else
+        result = error_set(err, ERR_COUNTER, "the TPM's counter has another size");
     Esys_Free(bytes);
-    *value = read;
+    return result;
+}
+
+int counter_read(struct counter *c, uint64_t *number, uint8_t chain[COUNTER_CHAIN_SIZE],
+                 struct error *err)
+{
+    uint8_t bytes[8];
+    uint64_t read = 0;
+    int rc = read_part(c, COUNTER_NUMBER, bytes, err);
+
+    if (rc == 0)
+        rc = read_part(c, COUNTER_CHAIN, chain, err);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        read = read << 8 | bytes[i];
+    *number = read;
     return 0;
 }
 
-int counter_increment(struct counter *c, struct error *err)
+static TSS2_RC write_part(struct counter *c, enum counter_part part,
+                          const TPM2B_MAX_NV_BUFFER *link)
+{
+    if (part == COUNTER_CHAIN)
+        return Esys_NV_Extend(c->esys, c->nv[part], c->nv[part], c->session, ESYS_TR_NONE,
+                              ESYS_TR_NONE, link);
+    return Esys_NV_Increment(c->esys, c->nv[part], c->nv[part], c->session, ESYS_TR_NONE,
+                             ESYS_TR_NONE);
+}
+
+static int write_patiently(struct counter *c, enum counter_part part,
+                           const TPM2B_MAX_NV_BUFFER *link, struct error *err)
 {
     static const struct timespec pause = {.tv_nsec = RATE_PAUSE_NS};
-    TSS2_RC rc;
+    TSS2_RC rc = TSS2_RC_SUCCESS;
 
     for (int i = 0; i < RATE_TRIES; i++) {
-        rc = Esys_NV_Increment(c->esys, c->nv, c->nv, c->session, ESYS_TR_NONE, ESYS_TR_NONE);
+        rc = write_part(c, part, link);
         if (!is_tpm_code(rc, TPM2_RC_NV_RATE))
             break;
         nanosleep(&pause, NULL);
     }
     return rc == TSS2_RC_SUCCESS ? 0 : fail(err, rc, "count");
+}
+
+int counter_extend(struct counter *c, const uint8_t link[COUNTER_CHAIN_SIZE], struct error *err)
+{
+    TPM2B_MAX_NV_BUFFER data = {.size = COUNTER_CHAIN_SIZE};
+
+    memcpy(data.buffer, link, COUNTER_CHAIN_SIZE);
+    return write_patiently(c, COUNTER_CHAIN, &data, err);
+}
+
+int counter_increment(struct counter *c, struct error *err)
+{
+    return write_patiently(c, COUNTER_NUMBER, NULL, err);
 }

@@ -86,27 +86,35 @@ static bool gives_out(const char *event)
 }
 
 /* Once in a transaction. */
-static void put_counter(struct buf *body, struct store *store, const char *event)
+static bool put_counter(struct buf *body, const struct store *store, const char *event)
 {
+    struct jcs j;
+
     if (!store->step || store->counts || !gives_out(event))
-        return;
-    store->counts = true;
-    buf_printf(body, ",\"counter\":%" PRId64, store->counter + 1);
+        return false;
+    buf_put_str(body, ",\"counter\":");
+    jcs_init(&j, body);
+    jcs_object(&j, NULL);
+    jcs_hex(&j, "chain", store->count.chain, sizeof store->count.chain);
+    jcs_int(&j, "number", store->count.number + 1);
+    jcs_end(&j);
+    return true;
 }
 
-/* Times never go back: a clock that was set back a little waits for the ledger. */
-static void put_body(struct buf *body, struct store *store, const char *event,
+/* Times never go back: a clock that was set back a little waits for the ledger. True when it counts. */
+static bool put_body(struct buf *body, const struct store *store, const char *event,
                      const struct ledger_head *last, int64_t seq, const struct buf *data)
 {
     int64_t now = clock_utc();
     char at[CLOCK_TEXT_SIZE];
     struct jcs by;
+    bool counts;
 
     clock_text(now > last->at ? now : last->at, at);
     buf_printf(body, "{\"at\":\"%s\",\"by\":", at);
     jcs_init(&by, body);
     ledger_put_user(&by, NULL);
-    put_counter(body, store, event);
+    counts = put_counter(body, store, event);
     buf_put_str(body, ",\"data\":");
     buf_put(body, data->data, data->len);
     buf_printf(body, ",\"event\":\"%s\"", event);
@@ -114,6 +122,7 @@ static void put_body(struct buf *body, struct store *store, const char *event,
     buf_printf(body, ",\"seq\":%" PRId64, seq);
     put_optional(body, "why", store->reason);
     buf_put_u8(body, '}');
+    return counts;
 }
 
 /* seq 0: the next number. */
@@ -123,6 +132,7 @@ static int append(struct store *store, const char *event, int64_t seq, const str
     uint8_t hash[32], mac[32];
     struct ledger_head last;
     struct buf body;
+    bool counts;
     int rc = buf_check(data, "a ledger entry", err);
 
     if (rc == 0)
@@ -134,7 +144,7 @@ static int append(struct store *store, const char *event, int64_t seq, const str
     if (seq == 0)
         seq = last.seq + 1;
     buf_init(&body, LEDGER_BODY_MAX);
-    put_body(&body, store, event, &last, seq, data);
+    counts = put_body(&body, store, event, &last, seq, data);
     rc = buf_check(&body, "a ledger entry", err);
     if (rc == 0) {
         ledger_hash(last.hash, body.data, body.len, hash);
@@ -147,6 +157,10 @@ static int append(struct store *store, const char *event, int64_t seq, const str
     if (rc == 0) {
         store->new_seq = seq;
         memcpy(store->new_head, hash, sizeof hash);
+    }
+    if (rc == 0 && counts) {
+        store->counts = true;
+        memcpy(store->new_link, hash, sizeof hash);
     }
     buf_done(&body);
     return rc;

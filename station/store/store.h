@@ -61,13 +61,25 @@ typedef int (*store_anchor_fn)(void *context, int64_t seq, const uint8_t head[32
 void store_set_anchor(struct store *store, store_anchor_fn anchor, void *context);
 
 /*
- * A counter that no copy of the database takes back. From now on the first entry of each transaction
- * that gives something out (all but "proven" and what is about the clock) bears the number after
- * value, and store_commit has step bring the counter there, after the anchor, before it returns. As
- * with the anchor, what was committed may be released only then.
+ * A counter outside that no copy of the database takes back: a number, and a chain of the entries that
+ * it was counted for. From now on the first entry of each transaction that gives something out (all
+ * but "proven" and what is about the clock) bears the number after now and the chain before it, and
+ * store_commit has step bring the counter from there to the next: number + 1, and the chain extended
+ * by that entry's hash. It does so after the anchor and before it returns. As with the anchor, what was
+ * committed may be released only then.
  */
-typedef int (*store_step_fn)(void *context, int64_t value, struct error *err);
-void store_set_counter(struct store *store, int64_t value, store_step_fn step, void *context);
+struct store_count {
+    int64_t number;
+    uint8_t chain[32];
+};
+typedef int (*store_step_fn)(void *context, const struct store_count *from, const uint8_t link[32],
+                             struct error *err);
+void store_set_counter(struct store *store, const struct store_count *now, store_step_fn step,
+                       void *context);
+
+/* Where a step leads: number + 1, SHA-256(chain ‖ link). */
+void store_count_next(const struct store_count *from, const uint8_t link[32],
+                      struct store_count *next);
 
 /*
  * Who writes from now on, and why: NULL for nobody but the system's user, and for no reason. Both

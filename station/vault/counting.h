@@ -2,10 +2,12 @@
  * counting: a counter in a TPM that tells a copy of the whole station from the station.
  *
  * The anchor (hsm/anchor.h) lies on the token, and a copied software token is a copy with its anchor.
- * The counter is in the machine. Its next value stands in the ledger entry of each transaction that
+ * The counter is in the machine. Its next number stands in the ledger entry of each transaction that
  * gives something out, committed and anchored before the counter is brought there and before anything
- * leaves (store_set_counter). So the database that may go on is the one whose last value the counter
- * has, or is one short of: then a crash came in between, and nothing was given out.
+ * leaves (store_set_counter). So the database that may go on is the one whose last number the counter
+ * has, or is one short of: then a crash came in between, and nothing was given out. Two copies could
+ * both be one short and each count once for something else, so the TPM keeps a chain of the entries as
+ * well: it is extended by the entry's hash, then counted, and both must fit.
  *
  * Which counter it is stands in the ledger, not in a file: in the first entry, or in an entry
  * `counter` that a recovery ticket allowed. station.yaml says only where the TPM is reached. The
@@ -23,7 +25,7 @@
 /* What a counter is named by. */
 struct counting_made {
     struct counter_id id;
-    uint64_t start; /* its first value */
+    uint64_t start; /* its first number */
 };
 
 /*
@@ -55,8 +57,8 @@ void counting_put(struct jcs *j, const struct counting_made *made);
 
 /*
  * For a database that is put in place with a ticket: whatever its ledger says of the value, its next
- * entry bears one that the counter has not reached. *ahead receives by how much the counter is ahead
- * of it: so many times was something given out that it does not know; 0 when the station has no
+ * entry bears a number that the counter has not reached. *ahead receives how many steps the counter may
+ * have made that it does not know: so often was something given out; 0 when the station has no
  * counter, or *err tells why it cannot be used, which is not an error here: the station then does not
  * start before it has a counter again.
  */

@@ -11,7 +11,7 @@ import unittest
 
 import judge
 import tpm_rig
-from rig import EXIT, Rig, run
+from rig import EXIT, IMPRINT, Rig, run
 
 SKIPPED = 77
 
@@ -26,6 +26,11 @@ class Base(unittest.TestCase):
         tpm = tpm_rig.SwTpm(self.rig.dir / name)
         self.addCleanup(tpm.off)
         return tpm
+
+    def indexes(self):
+        """The TPM's NV indexes that are its owner's."""
+        listed = self.tpm.tool("tpm2_getcap", "handles-nv-index").stdout
+        return "\n".join(line for line in listed.splitlines() if "0x18" in line)
 
     def make(self, credentials=0, tcti=None):
         self.rig.make_station("--counter", tpm_rig.INDEX, "--tpm", tcti or self.tpm.tcti())
@@ -53,7 +58,7 @@ class Base(unittest.TestCase):
 
     def counted(self):
         """What the ledger says that the counter has reached."""
-        return max(e["counter"] for e in self.entries() if "counter" in e)
+        return max(e["counter"]["number"] for e in self.entries() if "counter" in e)
 
     def keep(self, name="copy"):
         copy = self.rig.dir / name
@@ -121,6 +126,47 @@ class Copy(Base):
                 self.refused("old copy", "generate", rig.job, "--count", 1)
                 self.exchange(before)
 
+    def test_of_two_copies_one_counts(self):
+        """One fails between commit and count; the other makes the same step for another device."""
+        wire = tpm_rig.Wire(self.tpm, self.rig.dir / "wire")
+        self.make(credentials=3, tcti=wire.tcti())
+        original = self.keep()
+        first = self.rig.add_device()
+        wire.instead = lambda code: tpm_rig.FAILURE if code == tpm_rig.NV_EXTEND else None
+        self.assertNotEqual(self.rig.run_json(check=False)[0], 0)
+        wire.leave_alone()
+        self.assertEqual(self.entries()[-1]["event"], "claim")
+        self.exchange(original)  # the state before that claim, for which the counter is right
+        second = self.provision()
+        self.exchange(original)
+        second.stop()
+        second.port.unlink(missing_ok=True)
+        first.start()
+        self.refused("for something else than its database knows", "run", self.rig.job)
+        self.assertIsNone(first.export())
+        self.exchange(original)
+        self.rig.imprint("generate", self.rig.job, "--count", 1)
+
+    def test_a_copy_that_runs_beside_the_original(self):
+        """Both have started with the right counter, and look at it at the same moment."""
+        wire = tpm_rig.Wire(self.tpm, self.rig.dir / "wire")
+        self.make(credentials=1, tcti=wire.tcti())
+        copy = self.keep()
+        acted = []
+
+        def original_counts_meanwhile(code):
+            if code == tpm_rig.NV_EXTEND and not acted:
+                acted.append(code)
+                self.edit_yaml(r"^tpm: .*$", f'tpm: "{self.tpm.tcti()}"')
+                self.rig.imprint("generate", self.rig.job, "--count", 1)
+        conf = copy / "softhsm2.conf"  # the copy of the token, not the original's
+        conf.write_text(conf.read_text().replace(str(self.rig.station), str(copy)))
+        env = {**self.rig.environment(), "IMPRINT_DIR": str(copy)}
+        wire.before = original_counts_meanwhile
+        result = run(IMPRINT, "generate", self.rig.job, "--count", 1, check=False, env=env)
+        self.assertEqual(result.returncode, EXIT["COUNTER"], result.stderr)
+        self.assertTrue(acted)
+
     def test_a_proof_does_not_wear_the_counter(self):
         self.make(credentials=2)
         start = self.counted()
@@ -144,10 +190,12 @@ class Ceremony(Base):
         first = self.entries()[0]
         self.assertEqual(transcript["counter"], first["data"]["counter"])
         self.assertEqual(transcript["counter"]["index"], int(tpm_rig.INDEX, 16))
-        self.assertEqual(first["counter"], transcript["counter"]["start"] + 1)
-        shown = self.tpm.tool("tpm2_nvreadpublic", tpm_rig.INDEX).stdout
-        self.assertIn(transcript["counter"]["name"], shown.lower())
-        self.assertRegex(shown, r"authwrite\|nt=0x1\|authread\|no_da\|written")
+        self.assertEqual(first["counter"]["number"], transcript["counter"]["start"] + 1)
+        for index, name, kind in zip((tpm_rig.INDEX, tpm_rig.CHAIN), transcript["counter"]["names"],
+                                     ("14", "44")):
+            shown = self.tpm.tool("tpm2_nvreadpublic", index).stdout
+            self.assertIn(name, shown.lower())
+            self.assertIn(f"value: 0x220400{kind}", shown)  # authread, authwrite, no_da, written
         self.rig.imprint("audit")
 
     def test_an_index_that_exists_is_not_taken_over(self):
@@ -164,7 +212,7 @@ class Ceremony(Base):
         with self.assertRaisesRegex(AssertionError, "ended with 39"):
             self.make(tcti=wire.tcti())
         self.assertFalse(self.rig.station.exists())
-        self.assertNotIn("0x1800100", self.tpm.tool("tpm2_getcap", "handles-nv-index").stdout.lower())
+        self.assertEqual(self.indexes(), "")
 
     def test_wrong_answers(self):
         self.make_pins()
@@ -220,19 +268,20 @@ class Kill(Base):
         self.tpm.on()
 
     def test_killed_between_commit_and_count(self):
-        self.start(6)
-        for code, nth, when, moved in ((tpm_rig.NV_READ, 2, "before", True),
-                                       (tpm_rig.NV_INCREMENT, 1, "before", True),
-                                       (tpm_rig.NV_INCREMENT, 1, "after", True)):
-            with self.subTest(code=hex(code), when=when):
+        self.start(10)
+        for code, nth, when in ((tpm_rig.NV_READ, 3, "before"), (tpm_rig.NV_EXTEND, 1, "before"),
+                                (tpm_rig.NV_EXTEND, 1, "after"), (tpm_rig.NV_INCREMENT, 1, "after"),
+                                (tpm_rig.NV_READ, 5, "before")):
+            with self.subTest(code=hex(code), nth=nth, when=when):
                 self.nth = nth
                 counted = self.counted()
                 device = self.rig.add_device()
                 self.cut(code, when)
                 claim = self.entries()[-1]
-                self.assertEqual((claim["event"], claim["counter"]), ("claim", counted + moved))
+                self.assertEqual((claim["event"], claim["counter"]["number"]),
+                                 ("claim", counted + 1))
                 self.assertIsNone(device.export())  # nothing of it was given out
-                copy = self.keep(f"cut-{when}-{code}")
+                copy = self.keep(f"cut-{when}-{code}-{nth}")
                 serial = claim["data"]["serial"]
                 device.stop()
                 device.start()
@@ -346,10 +395,11 @@ class Gone(Base):
 
     def test_another_index_in_its_place(self):
         self.make(credentials=2)
-        self.tpm.tool("tpm2_nvundefine", "-C", "o", tpm_rig.INDEX)
-        self.tpm.tool("tpm2_nvdefine", tpm_rig.INDEX, "-C", "o", "-a",
-                      "ownerread|ownerwrite|authread|authwrite|nt=counter")
-        self.refused("made another in its place", "seal")
+        for index in (tpm_rig.CHAIN, tpm_rig.INDEX):
+            self.tpm.tool("tpm2_nvundefine", "-C", "o", index)
+            self.tpm.tool("tpm2_nvdefine", index, "-C", "o", "-a",
+                          "ownerread|ownerwrite|authread|authwrite|nt=counter")
+            self.refused("made another in its place", "seal")
 
     def test_a_cleared_tpm(self):
         self.make(credentials=2)
@@ -418,7 +468,10 @@ class Recover(Base):
     def test_a_deleted_index_is_replaced(self):
         self.make(credentials=2)
         self.tpm.tool("tpm2_nvundefine", "-C", "o", tpm_rig.INDEX)
-        self.counter(self.rig.ticket("counter"))
+        ticket = self.rig.ticket("counter")
+        self.not_allowed("EXISTS", "0x01800101 already", ticket)  # the chain is there still
+        self.assertNotIn(tpm_rig.INDEX[3:], self.indexes())  # and what was made is gone again
+        self.counter(ticket, "0x01800200")
         self.provision()
 
     def test_a_station_without_a_counter_gets_none(self):
@@ -457,7 +510,7 @@ class Recover(Base):
         self.rig.imprint("backup", backup)
         self.lose_database()
         said = self.restore(backup)
-        self.assertEqual((said["lost"], said["burned"]), (3, 3))
+        self.assertEqual((said["lost"], said["burned"]), (4, 4))  # one more than can be told
         new = self.provision()
         self.assertNotIn((new.export() / "serial").read_text(), given)
         self.refused("was restored since", "generate", self.rig.job, "--count", 1, name="REFUSED")

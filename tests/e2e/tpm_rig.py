@@ -10,9 +10,9 @@ import time
 from rig import run
 
 PROGRAMS = ("swtpm", "swtpm_setup", "tpm2_nvundefine", "tpm2_clear")
-INDEX = "0x01800100"
+INDEX, CHAIN = "0x01800100", "0x01800101"
 FAILURE, NV_RATE = (b"\x80\x01\0\0\0\x0a\0\0" + code for code in (b"\x01\x01", b"\x09\x20"))
-NV_INCREMENT, NV_READ = 0x134, 0x14e  # TPM 2.0 Library, part 2, 6.5.2
+NV_INCREMENT, NV_EXTEND, NV_READ = 0x134, 0x136, 0x14e  # TPM 2.0 Library, part 2, 6.5.2
 
 
 def missing():
@@ -97,7 +97,10 @@ class Wire:
             reply = self.instead(code)
             if reply is None:
                 chip.sendall(command)
-                reply = self.answer(code, self.message(chip))
+                reply = self.message(chip)
+                if reply is None:
+                    return  # its power went
+                reply = self.answer(code, reply)
             station.sendall(reply)
 
     @staticmethod
