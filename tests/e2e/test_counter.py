@@ -152,20 +152,21 @@ class Copy(Base):
         wire = tpm_rig.Wire(self.tpm, self.rig.dir / "wire")
         self.make(credentials=1, tcti=wire.tcti())
         copy = self.keep()
+        self.edit_yaml(r"^tpm: .*$", f'tpm: "{self.tpm.tcti()}"')
         acted = []
 
-        def original_counts_meanwhile(code):
-            if code == tpm_rig.NV_EXTEND and not acted:
-                acted.append(code)
-                self.edit_yaml(r"^tpm: .*$", f'tpm: "{self.tpm.tcti()}"')
-                self.rig.imprint("generate", self.rig.job, "--count", 1)
+        def original_counts():
+            acted.append(True)
+            self.rig.imprint("generate", self.rig.job, "--count", 1)
         conf = copy / "softhsm2.conf"  # the copy of the token, not the original's
         conf.write_text(conf.read_text().replace(str(self.rig.station), str(copy)))
         env = {**self.rig.environment(), "IMPRINT_DIR": str(copy)}
-        wire.before = original_counts_meanwhile
+        wire.meanwhile = lambda code: (original_counts if code == tpm_rig.NV_EXTEND and not acted
+                                       else None)
         result = run(IMPRINT, "generate", self.rig.job, "--count", 1, check=False, env=env)
         self.assertEqual(result.returncode, EXIT["COUNTER"], result.stderr)
         self.assertTrue(acted)
+        self.assertIn("old copy", result.stderr)
 
     def test_a_proof_does_not_wear_the_counter(self):
         self.make(credentials=2)

@@ -71,6 +71,7 @@ class Wire:
             threading.Thread(target=self.serve, args=(listener, suffix, talk), daemon=True).start()
 
     def leave_alone(self):
+        self.meanwhile = lambda code: None  # what others do with the TPM before a command, a function
         self.before = lambda code: None  # called before a command reaches the TPM
         self.instead = lambda code: None  # a reply in the TPM's place, which gets nothing
         self.answer = lambda code, reply: reply
@@ -81,27 +82,38 @@ class Wire:
     def serve(self, listener, suffix, talk):
         while True:
             station, _ = listener.accept()
-            with station, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as chip:
+            with station:
                 try:
-                    chip.connect(f"{self.tpm.socket}{suffix}")
-                    talk(station, chip)
+                    talk(station, suffix)
                 except OSError:
                     pass
 
-    def talk(self, station, chip):
+    def connect(self, suffix):
+        chip = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        chip.connect(f"{self.tpm.socket}{suffix}")
+        return chip
+
+    def talk(self, station, suffix):
         """One command, one reply: tag, size and code are the first ten bytes of both."""
+        chip = self.connect(suffix)
         while (command := self.message(station)) is not None:
             code = struct.unpack(">I", command[6:10])[0]
             self.commands.append(code)
+            others = self.meanwhile(code)
+            if others:  # the TPM has one connection at a time: theirs, then ours again
+                chip.close()
+                others()
+                chip = self.connect(suffix)
             self.before(code)
             reply = self.instead(code)
             if reply is None:
                 chip.sendall(command)
                 reply = self.message(chip)
                 if reply is None:
-                    return  # its power went
+                    break  # its power went
                 reply = self.answer(code, reply)
             station.sendall(reply)
+        chip.close()
 
     @staticmethod
     def message(peer):
@@ -113,8 +125,9 @@ class Wire:
             data += more
         return data
 
-    @staticmethod
-    def pass_on(station, chip):
+    def pass_on(self, station, suffix):
+        chip = self.connect(suffix)
         while data := station.recv(4096):
             chip.sendall(data)
             station.sendall(chip.recv(4096))
+        chip.close()
