@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define USER_MAX 256 /* what a reader of an export takes */
+
 /* The time in column 0, of an entry that this project wrote. */
 static int read_time(sqlite3_stmt *s, int column, int64_t *at, struct error *err)
 {
@@ -56,15 +58,29 @@ static bool is_printable(const char *text)
     return true;
 }
 
-/* The operating system's user: accounts of operators come with the shift's own log-in. Names may
- * hold a backslash (of a domain), or what no canonical text can hold. */
+/*
+ * The operating system's user: accounts of operators come with the shift's own log-in. Names may hold a
+ * backslash (of a domain), or what no canonical text can hold. Asked once: a directory service may take
+ * its time, and the process stays who it is.
+ */
+static const char *system_user(void)
+{
+    static char name[USER_MAX];
+    const struct passwd *user;
+
+    if (*name)
+        return name;
+    user = getpwuid(geteuid());
+    if (user && *user->pw_name && is_printable(user->pw_name) && strlen(user->pw_name) < USER_MAX)
+        strcpy(name, user->pw_name);
+    else
+        snprintf(name, sizeof name, "uid %u", (unsigned)geteuid());
+    return name;
+}
+
 void ledger_put_user(struct jcs *j, const char *name)
 {
-    const struct passwd *user = getpwuid(geteuid());
-    char number[32];
-
-    snprintf(number, sizeof number, "uid %u", (unsigned)geteuid());
-    jcs_str(j, name, user && is_printable(user->pw_name) ? user->pw_name : number);
+    jcs_str(j, name, system_user());
 }
 
 /* A member that is there only when somebody said something. */

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import time
@@ -12,7 +13,7 @@ import unittest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
-from rig import EXIT, Rig, TerminalServer, run, run_bytes
+from rig import EXIT, IMPRINT, Rig, TerminalServer, run, run_bytes
 
 
 class Vendor:
@@ -292,6 +293,22 @@ class Processes(AttestedStation):
                   for pid in self.others.values()):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.05)
+
+
+@unittest.skipUnless(shutil.which("setpriv"), "setpriv is not installed")
+class Memory(Station):
+    def status(self, limit, *options):
+        """As a user who may lock this much, whatever this one may."""
+        return run("prlimit", f"--memlock={limit}", "setpriv", "--bounding-set=-ipc_lock",
+                   "--inh-caps=-ipc_lock", IMPRINT, "status", *options,
+                   env=self.rig.environment()).stdout
+
+    def test_status_says_when_memory_is_not_locked(self):
+        self.make()
+        for limit, locked in (("65536:65536", False), ("unlimited:unlimited", True)):
+            said = json.loads(self.status(limit, "--json"))
+            self.assertEqual(said["memory_locked"], locked)
+            self.assertEqual("swap" in self.status(limit), not locked)
 
 
 if __name__ == "__main__":

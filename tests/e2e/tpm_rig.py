@@ -1,4 +1,5 @@
 """A TPM 2.0 in a folder (swtpm), its power switch, and somebody on the wire to it."""
+import contextlib
 import os
 import shutil
 import socket
@@ -82,20 +83,17 @@ class Wire:
     def serve(self, listener, suffix, talk):
         while True:
             station, _ = listener.accept()
-            with station:
-                try:
-                    talk(station, suffix)
-                except OSError:
-                    pass
+            with station, contextlib.suppress(OSError), contextlib.ExitStack() as open_chips:
+                talk(station, lambda: open_chips.enter_context(self.connect(suffix)))
 
     def connect(self, suffix):
         chip = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         chip.connect(f"{self.tpm.socket}{suffix}")
         return chip
 
-    def talk(self, station, suffix):
+    def talk(self, station, connect):
         """One command, one reply: tag, size and code are the first ten bytes of both."""
-        chip = self.connect(suffix)
+        chip = connect()
         while (command := self.message(station)) is not None:
             code = struct.unpack(">I", command[6:10])[0]
             self.commands.append(code)
@@ -103,7 +101,7 @@ class Wire:
             if others:  # the TPM has one connection at a time: theirs, then ours again
                 chip.close()
                 others()
-                chip = self.connect(suffix)
+                chip = connect()
             self.before(code)
             reply = self.instead(code)
             if reply is None:
@@ -113,7 +111,6 @@ class Wire:
                     break  # its power went
                 reply = self.answer(code, reply)
             station.sendall(reply)
-        chip.close()
 
     @staticmethod
     def message(peer):
@@ -125,9 +122,9 @@ class Wire:
             data += more
         return data
 
-    def pass_on(self, station, suffix):
-        chip = self.connect(suffix)
+    @staticmethod
+    def pass_on(station, connect):
+        chip = connect()
         while data := station.recv(4096):
             chip.sendall(data)
             station.sendall(chip.recv(4096))
-        chip.close()
