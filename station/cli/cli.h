@@ -72,9 +72,8 @@ extern const struct cli_command cli_commands[];
 
 /*
  * Opens the token and attaches the store, which is open for writing, with vault_attach_store or
- * vault_attach_anchor; what --by and --reason said
- * goes into its entries. cli_open_hsm also refuses when the clock is in doubt, as everything that
- * issues or signs has to (vault/clock_stop.h).
+ * vault_attach_anchor; what --by and --reason said goes into its entries. cli_open_hsm also refuses when
+ * the clock is in doubt, as everything that issues or signs has to (vault/clock_stop.h).
  */
 typedef int (*cli_attach_fn)(struct anchoring *a, struct store *store, struct error *err);
 MUST_USE int cli_attach(struct cli *cli, cli_attach_fn attach, struct error *err);
