@@ -16,8 +16,10 @@
 #include <unistd.h>
 
 #define LINE_PROGRAM      "imprint-line"
+#define OPENER_PROGRAM    "imprint-opener"
 #define CONNECTOR_PROGRAM "imprint-connector"
-#define LINE_ARGS_MAX     (16 + 4 * JOB_PORT_RULES_MAX)
+#define LINE_ARGS_MAX     16
+#define RULE_ARGS_MAX     (2 + 3 * JOB_PORT_RULES_MAX)
 #define NUMBER_SIZE       24
 
 /* A channel and the session on it. */
@@ -34,13 +36,14 @@ struct serving {
     struct buf request, reply;
 };
 
-/* The arguments of line and connector: nothing but what they need to know. */
+/* The arguments of the other programs: nothing but what they need to know. */
 struct line_args {
-    const char *argv[LINE_ARGS_MAX];
-    char numbers[JOB_PORT_RULES_MAX + 3][NUMBER_SIZE];
+    const char *line[LINE_ARGS_MAX];
+    const char *opener[RULE_ARGS_MAX];
+    const char *connector[JOB_PORT_RULES_MAX + 2];
+    char numbers[JOB_PORT_RULES_MAX + 4][NUMBER_SIZE];
     char patterns[JOB_PORT_RULES_MAX][JOB_PATTERN_MAX + 1];
-    const char *connector[JOB_PORT_RULES_MAX + 2]; /* the connector's own arguments */
-    char connector_path[PATH_MAX];
+    char line_path[PATH_MAX], opener_path[PATH_MAX], connector_path[PATH_MAX];
 };
 
 static const char *number(struct line_args *a, size_t index, int64_t value)
@@ -49,40 +52,48 @@ static const char *number(struct line_args *a, size_t index, int64_t value)
     return a->numbers[index];
 }
 
-static void build_args(struct line_args *a, const char *program, const struct job *job,
-                       const char *output)
+static void build_line(struct line_args *a, const struct job *job, const struct server_run *run)
+{
+    size_t n = 0;
+
+    a->line[n++] = a->line_path;
+    a->line[n++] = run->output;
+    a->line[n++] = run->once ? "once" : "watch";
+    a->line[n++] = number(a, 0, job->link.hello_ms);
+    a->line[n++] = number(a, 1, job->link.request_ms);
+    a->line[n++] = number(a, 2, job->link.repeats);
+    a->line[n++] = number(a, 3, job->link.retries);
+    a->line[n] = NULL;
+}
+
+static void build_rules(struct line_args *a, const struct job *job)
 {
     size_t n = 0, addresses = 1;
 
     a->connector[0] = a->connector_path;
-    a->argv[n++] = program;
-    a->argv[n++] = output;
-    a->argv[n++] = number(a, 0, job->link.hello_ms);
-    a->argv[n++] = number(a, 1, job->link.request_ms);
-    a->argv[n++] = number(a, 2, job->link.repeats);
+    a->opener[n++] = a->opener_path;
     for (size_t i = 0; i < job->port_count; i++) {
         if (job_port_pattern(&job->ports[i], a->patterns[i]))
             a->connector[addresses++] = a->patterns[i];
-        a->argv[n++] = a->patterns[i];
-        a->argv[n++] = job->ports[i].slot;
-        a->argv[n++] = number(a, 3 + i, job->ports[i].baud);
+        a->opener[n++] = a->patterns[i];
+        a->opener[n++] = job->ports[i].slot;
+        a->opener[n++] = number(a, 4 + i, job->ports[i].baud);
     }
-    a->argv[n] = NULL;
 }
 
-/* The connector, with every address of the job; *to_line is what the line talks to it over. */
-static int start_connector(struct server *server, struct line_args *args, int *to_line,
-                           struct error *err)
+/* One that stands beside the line; *to_line is what the line talks to it over. */
+static int start_beside(const char *name, char path[PATH_MAX], const char *const *argv, pid_t *pid,
+                        int *to_line, struct error *err)
 {
-    struct spawn s = {.argv = args->connector, .fd_count = 1};
-    int fds[2], rc = spawn_find(CONNECTOR_PROGRAM, args->connector_path, err);
+    struct spawn s = {.argv = argv, .fd_count = 1};
+    int fds[2], rc = spawn_find(name, path, err);
 
     if (rc == 0)
         rc = channel_pair(fds, err);
     if (rc)
         return rc;
     s.fds[0] = fds[1];
-    rc = spawn_start(&s, &server->connector, err);
+    rc = spawn_start(&s, pid, err);
     close(fds[1]);
     if (rc)
         close(fds[0]);
@@ -91,51 +102,52 @@ static int start_connector(struct server *server, struct line_args *args, int *t
     return rc;
 }
 
-static int start_line(struct server *server, struct line_args *args, int control, struct error *err)
+/* Its descriptors are where channel.h says: the vault, the opener, the connector. */
+static int start_line(struct server *server, struct line_args *a, int control, struct error *err)
 {
-    struct spawn line = {.argv = args->argv, .fds = {control}, .fd_count = 1, .screen = true};
-    int rc = 0;
+    struct spawn line = {.argv = a->line, .fds = {control, -1, -1}, .fd_count = 2, .screen = true};
+    int rc = start_beside(OPENER_PROGRAM, a->opener_path, a->opener, &server->opener, &line.fds[1],
+                          err);
 
-    if (args->connector[1]) {
-        rc = start_connector(server, args, &line.fds[1], err);
-        line.fd_count = 2;
+    if (rc == 0 && a->connector[1]) {
+        rc = start_beside(CONNECTOR_PROGRAM, a->connector_path, a->connector, &server->connector,
+                          &line.fds[2], err);
+        line.fd_count += rc == 0;
     }
-    if (rc)
-        return rc;
-    rc = spawn_start(&line, &server->line, err);
-    if (line.fd_count == 2)
-        close(line.fds[1]);
+    if (rc == 0)
+        rc = spawn_start(&line, &server->line, err);
+    for (size_t i = 1; i < line.fd_count; i++)
+        if (line.fds[i] >= 0)
+            close(line.fds[i]);
     return rc;
 }
 
-int server_start_line(struct server *server, const struct job *job, const char *output,
+int server_start_line(struct server *server, const struct job *job, const struct server_run *run,
                       struct error *err)
 {
-    struct line_args *args;
-    char program[PATH_MAX];
-    int fds[2], rc = spawn_find(LINE_PROGRAM, program, err);
+    struct line_args *args = calloc(1, sizeof *args);
+    int fds[2], rc;
 
     *server = (struct server){.control = -1};
+    if (!args)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    build_line(args, job, run);
+    build_rules(args, job);
+    rc = spawn_find(LINE_PROGRAM, args->line_path, err);
     if (rc == 0)
         rc = channel_pair(fds, err);
-    if (rc)
-        return rc;
-    args = calloc(1, sizeof *args);
-    if (args) {
-        build_args(args, program, job, output);
+    if (rc == 0) {
         rc = start_line(server, args, fds[1], err);
-    } else {
-        rc = error_set(err, ERR_INTERNAL, "out of memory");
+        close(fds[1]);
+        server->control = fds[0];
     }
     free(args);
-    close(fds[1]);
-    server->control = fds[0];
     if (rc)
         server_stop_line(server);
     return rc;
 }
 
-/* What the line ended with; *killed as spawn_end. The connector ends when the line is gone. */
+/* What the line ended with; *killed as spawn_end. The others end when the line is gone. */
 static int end_children(struct server *server, bool *killed)
 {
     int status = 0;
@@ -147,9 +159,11 @@ static int end_children(struct server *server, bool *killed)
     *killed = false;
     if (server->line)
         status = spawn_end(server->line, killed);
+    if (server->opener)
+        (void)spawn_end(server->opener, &ignored);
     if (server->connector)
         (void)spawn_end(server->connector, &ignored);
-    server->line = server->connector = 0;
+    server->line = server->opener = server->connector = 0;
     return status;
 }
 

@@ -44,7 +44,7 @@ void session_done(struct session *s);
 MUST_USE int session_answer(struct vault *v, struct session *s, const struct buf *request,
                             struct buf *reply, struct error *err);
 
-/* The channel closed: records an attempt that nobody ended. */
+/* The channel closed: records an attempt with a device that nobody ended. */
 MUST_USE int session_abandon(struct vault *v, struct session *s, struct error *err);
 
 #endif

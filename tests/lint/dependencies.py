@@ -25,6 +25,8 @@ ROOMS = {
     "station/checker": ["base/", "pki/ec.h", "station/confine/", "station/wire/",
                         "station/checker/"],
     "station/connector": ["base/", "station/confine/", "station/wire/", "station/connector/"],
+    "station/opener": ["base/", "station/confine/", "station/wire/", "station/line/ports.h",
+                       "station/line/serial.h", "station/line/usb.h", "station/opener/"],
     "station/schema": ["base/", "station/schema/"],
     "station/profile": ["base/", "pki/", "station/schema/", "station/profile/"],
     "station/store": ["base/", "pki/", "agent/ids.h", "station/store/"],
@@ -53,7 +55,8 @@ ONLY = {
 
 # program -> libraries that it must not be linked with, directly or through another
 FORBIDDEN = {
-    "station/imprint-line": ["p11", "sqlite", "softhsm", "fyaml"],
+    "station/imprint-line": ["p11", "sqlite", "softhsm", "fyaml", "serialport", "usb"],
+    "station/imprint-opener": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "jansson", "crypto"],
     "station/imprint-checker": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport", "usb",
                                 "jansson"],
     "station/imprint-connector": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport",
