@@ -201,6 +201,8 @@ int main(int argc, char **argv)
         return error_exit_status(ERR_USAGE);
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_IGN); /* the line ends it */
+    signal(SIGHUP, SIG_IGN);
     if (confine_memory(&err) == 0)
         (void)!confine_connector(ports, find_all(argv + 1, count, targets, ports), &err);
     if (err.code) {

@@ -232,6 +232,7 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); /* the line ends it */
+    signal(SIGHUP, SIG_IGN);
     if (confine_memory(&err) == 0)
         (void)!confine_opener(&err);
     if (err.code) {

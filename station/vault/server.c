@@ -282,6 +282,26 @@ static int reap_line(struct server *server, struct error *err)
     return -WEXITSTATUS(status);
 }
 
+static volatile pid_t told_to_end; /* the line, while it is served */
+
+static void pass_on(int number)
+{
+    (void)number;
+    if (told_to_end > 0)
+        (void)kill(told_to_end, SIGTERM);
+}
+
+/* The line finishes what is in flight, then this ends; Ctrl-C goes to the whole terminal anyway. */
+static void end_with_the_line(pid_t line)
+{
+    struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
+
+    told_to_end = line;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
 int server_run(struct server *server, struct vault *v, struct error *err)
 {
     struct serving s = {.vault = v, .control = server->control};
@@ -290,8 +310,7 @@ int server_run(struct server *server, struct vault *v, struct error *err)
     bool ended = false;
     int rc = 0, line_rc;
 
-    /* Ctrl-C goes to the whole terminal: the line finishes what is in flight, then this ends. */
-    signal(SIGINT, SIG_IGN);
+    end_with_the_line(server->line);
     buf_init(&s.request, WIRE_MAX);
     buf_init(&s.reply, WIRE_MAX);
     if (write(server->control, &go, 1) != 1)
@@ -301,6 +320,7 @@ int server_run(struct server *server, struct vault *v, struct error *err)
     line_rc = end_serving(&s, rc ? NULL : err);
     if (rc == 0)
         rc = line_rc;
+    told_to_end = 0;
     line_rc = reap_line(server, &line_error);
     if (rc)
         return rc;

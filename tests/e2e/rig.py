@@ -177,10 +177,10 @@ class Line:
         self.process.stdin.flush()
 
     def end(self):
-        """Waits for the end; (exit status, the last event)."""
+        """Waits for the end; (exit status, the event that says so)."""
         code = self.process.wait(timeout=60)
         self.reader.join(timeout=10)
-        return code, self.events[-1]
+        return code, [e for e in self.events if e["event"] == "end"][-1]
 
     def quit(self):
         self.say(command="quit")
