@@ -54,7 +54,8 @@ static const struct schema_field port_fields[] = {
      .max = 107,
      .offset = offsetof(struct job_port_rule, unix_path),
      .meaning = "absolute path of a stream socket"},
-    FIELD(job_port_rule, slot, SCHEMA_TEXT, true, 1, 32, "label on the fixture; {n} counts from 1, {port} is the socket of the hub"),
+    FIELD(job_port_rule, slot, SCHEMA_TEXT, true, 1, 32,
+          "label on the fixture; {n} counts from 1, {port} is the socket of the hub"),
     FIELD(job_port_rule, baud, SCHEMA_INT, false, 300, 12000000, "bits per second"),
     {.name = NULL}};
 

@@ -31,9 +31,10 @@ struct link_client {
     int timeout_ms;              /* for the answer to one try */
     int tries;                   /* 1 or more */
     const volatile bool *stop;   /* NULL, or: once it is true, no try after the one at hand */
-    void (*progress)(void *context, uint32_t bytes); /* NULL, or: so many more of an object arrived */
+    void (*progress)(void *context,
+                     uint32_t bytes); /* NULL, or: so many more of an object arrived */
     void *progress_context;
-    uint32_t frame_max;          /* of the device; IMPRINT_FRAME_MIN before its HELLO */
+    uint32_t frame_max; /* of the device; IMPRINT_FRAME_MIN before its HELLO */
     uint16_t sequence;
     struct link_frame_reader reader;
     size_t noise; /* bytes since the request, while no frame came */

@@ -67,9 +67,7 @@ static const struct cli_option void_options[] = {
 static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
 
 static const struct cli_option run_options[] = {
-    BY,
-    {"once", NULL, "one device in each slot that is there now, then end"},
-    {NULL, NULL, NULL}};
+    BY, {"once", NULL, "one device in each slot that is there now, then end"}, {NULL, NULL, NULL}};
 
 static const struct cli_option recover_options[] = {
     BY,
@@ -111,8 +109,10 @@ const struct cli_command cli_commands[] = {
     {"run", "JOB", "provision the devices that are put into the slots",
      "Provisions each device that is put into a slot that a port rule of the job names, all slots\n"
      "at once, and shows the result until the device is taken out. It goes on until the order is\n"
-     "fulfilled or somebody quits: 'quit', 'pause', 'resume' and 'ack SLOT' with the Enter key, or\n"
-     "Ctrl-C. What was begun is finished first. A device that was interrupted goes on with the same\n"
+     "fulfilled or somebody quits: 'quit', 'pause', 'resume' and 'ack SLOT' with the Enter key, "
+     "or\n"
+     "Ctrl-C. What was begun is finished first. A device that was interrupted goes on with the "
+     "same\n"
      "credential; one that is finished says PASS again and consumes nothing. With --once it ends\n"
      "when each slot that is there has passed or failed.",
      run_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},

@@ -1,7 +1,7 @@
 #include "station/confine/confine.h"
 
-#include <asm/termbits.h>
 #include <asm/ioctls.h>
+#include <asm/termbits.h>
 #include <dirent.h>
 #include <errno.h>
 #include <linux/capability.h>
@@ -140,10 +140,9 @@ static bool allow_devices(int ruleset)
     static const struct {
         const char *path;
         uint64_t allowed;
-    } folders[] = {{"/dev", FS_READ | FS_WRITE}, {"/dev/bus/usb", FS_READ | FS_WRITE},
-                   {"/sys", FS_READ},            {"/sys/class/tty", FS_READ},
-                   {"/sys/bus/usb/devices", FS_READ},
-                   {"/proc", FS_READ}};
+    } folders[] = {
+        {"/dev", FS_READ | FS_WRITE}, {"/dev/bus/usb", FS_READ | FS_WRITE}, {"/sys", FS_READ},
+        {"/sys/class/tty", FS_READ},  {"/sys/bus/usb/devices", FS_READ},    {"/proc", FS_READ}};
     bool ok = true;
 
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
@@ -230,34 +229,13 @@ static const unsigned long line_requests[] = {
 
 /* The opener: finds and opens ports, and moves the bytes of USB devices. */
 static const int opener_calls[] = {
-    SCMP_SYS(openat),
-    SCMP_SYS(open),
-    SCMP_SYS(getdents64),
-    SCMP_SYS(readlink),
-    SCMP_SYS(readlinkat),
-    SCMP_SYS(access),
-    SCMP_SYS(faccessat),
-    SCMP_SYS(faccessat2),
-    SCMP_SYS(fstatfs),
-    SCMP_SYS(stat),
-    SCMP_SYS(lstat),
-    SCMP_SYS(statx),
-    SCMP_SYS(statfs),
-    SCMP_SYS(getcwd),
-    SCMP_SYS(fcntl),
-    SCMP_SYS(dup),
-    SCMP_SYS(pread64),
-    SCMP_SYS(pipe2),
-    SCMP_SYS(eventfd2),
-    SCMP_SYS(timerfd_create),
-    SCMP_SYS(uname),
-    SCMP_SYS(getuid),
-    SCMP_SYS(geteuid),
-    SCMP_SYS(getegid),
-    SCMP_SYS(getppid),
-    SCMP_SYS(prlimit64),
-    SCMP_SYS(connect),
-    SCMP_SYS(setsockopt),
+    SCMP_SYS(openat),     SCMP_SYS(open),      SCMP_SYS(getdents64), SCMP_SYS(readlink),
+    SCMP_SYS(readlinkat), SCMP_SYS(access),    SCMP_SYS(faccessat),  SCMP_SYS(faccessat2),
+    SCMP_SYS(fstatfs),    SCMP_SYS(stat),      SCMP_SYS(lstat),      SCMP_SYS(statx),
+    SCMP_SYS(statfs),     SCMP_SYS(getcwd),    SCMP_SYS(fcntl),      SCMP_SYS(dup),
+    SCMP_SYS(pread64),    SCMP_SYS(pipe2),     SCMP_SYS(eventfd2),   SCMP_SYS(timerfd_create),
+    SCMP_SYS(uname),      SCMP_SYS(getuid),    SCMP_SYS(geteuid),    SCMP_SYS(getegid),
+    SCMP_SYS(getppid),    SCMP_SYS(prlimit64), SCMP_SYS(connect),    SCMP_SYS(setsockopt),
     SCMP_SYS(shutdown),
 };
 
@@ -299,11 +277,8 @@ static const unsigned long opener_requests[] = {
 
 /* The connector: makes a connection and hands it over. */
 static const int connector_calls[] = {
-    SCMP_SYS(connect),
-    SCMP_SYS(getsockopt),
-    SCMP_SYS(setsockopt),
-    SCMP_SYS(sendmsg),
-    SCMP_SYS(recvmsg),
+    SCMP_SYS(connect), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
+    SCMP_SYS(sendmsg), SCMP_SYS(recvmsg),
 };
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))

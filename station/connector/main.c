@@ -43,8 +43,8 @@ struct target {
     const char *name;
     struct addrinfo *list, *next; /* all addresses, and those that were not tried yet */
     enum target_state state;
-    int fd;       /* -1 unless it is on the way */
-    int64_t when; /* DUE: not before; CONNECTING: not after */
+    int fd;                        /* -1 unless it is on the way */
+    int64_t when;                  /* DUE: not before; CONNECTING: not after */
     struct error unknown, failure; /* of the name; of the connection */
 };
 

@@ -245,8 +245,8 @@ void events_state(enum event_state state)
 {
     begin_line();
     if (as_json)
-        print_object(json_pack("{s:s, s:s}", "event", line_names[LINE_STATE], "state",
-                               state_names[state]));
+        print_object(
+            json_pack("{s:s, s:s}", "event", line_names[LINE_STATE], "state", state_names[state]));
     else
         printf("the line is %s\n", state_names[state]);
     end_line();

@@ -36,12 +36,12 @@ struct event {
     enum event_kind kind;
     enum event_kind from; /* a state: the one before, or EVENT_STATES for the first of a slot */
     const char *slot;
-    const char *serial;    /* NULL or empty while unknown */
-    bool again;            /* PASS: it was finished before, nothing was consumed */
-    int code;              /* FAIL, RETRY: one of base/error.h */
-    const char *text;      /* FAIL, RETRY: what happened and what to do */
-    int64_t took_ms;       /* PASS, FAIL */
-    uint32_t done, total;  /* PROGRESS, in bytes */
+    const char *serial;     /* NULL or empty while unknown */
+    bool again;             /* PASS: it was finished before, nothing was consumed */
+    int code;               /* FAIL, RETRY: one of base/error.h */
+    const char *text;       /* FAIL, RETRY: what happened and what to do */
+    int64_t took_ms;        /* PASS, FAIL */
+    uint32_t done, total;   /* PROGRESS, in bytes */
     unsigned attempt, most; /* RETRY: the attempt that begins, and how many there are at most */
 };
 

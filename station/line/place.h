@@ -41,9 +41,9 @@ struct place {
     char label[OFFER_SLOT_MAX + 1];
     pthread_t thread;
     atomic_bool ended;
-    int result; /* with line->once: 0 or the error of the slot */
-    bool stands; /* a failure stays in sight though its port is gone */
-    int told;    /* the failure to open that was reported last */
+    int result;           /* with line->once: 0 or the error of the slot */
+    bool stands;          /* a failure stays in sight though its port is gone */
+    int told;             /* the failure to open that was reported last */
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
     struct place_port inbox;

@@ -31,7 +31,8 @@
 struct port_rule {
     const char *pattern; /* fnmatch(3) over a serial port's whole name, or, with their prefixes, ids
                             or places of USB devices, or an address (connector/address.h) */
-    const char *slot; /* label; {n} is replaced by the number of the port among those of the rule, {port}
+    const char
+        *slot; /* label; {n} is replaced by the number of the port among those of the rule, {port}
                          by that of the socket on its USB hub */
     int baud;
 };

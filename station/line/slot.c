@@ -104,8 +104,7 @@ static int wait_for_device(struct slot *s, const uint8_t nonce[IMPRINT_NONCE_SIZ
             rc = idle(s, err) ? err->code : ERR_TIMEOUT;
         else
             rc = ask_hello(s, nonce, hello, &babble_ms, err);
-    } while (rc == ERR_TIMEOUT &&
-             (wait_ms == SLOT_FOR_EVER || clock_mono_ms() - begun < wait_ms));
+    } while (rc == ERR_TIMEOUT && (wait_ms == SLOT_FOR_EVER || clock_mono_ms() - begun < wait_ms));
     s->client.timeout_ms = s->limits->request_ms;
     s->client.tries = s->limits->repeats + 1;
     if (rc == ERR_TIMEOUT && *s->stop)

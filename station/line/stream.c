@@ -78,8 +78,7 @@ static ssize_t get_serial(const struct stream *s, uint8_t *out, size_t max)
 
 static ssize_t get(const struct stream *s, uint8_t *out, size_t max)
 {
-    return s->kind == STREAM_SERIAL ? get_serial(s, out, max)
-                                    : recv(s->fd, out, max, MSG_DONTWAIT);
+    return s->kind == STREAM_SERIAL ? get_serial(s, out, max) : recv(s->fd, out, max, MSG_DONTWAIT);
 }
 
 static bool again(int saved)

@@ -126,8 +126,8 @@ static bool would_block(void)
 static void move_in(struct usb *u)
 {
     while (!u->in_busy && u->in_at < u->in_end && !u->ended) {
-        ssize_t n =
-            send(u->socket, u->in_bytes + u->in_at, u->in_end - u->in_at, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = send(u->socket, u->in_bytes + u->in_at, u->in_end - u->in_at,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (n < 0 && would_block())
             return;

@@ -106,8 +106,8 @@ static int start_beside(const char *name, char path[PATH_MAX], const char *const
 static int start_line(struct server *server, struct line_args *a, int control, struct error *err)
 {
     struct spawn line = {.argv = a->line, .fds = {control, -1, -1}, .fd_count = 2, .screen = true};
-    int rc = start_beside(OPENER_PROGRAM, a->opener_path, a->opener, &server->opener, &line.fds[1],
-                          err);
+    int rc =
+        start_beside(OPENER_PROGRAM, a->opener_path, a->opener, &server->opener, &line.fds[1], err);
 
     if (rc == 0 && a->connector[1]) {
         rc = start_beside(CONNECTOR_PROGRAM, a->connector_path, a->connector, &server->connector,

@@ -17,8 +17,9 @@ struct server {
 
 /* What a run is to do. */
 struct server_run {
-    const char *output; /* what the line prints: "words", "quiet" (words without progress) or "json" */
-    bool once;          /* one device in each slot that is there, then end */
+    const char
+        *output; /* what the line prints: "words", "quiet" (words without progress) or "json" */
+    bool once;   /* one device in each slot that is there, then end */
 };
 
 /*

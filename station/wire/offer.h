@@ -27,9 +27,11 @@
 enum offer_kind {
     OFFER_SERIAL = 1, /* a serial port */
     OFFER_USB = 2,    /* the bytes of a USB device */
-    OFFER_ADDRESS = 3, /* from the opener: the label of an address, which the connector connects to */
-    OFFER_NOTICE = 4,  /* text for a person: a port that cannot be a slot */
-    OFFER_LISTED = 5   /* that was every port; port is how many are slots, status an error of the job */
+    OFFER_ADDRESS =
+        3, /* from the opener: the label of an address, which the connector connects to */
+    OFFER_NOTICE = 4, /* text for a person: a port that cannot be a slot */
+    OFFER_LISTED =
+        5 /* that was every port; port is how many are slots, status an error of the job */
 };
 
 struct offer {

@@ -133,8 +133,8 @@ struct wire_result {
 /* How far the job's order is, for the screen. */
 struct wire_counts {
     char order[WIRE_NAME_MAX + 1], product[WIRE_NAME_MAX + 1];
-    uint32_t good;   /* this station's share */
-    uint32_t proven; /* live identities that were proven */
+    uint32_t good;      /* this station's share */
+    uint32_t proven;    /* live identities that were proven */
     uint32_t available; /* made, and given to nobody */
     uint32_t remaining; /* devices that may still be begun */
 };
