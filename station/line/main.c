@@ -45,11 +45,17 @@ struct manager {
 };
 
 static volatile sig_atomic_t signalled;
+static int signal_wake = -1;
 
+/* Any thread may be the one that is interrupted: the main one is woken by a byte. */
 static void on_signal(int number)
 {
+    int saved = errno;
+
     (void)number;
     signalled = 1;
+    (void)!write(signal_wake, "", 1);
+    errno = saved;
 }
 
 /* ---- places ---- */
@@ -398,7 +404,7 @@ static int start(struct manager *m)
         fprintf(stderr, "imprint: %s\n", err.text);
         return rc;
     }
-    m->line.wake = wake[1];
+    m->line.wake = signal_wake = wake[1];
     return run(m, wake[0]);
 }
 

@@ -72,17 +72,18 @@ static int idle(struct slot *s, struct error *err)
 static int ask_hello(struct slot *s, const uint8_t nonce[IMPRINT_NONCE_SIZE],
                      struct link_hello *hello, int64_t *babble_ms, struct error *err)
 {
-    int rc;
+    int64_t asked_ms = clock_mono_ms();
+    int rc = link_client_hello(&s->client, nonce, hello, err);
 
-    s->started_ms = clock_mono_ms();
-    rc = link_client_hello(&s->client, nonce, hello, err);
+    if (rc == 0)
+        s->started_ms = asked_ms;
     if (rc != ERR_PROTOCOL || s->client.framed) {
         *babble_ms = 0;
         return rc;
     }
     if (*babble_ms == 0)
-        *babble_ms = s->started_ms;
-    if (s->started_ms - *babble_ms >= s->limits->hello_ms)
+        *babble_ms = asked_ms;
+    if (asked_ms - *babble_ms >= s->limits->hello_ms)
         return rc;
     rest(); /* or a flood of bytes would keep a processor busy */
     return ERR_TIMEOUT;

@@ -1,5 +1,6 @@
 #include "station/vault/server.h"
 
+#include "base/clock.h"
 #include "station/vault/session.h"
 #include "station/vault/spawn.h"
 #include "station/wire/channel.h"
@@ -21,19 +22,23 @@
 #define LINE_ARGS_MAX     16
 #define RULE_ARGS_MAX     (2 + 3 * JOB_PORT_RULES_MAX)
 #define NUMBER_SIZE       24
+#define GROUP_MS          8 /* about what writing a group to the disk takes */
 
-/* A channel and the session on it. */
+/* A channel, the session on it, and the answer that waits until its changes are durable. */
 struct slot_channel {
     int fd;
     struct session session;
+    struct buf reply;
+    bool answered, ended;
 };
 
 struct serving {
     struct vault *vault;
     int control;
     struct slot_channel *channels[CHANNELS_MAX];
-    size_t count;
-    struct buf request, reply;
+    size_t count,
+        next; /* next: where the next group begins to look, so that nobody is always last */
+    struct buf request;
 };
 
 /* The arguments of the other programs: nothing but what they need to know. */
@@ -192,6 +197,7 @@ static int add_channel(struct serving *s, struct error *err)
     }
     c->fd = fd;
     session_init(&c->session);
+    buf_init(&c->reply, WIRE_MAX);
     s->channels[s->count++] = c;
     return 0;
 }
@@ -202,28 +208,88 @@ static int drop_channel(struct serving *s, size_t index, struct error *err)
     int rc = session_abandon(s->vault, &c->session, err);
 
     session_done(&c->session);
+    buf_done(&c->reply);
     close(c->fd);
     free(c);
     s->channels[index] = s->channels[--s->count];
     return rc;
 }
 
-/* One request of one channel. The answer goes out even when the vault cannot go on after it. */
-static int serve_channel(struct serving *s, size_t index, struct error *err)
+/* One request of one channel, whose answer waits. A channel that is broken ends after the group. */
+static int answer_channel(struct serving *s, struct slot_channel *c, struct error *err)
 {
-    struct slot_channel *c = s->channels[index];
     struct error ignored = ERROR_INIT;
-    int rc;
+    int rc = channel_receive_now(c->fd, &s->request, &ignored);
 
-    rc = channel_receive_now(c->fd, &s->request, &ignored);
     if (rc == ERR_TIMEOUT)
         return 0;
+    c->ended = rc != 0;
     if (rc)
-        return drop_channel(s, index, err);
-    rc = session_answer(s->vault, &c->session, &s->request, &s->reply, err);
-    if (channel_send(c->fd, &s->reply, &ignored) && rc == 0)
-        return drop_channel(s, index, err);
+        return 0;
+    c->answered = true;
+    return session_answer(s->vault, &c->session, &s->request, &c->reply, err);
+}
+
+/* Nothing of a group is durable: every answer becomes the reason. */
+static void refuse_answers(struct serving *s, int code, const struct error *err)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->channels[i]->answered) {
+            buf_reset(&s->channels[i]->reply);
+            wire_put_error(&s->channels[i]->reply, code, err->text);
+        }
+}
+
+/* Sends the answers. From the last to the first: dropping a channel moves only those after it. */
+static int send_answers(struct serving *s, struct error *err)
+{
+    struct error ignored = ERROR_INIT;
+    int rc = 0;
+
+    for (size_t i = s->count; i > 0; i--) {
+        struct slot_channel *c = s->channels[i - 1];
+
+        if (c->answered && channel_send(c->fd, &c->reply, &ignored))
+            c->ended = true;
+        c->answered = false;
+        if (c->ended) {
+            int one = drop_channel(s, i - 1, rc ? NULL : err);
+
+            rc = rc ? rc : one;
+        }
+    }
     return rc;
+}
+
+/*
+ * Answers what has come, in one transaction of the database with one anchor (store_group_begin): only
+ * then do the answers leave. A group takes no further request after GROUP_MS, for its first one waits.
+ */
+static int serve_group(struct serving *s, const struct pollfd *polled, size_t count,
+                       struct error *err)
+{
+    struct error group = ERROR_INIT;
+    int64_t until = clock_mono_ms() + GROUP_MS;
+    int rc = store_group_begin(s->vault->store, err), end = 0;
+
+    if (rc)
+        return rc;
+    for (size_t n = 0; n < count && rc == 0 && clock_mono_ms() < until; n++) {
+        size_t i = (s->next + n) % count;
+
+        if (polled[i].revents)
+            rc = answer_channel(s, s->channels[i], err);
+    }
+    s->next++;
+    end = store_group_end(s->vault->store, &group);
+    if (end)
+        refuse_answers(s, end, &group);
+    if (end && rc == 0) {
+        rc = end;
+        *err = group;
+    }
+    end = send_answers(s, rc ? NULL : err);
+    return rc ? rc : end;
 }
 
 /* Waits for the next message; *ended is set when the line closed its control socket. */
@@ -231,6 +297,7 @@ static int serve_once(struct serving *s, bool *ended, struct error *err)
 {
     struct pollfd polled[CHANNELS_MAX + 1];
     size_t count = s->count;
+    short ready = 0;
     int rc = 0;
 
     polled[0] = (struct pollfd){.fd = s->control, .events = POLLIN};
@@ -238,10 +305,10 @@ static int serve_once(struct serving *s, bool *ended, struct error *err)
         polled[i + 1] = (struct pollfd){.fd = s->channels[i]->fd, .events = POLLIN};
     if (poll(polled, count + 1, -1) < 0)
         return errno == EINTR ? 0 : error_set_errno(err, errno, "cannot wait for the line");
-    /* From the last to the first: dropping one moves only those after it. */
-    for (size_t i = count; i > 0 && rc == 0; i--)
-        if (polled[i].revents)
-            rc = serve_channel(s, i - 1, err);
+    for (size_t i = 0; i < count && !ready; i++)
+        ready = polled[i + 1].revents;
+    if (ready)
+        rc = serve_group(s, polled + 1, count, err);
     if (rc == 0 && polled[0].revents & POLLIN && add_channel(s, NULL))
         *ended = true;
     else if (polled[0].revents & (POLLHUP | POLLERR))
@@ -260,7 +327,6 @@ static int end_serving(struct serving *s, struct error *err)
             rc = one;
     }
     buf_done(&s->request);
-    buf_done(&s->reply);
     return rc;
 }
 
@@ -312,7 +378,6 @@ int server_run(struct server *server, struct vault *v, struct error *err)
 
     end_with_the_line(server->line);
     buf_init(&s.request, WIRE_MAX);
-    buf_init(&s.reply, WIRE_MAX);
     if (write(server->control, &go, 1) != 1)
         ended = true;
     while (!ended && rc == 0)

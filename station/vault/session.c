@@ -162,7 +162,23 @@ static int answer_object(struct vault *v, struct session *s, struct reader *r, s
     return rc;
 }
 
-/* Draws a nonce, journals it, and only then lets it go. */
+/* Draws a nonce and journals it. */
+static int draw_nonce(struct vault *v, struct session *s, struct error *err)
+{
+    int rc = random_bytes(s->claim.prove_nonce, sizeof s->claim.prove_nonce, err);
+
+    if (rc == 0)
+        rc = store_begin(v->store, err);
+    if (rc == 0)
+        rc = claim_set_nonce(v->store, s->claim.tx, s->claim.prove_nonce, err);
+    if (rc == 0)
+        rc = store_commit(v->store, err);
+    if (rc)
+        store_rollback(v->store);
+    return rc;
+}
+
+/* Lets a nonce go that was journalled before, once: with the claim, or now. */
 static int answer_nonce(struct vault *v, struct session *s, struct reader *r, struct buf *reply,
                         struct error *err)
 {
@@ -173,17 +189,10 @@ static int answer_nonce(struct vault *v, struct session *s, struct reader *r, st
         return refuse_order(err);
     if (check_handle(s, handle, err))
         return ERR_PROTOCOL;
-    rc = random_bytes(s->claim.prove_nonce, sizeof s->claim.prove_nonce, err);
-    if (rc == 0)
-        rc = store_begin(v->store, err);
-    if (rc == 0)
-        rc = claim_set_nonce(v->store, s->claim.tx, s->claim.prove_nonce, err);
-    if (rc == 0)
-        rc = store_commit(v->store, err);
-    if (rc) {
-        store_rollback(v->store);
+    rc = s->nonce_drawn ? 0 : draw_nonce(v, s, err);
+    if (rc)
         return rc;
-    }
+    s->nonce_drawn = false;
     s->claim.has_prove_nonce = true;
     s->state = SESSION_NONCED;
     wire_put_ok(reply);

@@ -29,8 +29,9 @@ struct session {
     struct wire_hello hello;
     struct claim claim;
     struct credential credential;
-    bool again;  /* this device was proven before */
-    bool passed; /* its pass is recorded */
+    bool nonce_drawn; /* with the claim of this session, and it did not leave yet */
+    bool again;       /* this device was proven before */
+    bool passed;      /* its pass is recorded */
 };
 
 void session_init(struct session *s);

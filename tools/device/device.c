@@ -223,6 +223,7 @@ static bool handle_unit(struct device *d)
 static bool handle_bytes(struct device *d, const uint8_t *bytes, size_t len)
 {
     capture(d, bytes, len);
+    pace(d, len);
     for (size_t i = 0; i < len; i++) {
         d->unit[d->unit_len++] = bytes[i];
         if ((bytes[i] == 0 || d->unit_len == sizeof d->unit) && !handle_unit(d))
