@@ -140,7 +140,7 @@ bool store_is_unanchored(const struct store *store)
     return store->unanchored_seq != 0;
 }
 
-int store_begin(struct store *store, struct error *err)
+static int begin_whole(struct store *store, struct error *err)
 {
     int rc = simple(store, "BEGIN IMMEDIATE", "start a change of the database", err);
 
@@ -151,6 +151,52 @@ int store_begin(struct store *store, struct error *err)
     rc = check_alone(store, err);
     if (rc)
         store_rollback(store);
+    return rc;
+}
+
+static int begin_part(struct store *store, struct error *err)
+{
+    int rc;
+
+    /* After some failures SQLite ends the whole transaction: what comes now would be one by itself. */
+    if (sqlite3_get_autocommit(store->db))
+        return error_set(err, ERR_STORE, "the database gave up a change: run the command again");
+    rc = simple(store, "SAVEPOINT change", "start a change of the database", err);
+    if (rc)
+        return rc;
+    store->changing = true;
+    store->old_seq = store->new_seq;
+    memcpy(store->old_head, store->new_head, sizeof store->old_head);
+    store->old_counts = store->counts;
+    return 0;
+}
+
+int store_begin(struct store *store, struct error *err)
+{
+    return store->grouped ? begin_part(store, err) : begin_whole(store, err);
+}
+
+int store_group_begin(struct store *store, struct error *err)
+{
+    int rc = begin_whole(store, err);
+
+    store->grouped = rc == 0;
+    return rc;
+}
+
+int store_group_end(struct store *store, struct error *err)
+{
+    store->grouped = false;
+    return store_commit(store, err);
+}
+
+static int commit_part(struct store *store, struct error *err)
+{
+    int rc = simple(store, "RELEASE change", "change the database", err);
+
+    if (rc)
+        store_rollback(store);
+    store->changing = false;
     return rc;
 }
 
@@ -166,7 +212,7 @@ static void note_step(struct store *store)
     store_count_next(&store->uncounted, store->link, &store->count);
 }
 
-int store_commit(struct store *store, struct error *err)
+static int commit_whole(struct store *store, struct error *err)
 {
     int rc = simple(store, "COMMIT", "write the database", err);
 
@@ -184,10 +230,28 @@ int store_commit(struct store *store, struct error *err)
     return rc;
 }
 
+int store_commit(struct store *store, struct error *err)
+{
+    return store->grouped ? commit_part(store, err) : commit_whole(store, err);
+}
+
+static void rollback_part(struct store *store)
+{
+    if (!store->changing)
+        return;
+    (void)sqlite3_exec(store->db, "ROLLBACK TO change; RELEASE change", NULL, NULL, NULL);
+    store->changing = false;
+    store->new_seq = store->old_seq;
+    memcpy(store->new_head, store->old_head, sizeof store->new_head);
+    store->counts = store->old_counts; /* a link that stayed is that of an entry before */
+}
+
 void store_rollback(struct store *store)
 {
     key_index_rolled_back(store);
-    if (!sqlite3_get_autocommit(store->db))
+    if (store->grouped)
+        rollback_part(store);
+    else if (!sqlite3_get_autocommit(store->db))
         (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
