@@ -35,7 +35,9 @@ const struct program_option_info program_options[OPT_COUNT] = {
     [OPT_URI] = {"uri", 0, "URI", "where certificates say that the list lies"},
     [OPT_DAYS] = {"days", 0, "N", "days until the next list is due (default: 30)"},
     [OPT_DER] = {"der", 0, NULL, "write DER instead of PEM"},
-    [OPT_FORMAT] = {"format", 0, "FORMAT", "csv or json (default: csv)"},
+    [OPT_FORMAT] = {"format", 0, "FORMAT",
+                    "csv (the default), json, or one that 'formats' lists"},
+    [OPT_SET] = {"set", 0, "NAME=VALUE", "a setting of the format; any number of times"},
     [OPT_OUTPUT] = {"output", 'o', "FILE", "write to a file instead of standard output"},
     [OPT_JSON] = {"json", 0, NULL, "print one line of JSON"},
 };
@@ -81,9 +83,12 @@ const struct program_command program_commands[] = {
      BIT(OPT_STATE) | BIT(OPT_KEY) | BIT(OPT_CERT) | BIT(OPT_URI) | BIT(OPT_DAYS) | BIT(OPT_DER) |
          BIT(OPT_OUTPUT) | BIT(OPT_JSON),
      BIT(OPT_STATE) | BIT(OPT_KEY) | BIT(OPT_CERT), "make the owner's revocation list"},
-    {"export", program_export, "", 0, 0,
-     BIT(OPT_STATE) | BIT(OPT_FORMAT) | BIT(OPT_OUTPUT) | BIT(OPT_JSON), BIT(OPT_STATE),
-     "print the whitelist"},
+    {"export", program_export, "[DIR...]", 0, PROGRAM_ANY,
+     BIT(OPT_STATE) | BIT(OPT_FORMAT) | BIT(OPT_SET) | BIT(OPT_PRODUCT) | BIT(OPT_KEY) |
+         BIT(OPT_CERT) | BIT(OPT_OUTPUT) | BIT(OPT_JSON),
+     BIT(OPT_STATE), "print the whitelist, or write manifests' devices for a platform"},
+    {"formats", program_formats, "", 0, 0, BIT(OPT_JSON), 0,
+     "list the platforms that 'export' writes for, and their settings"},
     {"diff", program_diff, "OLDER NEWER", 2, 2, BIT(OPT_JSON), 0,
      "say what changed from one state to another"},
     {"merge", program_merge, "FILE...", 1, PROGRAM_ANY, BIT(OPT_STATE) | BIT(OPT_JSON),
@@ -238,6 +243,8 @@ static int parse_options(const struct program_command *c, int argc, char **argv,
             return error_set(err, ERR_USAGE, "'%s' has no option '%s'", c->name, argv[optind - 1]);
         if (option_of(value) == OPT_ORDER)
             args->orders[args->order_count++] = optarg;
+        if (option_of(value) == OPT_SET)
+            args->sets[args->set_count++] = optarg;
         args->option[option_of(value)] = optarg ? optarg : "";
     }
     return 0;
@@ -300,13 +307,15 @@ int main(int argc, char **argv)
         return error_exit_status(ERR_USAGE);
     }
     args.orders = calloc((size_t)argc, sizeof *args.orders);
-    rc = args.orders ? parse_args(c, argc - 1, argv + 1, &args, &err)
-                     : error_set(&err, ERR_INTERNAL, "out of memory");
+    args.sets = calloc((size_t)argc, sizeof *args.sets);
+    rc = args.orders && args.sets ? parse_args(c, argc - 1, argv + 1, &args, &err)
+                                  : error_set(&err, ERR_INTERNAL, "out of memory");
     if (rc == 0)
         rc = c->run(&args, &err);
     rc = flush_output(rc, &err);
     if (rc)
         report_failure(program_json(&args), rc, &err);
     free(args.orders);
+    free(args.sets);
     return error_exit_status(rc);
 }
