@@ -78,8 +78,8 @@ static void print_report(const struct program_args *args, const char *format,
             printf("  left out  %" PRIu64 " %s\n", report->left[i], left_names[i]);
 }
 
-static int check_usage(const struct program_args *args, const struct platform *p, const char *format,
-                       struct error *err)
+static int check_usage(const struct program_args *args, const struct export_format *p,
+                       const char *format, struct error *err)
 {
     if (!p)
         return error_set(err, ERR_USAGE, "there is no format '%s': there are csv, json, %s", format,
@@ -141,12 +141,12 @@ static int formats_json(struct error *err)
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; platforms[i]; i++)
+    for (size_t i = 0; export_formats[i]; i++)
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:b, s:I, s:o}", "name", platforms[i]->name, "help",
-                            platforms[i]->help, "signed", platforms[i]->signs, "per_file",
-                            (json_int_t)platforms[i]->per_file, "settings",
-                            json_settings(platforms[i]->settings)));
+            list, json_pack("{s:s, s:s, s:b, s:I, s:o}", "name", export_formats[i]->name, "help",
+                            export_formats[i]->help, "signed", export_formats[i]->signs, "per_file",
+                            (json_int_t)export_formats[i]->per_file, "settings",
+                            json_settings(export_formats[i]->settings)));
     return program_print_json(json_pack("{s:o}", "formats", list), err);
 }
 
@@ -154,11 +154,10 @@ int program_formats(const struct program_args *args, struct error *err)
 {
     if (program_json(args))
         return formats_json(err);
-    for (size_t i = 0; platforms[i]; i++) {
-        printf("%-16s %s\n", platforms[i]->name, platforms[i]->help);
-        for (const struct platform_setting *s = platforms[i]->settings; s && s->name; s++)
-            printf("  --set %s=...  %s%s\n", s->name, s->help,
-                   s->standard ? "" : " (required)");
+    for (size_t i = 0; export_formats[i]; i++) {
+        printf("%-16s %s\n", export_formats[i]->name, export_formats[i]->help);
+        for (const struct platform_setting *s = export_formats[i]->settings; s && s->name; s++)
+            printf("  --set %s=...  %s%s\n", s->name, s->help, s->standard ? "" : " (required)");
     }
     return 0;
 }

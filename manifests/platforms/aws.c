@@ -50,7 +50,7 @@ static const struct platform_setting bulk_settings[] = {
     {"policy", NULL, "name of the AWS IoT policy that the devices get; it must exist"},
     {NULL, NULL, NULL}};
 
-const struct platform platform_aws_iot = {
+const struct export_format platform_aws_iot = {
     .name = "aws-iot",
     .help = "AWS IoT bulk registration: parameters, one device a line, and template.json",
     .extension = "jsonl",
@@ -75,7 +75,7 @@ static int single_device(const struct platform_run *run, const struct platform_d
     return buf_check(out, "a certificate to register", err);
 }
 
-const struct platform platform_aws_iot_no_ca = {
+const struct export_format platform_aws_iot_no_ca = {
     .name = "aws-iot-no-ca",
     .help = "AWS IoT, certificates registered without a CA, the body of one call a line",
     .extension = "jsonl",

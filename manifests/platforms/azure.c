@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DPS_CALL 10 /* enrolments that one call may have */
+#define DPS_CALL   10 /* enrolments that one call may have */
 #define AZURE_KEYS (PLATFORM_P256 | PLATFORM_P384 | PLATFORM_P521 | PLATFORM_RSA)
 
 /* ---- IoT Hub: devices.txt of the bulk import ---- */
@@ -41,7 +41,7 @@ static int hub_device(const struct platform_run *run, const struct platform_devi
     return buf_check(out, "a line of devices.txt", err);
 }
 
-const struct platform platform_azure_iot_hub = {
+const struct export_format platform_azure_iot_hub = {
     .name = "azure-iot-hub",
     .help = "Azure IoT Hub, devices.txt of the bulk import",
     .file = "devices.txt",
@@ -59,15 +59,6 @@ static const char *dps_refuses(const char *serial)
     if (!strchr(TEXT_ALPHANUMERIC "-", serial[strlen(serial) - 1]))
         return "a registration id ends with a letter, a digit or '-'";
     return NULL;
-}
-
-static const char *dps_refuses_device(const struct platform_run *run,
-                                      const struct platform_device *d)
-{
-    (void)run;
-    return strcmp(d->cn, d->record->sn) == 0
-               ? NULL
-               : "the registration id is the certificate's common name, and that is not the serial";
 }
 
 static int dps_device(const struct platform_run *run, const struct platform_device *d, uint64_t n,
@@ -95,14 +86,14 @@ static void dps_tail(uint64_t count, struct buf *out)
         buf_put_str(out, "]}\n");
 }
 
-const struct platform platform_azure_dps = {
+const struct export_format platform_azure_dps = {
     .name = "azure-dps",
     .help = "Azure DPS, individual enrolments, ten a call, the body of one call a line",
     .extension = "jsonl",
     .keys = AZURE_KEYS,
     .folds_case = true,
+    .names_by_cn = true,
     .refuses = dps_refuses,
-    .refuses_device = dps_refuses_device,
     .device = dps_device,
     .tail = dps_tail,
 };
@@ -127,14 +118,14 @@ static int group_device(const struct platform_run *run, const struct platform_de
     return buf_check(out, "an enrolment group", err);
 }
 
-const struct platform platform_azure_dps_group = {
+const struct export_format platform_azure_dps_group = {
     .name = "azure-dps-group",
     .help = "Azure DPS, an enrolment group of each issuing CA, the body of one call a line",
     .extension = "jsonl",
     .keys = AZURE_KEYS,
     .folds_case = true,
+    .names_by_cn = true,
     .by_issuer = true,
     .refuses = dps_refuses,
-    .refuses_device = dps_refuses_device,
     .device = group_device,
 };

@@ -31,8 +31,6 @@ static const char *espressif_refuses_device(const struct platform_run *run,
     (void)run;
     if (d->record->chip_len != MAC_SIZE)
         return "its chip id is not a MAC address of six bytes";
-    if (strcmp(d->cn, d->record->sn))
-        return "the column 'cn' is the certificate's common name, and that is not the serial";
     return NULL;
 }
 
@@ -53,10 +51,11 @@ static int espressif_device(const struct platform_run *run, const struct platfor
     return buf_check(out, "a row", err);
 }
 
-const struct platform platform_espressif = {
+const struct export_format platform_espressif = {
     .name = "espressif",
     .help = "CSV with MAC, cn and cert, as Espressif ships it",
     .extension = "csv",
+    .names_by_cn = true,
     .keys = PLATFORM_P256 | PLATFORM_P384 | PLATFORM_P521 | PLATFORM_RSA,
     .refuses = espressif_refuses,
     .refuses_device = espressif_refuses_device,
@@ -112,7 +111,7 @@ static const struct platform_setting nrf_settings[] = {
     {"fw-types", "APP|MODEM", "what may be updated over the air, with '|' between two"},
     {NULL, NULL, NULL}};
 
-const struct platform platform_nrf_cloud = {
+const struct export_format platform_nrf_cloud = {
     .name = "nrf-cloud",
     .help = "nRF Cloud, CSV of at most 1,000 devices a file",
     .extension = "csv",

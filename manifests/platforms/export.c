@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +24,8 @@ struct source {
     uint8_t sha256[SHA256_SIZE];
 };
 
-struct export {
+struct export
+{
     const struct platform_run *run;
     char dir[PATH_MAX], making[PATH_MAX];
     struct source *sources;
@@ -165,7 +165,7 @@ static int open_named(struct export *e, const char *name, struct error *err)
 
 static int open_next(struct export *e, struct error *err)
 {
-    const struct platform *p = e->run->platform;
+    const struct export_format *p = e->run->platform;
     char name[STATEMENT_NAME_MAX + 1];
     int rc;
 
@@ -190,7 +190,7 @@ static int close_file(struct export *e, struct error *err)
 
 static int end_file(struct export *e, struct error *err)
 {
-    const struct platform *p = e->run->platform;
+    const struct export_format *p = e->run->platform;
     int rc;
 
     if (p->tail)
@@ -216,48 +216,15 @@ int export_source(struct export *e, const char *origin, uint64_t seq,
     return 0;
 }
 
-static unsigned key_type(EVP_PKEY *key)
-{
-    char group[64] = "";
-
-    if (!key)
-        return 0;
-    if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA)
-        return EVP_PKEY_get_bits(key) >= 2048 ? PLATFORM_RSA : 0;
-    if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC ||
-        EVP_PKEY_get_group_name(key, group, sizeof group, NULL) != 1)
-        return 0;
-    return strcmp(group, SN_X9_62_prime256v1) == 0 ? PLATFORM_P256
-           : strcmp(group, SN_secp384r1) == 0      ? PLATFORM_P384
-           : strcmp(group, SN_secp521r1) == 0      ? PLATFORM_P521
-                                                   : 0;
-}
-
-/* The common name, empty unless there is exactly one that fits. */
-static void read_cn(X509 *cert, char *cn, size_t size)
-{
-    X509_NAME *name = X509_get_subject_name(cert);
-    int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
-    const ASN1_STRING *text;
-
-    *cn = 0;
-    if (at < 0 || X509_NAME_get_index_by_NID(name, NID_commonName, at) >= 0)
-        return;
-    text = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
-    if ((size_t)ASN1_STRING_length(text) < size)
-        snprintf(cn, size, "%.*s", ASN1_STRING_length(text),
-                 (const char *)ASN1_STRING_get0_data(text));
-}
-
 static int check_device(struct export *e, const struct platform_device *d, struct error *err)
 {
-    const struct platform *p = e->run->platform;
+    const struct export_format *p = e->run->platform;
     const char *rule = p->refuses(d->record->sn);
     bool known = false;
     int rc;
 
-    if (!rule && !(key_type(X509_get0_pubkey(d->cert)) & p->keys))
-        rule = "it does not take a key of this type";
+    if (!rule)
+        rule = platform_refuses_certificate(p, d->cert, d->record->sn);
     if (!rule && p->refuses_device)
         rule = p->refuses_device(e->run, d);
     if (rule)
@@ -291,7 +258,7 @@ static int needs_entry(struct export *e, const struct record *r, bool *needs, st
 
 static int write_device(struct export *e, const struct platform_device *d, struct error *err)
 {
-    const struct platform *p = e->run->platform;
+    const struct export_format *p = e->run->platform;
     int rc = 0;
 
     if (e->out && p->per_file && e->in_file == p->per_file)
@@ -317,7 +284,7 @@ int export_device(struct export *e, const struct record *record, X509 *issuer, s
     ERR_clear_error();
     if (!d.cert)
         return error_set(err, ERR_FORMAT, "the certificate of '%s' cannot be read", record->sn);
-    read_cn(d.cert, d.cn, sizeof d.cn);
+    platform_read_cn(d.cert, d.cn, sizeof d.cn);
     rc = check_device(e, &d, err);
     if (rc == 0)
         rc = needs_entry(e, record, &needs, err);
@@ -337,7 +304,7 @@ void export_leave(struct export *e, enum export_left why)
 
 static int put_extra(struct export *e, struct error *err)
 {
-    const struct platform *p = e->run->platform;
+    const struct export_format *p = e->run->platform;
     int rc;
 
     if (!p->extra)

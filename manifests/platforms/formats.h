@@ -6,11 +6,12 @@
 
 #include "manifests/platforms/platform.h"
 
-extern const struct platform platform_aws_iot, platform_aws_iot_no_ca;
-extern const struct platform platform_azure_iot_hub, platform_azure_dps, platform_azure_dps_group;
-extern const struct platform platform_espressif;
-extern const struct platform platform_microchip;
-extern const struct platform platform_nrf_cloud;
-extern const struct platform platform_opc_ua;
+extern const struct export_format platform_aws_iot, platform_aws_iot_no_ca;
+extern const struct export_format platform_azure_iot_hub, platform_azure_dps,
+    platform_azure_dps_group;
+extern const struct export_format platform_espressif;
+extern const struct export_format platform_microchip;
+extern const struct export_format platform_nrf_cloud;
+extern const struct export_format platform_opc_ua;
 
 #endif

@@ -165,7 +165,7 @@ static const struct platform_setting settings[] = {
     {"id", "chip", "uniqueId: chip, the chip's id in hexadecimal digits, or serial"},
     {NULL, NULL, NULL}};
 
-const struct platform platform_microchip = {
+const struct export_format platform_microchip = {
     .name = "microchip",
     .help = "Microchip Trust Platform manifest, each entry signed",
     .extension = "json",

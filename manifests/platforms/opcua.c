@@ -139,7 +139,7 @@ static const struct platform_setting settings[] = {
     {"uri-prefix", "", "ProductInstanceUri without the serial, for certificates without a URI"},
     {NULL, NULL, NULL}};
 
-const struct platform platform_opc_ua = {
+const struct export_format platform_opc_ua = {
     .name = "opc-ua",
     .help = "OPC UA Part 21 device identity tickets, a signed ticket a line",
     .extension = "jsonl",

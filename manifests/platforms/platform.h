@@ -36,12 +36,12 @@ struct platform_device {
 
 /* What is the same for all devices. */
 struct platform_run {
-    const struct platform *platform;
+    const struct export_format *platform;
     const char *values[PLATFORM_SETTINGS_MAX]; /* in the order of its settings */
     const struct signer *signer;               /* for formats that sign; or NULL */
 };
 
-struct platform {
+struct export_format {
     const char *name;
     const char *help;
     const char *file;      /* the one file, or NULL: <name>-00000.<extension> and so on */
@@ -50,6 +50,7 @@ struct platform {
     uint64_t per_file;     /* devices of one file; 0: no limit */
     unsigned keys;         /* enum platform_key */
     bool folds_case;       /* ids that differ in case alone are one to it */
+    bool names_by_cn;      /* it knows a device by the certificate's common name */
     bool by_issuer;        /* one entry for each issuing CA, not for each device */
     bool signs;
     const struct platform_setting *settings;
@@ -69,13 +70,20 @@ struct platform {
     void (*make_extra)(const struct platform_run *run, struct buf *out);
 };
 
-extern const struct platform *const platforms[]; /* ends with NULL */
+extern const struct export_format *const export_formats[]; /* ends with NULL */
 
 /* The format of a name, or NULL. */
-const struct platform *platform_find(const char *name);
+const struct export_format *platform_find(const char *name);
 
 /* The names of all formats with blanks between them, for messages. */
 const char *platform_names(void);
+
+/* The one common name of a certificate, or an empty text. */
+void platform_read_cn(X509 *cert, char *cn, size_t size);
+
+/* The rule that a certificate breaks, by its key and common name, as a sentence; or NULL. */
+const char *platform_refuses_certificate(const struct export_format *p, X509 *cert,
+                                         const char *serial);
 
 /* The value of a setting of the run's format. */
 const char *platform_value(const struct platform_run *run, const char *name);

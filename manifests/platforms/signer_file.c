@@ -23,7 +23,8 @@ int signer_file_read(const char *path, struct signer *signer, struct error *err)
         return rc;
     signer->cert = sk_X509_shift(signer->chain);
     if (X509_check_private_key(signer->cert, signer->key) != 1)
-        rc = error_set(err, ERR_INPUT, "the first certificate in '%s' is not that of the key", path);
+        rc =
+            error_set(err, ERR_INPUT, "the first certificate in '%s' is not that of the key", path);
     else if (ec_point(signer->key, point, NULL))
         rc = error_set(err, ERR_INPUT, "the key that signs an export must be on P-256");
     ERR_clear_error();

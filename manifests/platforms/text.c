@@ -49,9 +49,8 @@ void text_base64url(struct buf *out, const void *bytes, size_t len)
 int text_base64url_decode(const char *text, size_t len, struct buf *out)
 {
     struct buf standard;
-    int rc = memchr(text, '+', len) || memchr(text, '/', len) || memchr(text, '=', len)
-                 ? ERR_FORMAT
-                 : 0;
+    int rc =
+        memchr(text, '+', len) || memchr(text, '/', len) || memchr(text, '=', len) ? ERR_FORMAT : 0;
 
     buf_init(&standard, len + 4);
     for (size_t i = 0; i < len; i++)
@@ -59,9 +58,8 @@ int text_base64url_decode(const char *text, size_t len, struct buf *out)
     while (standard.len % 4)
         buf_put_u8(&standard, '=');
     if (rc == 0)
-        rc = buf_failed(&standard)
-                 ? ERR_FORMAT
-                 : base64_decode((const char *)standard.data, standard.len, out);
+        rc = buf_failed(&standard) ? ERR_FORMAT
+                                   : base64_decode((const char *)standard.data, standard.len, out);
     buf_done(&standard);
     return rc;
 }

@@ -50,13 +50,13 @@ int exportable_judge(void *context, const struct record *r, uint64_t index, int 
     if (rc == 0 || !same_certificate(row, r)) {
         if (rc)
             db_end(row);
-        return error_set(err, ERR_INTEGRITY,
-                         "the record of '%s' is not the one that was accepted: get the folder again",
-                         r->sn);
+        return error_set(
+            err, ERR_INTEGRITY,
+            "the record of '%s' is not the one that was accepted: get the folder again", r->sn);
     }
-    says = trust_judge((enum trust_state)sqlite3_column_int64(row, 1),
-                       sqlite3_column_int64(row, 2) != 0,
-                       sqlite3_column_type(row, 3) != SQLITE_NULL);
+    says =
+        trust_judge((enum trust_state)sqlite3_column_int64(row, 1),
+                    sqlite3_column_int64(row, 2) != 0, sqlite3_column_type(row, 3) != SQLITE_NULL);
     db_end(row);
     *answer = says == WHITELIST_OK     ? SOURCE_TAKE
               : says == WHITELIST_HELD ? EXPORT_HELD
