@@ -37,6 +37,9 @@ const struct program_option_info program_options[OPT_COUNT] = {
     [OPT_DER] = {"der", 0, NULL, "write DER instead of PEM"},
     [OPT_FORMAT] = {"format", 0, "FORMAT", "csv (the default), json, or one that 'formats' lists"},
     [OPT_SET] = {"set", 0, "NAME=VALUE", "a setting of the format; any number of times"},
+    [OPT_RECEIPT] = {"receipt", 0, "FILE", "write a receipt for the station, signed by --key"},
+    [OPT_CLOSING] = {"closing", 0, "DIR",
+                     "check the statement with which the station closed an order"},
     [OPT_OUTPUT] = {"output", 'o', "FILE", "write to a file instead of standard output"},
     [OPT_JSON] = {"json", 0, NULL, "print one line of JSON"},
 };
@@ -61,7 +64,8 @@ const struct program_command program_commands[] = {
      "verify the statement with which a station closed an order"},
     {"accept", program_accept, "DIR...", 1, PROGRAM_ANY,
      BIT(OPT_STATE) | BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY) | BIT(OPT_AT) |
-         BIT(OPT_ORDER) | BIT(OPT_SKIP_PROOFS) | BIT(OPT_JSON),
+         BIT(OPT_ORDER) | BIT(OPT_SKIP_PROOFS) | BIT(OPT_CLOSING) | BIT(OPT_RECEIPT) |
+         BIT(OPT_KEY) | BIT(OPT_CERT) | BIT(OPT_JSON),
      BIT(OPT_STATE) | BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY),
      "verify manifests as the next ones, and enter them into the whitelist"},
     {"check", program_check, "[SERIAL]", 0, 1,

@@ -38,6 +38,8 @@ enum program_option {
     OPT_DER,
     OPT_FORMAT,
     OPT_SET,
+    OPT_RECEIPT,
+    OPT_CLOSING,
     OPT_OUTPUT,
     OPT_JSON,
     OPT_COUNT

@@ -105,6 +105,17 @@ struct json_t *cli_order_json(const struct cli_order *o);
 /* The same in words, more lines for what needs attention. */
 void cli_order_print(const struct cli_order *o);
 
+/*
+ * Says that a manifest was sealed more than a day ago and the owner's receipt did not come, or why that
+ * cannot be told: on stderr, and with --json as an event of its own. The store is open.
+ */
+void cli_warn_receipts(const struct cli *cli);
+
+/* How far the owner answered (vault/receipts.h). */
+struct receipts_state;
+MUST_USE int cli_read_receipts(const struct cli *cli, struct receipts_state *state,
+                               struct error *err);
+
 /* The value of an option of the running command; NULL when it was not given. "" for a switch. */
 const char *cli_value(const struct cli *cli, const char *name);
 
@@ -125,6 +136,7 @@ int cmd_status(struct cli *cli, struct error *err);
 int cmd_seal(struct cli *cli, struct error *err);
 int cmd_order(struct cli *cli, struct error *err);
 int cmd_order_close(struct cli *cli, struct error *err);
+int cmd_receipt(struct cli *cli, struct error *err);
 int cmd_reconcile(struct cli *cli, struct error *err);
 int cmd_void(struct cli *cli, struct error *err);
 

@@ -28,6 +28,7 @@ int cmd_seal(struct cli *cli, struct error *err)
 
     if (rc)
         return rc;
+    cli_warn_receipts(cli);
     if (cli->json)
         cli_print_json(json_pack("{s:s, s:I, s:I, s:I, s:s?}", "event", "sealed", "manifest",
                                  (json_int_t)sealed.seq, "count", (json_int_t)sealed.count, "size",

@@ -3,6 +3,7 @@
 #include "station/store/claims.h"
 #include "station/store/orders.h"
 #include "station/store/whitelist.h"
+#include "station/vault/receipts.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -47,6 +48,7 @@ static int sealed(struct store *store, int64_t *seq, int64_t *size, struct error
 int cmd_status(struct cli *cli, struct error *err)
 {
     struct report report = {cli, cli->json ? json_array() : NULL};
+    struct receipts_state receipts = {.received = 0};
     int64_t passed, failed, records, seq, size;
     int rc = order_each(cli->store, report_order, &report, err);
 
@@ -56,18 +58,23 @@ int cmd_status(struct cli *cli, struct error *err)
         rc = whitelist_size(cli->store, &records, err);
     if (rc == 0)
         rc = sealed(cli->store, &seq, &size, err);
+    if (rc == 0)
+        rc = cli_read_receipts(cli, &receipts, err);
     if (rc) {
         json_decref(report.orders);
         return rc;
     }
     if (cli->json)
-        cli_print_json(json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I}", "station", cli->config.name,
-                                 "orders", report.orders, "passed", (json_int_t)passed, "failed",
-                                 (json_int_t)failed, "records", (json_int_t)records, "manifests",
-                                 (json_int_t)seq, "sealed", (json_int_t)size));
+        cli_print_json(json_pack(
+            "{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "station", cli->config.name, "orders",
+            report.orders, "passed", (json_int_t)passed, "failed", (json_int_t)failed, "records",
+            (json_int_t)records, "manifests", (json_int_t)seq, "sealed", (json_int_t)size,
+            "received", (json_int_t)receipts.received, "receipt_overdue", receipts.overdue));
     else
         printf("attempts: %" PRId64 " passed, %" PRId64 " failed\n"
                "records: %" PRId64 ", of which %" PRId64 " are sealed in %" PRId64 " manifests\n",
                passed, failed, records, size, seq);
+    if (!cli->json)
+        cli_warn_receipts(cli);
     return 0;
 }

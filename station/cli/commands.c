@@ -130,6 +130,14 @@ const struct cli_command cli_commands[] = {
      "Writes and signs the next manifest. With nothing new it says so and changes nothing. A\n"
      "sealing that was interrupted is finished first, with the same bytes.",
      by_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_seal},
+    {"receipt", "add FILE|show", "take in the owner's receipt for a manifest",
+     "'add' takes in a receipt that the owner signed: it says which manifest was accepted last, "
+     "which\n"
+     "must be one of this station. 'show' tells which manifests have none yet, and needs no PIN. "
+     "After\n"
+     "a day without one, 'status', 'seal' and 'run' warn: a manifest that does not arrive is "
+     "noticed.",
+     by_options, NEED_CONFIG, 1, 2, cmd_receipt},
     {"backup", "DIR", "copy the station, also while it runs",
      "Copies database, configuration, certificates and pins into the new folder DIR, and lists "
      "them\n"
