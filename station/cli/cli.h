@@ -20,6 +20,7 @@
 struct json_t;
 
 #define CLI_OPTIONS_MAX 16
+#define CLI_SETS_MAX    16
 
 /* What is opened before a command runs. */
 enum cli_needs {
@@ -52,6 +53,8 @@ struct cli_command {
 struct cli {
     const struct cli_command *command;
     const char *values[CLI_OPTIONS_MAX]; /* by the option's place in the command's table */
+    const char *sets[CLI_SETS_MAX];      /* every value of --set, which may come again */
+    size_t set_count;
     char **args;
     int arg_count;
     const char *chosen_dir;
