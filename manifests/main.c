@@ -40,6 +40,7 @@ const struct program_option_info program_options[OPT_COUNT] = {
     [OPT_RECEIPT] = {"receipt", 0, "FILE", "write a receipt for the station, signed by --key"},
     [OPT_CLOSING] = {"closing", 0, "DIR",
                      "check the statement with which the station closed an order"},
+    [OPT_VENDOR] = {"vendor", 0, "FILE", "certificates (PEM) of those who sign the maker's lists"},
     [OPT_OUTPUT] = {"output", 'o', "FILE", "write to a file instead of standard output"},
     [OPT_JSON] = {"json", 0, NULL, "print one line of JSON"},
 };
@@ -90,6 +91,11 @@ const struct program_command program_commands[] = {
      BIT(OPT_STATE) | BIT(OPT_FORMAT) | BIT(OPT_SET) | BIT(OPT_PRODUCT) | BIT(OPT_KEY) |
          BIT(OPT_CERT) | BIT(OPT_OUTPUT) | BIT(OPT_JSON),
      BIT(OPT_STATE), "print the whitelist, or write manifests' devices for a platform"},
+    {"import", program_import, "FILE...", 1, PROGRAM_ANY,
+     BIT(OPT_STATE) | BIT(OPT_FORMAT) | BIT(OPT_VENDOR) | BIT(OPT_PRODUCT) | BIT(OPT_ORDER) |
+         BIT(OPT_OUTPUT) | BIT(OPT_JSON),
+     BIT(OPT_STATE) | BIT(OPT_FORMAT) | BIT(OPT_VENDOR) | BIT(OPT_PRODUCT),
+     "enter parts that their maker provisioned into the whitelist"},
     {"formats", program_formats, "", 0, 0, BIT(OPT_JSON), 0,
      "list the platforms that 'export' writes for, and their settings"},
     {"diff", program_diff, "OLDER NEWER", 2, 2, BIT(OPT_JSON), 0,

@@ -40,6 +40,7 @@ enum program_option {
     OPT_SET,
     OPT_RECEIPT,
     OPT_CLOSING,
+    OPT_VENDOR,
     OPT_OUTPUT,
     OPT_JSON,
     OPT_COUNT
@@ -91,6 +92,7 @@ int program_hold(const struct program_args *args, struct error *err);
 int program_revoke(const struct program_args *args, struct error *err);
 int program_crl(const struct program_args *args, struct error *err);
 int program_export(const struct program_args *args, struct error *err);
+int program_import(const struct program_args *args, struct error *err);
 int program_formats(const struct program_args *args, struct error *err);
 int program_diff(const struct program_args *args, struct error *err);
 int program_merge(const struct program_args *args, struct error *err);

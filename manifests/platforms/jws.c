@@ -49,8 +49,12 @@ int jws_verify(const char *header, const char *payload, const char *signature, X
 
     buf_init(&input, JWS_MAX);
     buf_init(&raw, JWS_MAX);
-    buf_printf(&input, "%s.%s", header, payload);
-    if (buf_failed(&input) || text_base64url_decode(signature, strlen(signature), &raw))
+    buf_put_str(&input, header);
+    buf_put_u8(&input, '.');
+    buf_put_str(&input, payload);
+    if (buf_failed(&input))
+        rc = error_set(err, ERR_FORMAT, "the signed text is longer than %d bytes", JWS_MAX);
+    else if (text_base64url_decode(signature, strlen(signature), &raw))
         rc = error_set(err, ERR_SIGNATURE, "the signature is not base64url");
     if (rc == 0)
         rc = verify_raw(&input, &raw, signer, err);

@@ -22,7 +22,7 @@ void jws_done(struct jws *j);
 
 /*
  * Verifies a signature over "<header>.<payload>" with a certificate's P-256 key, whatever its
- * validity. Errors: ERR_SIGNATURE.
+ * validity. Errors: ERR_SIGNATURE; ERR_FORMAT when it is too long.
  */
 MUST_USE int jws_verify(const char *header, const char *payload, const char *signature,
                         X509 *signer, struct error *err);
