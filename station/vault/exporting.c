@@ -149,7 +149,7 @@ static int tell_ledger(struct work *w, struct error *err)
     buf_init(&data, 1024);
     jcs_init(&j, &data);
     jcs_object(&j, NULL);
-    jcs_int(&j, "manifest", w->sealing.seq);
+    jcs_int(&j, "number", w->sealing.seq);
     jcs_str(&j, "platform", w->run->platform->name);
     jcs_end(&j);
     rc = ledger_append(w->store, "export", &data, err);

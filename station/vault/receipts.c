@@ -98,7 +98,7 @@ static int tell_ledger(struct store *store, const struct receipt *r, struct erro
     jcs_object(&j, NULL);
     jcs_str(&j, "accepted", accepted);
     jcs_int(&j, "closings", (int64_t)r->closing_count);
-    jcs_int(&j, "manifest", (int64_t)r->seq);
+    jcs_int(&j, "number", (int64_t)r->seq);
     jcs_hex(&j, "sha256", r->sha256, sizeof r->sha256);
     jcs_end(&j);
     rc = ledger_append(store, "receipt", &data, err);
