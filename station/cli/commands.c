@@ -67,7 +67,7 @@ static const struct cli_option void_options[] = {
 static const struct cli_option seal_options[] = {
     BY,
     {"export", "FORMAT", "then export it: a format of 'imprint-manifest formats'"},
-    {"set", "NAME=VALUE", "a setting of the format; any number of times"},
+    {"set", "SETTING", "NAME=VALUE, a setting of the format; any number of times"},
     {"manifest", "N", "export manifest N instead of the last one"},
     {NULL, NULL, NULL}};
 
