@@ -13,6 +13,7 @@
 #include "base/buf.h"
 
 #include <openssl/x509.h>
+#include <stdio.h>
 
 /* One part; valid during the call. */
 struct vendor_device {
@@ -42,6 +43,15 @@ MUST_USE int vendor_read(const struct vendor_reader *r, const char *path, struct
 MUST_USE int vendor_read_microchip(const struct vendor_reader *r, const char *path,
                                    struct error *err);
 MUST_USE int vendor_read_csv(const struct vendor_reader *r, const char *path, struct error *err);
+
+/*
+ * The same for bytes at hand, for who fuzzes them: entries of a Microchip manifest, each verified; and
+ * the text of a CSV file, taken apart in place, with room for one more byte behind it, whose signature
+ * is the caller's to verify.
+ */
+MUST_USE int vendor_parse_microchip(const struct vendor_reader *r, FILE *in, struct error *err);
+MUST_USE int vendor_parse_csv(const struct vendor_reader *r, char *text, size_t len,
+                              struct error *err);
 
 /* Copies a serial that a record can hold. Errors: ERR_FORMAT. */
 MUST_USE int vendor_serial(struct vendor_device *d, const char *text, size_t len,

@@ -119,10 +119,14 @@ static bool is_header(const struct row *row)
            strcmp(row->field[1], "cn") == 0 && strcmp(row->field[2], "cert") == 0;
 }
 
-static int take_rows(const struct vendor_reader *r, char *p, char *end, struct error *err)
+int vendor_parse_csv(const struct vendor_reader *r, char *p, size_t len, struct error *err)
 {
     bool espressif = strcmp(r->format, "espressif") == 0;
+    char *end = p + len;
     uint64_t number = 0;
+
+    if (memchr(p, 0, len))
+        return error_set(err, ERR_FORMAT, "it is not text");
 
     while (p < end) {
         struct row row;
@@ -174,13 +178,11 @@ int vendor_read_csv(const struct vendor_reader *r, const char *path, struct erro
     rc = file_read_regular(path, &bytes, err);
     if (rc == 0)
         rc = verify(r, path, &bytes, err);
-    if (rc == 0 && memchr(bytes.data, 0, bytes.len))
-        rc = error_set(err, ERR_FORMAT, "it is not text");
     buf_put_u8(&bytes, 0); /* room for the NUL of the last field */
     if (rc == 0 && buf_failed(&bytes))
         rc = error_set(err, ERR_FORMAT, "it is larger than %d bytes", FILE_MAX - 1);
     if (rc == 0)
-        rc = take_rows(r, (char *)bytes.data, (char *)bytes.data + bytes.len - 1, err);
+        rc = vendor_parse_csv(r, (char *)bytes.data, bytes.len - 1, err);
     buf_done(&bytes);
     return rc;
 }

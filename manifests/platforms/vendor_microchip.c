@@ -186,7 +186,7 @@ static int next_char(FILE *in)
 }
 
 /* One entry after the other: the file may be larger than memory. */
-static int read_entries(const struct vendor_reader *r, FILE *in, struct error *err)
+int vendor_parse_microchip(const struct vendor_reader *r, FILE *in, struct error *err)
 {
     uint64_t number = 0;
     int c = next_char(in);
@@ -220,7 +220,7 @@ int vendor_read_microchip(const struct vendor_reader *r, const char *path, struc
 
     if (rc)
         return rc;
-    rc = read_entries(r, in, err);
+    rc = vendor_parse_microchip(r, in, err);
     fclose(in);
     return rc;
 }

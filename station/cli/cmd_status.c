@@ -49,6 +49,7 @@ int cmd_status(struct cli *cli, struct error *err)
 {
     struct report report = {cli, cli->json ? json_array() : NULL};
     struct receipts_state receipts = {.received = 0};
+    struct error why = ERROR_INIT;
     int64_t passed, failed, records, seq, size;
     int rc = order_each(cli->store, report_order, &report, err);
 
@@ -58,12 +59,12 @@ int cmd_status(struct cli *cli, struct error *err)
         rc = whitelist_size(cli->store, &records, err);
     if (rc == 0)
         rc = sealed(cli->store, &seq, &size, err);
-    if (rc == 0)
-        rc = cli_read_receipts(cli, &receipts, err);
     if (rc) {
         json_decref(report.orders);
         return rc;
     }
+    /* what is wrong with them is said, and does not hide the rest */
+    receipts.overdue = cli_read_receipts(cli, &receipts, &why) != 0 || receipts.overdue;
     if (cli->json)
         cli_print_json(json_pack(
             "{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "station", cli->config.name, "orders",

@@ -68,6 +68,10 @@ class Exports(unittest.TestCase):
         rig = self.make(credentials=0)
         rig.write_order(id="E2E-2", exports=["azure-dps", "aws-iot"], profile={
             "name": "azure-dps", "sha256": profile_hash("azure-dps")})
+        self.assertEqual(json.loads(rig.imprint("order", "show", "E2E-2", "--json").stdout)
+                         ["exports"], ["azure-dps", "aws-iot"])
+        self.assertIn("exports     azure-dps, aws-iot\n",
+                      rig.imprint("order", "show", "E2E-2").stdout)
         self.change_job(rig, "hardware_type")
         rig.imprint("generate", rig.job, "--count", "1")
 
@@ -229,7 +233,8 @@ class Receipts(unittest.TestCase):
         kept.write_bytes(data[:-1])
         self.assertIn("add the receipt again", self.fails("INTEGRITY", "receipt", "show"))
         shutil.copy(rig.owner / "order.p7", kept)
-        self.fails("INTEGRITY", "status")
+        self.assertIn("add the receipt again", rig.imprint("status").stderr)
+        self.assertTrue(rig.status()["receipt_overdue"])
         kept.unlink()
         self.assertEqual(self.show()["received"], 0)
         (rig.dir / "again").write_bytes(data)
