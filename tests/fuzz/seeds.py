@@ -159,6 +159,7 @@ def manifest_seeds(sample, program):
 
 def vendor_seeds(sample, program):
     """What the program exports, as a maker would send it, and a receipt."""
+    sample, program = (pathlib.Path(p).resolve() for p in (sample, program))
     with tempfile.TemporaryDirectory() as temp:
         def run(*command):
             subprocess.run([str(c) for c in command], check=True, cwd=temp,
