@@ -32,7 +32,13 @@ static int check_closing(const struct program_args *args, struct trust *t, int64
     if (rc)
         return error_prefix(err, "'%s'", dir);
     buf_init(&bytes, CLOSING_MAX);
-    rc = trust_closing(t, &c, orders, err);
+    if (strcmp(c.origin, r->origin))
+        rc = error_set(err, ERR_REFUSED,
+                       "the closing statement is of log '%s', and the last manifest of '%s': name "
+                       "one of the same station",
+                       c.origin, r->origin);
+    if (rc == 0)
+        rc = trust_closing(t, &c, orders, err);
     if (rc == 0)
         rc = closing_write(&c, &bytes, err);
     if (rc == 0) {
