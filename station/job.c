@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "pki/digest.h"
 #include "station/connector/address.h"
+#include "station/order_exports.h"
 #include "station/profile/profile.h"
 #include "station/schema/schema.h"
 
@@ -546,7 +547,7 @@ int job_profile(const struct job *job, const struct order *order, struct cert_pr
     job_values(job, order, values);
     for (size_t i = 0; rc == 0 && i < VALUE_COUNT; i++)
         rc = check_value(job, profile, (enum pattern_value)i, values[i], err);
-    return rc;
+    return rc ? rc : order_exports_profile(order, profile, values, err);
 }
 
 void job_done(struct job *job)

@@ -26,6 +26,7 @@ static int serve(struct cli *cli, struct server *server, struct attest *attest, 
     } else {
         rc = server_run(server, &v, err);
         cli_warn_order(cli, v.order, quota_warnings(&v));
+        cli_warn_receipts(cli);
     }
     vault_done(&v);
     return rc;

@@ -66,6 +66,13 @@ static const struct cli_option void_options[] = {
     {"reason-code", "NAME", "of a revocation, by RFC 5280; default: cessationOfOperation"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option seal_options[] = {
+    BY,
+    {"export", "FORMAT", "then export it: a format of 'imprint-manifest formats'"},
+    {"set", "SETTING", "NAME=VALUE, a setting of the format; any number of times"},
+    {"manifest", "N", "export manifest N instead of the last one"},
+    {NULL, NULL, NULL}};
+
 static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
 
 static const struct cli_option run_options[] = {
@@ -138,8 +145,17 @@ const struct cli_command cli_commands[] = {
      no_options, NEED_CONFIG | NEED_STORE_READ, 0, 0, cmd_status},
     {"seal", "", "sign a manifest over all devices that were proven since the last one",
      "Writes and signs the next manifest. With nothing new it says so and changes nothing. A\n"
-     "sealing that was interrupted is finished first, with the same bytes.",
-     by_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_seal},
+     "sealing that was interrupted is finished first, with the same bytes. With --export the last\n"
+     "manifest, or that of --manifest, is then written for a platform into the folder 'exports'.",
+     seal_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_seal},
+    {"receipt", "add FILE|show", "take in the owner's receipt for a manifest",
+     "'add' takes in a receipt that the owner signed: it says which manifest was accepted last, "
+     "which\n"
+     "must be one of this station. 'show' tells which manifests have none yet, and needs no PIN. "
+     "After\n"
+     "a day without one, 'status', 'seal' and 'run' warn: a manifest that does not arrive is "
+     "noticed.",
+     by_options, NEED_CONFIG, 1, 2, cmd_receipt},
     {"backup", "DIR", "copy the station, also while it runs",
      "Copies database, configuration, certificates and pins into the new folder DIR, and lists "
      "them\n"
