@@ -179,8 +179,13 @@ static int check_checkpoint_text(const struct verification *v, const void *text,
 
     if (rc)
         return rc;
-    if (strcmp(c.origin, v->s.origin) || c.size != v->s.size ||
+    if (strcmp(c.origin, v->s.origin) == 0 && c.size == v->s.size &&
         memcmp(&c.root, &v->s.root, sizeof c.root))
+        return error_set(err, ERR_INTEGRITY,
+                         "checkpoint and manifest sign two roots for the %" PRIu64
+                         " records of '%s': stop and ask the factory",
+                         c.size, c.origin);
+    if (strcmp(c.origin, v->s.origin) || c.size != v->s.size)
         return error_set(err, ERR_INTEGRITY,
                          "the checkpoint (%s, size %" PRIu64 ") is not that of the manifest (%s, "
                          "size %" PRIu64 ")",

@@ -214,16 +214,14 @@ void kit_init_station(struct kit *k, const char *dir, const char *origin, const 
         kit_certificate(device_root_key, "Device Root", device_root_key, NULL, ca_extensions);
     k->ca = kit_certificate(k->ca_key, "Issuing CA line1", device_root_key, device_root,
                             issuing_extensions);
-    k->signer.key = kit_key();
-    k->signer.cert =
-        kit_certificate(k->signer.key, "Manifest signer line1", root_key, root, signer_extensions);
+    k->root_key = root_key;
+    k->root_cert = root;
+    kit_signer_init(k, &(struct kit_signer){.from = -1, .until = 36500}, &k->signer);
     write_certificate(k->root, root);
     write_certificate(k->device_root, device_root);
     write_log_key(k);
     write_crl_signer(k, device_root_key, device_root);
-    X509_free(root);
     X509_free(device_root);
-    EVP_PKEY_free(root_key);
     EVP_PKEY_free(device_root_key);
 }
 
@@ -231,9 +229,29 @@ void kit_done(struct kit *k)
 {
     EVP_PKEY_free(k->log_key);
     EVP_PKEY_free(k->ca_key);
-    EVP_PKEY_free(k->signer.key);
-    X509_free(k->signer.cert);
+    EVP_PKEY_free(k->root_key);
+    X509_free(k->root_cert);
+    kit_signer_done(&k->signer);
     X509_free(k->ca);
+}
+
+void kit_signer_init(const struct kit *k, const struct kit_signer *what, struct signer *out)
+{
+    EVP_PKEY *issuer_key = what->of_device_root ? k->ca_key : k->root_key;
+
+    *out = (struct signer){.key = kit_key()};
+    out->cert = kit_certificate(out->key, "Manifest signer line1", issuer_key,
+                                what->of_device_root ? k->ca : k->root_cert,
+                                what->extensions ? what->extensions : signer_extensions);
+    MUST(X509_gmtime_adj(X509_getm_notBefore(out->cert), what->from * 86400) &&
+         X509_gmtime_adj(X509_getm_notAfter(out->cert), what->until * 86400) &&
+         X509_sign(out->cert, issuer_key, EVP_sha256()));
+}
+
+void kit_signer_done(struct signer *signer)
+{
+    EVP_PKEY_free(signer->key);
+    X509_free(signer->cert);
 }
 
 void kit_device_init(struct kit *k, struct kit_device *d, const char *serial)
@@ -460,6 +478,8 @@ void kit_end(struct kit_batch *b, struct manifest_state *state)
     struct buf bytes, pem;
 
     OK(seal_close(b->seal, &result, &kit_error));
+    if (b->compress)
+        OK(seal_compress(b->dir, &result, &kit_error));
     put_checkpoint(b, &result);
     put_chain(b, &result);
     seal_statement(&result, b->previous, &s);
