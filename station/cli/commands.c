@@ -66,6 +66,11 @@ static const struct cli_option void_options[] = {
 
 static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
 
+static const struct cli_option crl_options[] = {
+    BY,
+    {"days", "N", "days until the next list is due, 1 to 3650; default: 30"},
+    {NULL, NULL, NULL}};
+
 static const struct cli_option recover_options[] = {
     BY,
     REASON,
@@ -130,6 +135,14 @@ const struct cli_command cli_commands[] = {
      "Writes and signs the next manifest. With nothing new it says so and changes nothing. A\n"
      "sealing that was interrupted is finished first, with the same bytes.",
      by_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_seal},
+    {"crl", "", "make the revocation list of the issuing CA",
+     "Signs a list of all certificates of this station that are burned or revoked, and writes it "
+     "to\n"
+     "'crl/issuing-ca.crl'. From then on 'void', 'seal' and 'order close' make it anew. It ends "
+     "with\n"
+     "the issuing CA; what devices point to for ever is the owner's list of 'imprint-manifest "
+     "crl'.",
+     crl_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_crl},
     {"backup", "DIR", "copy the station, also while it runs",
      "Copies database, configuration, certificates and pins into the new folder DIR, and lists "
      "them\n"
