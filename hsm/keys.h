@@ -34,6 +34,12 @@ enum hsm_key {
 /* The label of a key on the token, as "issuing-ca". */
 const char *hsm_key_label(enum hsm_key key);
 
+/*
+ * The keys that can be rotated, HSM_KEY_MANIFEST_SIGN and HSM_KEY_LOG_SIGN, have generations, from 1:
+ * the second has "-2" behind the label, and so on. From here on h uses this one, beginning with 1.
+ */
+void hsm_use_generation(struct hsm *h, enum hsm_key key, unsigned generation);
+
 /* Makes a key and checks it as hsm_key_check. Errors: ERR_EXISTS when it is there already. */
 MUST_USE int hsm_key_create(struct hsm *h, enum hsm_key key, struct error *err);
 

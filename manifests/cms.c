@@ -115,8 +115,9 @@ static BIO *content_bio(const void *content, size_t len)
 static void describe(X509 *cert, struct cms_signer *who)
 {
     BIO *out = BIO_new(BIO_s_mem());
+    uint8_t *spki = NULL;
     struct tm end;
-    int n = 0;
+    int n = 0, len;
 
     *who = (struct cms_signer){.not_after = 0};
     if (out && X509_NAME_print_ex(out, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253) >= 0)
@@ -124,6 +125,10 @@ static void describe(X509 *cert, struct cms_signer *who)
     who->subject[n > 0 ? n : 0] = 0;
     if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &end))
         who->not_after = (int64_t)timegm(&end);
+    len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki);
+    if (len > 0)
+        sha256(spki, (size_t)len, who->key);
+    OPENSSL_free(spki);
     BIO_free(out);
 }
 

@@ -13,6 +13,7 @@
 #define MANIFESTS_CMS_H
 
 #include "base/buf.h"
+#include "pki/digest.h"
 #include "pki/signer.h"
 
 #include <stdint.h>
@@ -23,6 +24,7 @@
 struct cms_signer {
     char subject[CMS_SUBJECT_MAX]; /* RFC 2253 */
     int64_t not_after;
+    uint8_t key[SHA256_SIZE]; /* SHA-256 of the SubjectPublicKeyInfo */
 };
 
 /*

@@ -445,6 +445,37 @@ void kit_add_record(struct kit_batch *b, const struct record *r)
     add(b, r, NULL);
 }
 
+static void spki_of(EVP_PKEY *key, uint8_t spki[EC_SPKI_SIZE])
+{
+    uint8_t point[EC_POINT_SIZE];
+
+    OK(ec_point(key, point, &kit_error));
+    ec_spki(point, spki);
+}
+
+void kit_add_rotation(struct kit_batch *b, const struct kit_rotation *what)
+{
+    struct rotation_scope scope = {b->kit->origin, KIT_ENVIRONMENT, what->station};
+    struct rotation r = {.key = what->key, .leaf = what->leaf, .ts = 1795000000};
+    uint8_t n[RECORD_N_SIZE];
+    struct buf message, line;
+
+    strcpy(r.by, "Ada");
+    strcpy(r.reason, "every two years");
+    spki_of(what->key == ROTATION_LOG ? b->kit->log_key : b->kit->signer.key, r.old);
+    spki_of(what->next, r.new);
+    buf_init(&message, 4096);
+    buf_init(&line, RECORD_LINE_MAX);
+    rotation_message(&r, &scope, &message);
+    OK(ec_sign(what->signer_old, message.data, message.len, r.sig_old, &kit_error));
+    OK(ec_sign(what->signer_new, message.data, message.len, r.sig_new, &kit_error));
+    RAND_bytes(n, sizeof n);
+    OK(rotation_write(&r, n, &line, &kit_error));
+    OK(seal_add(b->seal, line.data, line.len, NULL, 0, &kit_error));
+    buf_done(&message);
+    buf_done(&line);
+}
+
 static void put_checkpoint(struct kit_batch *b, struct seal_result *result)
 {
     struct buf text, note;
@@ -453,6 +484,8 @@ static void put_checkpoint(struct kit_batch *b, struct seal_result *result)
     buf_init(&note, 4096);
     seal_checkpoint(result, &text);
     OK(note_sign(text.data, text.len, b->kit->origin, b->kit->log_key, &note, &kit_error));
+    if (b->also_log_key)
+        OK(note_cosign(&note, b->kit->origin, b->also_log_key, &kit_error));
     OK(seal_put_file(b->dir, MANIFEST_CHECKPOINT, note.data, note.len, result, &kit_error));
     buf_done(&text);
     buf_done(&note);

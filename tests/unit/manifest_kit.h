@@ -49,7 +49,8 @@ struct kit_batch {
     const struct manifest_state *previous;
     char dir[PATH_MAX];
     struct seal *seal;
-    bool compress; /* the files of lines */
+    bool compress;          /* the files of lines */
+    EVP_PKEY *also_log_key; /* signs the checkpoint as well; or NULL */
 };
 
 /*
@@ -82,6 +83,17 @@ void kit_begin(struct kit_batch *b, struct kit *k, const char *name,
                const struct manifest_state *previous);
 /* Adds a device as it is, and counts it. */
 void kit_add(struct kit_batch *b, struct kit_device *d);
+/*
+ * Adds a rotation from the kit's key to next: of the log key, or of the key of a manifest signer.
+ * signer_old and signer_new sign it.
+ */
+struct kit_rotation {
+    enum rotation_key key;
+    EVP_PKEY *next, *signer_old, *signer_new;
+    uint64_t leaf; /* where it says it stands */
+    const char *station;
+};
+void kit_add_rotation(struct kit_batch *b, const struct kit_rotation *r);
 /* Adds a record that has no evidence, and counts it. */
 void kit_add_record(struct kit_batch *b, const struct record *r);
 /* Seals; state is where the log stands afterwards. */
