@@ -187,6 +187,41 @@ int hsm_key_create(struct hsm *h, enum hsm_key key, struct error *err)
     return session_run(h, create_work, &(struct create_call){.key = key}, err);
 }
 
+static int destroy_half(struct hsm *h, CK_OBJECT_HANDLE half, struct error *err)
+{
+    CK_RV rv = h->module.p11->C_DestroyObject(h->session, half);
+
+    return rv == CKR_OK ? 0 : session_fail(h, rv, err, "cannot delete half a key pair");
+}
+
+/* Where both halves are there, or none, nothing is done. */
+static int clear_work(struct hsm *h, void *arg, struct error *err)
+{
+    enum hsm_key key = *(enum hsm_key *)arg;
+    struct key_named name;
+    const struct key_policy *policy = named(h, key, &name);
+    CK_OBJECT_HANDLE own, other;
+    int own_rc = session_find(h, policy->class, policy->label, NULL, 0, &own, err), other_rc;
+
+    if (own_rc && own_rc != ERR_MISSING)
+        return own_rc;
+    other_rc = session_find(h, CKO_PUBLIC_KEY, policy->label, NULL, 0, &other, err);
+    if (other_rc && other_rc != ERR_MISSING)
+        return other_rc;
+    if (own_rc == other_rc)
+        return 0;
+    return destroy_half(h, own_rc ? other : own, err);
+}
+
+int hsm_key_complete(struct hsm *h, enum hsm_key key, struct error *err)
+{
+    int rc = session_run(h, clear_work, &key, err);
+
+    if (rc == 0)
+        rc = hsm_key_create(h, key, err);
+    return rc == ERR_EXISTS ? hsm_key_check(h, key, err) : rc;
+}
+
 struct point_call {
     enum hsm_key key;
     uint8_t *point;

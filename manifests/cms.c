@@ -101,7 +101,7 @@ static int check_form(CMS_ContentInfo *cms, struct error *err)
     /* CAdES-BES: OpenSSL looks at the attribute where it is there, and does not miss it. */
     if (CMS_signed_get_attr_by_NID(sk_CMS_SignerInfo_value(infos, 0),
                                    NID_id_smime_aa_signingCertificateV2, -1) < 0)
-        return error_set(err, ERR_FORMAT,
+        return error_set(err, ERR_SIGNATURE,
                          "the signature does not name its signing certificate (CAdES-BES)");
     return 0;
 }

@@ -71,6 +71,8 @@ static const struct cli_option crl_options[] = {
     {"days", "N", "days until the next list is due, 1 to 3650; default: 30"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option rotate_options[] = {BY, REASON, {NULL, NULL, NULL}};
+
 static const struct cli_option recover_options[] = {
     BY,
     REASON,
@@ -135,6 +137,13 @@ const struct cli_command cli_commands[] = {
      "Writes and signs the next manifest. With nothing new it says so and changes nothing. A\n"
      "sealing that was interrupted is finished first, with the same bytes.",
      by_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_seal},
+    {"rotate", "manifest-key|log-key", "change the key that signs manifests, or the log",
+     "Makes a new key in the HSM and announces it in the whitelist, signed by the old key and the\n"
+     "new; then seals. The manifest that announces it is the last one of the old key. Importers\n"
+     "follow by themselves; whoever verifies single manifests or proofs pins the new key from "
+     "then\n"
+     "on. Needs --by and --reason: they stand in the whitelist.",
+     rotate_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_rotate},
     {"crl", "", "make the revocation list of the issuing CA",
      "Signs a list of all certificates of this station that are burned or revoked, and writes it "
      "to\n"

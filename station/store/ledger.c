@@ -262,8 +262,8 @@ int ledger_clock_stopped(struct store *store, bool *stopped, struct error *err)
     int64_t value = 0;
     int rc = sql_integer(store, err, &value,
                          "SELECT json_extract(body, '$.event') = 'clock_stopped' FROM ledger"
-                         " WHERE" LEDGER_IS_MARK " AND json_extract(body, '$.event') <>"
-                         " '" LEDGER_RESTORED "' ORDER BY seq DESC LIMIT 1",
+                         " WHERE" LEDGER_IS_MARK " AND json_extract(body, '$.event') IN"
+                         " ('clock_confirmed', 'clock_stopped') ORDER BY seq DESC LIMIT 1",
                          "");
 
     *stopped = value != 0;
@@ -397,6 +397,18 @@ int ledger_find(struct store *store, const struct ledger_filter *filter, ledger_
                             " AND seq >= ?3 ORDER BY seq",
                        "tti", filter->event, filter->serial, first);
     return rc ? rc : visit_rows(store, s, each, context, err);
+}
+
+int ledger_count_rotations(struct store *store, const char *key, int64_t leaf, int64_t *count,
+                           struct error *err)
+{
+    *count = 0;
+    return sql_integer(store, err, count,
+                       "SELECT count(*) FROM ledger WHERE" LEDGER_IS_MARK
+                       " AND json_extract(body, '$.event') = 'rotated'"
+                       " AND (?1 IS NULL OR json_extract(body, '$.data.key') = ?1)"
+                       " AND json_extract(body, '$.data.leaf') < ?2",
+                       "ti", key, leaf);
 }
 
 int ledger_each_ended(struct store *store, const uint8_t order_hash[32],
