@@ -1,11 +1,14 @@
 """New manifest and log keys of a real station, followed by the importer and judged by openssl."""
 import json
+import pathlib
 import subprocess
+import sys
 import unittest
 
 from rig import EXIT, Rig, run
 
 ORDERED = {"good": 10, "max_issued": 10, "spoilage": 2, "rework": 0}
+VERIFIER = pathlib.Path(__file__).resolve().parents[2] / "docs/manifest-verifier.py"
 WHO = ("--by", "Ada", "--reason", "every two years")
 
 
@@ -62,6 +65,10 @@ class Rotation(unittest.TestCase):
                    ("manifest-signer.pem", "manifest-signer-2.pem", "manifest-signer-3.pem")]
         self.assertEqual([[self.signed_by(f, s) for s in signers].index(True) for f in folders],
                          [0, 0, 0, 0, 1, 1, 1, 2])
+        for i, pin in enumerate(["log.vkey"] * 2 + ["log-2.vkey"] * 4 + ["log-3.vkey"] * 2):
+            run(sys.executable, VERIFIER, self.trust / "manifest-root.pem",
+                self.trust / "device-root.pem", self.trust / pin, folders[i],
+                *folders[i - 1:i] if i else ())
         # A single manifest is verified under the key of its time.
         rig.verify(folders[0])
         for folder, pin in ((2, "log-2.vkey"), (7, "log-3.vkey")):
