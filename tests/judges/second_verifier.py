@@ -11,7 +11,7 @@ import tempfile
 
 
 def run(*command):
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     return done.returncode == 0, (done.stdout + done.stderr).strip()
 
 
