@@ -78,6 +78,13 @@ static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
 static const struct cli_option run_options[] = {
     BY, {"once", NULL, "one device in each slot that is there now, then end"}, {NULL, NULL, NULL}};
 
+static const struct cli_option crl_options[] = {
+    BY,
+    {"days", "N", "days until the next list is due, 1 to 3650; default: 30"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option rotate_options[] = {BY, REASON, {NULL, NULL, NULL}};
+
 static const struct cli_option recover_options[] = {
     BY,
     REASON,
@@ -156,6 +163,21 @@ const struct cli_command cli_commands[] = {
      "a day without one, 'status', 'seal' and 'run' warn: a manifest that does not arrive is "
      "noticed.",
      by_options, NEED_CONFIG, 1, 2, cmd_receipt},
+    {"rotate", "manifest-key|log-key", "change the key that signs manifests, or the log",
+     "Makes a new key in the HSM and announces it in the whitelist, signed by the old key and the\n"
+     "new; then seals. The manifest that announces it is the last one of the old key. Importers\n"
+     "follow by themselves; whoever verifies single manifests or proofs pins the new key from "
+     "then\n"
+     "on. Needs --by and --reason: they stand in the whitelist.",
+     rotate_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_rotate},
+    {"crl", "", "make the revocation list of the issuing CA",
+     "Signs a list of all certificates of this station that are burned or revoked, and writes it "
+     "to\n"
+     "'crl/issuing-ca.crl'. From then on 'void', 'seal' and 'order close' make it anew. It ends "
+     "with\n"
+     "the issuing CA; what devices point to for ever is the owner's list of 'imprint-manifest "
+     "crl'.",
+     crl_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_crl},
     {"backup", "DIR", "copy the station, also while it runs",
      "Copies database, configuration, certificates and pins into the new folder DIR, and lists "
      "them\n"

@@ -308,8 +308,8 @@ int ledger_clock_stopped(struct store *store, bool *stopped, struct error *err)
     int64_t value = 0;
     int rc = sql_integer(store, err, &value,
                          "SELECT json_extract(body, '$.event') = 'clock_stopped' FROM ledger"
-                         " WHERE" LEDGER_IS_MARK " AND json_extract(body, '$.event') <>"
-                         " '" LEDGER_RESTORED "' ORDER BY seq DESC LIMIT 1",
+                         " WHERE" LEDGER_IS_MARK " AND json_extract(body, '$.event') IN"
+                         " ('clock_confirmed', 'clock_stopped') ORDER BY seq DESC LIMIT 1",
                          "");
 
     *stopped = value != 0;
@@ -443,6 +443,48 @@ int ledger_find(struct store *store, const struct ledger_filter *filter, ledger_
                             " AND seq >= ?3 ORDER BY seq",
                        "tti", filter->event, filter->serial, first);
     return rc ? rc : visit_rows(store, s, each, context, err);
+}
+
+int ledger_count_rotations(struct store *store, const char *key, int64_t leaf, int64_t *count,
+                           struct error *err)
+{
+    *count = 0;
+    return sql_integer(store, err, count,
+                       "SELECT count(*) FROM ledger WHERE" LEDGER_IS_MARK
+                       " AND json_extract(body, '$.event') = 'rotated'"
+                       " AND (?1 IS NULL OR json_extract(body, '$.data.key') = ?1)"
+                       " AND json_extract(body, '$.data.leaf') < ?2",
+                       "ti", key, leaf);
+}
+
+int ledger_each_ended(struct store *store, const uint8_t order_hash[32],
+                      int (*each)(void *context, const struct ledger_ended *ended,
+                                  struct error *err),
+                      void *context, struct error *err)
+{
+    char order[2 * LEDGER_ORDER_PART + 1], at[CLOCK_TEXT_SIZE];
+    struct ledger_ended e;
+    sqlite3_stmt *s;
+    int rc;
+
+    hex_encode(order_hash, LEDGER_ORDER_PART, order);
+    rc = sql_start(store, err, &s,
+                   "SELECT json_extract(body, '$.data.credential'),"
+                   " coalesce(json_extract(body, '$.data.leaf'), -1), json_extract(body, '$.at')"
+                   " FROM ledger" LEDGER_OF_ORDER
+                   " AND json_extract(body, '$.event') IN ('burned', 'lost', 'revoked')",
+                   "t", order);
+    while (rc == 0 && (rc = sql_next(store, s, err)) == 1) {
+        e = (struct ledger_ended){sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1), 0};
+        rc = sql_text(s, 2, at, sizeof at, err);
+        if (rc == 0 && clock_parse(at, &e.at))
+            rc = error_set(err, ERR_INTEGRITY, "an entry of the ledger has no time");
+        if (rc == 0)
+            rc = each(context, &e, err);
+        if (rc)
+            sql_end(s);
+    }
+    return rc;
 }
 
 int ledger_knows_order(struct store *store, const char *id, bool *known, struct error *err)

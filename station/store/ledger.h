@@ -92,6 +92,23 @@ struct ledger_counts {
 MUST_USE int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                                 struct ledger_counts *counts, struct error *err);
 
+/* How many rotations of a key (NULL: of any) have their record at a leaf below this one. */
+MUST_USE int ledger_count_rotations(struct store *store, const char *key, int64_t leaf,
+                                    int64_t *count, struct error *err);
+
+/*
+ * Calls each credential of an order that was released and must not be trusted any more: burned, lost
+ * or revoked, by the ledger. leaf is that of the record which says so, -1 where no entry names it. A
+ * negative return ends the walk.
+ */
+struct ledger_ended {
+    int64_t credential, leaf, at; /* at: seconds since 1970 UTC */
+};
+MUST_USE int ledger_each_ended(struct store *store, const uint8_t order_hash[32],
+                               int (*each)(void *context, const struct ledger_ended *ended,
+                                           struct error *err),
+                               void *context, struct error *err);
+
 /* How many credentials the entries after this number burned as lost. */
 MUST_USE int ledger_count_lost(struct store *store, int64_t after, int64_t *count,
                                struct error *err);

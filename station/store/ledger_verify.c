@@ -11,7 +11,7 @@
 
 /* What the entries say that the tables must hold. */
 struct tally {
-    int64_t versions, credentials, claims, proven, burned, lost, scrapped, revoked;
+    int64_t versions, credentials, claims, proven, burned, lost, scrapped, revoked, rotated;
 };
 
 struct verification {
@@ -43,6 +43,8 @@ static void count_event(struct tally *tally, const char *body)
         tally->scrapped++;
     else if (event && strcmp(event, "revoked") == 0)
         tally->revoked++;
+    else if (event && strcmp(event, "rotated") == 0)
+        tally->rotated++;
     json_decref(root);
 }
 
@@ -399,7 +401,7 @@ static int verify_tables(struct store *store, const struct tally *t, struct erro
         {"scrapped credentials", "SELECT count(*) FROM credentials WHERE state = 4", t->scrapped},
         {"revoked credentials", "SELECT count(*) FROM credentials WHERE state = 5", t->revoked},
         {"records", "SELECT count(*) FROM records",
-         t->proven + t->burned + t->lost + t->scrapped + t->revoked},
+         t->proven + t->burned + t->lost + t->scrapped + t->revoked + t->rotated},
         {"credentials claimed twice", NOT_ONCE("claim"), 0},
         {"credentials proven twice", NOT_ONCE("proven"), 0},
         {"credentials claimed without an entry", NOT_TOLD("1", "'claim'"), 0},

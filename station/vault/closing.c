@@ -9,6 +9,7 @@
 #include "station/vault/ending.h"
 #include "station/vault/manifest_signer.h"
 #include "station/vault/quota.h"
+#include "station/vault/rotating.h"
 #include "station/vault/sealing.h"
 #include "station/vault/token_files.h"
 #include "station/vault/totals.h"
@@ -370,7 +371,7 @@ static int publish(struct vault *v, const struct buf *statement, const char *pat
 
     buf_init(&pem, SIGNATURE_MAX);
     if (rc == 0)
-        rc = manifest_signer_sign(v->config, v->hsm, statement, &pem, err);
+        rc = manifest_signer_sign(v->config, v->store, v->hsm, ROTATING_NOW, statement, &pem, err);
     if (rc == 0)
         rc = write_file(making, CLOSING_NAME, statement, err);
     if (rc == 0)
