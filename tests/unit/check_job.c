@@ -87,7 +87,7 @@ static const struct {
     {"name: a\norder: A-1\nserials:\n  prefix: P-\n  digits: 4\n" CERTIFICATE PORTS,
      "job.yaml:3:1: missing field 'first', which 'source: assigned' needs"},
     {"name: a\norder: A-1\nserials:\n  source: guessed\n" CERTIFICATE PORTS,
-     "job.yaml:4:11: 'source' expected assigned, listed, scanned or device"},
+     "job.yaml:4:3: 'source' must be assigned, listed, scanned or device"},
     {"name: a\norder: A-1\nserials:\n  source: listed\n" CERTIFICATE PORTS,
      "missing field 'file', which 'source: listed' needs"},
     {"name: a\norder: A-1\nserials:\n  source: scanned\n  prefix: P-\n" CERTIFICATE PORTS,
