@@ -62,7 +62,9 @@ class Serials(unittest.TestCase):
         self.assertEqual(rig.order_status()["generated"], 0)
         for _ in GS1:
             rig.add_device()
-        self.fail(rig, "INPUT", "standard input gave no label", labels="")
+        code, slots, _ = rig.run_json(check=False, labels="")
+        self.assertEqual(code, EXIT["REFUSED"])
+        self.assertIn("no label was scanned for slot 'S1'", slots["S1"]["text"])
         self.fail(rig, "INPUT", "line 2: expected the slot", labels="S1 AB/12\nAB/13\n")
         self.fail(rig, "INPUT", "line 1: character 3 of the serial, 0x23", labels="S1 AB#12\n")
         self.fail(rig, "INPUT", "no slot 'T1'", labels="T1 AB/12\n")
