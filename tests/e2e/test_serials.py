@@ -213,7 +213,10 @@ authority_key_identifier: true
         self.check(rig, "PUMP-000001")
         result = self.check(rig, "--cert", rig.dir / "old.der", check=False)
         self.assertEqual(result.returncode, EXIT_REVOKED)
-        totals = json.loads(rig.imprint("reconcile", "--json").stdout)["totals"]
+        said = json.loads(rig.imprint("reconcile", "--json").stdout)
+        self.assertEqual((said["reworks"], said["ordered"]["rework"]), (1, 1))
+        self.assertIn(", 1 of 1 replaced", rig.imprint("reconcile").stdout)
+        totals = said["totals"]
         self.assertEqual((totals["good"], totals["revoked"], totals["unused"], totals["issued"]),
                          (1, 1, 2, 4))
         result = self.rework(rig, "PUMP-000001", check=False)
