@@ -273,6 +273,8 @@ static int bind_order(struct vault *v, struct error *err)
     if (rc == 0)
         rc = job_bind(v->job, v->order, v->share, err);
     if (rc == 0)
+        rc = job_mode(v->job, v->order, &v->mode, err);
+    if (rc == 0)
         rc = job_profile(v->job, v->order, &v->profile, err);
     return rc ? rc : quota_load(v, err);
 }
