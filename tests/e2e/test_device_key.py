@@ -58,7 +58,7 @@ class DeviceKey(unittest.TestCase):
             cuts += 1
             shutil.rmtree(device.store, ignore_errors=True)
             device.chip = f"c0ffee{cuts:010x}"
-            device.start("--fault", f"cut:{cuts}")
+            device.start("--fault", f"power-cut={cuts}")
             code, slots, _ = rig.run_json(check=False)
             if code == 0:
                 break
