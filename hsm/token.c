@@ -89,6 +89,7 @@ void hsm_close(struct hsm *h)
 {
     if (!h)
         return;
+    hsm_close(h->ca);
     session_stop(h);
     module_unload(&h->module);
     secret_free(h->pin);
@@ -111,6 +112,17 @@ unsigned hsm_recycle_count(const struct hsm *h)
 bool hsm_pin_was_wrong(const struct hsm *h)
 {
     return h->pin_was_wrong;
+}
+
+void hsm_set_ca(struct hsm *h, struct hsm *ca)
+{
+    ca->is_ca = true;
+    h->ca = ca;
+}
+
+const char *hsm_ca_class(const struct hsm *h)
+{
+    return hsm_class(h->ca ? h->ca : h);
 }
 
 const char *hsm_class(const struct hsm *h)

@@ -19,7 +19,7 @@
 
 struct json_t;
 
-#define CLI_OPTIONS_MAX 16
+#define CLI_OPTIONS_MAX 24
 
 /* What is opened before a command runs. */
 enum cli_needs {

@@ -23,6 +23,10 @@ static const struct cli_option init_options[] = {
     {"module", "FILE", "the PKCS#11 module; default: SoftHSM, in the station's directory"},
     {"module-arguments", "TEXT", "what the module wants said when it starts (NSS: its database)"},
     {"token", "LABEL", "label or pkcs11: URI of the token; default: the station's name"},
+    {"ca-module", "FILE", "PKCS#11 module of a token that has the CA's keys alone, such as a TPM"},
+    {"ca-module-arguments", "TEXT", "what that module wants said when it starts"},
+    {"ca-token", "LABEL", "label or pkcs11: URI of that token"},
+    {"ca-pin-file", "FILE", "mode 0600, the PIN of that token; without it, ask"},
     BY,
     {NULL, NULL, NULL}};
 
