@@ -198,7 +198,8 @@ static int sign_digest_work(struct hsm *h, void *arg, struct error *err)
 int key_sign_digest(struct hsm *h, enum hsm_key key, const uint8_t digest[SHA256_SIZE],
                     uint8_t sig[EC_SIG_SIZE], struct error *err)
 {
-    return session_run(session_owner(h, key), sign_digest_work, &(struct digest_call){key, digest, sig}, err);
+    return session_run(session_owner(h, key), sign_digest_work,
+                       &(struct digest_call){key, digest, sig}, err);
 }
 
 struct sign_call {
@@ -220,7 +221,8 @@ static int sign_work(struct hsm *h, void *arg, struct error *err)
 int hsm_sign(struct hsm *h, enum hsm_key key, const void *message, size_t len,
              uint8_t sig[EC_SIG_SIZE], struct error *err)
 {
-    return session_run(session_owner(h, key), sign_work, &(struct sign_call){key, message, len, sig}, err);
+    return session_run(session_owner(h, key), sign_work,
+                       &(struct sign_call){key, message, len, sig}, err);
 }
 
 static int hmac_work(struct hsm *h, void *arg, struct error *err)

@@ -102,8 +102,8 @@ static int parse_att(struct reader *r, struct evidence *e)
         reader_lp(r, &sig, &sig_len, EC_SIG_SIZE) ||
         (r->left && reader_lp(r, &chain, &chain_len, IMPRINT_CHAIN_MAX)) ||
         (r->left && reader_lp(r, &made, &made_len, EC_SIG_SIZE)) || reader_end(r) ||
-        (made ? made_len != EC_SIG_SIZE : chain_len == 0) || algorithm != IMPRINT_ALG_ECDSA_SHA256 || key_len != EC_POINT_SIZE ||
-        sig_len != EC_SIG_SIZE)
+        (made ? made_len != EC_SIG_SIZE : chain_len == 0) ||
+        algorithm != IMPRINT_ALG_ECDSA_SHA256 || key_len != EC_POINT_SIZE || sig_len != EC_SIG_SIZE)
         return ERR_FORMAT;
     memcpy(e->att_key, key, key_len);
     memcpy(e->att_sig, sig, sig_len);

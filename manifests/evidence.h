@@ -35,7 +35,7 @@ struct evidence {
     bool attested; /* att is not empty */
     uint8_t att_key[EC_POINT_SIZE];
     uint8_t att_sig[EC_SIG_SIZE];
-    bool made;                     /* att ends with a signature over the key that the device made */
+    bool made; /* att ends with a signature over the key that the device made */
     uint8_t att_made[EC_SIG_SIZE];
     struct record_bytes att_chain; /* DER certificates, the device's own first; empty: none */
 

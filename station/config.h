@@ -42,7 +42,8 @@ struct config {
     char module_arguments[1024]; /* what the module wants said when it starts, or empty */
     char token[257];
     char pin_file[PATH_MAX]; /* relative to dir, or empty: ask */
-    char ca_module[PATH_MAX]; /* of a token of its own for the CA keys; empty: the station's has them */
+    char ca_module
+        [PATH_MAX]; /* of a token of its own for the CA keys; empty: the station's has them */
     char ca_module_arguments[1024];
     char ca_token[257];
     char ca_pin_file[PATH_MAX];

@@ -486,8 +486,8 @@ int job_mode(const struct job *job, const struct order *order, enum imprint_mode
     bool said = *job->key_mode != 0, device = strcmp(job->key_mode, "device") == 0;
 
     if (said && !device && strcmp(job->key_mode, "hsm") != 0)
-        return error_set(err, ERR_INPUT, "%s: 'key_mode' is '%s': expected hsm or device", job->path,
-                         job->key_mode);
+        return error_set(err, ERR_INPUT, "%s: 'key_mode' is '%s': expected hsm or device",
+                         job->path, job->key_mode);
     *mode = device || (!said && order->key_modes == IMPRINT_MODE_DEVICE) ? IMPRINT_MODE_DEVICE
                                                                          : IMPRINT_MODE_HSM;
     if (order->key_modes & *mode)

@@ -51,6 +51,13 @@ static const struct question questions[] = {
     QUESTION(module_arguments, WORD, false, 1023, "none",
              "what the module wants said when it starts"),
     QUESTION(token, WORD, false, 256, "the station's name", "label or pkcs11: URI of the token"),
+    QUESTION(ca_module, LIBRARY, false, PATH_MAX - 1, "none",
+             "PKCS#11 module of a token for the CA's keys alone"),
+    QUESTION(ca_module_arguments, WORD, false, 1023, "none",
+             "what that module wants said when it starts"),
+    QUESTION(ca_token, WORD, false, 256, "", "label or pkcs11: URI of that token"),
+    QUESTION(ca_pin_file, PLACE, false, PATH_MAX - 1, "ask each time",
+             "file with that token's PIN"),
 };
 
 #define QUESTIONS (sizeof questions / sizeof *questions)
@@ -184,10 +191,15 @@ static int ask(FILE *tty, const struct question *q, char *answer, struct error *
     return 0;
 }
 
-/* The built-in module takes no arguments. */
+/* The built-in module takes no arguments; and who wants a token of its own for the CA names it in the
+ * file or on the command line. */
 static bool applies(const struct answers *a, const struct question *q)
 {
-    return *a->module || q->field.offset != offsetof(struct answers, module_arguments);
+    if (q->field.offset == offsetof(struct answers, module_arguments))
+        return *a->module != 0;
+    if (q->field.offset == offsetof(struct answers, ca_module))
+        return false;
+    return q->field.offset < offsetof(struct answers, ca_module) || *a->ca_module;
 }
 
 static int ask_all(struct answers *a, struct error *err)

@@ -24,6 +24,10 @@ struct answers {
     char module[PATH_MAX];
     char module_arguments[1024];
     char token[257];
+    char ca_module[PATH_MAX]; /* empty: the CA's keys are on the station's token */
+    char ca_module_arguments[1024];
+    char ca_token[257];
+    char ca_pin_file[PATH_MAX];
 };
 
 /* Errors: ERR_USAGE for an option, ERR_INPUT with a position in the file, ERR_INTERRUPTED when the

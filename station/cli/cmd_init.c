@@ -71,39 +71,23 @@ static int read_pins(const struct answers *a, struct ceremony *c, struct error *
     return rc;
 }
 
-static int take_text(const struct cli *cli, const char *option, char *out, size_t size,
-                     struct error *err)
-{
-    const char *value = cli_value(cli, option);
-
-    if (value && strlen(value) >= size)
-        return error_set(err, ERR_USAGE, "--%s is too long", option);
-    strcpy(out, value ? value : "");
-    return 0;
-}
-
 /* A token of its own for the CA's keys: it exists already, and makes nothing but signatures. */
-static int choose_ca_token(const struct cli *cli, struct ceremony *c, struct error *err)
+static int choose_ca_token(const struct answers *a, struct ceremony *c, struct error *err)
 {
     struct config *config = &c->config, of_ca;
-    const char *module = cli_value(cli, "ca-module"), *pin = cli_value(cli, "ca-pin-file");
     int rc;
 
-    if (!module && !cli_value(cli, "ca-token") && !pin && !cli_value(cli, "ca-module-arguments"))
+    if (!*a->ca_module && !*a->ca_token && !*a->ca_pin_file && !*a->ca_module_arguments)
         return 0;
-    if (!module || !cli_value(cli, "ca-token"))
+    if (!*a->ca_module || !*a->ca_token)
         return error_set(err, ERR_USAGE,
                          "a token for the CA's keys needs both --ca-module and --ca-token");
-    rc = take_text(cli, "ca-token", config->ca_token, sizeof config->ca_token, err);
+    strcpy(config->ca_token, a->ca_token);
+    strcpy(config->ca_module_arguments, a->ca_module_arguments);
+    strcpy(config->ca_module, a->ca_module); /* or found by the system's search path */
+    rc = strchr(a->ca_module, '/') ? keep_path(a->ca_module, config->ca_module, err) : 0;
     if (rc == 0)
-        rc = take_text(cli, "ca-module-arguments", config->ca_module_arguments,
-                       sizeof config->ca_module_arguments, err);
-    if (rc == 0)
-        rc = strchr(module, '/') ? keep_path(module, config->ca_module, err)
-                                 : take_text(cli, "ca-module", config->ca_module,
-                                             sizeof config->ca_module, err);
-    if (rc == 0)
-        rc = keep_path(pin ? pin : "", config->ca_pin_file, err);
+        rc = keep_path(a->ca_pin_file, config->ca_pin_file, err);
     if (rc)
         return rc;
     config_of_ca(config, &of_ca);
@@ -135,7 +119,7 @@ static int prepare(const struct cli *cli, const struct answers *a, struct ceremo
         rc = choose_module(a, c, err);
     if (rc == 0)
         rc = read_pins(a, c, err);
-    return rc ? rc : choose_ca_token(cli, c, err);
+    return rc ? rc : choose_ca_token(a, c, err);
 }
 
 static void report(const struct cli *cli, const struct answers *a)

@@ -187,8 +187,8 @@ int key_index_find(struct store *store, const uint8_t point[65], int64_t *creden
 
     *credential = 0;
     return sql_integer(store, err, credential,
-                       "SELECT k.credential FROM key_index k WHERE k.hash = ? AND "
-                       POINT_OF("k.credential") " = ?",
+                       "SELECT k.credential FROM key_index k WHERE k.hash = ? AND " POINT_OF(
+                           "k.credential") " = ?",
                        "ib", hash.hash, point, (size_t)65);
 }
 

@@ -56,13 +56,13 @@ int keygen_add(struct store *store, const struct keygen *k, struct error *err)
 
     if (rc)
         return rc;
-    rc = sql_run(store, err,
-                 "INSERT INTO keygens(" COLUMNS ") VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                 "bittbbbbbbib", k->tx, sizeof k->tx, k->order_id, k->serial, k->slot, k->chip,
-                 k->chip_len, k->dev_pub, sizeof k->dev_pub, k->station_nonce,
-                 sizeof k->station_nonce, k->x.data, k->x.len, k->station_sig,
-                 sizeof k->station_sig, k->subject.data, k->subject.len, k->created, mac,
-                 sizeof mac);
+    rc =
+        sql_run(store, err,
+                "INSERT INTO keygens(" COLUMNS ") VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "bittbbbbbbib", k->tx, sizeof k->tx, k->order_id, k->serial, k->slot, k->chip,
+                k->chip_len, k->dev_pub, sizeof k->dev_pub, k->station_nonce,
+                sizeof k->station_nonce, k->x.data, k->x.len, k->station_sig, sizeof k->station_sig,
+                k->subject.data, k->subject.len, k->created, mac, sizeof mac);
     if (rc == ERR_STORE && err && (err->native & 0xff) == SQLITE_CONSTRAINT)
         rc = error_set(err, ERR_DUPLICATE,
                        "this chip id or transport key was asked for a key already");

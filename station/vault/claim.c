@@ -243,8 +243,8 @@ static int make_in_transaction(struct vault *v, struct session *s, const struct 
 
 /* Behind the attestation of the device: the chain, which is empty without one, and the signature over
  * the key that it made. */
-static int put_key_attestation(const struct vault *v, struct claim *c, const struct wire_csr *request,
-                      struct error *err)
+static int put_key_attestation(const struct vault *v, struct claim *c,
+                               const struct wire_csr *request, struct error *err)
 {
     if (v->order->auth == ORDER_AUTH_NONE)
         return 0;

@@ -26,7 +26,8 @@ static int next_serial(struct vault *v, char serial[IMPRINT_SERIAL_MAX + 1], str
     const struct job_serials *s = &v->job->serials;
     const struct order_serials *range = &v->share->serials;
     int64_t number;
-    int rc = counter_next(v->store, v->order->product, s->prefix, s->digits, s->first, &number, err);
+    int rc =
+        counter_next(v->store, v->order->product, s->prefix, s->digits, s->first, &number, err);
 
     if (rc == 0 && (number < range->first || number > range->last))
         rc = error_set(err, ERR_REFUSED,
@@ -204,8 +205,8 @@ static int check_attestation(const struct vault *v, const struct session *s,
     hello_facts(&s->hello, &facts);
     buf_init(&message, LINK_X_MAX);
     rc = link_attest_key_message(&facts, s->keygen.station_nonce, csr->point, &message, err);
-    if (rc == 0 && ec_verify(s->hello.attest_key, message.data, message.len, request->attest_sig,
-                             NULL))
+    if (rc == 0 &&
+        ec_verify(s->hello.attest_key, message.data, message.len, request->attest_sig, NULL))
         rc = error_set(err, ERR_SIGNATURE,
                        "this device attests another key than the one that it asks a certificate "
                        "for: set it aside");
@@ -237,10 +238,11 @@ static int check_unknown_key(struct vault *v, const struct csr *csr, struct erro
     credential_init(&other);
     rc = credential_get(v->store, known, &other, err);
     if (rc == 0)
-        rc = error_set(err, ERR_DUPLICATE,
-                       "this device asks for a certificate for the key of '%s': set both aside, one "
-                       "is a copy or their random source is broken",
-                       other.serial);
+        rc =
+            error_set(err, ERR_DUPLICATE,
+                      "this device asks for a certificate for the key of '%s': set both aside, one "
+                      "is a copy or their random source is broken",
+                      other.serial);
     credential_done(&other);
     return rc;
 }

@@ -216,9 +216,8 @@ static int find_by_dev_pub(struct vault *v, struct session *s, bool *known, stru
 {
     int rc = claim_by_dev_pub(v->store, s->hello.dev_pub, &s->claim, known, err);
 
-    return rc || *known
-               ? rc
-               : keygen_by_dev_pub(v->store, s->hello.dev_pub, &s->keygen, &s->asked, err);
+    return rc || *known ? rc
+                        : keygen_by_dev_pub(v->store, s->hello.dev_pub, &s->keygen, &s->asked, err);
 }
 
 static int find_by_transaction(struct vault *v, struct session *s, bool *known, struct error *err)
@@ -243,9 +242,8 @@ static int find_by_transaction(struct vault *v, struct session *s, bool *known, 
 /* By what the device itself reports. *known tells whether the store has it. */
 static int find_reported(struct vault *v, struct session *s, bool *known, struct error *err)
 {
-    int rc = s->hello.tx_state != IMPRINT_TX_NONE
-                 ? find_by_transaction(v, s, known, err)
-                 : find_by_dev_pub(v, s, known, err);
+    int rc = s->hello.tx_state != IMPRINT_TX_NONE ? find_by_transaction(v, s, known, err)
+                                                  : find_by_dev_pub(v, s, known, err);
 
     if (rc == 0 && *known)
         rc = claim_credential(v, &s->claim, &s->credential, err);

@@ -29,7 +29,7 @@ struct session {
     uint8_t nonce[IMPRINT_NONCE_SIZE]; /* for HELLO */
     struct buf chain; /* of the device's vendor, as the line passed it on; empty: none */
     struct wire_hello hello;
-    bool asked;           /* keygen is what the device reported, or what it was asked now */
+    bool asked; /* keygen is what the device reported, or what it was asked now */
     struct keygen keygen;
     struct claim claim;
     struct credential credential;

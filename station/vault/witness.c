@@ -100,7 +100,8 @@ static int read_attestation(const struct claim *claim, struct evidence *e, struc
         reader_lp(&r, &sig, &sig_len, sizeof e->att_sig) ||
         (r.left && reader_lp(&r, &e->att_chain.p, &chain_len, IMPRINT_CHAIN_MAX)) ||
         (r.left && reader_lp(&r, &made, &made_len, sizeof e->att_made)) || reader_end(&r) ||
-        (made && made_len != sizeof e->att_made) || key_len != sizeof e->att_key || sig_len != sizeof e->att_sig)
+        (made && made_len != sizeof e->att_made) || key_len != sizeof e->att_key ||
+        sig_len != sizeof e->att_sig)
         return error_set(err, ERR_STORE, "a stored attestation is malformed");
     e->attested = true;
     memcpy(e->att_key, key, key_len);

@@ -89,8 +89,7 @@ static int request(struct line *l, struct device *d, const struct wish *w)
     make_request(d, l, w ? w : &honest, &csr);
     if (d->enrolment)
         make_statement(d, l, d->made, sig);
-    rc = line_request(l, csr.data, csr.len,
-                      d->enrolment && !(w && w->no_statement) ? sig : NULL);
+    rc = line_request(l, csr.data, csr.len, d->enrolment && !(w && w->no_statement) ? sig : NULL);
     buf_done(&csr);
     return rc;
 }
@@ -241,7 +240,8 @@ START_TEST(promises_are_bounded_and_the_oldest_is_dropped)
         device_done(&other);
     }
     ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM keygens WHERE state = 0"), KEYGEN_OPEN_MAX);
-    ck_assert_int_le(rig_int(&r, "SELECT count(DISTINCT serial) FROM keygens"), KEYGEN_OPEN_MAX + 1);
+    ck_assert_int_le(rig_int(&r, "SELECT count(DISTINCT serial) FROM keygens"),
+                     KEYGEN_OPEN_MAX + 1);
     device_done(&first);
     rig_end(&r);
 }
@@ -336,7 +336,8 @@ static EVP_PKEY *key_of(uint8_t scalar)
 
 START_TEST(a_hostile_request_costs_one_attempt_and_nothing_else)
 {
-    const struct wish subject = {.cn = "another"}, usage = {.usage = "digitalSignature,keyCertSign"};
+    const struct wish subject = {.cn = "another"},
+                      usage = {.usage = "digitalSignature,keyCertSign"};
     struct wish weak = {.key = key_of(7)}, transport = {0};
     struct device d;
     struct rig r;
@@ -474,7 +475,6 @@ RIG_MAIN("keygen", ONCE(a_device_with_its_own_key_is_proven),
          ONCE(max_issued_holds_for_keys_of_devices), ONCE(the_last_certificate_is_signed_once),
          ONCE(a_second_key_burns_the_first_certificate),
          ONCE(a_hostile_request_costs_one_attempt_and_nothing_else),
-         ONCE(a_request_of_another_device_is_refused),
-         ONCE(an_enrolled_device_must_attest_the_key),
+         ONCE(a_request_of_another_device_is_refused), ONCE(an_enrolled_device_must_attest_the_key),
          ONCE(a_request_has_its_place_among_the_messages),
          ONCE(a_promise_that_was_changed_in_the_file_is_found))

@@ -412,8 +412,8 @@ static inline void rig_write_job(struct rig *r, const struct rig_order *o)
                job->order, o->environment ? o->environment : RIG_ENVIRONMENT,
                o->product ? o->product : RIG_PRODUCT, o->from ? o->from : "2020-01-01T00:00:00Z",
                o->until ? o->until : "2099-12-31T00:00:00Z", o->no_software_hsm ? "false" : "true",
-               o->device_keys ? "device" : "hsm",
-               o->suites ? o->suites : "[1]", o->lock ? "true" : "false");
+               o->device_keys ? "device" : "hsm", o->suites ? o->suites : "[1]",
+               o->lock ? "true" : "false");
     rig_put_counts(&json, o);
     buf_put_u8(&json, '}');
     rig_put_stations(r, &json, o);
