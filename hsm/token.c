@@ -147,7 +147,7 @@ int hsm_can_host(const struct hsm *h, struct error *err)
     return ckr_set(err, ERR_REFUSED, h->can.secrets,
                    "token '%s' (%s) can sign but cannot hold a station: it makes no AES and HMAC "
                    "keys, which the ledger, its anchor and stored device keys need; choose another "
-                   "token for the station",
+                   "token for the station, and let this one have the CA's keys (--ca-module)",
                    h->token, h->can.class);
 }
 
