@@ -32,6 +32,7 @@ static const struct schema_field config_fields[] = {
     TEXT(ca_module_arguments, false, 0, 1023, "what that module wants said when it starts"),
     TEXT(ca_token, false, 0, 256, "label or pkcs11: URI of that token"),
     TEXT(ca_pin_file, false, 0, PATH_MAX - 1, "file of mode 0600 with its PIN; without it, ask"),
+    TEXT(tpm, false, 0, 255, "where the TPM with the station's counter is, if it has one (a TCTI)"),
     {.name = NULL}};
 
 int config_find_dir(const char *chosen, char out[PATH_MAX], struct error *err)

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "station/schema/schema.h"
+#include "station/vault/ceremony.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -58,6 +59,9 @@ static const struct question questions[] = {
     QUESTION(ca_token, WORD, false, 256, "", "label or pkcs11: URI of that token"),
     QUESTION(ca_pin_file, PLACE, false, PATH_MAX - 1, "ask each time",
              "file with that token's PIN"),
+    QUESTION(counter, WORD, false, 15, "none",
+             "NV index of a TPM 2.0 for a counter against copies, such as 0x01800100"),
+    QUESTION(tpm, WORD, false, 255, CEREMONY_TPM, "where that TPM is, as a TCTI of tpm2-tss"),
 };
 
 #define QUESTIONS (sizeof questions / sizeof *questions)
@@ -191,15 +195,24 @@ static int ask(FILE *tty, const struct question *q, char *answer, struct error *
     return 0;
 }
 
-/* The built-in module takes no arguments; and who wants a token of its own for the CA names it in the
- * file or on the command line. */
+/* The built-in module takes no arguments; without a counter no TPM is needed; and who wants a token of
+ * its own for the CA names it in the file or on the command line. */
 static bool applies(const struct answers *a, const struct question *q)
 {
-    if (q->field.offset == offsetof(struct answers, module_arguments))
-        return *a->module != 0;
-    if (q->field.offset == offsetof(struct answers, ca_module))
+    switch (q->field.offset) {
+    case offsetof(struct answers, module_arguments):
+        return *a->module;
+    case offsetof(struct answers, tpm):
+        return *a->counter;
+    case offsetof(struct answers, ca_module):
         return false;
-    return q->field.offset < offsetof(struct answers, ca_module) || *a->ca_module;
+    case offsetof(struct answers, ca_module_arguments):
+    case offsetof(struct answers, ca_token):
+    case offsetof(struct answers, ca_pin_file):
+        return *a->ca_module;
+    default:
+        return true;
+    }
 }
 
 static int ask_all(struct answers *a, struct error *err)

@@ -28,6 +28,8 @@ struct answers {
     char ca_module_arguments[1024];
     char ca_token[257];
     char ca_pin_file[PATH_MAX];
+    char counter[16]; /* an NV index */
+    char tpm[256];
 };
 
 /* Errors: ERR_USAGE for an option, ERR_INPUT with a position in the file, ERR_INTERRUPTED when the

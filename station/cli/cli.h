@@ -71,11 +71,12 @@ struct cli {
 extern const struct cli_command cli_commands[];
 
 /*
- * Opens the token and attaches the store, which is open for writing; what --by and --reason said
- * goes into its entries. cli_open_hsm also refuses when the clock is in doubt, as everything that
- * issues or signs has to (vault/clock_stop.h).
+ * Opens the token and attaches the store, which is open for writing, with vault_attach_store or
+ * vault_attach_anchor; what --by and --reason said goes into its entries. cli_open_hsm also refuses when
+ * the clock is in doubt, as everything that issues or signs has to (vault/clock_stop.h).
  */
-MUST_USE int cli_attach(struct cli *cli, struct error *err);
+typedef int (*cli_attach_fn)(struct anchoring *a, struct store *store, struct error *err);
+MUST_USE int cli_attach(struct cli *cli, cli_attach_fn attach, struct error *err);
 MUST_USE int cli_open_hsm(struct cli *cli, struct error *err);
 
 /*
@@ -111,6 +112,9 @@ const char *cli_value(const struct cli *cli, const char *name);
 /* An option's value as a whole number in a range; *out keeps its default when it was not given. */
 MUST_USE int cli_number(const struct cli *cli, const char *name, int64_t least, int64_t most,
                         int64_t *out, struct error *err);
+
+/* The number of an NV index of a TPM, hexadecimal. Errors: ERR_USAGE. */
+MUST_USE int cli_nv_index(const char *text, uint32_t *index, struct error *err);
 
 /* Prints an object on stdout as one line of JSON; takes the reference. */
 void cli_print_json(struct json_t *object);
