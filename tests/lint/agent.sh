@@ -73,18 +73,32 @@ else
     echo "agent.sh: no compiler for Cortex-M here: the size is not checked"
     exit 0
 fi
-rm "$temp"/*.o
 echo '#include "agent/agent.h"
 char agent_size[sizeof(struct imprint_agent)];' >"$temp/ram.c"
-for source in $sources "$temp/ram.c"; do
-    $cross -std=c99 -ffreestanding -Ilib -c "$source" -o "$temp/$(basename "$source" .c).o"
-done
+# Every switch of agent.h, off: what a device needs that takes its key from the HSM and nothing else.
+without=$(sed -n 's/^#define \(IMPRINT_AGENT_WITH_[A-Z]*\) 1$/-D\1=0/p' lib/agent/agent.h)
+[ "$(echo "$without" | wc -l)" -ge 3 ] || fail "agent.h has hardly any switch"
 # Code and constants; not the unwinding tables, which C firmware discards.
 sections() { $size -A "$@" | awk '$1 ~ /^\.(text|rodata|data|bss)/ {sum += $2} END {print sum + 0}'; }
-ram=$(sections "$temp/ram.o")
-rm "$temp/ram.o"
-code=$(sections "$temp"/*.o)
-echo "Cortex-M3: $code bytes of code, $ram bytes of static memory"
-[ "$code" -gt 1000 ] && [ "$ram" -gt 1000 ] || fail "that is too small to be true"
+# measure CONFIGURATION SWITCH...: sets code and ram
+measure() {
+    what=$1
+    shift
+    rm -f "$temp"/*.o
+    for source in $sources "$temp/ram.c"; do
+        $cross -std=c99 -ffreestanding -Wall -Wextra -Werror "$@" -Ilib -c "$source" \
+            -o "$temp/$(basename "$source" .c).o" || fail "$source does not compile: $what"
+    done
+    ram=$(sections "$temp/ram.o")
+    rm "$temp/ram.o"
+    code=$(sections "$temp"/*.o)
+    echo "Cortex-M3, $what: $code bytes of code, $ram bytes of static memory"
+    [ "$code" -gt 1000 ] && [ "$ram" -gt 1000 ] || fail "that is too small to be true"
+    [ "$ram" -le 4096 ] || fail "more than 4 kB of static memory"
+}
+for switch in $without; do # each alone compiles as well
+    measure "without ${switch%=0}" "$switch" >/dev/null
+done
+measure full
+measure hsm-only $without
 [ "$code" -le 10240 ] || fail "more than 10 kB of code"
-[ "$ram" -le 4096 ] || fail "more than 4 kB of static memory"
