@@ -41,6 +41,17 @@ static const struct schema_field certificate_fields[] = {
     FIELD(job_certificate, product_id, SCHEMA_TEXT, false, 4, 4, "Matter's id of the product"),
     {.name = NULL}};
 
+#define OBJECT_FIELD(member, what)                                                                 \
+    FIELD(job_objects, member, SCHEMA_TEXT, false, 1, PATH_MAX - 1, what)
+
+static const struct schema_field object_fields[] = {
+    OBJECT_FIELD(firmware_key, "path of the public key that devices verify firmware with"),
+    OBJECT_FIELD(configuration, "path of the configuration that every device gets"),
+    OBJECT_FIELD(configuration_signature, "path of the configuration's signature"),
+    OBJECT_FIELD(configuration_key, "path of the public key that signs configurations"),
+    OBJECT_FIELD(decommission_key, "path of the public key that takes identities away"),
+    {.name = NULL}};
+
 static const struct schema_field port_fields[] = {
     FIELD(job_port_rule, name, SCHEMA_TEXT, false, 1, 128, "port, such as /dev/ttyACM*"),
     FIELD(job_port_rule, usb, SCHEMA_TEXT, false, 9, 9,
@@ -93,6 +104,11 @@ static const struct schema_field job_fields[] = {
      .min = 1,
      .offset = offsetof(struct job, vendor_roots_path),
      .meaning = "path of the PEM certificates of the vendor roots that attest devices"},
+    {.name = "objects",
+     .type = SCHEMA_MAP,
+     .fields = object_fields,
+     .offset = offsetof(struct job, object_files),
+     .meaning = "files of what else every device gets"},
     {.name = "serials",
      .type = SCHEMA_MAP,
      .required = true,
@@ -357,7 +373,14 @@ static int read_named_files(struct job *job, struct error *err)
     if (rc == 0)
         rc = beside_job(job, job->vendor_roots_path, err);
     if (rc == 0)
+        rc = beside_job(job, job->object_files.configuration_signature, err);
+    for (unsigned type = 0; rc == 0 && type <= IMPRINT_OBJECTS_MAX; type++)
+        if (job_object_name(type))
+            rc = beside_job(job, job_object_path(&job->object_files, type), err);
+    if (rc == 0)
         rc = read_trust_anchors(job, err);
+    if (rc == 0)
+        rc = job_objects_read(job, err);
     if (rc == 0)
         rc = read_enrolled(job, err);
     return rc ? rc : read_vendor_roots(job, err);
@@ -476,6 +499,8 @@ int job_bind(const struct job *job, const struct order *order, const struct orde
 
     if (rc == 0)
         rc = bind_trust_anchors(job, order, err);
+    if (rc == 0)
+        rc = job_objects_bind(job, order, err);
     return rc ? rc : bind_auth(job, order, err);
 }
 
@@ -549,6 +574,7 @@ int job_profile(const struct job *job, const struct order *order, struct cert_pr
 void job_done(struct job *job)
 {
     buf_done(&job->trust_anchors);
+    job_objects_done(job);
     for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
         buf_done(&job->vendor_roots[i]);
     free(job->enrolled);

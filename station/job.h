@@ -10,6 +10,7 @@
 #define STATION_JOB_H
 
 #include "base/buf.h"
+#include "station/job_objects.h"
 #include "station/order.h"
 
 #include <limits.h>
@@ -60,6 +61,7 @@ struct job {
     char trust_anchors_path[PATH_MAX]; /* empty: none */
     char enrolled_path[PATH_MAX];      /* empty: none */
     char vendor_roots_path[PATH_MAX];  /* empty: none */
+    struct job_objects object_files;
     struct job_serials serials;
     struct job_certificate certificate;
     struct job_port_rule ports[JOB_PORT_RULES_MAX];
@@ -68,6 +70,8 @@ struct job {
 
     /* read from the files that the job names */
     struct buf trust_anchors;  /* DER certificates, one after the other; empty: none */
+    struct job_object objects[IMPRINT_OBJECTS_MAX + 1]; /* by enum imprint_object: those of kinds that
+                                                         * job_objects.h has */
     uint8_t enrolled_hash[32]; /* SHA-256 of the list */
     uint8_t (*enrolled)[32];   /* sorted SHA-256 of SubjectPublicKeyInfo */
     size_t enrolled_count;

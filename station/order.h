@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "pki/cert_profile.h"
 #include "pki/signed.h"
+#include "station/job_objects.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -89,6 +90,7 @@ struct order {
     bool lock; /* only a locked device is whitelisted */
     bool has_trust_anchors;
     uint8_t trust_anchors[32]; /* SHA-256 of the object, DER certificates one after the other */
+    struct order_object objects[IMPRINT_OBJECTS_MAX + 1]; /* by enum imprint_object: the others */
     struct order_counts counts;
     struct order_share stations[ORDER_STATIONS_MAX];
     size_t station_count;

@@ -232,6 +232,7 @@ int plan_object(struct vault *v, struct session *s, size_t index, struct buf *ou
 {
     struct wire_object_info objects[IMPRINT_OBJECTS_MAX];
     size_t count = claim_objects(v, s, objects);
+    const struct buf *bytes;
 
     if (index >= count)
         return error_set(err, ERR_PROTOCOL, "the bundle has no object %zu", index);
@@ -243,8 +244,12 @@ int plan_object(struct vault *v, struct session *s, size_t index, struct buf *ou
     case IMPRINT_OBJ_CERTIFICATES:
         claim_certificates(v, &s->credential, out);
         break;
-    default:
+    case IMPRINT_OBJ_TRUST_ANCHORS:
         buf_put(out, v->job->trust_anchors.data, v->job->trust_anchors.len);
+        break;
+    default:
+        bytes = &v->job->objects[objects[index].type].bytes;
+        buf_put(out, bytes->data, bytes->len);
         break;
     }
     return buf_check(out, "an object", err);
