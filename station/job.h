@@ -69,11 +69,12 @@ struct job {
     struct job_link link;
 
     /* read from the files that the job names */
-    struct buf trust_anchors;  /* DER certificates, one after the other; empty: none */
-    struct job_object objects[IMPRINT_OBJECTS_MAX + 1]; /* by enum imprint_object: those of kinds that
+    struct buf trust_anchors; /* DER certificates, one after the other; empty: none */
+    struct job_object
+        objects[IMPRINT_OBJECTS_MAX + 1]; /* by enum imprint_object: those of kinds that
                                                          * job_objects.h has */
-    uint8_t enrolled_hash[32]; /* SHA-256 of the list */
-    uint8_t (*enrolled)[32];   /* sorted SHA-256 of SubjectPublicKeyInfo */
+    uint8_t enrolled_hash[32];            /* SHA-256 of the list */
+    uint8_t (*enrolled)[32];              /* sorted SHA-256 of SubjectPublicKeyInfo */
     size_t enrolled_count;
     struct buf vendor_roots[ORDER_VENDOR_ROOTS_MAX]; /* DER */
     size_t vendor_root_count;

@@ -102,8 +102,8 @@ static int check_signature(const struct job *job, const struct buf *contents,
 
     buf_init(&message, 2 * JOB_CONFIGURATION_MAX);
     rc = link_configuration_message(contents->data, contents->len, &message, err);
-    if (rc == 0 && ec_verify(spki->data + spki->len - EC_POINT_SIZE, message.data, message.len, sig,
-                             NULL))
+    if (rc == 0 &&
+        ec_verify(spki->data + spki->len - EC_POINT_SIZE, message.data, message.len, sig, NULL))
         rc = error_set(err, ERR_SIGNATURE,
                        "the signature '%s' is not that of '%s' over '%s': sign the bytes \"%s\", a "
                        "zero byte and the configuration",

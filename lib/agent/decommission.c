@@ -1,5 +1,6 @@
 #include "agent/decommission.h"
 
+#include "agent/keygen.h"
 #include "agent/objects.h"
 #include "agent/slots.h"
 #include "agent/transcript.h"
@@ -53,7 +54,7 @@ enum imprint_status imprint_agent_decommission(struct imprint_agent *agent,
 
     if (!names_chip(agent, said))
         return IMPRINT_ERR_SIGNATURE;
-    if (agent->open >= 0)
+    if (agent->open >= 0 || imprint_agent_made_transaction(agent))
         return IMPRINT_ERR_BUSY;
     if (agent->committed < 0)
         return IMPRINT_OK;

@@ -6,9 +6,6 @@
 
 #include <string.h>
 
-/* lp(u16 algorithm ‖ signature) before the contents of a signed object. */
-#define SIGNED_HEAD (2 + 2 + IMPRINT_P256_SIG_SIZE)
-
 uint32_t imprint_agent_object_format(uint32_t type)
 {
     static const uint8_t formats[] = {
@@ -31,16 +28,24 @@ bool imprint_agent_object_is_key(uint32_t type)
     return type == IMPRINT_OBJ_PRIVATE_KEY || type == IMPRINT_OBJ_SYMMETRIC_KEY;
 }
 
-enum imprint_status imprint_agent_objects_complete(const struct imprint_agent_record *record)
+enum imprint_status imprint_agent_objects_complete(const struct imprint_agent_record *record,
+                                                   uint32_t suite)
 {
     uint32_t has = 0, identity;
     int i;
 
+    /* Without a suite no key travels: the private one, which comes first, is the device's own. */
+    if (record->count > 0 &&
+        (suite == IMPRINT_SUITE_NONE) !=
+            (imprint_agent_load_u16(record->objects[0].format) == IMPRINT_FMT_NONE))
+        return IMPRINT_ERR_BUNDLE;
     for (i = 0; i < record->count; i++)
         has |= 1u << imprint_agent_load_u16(record->objects[i].type);
     identity = has & (1u << IMPRINT_OBJ_PRIVATE_KEY | 1u << IMPRINT_OBJ_CERTIFICATES);
     if (identity ? identity != (1u << IMPRINT_OBJ_PRIVATE_KEY | 1u << IMPRINT_OBJ_CERTIFICATES)
                  : !(has >> IMPRINT_OBJ_SYMMETRIC_KEY & 1u))
+        return IMPRINT_ERR_BUNDLE;
+    if (suite == IMPRINT_SUITE_NONE && (has >> IMPRINT_OBJ_SYMMETRIC_KEY & 1u))
         return IMPRINT_ERR_BUNDLE;
     if ((has >> IMPRINT_OBJ_CONFIGURATION & 1u) && !(has >> IMPRINT_OBJ_CONFIGURATION_KEY & 1u))
         return IMPRINT_ERR_BUNDLE;
@@ -70,6 +75,9 @@ enum imprint_status imprint_agent_object_hash(struct imprint_agent *agent, int i
 }
 
 #if IMPRINT_AGENT_WITH_CONFIGURATION || IMPRINT_AGENT_WITH_DECOMMISSION
+
+/* lp(u16 algorithm ‖ signature) before the contents of a signed object. */
+#define SIGNED_HEAD (2 + 2 + IMPRINT_P256_SIG_SIZE)
 
 bool imprint_agent_object_point(struct imprint_agent *agent, int slot, int i,
                                 uint8_t point[IMPRINT_P256_POINT_SIZE])

@@ -14,9 +14,10 @@ uint32_t imprint_agent_object_format(uint32_t type);
 /* Whether objects of this type travel wrapped, and are hashed by what they unwrap to. */
 bool imprint_agent_object_is_key(uint32_t type);
 
-/* A private key with its certificates, or a symmetric key alone; what is signed has its key; and all
- * fits. A status: OK, BUNDLE or SIZE. */
-enum imprint_status imprint_agent_objects_complete(const struct imprint_agent_record *record);
+/* A private key with its certificates, or a symmetric key alone; both come as the suite says; what is
+ * signed has its key; and all fits. A status: OK, BUNDLE or SIZE. */
+enum imprint_status imprint_agent_objects_complete(const struct imprint_agent_record *record,
+                                                   uint32_t suite);
 
 /* The contents of the open slot's keys and configuration. A status: OK, BUNDLE, SIGNATURE, STORE or
  * CRYPTO. */

@@ -1,6 +1,7 @@
 #include "agent/slots.h"
 
 #include "agent/key.h"
+#include "agent/keygen.h"
 #include "agent/wire.h"
 
 #include <string.h>
@@ -40,7 +41,7 @@ typedef char
     record_is_aligned[sizeof(struct imprint_agent_record) % IMPRINT_PUT_ALIGN == 0 ? 1 : -1];
 typedef char record_fits[sizeof(struct imprint_agent_record) <= AT_COMMIT ? 1 : -1];
 typedef char commit_fits[sizeof(struct commit) <= AT_LOCK - AT_COMMIT ? 1 : -1];
-typedef char key_fits[sizeof(struct key) <= IMPRINT_AGENT_JOURNAL_SIZE ? 1 : -1];
+typedef char key_fits[sizeof(struct key) <= IMPRINT_AGENT_MADE_AT ? 1 : -1];
 
 static enum imprint_agent_region region_of(int slot)
 {
@@ -71,7 +72,7 @@ static bool flash_erase(struct imprint_agent *agent, enum imprint_agent_region r
 }
 
 /* A structure is whole when it begins with its magic and its CRC covers all before the CRC. */
-static bool is_whole(const void *bytes, const uint8_t magic[4], const uint8_t *crc)
+bool imprint_agent_is_whole(const void *bytes, const uint8_t magic[4], const uint8_t *crc)
 {
     size_t len = (size_t)(crc - (const uint8_t *)bytes);
 
@@ -79,7 +80,7 @@ static bool is_whole(const void *bytes, const uint8_t magic[4], const uint8_t *c
            imprint_agent_crc32(0, bytes, len) == imprint_agent_load_u32(crc);
 }
 
-static void seal(void *bytes, const uint8_t magic[4], uint8_t *crc)
+void imprint_agent_seal(void *bytes, const uint8_t magic[4], uint8_t *crc)
 {
     memcpy(bytes, magic, 4);
     imprint_agent_store_u32(crc,
@@ -103,7 +104,7 @@ static bool read_commit(struct imprint_agent *agent, int i, struct commit *commi
 {
     bool ok = flash_read(agent, region_of(i), AT_COMMIT, commit, sizeof *commit);
 
-    *whole = ok && is_whole(commit, commit_magic, commit->crc);
+    *whole = ok && imprint_agent_is_whole(commit, commit_magic, commit->crc);
     return ok;
 }
 
@@ -134,7 +135,7 @@ static bool load_slot(struct imprint_agent *agent, int i)
     memset(slot, 0, sizeof *slot);
     if (!flash_read(agent, region_of(i), AT_RECORD, &slot->record, sizeof slot->record))
         return false;
-    if (!is_whole(&slot->record, record_magic, slot->record.crc) ||
+    if (!imprint_agent_is_whole(&slot->record, record_magic, slot->record.crc) ||
         slot->record.count > IMPRINT_AGENT_OBJECTS || slot->record.serial_len > IMPRINT_SERIAL_MAX)
         return true;
     slot->state = IMPRINT_AGENT_SLOT_STALE;
@@ -145,7 +146,7 @@ bool imprint_agent_key_read(struct imprint_agent *agent, uint8_t scalar[IMPRINT_
 {
     struct key key;
     bool whole = flash_read(agent, IMPRINT_AGENT_JOURNAL, 0, &key, sizeof key) &&
-                 is_whole(&key, key_magic, key.crc);
+                 imprint_agent_is_whole(&key, key_magic, key.crc);
 
     if (whole)
         memcpy(scalar, key.scalar, sizeof key.scalar);
@@ -203,6 +204,7 @@ static bool erase_slot(struct imprint_agent *agent, int i)
 static bool erase_key(struct imprint_agent *agent)
 {
     agent->has_key = false;
+    imprint_agent_made_forget(agent);
     return flash_erase(agent, IMPRINT_AGENT_JOURNAL);
 }
 
@@ -230,7 +232,7 @@ static bool finish_forgetting(struct imprint_agent *agent)
 
     if (!flash_read(agent, IMPRINT_AGENT_JOURNAL, 0, &mark, sizeof mark))
         return false;
-    return !is_whole(&mark, forget_magic, mark.crc) ||
+    return !imprint_agent_is_whole(&mark, forget_magic, mark.crc) ||
            (erase_slot(agent, 0) && erase_slot(agent, 1) && erase_key(agent));
 }
 
@@ -239,7 +241,7 @@ bool imprint_agent_slot_forget(struct imprint_agent *agent)
     struct key mark;
 
     memset(&mark, 0xff, sizeof mark);
-    seal(&mark, forget_magic, mark.crc);
+    imprint_agent_seal(&mark, forget_magic, mark.crc);
     agent->loaded = false;
     return erase_key(agent) && flash_write(agent, IMPRINT_AGENT_JOURNAL, 0, &mark, sizeof mark) &&
            imprint_agent_load(agent) && agent->committed < 0;
@@ -256,7 +258,7 @@ bool imprint_agent_load(struct imprint_agent *agent)
 {
     agent->loaded = false;
     if (!finish_forgetting(agent) || !load_slot(agent, 0) || !load_slot(agent, 1) ||
-        !load_key(agent))
+        !load_key(agent) || !imprint_agent_made_load(agent))
         return false;
     elect(agent);
     agent->loaded = finish_interrupted(agent);
@@ -275,7 +277,7 @@ enum imprint_status imprint_agent_key_ensure(struct imprint_agent *agent)
     do {
         drawn = c->random(c->context, key.scalar, sizeof key.scalar);
     } while (drawn && !imprint_agent_scalar_valid(key.scalar));
-    seal(&key, key_magic, key.crc);
+    imprint_agent_seal(&key, key_magic, key.crc);
     stored = drawn && flash_erase(agent, IMPRINT_AGENT_JOURNAL) &&
              flash_write(agent, IMPRINT_AGENT_JOURNAL, 0, &key, sizeof key);
     imprint_agent_wipe(&key, sizeof key);
@@ -297,7 +299,7 @@ bool imprint_agent_slot_open(struct imprint_agent *agent, struct imprint_agent_r
 {
     int i = imprint_agent_slot_free(agent);
 
-    seal(record, record_magic, record->crc);
+    imprint_agent_seal(record, record_magic, record->crc);
     agent->loaded = false;
     if (!erase_slot(agent, i) ||
         !flash_write(agent, region_of(i), AT_RECORD, record, sizeof *record) ||
@@ -320,7 +322,7 @@ bool imprint_agent_slot_commit(struct imprint_agent *agent,
     memset(&commit, 0xff, sizeof commit);
     imprint_agent_store_u32(commit.count, count);
     commit.secrets = *secrets;
-    seal(&commit, commit_magic, commit.crc);
+    imprint_agent_seal(&commit, commit_magic, commit.crc);
     written = flash_write(agent, region_of(i), AT_COMMIT, &commit, sizeof commit);
     imprint_agent_wipe(&commit, sizeof commit);
     return imprint_agent_load(agent) && written && agent->committed == i;

@@ -98,7 +98,35 @@ int credential_seal(struct credential *c, const uint8_t order_hash[32], store_ma
     return row_mac(c, order_hash, mac, context, c->mac, err);
 }
 
+static int known_serial(const struct credential *c, struct error *err)
+{
+    return error_set(
+        err, ERR_DUPLICATE,
+        "serial '%s' of product '%s' is in the inventory already: choose other serials "
+        "in the job",
+        c->serial, c->product);
+}
+
+/* A serial that differs in nothing but case is another name for the same device to many platforms. */
+static int refuse_known_serial(struct store *store, const struct credential *c, struct error *err)
+{
+    int64_t known = 0;
+    int rc = sql_integer(store, err, &known,
+                         "SELECT count(*) FROM credentials"
+                         " WHERE product = ? AND serial = ? COLLATE NOCASE",
+                         "tt", c->product, c->serial);
+
+    return rc || known == 0 ? rc : known_serial(c, err);
+}
+
 int credential_add(struct store *store, const struct credential *c, struct error *err)
+{
+    int rc = refuse_known_serial(store, c, err);
+
+    return rc ? rc : credential_add_again(store, c, err);
+}
+
+int credential_add_again(struct store *store, const struct credential *c, struct error *err)
 {
     int rc =
         sql_run(store, err,
@@ -109,10 +137,7 @@ int credential_add(struct store *store, const struct credential *c, struct error
                 c->mechanism, c->mac, sizeof c->mac, c->wrapped_hash, sizeof c->wrapped_hash);
 
     if (rc == ERR_STORE && err && err->native == SQLITE_CONSTRAINT_UNIQUE)
-        rc = error_set(err, ERR_DUPLICATE,
-                       "serial '%s' of product '%s' is in the inventory already: choose another "
-                       "prefix or first number in the job",
-                       c->serial, c->product);
+        rc = known_serial(c, err);
     return rc;
 }
 
@@ -133,22 +158,34 @@ static int compare_key_hash(const void *a, const void *b)
     return (x->hash > y->hash) - (x->hash < y->hash);
 }
 
+#define POINT_OF(id)                                                                               \
+    "coalesce((SELECT point FROM credentials WHERE id = " id "),"                                  \
+    " (SELECT point FROM spare_keys WHERE id = -(" id ")))"
+
 /* Two keys with the same 8 bytes are compared whole: only a real double is refused. */
 static int refuse_known_key(struct store *store, const struct key_hash *key, struct error *err)
 {
     int64_t doubled = 0;
-    int rc = sql_integer(store, err, &doubled,
-                         "SELECT other.id FROM key_index k JOIN credentials other"
-                         " ON other.id = k.credential JOIN credentials mine ON mine.id = ?"
-                         " WHERE k.hash = ? AND other.id <> mine.id AND other.point = mine.point",
-                         "ii", key->credential, key->hash);
+    int rc =
+        sql_integer(store, err, &doubled,
+                    "SELECT k.credential FROM key_index k WHERE k.hash = ?2"
+                    " AND k.credential <> ?1 AND " POINT_OF("k.credential") " = " POINT_OF("?1"),
+                    "ii", key->credential, key->hash);
 
     if (rc == 0 && doubled)
         rc = error_set(err, ERR_DUPLICATE,
-                       "the HSM made a public key that credential %" PRId64
+                       "the HSM made a public key that %s %" PRId64
                        " has already: its random source is broken, stop using it",
-                       doubled);
+                       doubled > 0 ? "credential" : "spare key", doubled > 0 ? doubled : -doubled);
     return rc;
+}
+
+int key_index_move(struct store *store, const struct key_hash *key, int64_t credential,
+                   struct error *err)
+{
+    return sql_run(store, err,
+                   "UPDATE key_index SET credential = ? WHERE hash = ? AND credential = ?", "iii",
+                   credential, key->hash, key->credential);
 }
 
 int key_index_add(struct store *store, struct key_hash *hashes, size_t count, struct error *err)
@@ -193,7 +230,7 @@ static int refuse_changed(const struct credential *c, const char *how, struct er
 /* The wrapped key is there until the credential comes to an end, and then it is gone. */
 static int verify_wrapped(const struct credential *c, struct error *err)
 {
-    bool kept = c->state == CREDENTIAL_AVAILABLE || c->state == CREDENTIAL_CLAIMED;
+    bool kept = *c->storage && (c->state == CREDENTIAL_AVAILABLE || c->state == CREDENTIAL_CLAIMED);
     uint8_t hash[32];
 
     sha256(c->wrapped.data, c->wrapped.len, hash);
@@ -243,7 +280,7 @@ int credential_by_serial(struct store *store, const char *serial, const char *pr
 {
     int64_t count = 0, id = 0;
     int rc = sql_integer(store, err, &count,
-                         "SELECT count(*) FROM credentials WHERE serial = ?1"
+                         "SELECT count(DISTINCT product) FROM credentials WHERE serial = ?1"
                          " AND (?2 IS NULL OR product = ?2)",
                          "tt", serial, product);
 
@@ -255,10 +292,40 @@ int credential_by_serial(struct store *store, const char *serial, const char *pr
                          count, serial);
     if (rc == 0)
         rc = sql_integer(store, err, &id,
-                         "SELECT id FROM credentials WHERE serial = ?1"
+                         "SELECT max(id) FROM credentials WHERE serial = ?1"
                          " AND (?2 IS NULL OR product = ?2)",
                          "tt", serial, product);
     return rc ? rc : credential_get(store, id, c, err);
+}
+
+int credential_each_of_serial(struct store *store, const char *product, const char *serial,
+                              int (*each)(void *context, const struct credential *c,
+                                          struct error *err),
+                              void *context, struct error *err)
+{
+    struct credential c;
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s,
+                       "SELECT " COLUMNS " FROM credentials"
+                       " WHERE product = ? AND serial = ? COLLATE NOCASE ORDER BY id DESC",
+                       "tt", product, serial);
+
+    if (rc)
+        return rc;
+    credential_init(&c);
+    while ((rc = sql_next(store, s, err)) == 1) {
+        rc = read_row(s, &c, err);
+        if (rc == 0)
+            rc = verify_row(store, &c, err);
+        if (rc == 0)
+            rc = each(context, &c, err);
+        if (rc) {
+            sql_end(s);
+            break;
+        }
+    }
+    credential_done(&c);
+    return rc < 0 ? rc : 0;
 }
 
 int credential_pick(struct store *store, int64_t order_id, struct credential *c, struct error *err)
@@ -295,9 +362,14 @@ int credential_set_state(struct store *store, int64_t id, enum credential_state 
 int inventory_count(struct store *store, int64_t order_id, struct inventory_counts *counts,
                     struct error *err)
 {
-    struct inventory_counts c = {{0}};
+    struct inventory_counts c = {.spares = 0};
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
+    int rc = sql_integer(store, err, &c.spares,
+                         "SELECT count(*) FROM spare_keys WHERE order_id = ? AND state = 0", "i",
+                         order_id);
+
+    if (rc == 0)
+        rc = sql_start(store, err, &s,
                        "SELECT state, count(*) FROM credentials WHERE order_id = ? GROUP BY state",
                        "i", order_id);
 

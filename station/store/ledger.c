@@ -284,6 +284,10 @@ static void take_count(struct ledger_counts *c, const char *event, int64_t count
         c->scrapped = count;
     else if (strcmp(event, "revoked") == 0)
         c->revoked = count;
+    else if (strcmp(event, LEDGER_REWORK) == 0)
+        c->reworks = count;
+    else if (strcmp(event, LEDGER_ISSUE) == 0)
+        c->issued += count;
 }
 
 int ledger_leaf(struct store *store, int64_t credential, int64_t *leaf, struct error *err)
@@ -305,6 +309,15 @@ int ledger_leaf(struct store *store, int64_t credential, int64_t *leaf, struct e
     return rc;
 }
 
+/* Keys that were made ahead, less those that got a certificate and those that were destroyed. */
+#define SPARES_OF                                                                                  \
+    "SELECT sum(CASE json_extract(body, '$.event')"                                                \
+    " WHEN '" LEDGER_KEYS "' THEN json_extract(body, '$.data.count')"                              \
+    " WHEN '" LEDGER_KEYS_DESTROYED "' THEN -json_extract(body, '$.data.count')"                   \
+    " ELSE -(json_extract(body, '$.data.key') IS NOT NULL) END) FROM ledger" LEDGER_OF_ORDER       \
+    " AND json_extract(body, '$.event') IN ('" LEDGER_KEYS "', '" LEDGER_KEYS_DESTROYED            \
+    "', '" LEDGER_ISSUE "')"
+
 int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                        struct ledger_counts *counts, struct error *err)
 {
@@ -318,6 +331,8 @@ int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                      "SELECT sum(json_extract(body, '$.data.count')) FROM ledger" LEDGER_OF_ORDER
                      " AND json_extract(body, '$.event') = 'generate'",
                      "t", order);
+    if (rc == 0)
+        rc = sql_integer(store, err, &c.spares, SPARES_OF, "t", order);
     if (rc == 0)
         rc = sql_start(store, err, &s,
                        "SELECT json_extract(body, '$.event'), count(*) FROM ledger" LEDGER_OF_ORDER
@@ -336,6 +351,33 @@ int ledger_count_order(struct store *store, const uint8_t order_hash[32],
     if (rc == 0)
         *counts = c;
     return rc;
+}
+
+int ledger_allows_rework(struct store *store, const uint8_t order_hash[32], int64_t credential,
+                         bool *allowed, struct error *err)
+{
+    char order[2 * LEDGER_ORDER_PART + 1];
+    int64_t count = 0;
+    int rc;
+
+    hex_encode(order_hash, LEDGER_ORDER_PART, order);
+    rc = sql_integer(store, err, &count,
+                     "SELECT count(*) FROM ledger" LEDGER_OF_ORDER
+                     " AND json_extract(body, '$.event') = '" LEDGER_REWORK "'"
+                     " AND json_extract(body, '$.data.replaces') = ?",
+                     "ti", order, credential);
+    *allowed = rc == 0 && count > 0;
+    return rc;
+}
+
+int ledger_replaces(struct store *store, int64_t credential, int64_t *replaced, struct error *err)
+{
+    *replaced = 0;
+    return sql_integer(store, err, replaced,
+                       "SELECT json_extract(body, '$.data.replaces') FROM ledger"
+                       " WHERE json_extract(body, '$.data.credential') = ?"
+                       " AND json_extract(body, '$.event') = '" LEDGER_ISSUE "'",
+                       "i", credential);
 }
 
 static int visit_rows(struct store *store, sqlite3_stmt *s, ledger_visit each, void *context,

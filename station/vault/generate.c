@@ -6,11 +6,11 @@
 #include "pki/cert.h"
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
+#include "station/vault/certifier.h"
 #include "station/vault/clock_stop.h"
 #include "station/vault/issue.h"
 #include "station/vault/quota.h"
 #include "station/vault/restore.h"
-#include "station/vault/token_files.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,44 +24,12 @@ struct generator {
     const struct generate_watch *watch;
     unsigned threads;
     int64_t count, *made; /* wanted, and in the database */
-    X509 *issuer, *root;
+    struct authorities authorities;
     char storage[HSM_STORAGE_NAME_SIZE];
     int64_t not_before;
     struct key_hash *hashes; /* of the batch that is stored */
     struct issue_batch batches[BATCHES];
 };
-
-/* The issuing CA is the one that the vault compared with the order. The root only judges: it must be
- * the one that certified it. */
-static int read_authorities(struct generator *g, struct error *err)
-{
-    const struct buf *issuer = &g->v->issuer;
-    char path[PATH_MAX];
-    int rc = cert_from_der(issuer->data, issuer->len, &g->issuer, err);
-
-    if (rc == 0)
-        rc = config_path(g->v->config, "ca/device-root.pem", path, err);
-    if (rc == 0)
-        rc = cert_read(path, &g->root, err);
-    if (rc == 0 && X509_verify(g->issuer, X509_get0_pubkey(g->root)) != 1)
-        rc = error_set(err, ERR_INTEGRITY,
-                       "'%s' is not the root that certified this station's issuing CA: restore the "
-                       "file",
-                       path);
-    return rc;
-}
-
-/* One storage key per order and key type: found, or made for the first batch. */
-static int find_storage(struct generator *g, struct error *err)
-{
-    const uint8_t *order = g->v->history.row.hash;
-    int rc = hsm_storage_find(g->v->hsm, order, g->storage, err);
-
-    if (rc != ERR_MISSING)
-        return rc;
-    rc = hsm_storage_create(g->v->hsm, order, g->storage, err);
-    return rc ? rc : token_files_sync(g->v->config, err); /* before a row depends on it */
-}
 
 static int batch_init(struct issue_batch *batch)
 {
@@ -90,14 +58,13 @@ static int start(struct generator *g, struct error *err)
         rc = rc ? rc : batch_init(&g->batches[i]);
     if (rc || !g->hashes)
         return error_set(err, ERR_INTERNAL, "out of memory");
-    rc = read_authorities(g, err);
-    return rc ? rc : find_storage(g, err);
+    rc = authorities_read(g->v, &g->authorities, err);
+    return rc ? rc : certifier_storage(g->v, g->storage, err);
 }
 
 static void end(struct generator *g)
 {
-    X509_free(g->issuer);
-    X509_free(g->root);
+    authorities_done(&g->authorities);
     free(g->hashes);
     for (size_t i = 0; i < BATCHES; i++)
         batch_done(&g->batches[i]);
@@ -140,7 +107,8 @@ static int check_first(const struct generator *g, const struct issue_batch *batc
 
     job_values(g->v->job, g->v->order, expect.values);
     cert_number(batch->random[0], (uint64_t)c->id, number);
-    return cert_check(c->cert.data, c->cert.len, g->issuer, g->root, &expect, err);
+    return cert_check(c->cert.data, c->cert.len, g->authorities.issuer, g->authorities.root,
+                      &expect, err);
 }
 
 static int add_rows(struct generator *g, const struct issue_batch *batch, struct error *err)
@@ -222,7 +190,7 @@ static int next_numbers(struct shift *s, struct error *err)
 static int open_shift(struct shift *s, struct error *err)
 {
     struct generator *g = s->g;
-    const struct issue_params params = {g->v, g->storage, g->issuer, g->not_before};
+    const struct issue_params params = {g->v, g->storage, g->authorities.issuer, g->not_before};
     int64_t budget;
     int rc = next_numbers(s, err);
 

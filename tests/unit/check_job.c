@@ -407,7 +407,7 @@ static void make_objects(void)
 }
 
 #define CONFIGURATION(file, signature, key)                                                        \
-    "objects:\n  configuration: " file "\n  configuration_signature: " signature                    \
+    "objects:\n  configuration: " file "\n  configuration_signature: " signature                   \
     "\n  configuration_key: " key "\n"
 
 static const struct {
@@ -453,8 +453,9 @@ START_TEST(objects_must_be_those_of_the_order)
 
     make_objects();
     fill_order(&order);
-    put("job.yaml", GOOD_JOB CONFIGURATION("config", "config.sig", "key.pem")
-                        "  firmware_key: p384.pem\n  decommission_key: key.pem\n");
+    put("job.yaml", GOOD_JOB CONFIGURATION(
+                        "config", "config.sig",
+                        "key.pem") "  firmware_key: p384.pem\n  decommission_key: key.pem\n");
     ASSERT_OK(read_job(&job, &err), err);
     ck_assert_uint_eq(job.objects[IMPRINT_OBJ_CONFIGURATION].bytes.len, 68 + 22);
     ck_assert_uint_eq(job.objects[IMPRINT_OBJ_DECOMMISSION_KEY].bytes.len, IMPRINT_SPKI_SIZE);
@@ -488,16 +489,14 @@ START_TEST(the_nearest_name_is_at_most_two_letters_off)
 }
 END_TEST
 
-CHECK_ITEMS_MAIN("job", ONCE(a_good_job_is_read_with_its_defaults),
-                 EACH_ROW(a_rule_names_ports_in_one_of_five_ways, patterns),
-                 EACH_ROW(a_bad_job_is_refused_with_line_and_column, bad_jobs),
-                 EACH_ROW(the_serials_of_a_job_are_within_the_range_of_its_station, ranges),
-                 EACH_ROW(the_file_of_vendor_roots_holds_those_of_the_order_and_no_other,
-                          named_roots),
-                 ONCE(a_list_of_enrolled_keys_must_be_the_one_of_the_order),
-                 ONCE(trust_anchors_must_be_those_of_the_order),
-                 ONCE(a_file_without_certificates_is_no_trust_anchor),
-                 EACH_ROW(an_object_that_devices_would_refuse_is_refused_when_the_job_is_read,
-                          bad_objects),
-                 ONCE(objects_must_be_those_of_the_order),
-                 ONCE(the_nearest_name_is_at_most_two_letters_off))
+CHECK_ITEMS_MAIN(
+    "job", ONCE(a_good_job_is_read_with_its_defaults),
+    EACH_ROW(a_rule_names_ports_in_one_of_five_ways, patterns),
+    EACH_ROW(a_bad_job_is_refused_with_line_and_column, bad_jobs),
+    EACH_ROW(the_serials_of_a_job_are_within_the_range_of_its_station, ranges),
+    EACH_ROW(the_file_of_vendor_roots_holds_those_of_the_order_and_no_other, named_roots),
+    ONCE(a_list_of_enrolled_keys_must_be_the_one_of_the_order),
+    ONCE(trust_anchors_must_be_those_of_the_order),
+    ONCE(a_file_without_certificates_is_no_trust_anchor),
+    EACH_ROW(an_object_that_devices_would_refuse_is_refused_when_the_job_is_read, bad_objects),
+    ONCE(objects_must_be_those_of_the_order), ONCE(the_nearest_name_is_at_most_two_letters_off))
