@@ -29,13 +29,16 @@ static int list_one(void *context, const struct unresolved *u, struct error *err
     clock_text(u->since, since);
     hex_encode(u->tx, sizeof u->tx, tx);
     if (l->cli->json)
-        cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "event", "unresolved",
-                                 "order", l->order, "serial", u->serial, "chip", u->chip, "slot",
-                                 u->slot, "since", since, "tx", tx));
+        cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "event",
+                                 "unresolved", "order", l->order, "serial", u->serial, "chip",
+                                 u->chip, "slot", u->slot, "since", since, "tx", tx, "failures",
+                                 (json_int_t)u->failures, "why", u->why));
     else
         printf("  '%s' went to chip %s in slot %s on %s: put that device back and run the job, or "
                "'imprint void %s --lost'\n",
                u->serial, u->chip, u->slot, since, u->serial);
+    if (!l->cli->json && u->failures)
+        printf("    it failed %" PRId64 " times, the last: %s\n", u->failures, u->why);
     return 0;
 }
 
@@ -63,6 +66,8 @@ static void report_totals(const struct cli *cli, const struct cli_order *o)
                " unused + %" PRIu64 " unresolved\n",
                o->order->id, o->state, t.issued, t.good, t.revoked, t.burned, t.scrapped, t.unused,
                t.unresolved);
+        if (o->counts.spares)
+            printf("  and %" PRId64 " keys that have no certificate yet\n", o->counts.spares);
         return;
     }
     totals = json_object();

@@ -64,6 +64,18 @@ static const struct cli_option void_options[] = {
     {"reason-code", "NAME", "of a revocation, by RFC 5280; default: cessationOfOperation"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option rework_options[] = {
+    BY,
+    REASON,
+    {"product", "NAME", "the product, where several have the serial"},
+    {"reason-code", "NAME", "of the revocation, by RFC 5280; default: superseded"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option run_options[] = {
+    BY,
+    {"scan", "SLOT SERIAL", "the label of one unit, instead of reading labels"},
+    {NULL, NULL, NULL}};
+
 static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
 
 static const struct cli_option recover_options[] = {
@@ -100,15 +112,19 @@ const struct cli_command cli_commands[] = {
      order_options, NEED_CONFIG, 1, 2, cmd_order},
     {"generate", "JOB", "make keys and certificates in the HSM, ahead of time",
      "Makes credentials for a job: keys are made in the HSM, leave it only wrapped, and get their\n"
-     "certificates at once. Ctrl-C stops after the batch at hand, and what was made is kept: the\n"
+     "certificates at once; where serials are known only when a device is in its slot, keys "
+     "alone.\n"
+     "Ctrl-C stops after the batch at hand, and what was made is kept: the\n"
      "same command with --up-to makes the rest. One of --count and --up-to is needed.",
      generate_options, NEED_CONFIG | NEED_JOB | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_generate},
     {"run", "JOB", "provision the devices that are in the slots",
      "Provisions one device in each slot that a port rule of the job names, all at once, and ends\n"
      "when each has passed or failed. A device that was interrupted goes on with the same\n"
      "credential; one that is finished says PASS again and consumes nothing. Ctrl-C: devices to\n"
-     "which nothing was delivered yet fail, the others are finished first.",
-     by_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
+     "which nothing was delivered yet fail, the others are finished first. Where the job's serials "
+     "are\n"
+     "scanned it first reads a line for each unit, its slot and its serial.",
+     run_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
     {"void", "SERIAL|TX", "end a credential: scrap, give up or revoke it",
      "Ends one credential, named by its serial or its transaction. What no device got is scrapped. "
      "What\n"
@@ -116,6 +132,12 @@ const struct cli_command cli_commands[] = {
      "device will not come back. What was proven is revoked. The whitelist tells of each. Needs\n"
      "--reason.",
      void_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_void},
+    {"rework", "SERIAL|TX", "allow a repaired unit another identity under its serial",
+     "Revokes the identity of a unit whose board was exchanged or repaired, and allows that the "
+     "next\n"
+     "run gives it another under the same serial, by a label scanned for its slot. Draws on the\n"
+     "order's 'rework'. Needs --by and --reason.",
+     rework_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_rework},
     {"reconcile", "[ORDER]", "show whether every credential is accounted for",
      "Adds up what became of each order's credentials, compares it with the ledger, and names "
      "every\n"

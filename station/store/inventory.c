@@ -298,6 +298,16 @@ int credential_by_serial(struct store *store, const char *serial, const char *pr
     return rc ? rc : credential_get(store, id, c, err);
 }
 
+int credential_order_of_serial(struct store *store, const char *product, const char *serial,
+                               int64_t *order_id, struct error *err)
+{
+    *order_id = 0;
+    return sql_integer(store, err, order_id,
+                       "SELECT order_id FROM credentials"
+                       " WHERE product = ? AND serial = ? COLLATE NOCASE ORDER BY id DESC LIMIT 1",
+                       "tt", product, serial);
+}
+
 int credential_each_of_serial(struct store *store, const char *product, const char *serial,
                               int (*each)(void *context, const struct credential *c,
                                           struct error *err),

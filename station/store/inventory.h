@@ -109,6 +109,11 @@ MUST_USE int credential_each_of_serial(struct store *store, const char *product,
                                                    struct error *err),
                                        void *context, struct error *err);
 
+/* The order of the newest credential of a serial, the case of letters left out of account; 0 when it
+ * has none. Nothing is verified. */
+MUST_USE int credential_order_of_serial(struct store *store, const char *product,
+                                        const char *serial, int64_t *order_id, struct error *err);
+
 /* Sets the state; the wrapped key is deleted with every one but available and claimed. */
 MUST_USE int credential_set_state(struct store *store, int64_t id, enum credential_state state,
                                   struct error *err);

@@ -63,11 +63,15 @@ MUST_USE int ledger_head(struct store *store, struct ledger_head *head, struct e
 
 /*
  * Whether event is the newest that the ledger tells of this credential: "claim", "proven",
- * "burned", "scrapped", "revoked", or NULL for none at all. The tables can be edited without a
+ * "burned", "scrapped", "revoked", LEDGER_ISSUE, or NULL for none at all. The tables can be edited without a
  * trace in themselves, the ledger cannot. Errors: ERR_INTEGRITY.
  */
 MUST_USE int ledger_expect(struct store *store, int64_t credential, const char *event,
                            struct error *err);
+
+/* Whether the ledger tells nothing of a credential but that its certificate was signed at a claim
+ * that never was. Errors: ERR_INTEGRITY. */
+MUST_USE int ledger_expect_available(struct store *store, int64_t credential, struct error *err);
 
 /* Whether the newest entry about the clock is one that stopped it (vault/clock_stop.h). */
 MUST_USE int ledger_clock_stopped(struct store *store, bool *stopped, struct error *err);

@@ -1,6 +1,7 @@
 #include "station/store/spares.h"
 
 #include "pki/digest.h"
+#include "station/store/ledger.h"
 #include "station/store/orders.h"
 #include "station/store/sql.h"
 
@@ -118,6 +119,51 @@ int spare_end(struct store *store, int64_t id, enum spare_state state, struct er
 {
     return sql_run(store, err, "UPDATE spare_keys SET state = ?, wrapped = NULL WHERE id = ?", "ii",
                    (int64_t)state, id);
+}
+
+static int record_destroyed(struct store *store, int64_t order_id, const uint8_t order_hash[32],
+                            int64_t count, struct error *err)
+{
+    int64_t first = 0, last = 0;
+    struct buf data;
+    struct jcs j;
+    int rc = sql_integer(store, err, &first,
+                         "SELECT min(id) FROM spare_keys WHERE order_id = ? AND state = 0", "i",
+                         order_id);
+
+    if (rc == 0)
+        rc = sql_integer(store, err, &last,
+                         "SELECT max(id) FROM spare_keys WHERE order_id = ? AND state = 0", "i",
+                         order_id);
+    if (rc)
+        return rc;
+    buf_init(&data, 512);
+    jcs_init(&j, &data);
+    jcs_object(&j, NULL);
+    jcs_int(&j, "count", count);
+    jcs_int(&j, "first", first);
+    jcs_int(&j, "last", last);
+    jcs_hex(&j, "order", order_hash, 32);
+    jcs_end(&j);
+    rc = ledger_append(store, LEDGER_KEYS_DESTROYED, &data, err);
+    buf_done(&data);
+    return rc;
+}
+
+int spares_destroy(struct store *store, int64_t order_id, const uint8_t order_hash[32],
+                   struct error *err)
+{
+    int64_t count;
+    int rc = spare_count(store, order_id, SPARE_UNUSED, &count, err);
+
+    if (rc || count == 0)
+        return rc;
+    rc = record_destroyed(store, order_id, order_hash, count, err);
+    return rc ? rc
+              : sql_run(store, err,
+                        "UPDATE spare_keys SET state = 2, wrapped = NULL"
+                        " WHERE order_id = ? AND state = 0",
+                        "i", order_id);
 }
 
 int spare_count(struct store *store, int64_t order_id, enum spare_state state, int64_t *count,

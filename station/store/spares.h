@@ -42,6 +42,13 @@ MUST_USE int spare_pick(struct store *store, int64_t order_id, struct credential
 /* It is a credential's now, or destroyed: the wrapped key is deleted here. */
 MUST_USE int spare_end(struct store *store, int64_t id, enum spare_state state, struct error *err);
 
+/*
+ * Destroys all unused keys of an order, named by the hash of its first version, and says how many and
+ * which in the ledger; without one nothing is written. Inside a transaction.
+ */
+MUST_USE int spares_destroy(struct store *store, int64_t order_id, const uint8_t order_hash[32],
+                            struct error *err);
+
 MUST_USE int spare_count(struct store *store, int64_t order_id, enum spare_state state,
                          int64_t *count, struct error *err);
 

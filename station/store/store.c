@@ -102,7 +102,8 @@ static const char schema_2[] =
     "DROP INDEX credentials_serial;"
     "CREATE INDEX credentials_serial ON credentials(product, serial COLLATE NOCASE);"
     "CREATE UNIQUE INDEX credentials_live ON credentials(product, serial)"
-    " WHERE state IN (0, 1, 2);"; /* available, claimed or proven */
+    " WHERE state IN (0, 1, 2);" /* available, claimed or proven */
+    "CREATE INDEX attempts_tx ON attempts(tx) WHERE tx IS NOT NULL;";
 
 /* What makes each version of the one before. */
 static const char *const schemas[] = {schema_1, schema_2};

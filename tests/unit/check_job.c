@@ -13,6 +13,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#define RANGE(p, d, f, l)                                                                          \
+    {                                                                                              \
+        .prefix = p, .digits = d, .first = f, .last = l                                            \
+    }
 #define SERIALS     "serials:\n  prefix: P-\n  digits: 4\n  first: 1\n"
 #define CERTIFICATE "certificate:\n  organization: Acme\n  hardware_type: 1.3.6.1.4.1.32473.1\n"
 #define PORTS       "ports:\n  - name: /dev/ttyACM*\n    slot: A{n}\n"
@@ -180,16 +184,17 @@ static void fill_order(struct order *order)
     memset(order, 0, sizeof *order);
     strcpy(order->id, "A-1");
     order->station_count = 1;
-    order->stations[0].serials = (struct order_serials){"P-", 4, 1, 100};
+    order->stations[0].serials = (struct order_serials)RANGE("P-", 4, 1, 100);
 }
 
 static const struct {
     struct order_serials range;
     bool fits;
 } ranges[] = {
-    {{"P-", 4, 1, 100}, true},   {{"P-", 4, 0, 1}, true},    {{"P-", 4, 2, 100}, false},
-    {{"P-", 4, 0, 0}, false},    {{"P-", 5, 1, 100}, false}, {{"Q-", 4, 1, 100}, false},
-    {{"P-0", 4, 1, 100}, false},
+    {RANGE("P-", 4, 1, 100), true},   {RANGE("P-", 4, 0, 1), true},
+    {RANGE("P-", 4, 2, 100), false},  {RANGE("P-", 4, 0, 0), false},
+    {RANGE("P-", 5, 1, 100), false},  {RANGE("Q-", 4, 1, 100), false},
+    {RANGE("P-0", 4, 1, 100), false},
 };
 
 START_TEST(the_serials_of_a_job_are_within_the_range_of_its_station)
