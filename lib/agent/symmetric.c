@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#if IMPRINT_AGENT_WITH_SYMMETRIC
+
 #define BLOCK 64 /* of SHA-256 */
 
 /* Begins a digest with the key, padded with zeros to a block, each byte xor pad. */
@@ -46,3 +48,5 @@ enum imprint_status imprint_agent_symmetric_check(const struct imprint_agent *ag
         return IMPRINT_ERR_CRYPTO;
     return imprint_agent_equal(value, expected, sizeof value) ? IMPRINT_OK : IMPRINT_ERR_KEY;
 }
+
+#endif

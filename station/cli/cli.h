@@ -112,6 +112,10 @@ const char *cli_value(const struct cli *cli, const char *name);
 MUST_USE int cli_number(const struct cli *cli, const char *name, int64_t least, int64_t most,
                         int64_t *out, struct error *err);
 
+/* Serves the devices in the slots: provisions them, or takes their identities away as the statements in
+ * the folder farewells say (vault/farewell.h). */
+MUST_USE int cli_run(struct cli *cli, const char *farewells, struct error *err);
+
 /* Prints an object on stdout as one line of JSON; takes the reference. */
 void cli_print_json(struct json_t *object);
 
@@ -120,6 +124,7 @@ int cmd_init(struct cli *cli, struct error *err);
 int cmd_generate(struct cli *cli, struct error *err);
 int cmd_recover(struct cli *cli, struct error *err);
 int cmd_run(struct cli *cli, struct error *err);
+int cmd_decommission(struct cli *cli, struct error *err);
 int cmd_backup(struct cli *cli, struct error *err);
 int cmd_status(struct cli *cli, struct error *err);
 int cmd_seal(struct cli *cli, struct error *err);

@@ -20,6 +20,8 @@ struct slot {
     struct transport *transport;
     struct link_client client;
     struct wire_plan plan;
+    uint8_t chip[IMPRINT_CHIP_ID_MAX]; /* as HELLO said */
+    size_t chip_len;
     enum event_step step;
     int64_t started_ms;
 };
@@ -144,6 +146,8 @@ static int ask_for_plan(struct slot *s, struct error *err)
         rc = pass_chain(s, err);
     if (rc)
         return rc;
+    memcpy(s->chip, hello.facts.chip_id, sizeof s->chip);
+    s->chip_len = hello.facts.chip_id_len;
     to_wire(&hello, &said);
     return desk_hello(&s->desk, &said, &s->plan, err);
 }
@@ -263,9 +267,39 @@ static int prove(struct slot *s, struct error *err)
     return rc;
 }
 
+/* DECOMMISSION, and a look whether the device did forget. */
+static int say_farewell(struct slot *s, struct error *err)
+{
+    static const uint8_t nonce[IMPRINT_NONCE_SIZE];
+    struct link_farewell farewell = {.chip_id_len = s->chip_len};
+    struct link_hello hello;
+    const uint8_t *bytes;
+    size_t len;
+    int rc = desk_object(&s->desk, 0, &bytes, &len, err);
+
+    if (rc == 0 && len != WIRE_FAREWELL_SIZE)
+        rc = error_set(err, ERR_INTERNAL, "the vault handed out a farewell of another length");
+    if (rc)
+        return rc;
+    memcpy(farewell.chip_id, s->chip, sizeof farewell.chip_id);
+    memcpy(farewell.identity, bytes, sizeof farewell.identity);
+    farewell.sig = link_sig_p256(bytes + sizeof farewell.identity);
+    rc = link_client_decommission(&s->client, &farewell, err);
+    if (rc == 0)
+        rc = link_client_hello(&s->client, nonce, &hello, err);
+    if (rc == 0 && hello.state != IMPRINT_TX_NONE)
+        rc = error_set(err, ERR_PROTOCOL,
+                       "the device says that it forgot its identity and still shows one: set it "
+                       "aside");
+    return rc;
+}
+
 static int provision(struct slot *s, struct error *err)
 {
     int rc = find_plan(s, err);
+
+    if (rc == 0 && s->plan.action == WIRE_FAREWELL)
+        return say_farewell(s, err);
 
     if (rc == 0 && s->plan.action == WIRE_DELIVER) {
         emit(s, EVENT_DELIVER, 0, NULL);

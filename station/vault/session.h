@@ -31,6 +31,7 @@ struct session {
     struct credential credential;
     bool again;  /* this device was proven before */
     bool passed; /* its pass is recorded */
+    struct buf farewell; /* what takes its identity away (farewell.h), or empty */
 };
 
 void session_init(struct session *s);

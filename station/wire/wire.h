@@ -30,6 +30,7 @@
 #define WIRE_SLOT_MAX    32
 #define WIRE_TEXT_MAX    400
 #define WIRE_OBJECT_MAX  8000
+#define WIRE_FAREWELL_SIZE (IMPRINT_HASH_SIZE + IMPRINT_P256_SIG_SIZE)
 #define WIRE_CHAIN_MAX   IMPRINT_CHAIN_MAX
 
 enum wire_op {
@@ -80,7 +81,8 @@ struct wire_hello {
 enum wire_action {
     WIRE_DELIVER = 1, /* BEGIN, PUT each object, COMMIT, then NONCE */
     WIRE_PROVE = 2,   /* committed before: NONCE at once */
-    WIRE_ABORT = 3    /* what the device holds is void: ABORT it, then OPEN and HELLO again */
+    WIRE_ABORT = 3,   /* what the device holds is void: ABORT it, then OPEN and HELLO again */
+    WIRE_FAREWELL = 4 /* DECOMMISSION: object 0 is identity ‖ the owner's signature, r ‖ s */
 };
 
 struct wire_object_info {

@@ -1,12 +1,17 @@
 """What a bundle may hold besides key and certificates, delivered by a real station."""
+import base64
+import hashlib
+import json
+import shutil
 import unittest
 
 import flash
 import judge
-from rig import EXIT, Rig
+from cryptography import x509
+from rig import EXIT, MANIFEST, Rig, run
 
 
-class Objects(unittest.TestCase):
+class Station(unittest.TestCase):
     def make(self, **options):
         self.rig = Rig(**options)
         self.addCleanup(self.rig.close)
@@ -21,6 +26,8 @@ class Objects(unittest.TestCase):
         rig.imprint("generate", rig.job, "--count", credentials)
         return rig
 
+
+class Objects(Station):
     def test_devices_get_the_objects_of_the_order(self):
         rig = self.make_with_objects()
         devices = [rig.add_device() for _ in range(2)]
@@ -58,6 +65,101 @@ class Objects(unittest.TestCase):
         rig.write_job(order="E2E-2", prefix="OBJ-")
         self.refused("INPUT", "add 'firmware_key: FILE' to 'objects'")
         self.assertIsNone(device.export())
+
+
+class Decommission(Station):
+    """The owner takes identities away, and gives others."""
+
+    def setUp(self):
+        self.rig = self.make_with_objects(credentials=3)
+        self.statements = self.rig.dir / "statements"
+        self.statements.mkdir()
+
+    def decommission(self):
+        return self.rig.imprint("decommission", self.rig.job, "--statements", self.statements,
+                                "--reason", "a return", check=False)
+
+    def provision(self, device):
+        code, slots, stderr = self.rig.run_json(check=False)
+        self.assertEqual((code, slots["S1"]["event"]), (0, "pass"), stderr)
+        return slots["S1"]["serial"]
+
+    def statement(self, device):
+        """What the owner signs, from what the manifest says of the device."""
+        leaf = x509.load_pem_x509_certificate((device.export() / "certificates.pem").read_bytes())
+        der = leaf.public_bytes(judge.serialization.Encoding.DER)
+        chip = bytes.fromhex(device.chip)
+        return (b"imprint decommission v1\0" + len(chip).to_bytes(2, "big") + chip + b"\0\x20" +
+                hashlib.sha256(der).digest())
+
+    def sign(self, serial, statement):
+        shutil.copy(self.rig.openssl_sign("decommission", statement),
+                    self.statements / f"{serial}.sig")
+
+    def sealed(self):
+        self.rig.seal()
+        self.rig.verify(self.rig.manifests()[-1])
+        self.rig.accept()
+        self.rig.imprint("ledger", "verify")
+        return self.rig.records()
+
+    def test_a_locked_device_is_taken_back_and_provisioned_again(self):
+        rig = self.rig
+        device = rig.add_device()
+        serial = self.provision(device)
+        statement = self.statement(device)
+        self.assertIn("lifecycle locked", (device.export() / "state").read_text())
+        first = self.sealed()
+        # Nobody signed: the station says what is to be signed, and nothing happens.
+        result = self.decommission()
+        self.assertEqual(result.returncode, EXIT["REFUSED"], result.stderr)
+        self.assertEqual((self.statements / f"{serial}.tbs").read_bytes(), statement)
+        # Somebody else signed.
+        self.sign(serial, statement + b"x")
+        self.assertEqual(self.decommission().returncode, EXIT["SIGNATURE"])
+        self.assertEqual(self.sealed(), first)
+        self.assertIsNotNone(device.export())
+        # The owner signed; a device that did not hear of it is told again, and recorded once.
+        self.sign(serial, statement)
+        device.stop()
+        shutil.copytree(device.store, rig.dir / "before")
+        for _ in range(2):
+            shutil.rmtree(device.store)
+            shutil.copytree(rig.dir / "before", device.store)
+            device.start()
+            result = self.decommission()
+            self.assertEqual(result.returncode, 0, result.stderr)
+            device.stop()
+            self.assertIsNone(device.export())
+        device.start()
+        record = self.sealed()[-1]
+        self.assertEqual((record["t"], record["sn"], record["chip"], record["reason"]),
+                         ("decommission", serial, device.chip, "cessationOfOperation"))
+        self.assertEqual(first[record["ref"]]["sn"], serial)
+        self.assertEqual(len(rig.records()), 2)
+        status = rig.order_status()
+        self.assertEqual((status["proven"], status["revoked"]), (0, 1))
+        # There is nothing left to take away, and the device takes another identity.
+        self.assertEqual(self.decommission().returncode, EXIT["REFUSED"])
+        again = self.provision(device)
+        self.assertNotEqual(again, serial)
+        records = self.sealed()
+        self.assertEqual([r["t"] for r in records], ["add", "decommission", "add"])
+        judge.check_device(rig, device, {again: records[-1]})
+        show = run(MANIFEST, "check", "--state", rig.dir / "whitelist", serial, check=False)
+        self.assertIn("decommissioned", show.stdout + show.stderr)
+        # The old word does not touch the new identity.
+        shutil.copy(self.statements / f"{serial}.sig", self.statements / f"{again}.sig")
+        self.assertEqual(self.decommission().returncode, EXIT["SIGNATURE"])
+        self.assertIsNotNone(device.export())
+
+    def test_an_order_without_a_decommission_key_takes_nothing_away(self):
+        rig = self.rig
+        rig.write_order(id="E2E-3", serials={"prefix": "NO-"})
+        rig.write_job(order="E2E-3", prefix="NO-")
+        result = self.decommission()
+        self.assertEqual(result.returncode, EXIT["REFUSED"])
+        self.assertIn("names no decommission_key", result.stderr)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ ROOMS = {
     "manifests": ["base/", "pki/", "manifests/", "agent/ids.h"],
     "station": ["base/", "pki/", "agent/ids.h", "link/transcript.h", "station/schema/",
                 "station/config.h",
-                "station/connector/address.h", "station/job", "station/order",
+                "station/connector/address.h", "station/job", "station/order", "station/serial_list.h",
                 "station/profile/profile.h"],
     "station/checker": ["base/", "pki/ec.h", "station/confine/", "station/wire/",
                         "station/checker/"],

@@ -87,7 +87,7 @@ static const struct {
     {"name: a\norder: A-1\nzzzzzzz: 1\n", "job.yaml:3:1: unknown field 'zzzzzzz'"},
     {"name: a\norder: A-1\n" CERTIFICATE PORTS, "missing field 'serials'"},
     {"name: a\norder: A-1\nserials:\n  prefix: P-\n  digits: 4\n" CERTIFICATE PORTS,
-     "job.yaml:4:3: missing field 'first'"},
+     "job.yaml:3:1: missing field 'first'"},
     {"name: a\norder: A-1\nserials:\n  prefix: P-\n  digits: 5x\n  first: 1\n",
      "job.yaml:5:11: 'digits' must be a whole number from 1 to 12"},
     {"name: a\norder: A-1\nserials:\n  prefix: P-\n  digits: -5\n  first: 1\n",
