@@ -73,6 +73,29 @@ static const struct schema_field link_fields[] = {
     FIELD(job_link, repeats, SCHEMA_INT, false, 0, 20, "repeats of an unanswered request"),
     {.name = NULL}};
 
+static const char *const steps[] = {
+    [JOB_STEP_ALL] = "all", [JOB_STEP_INSTALL] = "install", [JOB_STEP_LOCK] = "lock"};
+
+#define STEPS (sizeof steps / sizeof *steps)
+
+/* The number of a step's name, STEPS for no such name. */
+static size_t find_step(const char *name)
+{
+    size_t i = 0;
+
+    while (i < STEPS && strcmp(name, steps[i]))
+        i++;
+    return i;
+}
+
+static int check_step(const void *value, const char **member, struct error *err)
+{
+    (void)member;
+    return find_step(value) < STEPS
+               ? 0
+               : error_set(err, ERR_INPUT, "'step' must be all, install or lock");
+}
+
 static const struct schema_field job_fields[] = {
     FIELD(job, name, SCHEMA_TEXT, true, 1, 64, "name of the job, for people"),
     {.name = "order",
@@ -82,6 +105,13 @@ static const struct schema_field job_fields[] = {
      .min = 1,
      .offset = offsetof(struct job, order),
      .meaning = "id of the work order, which the station has"},
+    {.name = "step",
+     .type = SCHEMA_TEXT,
+     .max = 7,
+     .min = 3,
+     .offset = offsetof(struct job, step_name),
+     .check = check_step,
+     .meaning = "all, or install now and lock in a run of its own"},
     {.name = "trust_anchors",
      .type = SCHEMA_TEXT,
      .max = PATH_MAX - 1,
@@ -398,6 +428,7 @@ int job_read(const char *path, struct job *job, struct error *err)
     buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
     for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
         buf_init(&job->vendor_roots[i], JOB_ROOT_MAX);
+    strcpy(job->step_name, steps[JOB_STEP_ALL]);
     strcpy(job->serials.source_name, "assigned");
     job->serials.first = -1;
     job->link =
@@ -408,6 +439,8 @@ int job_read(const char *path, struct job *job, struct error *err)
     rc = schema_read(path, job_fields, job, err);
     if (rc == ERR_MISSING)
         rc = error_set(err, rc, "there is no job '%s': name a file that exists", path);
+    if (rc == 0)
+        job->step = (enum job_step)find_step(job->step_name);
     if (rc == 0 && job->serials.first >= 0)
         rc = job_serial_text(&job->serials, job->serials.first, text, sizeof text, err);
     for (size_t i = 0; rc == 0 && i < job->port_count; i++)
@@ -484,6 +517,15 @@ static int bind_auth(const struct job *job, const struct order *order, struct er
     return error_set(err, ERR_INTERNAL, "an order's device_auth is unknown");
 }
 
+/* Without a lock there is no second step: such a device would never be finished. */
+static int bind_step(const struct job *job, const struct order *order, struct error *err)
+{
+    if (job->step == JOB_STEP_ALL || order->lock)
+        return 0;
+    return error_set(err, ERR_INPUT, "%s: order '%s' asks for no lock: take 'step: %s' out",
+                     job->path, order->id, job->step_name);
+}
+
 int job_bind(const struct job *job, const struct order *order, const struct order_share *share,
              struct error *err)
 {
@@ -491,6 +533,8 @@ int job_bind(const struct job *job, const struct order *order, const struct orde
 
     if (rc == 0)
         rc = bind_trust_anchors(job, order, err);
+    if (rc == 0)
+        rc = bind_step(job, order, err);
     if (rc == 0)
         rc = job_objects_bind(job, order, err);
     return rc ? rc : bind_auth(job, order, err);

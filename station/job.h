@@ -50,10 +50,19 @@ struct job_link {
     int64_t attempts;   /* that may fail with one credential; 0: no limit */
 };
 
+/* How much of the way a run goes, where the order wants locked devices. */
+enum job_step {
+    JOB_STEP_ALL,     /* everything */
+    JOB_STEP_INSTALL, /* up to the first proof: what is locked later is whitelisted later */
+    JOB_STEP_LOCK     /* proof, lock, proof of what was installed before */
+};
+
 struct job {
     char path[PATH_MAX];
     char name[65];
-    char order[65];                    /* id of the order */
+    char order[65];    /* id of the order */
+    char step_name[8]; /* "all", "install" or "lock" */
+    enum job_step step;
     char trust_anchors_path[PATH_MAX]; /* empty: none */
     char enrolled_path[PATH_MAX];      /* empty: none */
     char vendor_roots_path[PATH_MAX];  /* empty: none */

@@ -45,7 +45,12 @@ static int find_labels(const struct cli *cli, struct vault *v, struct error *err
 /* What a run needs before the line may begin. */
 static int prepare(struct cli *cli, struct vault *v, struct error *err)
 {
-    int rc = v->farewells ? farewell_check(v, err) : quota_check_run(v, err);
+    int rc = 0;
+
+    if (v->farewells)
+        rc = farewell_check(v, err);
+    else if (v->job->step != JOB_STEP_LOCK) /* which takes nothing from the order */
+        rc = quota_check_run(v, err);
 
     if (rc == 0)
         rc = vault_load_certificate(v, err);

@@ -55,6 +55,8 @@ static void print_json(const struct event *e)
         json_object_set_new(o, "serial", json_string(e->serial));
     if (e->step == EVENT_PASS)
         json_object_set_new(o, "again", json_boolean(e->again));
+    if (e->step == EVENT_PASS && e->waits)
+        json_object_set_new(o, "waits", json_string("lock"));
     if (e->step == EVENT_FAIL) {
         json_object_set_new(o, "error", json_string(error_name(e->code)));
         json_object_set_new(o, "exit", json_integer(error_exit_status(e->code)));
@@ -74,7 +76,9 @@ static void print_words(const struct event *e)
     if (e->step == EVENT_PASS)
         printf("slot %-6s PASS  %s  %" PRId64 ".%" PRId64 " s%s\n", e->slot, serial,
                e->took_ms / 1000, e->took_ms % 1000 / 100,
-               e->again ? "  (it was finished before)" : "");
+               e->waits   ? "  (installed; it counts once it is locked)"
+               : e->again ? "  (it was finished before)"
+                          : "");
     else if (e->step == EVENT_FAIL)
         printf("slot %-6s FAIL  %s  %s\n", e->slot, serial, e->text);
 }

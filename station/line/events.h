@@ -28,6 +28,7 @@ struct event {
     enum event_step step;
     const char *serial; /* NULL or empty while unknown */
     bool again;         /* EVENT_PASS: it was finished before, nothing was consumed */
+    bool waits;         /* EVENT_PASS: it is whitelisted only once another run locked it */
     int code;           /* EVENT_FAIL: one of base/error.h */
     const char *text;   /* EVENT_FAIL: what happened and what to do */
     int64_t took_ms;    /* EVENT_PASS and EVENT_FAIL: since the slot started */

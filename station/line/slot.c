@@ -23,6 +23,7 @@ struct slot {
     uint8_t chip[IMPRINT_CHIP_ID_MAX]; /* as HELLO said */
     size_t chip_len;
     enum event_step step;
+    bool waits; /* installed, to be locked in another run */
     int64_t started_ms;
 };
 
@@ -33,6 +34,7 @@ static void emit(struct slot *s, enum event_step step, int code, const char *tex
                       .step = step,
                       .serial = s->plan.serial,
                       .again = s->plan.again,
+                      .waits = s->waits,
                       .code = code,
                       .text = text,
                       .took_ms = clock_mono_ms() - s->started_ms};
@@ -257,7 +259,8 @@ static int prove(struct slot *s, struct error *err)
     enum wire_verdict verdict = WIRE_PASS;
     int rc = prove_once(s, &verdict, err);
 
-    if (rc || verdict == WIRE_PASS)
+    s->waits = rc == 0 && verdict == WIRE_LOCK_LATER;
+    if (rc || verdict != WIRE_LOCK_FIRST)
         return rc;
     rc = link_client_lock(&s->client, s->plan.tx, err);
     if (rc == 0)

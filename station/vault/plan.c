@@ -127,6 +127,19 @@ static int check_attempts(struct vault *v, const struct session *s, struct error
                      s->credential.serial, failures, s->credential.serial);
 }
 
+/* A run that only locks gives nothing away. */
+static int check_step(const struct vault *v, const struct session *s, enum wire_action action,
+                      struct error *err)
+{
+    if (v->job->step != JOB_STEP_LOCK || action == WIRE_PROVE)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "this device%s%s%s has no whole identity yet: run the job that installs it, "
+                     "then this one",
+                     s->credential.serial[0] ? " ('" : "", s->credential.serial,
+                     s->credential.serial[0] ? "')" : "");
+}
+
 /* The device holds, or says it holds, s->claim. */
 static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
 {
@@ -151,7 +164,9 @@ static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan
         return fill_plan(v, s, WIRE_PROVE, plan, err);
     if (s->again)
         return refuse_known_chip(&s->credential, err);
-    rc = check_attempts(v, s, err);
+    rc = check_step(v, s, WIRE_DELIVER, err);
+    if (rc == 0)
+        rc = check_attempts(v, s, err);
     return rc ? rc : fill_plan(v, s, WIRE_DELIVER, plan, err);
 }
 
@@ -226,7 +241,9 @@ static int plan_new(struct vault *v, struct session *s, struct wire_plan *plan, 
     int rc;
 
     claim_init(&old);
-    rc = claim_by_chip(v->store, s->hello.chip, s->hello.chip_len, &old, &found, err);
+    rc = check_step(v, s, WIRE_DELIVER, err);
+    if (rc == 0)
+        rc = claim_by_chip(v->store, s->hello.chip, s->hello.chip_len, &old, &found, err);
     if (rc == 0 && found)
         rc = check_old(v, s, &old, err);
     if (rc == 0)

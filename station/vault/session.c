@@ -214,7 +214,8 @@ static int answer_proof(struct vault *v, struct session *s, struct reader *r, st
     if (rc)
         return rc;
     s->passed = verdict == WIRE_PASS;
-    s->state = verdict == WIRE_PASS ? SESSION_ENDING : SESSION_PLANNED;
+    s->waits = verdict == WIRE_LOCK_LATER;
+    s->state = verdict == WIRE_LOCK_FIRST ? SESSION_PLANNED : SESSION_ENDING;
     wire_put_ok(reply);
     buf_put_u8(reply, (uint8_t)verdict);
     return 0;
@@ -241,12 +242,13 @@ static int record_attempt(struct vault *v, const struct session *s, int code, co
     return rc;
 }
 
-/* Only a farewell ends well without a proof: the device says itself that it is blank. */
+/* What ends well without a proof that is recorded: a farewell, of which the device says itself that it
+ * is blank, and a device that another run locks. */
 static int result_code(const struct session *s, const struct wire_result *result)
 {
     if (result->status)
         return -(int)result->status;
-    return s->farewell.len ? 0 : ERR_INTERNAL;
+    return s->farewell.len || s->waits ? 0 : ERR_INTERNAL;
 }
 
 /* A pass was recorded with the proof; what the line reports here is a failure, or nothing new. */

@@ -31,6 +31,7 @@ struct session {
     struct credential credential;
     bool again;  /* this device was proven before */
     bool passed; /* its pass is recorded */
+    bool waits;  /* it proved, and another run is to lock it */
     struct buf farewell; /* what takes its identity away (farewell.h), or empty */
 };
 

@@ -120,7 +120,8 @@ struct wire_proof {
 
 enum wire_verdict {
     WIRE_PASS = 1,
-    WIRE_LOCK_FIRST = 2 /* good, but the order wants it locked: LOCK, NONCE, PROVE again */
+    WIRE_LOCK_FIRST = 2, /* good, but the order wants it locked: LOCK, NONCE, PROVE again */
+    WIRE_LOCK_LATER = 3  /* the same, but not in this run: the device is done for now */
 };
 
 struct wire_result {

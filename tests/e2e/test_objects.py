@@ -67,6 +67,54 @@ class Objects(Station):
         self.assertIsNone(device.export())
 
 
+class LaterLock(Station):
+    """What is locked in a run of its own is whitelisted by that run."""
+
+    def step(self, name):
+        self.rig.write_job(more=f"step: {name}\n")
+        code, slots, stderr = self.rig.run_json(check=False)
+        return code, slots, stderr
+
+    def test_a_device_is_installed_now_and_locked_later(self):
+        rig = self.make(credentials=3)
+        device = rig.add_device()
+        # Nothing to lock yet: nothing is given away either.
+        code, slots, _ = self.step("lock")
+        self.assertEqual((code, slots["S1"]["error"]), (EXIT["REFUSED"], "ERR_REFUSED"))
+        self.assertIn("no whole identity yet", slots["S1"]["text"])
+        self.assertEqual(rig.order_status()["available"], 3)
+        for _ in range(2):
+            code, slots, stderr = self.step("install")
+            self.assertEqual((code, slots["S1"]["event"], slots["S1"].get("waits")),
+                             (0, "pass", "lock"), stderr)
+            self.assertIn("lifecycle factory", (device.export() / "state").read_text())
+        status = rig.order_status()
+        self.assertEqual((status["proven"], status["unresolved"], status["available"]), (0, 1, 2))
+        other = rig.add_device()
+        code, slots, _ = self.step("lock")
+        self.assertEqual({n: s["event"] for n, s in slots.items()}, {"S1": "pass", "S2": "fail"})
+        self.assertNotIn("waits", slots["S1"])
+        self.assertIn("lifecycle locked", (device.export() / "state").read_text())
+        other.stop()
+        other.port.unlink()
+        # Once more finds it finished.
+        code, slots, _ = self.step("lock")
+        self.assertEqual((code, slots["S1"]["again"]), (0, True))
+        rig.seal()
+        rig.verify(rig.manifests()[-1])
+        live = judge.check_all(rig, [device])
+        self.assertTrue(all(record["lock"] for record in live.values()))
+
+    def test_steps_that_make_no_sense_are_refused(self):
+        rig = self.make(order={"lock": False})
+        for step, says in (("install", "asks for no lock"), ("lock", "asks for no lock"),
+                           ("half", "'step' must be all, install or lock")):
+            rig.write_job(more=f"step: {step}\n")
+            result = rig.imprint("run", rig.job, check=False)
+            self.assertEqual(result.returncode, EXIT["INPUT"], result.stderr)
+            self.assertIn(says, result.stderr)
+
+
 class Decommission(Station):
     """The owner takes identities away, and gives others."""
 
