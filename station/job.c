@@ -35,15 +35,17 @@ static const struct schema_field certificate_fields[] = {
     FIELD(job_certificate, product_id, SCHEMA_TEXT, false, 4, 4, "Matter's id of the product"),
     {.name = NULL}};
 
-#define OBJECT_FIELD(member, what)                                                                 \
-    FIELD(job_objects, member, SCHEMA_TEXT, false, 1, PATH_MAX - 1, what)
-
 static const struct schema_field object_fields[] = {
-    OBJECT_FIELD(firmware_key, "path of the public key that devices verify firmware with"),
-    OBJECT_FIELD(configuration, "path of the configuration that every device gets"),
-    OBJECT_FIELD(configuration_signature, "path of the configuration's signature"),
-    OBJECT_FIELD(configuration_key, "path of the public key that signs configurations"),
-    OBJECT_FIELD(decommission_key, "path of the public key that takes identities away"),
+    FIELD(job_objects, firmware_key, SCHEMA_TEXT, false, 1, PATH_MAX - 1,
+          "path of the public key that devices verify firmware with"),
+    FIELD(job_objects, configuration, SCHEMA_TEXT, false, 1, PATH_MAX - 1,
+          "path of the configuration that every device gets"),
+    FIELD(job_objects, configuration_signature, SCHEMA_TEXT, false, 1, PATH_MAX - 1,
+          "path of the configuration's signature"),
+    FIELD(job_objects, configuration_key, SCHEMA_TEXT, false, 1, PATH_MAX - 1,
+          "path of the public key that signs configurations"),
+    FIELD(job_objects, decommission_key, SCHEMA_TEXT, false, 1, PATH_MAX - 1,
+          "path of the public key that takes identities away"),
     {.name = NULL}};
 
 static const struct schema_field port_fields[] = {

@@ -98,7 +98,7 @@ int job_serials_check(const void *serials, const char **member, struct error *er
 
     if (!find_source(name, &source)) {
         *member = "source";
-        return error_set(err, ERR_INPUT, "expected assigned, listed, scanned or device");
+        return error_set(err, ERR_INPUT, "'source' must be assigned, listed, scanned or device");
     }
     if (need_member(needs[source].prefix, *s->prefix, "prefix", name, member, err) ||
         need_member(needs[source].digits, s->digits > 0, "digits", name, member, err) ||

@@ -183,9 +183,12 @@ static int refuse_known_key(struct store *store, const struct key_hash *key, str
 int key_index_move(struct store *store, const struct key_hash *key, int64_t credential,
                    struct error *err)
 {
-    return sql_run(store, err,
-                   "UPDATE key_index SET credential = ? WHERE hash = ? AND credential = ?", "iii",
-                   credential, key->hash, key->credential);
+    int rc = refuse_known_key(store, key, err);
+
+    return rc ? rc
+              : sql_run(store, err,
+                        "UPDATE key_index SET credential = ? WHERE hash = ? AND credential = ?",
+                        "iii", credential, key->hash, key->credential);
 }
 
 int key_index_add(struct store *store, struct key_hash *hashes, size_t count, struct error *err)

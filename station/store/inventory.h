@@ -83,7 +83,8 @@ struct key_hash key_hash_of(const uint8_t point[65], int64_t credential);
 MUST_USE int key_index_add(struct store *store, struct key_hash *hashes, size_t count,
                            struct error *err);
 
-/* A spare key (spares.h), whose entry has -id, became that credential's. */
+/* A spare key (spares.h), whose entry has -id, becomes that credential's, which is not stored yet.
+ * Errors: ERR_DUPLICATE when another has it already. */
 MUST_USE int key_index_move(struct store *store, const struct key_hash *key, int64_t credential,
                             struct error *err);
 

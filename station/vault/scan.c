@@ -51,16 +51,30 @@ static bool fits_rule(const char *label, const char *slot)
     return digits > 0 && slot[before] != '0' && strcmp(slot + before + digits, n + 3) == 0;
 }
 
+/* The first slot of the first rule, as it is printed on the fixture. */
+static void example_slot(const struct job *job, char slot[64])
+{
+    const char *label = job->ports[0].slot, *n = strstr(label, "{n}");
+
+    if (n)
+        snprintf(slot, 64, "%.*s1%s", (int)(n - label), label, n + 3);
+    else
+        snprintf(slot, 64, "%s", label);
+}
+
 static int check_slot(const struct job *job, const char *slot, struct error *err)
 {
+    char example[64];
+
     for (size_t i = 0; i < job->port_count; i++)
         if (fits_rule(job->ports[i].slot, slot))
             return 0;
+    example_slot(job, example);
     return error_set(
         err, ERR_INPUT,
         "the job has no slot '%s': type the label that is printed on the fixture, such "
         "as '%s'",
-        slot, job->ports[0].slot);
+        slot, example);
 }
 
 static int check_doubles(const struct scans *scans, const struct scan *scan, struct error *err)
@@ -135,11 +149,14 @@ static bool is_empty(const char *line)
 
 static void prompt(const struct scans *scans, const struct vault *v)
 {
+    char example[64];
+
+    example_slot(v->job, example);
     if (scans->count == 0)
         fprintf(stderr,
                 "scan or type the slot and the serial of each unit, such as '%s PUMP-0000001';\n"
                 "an empty line begins with the units that were scanned\n",
-                strstr(v->job->ports[0].slot, "{n}") ? "S1" : v->job->ports[0].slot);
+                example);
     fprintf(stderr, "slot and serial> ");
 }
 
@@ -179,7 +196,5 @@ int scans_read(struct scans *scans, const struct vault *v, FILE *in, const char 
     }
     if (ferror(in))
         return error_set(err, ERR_IO, "cannot read labels from %s", source);
-    if (scans->count == 0)
-        return error_set(err, ERR_INPUT, "%s gave no label: nothing was begun", source);
     return 0;
 }

@@ -39,8 +39,8 @@ MUST_USE int scans_add(struct scans *scans, const struct vault *v, const char *l
 
 /*
  * Reads lines to the end. With ask, words on stderr ask for them and a bad one is asked for again;
- * without it a bad one is an error whose text names source and line number. Errors: as scans_add,
- * ERR_INPUT when there is none, ERR_IO.
+ * without it a bad one is an error whose text names source and line number. No label at all is
+ * fine: devices that have an identity need none. Errors: as scans_add, ERR_IO.
  */
 MUST_USE int scans_read(struct scans *scans, const struct vault *v, FILE *in, const char *source,
                         bool ask, struct error *err);

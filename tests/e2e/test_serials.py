@@ -62,7 +62,9 @@ class Serials(unittest.TestCase):
         self.assertEqual(rig.order_status()["generated"], 0)
         for _ in GS1:
             rig.add_device()
-        self.fail(rig, "INPUT", "standard input gave no label", labels="")
+        code, slots, _ = rig.run_json(check=False, labels="")
+        self.assertEqual(code, EXIT["REFUSED"])
+        self.assertIn("no label was scanned for slot 'S1'", slots["S1"]["text"])
         self.fail(rig, "INPUT", "line 2: expected the slot", labels="S1 AB/12\nAB/13\n")
         self.fail(rig, "INPUT", "line 1: character 3 of the serial, 0x23", labels="S1 AB#12\n")
         self.fail(rig, "INPUT", "no slot 'T1'", labels="T1 AB/12\n")
@@ -233,6 +235,34 @@ authority_key_identifier: true
         self.assertEqual(said["destroyed"]["keys"], 3)
         self.assertEqual((said["totals"]["issued"], said["totals"]["scrapped"]), (1, 0))
         self.assertEqual(rig.order_status()["keys"], 0)
+        rig.imprint("ledger", "verify")
+
+    def test_keys_that_a_backup_still_has_are_never_used_again(self):
+        rig = self.make("  source: scanned\n")
+        rig.imprint("generate", rig.job, "--count", 3)
+        rig.imprint("backup", rig.dir / "backup")
+        first = rig.add_device()
+        self.assertEqual(rig.run_json(labels="S1 UNIT-1\n")[0], 0)  # the backup has its key
+        first.stop()
+        for suffix in ("", "-wal", "-shm"):
+            (rig.station / f"station.db{suffix}").unlink(missing_ok=True)
+        ticket = rig.ticket("restore", "T-1")
+        rig.recover(ticket, "--backup", rig.dir / "backup")
+        self.assertEqual(rig.order_status()["keys"], 0)
+        [entry] = [json.loads(line) for line in rig.imprint(
+            "ledger", "show", "--event", "keys_destroyed").stdout.splitlines()]
+        self.assertEqual(entry["data"]["count"], 3)
+        first.port.unlink(missing_ok=True)
+        rig.add_device()
+        code, slots, stderr = rig.run_json(labels="S1 UNIT-2\n", check=False)
+        self.assertEqual(code, EXIT["REFUSED"], stderr)
+        self.assertIn("amendment with other serials", slots["S1"]["text"])
+        rig.write_order(type="amendment", amends=rig.order_hash, serials={"only": {
+            "list": hashlib.sha256(b"UNIT-2\n").hexdigest()}},
+            recovery=hashlib.sha256((rig.owner / "T-1.json").read_bytes()).hexdigest())
+        (rig.dir / "units.txt").write_text("UNIT-2\n")
+        rig.write_job(serials="  source: scanned\n  file: units.txt\n")
+        self.assertEqual(rig.run_json(labels="S1 UNIT-2\n")[0], 0)
         rig.imprint("ledger", "verify")
 
     def test_a_device_that_fails_again_and_again_is_set_aside(self):

@@ -161,8 +161,13 @@ def order_seeds():
     for change in ({"type": "amendment", "amends": "0c" * 32},
                    {"device_auth": "enrolled", "enrolled": "ab" * 32},
                    {"device_auth": "attested", "vendor_roots": ["ef" * 32]},
-                   {"stations": [{**share, "after": after}]}, {"lock": 1.5}):
+                   {"stations": [{**share, "after": after}]}, {"lock": 1.5},
+                   {"stations": [{**share, "serials": {"prefix": ""}}]},
+                   {"stations": [{**share, "serials": {"list": "ab" * 32}}]}):
         yield b"o" + json.dumps({**order, **change}).encode()
+    yield b"lPUMP-1\nAB/12\nz_1\n!\"%&'()*+,-./:;<=>\n"
+    yield b"l\xef\xbb\xbfA-1\r\nA-2 \n\nA-1\na-1"
+    yield b"lABZ2F12--Z"
     yield b"ytext: hello\nnumber: 5\none:\n  name: a\nmany:\n  - name: b\n    number: -3\n  - name: c\n"
     yield b"ytext: \"a\\\"b\"\nnumber: 0x10\n# comment\nmany: [{name: b}, {name: c, number: 9}]\n"
     yield b"y--- &a\ntext: *a\none: {name: 'x', number: 101}\n...\n"

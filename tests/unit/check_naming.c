@@ -246,6 +246,42 @@ START_TEST(an_edited_end_is_not_believed)
 }
 END_TEST
 
+/* A key that is another's, or was a credential's: neither gets a certificate. */
+static const struct {
+    const char *edit;
+    int code;
+} spare_edits[] = {
+    {"UPDATE spare_keys SET point = (SELECT point FROM spare_keys WHERE id = 3) WHERE id = 2",
+     ERR_INTEGRITY},
+    {"UPDATE spare_keys SET wrapped = (SELECT wrapped FROM spare_keys WHERE id = 3) WHERE id = 2",
+     ERR_INTEGRITY},
+    {"UPDATE spare_keys SET order_id = order_id, storage = 'storage:ec:other' WHERE id = 2",
+     ERR_INTEGRITY},
+    {"UPDATE spare_keys SET state = 0, wrapped = (SELECT wrapped FROM kept) WHERE id = 1",
+     ERR_DUPLICATE},
+};
+
+START_TEST(an_edited_spare_key_is_not_used)
+{
+    const struct certify_request request = {.serial = "UNIT-2"};
+    struct error err = ERROR_INIT;
+    struct credential c;
+    struct rig r;
+    bool spare;
+
+    rig_start(&r, &scanned, 3);
+    rig_sql(&r, "CREATE TEMP TABLE kept AS SELECT wrapped FROM spare_keys WHERE id = 1");
+    make(&r, 0xa1, "S1 UNIT-1");
+    rig_sql(&r, spare_edits[_i].edit);
+    credential_init(&c);
+    ASSERT_OK(store_begin(r.store, &err), err);
+    ASSERT_FAILS(certifier_issue(&r.v, &request, &c, &spare, &err), spare_edits[_i].code);
+    store_rollback(r.store);
+    credential_done(&c);
+    rig_drop(&r);
+}
+END_TEST
+
 /* ---- rework ---- */
 
 START_TEST(a_replacement_names_the_record_that_it_replaces)
@@ -546,16 +582,37 @@ START_TEST(a_label_of_another_product_is_refused)
 }
 END_TEST
 
-static int read_text(struct rig *r, const char *text, size_t len, struct error *err)
+static int read_as(struct rig *r, const char *text, size_t len, bool ask, struct error *err)
 {
     FILE *in = fmemopen((void *)(uintptr_t)text, len, "r");
     int rc;
 
     memset(&labels, 0, sizeof labels);
-    rc = scans_read(&labels, &r->v, in, "the pipe", false, err);
+    rc = scans_read(&labels, &r->v, in, "the pipe", ask, err);
     fclose(in);
     return rc;
 }
+
+static int read_text(struct rig *r, const char *text, size_t len, struct error *err)
+{
+    return read_as(r, text, len, false, err);
+}
+
+/* Whoever types is told, and tries again; what was right stays. */
+START_TEST(a_person_is_asked_again)
+{
+    static const char typed[] = "S1 A-1\nS1 A-2\nX9 A-3\n\x01\nS2 A-2\n\nS3 A-3\n";
+    struct error err = ERROR_INIT;
+    struct rig r;
+
+    rig_start(&r, &scanned, 0);
+    ASSERT_OK(read_as(&r, typed, sizeof typed - 1, true, &err), err);
+    ck_assert_uint_eq(labels.count, 2);
+    ck_assert_str_eq(scans_find(&labels, "S1"), "A-1");
+    ck_assert_str_eq(scans_find(&labels, "S2"), "A-2");
+    rig_end(&r);
+}
+END_TEST
 
 START_TEST(a_pipe_is_read_to_an_empty_line_or_its_end)
 {
@@ -571,7 +628,8 @@ START_TEST(a_pipe_is_read_to_an_empty_line_or_its_end)
     ck_assert_uint_eq(labels.count, 2);
     ASSERT_OK(read_text(&r, "S1 A-1", 6, &err), err);
     ck_assert_uint_eq(labels.count, 1);
-    ASSERT_FAILS(read_text(&r, "\n", 1, &err), ERR_INPUT);
+    ASSERT_OK(read_text(&r, "\n", 1, &err), err);
+    ck_assert_uint_eq(labels.count, 0);
     ASSERT_FAILS(read_text(&r, "S1 A-1\nS2 a-1\n", 14, &err), ERR_DUPLICATE);
     ck_assert_ptr_nonnull(strstr(err.text, "the pipe: line 2: "));
     ASSERT_FAILS(read_text(&r, long_line, sizeof long_line - 1, &err), ERR_INPUT);
@@ -612,6 +670,7 @@ RIG_MAIN("naming", ONCE(a_label_is_the_serial_of_the_device_in_its_slot),
          ONCE(a_device_that_lost_its_memory_keeps_its_label), ONCE(a_serial_belongs_to_one_device),
          ONCE(a_revoked_serial_waits_for_a_supervisor),
          EACH_ROW(an_edited_end_is_not_believed, edits),
+         EACH_ROW(an_edited_spare_key_is_not_used, spare_edits),
          ONCE(a_replacement_names_the_record_that_it_replaces), ONCE(rework_is_counted_and_ends),
          ONCE(what_never_lived_is_not_replaced), ONCE(an_assigned_serial_is_replaced_by_its_label),
          ONCE(a_hostile_line_cannot_choose_a_serial),
@@ -619,5 +678,5 @@ RIG_MAIN("naming", ONCE(a_label_is_the_serial_of_the_device_in_its_slot),
          ONCE(a_list_is_made_in_its_order_and_once),
          ONCE(a_list_with_a_serial_of_another_order_is_refused_whole),
          EACH_ROW(a_wrong_line_is_refused_before_anything_begins, lines),
-         ONCE(a_label_of_another_product_is_refused),
+         ONCE(a_label_of_another_product_is_refused), ONCE(a_person_is_asked_again),
          ONCE(a_pipe_is_read_to_an_empty_line_or_its_end), ONCE(what_fails_too_often_is_set_aside))
