@@ -159,57 +159,20 @@ const struct policy_row policy_storage[] = {
     END,
 };
 
-/* Its label is the state, so it must stay modifiable; it can do nothing else. */
-const struct policy_row policy_anchor[] = {
-    IS(CKA_CLASS, class_secret),
-    IS(CKA_KEY_TYPE, type_aes),
-    IS(CKA_VALUE_LEN, aes_256),
-    FILLED(CKA_LABEL, USE_LABEL),
-    FILLED(CKA_ID, USE_ID),
-    YES(CKA_TOKEN),
-    YES(CKA_PRIVATE),
-    YES(CKA_SENSITIVE),
-    NO(CKA_EXTRACTABLE),
-    YES(CKA_MODIFIABLE),
-    NO(CKA_COPYABLE),
-    NO(CKA_WRAP),
-    NO(CKA_UNWRAP),
-    NO(CKA_ENCRYPT),
-    NO(CKA_DECRYPT),
-    NO(CKA_SIGN),
-    NO(CKA_VERIFY),
-    NO(CKA_DERIVE),
-    READ_YES(CKA_ALWAYS_SENSITIVE),
-    READ_YES(CKA_NEVER_EXTRACTABLE),
-    READ_YES(CKA_LOCAL),
-    END,
-};
+/* A key that can do nothing: its label is what it says. */
+#define USELESS_KEY(modifiable)                                                                    \
+    IS(CKA_CLASS, class_secret), IS(CKA_KEY_TYPE, type_aes), IS(CKA_VALUE_LEN, aes_256),           \
+        FILLED(CKA_LABEL, USE_LABEL), FILLED(CKA_ID, USE_ID), YES(CKA_TOKEN), YES(CKA_PRIVATE),    \
+        YES(CKA_SENSITIVE), NO(CKA_EXTRACTABLE), modifiable(CKA_MODIFIABLE), NO(CKA_COPYABLE),     \
+        NO(CKA_WRAP), NO(CKA_UNWRAP), NO(CKA_ENCRYPT), NO(CKA_DECRYPT), NO(CKA_SIGN),              \
+        NO(CKA_VERIFY), NO(CKA_DERIVE), READ_YES(CKA_ALWAYS_SENSITIVE),                            \
+        READ_YES(CKA_NEVER_EXTRACTABLE), READ_YES(CKA_LOCAL), END
+
+/* Its label is the state, so it must stay modifiable. */
+const struct policy_row policy_anchor[] = {USELESS_KEY(YES)};
 
 /* Its being there is the message. */
-const struct policy_row policy_ticket[] = {
-    IS(CKA_CLASS, class_secret),
-    IS(CKA_KEY_TYPE, type_aes),
-    IS(CKA_VALUE_LEN, aes_256),
-    FILLED(CKA_LABEL, USE_LABEL),
-    FILLED(CKA_ID, USE_ID),
-    YES(CKA_TOKEN),
-    YES(CKA_PRIVATE),
-    YES(CKA_SENSITIVE),
-    NO(CKA_EXTRACTABLE),
-    NO(CKA_MODIFIABLE),
-    NO(CKA_COPYABLE),
-    NO(CKA_WRAP),
-    NO(CKA_UNWRAP),
-    NO(CKA_ENCRYPT),
-    NO(CKA_DECRYPT),
-    NO(CKA_SIGN),
-    NO(CKA_VERIFY),
-    NO(CKA_DERIVE),
-    READ_YES(CKA_ALWAYS_SENSITIVE),
-    READ_YES(CKA_NEVER_EXTRACTABLE),
-    READ_YES(CKA_LOCAL),
-    END,
-};
+const struct policy_row policy_ticket[] = {USELESS_KEY(NO)};
 
 const struct policy_row policy_device_private[] = {
     SET(CKA_TOKEN, no),        SET(CKA_PRIVATE, yes), SET(CKA_SENSITIVE, yes),

@@ -207,11 +207,16 @@ static int read_body(const char *body, size_t len, struct entry *e, struct error
 {
     char event[64] = "", operator[128], why[512], by[256];
     struct canon c;
+    struct buf counter;
     int64_t at;
     int rc = canon_open(&c, body, len, "an entry", err);
 
     canon_time(&c, "at", &at);
     canon_text(&c, "by", by, sizeof by);
+    buf_init(&counter, LEDGER_BODY_MAX);
+    if (canon_has(&c, "counter"))
+        canon_raw(&c, "counter", &counter);
+    buf_done(&counter);
     canon_text(&c, "event", event, sizeof event);
     e->restored = strcmp(event, "restored") == 0;
     read_data(&c, e);

@@ -27,6 +27,7 @@ static const struct schema_field config_fields[] = {
     TEXT(module_arguments, false, 0, 1023, "what the module wants said when it starts (NSS)"),
     TEXT(token, true, 1, 256, "label of the token, or an RFC 7512 pkcs11: URI"),
     TEXT(pin_file, false, 0, PATH_MAX - 1, "file of mode 0600 with the PIN; without it, ask"),
+    TEXT(tpm, false, 0, 255, "where the TPM with the station's counter is, if it has one (a TCTI)"),
     {.name = NULL}};
 
 int config_find_dir(const char *chosen, char out[PATH_MAX], struct error *err)

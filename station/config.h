@@ -43,7 +43,8 @@ struct config {
     char token[257];
     char pin_file[PATH_MAX]; /* relative to dir, or empty: ask */
     char organization[65];
-    bool ask_pin; /* not in the file: the option --ask-pin */
+    char tpm[256]; /* TCTI of the TPM that has the station's counter, or empty */
+    bool ask_pin;  /* not in the file: the option --ask-pin */
 };
 
 /* The directory that --dir, the environment or the default names; chosen may be NULL. */

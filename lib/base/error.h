@@ -52,7 +52,8 @@
     X(ERR_REPLACED, 35, "replaced by a newer identity of the same device")                         \
     X(ERR_UNKNOWN, 36, "not in the whitelist")                                                     \
     X(ERR_CLOCK, 37, "the station's clock is or was wrong, and nothing is issued")                 \
-    X(ERR_UNRESOLVED, 38, "credentials are with devices that did not prove them")
+    X(ERR_UNRESOLVED, 38, "credentials are with devices that did not prove them")                  \
+    X(ERR_COUNTER, 39, "the counter in the TPM is not the database's, or cannot be used")
 
 enum error_code {
     ERR_NONE = 0,

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "station/schema/schema.h"
+#include "station/vault/ceremony.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -51,6 +52,9 @@ static const struct question questions[] = {
     QUESTION(module_arguments, WORD, false, 1023, "none",
              "what the module wants said when it starts"),
     QUESTION(token, WORD, false, 256, "the station's name", "label or pkcs11: URI of the token"),
+    QUESTION(counter, WORD, false, 15, "none",
+             "NV index of a TPM 2.0 for a counter against copies, such as 0x01800100"),
+    QUESTION(tpm, WORD, false, 255, CEREMONY_TPM, "where that TPM is, as a TCTI of tpm2-tss"),
 };
 
 #define QUESTIONS (sizeof questions / sizeof *questions)
@@ -184,9 +188,11 @@ static int ask(FILE *tty, const struct question *q, char *answer, struct error *
     return 0;
 }
 
-/* The built-in module takes no arguments. */
+/* The built-in module takes no arguments; without a counter no TPM is needed. */
 static bool applies(const struct answers *a, const struct question *q)
 {
+    if (q->field.offset == offsetof(struct answers, tpm))
+        return *a->counter;
     return *a->module || q->field.offset != offsetof(struct answers, module_arguments);
 }
 

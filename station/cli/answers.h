@@ -24,6 +24,8 @@ struct answers {
     char module[PATH_MAX];
     char module_arguments[1024];
     char token[257];
+    char counter[16]; /* an NV index */
+    char tpm[256];
 };
 
 /* Errors: ERR_USAGE for an option, ERR_INPUT with a position in the file, ERR_INTERRUPTED when the

@@ -19,7 +19,7 @@
 
 struct json_t;
 
-#define CLI_OPTIONS_MAX 16
+#define CLI_OPTIONS_MAX 24
 
 /* What is opened before a command runs. */
 enum cli_needs {
@@ -71,11 +71,12 @@ struct cli {
 extern const struct cli_command cli_commands[];
 
 /*
- * Opens the token and attaches the store, which is open for writing; what --by and --reason said
- * goes into its entries. cli_open_hsm also refuses when the clock is in doubt, as everything that
- * issues or signs has to (vault/clock_stop.h).
+ * Opens the token and attaches the store, which is open for writing, with vault_attach_store or
+ * vault_attach_anchor; what --by and --reason said goes into its entries. cli_open_hsm also refuses when
+ * the clock is in doubt, as everything that issues or signs has to (vault/clock_stop.h).
  */
-MUST_USE int cli_attach(struct cli *cli, struct error *err);
+typedef int (*cli_attach_fn)(struct anchoring *a, struct store *store, struct error *err);
+MUST_USE int cli_attach(struct cli *cli, cli_attach_fn attach, struct error *err);
 MUST_USE int cli_open_hsm(struct cli *cli, struct error *err);
 
 /*
@@ -115,6 +116,9 @@ MUST_USE int cli_number(const struct cli *cli, const char *name, int64_t least, 
 /* Serves the devices in the slots: provisions them, or takes their identities away as the statements in
  * the folder farewells say (vault/farewell.h). */
 MUST_USE int cli_run(struct cli *cli, const char *farewells, struct error *err);
+
+/* The number of an NV index of a TPM, hexadecimal. Errors: ERR_USAGE. */
+MUST_USE int cli_nv_index(const char *text, uint32_t *index, struct error *err);
 
 /* Prints an object on stdout as one line of JSON; takes the reference. */
 void cli_print_json(struct json_t *object);

@@ -71,6 +71,18 @@ static int read_pins(const struct answers *a, struct ceremony *c, struct error *
     return rc;
 }
 
+/* "0x01800100", or the same without 0x. */
+static int read_counter(const struct answers *a, struct ceremony *c, struct error *err)
+{
+    int rc = *a->counter ? cli_nv_index(a->counter, &c->counter, err) : 0;
+
+    if (rc == 0 && *a->tpm && !*a->counter)
+        rc = error_set(err, ERR_USAGE, "--tpm is for a counter: name its NV index with --counter");
+    if (rc == 0 && c->counter)
+        strcpy(c->config.tpm, *a->tpm ? a->tpm : CEREMONY_TPM);
+    return rc;
+}
+
 static int prepare(const struct cli *cli, const struct answers *a, struct ceremony *c,
                    struct error *err)
 {
@@ -90,7 +102,9 @@ static int prepare(const struct cli *cli, const struct answers *a, struct ceremo
         strcpy(c->operator, cli_value(cli, "by"));
     c->order_signers = a->order_signers;
     c->custodians = *a->custodians ? a->custodians : NULL;
-    rc = ceremony_check_place(config, err);
+    rc = read_counter(a, c, err);
+    if (rc == 0)
+        rc = ceremony_check_place(config, err);
     if (rc == 0)
         rc = choose_module(a, c, err);
     return rc ? rc : read_pins(a, c, err);

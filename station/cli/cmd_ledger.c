@@ -86,7 +86,7 @@ static int export(struct cli *cli, struct error *err)
     if (rc == 0)
         rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
     if (rc == 0)
-        rc = cli_attach(cli, err);
+        rc = cli_attach(cli, vault_attach_store, err);
     if (rc)
         return rc;
     progress_start(&progress, "entries", 0, cli->quiet);

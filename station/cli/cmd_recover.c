@@ -1,6 +1,8 @@
-/* imprint recover: confirms the clock or restores a backup, with a ticket of the owner. */
+/* imprint recover: confirms the clock, restores a backup or makes a new counter, with a ticket of the
+ * owner. */
 #include "station/cli/cli.h"
 #include "station/cli/progress.h"
+#include "station/vault/clock_stop.h"
 #include "station/vault/recover.h"
 #include "station/vault/restore.h"
 
@@ -21,7 +23,7 @@ static int confirm_clock(struct cli *cli, struct error *err)
     int rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
 
     if (rc == 0)
-        rc = cli_attach(cli, err);
+        rc = cli_attach(cli, vault_attach_store, err);
     if (rc == 0)
         rc = recover_clock(&cli->config, cli->store, cli->hsm, cli->args[0], err);
     if (rc)
@@ -30,6 +32,29 @@ static int confirm_clock(struct cli *cli, struct error *err)
         cli_print_json(json_pack("{s:s}", "event", "clock_confirmed"));
     else
         printf("the clock is confirmed: the station goes on\n");
+    return 0;
+}
+
+static int replace_counter(struct cli *cli, struct error *err)
+{
+    uint32_t index;
+    int rc = cli_nv_index(cli_value(cli, "counter"), &index, err);
+
+    if (rc == 0)
+        rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
+    if (rc == 0)
+        rc = cli_attach(cli, vault_attach_anchor, err);
+    if (rc == 0)
+        rc = clock_stop_check(cli->store, err);
+    if (rc == 0)
+        rc = recover_counter(&cli->anchoring, cli->store, cli->args[0], index, err);
+    if (rc)
+        return rc;
+    if (cli->json)
+        cli_print_json(
+            json_pack("{s:s, s:I}", "event", "counter_replaced", "index", (json_int_t)index));
+    else
+        printf("the station counts with NV index 0x%08" PRIx32 " from now on\n", index);
     return 0;
 }
 
@@ -73,5 +98,11 @@ int cmd_recover(struct cli *cli, struct error *err)
     if (!cli_value(cli, "by") || !cli_value(cli, "reason"))
         return error_set(err, ERR_USAGE,
                          "'imprint recover' needs --by and --reason: both stand in the ledger");
+    if (cli_value(cli, "backup") && cli_value(cli, "counter"))
+        return error_set(err, ERR_USAGE,
+                         "--backup and --counter each need a ticket of their own: one after the "
+                         "other");
+    if (cli_value(cli, "counter"))
+        return replace_counter(cli, err);
     return cli_value(cli, "backup") ? restore(cli, err) : confirm_clock(cli, err);
 }

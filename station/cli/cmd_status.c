@@ -1,5 +1,6 @@
 /* imprint status: counts, without a PIN. */
 #include "station/cli/cli.h"
+#include "station/confine/confine.h"
 #include "station/store/claims.h"
 #include "station/store/orders.h"
 #include "station/store/whitelist.h"
@@ -61,13 +62,18 @@ int cmd_status(struct cli *cli, struct error *err)
         return rc;
     }
     if (cli->json)
-        cli_print_json(json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I}", "station", cli->config.name,
-                                 "orders", report.orders, "passed", (json_int_t)passed, "failed",
-                                 (json_int_t)failed, "records", (json_int_t)records, "manifests",
-                                 (json_int_t)seq, "sealed", (json_int_t)size));
+        cli_print_json(json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:b}", "station",
+                                 cli->config.name, "orders", report.orders, "passed",
+                                 (json_int_t)passed, "failed", (json_int_t)failed, "records",
+                                 (json_int_t)records, "manifests", (json_int_t)seq, "sealed",
+                                 (json_int_t)size, "memory_locked", confine_may_lock_memory()));
     else
         printf("attempts: %" PRId64 " passed, %" PRId64 " failed\n"
                "records: %" PRId64 ", of which %" PRId64 " are sealed in %" PRId64 " manifests\n",
                passed, failed, records, size, seq);
+    if (!cli->json && !confine_may_lock_memory())
+        printf(
+            "memory: only PINs are locked against swap; lift the limit 'memlock' of this user, or "
+            "switch swap off\n");
     return 0;
 }

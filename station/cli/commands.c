@@ -23,6 +23,8 @@ static const struct cli_option init_options[] = {
     {"module", "FILE", "the PKCS#11 module; default: SoftHSM, in the station's directory"},
     {"module-arguments", "TEXT", "what the module wants said when it starts (NSS: its database)"},
     {"token", "LABEL", "label or pkcs11: URI of the token; default: the station's name"},
+    {"counter", "INDEX", "NV index of a TPM 2.0 for a counter against copies; default: none"},
+    {"tpm", "TCTI", "where that TPM is; default: device:/dev/tpmrm0"},
     BY,
     {NULL, NULL, NULL}};
 
@@ -85,6 +87,7 @@ static const struct cli_option recover_options[] = {
     BY,
     REASON,
     {"backup", "DIR", "restore from this folder of 'imprint backup'"},
+    {"counter", "INDEX", "make a counter at this NV index in the place of one that is gone"},
     {NULL, NULL, NULL}};
 
 static const struct cli_option ledger_options[] = {
@@ -169,13 +172,13 @@ const struct cli_command cli_commands[] = {
      "them\n"
      "in its backup.json. The token and the PIN are not in it. Works beside every other command.",
      no_options, NEED_CONFIG | NEED_STORE_READ, 1, 1, cmd_backup},
-    {"recover", "TICKET", "confirm the clock, or restore a backup, with the owner's leave",
+    {"recover", "TICKET", "confirm the clock, restore a backup or replace the counter, with leave",
      "Does what a recovery ticket allows, once: lets a station go on whose clock was wrong, or, "
      "with\n"
      "--backup, puts a backup in the place of a database that is missing, damaged or older, and\n"
-     "burns the credentials that may have been given out since. Killed on the way, the same "
+     "burns the credentials that may have been given out since; killed on the way, the same "
      "command\n"
-     "goes on.",
+     "goes on. Or, with --counter, makes a counter in the TPM in the place of one that is gone.",
      recover_options, NEED_CONFIG, 1, 1, cmd_recover},
     {"devices", "JOB", "list the serial ports and the slot that the job gives each",
      "Lists every serial port of the machine with the slot that the job gives it. A port that no\n"

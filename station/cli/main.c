@@ -5,6 +5,7 @@
 #include "station/confine/confine.h"
 #include "station/schema/schema.h"
 #include "station/vault/clock_stop.h"
+#include "station/vault/counting.h"
 #include "station/vault/transcript.h"
 #include "station/vault/vault.h"
 
@@ -58,6 +59,19 @@ int cli_number(const struct cli *cli, const char *name, int64_t least, int64_t m
         return error_set(err, ERR_USAGE, "--%s must be a whole number from %" PRId64 " to %" PRId64,
                          name, least, most);
     *out = value;
+    return 0;
+}
+
+int cli_nv_index(const char *text, uint32_t *index, struct error *err)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 16);
+
+    if (*end || value < COUNTER_INDEX_MIN || value > COUNTER_INDEX_MAX)
+        return error_set(err, ERR_USAGE,
+                         "--counter must be an NV index from 0x%08x to 0x%08x, such as 0x01800100",
+                         COUNTER_INDEX_MIN, COUNTER_INDEX_MAX);
+    *index = (uint32_t)value;
     return 0;
 }
 
@@ -243,7 +257,7 @@ static void warn_of_token(void *context, enum hsm_finding_kind kind, const char 
     fprintf(stderr, "imprint: %s: %s; see 'imprint audit'\n", key, text);
 }
 
-int cli_attach(struct cli *cli, struct error *err)
+int cli_attach(struct cli *cli, cli_attach_fn attach, struct error *err)
 {
     const struct transcript_listener listener = {.finding = warn_of_token};
     int rc = store_set_actor(cli->store, cli_value(cli, "by"), cli_value(cli, "reason"), err);
@@ -256,8 +270,8 @@ int cli_attach(struct cli *cli, struct error *err)
     if (hsm_pin_was_wrong(cli->hsm))
         fprintf(stderr, "imprint: somebody gave token '%s' a wrong PIN since the last good one\n",
                 cli->config.token);
-    cli->anchoring = (struct anchoring){&cli->config, cli->hsm};
-    rc = vault_attach_store(&cli->anchoring, cli->store, err);
+    cli->anchoring = (struct anchoring){.config = &cli->config, .hsm = cli->hsm};
+    rc = attach(&cli->anchoring, cli->store, err);
     if (rc == 0)
         rc = transcript_check_token(&cli->config, cli->store, cli->hsm, &listener, err);
     return rc;
@@ -265,7 +279,7 @@ int cli_attach(struct cli *cli, struct error *err)
 
 int cli_open_hsm(struct cli *cli, struct error *err)
 {
-    int rc = cli_attach(cli, err);
+    int rc = cli_attach(cli, vault_attach_store, err);
 
     return rc ? rc : clock_stop_check(cli->store, err);
 }
@@ -292,6 +306,7 @@ static int open_needs(struct cli *cli, struct error *err)
 
 static void close_needs(struct cli *cli)
 {
+    counting_end(&cli->anchoring);
     store_close(cli->store);
     hsm_close(cli->hsm);
     if (cli->has_job)

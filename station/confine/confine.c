@@ -50,7 +50,7 @@ int confine_memory(struct error *err)
     return 0;
 }
 
-static bool may_lock_all(void)
+bool confine_may_lock_memory(void)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct has[2] = {{0, 0, 0}, {0, 0, 0}};
@@ -65,7 +65,7 @@ static bool may_lock_all(void)
 bool confine_lock_memory(void)
 {
     /* Below a limit it would succeed now, and a later allocation would fail. */
-    return may_lock_all() && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
+    return confine_may_lock_memory() && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
 /* ---- namespaces ---- */

@@ -27,6 +27,9 @@ MUST_USE int confine_memory(struct error *err);
  */
 bool confine_lock_memory(void);
 
+/* Whether confine_lock_memory would lock all, for who tells it. */
+bool confine_may_lock_memory(void);
+
 /*
  * For the line, once every port is open and before any thread starts: no file can be opened (by an
  * empty file system of its own, by Landlock and by the system-call filter), no program started, no

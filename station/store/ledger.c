@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define USER_MAX 256 /* what a reader of an export takes */
+
 /* The time in column 0, of an entry that this project wrote. */
 static int read_time(sqlite3_stmt *s, int column, int64_t *at, struct error *err)
 {
@@ -56,15 +58,29 @@ static bool is_printable(const char *text)
     return true;
 }
 
-/* The operating system's user: accounts of operators come with the shift's own log-in. Names may
- * hold a backslash (of a domain), or what no canonical text can hold. */
+/*
+ * The operating system's user: accounts of operators come with the shift's own log-in. Names may hold a
+ * backslash (of a domain), or what no canonical text can hold. Asked once: a directory service may take
+ * its time, and the process stays who it is.
+ */
+static const char *system_user(void)
+{
+    static char name[USER_MAX];
+    const struct passwd *user;
+
+    if (*name)
+        return name;
+    user = getpwuid(geteuid());
+    if (user && *user->pw_name && is_printable(user->pw_name) && strlen(user->pw_name) < USER_MAX)
+        strcpy(name, user->pw_name);
+    else
+        snprintf(name, sizeof name, "uid %u", (unsigned)geteuid());
+    return name;
+}
+
 void ledger_put_user(struct jcs *j, const char *name)
 {
-    const struct passwd *user = getpwuid(geteuid());
-    char number[32];
-
-    snprintf(number, sizeof number, "uid %u", (unsigned)geteuid());
-    jcs_str(j, name, user && is_printable(user->pw_name) ? user->pw_name : number);
+    jcs_str(j, name, system_user());
 }
 
 /* A member that is there only when somebody said something. */
@@ -79,18 +95,42 @@ static void put_optional(struct buf *body, const char *name, const char *text)
     jcs_str(&j, NULL, text);
 }
 
-/* Times never go back: a clock that was set back a little waits for the ledger. */
-static void put_body(struct buf *body, const struct store *store, const char *event,
+/* A proof gives nothing out, nor does the stop of a clock: only what does wears the counter. */
+static bool gives_out(const char *event)
+{
+    return strcmp(event, "proven") != 0 && strncmp(event, "clock_", 6) != 0;
+}
+
+/* Once in a transaction. */
+static bool put_counter(struct buf *body, const struct store *store, const char *event)
+{
+    struct jcs j;
+
+    if (!store->step || store->counts || !gives_out(event))
+        return false;
+    buf_put_str(body, ",\"counter\":");
+    jcs_init(&j, body);
+    jcs_object(&j, NULL);
+    jcs_hex(&j, "chain", store->count.chain, sizeof store->count.chain);
+    jcs_int(&j, "number", store->count.number + 1);
+    jcs_end(&j);
+    return true;
+}
+
+/* Times never go back: a clock that was set back a little waits for the ledger. True when it counts. */
+static bool put_body(struct buf *body, const struct store *store, const char *event,
                      const struct ledger_head *last, int64_t seq, const struct buf *data)
 {
     int64_t now = clock_utc();
     char at[CLOCK_TEXT_SIZE];
     struct jcs by;
+    bool counts;
 
     clock_text(now > last->at ? now : last->at, at);
     buf_printf(body, "{\"at\":\"%s\",\"by\":", at);
     jcs_init(&by, body);
     ledger_put_user(&by, NULL);
+    counts = put_counter(body, store, event);
     buf_put_str(body, ",\"data\":");
     buf_put(body, data->data, data->len);
     buf_printf(body, ",\"event\":\"%s\"", event);
@@ -98,6 +138,7 @@ static void put_body(struct buf *body, const struct store *store, const char *ev
     buf_printf(body, ",\"seq\":%" PRId64, seq);
     put_optional(body, "why", store->reason);
     buf_put_u8(body, '}');
+    return counts;
 }
 
 /* seq 0: the next number. */
@@ -107,6 +148,7 @@ static int append(struct store *store, const char *event, int64_t seq, const str
     uint8_t hash[32], mac[32];
     struct ledger_head last;
     struct buf body;
+    bool counts;
     int rc = buf_check(data, "a ledger entry", err);
 
     if (rc == 0)
@@ -118,7 +160,7 @@ static int append(struct store *store, const char *event, int64_t seq, const str
     if (seq == 0)
         seq = last.seq + 1;
     buf_init(&body, LEDGER_BODY_MAX);
-    put_body(&body, store, event, &last, seq, data);
+    counts = put_body(&body, store, event, &last, seq, data);
     rc = buf_check(&body, "a ledger entry", err);
     if (rc == 0) {
         ledger_hash(last.hash, body.data, body.len, hash);
@@ -131,6 +173,10 @@ static int append(struct store *store, const char *event, int64_t seq, const str
     if (rc == 0) {
         store->new_seq = seq;
         memcpy(store->new_head, hash, sizeof hash);
+    }
+    if (rc == 0 && counts) {
+        store->counts = true;
+        memcpy(store->new_link, hash, sizeof hash);
     }
     buf_done(&body);
     return rc;

@@ -2,9 +2,11 @@
  * ledger: what happened, in order, so that no entry can be changed, dropped or added later (P7).
  *
  * An entry covers one transaction of the store. Its body is canonical JSON:
- *   {"at":<RFC 3339>,"by":<system's user>,"data":{...},"event":<name>,"operator":<name>,
- *    "seq":<number from 1>,"why":<reason>}
- * operator and why are there when somebody gave them (store_set_actor). at never goes back.
+ *   {"at":<RFC 3339>,"by":<system's user>,"counter":{...},"data":{...},"event":<name>,
+ *    "operator":<name>,"seq":<number from 1>,"why":<reason>}
+ * operator and why are there when somebody gave them (store_set_actor), counter when the station has
+ * one and this is the first entry of a transaction that counts (store_set_counter). at never goes
+ * back.
  * hash chains it to the entry before: pki/ledger_hash.h.
  * mac  = HMAC-SHA256 under the HSM's ledger key over the hash: a bare chain could be extended by
  * anyone who has the file.
@@ -75,6 +77,22 @@ MUST_USE int ledger_expect_available(struct store *store, int64_t credential, st
 
 /* Whether the newest entry about the clock is one that stopped it (vault/clock_stop.h). */
 MUST_USE int ledger_clock_stopped(struct store *store, bool *stopped, struct error *err);
+
+/*
+ * The station's counter, as the newest "init" or "counter" entry names it in its member "counter" of
+ * data, and the step of the newest entry that counts. index is 0 when the station has none. Errors:
+ * ERR_INTEGRITY.
+ */
+#define LEDGER_COUNTER_NAME_SIZE 34
+#define LEDGER_COUNTER_NAMES     2
+struct ledger_counter {
+    int64_t index;
+    uint8_t tpm[LEDGER_COUNTER_NAME_SIZE]; /* names as a TPM gives them: counter/counter.h */
+    uint8_t names[LEDGER_COUNTER_NAMES][LEDGER_COUNTER_NAME_SIZE];
+    struct store_count from; /* before the newest step */
+    uint8_t link[32];        /* what it extends the chain by */
+};
+MUST_USE int ledger_counter(struct store *store, struct ledger_counter *out, struct error *err);
 
 /* How many credentials of an order the ledger tells to be made, and then claimed and so on. One
  * that was revoked was proven before. */

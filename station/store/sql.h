@@ -35,6 +35,14 @@ struct store {
     void *mac_context;
     store_anchor_fn anchor;
     void *anchor_context;
+    store_step_fn step; /* NULL: no counter */
+    void *step_context;
+    struct store_count count; /* where the committed entries bring the counter */
+    bool counts;              /* an entry of the open transaction bears the next number */
+    uint8_t new_link[32];     /* then: its hash */
+    bool unstepped;           /* the last commit's step was not made: from uncounted, by link */
+    struct store_count uncounted;
+    uint8_t link[32];
     char operator[STORE_OPERATOR_MAX + 1]; /* empty: the system's user alone */
     char reason[STORE_REASON_MAX + 1];     /* empty: none was given */
     int64_t new_seq; /* of the last ledger entry that this transaction added, 0 for none */

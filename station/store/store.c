@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "pki/digest.h"
 #include "station/store/sql.h"
 
 #include <errno.h>
@@ -143,8 +144,12 @@ int store_settle(struct store *store, struct error *err)
     if (store->unanchored_seq && store->anchor)
         rc = store->anchor(store->anchor_context, store->unanchored_seq, store->unanchored_head,
                            err);
-    if (rc == 0)
+    if (rc == 0 && store->unstepped)
+        rc = store->step(store->step_context, &store->uncounted, store->link, err);
+    if (rc == 0) {
         store->unanchored_seq = 0;
+        store->unstepped = false;
+    }
     return rc;
 }
 
@@ -158,12 +163,25 @@ int store_begin(struct store *store, struct error *err)
     int rc = simple(store, "BEGIN IMMEDIATE", "start a change of the database", err);
 
     store->new_seq = 0;
+    store->counts = false;
     if (rc)
         return rc;
     rc = check_alone(store, err);
     if (rc)
         store_rollback(store);
     return rc;
+}
+
+/* The entry that counts is committed. */
+static void note_step(struct store *store)
+{
+    if (!store->counts)
+        return;
+    store->counts = false;
+    store->unstepped = true;
+    store->uncounted = store->count;
+    memcpy(store->link, store->new_link, sizeof store->link);
+    store_count_next(&store->uncounted, store->link, &store->count);
 }
 
 int store_commit(struct store *store, struct error *err)
@@ -173,6 +191,7 @@ int store_commit(struct store *store, struct error *err)
     if (rc)
         store_rollback(store);
     else if (store->new_seq && store->anchor) {
+        note_step(store);
         store->unanchored_seq = store->new_seq;
         memcpy(store->unanchored_head, store->new_head, sizeof store->unanchored_head);
         rc = store_settle(store, err);
@@ -197,6 +216,26 @@ void store_set_anchor(struct store *store, store_anchor_fn anchor, void *context
 {
     store->anchor = anchor;
     store->anchor_context = context;
+}
+
+void store_set_counter(struct store *store, const struct store_count *now, store_step_fn step,
+                       void *context)
+{
+    store->count = *now;
+    store->step = step;
+    store->step_context = context;
+    store->unstepped = false;
+}
+
+void store_count_next(const struct store_count *from, const uint8_t link[32],
+                      struct store_count *next)
+{
+    uint8_t both[64];
+
+    memcpy(both, from->chain, 32);
+    memcpy(both + 32, link, 32);
+    next->number = from->number + 1;
+    sha256(both, sizeof both, next->chain);
 }
 
 static int check_text(const char *text, size_t max, const char *what, struct error *err)

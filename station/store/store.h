@@ -61,6 +61,27 @@ typedef int (*store_anchor_fn)(void *context, int64_t seq, const uint8_t head[32
 void store_set_anchor(struct store *store, store_anchor_fn anchor, void *context);
 
 /*
+ * A counter outside that no copy of the database takes back: a number, and a chain of the entries that
+ * it was counted for. From now on the first entry of each transaction that gives something out (all
+ * but "proven" and what is about the clock) bears the number after now and the chain before it, and
+ * store_commit has step bring the counter from there to the next: number + 1, and the chain extended
+ * by that entry's hash. It does so after the anchor and before it returns. As with the anchor, what was
+ * committed may be released only then.
+ */
+struct store_count {
+    int64_t number;
+    uint8_t chain[32];
+};
+typedef int (*store_step_fn)(void *context, const struct store_count *from, const uint8_t link[32],
+                             struct error *err);
+void store_set_counter(struct store *store, const struct store_count *now, store_step_fn step,
+                       void *context);
+
+/* Where a step leads: number + 1, SHA-256(chain ‖ link). */
+void store_count_next(const struct store_count *from, const uint8_t link[32],
+                      struct store_count *next);
+
+/*
  * Who writes from now on, and why: NULL for nobody but the system's user, and for no reason. Both
  * are what somebody said of themselves, and stand in each ledger entry. Errors: ERR_USAGE when a
  * text is empty, too long or not printable ASCII.
@@ -73,14 +94,14 @@ MUST_USE int store_set_actor(struct store *store, const char *operator, const ch
 
 MUST_USE int store_begin(struct store *store, struct error *err);
 /*
- * Commits, then anchors. When the commit fails, everything is rolled back. When the anchor fails
- * the change is in the database (store_is_unanchored) and is not to be acted upon before its anchor
- * is written: store_settle does it, and so do the next ledger entry and the next start.
+ * Commits, then anchors, then counts. When the commit fails, everything is rolled back. When anchor or
+ * counter fails the change is in the database (store_is_unanchored) and is not to be acted upon before
+ * both are written: store_settle does it, and so do the next ledger entry and the next start.
  */
 MUST_USE int store_commit(struct store *store, struct error *err);
 
-/* Writes the anchor that a commit could not write; 0 when there is none. Whoever releases what an
- * earlier transaction stored calls it first. Errors: those of the anchor. */
+/* Writes the anchor and the count that a commit could not write; 0 when there is none. Whoever releases
+ * what an earlier transaction stored calls it first. Errors: those of anchor and counter. */
 MUST_USE int store_settle(struct store *store, struct error *err);
 bool store_is_unanchored(const struct store *store);
 void store_rollback(struct store *store);

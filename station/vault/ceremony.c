@@ -13,6 +13,7 @@
 #include "pki/signed.h"
 #include "station/store/ledger.h"
 #include "station/vault/clock_stop.h"
+#include "station/vault/counting.h"
 #include "station/vault/token_files.h"
 #include "station/vault/transcript.h"
 #include "station/vault/vault.h"
@@ -37,6 +38,7 @@ struct making {
     struct authorities made;
     struct transcript_facts facts;
     uint8_t transcript[SHA256_SIZE];
+    uint32_t counter; /* NV index of the counter to make; 0: none */
     int64_t now;
 };
 
@@ -321,6 +323,8 @@ static int first_entry(struct making *m, struct store *store, struct error *err)
     jcs_init(&j, &data);
     jcs_object(&j, NULL);
     jcs_hex(&j, "ceremony", m->transcript, sizeof m->transcript);
+    if (m->counter)
+        counting_put(&j, &m->facts.counter);
     jcs_str(&j, "environment", m->config.environment);
     jcs_str(&j, "hsm", hsm_class(m->hsm));
     jcs_hex(&j, "order_signers", m->facts.order_signers, sizeof m->facts.order_signers);
@@ -338,9 +342,19 @@ static int first_entry(struct making *m, struct store *store, struct error *err)
     return rc;
 }
 
+/* The last that is made outside the folder: it goes again when what is left fails. */
+static int make_counter(struct making *m, struct anchoring *a, struct store *store,
+                        struct error *err)
+{
+    if (m->counter == 0)
+        return 0;
+    m->facts.has_counter = true;
+    return counting_make(a, m->counter, store, &m->facts.counter, err);
+}
+
 static int make_database(struct making *m, struct error *err)
 {
-    struct anchoring anchoring = {&m->config, m->hsm};
+    struct anchoring anchoring = {.config = &m->config, .hsm = m->hsm};
     struct hsm_anchor nothing = {.sequence = 0};
     struct store *store;
     int rc = vault_open_store(&m->config, STORE_CREATE, &store, err);
@@ -351,9 +365,14 @@ static int make_database(struct making *m, struct error *err)
     if (rc == 0)
         rc = vault_attach_store(&anchoring, store, err);
     if (rc == 0)
+        rc = make_counter(m, &anchoring, store, err);
+    if (rc == 0)
         rc = transcript_write(&m->config, m->hsm, &m->facts, m->transcript, err);
     if (rc == 0)
         rc = first_entry(m, store, err);
+    if (rc)
+        counting_unmake(&anchoring, store);
+    counting_end(&anchoring);
     store_close(store);
     return rc;
 }
@@ -437,7 +456,8 @@ int ceremony_check_place(const struct config *config, struct error *err)
 
 int ceremony_run(struct ceremony *c, struct error *err)
 {
-    struct making m = {.config = c->config, .operator= c->operator, .now = clock_utc()};
+    struct making m = {
+        .config = c->config, .operator= c->operator, .counter = c->counter, .now = clock_utc()};
     struct error ignored = ERROR_INIT;
     int n, rc = clock_stop_check_build(err);
 

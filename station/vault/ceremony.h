@@ -11,12 +11,15 @@
 #include "station/config.h"
 #include "station/store/store.h"
 
+#define CEREMONY_TPM "device:/dev/tpmrm0" /* unless another is named */
+
 struct ceremony {
     struct config config;                  /* dir is where the station will stand */
     char operator[STORE_OPERATOR_MAX + 1]; /* for the ledger; empty: the system's user alone */
     const char *order_signers; /* PEM file: who may sign orders; it is copied and pinned */
     const char
         *custodians;       /* PEM file: who signs the transcript; copied, its hash in it; or NULL */
+    uint32_t counter;      /* NV index of a counter to make in the TPM of config.tpm; 0: none */
     bool own_token;        /* SoftHSM in the station's directory, initialised here */
     struct secret *pin;    /* the caller's */
     bool pin_typed;        /* by a person, just now */

@@ -4,6 +4,8 @@
 #include "base/jcs.h"
 #include "hsm/ticket.h"
 #include "station/store/ledger.h"
+#include "station/vault/counting.h"
+#include "station/vault/published.h"
 #include "station/vault/token_files.h"
 
 #include <string.h>
@@ -24,12 +26,10 @@ static int check_action(const struct ticket *ticket, enum ticket_action action, 
 {
     if (ticket->action == action)
         return 0;
-    if (action == TICKET_RESTORE)
-        return error_set(err, ERR_REFUSED,
-                         "ticket '%s' confirms the clock: leave --backup away, or ask for a ticket "
-                         "with the action \"restore\"",
-                         ticket->id);
-    return error_set(err, ERR_REFUSED, "ticket '%s' restores: say from where with --backup DIR",
+    return error_set(err, ERR_REFUSED,
+                     "ticket '%s' is for another act: one for the clock goes with neither --backup "
+                     "nor --counter, \"restore\" with --backup DIR, \"counter\" with --counter "
+                     "INDEX",
                      ticket->id);
 }
 
@@ -186,4 +186,82 @@ int recover_clock(const struct config *config, struct store *store, struct hsm *
     if (rc == 0)
         rc = use(config, hsm, &ticket, err);
     return rc ? rc : confirm(store, &ticket, now, err);
+}
+
+/* ---- the counter ---- */
+
+/* Only one that cannot be used any more is replaced. A copy is told by the one that is there. */
+static int check_counter_gone(struct anchoring *a, struct store *store, struct error *err)
+{
+    struct error why = ERROR_INIT;
+    struct ledger_counter named;
+    int rc = ledger_counter(store, &named, err);
+
+    if (rc)
+        return rc;
+    if (named.index == 0)
+        return error_set(err, ERR_REFUSED,
+                         "this station has no counter, and gets none: it would be made with the "
+                         "station");
+    rc = counting_probe(a, store, &why);
+    if (rc == COUNTING_FINE)
+        return error_set(err, ERR_REFUSED,
+                         "the station's counter is there and right: nothing is to be replaced");
+    if (rc == COUNTING_AHEAD) {
+        if (err)
+            *err = why;
+        return ERR_COUNTER;
+    }
+    return 0;
+}
+
+static int name_counter(struct store *store, const struct ticket *ticket,
+                        const struct counting_made *made, struct error *err)
+{
+    struct buf data;
+    struct jcs j;
+    int rc = store_begin(store, err);
+
+    buf_init(&data, 1024);
+    jcs_init(&j, &data);
+    jcs_object(&j, NULL);
+    counting_put(&j, made);
+    jcs_hex(&j, "ticket", ticket->hash, sizeof ticket->hash);
+    jcs_end(&j);
+    if (rc == 0)
+        rc = ledger_append(store, "counter", &data, err);
+    if (rc == 0)
+        rc = store_commit(store, err);
+    if (rc)
+        store_rollback(store);
+    buf_done(&data);
+    return rc;
+}
+
+int recover_counter(struct anchoring *a, struct store *store, const char *path, uint32_t index,
+                    struct error *err)
+{
+    struct counting_made made;
+    struct ticket ticket;
+    bool used = false;
+    int rc = recover_ticket(a->config, store, a->hsm, path, TICKET_COUNTER, &ticket, err);
+
+    if (rc == 0)
+        rc = hsm_ticket_used(a->hsm, ticket.hash, &used, err);
+    if (rc == 0 && used)
+        rc = was_used(&ticket, err);
+    if (rc == 0)
+        rc = check_counter_gone(a, store, err);
+    if (rc == 0)
+        rc = published_check_folders(a->config, store, err);
+    if (rc == 0)
+        rc = published_check_after(a->config, store, &ticket, err);
+    if (rc == 0)
+        rc = counting_make(a, index, store, &made, err);
+    if (rc)
+        return rc;
+    rc = use(a->config, a->hsm, &ticket, err);
+    if (rc)
+        counting_unmake(a, store);
+    return rc ? rc : name_counter(store, &ticket, &made, err);
 }

@@ -2,7 +2,7 @@
  * recover: what a recovery ticket allows, and that it allows it once.
  *
  * A ticket is used on the token before anything is done by it. When the program is killed between
- * the two, the clock needs another ticket. A restore may begin again with the same one as long as the
+ * the two, the clock and the counter need another ticket. A restore may begin again with the same one as long as the
  * token remembers the same ledger entry as when the ticket was used: nothing was done by it then.
  */
 #ifndef STATION_VAULT_RECOVER_H
@@ -42,5 +42,16 @@ MUST_USE int recover_begin_restore(const struct config *config, struct hsm *hsm,
  */
 MUST_USE int recover_clock(const struct config *config, struct store *store, struct hsm *hsm,
                            const char *path, struct error *err);
+
+/*
+ * Makes a counter at this NV index, in the TPM that station.yaml names, in the place of one that is
+ * gone. The store is attached without a counter (vault_attach_anchor). What the station published, and
+ * what the ticket says that the owner accepted last, must be in the store. Errors: ERR_REFUSED when the
+ * station has no counter, has it still, or the ticket was used; ERR_COUNTER when its counter is there
+ * and ahead: the database is an old copy, which no new counter makes good; ERR_EXISTS when the TPM has
+ * an index of this number; those of counting.h and published.h.
+ */
+MUST_USE int recover_counter(struct anchoring *a, struct store *store, const char *path,
+                             uint32_t index, struct error *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include "hsm/anchor.h"
 #include "station/store/ledger.h"
 #include "station/vault/backup.h"
+#include "station/vault/counting.h"
 #include "station/vault/lost.h"
 #include "station/vault/published.h"
 #include "station/vault/recover.h"
@@ -32,6 +33,8 @@ struct work {
     struct ticket ticket;
     char database[PATH_MAX], copy_path[PATH_MAX];
     struct store *copy;
+    struct anchoring counting; /* of the copy, for its counter alone */
+    int64_t ahead;             /* by how much the counter is ahead of the backup */
     struct restore_result result;
 };
 
@@ -98,11 +101,12 @@ static int make_copy(struct work *w, struct error *err)
     return rc ? rc : open_copy(w, err);
 }
 
+/* Where the token was copied as well, the counter knows of more than the token. */
 static int64_t lost_entries(const struct work *w, const struct ledger_head *head)
 {
     int64_t lost = (int64_t)w->anchored.sequence - head->seq;
 
-    return lost > 0 ? lost : 0;
+    return lost > w->ahead ? lost : w->ahead;
 }
 
 /* Orders that the token has worked for and the backup does not know: their counts are lost. */
@@ -204,6 +208,8 @@ static int prepare(struct work *w, struct error *err)
         rc = published_check_folders(w->config, w->copy, err);
     if (rc == 0)
         rc = published_check_after(w->config, w->copy, &w->ticket, err);
+    if (rc == 0)
+        rc = counting_catch_up(&w->counting, w->copy, &w->ahead, err);
     return rc ? rc : make_safe(w, &head, err);
 }
 
@@ -329,7 +335,10 @@ static int find_places(struct work *w, struct error *err)
 int restore_run(const struct config *config, struct hsm *hsm, const struct restore_request *request,
                 struct restore_result *result, struct error *err)
 {
-    struct work w = {.config = config, .hsm = hsm, .request = request};
+    struct work w = {.config = config,
+                     .hsm = hsm,
+                     .request = request,
+                     .counting = {.config = config, .hsm = hsm}};
     int lock = -1, rc = find_places(&w, err);
 
     if (rc == 0)
@@ -344,6 +353,7 @@ int restore_run(const struct config *config, struct hsm *hsm, const struct resto
         rc = put_in_place(&w, err);
     if (rc == 0)
         *result = w.result;
+    counting_end(&w.counting);
     store_close(w.copy);
     if (lock >= 0)
         close(lock);

@@ -4,7 +4,8 @@
  *
  * The token remembers how many ledger entries there were. What is missing between the backup's last
  * one and that number is lost: N entries, of which each may have given out one credential, and the
- * vault gives out the oldest of an order first. So the first N available credentials of each order
+ * vault gives out the oldest of an order first. (With a counter, vault/counting.h, N is what the
+ * counter is ahead by, if that is more: the token may be a copy as well.) So the first N available credentials of each order
  * are burned, before anything else can be done: void leaves, as for a burned claim, by ledger
  * entries `lost`. Open claims stay: their devices are known. Batches that were made since are
  * unknown, so nothing more is generated under an order until the owner amends it for this restore.

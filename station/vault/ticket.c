@@ -35,21 +35,22 @@ static void read_after(struct canon *c, struct ticket *t)
     canon_u64(&in, "size", &t->after_size);
     in.rc = canon_end(&in);
     canon_leave(c, &in);
-    if (t->action != TICKET_RESTORE)
-        canon_fail(c, "member 'after' is for the action \"restore\" only");
+    if (t->action == TICKET_CLOCK)
+        canon_fail(c, "member 'after' is for the actions \"restore\" and \"counter\" only");
 }
 
 static void read_members(struct canon *c, struct ticket *t)
 {
     static const char *const types[] = {"recovery"};
-    static const char *const actions[] = {[TICKET_CLOCK] = "clock", [TICKET_RESTORE] = "restore"};
+    static const char *const actions[] = {
+        [TICKET_CLOCK] = "clock", [TICKET_RESTORE] = "restore", [TICKET_COUNTER] = "counter"};
     int type, action = TICKET_CLOCK;
 
     canon_choice(c, "type", types, 1, &type);
     canon_text(c, "id", t->id, sizeof t->id);
     canon_text(c, "environment", t->environment, sizeof t->environment);
     canon_hex(c, "station", t->station, sizeof t->station);
-    canon_choice(c, "action", actions, 2, &action);
+    canon_choice(c, "action", actions, 3, &action);
     t->action = (enum ticket_action)action;
     read_valid(c, t);
     read_after(c, t);

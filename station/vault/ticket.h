@@ -13,8 +13,9 @@
 #include "pki/signed.h"
 
 enum ticket_action {
-    TICKET_CLOCK,  /* the station's clock is right again */
-    TICKET_RESTORE /* a backup takes the place of the database */
+    TICKET_CLOCK,   /* the station's clock is right again */
+    TICKET_RESTORE, /* a backup takes the place of the database */
+    TICKET_COUNTER  /* another counter takes the place of the station's */
 };
 
 struct ticket {

@@ -73,6 +73,10 @@ static int put_all(struct jcs *j, const struct config *config, struct hsm *h,
     jcs_str(j, "at", at);
     ledger_put_user(j, "by");
     rc = put_certificates(j, config, err);
+    if (facts->has_counter)
+        counting_put(j, &facts->counter);
+    else
+        jcs_null(j, "counter");
     if (facts->has_custodians)
         jcs_hex(j, "custodians", facts->custodians, sizeof facts->custodians);
     else

@@ -14,12 +14,15 @@
 #include "hsm/audit.h"
 #include "station/config.h"
 #include "station/store/store.h"
+#include "station/vault/counting.h"
 
 /* What the ceremony knows and the station's files do not tell. */
 struct transcript_facts {
     uint8_t order_signers[SHA256_SIZE];
     bool has_custodians;
     uint8_t custodians[SHA256_SIZE];
+    bool has_counter;
+    struct counting_made counter;
 };
 
 /* Writes ceremony.json of the station in config->dir, whose certificates are there; *hash is its

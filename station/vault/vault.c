@@ -9,6 +9,7 @@
 #include "pki/digest.h"
 #include "station/store/ledger.h"
 #include "station/vault/certifier.h"
+#include "station/vault/counting.h"
 #include "station/vault/pin.h"
 #include "station/vault/quota.h"
 #include "station/vault/token_files.h"
@@ -51,7 +52,7 @@ void vault_attach_reader(struct hsm *hsm, struct store *store)
     store_set_mac(store, mac_with_hsm, hsm);
 }
 
-int vault_attach_store(struct anchoring *a, struct store *store, struct error *err)
+int vault_attach_anchor(struct anchoring *a, struct store *store, struct error *err)
 {
     struct hsm_anchor anchored;
     uint8_t head[32];
@@ -67,6 +68,13 @@ int vault_attach_store(struct anchoring *a, struct store *store, struct error *e
     if (rc == 0)
         store_set_anchor(store, anchor_with_hsm, a);
     return rc;
+}
+
+int vault_attach_store(struct anchoring *a, struct store *store, struct error *err)
+{
+    int rc = vault_attach_anchor(a, store, err);
+
+    return rc ? rc : counting_start(a, store, err);
 }
 
 typedef int open_fn(const struct hsm_config *config, struct secret *pin, struct hsm **out,

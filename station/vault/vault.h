@@ -48,18 +48,23 @@ MUST_USE int vault_read_pinned(const struct config *config, struct store *store,
 MUST_USE int vault_read_signers(const struct config *config, struct store *store,
                                 STACK_OF(X509) * *pins, struct error *err);
 
-/* What anchors the store's commits; must outlive the store. */
+/* What anchors the store's commits, and counts them; must outlive the store. counting_end closes it. */
 struct anchoring {
     const struct config *config;
     struct hsm *hsm;
+    struct counter *counter; /* vault/counting.h; NULL: none */
 };
 
 /*
  * Lets a store that is open for writing use the HSM: for its MACs, and for the anchor, which is
  * compared first. Errors: ERR_ROLLBACK when the database is older than, or another than, the one
- * that the token remembers; ERR_INTEGRITY.
+ * that the token remembers; ERR_INTEGRITY. Then, if the station has a counter, for that
+ * (vault/counting.h). Errors: ERR_COUNTER.
  */
 MUST_USE int vault_attach_store(struct anchoring *a, struct store *store, struct error *err);
+
+/* As vault_attach_store, without the counter: for who makes another (vault/recover.h). */
+MUST_USE int vault_attach_anchor(struct anchoring *a, struct store *store, struct error *err);
 
 /* As vault_attach_store for a store that is only read: MACs can be verified. */
 void vault_attach_reader(struct hsm *hsm, struct store *store);

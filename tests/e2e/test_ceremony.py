@@ -83,7 +83,8 @@ class Questions(WithRig):
                 ("customer: ", "Acme"), ("organization: ", "Acme Medical"),
                 ("order_signers: ", signers), ("[nobody]: ", ""), ("[ask each time]: ", ""),
                 ("[ask now]: ", ""), ("[SoftHSM2, in the station's directory]: ", ""),
-                ("[the station's name]: ", ""), ("PIN of the new token: ", "246824"),
+                ("[the station's name]: ", ""), ("such as 0x01800100 [none]: ", ""),
+                ("PIN of the new token: ", "246824"),
                 ("PIN of the new token, again: ", pin_again)]
 
     def test_a_person_is_asked_for_everything_and_the_pin_is_not_shown(self):

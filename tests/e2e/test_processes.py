@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import pathlib
+import resource
+import shutil
 import signal
 import socket
 import time
@@ -12,7 +14,7 @@ import unittest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
-from rig import EXIT, Rig, TerminalServer, run, run_bytes
+from rig import EXIT, IMPRINT, Rig, TerminalServer, run, run_bytes
 
 
 class Vendor:
@@ -292,6 +294,28 @@ class Processes(AttestedStation):
                   for pid in self.others.values()):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.05)
+
+
+def may_lock_memory():
+    """As the kernel has it: no limit, or CAP_IPC_LOCK."""
+    return (resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY or
+            bool(int(status_of("self", "CapEff"), 16) >> 14 & 1))
+
+
+@unittest.skipUnless(shutil.which("setpriv"), "setpriv is not installed")
+class Memory(Station):
+    LIMITED = ("prlimit", "--memlock=65536:65536", "setpriv", "--bounding-set=-ipc_lock",
+               "--inh-caps=-ipc_lock")
+
+    def status(self, limits, *options):
+        return run(*limits, IMPRINT, "status", *options, env=self.rig.environment()).stdout
+
+    def test_status_says_when_memory_is_not_locked(self):
+        self.make()
+        for limits, locked in ((self.LIMITED, False), ((), may_lock_memory())):
+            said = json.loads(self.status(limits, "--json"))
+            self.assertEqual(said["memory_locked"], locked)
+            self.assertEqual("swap" in self.status(limits), not locked)
 
 
 if __name__ == "__main__":

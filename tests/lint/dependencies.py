@@ -30,11 +30,13 @@ ROOMS = {
     "station/profile": ["base/", "pki/", "station/schema/", "station/profile/"],
     "station/store": ["base/", "pki/", "agent/ids.h", "station/store/"],
     "station/confine": ["base/", "station/confine/"],
+    "station/counter": ["base/", "station/counter/"],
     "station/wire": ["base/", "agent/ids.h", "station/wire/"],
     "station/line": ["base/", "pki/digest.h", "link/", "agent/ids.h", "station/confine/",
                      "station/wire/", "station/connector/address.h", "station/line/"],
     "station/vault": ["base/", "pki/", "hsm/", "manifests/", "link/transcript.h", "agent/ids.h",
-                      "station/store/", "station/wire/", "station/vault/", "station/config.h",
+                      "station/counter/counter.h", "station/store/", "station/wire/",
+                      "station/vault/", "station/config.h",
                       "station/job.h", "station/order.h"],
     "station/cli": ["base/", "pki/", "hsm/", "station/"],
 }
@@ -49,17 +51,21 @@ ONLY = {
     "libusb.h": ["station/line"],
     "libfyaml.h": ["station/schema"],
     "seccomp.h": ["station/confine"],
+    "tss2/tss2_esys.h": ["station/counter"],
+    "tss2/tss2_rc.h": ["station/counter"],
+    "tss2/tss2_tctildr.h": ["station/counter"],
     "linux/landlock.h": ["station/confine"],
 }
 
 # program -> libraries that it must not be linked with, directly or through another
 FORBIDDEN = {
-    "station/imprint-line": ["p11", "sqlite", "softhsm", "fyaml"],
+    "station/imprint-line": ["p11", "sqlite", "softhsm", "fyaml", "tss2"],
     "station/imprint-checker": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport", "usb",
-                                "jansson"],
+                                "jansson", "tss2"],
     "station/imprint-connector": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport",
-                                  "usb", "jansson", "crypto"],
-    "manifests/imprint-manifest": ["p11", "softhsm", "serialport", "usb", "cbor", "fyaml"],
+                                  "usb", "jansson", "crypto", "tss2"],
+    "manifests/imprint-manifest": ["p11", "softhsm", "serialport", "usb", "cbor", "fyaml",
+                                   "tss2"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^">]+)[">]', re.M)

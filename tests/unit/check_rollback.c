@@ -35,7 +35,7 @@ static int start_again(struct rig *r, struct error *err)
 
     ASSERT_OK(vault_open_store(&r->config, STORE_WRITE, &r->store, &ignored), ignored);
     ASSERT_OK(vault_open_hsm(&r->config, &r->hsm, &ignored), ignored);
-    r->anchoring = (struct anchoring){&r->config, r->hsm};
+    r->anchoring = (struct anchoring){.config = &r->config, .hsm = r->hsm};
     rc = vault_attach_store(&r->anchoring, r->store, err);
     memset(&r->v, 0, sizeof r->v);
     return rc;

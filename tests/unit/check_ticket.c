@@ -61,6 +61,9 @@ START_TEST(what_a_ticket_says_is_read)
     ASSERT_OK(parse(START STATION "," VALID ",\"action\":\"clock\"}", &t), err);
     ck_assert_int_eq(t.action, TICKET_CLOCK);
     ck_assert(!t.has_after);
+    ASSERT_OK(parse(START STATION "," VALID ",\"action\":\"counter\"," AFTER "}", &t), err);
+    ck_assert_int_eq(t.action, TICKET_COUNTER);
+    ck_assert(t.has_after);
     ASSERT_OK(parse(text, &t), err);
     ck_assert_int_eq(t.action, TICKET_RESTORE);
     ck_assert_str_eq(t.id, "R-1");

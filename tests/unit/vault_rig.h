@@ -445,7 +445,7 @@ static inline void rig_open_station(struct rig *r)
         ASSERT_OK(attest_start(&r->attest, IMPRINT_CHECKER, &r->job, &err), err);
     ASSERT_OK(vault_open_store(&r->config, STORE_WRITE, &r->store, &err), err);
     ASSERT_OK(vault_open_hsm(&r->config, &r->hsm, &err), err);
-    r->anchoring = (struct anchoring){&r->config, r->hsm};
+    r->anchoring = (struct anchoring){.config = &r->config, .hsm = r->hsm};
     ASSERT_OK(vault_attach_store(&r->anchoring, r->store, &err), err);
 }
 

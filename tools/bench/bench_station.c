@@ -220,7 +220,7 @@ int bench_station_open(struct bench_station *s, struct error *err)
         rc = vault_open_store(&s->config, STORE_WRITE, &s->store, err);
     if (rc == 0)
         rc = vault_open_hsm(&s->config, &s->hsm, err);
-    s->anchoring = (struct anchoring){&s->config, s->hsm};
+    s->anchoring = (struct anchoring){.config = &s->config, .hsm = s->hsm};
     if (rc == 0)
         rc = vault_attach_store(&s->anchoring, s->store, err);
     if (rc == 0)
