@@ -15,10 +15,10 @@
 #define DER_SET        0x31
 #define DER_ATTRIBUTES 0xa0
 
-#define RSA_BITS_MIN     2048
-#define WEAK_MULTIPLES   1024 /* of the generator: private keys that somebody counted up to */
-#define EXTENSIONS_MAX   16
-#define MISSING_LENGTH   SIZE_MAX
+#define RSA_BITS_MIN   2048
+#define WEAK_MULTIPLES 1024 /* of the generator: private keys that somebody counted up to */
+#define EXTENSIONS_MAX 16
+#define MISSING_LENGTH SIZE_MAX
 
 static const uint8_t oid_ec_key[] = {0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01};
 static const uint8_t oid_p256[] = {0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
@@ -117,8 +117,8 @@ static int check_multiples(const EC_GROUP *group, const EC_POINT *point, BN_CTX 
     bool weak = false;
 
     for (int i = 0; ok && !weak && i < WEAK_MULTIPLES; i++) {
-        weak = EC_POINT_cmp(group, sum, point, ctx) == 0 ||
-               EC_POINT_cmp(group, sum, mirror, ctx) == 0;
+        weak =
+            EC_POINT_cmp(group, sum, point, ctx) == 0 || EC_POINT_cmp(group, sum, mirror, ctx) == 0;
         ok = EC_POINT_add(group, sum, sum, generator, ctx) == 1;
     }
     EC_POINT_free(sum);
@@ -313,8 +313,7 @@ static int read_attributes(struct der *info, struct csr *out, struct error *err)
     if (rc)
         return rc;
     if (!is(&oid, oid_extension_request, sizeof oid_extension_request))
-        return error_set(err, ERR_REFUSED,
-                         WHOSE " has an attribute that is no extension request");
+        return error_set(err, ERR_REFUSED, WHOSE " has an attribute that is no extension request");
     return read_extension_request(&attribute, out, err);
 }
 
@@ -342,8 +341,8 @@ static int read_info(struct der info, struct csr *out, struct error *err)
     return rc ? rc : end(&info, "attributes", err);
 }
 
-static int check_signature(struct der *request, const struct csr *csr, const struct der *signed_part,
-                           struct error *err)
+static int check_signature(struct der *request, const struct csr *csr,
+                           const struct der *signed_part, struct error *err)
 {
     struct der algorithm, oid, bits;
     uint8_t sig[EC_SIG_SIZE];

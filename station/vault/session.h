@@ -29,9 +29,9 @@ struct session {
     struct wire_hello hello;
     struct claim claim;
     struct credential credential;
-    bool again;  /* this device was proven before */
-    bool passed; /* its pass is recorded */
-    bool waits;  /* it proved, and another run is to lock it */
+    bool again;          /* this device was proven before */
+    bool passed;         /* its pass is recorded */
+    bool waits;          /* it proved, and another run is to lock it */
     struct buf farewell; /* what takes its identity away (farewell.h), or empty */
 };
 

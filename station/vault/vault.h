@@ -84,7 +84,8 @@ struct vault {
     const struct order_share *share; /* what of it is this station's */
     struct cert_profile profile;     /* that the order fixes */
     int64_t order_id;
-    const char *farewells; /* folder of the owner's statements: identities are taken away; or NULL */
+    const char
+        *farewells; /* folder of the owner's statements: identities are taken away; or NULL */
     struct inventory_counts counts; /* of the order: vault/quota.h */
     STACK_OF(X509) * pins;          /* who may sign orders */
     uint8_t key_hash[32];           /* SHA-256 of the SubjectPublicKeyInfo of station-auth */

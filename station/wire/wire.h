@@ -26,12 +26,12 @@
 #include "agent/ids.h"
 #include "base/buf.h"
 
-#define WIRE_HANDLE_SIZE 16
-#define WIRE_SLOT_MAX    32
-#define WIRE_TEXT_MAX    400
-#define WIRE_OBJECT_MAX  8000
+#define WIRE_HANDLE_SIZE   16
+#define WIRE_SLOT_MAX      32
+#define WIRE_TEXT_MAX      400
+#define WIRE_OBJECT_MAX    8000
 #define WIRE_FAREWELL_SIZE (IMPRINT_HASH_SIZE + IMPRINT_P256_SIG_SIZE)
-#define WIRE_CHAIN_MAX   IMPRINT_CHAIN_MAX
+#define WIRE_CHAIN_MAX     IMPRINT_CHAIN_MAX
 
 enum wire_op {
     WIRE_OPEN = 1,

@@ -104,7 +104,8 @@ void rig_init(struct rig *rig, const uint8_t *authority)
     buf_init(&rig->sent, 65536);
     rig->transport = (struct transport){&cable_ops, "memory"};
     link_client_init(&rig->client, &rig->transport);
-    rig->client.timeout_ms = 10000; /* silence is told at once: this is for machines that are slow */
+    rig->client.timeout_ms =
+        10000; /* silence is told at once: this is for machines that are slow */
     imprint_agent_init(&rig->agent, &rig->platform);
 }
 

@@ -20,7 +20,8 @@ struct bytes {
 
 /* Parts of a request; one left out is that of a good request. */
 struct parts {
-    struct bytes info_head, version, subject, key, attributes, algorithm, signature, after_info, after;
+    struct bytes info_head, version, subject, key, attributes, algorithm, signature, after_info,
+        after;
 };
 
 static EVP_PKEY *key;
@@ -116,11 +117,12 @@ static void build(const struct parts *p)
     buf_done(&contents);
 }
 
-#define P256_HEAD "\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"
-#define RSA_ALG   "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00"
-#define REQUEST   "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e"
-#define X16       "xxxxxxxxxxxxxxxx"
-#define X64       X16 X16 X16 X16
+#define P256_HEAD                                                                                  \
+    "\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"
+#define RSA_ALG "\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00"
+#define REQUEST "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e"
+#define X16     "xxxxxxxxxxxxxxxx"
+#define X64     X16 X16 X16 X16
 #define G_X                                                                                        \
     "\x6b\x17\xd1\xf2\xe1\x2c\x42\x47\xf8\xbc\xe6\xe5\x63\xa4\x40\xf2"                             \
     "\x77\x03\x7d\x81\x2d\xeb\x33\xa0\xf4\xa1\x39\x45\xd8\x98\xc2\x96"
@@ -147,60 +149,85 @@ static const struct {
     {ERR_PROTOCOL, "where its public key info has 0x30", {.key = BYTES("\x31\x00")}},
     {ERR_PROTOCOL, "has no key algorithm", {.key = BYTES("\x30\x00")}},
     {ERR_PROTOCOL, "has no key algorithm's name", {.key = BYTES("\x30\x02\x30\x00")}},
-    {ERR_REFUSED, "a key of another kind", /* Ed25519 */
+    {ERR_REFUSED,
+     "a key of another kind", /* Ed25519 */
      {.key = BYTES("\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00" X16 X16)}},
-    {ERR_PROTOCOL, "has no curve",
+    {ERR_PROTOCOL,
+     "has no curve",
      {.key = BYTES("\x30\x0b\x30\x09\x06\x07\x2a\x86\x48\xce\x3d\x02\x01")}},
-    {ERR_REFUSED, "spells out its curve",
+    {ERR_REFUSED,
+     "spells out its curve",
      {.key = BYTES("\x30\x0d\x30\x0b\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x30\x00")}},
-    {ERR_REFUSED, "on another curve than P-256", /* P-384 */
+    {ERR_REFUSED,
+     "on another curve than P-256", /* P-384 */
      {.key = BYTES("\x30\x12\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00"
                    "\x22")}},
-    {ERR_PROTOCOL, "has no public key",
+    {ERR_PROTOCOL,
+     "has no public key",
      {.key = BYTES("\x30\x15\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce"
                    "\x3d\x03\x01\x07")}},
-    {ERR_PROTOCOL, "public key is empty or ends within a byte",
+    {ERR_PROTOCOL,
+     "public key is empty or ends within a byte",
      {.key = BYTES(P256_HEAD "\x03\x42\x01\x04" X64)}},
-    {ERR_REFUSED, "a compressed key",
+    {ERR_REFUSED,
+     "a compressed key",
      {.key = BYTES("\x30\x39\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce"
                    "\x3d\x03\x01\x07\x03\x22\x00\x02" X16 X16)}},
-    {ERR_PROTOCOL, "a key of 2 bytes that is no P-256 point", /* no infinity either */
+    {ERR_PROTOCOL,
+     "a key of 2 bytes that is no P-256 point", /* no infinity either */
      {.key = BYTES("\x30\x1a\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce"
                    "\x3d\x03\x01\x07\x03\x03\x00\x00\x00")}},
     {ERR_REFUSED, "no point of the curve P-256", {.key = BYTES(P256_HEAD "\x03\x42\x00\x04" X64)}},
     {ERR_REFUSED, "a weak key", {.key = BYTES(P256_HEAD "\x03\x42\x00\x04" G_X G_Y)}},
-    {ERR_REFUSED, "an RSA key of 128 bits, which is too short",
-     {.key = BYTES("\x30\x2a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x19\x00"
-                   "\x30\x16\x02\x10\x81" "xxxxxxxxxxxxxxx" "\x02\x02\x01\x01")}},
-    {ERR_PROTOCOL, "its RSA modulus is cut short",
-     {.key = BYTES("\x30\x18\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x07\x00"
-                   "\x30\x04\x02\x10\x81x")}},
+    {ERR_REFUSED,
+     "an RSA key of 128 bits, which is too short",
+     {.key =
+          BYTES("\x30\x2a\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x19\x00"
+                "\x30\x16\x02\x10\x81"
+                "xxxxxxxxxxxxxxx"
+                "\x02\x02\x01\x01")}},
+    {ERR_PROTOCOL,
+     "its RSA modulus is cut short",
+     {.key =
+          BYTES("\x30\x18\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x07\x00"
+                "\x30\x04\x02\x10\x81x")}},
     {ERR_PROTOCOL, "where its attributes has 0xa0", {.attributes = BYTES("\xa1\x00")}},
     {ERR_PROTOCOL, "has no attributes", {.attributes = BYTES("")}},
     {ERR_PROTOCOL, "bytes more than its attributes", {.after_info = BYTES("\x05\x00")}},
-    {ERR_REFUSED, "an attribute that is no extension request", /* challengePassword */
+    {ERR_REFUSED,
+     "an attribute that is no extension request", /* challengePassword */
      {.attributes = BYTES("\xa0\x11\x30\x0f\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x07\x31\x02\x0c"
                           "\x00")}},
-    {ERR_PROTOCOL, "more than its one attribute",
+    {ERR_PROTOCOL,
+     "more than its one attribute",
      {.attributes = BYTES("\xa0\x04\x30\x00\x30\x00")}},
-    {ERR_PROTOCOL, "an extension request without extensions",
+    {ERR_PROTOCOL,
+     "an extension request without extensions",
      {.attributes = BYTES("\xa0\x11\x30\x0f" REQUEST "\x31\x02\x30\x00")}},
-    {ERR_PROTOCOL, "more than its list of extensions",
+    {ERR_PROTOCOL,
+     "more than its list of extensions",
      {.attributes = BYTES("\xa0\x13\x30\x11" REQUEST "\x31\x04\x30\x00\x30\x00")}},
-    {ERR_PROTOCOL, "criticality is not DER",
+    {ERR_PROTOCOL,
+     "criticality is not DER",
      {.attributes = BYTES("\xa0\x1d\x30\x1b" REQUEST "\x31\x0e\x30\x0c\x30\x0a\x06\x03\x55\x1d\x0f"
                           "\x01\x01\x00\x04\x00")}},
-    {ERR_PROTOCOL, "has no extension's value",
+    {ERR_PROTOCOL,
+     "has no extension's value",
      {.attributes = BYTES("\xa0\x18\x30\x16" REQUEST "\x31\x09\x30\x07\x30\x05\x06\x03\x55\x1d"
                           "\x0f")}},
-    {ERR_REFUSED, "signed with another algorithm", /* ECDSA with SHA-1 */
+    {ERR_REFUSED,
+     "signed with another algorithm", /* ECDSA with SHA-1 */
      {.algorithm = BYTES("\x30\x09\x06\x07\x2a\x86\x48\xce\x3d\x04\x01")}},
-    {ERR_REFUSED, "signed with another algorithm", /* parameters */
+    {ERR_REFUSED,
+     "signed with another algorithm", /* parameters */
      {.algorithm = BYTES("\x30\x0c\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02\x05\x00")}},
     {ERR_PROTOCOL, "no ECDSA signature", {.signature = BYTES("\x03\x04\x00\x30\x01\x00")}},
-    {ERR_PROTOCOL, "signature is empty or ends within a byte", {.signature = BYTES("\x03\x01\x00")}},
+    {ERR_PROTOCOL,
+     "signature is empty or ends within a byte",
+     {.signature = BYTES("\x03\x01\x00")}},
     {ERR_PROTOCOL, "has no signature", {.signature = BYTES("")}},
-    {ERR_SIGNATURE, "not signed by the key in it",
+    {ERR_SIGNATURE,
+     "not signed by the key in it",
      {.signature = BYTES("\x03\x09\x00\x30\x06\x02\x01\x01\x02\x01\x01")}},
 };
 
@@ -342,4 +369,5 @@ END_TEST
 CHECK_ITEMS_MAIN("csr", EACH_ROW(a_broken_request_is_refused_with_its_own_message, refused),
                  ONCE(a_good_request_is_read), ONCE(a_cut_or_changed_request_is_never_taken),
                  ONCE(a_long_request_is_not_even_looked_at),
-                 ONCE(an_rsa_key_is_refused_by_its_size_and_kind), ONCE(a_request_widens_no_profile))
+                 ONCE(an_rsa_key_is_refused_by_its_size_and_kind),
+                 ONCE(a_request_widens_no_profile))
