@@ -185,6 +185,22 @@ int link_transcript_hashes(const struct buf *x, uint8_t order_hash[IMPRINT_HASH_
     return 0;
 }
 
+int link_transcript_order(const struct buf *x, uint8_t order_hash[IMPRINT_HASH_SIZE],
+                          struct error *err)
+{
+    const uint8_t *order, *skipped;
+    size_t order_len, len;
+    uint16_t suite;
+    struct reader r;
+
+    reader_init(&r, x->data, x->len);
+    if (reader_u16(&r, &suite) || reader_lp(&r, &skipped, &len, IMPRINT_ENVIRONMENT_MAX) ||
+        reader_lp(&r, &order, &order_len, IMPRINT_HASH_SIZE) || order_len != IMPRINT_HASH_SIZE)
+        return error_set(err, ERR_FORMAT, "a transcript is malformed");
+    memcpy(order_hash, order, IMPRINT_HASH_SIZE);
+    return 0;
+}
+
 void link_kek_context(const struct buf *x, uint8_t context[IMPRINT_HASH_SIZE])
 {
     struct sha256 *s = sha256_new();

@@ -117,6 +117,10 @@ MUST_USE int link_transcript_encode(const struct link_transcript *t, struct buf 
 MUST_USE int link_transcript_hashes(const struct buf *x, uint8_t order_hash[IMPRINT_HASH_SIZE],
                                     uint8_t bundle_hash[IMPRINT_HASH_SIZE], struct error *err);
 
+/* The order's hash alone, also of an X without a bundle. Errors: ERR_FORMAT. */
+MUST_USE int link_transcript_order(const struct buf *x, uint8_t order_hash[IMPRINT_HASH_SIZE],
+                                   struct error *err);
+
 /* The context of the key derivation: SHA-256("imprint kek v1\0" ‖ X). */
 void link_kek_context(const struct buf *x, uint8_t context[IMPRINT_HASH_SIZE]);
 

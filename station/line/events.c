@@ -9,10 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const step_names[] = {"wait", "hello", "deliver", "prove", "pass", "fail"};
+static const char *const step_names[] = {"wait",  "hello", "keygen", "deliver",
+                                         "prove", "pass",  "fail"};
 
 /* What the progress line calls each step. */
-static const char *const step_words[] = {"waiting", "answering", "delivering",
+static const char *const step_words[] = {"waiting", "answering", "making keys", "delivering",
                                          "proving", "passed",    "failed"};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

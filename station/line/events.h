@@ -15,6 +15,7 @@
 enum event_step {
     EVENT_WAIT,    /* the port is open, no device answered yet */
     EVENT_HELLO,   /* a device answered */
+    EVENT_KEYGEN,  /* it makes its key and asks for a certificate */
     EVENT_DELIVER, /* its bundle is on the way */
     EVENT_PROVE,   /* it is asked for its proof */
     EVENT_PASS,

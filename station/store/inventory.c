@@ -180,6 +180,18 @@ static int refuse_known_key(struct store *store, const struct key_hash *key, str
     return rc;
 }
 
+int key_index_find(struct store *store, const uint8_t point[65], int64_t *credential,
+                   struct error *err)
+{
+    struct key_hash hash = key_hash_of(point, 0);
+
+    *credential = 0;
+    return sql_integer(store, err, credential,
+                       "SELECT k.credential FROM key_index k WHERE k.hash = ? AND " POINT_OF(
+                           "k.credential") " = ?",
+                       "ib", hash.hash, point, (size_t)65);
+}
+
 int key_index_move(struct store *store, const struct key_hash *key, int64_t credential,
                    struct error *err)
 {

@@ -80,6 +80,9 @@ struct key_hash {
     int64_t credential;
 };
 struct key_hash key_hash_of(const uint8_t point[65], int64_t credential);
+/* The credential that has this public key, 0 for none; of a spare key, its id with a minus. */
+MUST_USE int key_index_find(struct store *store, const uint8_t point[65], int64_t *credential,
+                            struct error *err);
 MUST_USE int key_index_add(struct store *store, struct key_hash *hashes, size_t count,
                            struct error *err);
 

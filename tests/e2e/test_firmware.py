@@ -74,8 +74,8 @@ class Board(Device):
 
 
 class Firmware(unittest.TestCase):
-    def make(self, credentials):
-        self.rig = Rig(credentials=credentials, job={"request_ms": 5000})
+    def make(self, credentials, order=None):
+        self.rig = Rig(credentials=credentials, order=order, job={"request_ms": 5000})
         self.addCleanup(self.rig.close)
         out = self.rig.dir / "firmware"
         run("make", "-f", TOOLS / "Makefile", f"OUT={out}", f"CACHE={CACHE}",
@@ -157,9 +157,9 @@ class Firmware(unittest.TestCase):
         board.port.unlink()
         return True
 
-    def test_power_fails_in_every_operation_of_flash(self):
+    def sweep(self):
+        """Power fails in operation 1, 2, 3... of flash; how many there are, and how many boards."""
         every = os.environ.get("IMPRINT_SWEEP") == "all"
-        rig = self.make(credentials=200)
         numbers = itertools.count(1)
         for operation in itertools.count(1):
             parts = range(5) if every else (operation % 4, 4)
@@ -167,8 +167,24 @@ class Firmware(unittest.TestCase):
                 break
         number = next(numbers) - 1
         print(f"{operation - 1} operations, {number} boards")
+        return operation - 1, number
+
+    def test_a_board_makes_its_own_key_though_power_fails(self):
+        rig = self.make(credentials=0, order={"key_modes": ["device"]})
+        operations, number = self.sweep()
+        # HELLO 2, KEYGEN 1, BEGIN 2, PUT 2 at least, COMMIT 2, LOCK 1.
+        self.assertGreaterEqual(operations, 10)
+        status = rig.order_status()
+        self.assertEqual((status["proven"], status["generated"], status["burned"]),
+                         (number, number, 0))
+        self.check_whitelist(rig.devices)
+        self.assertEqual({r["mode"] for r in rig.records()}, {"device"})
+
+    def test_power_fails_in_every_operation_of_flash(self):
+        rig = self.make(credentials=200)
+        operations, number = self.sweep()
         # HELLO 2, BEGIN 2, PUT 3 at least, COMMIT 2, LOCK 1.
-        self.assertGreaterEqual(operation - 1, 10)
+        self.assertGreaterEqual(operations, 10)
         status = rig.order_status()
         self.assertEqual((status["proven"], status["unresolved"], status["burned"]), (number, 0, 0))
         self.assertEqual(status["available"], 200 - number)
