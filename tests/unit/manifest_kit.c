@@ -404,6 +404,11 @@ static void count(struct manifest_totals *t, const struct record *r)
     case RECORD_REPLACE:
         t->replaced++;
         break;
+    case RECORD_RECOMMISSION:
+        t->good++;
+        t->revoked--;
+        break;
+    case RECORD_DECOMMISSION:
     case RECORD_REVOKE:
         t->good--;
         t->revoked++;
