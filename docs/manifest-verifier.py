@@ -448,8 +448,8 @@ def check_evidence(r, line, m):  # section 6
         need(att[:2] == b"\2\1" and [len(p) for p in parts[:2]] == [65, 64], "attestation")
         chain = parts[2] if len(parts) > 2 else b""
         need(len(parts) == (4 if made else 3 if r["auth"] == "attested" else 2) and
-             len(chain) <= 8000 and (chain != b"") == (r["auth"] == "attested") and (not made or len(parts[3]) == 64),
-             "attestation")
+             len(chain) <= 8000 and (chain != b"") == (r["auth"] == "attested") and
+             (not made or len(parts[3]) == 64), "attestation")
     need(proof[:2] == (b"\2\2" if r["mode"] == "derived" else b"\2\1"), "kind of proof")
     if r["mode"] == "derived":
         return need(len(proof) == 39, "proof")
