@@ -1,5 +1,6 @@
 /* Commands that bring manifests and other states into a state, and compare states. */
 #include "base/clock.h"
+#include "manifests/receipt_command.h"
 #include "manifests/state_program.h"
 #include "manifests/trust/accept.h"
 #include "manifests/trust/compare.h"
@@ -40,7 +41,7 @@ static void print_accepted(const struct trust_accepted *a)
 /* Each folder is accepted by itself; what went before a failure stays accepted. */
 static int accept_all(const struct program_args *args, struct trust *t,
                       const struct verify_policy *policy, const struct trust_orders *orders,
-                      json_t *list, struct error *err)
+                      json_t *list, json_t *answer, struct error *err)
 {
     struct trust_accepted *a = calloc(1, sizeof *a);
     int rc = a ? 0 : error_set(err, ERR_INTERNAL, "out of memory");
@@ -61,6 +62,8 @@ static int accept_all(const struct program_args *args, struct trust *t,
                        "'%s' is manifest %" PRIu64 " of '%s', and newer ones were accepted before: "
                        "ask for the newest",
                        args->operand[args->operands - 1], a->seq, a->origin);
+    if (rc == 0 && (args->option[OPT_CLOSING] || args->option[OPT_RECEIPT]))
+        rc = program_answer(args, t, a->origin, policy->at, orders, answer, err);
     free(a);
     return rc;
 }
@@ -79,6 +82,7 @@ int program_accept(const struct program_args *args, struct error *err)
 {
     struct trust_orders *orders = calloc(1, sizeof *orders);
     json_t *list = program_json(args) ? json_array() : NULL;
+    json_t *answer = program_json(args) ? json_object() : NULL;
     struct trust *t = NULL;
     struct verify_policy policy = {
         .root = args->option[OPT_ROOT],
@@ -93,13 +97,20 @@ int program_accept(const struct program_args *args, struct error *err)
         rc = error_set(err, ERR_USAGE, "'%s' is not a time like 2026-01-31T23:59:59Z",
                        args->option[OPT_AT]);
     if (rc == 0)
+        rc = program_check_receipt(args, err);
+    if (rc == 0)
         rc = read_orders(args, orders, err);
     if (rc == 0)
         rc = program_open_state(args, TRUST_CREATE, &t, err);
     if (rc == 0)
-        rc = accept_all(args, t, &policy, args->order_count ? orders : NULL, list, err);
+        rc = accept_all(args, t, &policy, args->order_count ? orders : NULL, list, answer, err);
     trust_close(t);
     free(orders);
+    if (list && rc == 0) {
+        json_object_set_new(answer, "manifests", list);
+        return program_print_json(answer, err);
+    }
+    json_decref(answer);
     return list ? program_print_list("manifests", list, rc, err) : rc;
 }
 

@@ -272,7 +272,7 @@ static bool same_totals(const struct statement *s, const struct manifest_totals 
             memcmp(t->amendments, mine->amendments, t->amendment_count * SHA256_SIZE) == 0);
 }
 
-static int compare(const struct statement *s, const struct closing *c, struct error *err)
+int closing_compare(const struct closing *c, const struct statement *s, struct error *err)
 {
     if (strcmp(s->origin, c->origin) || strcmp(s->environment, c->environment) ||
         strcmp(s->station, c->station))
@@ -297,7 +297,7 @@ static int check_manifest(const struct closing *c, const struct closing_policy *
     if (rc == 0)
         rc = statement_parse(bytes.data, bytes.len, &s, err);
     if (rc == 0)
-        rc = compare(&s, c, err);
+        rc = closing_compare(c, &s, err);
     statement_done(&s);
     buf_done(&bytes);
     return rc;

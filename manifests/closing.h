@@ -49,6 +49,12 @@ struct closing_policy {
 };
 
 /*
+ * Whether a manifest's statement is the one that c names, with the same totals of the order. Errors:
+ * ERR_INTEGRITY.
+ */
+MUST_USE int closing_compare(const struct closing *c, const struct statement *s, struct error *err);
+
+/*
  * Verifies the statement in dir: its signature, and with a manifest that it is the one named, that
  * it is signed, and that both give the same totals. Whether that manifest is complete is for
  * manifest_verify. Errors: ERR_SIGNATURE, ERR_FORMAT, ERR_INCOMPLETE (the totals), ERR_INTEGRITY

@@ -4,37 +4,16 @@
 #include "base/file.h"
 #include "base/jcs.h"
 #include "manifests/cms.h"
+#include "manifests/platform_command.h"
 #include "manifests/state_program.h"
 #include "manifests/trust/crl.h"
 #include "manifests/trust/list.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define KEY_FILE_MAX (1 << 20)
-
-static int read_key(const char *path, EVP_PKEY **key, struct error *err)
-{
-    struct buf pem;
-    BIO *in;
-    int rc;
-
-    buf_init(&pem, KEY_FILE_MAX);
-    rc = file_read(path, &pem, err);
-    in = rc ? NULL : BIO_new_mem_buf(pem.data, (int)pem.len);
-    *key = in ? PEM_read_bio_PrivateKey(in, NULL, NULL, NULL) : NULL;
-    if (rc == 0 && !*key)
-        rc = error_set(err, ERR_INPUT, "'%s' is not a private key in PEM", path);
-    BIO_free(in);
-    buf_wipe(&pem);
-    ERR_clear_error();
-    return rc;
-}
 
 static int read_days(const char *text, unsigned *days, struct error *err)
 {
@@ -54,7 +33,7 @@ static int make_crl(const struct program_args *args, struct crl_policy *p, struc
     struct trust *t = NULL;
     int rc;
 
-    if ((rc = read_key(args->option[OPT_KEY], &p->key, err)) ||
+    if ((rc = program_read_key(args->option[OPT_KEY], &p->key, err)) ||
         (rc = cms_read_certificate(args->option[OPT_CERT], &p->cert, err)) ||
         (rc = program_open_state(args, TRUST_WRITE, &t, err)))
         return rc;
@@ -242,7 +221,12 @@ int program_export(const struct program_args *args, struct error *err)
     int rc;
 
     if (!e.json && strcmp(format, "csv"))
-        return error_set(err, ERR_USAGE, "the format is csv or json, not '%s'", format);
+        return program_export_platform(args, format, err);
+    if (args->operands || args->set_count || args->option[OPT_KEY] || args->option[OPT_CERT] ||
+        args->option[OPT_PRODUCT])
+        return error_set(err, ERR_USAGE,
+                         "csv and json are of the whole state: folders, --set, --key, --cert and "
+                         "--product are for other formats");
     if (program_json(args) && !path)
         return error_set(err, ERR_USAGE, "--json needs --output for the whitelist");
     rc = program_open_state(args, TRUST_READ, &t, err);

@@ -35,7 +35,12 @@ const struct program_option_info program_options[OPT_COUNT] = {
     [OPT_URI] = {"uri", 0, "URI", "where certificates say that the list lies"},
     [OPT_DAYS] = {"days", 0, "N", "days until the next list is due (default: 30)"},
     [OPT_DER] = {"der", 0, NULL, "write DER instead of PEM"},
-    [OPT_FORMAT] = {"format", 0, "FORMAT", "csv or json (default: csv)"},
+    [OPT_FORMAT] = {"format", 0, "FORMAT", "csv (the default), json, or one that 'formats' lists"},
+    [OPT_SET] = {"set", 0, "NAME=VALUE", "a setting of the format; any number of times"},
+    [OPT_RECEIPT] = {"receipt", 0, "FILE", "write a receipt for the station, signed by --key"},
+    [OPT_CLOSING] = {"closing", 0, "DIR",
+                     "check the statement with which the station closed an order"},
+    [OPT_VENDOR] = {"vendor", 0, "FILE", "certificates (PEM) of those who sign the maker's lists"},
     [OPT_OUTPUT] = {"output", 'o', "FILE", "write to a file instead of standard output"},
     [OPT_JSON] = {"json", 0, NULL, "print one line of JSON"},
 };
@@ -60,7 +65,8 @@ const struct program_command program_commands[] = {
      "verify the statement with which a station closed an order"},
     {"accept", program_accept, "DIR...", 1, PROGRAM_ANY,
      BIT(OPT_STATE) | BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY) | BIT(OPT_AT) |
-         BIT(OPT_ORDER) | BIT(OPT_SKIP_PROOFS) | BIT(OPT_JSON),
+         BIT(OPT_ORDER) | BIT(OPT_SKIP_PROOFS) | BIT(OPT_CLOSING) | BIT(OPT_RECEIPT) |
+         BIT(OPT_KEY) | BIT(OPT_CERT) | BIT(OPT_JSON),
      BIT(OPT_STATE) | BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY),
      "verify manifests as the next ones, and enter them into the whitelist"},
     {"check", program_check, "[SERIAL]", 0, 1,
@@ -81,9 +87,17 @@ const struct program_command program_commands[] = {
      BIT(OPT_STATE) | BIT(OPT_KEY) | BIT(OPT_CERT) | BIT(OPT_URI) | BIT(OPT_DAYS) | BIT(OPT_DER) |
          BIT(OPT_OUTPUT) | BIT(OPT_JSON),
      BIT(OPT_STATE) | BIT(OPT_KEY) | BIT(OPT_CERT), "make the owner's revocation list"},
-    {"export", program_export, "", 0, 0,
-     BIT(OPT_STATE) | BIT(OPT_FORMAT) | BIT(OPT_OUTPUT) | BIT(OPT_JSON), BIT(OPT_STATE),
-     "print the whitelist"},
+    {"export", program_export, "[DIR...]", 0, PROGRAM_ANY,
+     BIT(OPT_STATE) | BIT(OPT_FORMAT) | BIT(OPT_SET) | BIT(OPT_PRODUCT) | BIT(OPT_KEY) |
+         BIT(OPT_CERT) | BIT(OPT_OUTPUT) | BIT(OPT_JSON),
+     BIT(OPT_STATE), "print the whitelist, or write manifests' devices for a platform"},
+    {"import", program_import, "FILE...", 1, PROGRAM_ANY,
+     BIT(OPT_STATE) | BIT(OPT_FORMAT) | BIT(OPT_VENDOR) | BIT(OPT_PRODUCT) | BIT(OPT_ORDER) |
+         BIT(OPT_OUTPUT) | BIT(OPT_JSON),
+     BIT(OPT_STATE) | BIT(OPT_FORMAT) | BIT(OPT_VENDOR) | BIT(OPT_PRODUCT),
+     "enter parts that their maker provisioned into the whitelist"},
+    {"formats", program_formats, "", 0, 0, BIT(OPT_JSON), 0,
+     "list the platforms that 'export' writes for, and their settings"},
     {"diff", program_diff, "OLDER NEWER", 2, 2, BIT(OPT_JSON), 0,
      "say what changed from one state to another"},
     {"merge", program_merge, "FILE...", 1, PROGRAM_ANY, BIT(OPT_STATE) | BIT(OPT_JSON),
@@ -238,6 +252,8 @@ static int parse_options(const struct program_command *c, int argc, char **argv,
             return error_set(err, ERR_USAGE, "'%s' has no option '%s'", c->name, argv[optind - 1]);
         if (option_of(value) == OPT_ORDER)
             args->orders[args->order_count++] = optarg;
+        if (option_of(value) == OPT_SET)
+            args->sets[args->set_count++] = optarg;
         args->option[option_of(value)] = optarg ? optarg : "";
     }
     return 0;
@@ -300,13 +316,15 @@ int main(int argc, char **argv)
         return error_exit_status(ERR_USAGE);
     }
     args.orders = calloc((size_t)argc, sizeof *args.orders);
-    rc = args.orders ? parse_args(c, argc - 1, argv + 1, &args, &err)
-                     : error_set(&err, ERR_INTERNAL, "out of memory");
+    args.sets = calloc((size_t)argc, sizeof *args.sets);
+    rc = args.orders && args.sets ? parse_args(c, argc - 1, argv + 1, &args, &err)
+                                  : error_set(&err, ERR_INTERNAL, "out of memory");
     if (rc == 0)
         rc = c->run(&args, &err);
     rc = flush_output(rc, &err);
     if (rc)
         report_failure(program_json(&args), rc, &err);
     free(args.orders);
+    free(args.sets);
     return error_exit_status(rc);
 }

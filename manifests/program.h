@@ -37,6 +37,10 @@ enum program_option {
     OPT_DAYS,
     OPT_DER,
     OPT_FORMAT,
+    OPT_SET,
+    OPT_RECEIPT,
+    OPT_CLOSING,
+    OPT_VENDOR,
     OPT_OUTPUT,
     OPT_JSON,
     OPT_COUNT
@@ -55,6 +59,8 @@ struct program_args {
     const char *option[OPT_COUNT]; /* the argument; "" for a switch that was given */
     const char **orders;           /* all arguments of --order */
     size_t order_count;
+    const char **sets; /* all arguments of --set */
+    size_t set_count;
     char *const *operand; /* NULL behind the last */
     int operands;
 };
@@ -86,6 +92,8 @@ int program_hold(const struct program_args *args, struct error *err);
 int program_revoke(const struct program_args *args, struct error *err);
 int program_crl(const struct program_args *args, struct error *err);
 int program_export(const struct program_args *args, struct error *err);
+int program_import(const struct program_args *args, struct error *err);
+int program_formats(const struct program_args *args, struct error *err);
 int program_diff(const struct program_args *args, struct error *err);
 int program_merge(const struct program_args *args, struct error *err);
 int program_help(const struct program_args *args, struct error *err);

@@ -2,7 +2,11 @@
 
 #include "base/file.h"
 
+#include <openssl/err.h>
+#include <openssl/pem.h>
 #include <string.h>
+
+#define KEY_FILE_MAX (1 << 20)
 
 int program_open_state(const struct program_args *args, enum trust_mode mode, struct trust **t,
                        struct error *err)
@@ -35,5 +39,23 @@ int program_print_list(const char *name, json_t *list, int rc, struct error *err
         return program_print_json(result, err);
     json_object_set_new(result, "error", program_json_error(rc, err));
     (void)!program_print_json(result, &ignored);
+    return rc;
+}
+
+int program_read_key(const char *path, EVP_PKEY **key, struct error *err)
+{
+    struct buf pem;
+    BIO *in;
+    int rc;
+
+    buf_init(&pem, KEY_FILE_MAX);
+    rc = file_read(path, &pem, err);
+    in = rc ? NULL : BIO_new_mem_buf(pem.data, (int)pem.len);
+    *key = in ? PEM_read_bio_PrivateKey(in, NULL, NULL, NULL) : NULL;
+    if (rc == 0 && !*key)
+        rc = error_set(err, ERR_INPUT, "'%s' is not a private key in PEM", path);
+    BIO_free(in);
+    buf_wipe(&pem);
+    ERR_clear_error();
     return rc;
 }

@@ -14,6 +14,9 @@ MUST_USE int program_open_state(const struct program_args *args, enum trust_mode
 /* A file, or standard input for "-". Errors: those of file_read. */
 MUST_USE int program_read_input(const char *path, struct buf *out, struct error *err);
 
+/* The private key of a PEM file; EVP_PKEY_free. Errors: ERR_INPUT, those of file_read. */
+MUST_USE int program_read_key(const char *path, EVP_PKEY **key, struct error *err);
+
 /*
  * Prints {"<name>": list}, with the error beside it when rc is one, so that what was done before a
  * failure is told as well. Returns rc, or ERR_IO.

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "pki/digest.h"
 #include "station/connector/address.h"
+#include "station/order_exports.h"
 #include "station/profile/profile.h"
 #include "station/schema/schema.h"
 
@@ -54,7 +55,8 @@ static const struct schema_field port_fields[] = {
      .max = 107,
      .offset = offsetof(struct job_port_rule, unix_path),
      .meaning = "absolute path of a stream socket"},
-    FIELD(job_port_rule, slot, SCHEMA_TEXT, true, 1, 32, "label on the fixture; {n} counts from 1"),
+    FIELD(job_port_rule, slot, SCHEMA_TEXT, true, 1, 32,
+          "label on the fixture; {n} counts from 1, {port} is the socket of the hub"),
     FIELD(job_port_rule, baud, SCHEMA_INT, false, 300, 12000000, "bits per second"),
     {.name = NULL}};
 
@@ -64,6 +66,8 @@ static const struct schema_field link_fields[] = {
     FIELD(job_link, request_ms, SCHEMA_INT, false, 50, 600000,
           "milliseconds to wait for each answer"),
     FIELD(job_link, repeats, SCHEMA_INT, false, 0, 20, "repeats of an unanswered request"),
+    FIELD(job_link, retries, SCHEMA_INT, false, 0, 10,
+          "attempts after the first, with a device that does not answer or answers garbage"),
     {.name = NULL}};
 
 static const struct schema_field job_fields[] = {
@@ -372,7 +376,7 @@ int job_read(const char *path, struct job *job, struct error *err)
     buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
     for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
         buf_init(&job->vendor_roots[i], JOB_ROOT_MAX);
-    job->link = (struct job_link){.hello_ms = 5000, .request_ms = 2000, .repeats = 3};
+    job->link = (struct job_link){.hello_ms = 5000, .request_ms = 2000, .repeats = 3, .retries = 2};
     for (size_t i = 0; i < JOB_PORT_RULES_MAX; i++)
         job->ports[i].baud = 115200;
     snprintf(job->path, sizeof job->path, "%s", path);
@@ -543,7 +547,7 @@ int job_profile(const struct job *job, const struct order *order, struct cert_pr
     job_values(job, order, values);
     for (size_t i = 0; rc == 0 && i < VALUE_COUNT; i++)
         rc = check_value(job, profile, (enum pattern_value)i, values[i], err);
-    return rc;
+    return rc ? rc : order_exports_profile(order, profile, values, err);
 }
 
 void job_done(struct job *job)

@@ -51,6 +51,7 @@ struct job_link {
     int64_t hello_ms;   /* how long a port may stay silent before its slot fails */
     int64_t request_ms; /* how long a device may take for one answer */
     int64_t repeats;    /* how often an unanswered request is repeated */
+    int64_t retries;    /* how often a device that failed begins again by itself */
 };
 
 struct job {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "pki/digest.h"
+#include "station/order_exports.h"
 #include "station/order_json.h"
 #include "station/order_stations.h"
 
@@ -177,11 +178,10 @@ static int name_members(const struct order_source *s, const json_t *root, struct
 static int order_members(const struct order_source *s, const json_t *root, struct order *order)
 {
     static const char *const names[] = {
-        "type",     "amends",      "id",       "environment",  "product",
-        "gtin",     "profile",     "use",      "valid",        "software_hsm",
-        "lock",     "device_auth", "enrolled", "vendor_roots", "key_modes",
-        "suites",   "drivers",     "objects",  "counts",       "stations",
-        "recovery", NULL};
+        "type",     "amends",       "id",        "environment",  "product", "gtin",
+        "profile",  "use",          "valid",     "software_hsm", "lock",    "device_auth",
+        "enrolled", "vendor_roots", "key_modes", "suites",       "drivers", "objects",
+        "counts",   "stations",     "recovery",  "exports",      NULL};
 
     if (order_known(s, root, names) || type_member(s, root, order) ||
         name_members(s, root, order) || valid_member(s, root, order) ||
@@ -191,7 +191,9 @@ static int order_members(const struct order_source *s, const json_t *root, struc
         order_only(s, root, "drivers", "native") || objects_member(s, root, order) ||
         counts_member(s, root, order))
         return ERR_INPUT;
-    return order_stations_member(s, root, order);
+    if (order_stations_member(s, root, order))
+        return ERR_INPUT;
+    return order_exports_member(s, root, order);
 }
 
 int order_parse(const char *name, const void *bytes, size_t len, struct order *order,

@@ -15,6 +15,7 @@
 #define STATION_ORDER_H
 
 #include "base/buf.h"
+#include "manifests/platforms/platform.h"
 #include "pki/cert_profile.h"
 #include "pki/signed.h"
 
@@ -25,6 +26,7 @@
 #define ORDER_SUITES_MAX       4
 #define ORDER_STATIONS_MAX     64
 #define ORDER_VENDOR_ROOTS_MAX 8
+#define ORDER_EXPORTS_MAX      16
 
 enum order_type { ORDER_FIRST, ORDER_AMENDMENT };
 
@@ -89,6 +91,8 @@ struct order {
     bool lock; /* only a locked device is whitelisted */
     bool has_trust_anchors;
     uint8_t trust_anchors[32]; /* SHA-256 of the object, DER certificates one after the other */
+    const struct export_format *exports[ORDER_EXPORTS_MAX]; /* where the devices will be told to */
+    size_t export_count;
     struct order_counts counts;
     struct order_share stations[ORDER_STATIONS_MAX];
     size_t station_count;

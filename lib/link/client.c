@@ -38,6 +38,9 @@ static int await_reply(struct link_client *c, uint8_t message, struct link_frame
         if (rc)
             return rc;
         c->noise += got;
+        if (c->noise > LINK_CLIENT_NOISE_MAX)
+            return error_set(err, ERR_PROTOCOL, "more than %d bytes came that are no answer",
+                             LINK_CLIENT_NOISE_MAX);
         /* What follows the answer in this chunk can only be a late repeat of it. */
         for (size_t i = 0; i < got; i++) {
             if (!link_frame_feed(&c->reader, chunk[i], reply))
@@ -196,6 +199,8 @@ int link_client_put_object(struct link_client *c, const uint8_t transaction[IMPR
 
         if (rc)
             return rc;
+        if (c->progress)
+            c->progress(c->progress_context, n);
         from += n;
         if (held < from || held > len)
             return error_set(err, ERR_PROTOCOL,
@@ -292,6 +297,27 @@ int link_client_read(struct link_client *c, struct buf *out, struct error *err)
                                                 "the device's certificates"};
 
     return read_whole(c, &certificates, out, err);
+}
+
+int link_client_read_tail(struct link_client *c, uint32_t total, uint8_t *out, size_t len,
+                          struct error *err)
+{
+    struct link_frame reply;
+    struct link_part part;
+    struct buf b;
+    int rc;
+
+    buf_init(&b, IMPRINT_FRAME_MAX);
+    link_read_encode(&b, total - (uint32_t)len, 0);
+    rc = request_done(c, IMPRINT_MSG_READ, &b, &reply, err);
+    if (rc)
+        return rc;
+    rc = link_read_decode(reply.payload, reply.len, &part, err);
+    if (rc == 0 && (part.total != total || part.len != len))
+        rc = error_set(err, ERR_REFUSED, "the device holds another certificate");
+    if (rc == 0)
+        memcpy(out, part.bytes, len);
+    return decoded(c, IMPRINT_MSG_READ, rc, err);
 }
 
 int link_client_read_chain(struct link_client *c, struct buf *out, struct error *err)

@@ -10,7 +10,8 @@
  *   ERR_GONE      the device was unplugged
  *   ERR_IO        the transport failed
  *   ERR_REFUSED   the device answered with a status other than OK: err->native is the status
- *   ERR_PROTOCOL  the answer is malformed, or bytes came that are no frames at all
+ *   ERR_PROTOCOL  the answer is malformed, or bytes came that are no frames at all, or more than
+ *                 LINK_CLIENT_NOISE_MAX that are no answer: a device that babbles costs no more
  */
 #ifndef LINK_CLIENT_H
 #define LINK_CLIENT_H
@@ -21,6 +22,7 @@
 
 #define LINK_CLIENT_TIMEOUT_MS 3000
 #define LINK_CLIENT_TRIES      3
+#define LINK_CLIENT_NOISE_MAX  65536 /* bytes between a request and its answer */
 #define LINK_CERTIFICATES_MAX  65536 /* bytes that READ may return in all */
 
 /* Plain data: the caller may change timeout_ms, tries and stop between requests. */
@@ -29,7 +31,10 @@ struct link_client {
     int timeout_ms;              /* for the answer to one try */
     int tries;                   /* 1 or more */
     const volatile bool *stop;   /* NULL, or: once it is true, no try after the one at hand */
-    uint32_t frame_max;          /* of the device; IMPRINT_FRAME_MIN before its HELLO */
+    void (*progress)(void *context,
+                     uint32_t bytes); /* NULL, or: so many more of an object arrived */
+    void *progress_context;
+    uint32_t frame_max; /* of the device; IMPRINT_FRAME_MIN before its HELLO */
     uint16_t sequence;
     struct link_frame_reader reader;
     size_t noise; /* bytes since the request, while no frame came */
@@ -68,6 +73,13 @@ MUST_USE int link_client_prove(struct link_client *c, const uint8_t transaction[
 
 /* The whole certificate object, appended to out, which also bounds it. */
 MUST_USE int link_client_read(struct link_client *c, struct buf *out, struct error *err);
+
+/*
+ * The last len bytes of a certificate object of total bytes: cheap, and different for every identity.
+ * ERR_REFUSED when the device holds another object or none.
+ */
+MUST_USE int link_client_read_tail(struct link_client *c, uint32_t total, uint8_t *out, size_t len,
+                                   struct error *err);
 
 /* The vendor's chain that attests the device, at most IMPRINT_CHAIN_MAX bytes, likewise. */
 MUST_USE int link_client_read_chain(struct link_client *c, struct buf *out, struct error *err);

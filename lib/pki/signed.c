@@ -143,3 +143,22 @@ int signed_detached(const void *der, size_t len, const void *content, size_t con
     CMS_ContentInfo_free(cms);
     return rc;
 }
+
+int signed_make(const void *content, size_t len, X509 *cert, EVP_PKEY *key, struct buf *der,
+                struct error *err)
+{
+    BIO *in = BIO_new_mem_buf(content, (int)len);
+    CMS_ContentInfo *cms = in ? CMS_sign(cert, key, NULL, in, CMS_BINARY) : NULL;
+    unsigned char *bytes = NULL;
+    int n = cms ? i2d_CMS_ContentInfo(cms, &bytes) : -1, rc = 0;
+
+    if (n > 0)
+        buf_put(der, bytes, (size_t)n);
+    else
+        rc = error_set(err, ERR_CRYPTO, "cannot sign: is the certificate the key's?");
+    OPENSSL_free(bytes);
+    CMS_ContentInfo_free(cms);
+    BIO_free(in);
+    ERR_clear_error();
+    return rc ? rc : buf_check(der, "a signed document", err);
+}

@@ -28,6 +28,12 @@ MUST_USE int signed_open(const void *der, size_t len, STACK_OF(X509) * pins, str
                          struct error *err);
 
 /*
+ * Appends such a document over content, with SHA-256 and the signer's certificate. Errors: ERR_CRYPTO.
+ */
+MUST_USE int signed_make(const void *content, size_t len, X509 *cert, EVP_PKEY *key,
+                         struct buf *der, struct error *err);
+
+/*
  * Verifies a detached signature, made with `openssl cms -sign -binary -outform DER`, of content by
  * one pinned certificate. Errors: as signed_open.
  */

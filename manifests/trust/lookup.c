@@ -4,6 +4,8 @@
 #include "manifests/trust/db.h"
 
 #include <inttypes.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,18 +82,42 @@ static int fill(struct trust_verdict *v, sqlite3_stmt *row, struct error *err)
     return 0;
 }
 
+/* Vendors sign with other algorithms than a station: what cert_parse does not take, OpenSSL may. */
+static bool hash_vendor_key(const unsigned char *der, size_t len, uint8_t key[SHA256_SIZE])
+{
+    const unsigned char *p = der;
+    X509 *cert = d2i_X509(NULL, &p, (long)len);
+    unsigned char *spki = NULL;
+    int n = cert && p == der + len ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki) : -1;
+
+    if (n > 0)
+        sha256(spki, (size_t)n, key);
+    OPENSSL_free(spki);
+    X509_free(cert);
+    ERR_clear_error();
+    return n > 0;
+}
+
+static bool hash_key(const void *der, size_t len, uint8_t key[SHA256_SIZE])
+{
+    struct cert cert;
+
+    if (cert_parse(der, len, &cert))
+        return hash_vendor_key(der, len, key);
+    sha256(cert.spki.p, cert.spki.len, key);
+    return true;
+}
+
 int trust_lookup_cert(struct trust *t, const void *der, size_t len, struct trust_verdict *v,
                       struct error *err)
 {
     uint8_t key[SHA256_SIZE], want[SHA256_SIZE], have[SHA256_SIZE];
-    struct cert cert;
     sqlite3_stmt *row;
     int rc;
 
     unknown(v, "not a certificate that a manifest can hold");
-    if (cert_parse(der, len, &cert))
+    if (!hash_key(der, len, key))
         return 0;
-    sha256(cert.spki.p, cert.spki.len, key);
     sha256(der, len, have);
     unknown(v, "no accepted manifest has its key");
     rc = db_row(t, err, &row, COLUMNS " WHERE i.key = ?", "b", key, sizeof key);

@@ -20,6 +20,7 @@
 struct json_t;
 
 #define CLI_OPTIONS_MAX 24
+#define CLI_SETS_MAX    16
 
 /* What is opened before a command runs. */
 enum cli_needs {
@@ -52,6 +53,8 @@ struct cli_command {
 struct cli {
     const struct cli_command *command;
     const char *values[CLI_OPTIONS_MAX]; /* by the option's place in the command's table */
+    const char *sets[CLI_SETS_MAX];      /* every value of --set, which may come again */
+    size_t set_count;
     char **args;
     int arg_count;
     const char *chosen_dir;
@@ -106,6 +109,17 @@ struct json_t *cli_order_json(const struct cli_order *o);
 /* The same in words, more lines for what needs attention. */
 void cli_order_print(const struct cli_order *o);
 
+/*
+ * Says that a manifest was sealed more than a day ago and the owner's receipt did not come, or why that
+ * cannot be told: on stderr, and with --json as an event of its own. The store is open.
+ */
+void cli_warn_receipts(const struct cli *cli);
+
+/* How far the owner answered (vault/receipts.h). */
+struct receipts_state;
+MUST_USE int cli_read_receipts(const struct cli *cli, struct receipts_state *state,
+                               struct error *err);
+
 /* The value of an option of the running command; NULL when it was not given. "" for a switch. */
 const char *cli_value(const struct cli *cli, const char *name);
 
@@ -129,6 +143,7 @@ int cmd_status(struct cli *cli, struct error *err);
 int cmd_seal(struct cli *cli, struct error *err);
 int cmd_order(struct cli *cli, struct error *err);
 int cmd_order_close(struct cli *cli, struct error *err);
+int cmd_receipt(struct cli *cli, struct error *err);
 int cmd_reconcile(struct cli *cli, struct error *err);
 int cmd_void(struct cli *cli, struct error *err);
 

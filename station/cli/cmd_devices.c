@@ -61,7 +61,7 @@ int cmd_devices(struct cli *cli, struct error *err)
         (void)job_port_pattern(rule, patterns[i]);
         rules[i] = (struct port_rule){patterns[i], rule->slot, (int)rule->baud};
     }
-    rc = ports_find(rules, cli->job.port_count, &ports, err);
+    rc = ports_find(rules, cli->job.port_count, NULL, &ports, err);
     if (rc)
         return rc;
     for (size_t i = 0; i < ports.count; i++)

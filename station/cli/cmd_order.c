@@ -89,14 +89,17 @@ static const char *const auths[] = {"none", "enrolled", "attested"};
 static json_t *json_terms(const struct cli_order *o)
 {
     const struct order *order = o->order;
-    json_t *suites = json_array();
+    json_t *suites = json_array(), *exports = json_array();
 
     for (size_t i = 0; i < order->suite_count; i++)
         json_array_append_new(suites, json_integer(order->suites[i]));
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:I}", "profile", order->profile, "use",
-                     order->use, "device_auth", auths[order->auth], "environment",
-                     order->environment, "lock", order->lock, "software_hsm", order->software_hsm,
-                     "suites", suites, "stations", (json_int_t)order->station_count);
+    for (size_t i = 0; i < order->export_count; i++)
+        json_array_append_new(exports, json_string(order->exports[i]->name));
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:b, s:b, s:o, s:I}", "exports", exports, "profile",
+                     order->profile, "use", order->use, "device_auth", auths[order->auth],
+                     "environment", order->environment, "lock", order->lock, "software_hsm",
+                     order->software_hsm, "suites", suites, "stations",
+                     (json_int_t)order->station_count);
 }
 
 static void print_terms(const struct cli_order *o)
@@ -112,6 +115,9 @@ static void print_terms(const struct cli_order *o)
     printf("  terms       use %s, device_auth %s, %s, %s\n", order->use, auths[order->auth],
            order->lock ? "locked" : "not locked",
            order->software_hsm ? "a software HSM will do" : "no software HSM");
+    for (size_t i = 0; i < order->export_count; i++)
+        printf("%s%s%s", i ? ", " : "  exports     ", order->exports[i]->name,
+               i + 1 == order->export_count ? "\n" : "");
     if (share)
         printf("  serials     %s, %" PRId64 " digits, %" PRId64 " to %" PRId64 "\n",
                share->serials.prefix, share->serials.digits, share->serials.first,

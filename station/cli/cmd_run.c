@@ -1,4 +1,4 @@
-/* imprint run: provisions the devices that are in the slots. */
+/* imprint run: provisions the devices that are put into the slots. */
 #include "station/cli/cli.h"
 #include "station/vault/quota.h"
 #include "station/vault/server.h"
@@ -26,6 +26,7 @@ static int serve(struct cli *cli, struct server *server, struct attest *attest, 
     } else {
         rc = server_run(server, &v, err);
         cli_warn_order(cli, v.order, quota_warnings(&v));
+        cli_warn_receipts(cli);
     }
     vault_done(&v);
     return rc;
@@ -47,11 +48,14 @@ int cmd_run(struct cli *cli, struct error *err)
 {
     struct attest attest = {.fd = -1};
     struct server server = {.control = -1};
-    const char *output = cli->json ? "json" : cli->quiet ? "quiet" : "words";
+    const struct server_run run = {.output = cli->json    ? "json"
+                                             : cli->quiet ? "quiet"
+                                                          : "words",
+                                   .once = cli_value(cli, "once") != NULL};
     int rc = start_checker(cli, &attest, err);
 
     if (rc == 0)
-        rc = server_start_line(&server, &cli->job, output, err);
+        rc = server_start_line(&server, &cli->job, &run, err);
     if (rc == 0)
         rc = serve(cli, &server, &attest, err);
     attest_stop(&attest);

@@ -1,6 +1,7 @@
 /* imprint seal: signs the next manifest. */
 #include "station/cli/cli.h"
 #include "station/cli/progress.h"
+#include "station/vault/exporting.h"
 #include "station/vault/sealing.h"
 
 #include <inttypes.h>
@@ -15,7 +16,7 @@ static void show(void *context, int64_t done, int64_t total)
     progress_show(progress, done);
 }
 
-int cmd_seal(struct cli *cli, struct error *err)
+static int seal(struct cli *cli, struct error *err)
 {
     struct progress progress;
     struct sealing_watch watch = {show, &progress};
@@ -38,4 +39,55 @@ int cmd_seal(struct cli *cli, struct error *err)
         printf("sealed manifest %" PRId64 " with %" PRId64 " records (%" PRId64 " in all): %s\n",
                sealed.seq, sealed.count, sealed.size, sealed.dir);
     return 0;
+}
+
+/* Format and settings, before anything is sealed. */
+static int read_format(const struct cli *cli, struct platform_run *run, struct error *err)
+{
+    const char *format = cli_value(cli, "export");
+
+    if (!format && (cli->set_count || cli_value(cli, "manifest")))
+        return error_set(err, ERR_USAGE, "--set and --manifest are for --export");
+    if (!format)
+        return 0;
+    run->platform = platform_find(format);
+    if (!run->platform)
+        return error_set(err, ERR_USAGE, "there is no format '%s': there are %s", format,
+                         platform_names());
+    return export_settings(run, cli->sets, cli->set_count, err);
+}
+
+static int export_manifest(struct cli *cli, struct platform_run *run, struct error *err)
+{
+    struct exported out = {.manifest = 0};
+    int64_t manifest = 0;
+    int rc = cli_number(cli, "manifest", 1, INT64_MAX, &manifest, err);
+
+    if (rc == 0)
+        rc = exporting_run(&cli->config, cli->store, cli->hsm, manifest, run, &out, err);
+    if (rc)
+        return rc;
+    if (cli->json)
+        cli_print_json(json_pack("{s:s, s:I, s:s, s:I, s:I, s:s}", "event", "exported", "manifest",
+                                 (json_int_t)out.manifest, "format", run->platform->name, "devices",
+                                 (json_int_t)out.report.devices, "files",
+                                 (json_int_t)out.report.files, "path", out.dir));
+    else
+        printf("exported manifest %" PRId64 " for '%s', %" PRIu64 " devices: %s\n", out.manifest,
+               run->platform->name, out.report.devices, out.dir);
+    return 0;
+}
+
+int cmd_seal(struct cli *cli, struct error *err)
+{
+    struct platform_run run = {.platform = NULL};
+    int rc = read_format(cli, &run, err);
+
+    if (rc == 0)
+        rc = seal(cli, err);
+    if (rc == 0 && run.platform)
+        rc = export_manifest(cli, &run, err);
+    if (rc == 0)
+        cli_warn_receipts(cli);
+    return rc;
 }

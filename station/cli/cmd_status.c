@@ -4,6 +4,7 @@
 #include "station/store/claims.h"
 #include "station/store/orders.h"
 #include "station/store/whitelist.h"
+#include "station/vault/receipts.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -48,6 +49,8 @@ static int sealed(struct store *store, int64_t *seq, int64_t *size, struct error
 int cmd_status(struct cli *cli, struct error *err)
 {
     struct report report = {cli, cli->json ? json_array() : NULL};
+    struct receipts_state receipts = {.received = 0};
+    struct error why = ERROR_INIT;
     int64_t passed, failed, records, seq, size;
     int rc = order_each(cli->store, report_order, &report, err);
 
@@ -61,16 +64,21 @@ int cmd_status(struct cli *cli, struct error *err)
         json_decref(report.orders);
         return rc;
     }
+    /* what is wrong with them is said, and does not hide the rest */
+    receipts.overdue = cli_read_receipts(cli, &receipts, &why) != 0 || receipts.overdue;
     if (cli->json)
-        cli_print_json(json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:b}", "station",
-                                 cli->config.name, "orders", report.orders, "passed",
-                                 (json_int_t)passed, "failed", (json_int_t)failed, "records",
-                                 (json_int_t)records, "manifests", (json_int_t)seq, "sealed",
-                                 (json_int_t)size, "memory_locked", confine_may_lock_memory()));
+        cli_print_json(json_pack(
+            "{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b}", "station", cli->config.name,
+            "orders", report.orders, "passed", (json_int_t)passed, "failed", (json_int_t)failed,
+            "records", (json_int_t)records, "manifests", (json_int_t)seq, "sealed",
+            (json_int_t)size, "received", (json_int_t)receipts.received, "receipt_overdue",
+            receipts.overdue, "memory_locked", confine_may_lock_memory()));
     else
         printf("attempts: %" PRId64 " passed, %" PRId64 " failed\n"
                "records: %" PRId64 ", of which %" PRId64 " are sealed in %" PRId64 " manifests\n",
                passed, failed, records, size, seq);
+    if (!cli->json)
+        cli_warn_receipts(cli);
     if (!cli->json && !confine_may_lock_memory())
         printf(
             "memory: only PINs are locked against swap; lift the limit 'memlock' of this user, or "

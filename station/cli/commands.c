@@ -66,7 +66,17 @@ static const struct cli_option void_options[] = {
     {"reason-code", "NAME", "of a revocation, by RFC 5280; default: cessationOfOperation"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option seal_options[] = {
+    BY,
+    {"export", "FORMAT", "then export it: a format of 'imprint-manifest formats'"},
+    {"set", "SETTING", "NAME=VALUE, a setting of the format; any number of times"},
+    {"manifest", "N", "export manifest N instead of the last one"},
+    {NULL, NULL, NULL}};
+
 static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
+
+static const struct cli_option run_options[] = {
+    BY, {"once", NULL, "one device in each slot that is there now, then end"}, {NULL, NULL, NULL}};
 
 static const struct cli_option recover_options[] = {
     BY,
@@ -106,12 +116,16 @@ const struct cli_command cli_commands[] = {
      "certificates at once. Ctrl-C stops after the batch at hand, and what was made is kept: the\n"
      "same command with --up-to makes the rest. One of --count and --up-to is needed.",
      generate_options, NEED_CONFIG | NEED_JOB | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_generate},
-    {"run", "JOB", "provision the devices that are in the slots",
-     "Provisions one device in each slot that a port rule of the job names, all at once, and ends\n"
-     "when each has passed or failed. A device that was interrupted goes on with the same\n"
-     "credential; one that is finished says PASS again and consumes nothing. Ctrl-C: devices to\n"
-     "which nothing was delivered yet fail, the others are finished first.",
-     by_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
+    {"run", "JOB", "provision the devices that are put into the slots",
+     "Provisions each device that is put into a slot that a port rule of the job names, all slots\n"
+     "at once, and shows the result until the device is taken out. It goes on until the order is\n"
+     "fulfilled or somebody quits: 'quit', 'pause', 'resume' and 'ack SLOT' with the Enter key, "
+     "or\n"
+     "Ctrl-C. What was begun is finished first. A device that was interrupted goes on with the "
+     "same\n"
+     "credential; one that is finished says PASS again and consumes nothing. With --once it ends\n"
+     "when each slot that is there has passed or failed.",
+     run_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
     {"void", "SERIAL|TX", "end a credential: scrap, give up or revoke it",
      "Ends one credential, named by its serial or its transaction. What no device got is scrapped. "
      "What\n"
@@ -131,8 +145,17 @@ const struct cli_command cli_commands[] = {
      no_options, NEED_CONFIG | NEED_STORE_READ, 0, 0, cmd_status},
     {"seal", "", "sign a manifest over all devices that were proven since the last one",
      "Writes and signs the next manifest. With nothing new it says so and changes nothing. A\n"
-     "sealing that was interrupted is finished first, with the same bytes.",
-     by_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_seal},
+     "sealing that was interrupted is finished first, with the same bytes. With --export the last\n"
+     "manifest, or that of --manifest, is then written for a platform into the folder 'exports'.",
+     seal_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_seal},
+    {"receipt", "add FILE|show", "take in the owner's receipt for a manifest",
+     "'add' takes in a receipt that the owner signed: it says which manifest was accepted last, "
+     "which\n"
+     "must be one of this station. 'show' tells which manifests have none yet, and needs no PIN. "
+     "After\n"
+     "a day without one, 'status', 'seal' and 'run' warn: a manifest that does not arrive is "
+     "noticed.",
+     by_options, NEED_CONFIG, 1, 2, cmd_receipt},
     {"backup", "DIR", "copy the station, also while it runs",
      "Copies database, configuration, certificates and pins into the new folder DIR, and lists "
      "them\n"

@@ -235,6 +235,8 @@ static int parse_options(struct cli *cli, int argc, char **argv, struct error *e
             return refuse_abbreviation(cli, options[found - 1].name, err);
         if ((size_t)found <= own) {
             cli->values[found - 1] = optarg ? optarg : "";
+            if (strcmp(options[found - 1].name, "set") == 0 && cli->set_count < CLI_SETS_MAX)
+                cli->sets[cli->set_count++] = optarg;
         } else if (common_option(cli, options[found - 1].name)) {
             print_command_help(cli->command);
             return 1;

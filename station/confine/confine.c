@@ -1,5 +1,8 @@
 #include "station/confine/confine.h"
 
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
+#include <dirent.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
@@ -128,8 +131,35 @@ static int make_ruleset(int abi)
     return (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
 }
 
-/* No file, no TCP but to these ports. Returns the ABI, 0 without Landlock. */
-static int deny_files(const uint16_t *ports, size_t count)
+#define FS_READ  (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define FS_WRITE LANDLOCK_ACCESS_FS_WRITE_FILE
+
+/* Folders of devices; one that is not there is passed over. */
+static bool allow_devices(int ruleset)
+{
+    static const struct {
+        const char *path;
+        uint64_t allowed;
+    } folders[] = {
+        {"/dev", FS_READ | FS_WRITE}, {"/dev/bus/usb", FS_READ | FS_WRITE}, {"/sys", FS_READ},
+        {"/sys/class/tty", FS_READ},  {"/sys/bus/usb/devices", FS_READ},    {"/proc", FS_READ}};
+    bool ok = true;
+
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        struct landlock_path_beneath_attr beneath = {.allowed_access = folders[i].allowed};
+        DIR *folder = opendir(folders[i].path);
+
+        if (!folder)
+            continue;
+        beneath.parent_fd = dirfd(folder);
+        ok &= syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) == 0;
+        closedir(folder);
+    }
+    return ok;
+}
+
+/* No file but devices, no TCP but to these ports. Returns the ABI, 0 without Landlock. */
+static int deny_files(const uint16_t *ports, size_t count, bool devices)
 {
     int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     int fd = abi < 1 ? -1 : make_ruleset(abi);
@@ -142,7 +172,7 @@ static int deny_files(const uint16_t *ports, size_t count)
         if (syscall(SYS_landlock_add_rule, fd, RULE_NET_PORT, &rule, 0))
             abi = 0;
     }
-    if (syscall(SYS_landlock_restrict_self, fd, 0))
+    if ((devices && !allow_devices(fd)) || syscall(SYS_landlock_restrict_self, fd, 0))
         abi = 0;
     close(fd);
     return abi;
@@ -175,13 +205,13 @@ static const int line_calls[] = {
     SCMP_SYS(pselect6),
     SCMP_SYS(sendmsg),
     SCMP_SYS(recvmsg),
+    SCMP_SYS(getsockopt), /* is what was handed over a socket? */
     SCMP_SYS(set_robust_list),
     SCMP_SYS(rseq),
     SCMP_SYS(rt_sigaction),
     SCMP_SYS(clock_nanosleep),
     SCMP_SYS(nanosleep),
     SCMP_SYS(sched_yield),
-    SCMP_SYS(timerfd_settime), /* libusb's deadlines */
     SCMP_SYS(sched_getaffinity),
 };
 
@@ -195,17 +225,60 @@ static const unsigned long line_requests[] = {
     FIONREAD, /* is the port still there? */
     TCFLSH,   /* before a port is closed, */
     TIOCNXCL, /* and given back */
-    /* what libusb asks of a device that it opened and claimed before (linux/usbdevice_fs.h) */
-    USBDEVFS_SUBMITURB, USBDEVFS_REAPURBNDELAY, USBDEVFS_DISCARDURB, USBDEVFS_CLEAR_HALT,
-    USBDEVFS_GETDRIVER, USBDEVFS_RELEASEINTERFACE, USBDEVFS_IOCTL /* gives the driver back */
+};
+
+/* The opener: finds and opens ports, and moves the bytes of USB devices. */
+static const int opener_calls[] = {
+    SCMP_SYS(openat),     SCMP_SYS(open),      SCMP_SYS(getdents64), SCMP_SYS(readlink),
+    SCMP_SYS(readlinkat), SCMP_SYS(access),    SCMP_SYS(faccessat),  SCMP_SYS(faccessat2),
+    SCMP_SYS(fstatfs),    SCMP_SYS(stat),      SCMP_SYS(lstat),      SCMP_SYS(statx),
+    SCMP_SYS(statfs),     SCMP_SYS(getcwd),    SCMP_SYS(fcntl),      SCMP_SYS(dup),
+    SCMP_SYS(pread64),    SCMP_SYS(pipe2),     SCMP_SYS(eventfd2),   SCMP_SYS(timerfd_create),
+    SCMP_SYS(uname),      SCMP_SYS(getuid),    SCMP_SYS(geteuid),    SCMP_SYS(getegid),
+    SCMP_SYS(getppid),    SCMP_SYS(prlimit64), SCMP_SYS(connect),    SCMP_SYS(setsockopt),
+    SCMP_SYS(shutdown),
+};
+
+/* What libserialport asks of a port that it configures (TCGETX and so on have no name in every header),
+ * and libusb of a device (linux/usbdevice_fs.h). Nothing types into a terminal or takes it. */
+#define REQUEST_TCGETX 0x5432
+#define REQUEST_TCSETX 0x5433
+static const unsigned long opener_requests[] = {
+    TCSETS,
+    TCSETSW,
+    TCSETSF,
+    TCGETS2,
+    TCSETS2,
+    TCSETSW2,
+    TCSETSF2,
+    REQUEST_TCGETX,
+    REQUEST_TCSETX,
+    TIOCMGET,
+    TIOCMSET,
+    TIOCMBIS,
+    TIOCMBIC,
+    TIOCEXCL,
+    TIOCGSERIAL,
+    TIOCSSERIAL,
+    TIOCOUTQ,
+    USBDEVFS_CONNECTINFO,
+    USBDEVFS_GET_CAPABILITIES,
+    USBDEVFS_CONTROL,
+    USBDEVFS_CLAIMINTERFACE,
+    USBDEVFS_DISCONNECT_CLAIM,
+    USBDEVFS_SUBMITURB,
+    USBDEVFS_REAPURBNDELAY,
+    USBDEVFS_DISCARDURB,
+    USBDEVFS_CLEAR_HALT,
+    USBDEVFS_GETDRIVER,
+    USBDEVFS_RELEASEINTERFACE,
+    USBDEVFS_IOCTL /* gives the driver back */
 };
 
 /* The connector: makes a connection and hands it over. */
 static const int connector_calls[] = {
-    SCMP_SYS(connect),
-    SCMP_SYS(getsockopt),
-    SCMP_SYS(setsockopt),
-    SCMP_SYS(sendmsg),
+    SCMP_SYS(connect), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
+    SCMP_SYS(sendmsg), SCMP_SYS(recvmsg),
 };
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
@@ -267,6 +340,23 @@ static int allow_line(scmp_filter_ctx filter)
     return rc;
 }
 
+/* As the line, and what opens ports. Local sockets are how devices are played without hardware. */
+static int allow_opener(scmp_filter_ctx filter)
+{
+    int rc = allow_line(filter);
+
+    if (rc == 0)
+        rc = allow_list(filter, opener_calls, COUNT(opener_calls));
+    if (rc == 0)
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(timerfd_settime), 0);
+    if (rc == 0)
+        rc = allow_requests(filter, opener_requests, COUNT(opener_requests));
+    if (rc == 0)
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+                              SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+    return rc;
+}
+
 /* Stream sockets, of the families that a job can name; the flags are SOCK_CLOEXEC and so on. */
 static int allow_connector(scmp_filter_ctx filter)
 {
@@ -308,6 +398,7 @@ struct confinement {
     bool network, files; /* leaves these namespaces as well */
     const uint16_t *ports;
     size_t port_count;
+    bool devices; /* may open what is a device, and read what the system says of devices */
     int (*allow)(scmp_filter_ctx filter);
 };
 
@@ -338,7 +429,7 @@ static int confine(const struct confinement *c, char *missing, size_t size, stru
         return rc;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         return error_set_errno(err, errno, "cannot give up new privileges");
-    abi = deny_files(c->ports, c->port_count);
+    abi = deny_files(c->ports, c->port_count, c->devices);
     say_missing(namespaces, abi, missing, size);
     return filter_calls(c->allow, err);
 }
@@ -356,6 +447,14 @@ int confine_checker(struct error *err)
     char unsaid[300]; /* the line says it: the kernel is the same */
 
     return confine(&checker, unsaid, sizeof unsaid, err);
+}
+
+int confine_opener(struct error *err)
+{
+    const struct confinement opener = {.network = true, .devices = true, .allow = allow_opener};
+    char unsaid[300];
+
+    return confine(&opener, unsaid, sizeof unsaid, err);
 }
 
 int confine_connector(const uint16_t *ports, size_t count, struct error *err)

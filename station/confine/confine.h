@@ -31,16 +31,22 @@ bool confine_lock_memory(void);
 bool confine_may_lock_memory(void);
 
 /*
- * For the line, once every port is open and before any thread starts: no file can be opened (by an
- * empty file system of its own, by Landlock and by the system-call filter), no program started, no
- * network seen, no socket made but pairs, no process signalled or traced. What is open already keeps
- * working, with the few ioctl requests of serial ports, USB devices and the screen and no fcntl:
- * nothing can be typed into a terminal from here, and no descriptor signals anybody. The signal at
- * the parent's death stays. missing, of size bytes, receives what this kernel cannot do, or "".
- * Errors: ERR_INTERNAL when not even the system-call filter loads; ERR_GONE when the parent ended
- * meanwhile.
+ * For the line, before any thread starts: no file can be opened (by an empty file system of its own, by
+ * Landlock and by the system-call filter), no program started, no network seen, no socket made but
+ * pairs, no process signalled or traced. What is open already, or handed to it, works with the few ioctl
+ * requests of serial ports and the screen and no fcntl: nothing can be typed into a terminal from here,
+ * and no descriptor signals anybody. The signal at the parent's death stays. missing, of size bytes,
+ * receives what this kernel cannot do, or "". Errors: ERR_INTERNAL when not even the system-call filter
+ * loads; ERR_GONE when the parent ended meanwhile.
  */
 MUST_USE int confine_line(char *missing, size_t size, struct error *err);
+
+/*
+ * For the opener: as the line, but files below /dev can be opened, and those below /sys and /proc
+ * read (by Landlock; without it, what the user may open anyway), ports configured, and local sockets
+ * made: it sees no network.
+ */
+MUST_USE int confine_opener(struct error *err);
 
 /*
  * For the checker: as the line, and no thread, descriptor, signal handler or terminal either: it

@@ -2,7 +2,8 @@
  * imprint-connector: makes the connections that a job names and hands them to the line, which has no
  * network of its own. It looks every address up first, then keeps only the right to connect to them.
  *
- * On its socket it waits for one byte, answers each address in turn (channel_give), and ends.
+ * On its socket the line asks for an address by its number (station/wire/offer.h), again when a
+ * connection ended; it ends when the line does. The same address is tried once a second at most.
  *
  * usage: imprint-connector ADDRESS...
  */
@@ -10,6 +11,7 @@
 #include "station/confine/confine.h"
 #include "station/connector/address.h"
 #include "station/wire/channel.h"
+#include "station/wire/offer.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -22,7 +24,8 @@
 #include <unistd.h>
 
 #define TARGETS_MAX 32
-#define DEADLINE_MS 5000 /* for all connections together */
+#define DEADLINE_MS 5000 /* for one connection, all addresses of the name together */
+#define PAUSE_MS    1000 /* from one try to the next */
 #define CONTROL_FD  CHANNEL_LINE_FD
 
 #ifdef __SANITIZE_ADDRESS__
@@ -34,12 +37,15 @@ int __lsan_is_turned_off(void)
 }
 #endif
 
+enum target_state { IDLE, DUE, CONNECTING };
+
 struct target {
     const char *name;
     struct addrinfo *list, *next; /* all addresses, and those that were not tried yet */
-    int fd;                       /* -1: neither connected nor on the way */
-    bool connected;
-    struct error failure;
+    enum target_state state;
+    int fd;                        /* -1 unless it is on the way */
+    int64_t when;                  /* DUE: not before; CONNECTING: not after */
+    struct error unknown, failure; /* of the name; of the connection */
 };
 
 /* Starts with the next address; one that fails at once is passed over. */
@@ -61,67 +67,110 @@ static void start(struct target *t)
     }
 }
 
-/* Something happened to a connection on its way: it stands, or the next address is tried. */
-static void follow(struct target *t)
+/* Answers the line with the connection or with why there is none. */
+static void answer(struct target *targets, size_t index, int fd)
 {
+    struct target *t = &targets[index];
+    struct offer offer = {.kind = OFFER_ADDRESS, .port = (uint16_t)index};
+
+    snprintf(offer.name, sizeof offer.name, "%s", t->name);
+    if (fd < 0) {
+        offer.status = (uint8_t)error_exit_status(t->failure.code);
+        snprintf(offer.text, sizeof offer.text, "%.*s", (int)sizeof offer.text - 1,
+                 t->failure.text);
+    }
+    (void)!offer_send(CONTROL_FD, &offer, fd, NULL); /* a line that is gone is seen below */
+    if (t->fd >= 0)
+        close(t->fd);
+    t->fd = -1;
+    t->state = IDLE;
+    t->when = clock_mono_ms() + PAUSE_MS;
+}
+
+static void begin(struct target *targets, size_t index)
+{
+    struct target *t = &targets[index];
+
+    t->failure = t->unknown;
+    t->next = t->list;
+    t->state = CONNECTING;
+    t->when = clock_mono_ms() + DEADLINE_MS;
+    if (t->failure.code == 0)
+        start(t);
+    if (t->fd < 0)
+        answer(targets, index, -1);
+}
+
+/* Something happened to a connection on its way: it stands, or the next address is tried. */
+static void follow(struct target *targets, size_t index)
+{
+    struct target *t = &targets[index];
     int failed = 0, one = 1;
     socklen_t len = sizeof failed;
 
     if (getsockopt(t->fd, SOL_SOCKET, SO_ERROR, &failed, &len) == 0 && failed == 0) {
         (void)setsockopt(t->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        t->connected = true;
+        answer(targets, index, t->fd);
         return;
     }
     (void)error_set(&t->failure, ERR_IO, "cannot connect to '%s': %s", t->name, strerror(failed));
     close(t->fd);
     start(t);
+    if (t->fd < 0)
+        answer(targets, index, -1);
 }
 
-/* Polls what is on the way; false when nothing is. */
-static bool wait_once(struct target *targets, size_t count, int left_ms)
+/* What is due begins, what takes too long ends; returns when the next of both is, -1 for never. */
+static int keep_time(struct target *targets, size_t count)
 {
-    struct pollfd polled[TARGETS_MAX];
-    size_t waiting = 0;
+    int64_t now = clock_mono_ms(), next = INT64_MAX;
 
     for (size_t i = 0; i < count; i++) {
-        bool pending = targets[i].fd >= 0 && !targets[i].connected;
+        struct target *t = &targets[i];
 
-        polled[i] = (struct pollfd){.fd = pending ? targets[i].fd : -1, .events = POLLOUT};
-        waiting += pending;
+        if (t->state == DUE && t->when <= now) {
+            begin(targets, i);
+        } else if (t->state == CONNECTING && t->when <= now) {
+            (void)error_set(&t->failure, ERR_TIMEOUT, "'%s' does not answer", t->name);
+            answer(targets, i, -1);
+        }
+        if (t->state != IDLE && t->when < next)
+            next = t->when;
     }
-    if (waiting == 0 || poll(polled, count, left_ms) < 0)
+    return next == INT64_MAX ? -1 : next > now ? (int)(next - now) : 0;
+}
+
+/* False when the line is gone. */
+static bool take_request(struct target *targets, size_t count)
+{
+    enum offer_ask ask;
+    uint16_t port;
+
+    if (offer_asked(CONTROL_FD, &ask, &port, NULL))
         return false;
-    for (size_t i = 0; i < count; i++)
-        if (polled[i].revents)
-            follow(&targets[i]);
+    if (ask == ASK_PORT && port < count && targets[port].state == IDLE)
+        targets[port].state = DUE;
     return true;
 }
 
-static void connect_all(struct target *targets, size_t count)
+static void serve(struct target *targets, size_t count)
 {
-    int64_t deadline = clock_mono_ms() + DEADLINE_MS;
-    int64_t left = DEADLINE_MS;
+    struct pollfd polled[TARGETS_MAX + 1];
 
-    for (size_t i = 0; i < count; i++)
-        if (targets[i].failure.code == 0)
-            start(&targets[i]);
-    while (left > 0 && wait_once(targets, count, (int)left))
-        left = deadline - clock_mono_ms();
-}
+    for (;;) {
+        int wait = keep_time(targets, count);
 
-/* A line that is gone needs nothing more. */
-static int hand_over(const struct target *targets, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct target *t = &targets[i];
-        struct error failure = t->failure;
-
-        if (!t->connected && t->fd >= 0)
-            (void)error_set(&failure, ERR_TIMEOUT, "'%s' does not answer", t->name);
-        if (channel_give(CONTROL_FD, t->connected ? t->fd : -1, &failure, NULL))
-            return ERR_GONE;
+        polled[count] = (struct pollfd){.fd = CONTROL_FD, .events = POLLIN};
+        for (size_t i = 0; i < count; i++)
+            polled[i] = (struct pollfd){.fd = targets[i].fd, .events = POLLOUT};
+        if (poll(polled, count + 1, wait) < 0)
+            continue;
+        for (size_t i = 0; i < count; i++)
+            if (polled[i].revents)
+                follow(targets, i);
+        if (polled[count].revents && !take_request(targets, count))
+            return;
     }
-    return 0;
 }
 
 static size_t find_all(char **names, size_t count, struct target *targets, uint16_t *ports)
@@ -132,9 +181,8 @@ static size_t find_all(char **names, size_t count, struct target *targets, uint1
         struct target *t = &targets[i];
 
         *t = (struct target){.name = names[i], .fd = -1};
-        if (address_find(t->name, &t->list, &t->failure))
+        if (address_find(t->name, &t->list, &t->unknown))
             continue;
-        t->next = t->list;
         if (address_port(t->list))
             ports[found++] = address_port(t->list);
     }
@@ -147,21 +195,20 @@ int main(int argc, char **argv)
     uint16_t ports[TARGETS_MAX];
     size_t count = (size_t)argc - 1;
     struct error err = ERROR_INIT;
-    uint8_t go;
 
     if (argc < 2 || count > TARGETS_MAX) {
         fprintf(stderr, "imprint-connector: 'imprint run' starts this program\n");
         return error_exit_status(ERR_USAGE);
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_IGN); /* the line ends it */
+    signal(SIGHUP, SIG_IGN);
     if (confine_memory(&err) == 0)
         (void)!confine_connector(ports, find_all(argv + 1, count, targets, ports), &err);
     if (err.code) {
         fprintf(stderr, "imprint-connector: %s\n", err.text);
         return error_exit_status(err.code);
     }
-    if (read(CONTROL_FD, &go, 1) != 1)
-        return error_exit_status(ERR_GONE);
-    connect_all(targets, count);
-    return error_exit_status(hand_over(targets, count));
+    serve(targets, count);
+    return 0;
 }

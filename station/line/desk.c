@@ -11,7 +11,8 @@ int desk_open(struct desk *d, int control, struct error *err)
     buf_init(&d->request, WIRE_MAX);
     buf_init(&d->reply, WIRE_MAX);
     d->fd = -1;
-    return channel_open(control, &d->fd, err);
+    d->lost = channel_open(control, &d->fd, err) != 0;
+    return d->lost ? ERR_GONE : 0;
 }
 
 void desk_close(struct desk *d)
@@ -29,8 +30,10 @@ static int ask(struct desk *d, struct reader *r, struct error *err)
 
     if (rc == 0)
         rc = channel_receive(d->fd, &d->reply, err);
-    if (rc)
-        return rc;
+    if (rc) {
+        d->lost = true;
+        return error_set(err, ERR_GONE, "the vault ended: start the command again");
+    }
     reader_init(r, d->reply.data, d->reply.len);
     return wire_get_status(r, err);
 }
@@ -132,6 +135,19 @@ int desk_proof(struct desk *d, struct wire_proof *proof, enum wire_verdict *verd
         return malformed(err);
     *verdict = said;
     return 0;
+}
+
+int desk_counts(struct desk *d, struct wire_counts *counts, struct error *err)
+{
+    struct reader r;
+    int rc;
+
+    buf_reset(&d->request);
+    wire_put_ask_counts(&d->request);
+    rc = ask(d, &r, err);
+    if (rc)
+        return rc;
+    return wire_get_counts(&r, counts) ? malformed(err) : 0;
 }
 
 int desk_result(struct desk *d, int code, const char *text, struct error *err)

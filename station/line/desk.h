@@ -6,10 +6,13 @@
 
 #include "station/wire/wire.h"
 
+#include <stdbool.h>
+
 struct desk {
     int fd;
     uint8_t handle[WIRE_HANDLE_SIZE];
     struct buf request, reply;
+    bool lost; /* the vault ended */
 };
 
 /*
@@ -33,6 +36,8 @@ MUST_USE int desk_nonce(struct desk *d, uint8_t nonce[IMPRINT_NONCE_SIZE], struc
 /* proof's handle is filled in here. */
 MUST_USE int desk_proof(struct desk *d, struct wire_proof *proof, enum wire_verdict *verdict,
                         struct error *err);
+/* How far the order is; at any time. */
+MUST_USE int desk_counts(struct desk *d, struct wire_counts *counts, struct error *err);
 /* code 0 or an error with its text; characters that are not printable ASCII become '?'. */
 MUST_USE int desk_result(struct desk *d, int code, const char *text, struct error *err);
 

@@ -1,6 +1,8 @@
 #include "station/line/events.h"
 
+#include "base/clock.h"
 #include "base/error.h"
+#include "station/line/pace.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -9,23 +11,125 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const step_names[] = {"wait", "hello", "deliver", "prove", "pass", "fail"};
+static const char *const kind_names[] = {"empty", "wait", "hello",    "deliver", "prove",
+                                         "pass",  "fail", "progress", "retry",   "out"};
+static const char *const line_names[] = {"begin", "counts", "state", "notice", "end"};
+static const char *const state_names[] = {"running", "paused", "quitting"};
 
-/* What the progress line calls each step. */
-static const char *const step_words[] = {"waiting", "answering", "delivering",
-                                         "proving", "passed",    "failed"};
+enum line_kind { LINE_BEGIN, LINE_COUNTS, LINE_STATE, LINE_NOTICE, LINE_END };
+
+/* What the progress line calls each state. */
+static const char *const state_words[] = {"empty",   "waiting", "answering", "delivering",
+                                          "proving", "passed",  "failed"};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool as_json;
 static bool as_progress;
-static unsigned at_step[EVENT_STEPS];
+static unsigned in_state[EVENT_STATES];
+static unsigned passed, again, failed;
+static struct pace pace;
 
-void events_init(const char *output, unsigned slots)
+void events_init(const char *output)
 {
     as_json = strcmp(output, "json") == 0;
     as_progress = strcmp(output, "words") == 0 && isatty(STDERR_FILENO);
-    at_step[EVENT_WAIT] = slots;
 }
+
+/* A copy of a text with nothing in it that a terminal or a file could take for anything else. */
+static const char *plain(const char *text, char out[sizeof(((struct error *)0)->text)])
+{
+    size_t n = 0;
+
+    for (; text && text[n] && n + 1 < sizeof(((struct error *)0)->text); n++)
+        out[n] = text[n] < 0x20 || text[n] > 0x7e ? '?' : text[n];
+    out[n] = 0;
+    return out;
+}
+
+/* ---- JSON ---- */
+
+static json_t *text_of(const char *text)
+{
+    char safe[sizeof(((struct error *)0)->text)];
+
+    return json_string(plain(text, safe));
+}
+
+/* What a person does about a class of failure: docs/events.md. */
+static const char *action_of(int code)
+{
+    switch (code) {
+    case ERR_TIMEOUT:
+    case ERR_GONE:
+    case ERR_PROTOCOL:
+        return "reseat";
+    case ERR_DUPLICATE:
+    case ERR_PROOF:
+    case ERR_SIGNATURE:
+    case ERR_REFUSED:
+        return "set_aside";
+    case ERR_BUSY:
+        return "free_port";
+    case ERR_EXHAUSTED:
+        return "generate";
+    case ERR_INTERRUPTED:
+        return "again";
+    default:
+        return "call";
+    }
+}
+
+static void print_object(json_t *o)
+{
+    json_dumpf(o, stdout, JSON_COMPACT | JSON_SORT_KEYS);
+    putchar('\n');
+    json_decref(o);
+}
+
+static void add_failure(json_t *o, const struct event *e)
+{
+    json_object_set_new(o, "error", json_string(error_name(e->code)));
+    json_object_set_new(o, "text", text_of(e->text));
+}
+
+static void add_members(json_t *o, const struct event *e)
+{
+    switch (e->kind) {
+    case EVENT_PASS:
+        json_object_set_new(o, "again", json_boolean(e->again));
+        json_object_set_new(o, "ms", json_integer(e->took_ms));
+        break;
+    case EVENT_FAIL:
+        add_failure(o, e);
+        json_object_set_new(o, "action", json_string(action_of(e->code)));
+        json_object_set_new(o, "exit", json_integer(error_exit_status(e->code)));
+        json_object_set_new(o, "ms", json_integer(e->took_ms));
+        break;
+    case EVENT_RETRY:
+        add_failure(o, e);
+        json_object_set_new(o, "attempt", json_integer(e->attempt));
+        json_object_set_new(o, "limit", json_integer(e->most));
+        break;
+    case EVENT_PROGRESS:
+        json_object_set_new(o, "done", json_integer(e->done));
+        json_object_set_new(o, "total", json_integer(e->total));
+        break;
+    default:
+        break;
+    }
+}
+
+static void print_json(const struct event *e)
+{
+    json_t *o = json_pack("{s:s, s:s}", "event", kind_names[e->kind], "slot", e->slot);
+
+    if (e->serial && *e->serial)
+        json_object_set_new(o, "serial", text_of(e->serial));
+    add_members(o, e);
+    print_object(o);
+}
+
+/* ---- words ---- */
 
 static void clear_progress(void)
 {
@@ -39,67 +143,151 @@ static void show_progress(void)
 
     if (!as_progress)
         return;
-    for (int i = 0; i < EVENT_STEPS; i++)
-        if (at_step[i]) {
-            fprintf(stderr, "%s%u %s", comma, at_step[i], step_words[i]);
+    for (int i = 0; i < EVENT_STATES; i++)
+        if (in_state[i]) {
+            fprintf(stderr, "%s%u %s", comma, in_state[i], state_words[i]);
             comma = ", ";
         }
     fflush(stderr);
 }
 
-static void print_json(const struct event *e)
-{
-    json_t *o = json_pack("{s:s, s:s}", "event", step_names[e->step], "slot", e->slot);
-
-    if (e->serial && *e->serial)
-        json_object_set_new(o, "serial", json_string(e->serial));
-    if (e->step == EVENT_PASS)
-        json_object_set_new(o, "again", json_boolean(e->again));
-    if (e->step == EVENT_FAIL) {
-        json_object_set_new(o, "error", json_string(error_name(e->code)));
-        json_object_set_new(o, "exit", json_integer(error_exit_status(e->code)));
-        json_object_set_new(o, "text", json_string(e->text));
-    }
-    if (e->step >= EVENT_PASS)
-        json_object_set_new(o, "ms", json_integer(e->took_ms));
-    json_dumpf(o, stdout, JSON_COMPACT | JSON_SORT_KEYS);
-    putchar('\n');
-    json_decref(o);
-}
-
 static void print_words(const struct event *e)
 {
     const char *serial = e->serial && *e->serial ? e->serial : "-";
+    char safe[sizeof(((struct error *)0)->text)];
 
-    if (e->step == EVENT_PASS)
+    if (e->kind == EVENT_PASS)
         printf("slot %-6s PASS  %s  %" PRId64 ".%" PRId64 " s%s\n", e->slot, serial,
                e->took_ms / 1000, e->took_ms % 1000 / 100,
                e->again ? "  (it was finished before)" : "");
-    else if (e->step == EVENT_FAIL)
-        printf("slot %-6s FAIL  %s  %s\n", e->slot, serial, e->text);
+    else if (e->kind == EVENT_FAIL)
+        printf("slot %-6s FAIL  %s  %s\n", e->slot, serial, plain(e->text, safe));
+    else if (e->kind == EVENT_RETRY)
+        printf("slot %-6s again, %u of %u: %s\n", e->slot, e->attempt, e->most,
+               plain(e->text, safe));
 }
 
-void events_emit(const struct event *event)
+/* ---- events ---- */
+
+static void begin_line(void)
 {
     pthread_mutex_lock(&lock);
-    at_step[event->from]--;
-    at_step[event->step]++;
     clear_progress();
-    if (as_json)
-        print_json(event);
-    else
-        print_words(event);
+}
+
+static void end_line(void)
+{
     fflush(stdout);
     show_progress();
     pthread_mutex_unlock(&lock);
 }
 
-void events_summary(unsigned passed, unsigned failed)
+static void count(const struct event *e)
 {
+    if (e->kind < EVENT_STATES) {
+        if (e->from < EVENT_STATES)
+            in_state[e->from]--;
+        in_state[e->kind]++;
+    }
+    if (e->kind == EVENT_FAIL)
+        failed++;
+    else if (e->kind == EVENT_PASS && e->again)
+        again++;
+    else if (e->kind == EVENT_PASS) {
+        passed++;
+        pace_add(&pace, clock_mono_ms());
+    }
+}
+
+void events_emit(const struct event *event)
+{
+    begin_line();
+    count(event);
+    if (as_json)
+        print_json(event);
+    else
+        print_words(event);
+    end_line();
+}
+
+void events_begin(bool once, const struct wire_counts *counts)
+{
+    begin_line();
+    if (as_json)
+        print_object(json_pack("{s:s, s:i, s:s, s:s, s:s}", "event", line_names[LINE_BEGIN],
+                               "version", 1, "mode", once ? "once" : "watch", "order",
+                               counts->order, "product", counts->product));
+    else if (!once)
+        printf("order '%s': put devices in; Ctrl-C finishes what was begun and ends\n",
+               counts->order);
+    end_line();
+}
+
+void events_counts(const struct wire_counts *c)
+{
+    int64_t rate;
+    json_t *o;
+
+    begin_line();
+    rate = pace_per_hour(&pace, clock_mono_ms());
+    if (as_json) {
+        o = json_pack("{s:s, s:i, s:i, s:i, s:I, s:I, s:I, s:I}", "event", line_names[LINE_COUNTS],
+                      "passed", (int)passed, "again", (int)again, "failed", (int)failed, "good",
+                      (json_int_t)c->good, "proven", (json_int_t)c->proven, "available",
+                      (json_int_t)c->available, "remaining", (json_int_t)c->remaining);
+        json_object_set_new(o, "pace", rate < 0 ? json_null() : json_integer(rate));
+        print_object(o);
+    }
+    end_line();
+}
+
+void events_state(enum event_state state)
+{
+    begin_line();
+    if (as_json)
+        print_object(
+            json_pack("{s:s, s:s}", "event", line_names[LINE_STATE], "state", state_names[state]));
+    else
+        printf("the line is %s\n", state_names[state]);
+    end_line();
+}
+
+void events_notice(const char *text, const char *command, bool ok)
+{
+    char safe[sizeof(((struct error *)0)->text)];
+    json_t *o;
+
+    begin_line();
+    if (as_json) {
+        o = json_pack("{s:s, s:s}", "event", line_names[LINE_NOTICE], "text", plain(text, safe));
+        if (command) {
+            json_object_set_new(o, "command", text_of(command));
+            json_object_set_new(o, "ok", json_boolean(ok));
+        }
+        print_object(o);
+    } else {
+        puts(plain(text, safe));
+    }
+    end_line();
+}
+
+void events_end(const char *reason)
+{
+    pthread_mutex_lock(&lock);
     clear_progress();
     if (as_json)
-        printf("{\"event\":\"end\",\"failed\":%u,\"passed\":%u}\n", failed, passed);
+        print_object(json_pack("{s:s, s:i, s:i, s:s}", "event", line_names[LINE_END], "passed",
+                               (int)(passed + again), "failed", (int)failed, "reason", reason));
     else
-        printf("%u passed, %u failed\n", passed, failed);
+        printf("%u passed, %u failed\n", passed + again, failed);
     fflush(stdout);
+    pthread_mutex_unlock(&lock);
+}
+
+void events_results(unsigned *all_passed, unsigned *all_failed)
+{
+    pthread_mutex_lock(&lock);
+    *all_passed = passed + again;
+    *all_failed = failed;
+    pthread_mutex_unlock(&lock);
 }

@@ -1,44 +1,69 @@
 /*
  * events: what the line tells a person or a machine while it runs.
  *
- * One event is one line on stdout: plain words, or with --json one object whose members are
- * documented in imprint(1). Slots speak from threads of their own; a line is never mixed with
- * another. In words, on a terminal, a line on stderr shows how many slots are at which step.
+ * One event is one line on stdout: plain words, or with --json one object as docs/events.md specifies.
+ * Slots speak from threads of their own; a line is never mixed with another. In words, on a terminal, a
+ * line on stderr shows how many slots are in which state. Whatever a device may have written, nothing but
+ * printable ASCII is printed.
  */
 #ifndef STATION_LINE_EVENTS_H
 #define STATION_LINE_EVENTS_H
 
+#include "station/wire/wire.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How far a slot is. */
-enum event_step {
-    EVENT_WAIT,    /* the port is open, no device answered yet */
-    EVENT_HELLO,   /* a device answered */
-    EVENT_DELIVER, /* its bundle is on the way */
-    EVENT_PROVE,   /* it is asked for its proof */
+enum event_kind {
+    /* The state of a slot. */
+    EVENT_EMPTY,
+    EVENT_WAIT,
+    EVENT_HELLO,
+    EVENT_DELIVER,
+    EVENT_PROVE,
     EVENT_PASS,
     EVENT_FAIL,
-    EVENT_STEPS
+    EVENT_STATES,
+    /* Steps on the way. */
+    EVENT_PROGRESS = EVENT_STATES,
+    EVENT_RETRY,
+    EVENT_OUT,
+    EVENT_SLOT_KINDS
 };
 
+/* What is said of a slot. Members that the kind does not have are not looked at. */
 struct event {
+    enum event_kind kind;
+    enum event_kind from; /* a state: the one before, or EVENT_STATES for the first of a slot */
     const char *slot;
-    enum event_step from; /* the step before, EVENT_WAIT at first */
-    enum event_step step;
-    const char *serial; /* NULL or empty while unknown */
-    bool again;         /* EVENT_PASS: it was finished before, nothing was consumed */
-    int code;           /* EVENT_FAIL: one of base/error.h */
-    const char *text;   /* EVENT_FAIL: what happened and what to do */
-    int64_t took_ms;    /* EVENT_PASS and EVENT_FAIL: since the slot started */
+    const char *serial;     /* NULL or empty while unknown */
+    bool again;             /* PASS: it was finished before, nothing was consumed */
+    int code;               /* FAIL, RETRY: one of base/error.h */
+    const char *text;       /* FAIL, RETRY: what happened and what to do */
+    int64_t took_ms;        /* PASS, FAIL */
+    uint32_t done, total;   /* PROGRESS, in bytes */
+    unsigned attempt, most; /* RETRY: the attempt that begins, and how many there are at most */
 };
 
-/* output: "words", "quiet" (words without progress) or "json"; slots: how many will speak. */
-void events_init(const char *output, unsigned slots);
+/* output: "words", "quiet" (words without progress) or "json". */
+void events_init(const char *output);
 
+void events_begin(bool once, const struct wire_counts *counts);
 void events_emit(const struct event *event);
 
-/* The last line: how many passed and failed. */
-void events_summary(unsigned passed, unsigned failed);
+/* After a result, from counts as the vault has them. */
+void events_counts(const struct wire_counts *counts);
+
+enum event_state { STATE_RUNNING, STATE_PAUSED, STATE_QUITTING };
+void events_state(enum event_state state);
+
+/* text about no slot; command NULL, or the command that it answers. */
+void events_notice(const char *text, const char *command, bool ok);
+
+/* Why the line ends: "once", "quit", "done" or "lost". The last line: how many passed and failed. */
+void events_end(const char *reason);
+
+/* How many passed, those that had passed before among them, and failed. */
+void events_results(unsigned *passed, unsigned *failed);
 
 #endif

@@ -1,31 +1,28 @@
 /*
- * imprint-line: the process that touches devices. It has no PIN, no HSM session and no database
- * (P10); `imprint run` starts it and it asks the vault for everything. Once its ports are open it is
- * confined: it opens no file and no network any more, and keeps what is open.
+ * imprint-line: the process that talks to devices. It has no PIN, no HSM session and no database (P10);
+ * `imprint run` starts it and it asks the vault for everything. It opens nothing: opener and connector
+ * hand it ports (station/wire/offer.h), and it is confined before it sees the first.
  *
- * usage: imprint-line words|quiet|json HELLO_MS REQUEST_MS REPEATS [PATTERN SLOT BAUD]...
+ * usage: imprint-line words|quiet|json once|watch HELLO_MS REQUEST_MS REPEATS RETRIES
  */
 #include "station/confine/confine.h"
-#include "station/connector/address.h"
-#include "station/line/events.h"
-#include "station/line/ports.h"
-#include "station/line/serial.h"
-#include "station/line/slot.h"
-#include "station/line/stream.h"
-#include "station/line/usb.h"
+#include "station/line/command.h"
+#include "station/line/place.h"
 #include "station/wire/channel.h"
 
 #include <errno.h>
-#include <pthread.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#define FIXED_ARGS 5
-
-static volatile bool stop;
+#define ARGS        7
+#define PLACES_MAX  256
+#define ADDRESS_MAX 32
 
 #ifdef __SANITIZE_ADDRESS__
 /* The leak checker traces its own process and reads /proc, which the confined line may not. */
@@ -36,88 +33,328 @@ int __lsan_is_turned_off(void)
 }
 #endif
 
-struct worker {
-    pthread_t thread;
-    struct slot_port port;
-    const struct slot_limits *limits;
-    int result;
+struct manager {
+    struct line line;
+    struct place *places[PLACES_MAX]; /* in the order in which their ports were offered */
+    size_t count;
+    struct place *addresses[ADDRESS_MAX]; /* by the connector's numbers */
+    bool json, listed, lost, quitting;
+    bool reads_input, has_connector;
+    struct command_input input;
+    int failure; /* of the job's rules, before any slot */
 };
 
+static volatile sig_atomic_t signalled;
+static int signal_wake = -1;
+
+/* Any thread may be the one that is interrupted: the main one is woken by a byte. */
 static void on_signal(int number)
 {
+    int saved = errno;
+
     (void)number;
-    stop = true;
+    signalled = 1;
+    (void)!write(signal_wake, "", 1);
+    errno = saved;
 }
 
-static void *work(void *context)
-{
-    struct worker *w = context;
-    struct error err = ERROR_INIT;
+/* ---- places ---- */
 
-    w->result = slot_run(CHANNEL_LINE_FD, &w->port, w->limits, &stop, &err);
+static struct place *find_place(struct manager *m, const char *label)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (strcmp(m->places[i]->label, label) == 0)
+            return m->places[i];
     return NULL;
 }
 
-/* What the connector gave for a rule: a socket, or why there is none. */
-struct connection {
+/* The slot of this label, new or not. */
+static struct place *get_place(struct manager *m, const char *label, struct error *err)
+{
+    struct place *p = find_place(m, label);
+
+    if (p)
+        return p;
+    if (m->count == PLACES_MAX || !(p = calloc(1, sizeof *p))) {
+        (void)error_set(err, ERR_INTERNAL, "there are too many slots: '%s' is none", label);
+        return NULL;
+    }
+    if (place_start(p, &m->line, label, err)) {
+        free(p);
+        return NULL;
+    }
+    m->places[m->count++] = p;
+    return p;
+}
+
+static void wake_all(struct manager *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        place_wake(m->places[i]);
+}
+
+/* ---- offers ---- */
+
+static void give(struct place *p, const struct offer *offer, int source, int fd)
+{
+    struct place_port port = {
+        .kind = offer->kind, .number = offer->port, .source = source, .fd = fd};
+
+    snprintf(port.name, sizeof port.name, "%s", offer->name);
+    if (offer->status)
+        (void)error_set(&port.failure, -offer->status, "%s", offer->text);
+    place_give(p, &port);
+}
+
+static void take_place(struct manager *m, const struct offer *offer, int fd)
+{
+    struct error err = ERROR_INIT;
+    struct place *p = get_place(m, offer->slot, &err);
+
+    if (!p && fd >= 0)
+        close(fd);
+    if (!p) {
+        events_notice(err.text, NULL, false);
+    } else if (offer->kind != OFFER_ADDRESS) {
+        give(p, offer, CHANNEL_OPENER_FD, fd);
+    } else if (m->has_connector && offer->port < ADDRESS_MAX) {
+        m->addresses[offer->port] = p;
+        (void)!offer_ask(CHANNEL_CONNECTOR_FD, ASK_PORT, offer->port, NULL);
+    }
+}
+
+/* Every port that is there was offered. */
+static void take_listed(struct manager *m, const struct offer *offer)
+{
+    static const char *const none =
+        "no port matches a rule of the job: plug the fixture in; 'imprint devices JOB' lists the "
+        "ports and rules";
+
+    m->listed = true;
+    if (offer->status) {
+        m->failure = -offer->status;
+        fprintf(stderr, "imprint: %s\n", offer->text);
+    } else if (offer->port == 0 && m->line.once) {
+        m->failure = ERR_NO_PORT;
+        fprintf(stderr, "imprint: %s\n", none);
+    } else if (offer->port == 0) {
+        events_notice(none, NULL, false);
+    }
+}
+
+static void take_offer(struct manager *m)
+{
+    struct offer offer;
     int fd;
-    struct error failure;
-};
 
-/* Asks the connector, if there is a rule for it. It answers the addresses in the rules' order. */
-static void take_connections(const struct port_rule *rules, size_t count,
-                             struct connection *connections)
-{
-    bool asked = false;
-
-    for (size_t i = 0; i < count; i++) {
-        struct connection *c = &connections[i];
-
-        *c = (struct connection){.fd = -1};
-        if (!address_is(rules[i].pattern))
-            continue;
-        if (!asked && write(CHANNEL_CONNECTOR_FD, "", 1) != 1)
-            (void)error_set(&c->failure, ERR_INTERNAL, "the connector ended");
-        asked = true;
-        if (c->failure.code == 0)
-            (void)!channel_take(CHANNEL_CONNECTOR_FD, &c->fd, &c->failure);
+    if (offer_receive(CHANNEL_OPENER_FD, &offer, &fd, NULL)) {
+        m->lost = true;
+    } else if (offer.kind == OFFER_LISTED) {
+        take_listed(m, &offer);
+    } else if (offer.kind == OFFER_NOTICE) {
+        events_notice(offer.text, NULL, false);
+    } else {
+        take_place(m, &offer, fd);
     }
-    if (asked)
-        close(CHANNEL_CONNECTOR_FD);
 }
 
-static int open_port(const struct port *p, struct connection *connections, struct slot_port *out)
+static void take_connection(struct manager *m)
 {
-    struct connection *c = &connections[p->rule];
+    struct offer offer;
+    int fd;
 
-    if (p->kind == PORT_SERIAL)
-        return serial_open(p->name, p->baud, &out->transport, &out->failure);
-    if (p->kind == PORT_USB)
-        return usb_open(p->name, p->usb_bus, p->usb_address, &out->transport, &out->failure);
-    if (c->fd < 0) {
-        out->failure = c->failure;
-        return out->failure.code;
+    if (offer_receive(CHANNEL_CONNECTOR_FD, &offer, &fd, NULL)) {
+        m->lost = true;
+    } else if (offer.port < ADDRESS_MAX && m->addresses[offer.port]) {
+        give(m->addresses[offer.port], &offer, CHANNEL_CONNECTOR_FD, fd);
+    } else if (fd >= 0) {
+        close(fd);
     }
-    return stream_open(c->fd, p->name, &out->transport, &out->failure);
 }
 
-static struct worker *open_ports(const struct ports *ports, struct connection *connections,
-                                 const struct slot_limits *limits)
+/* ---- commands ---- */
+
+static void quit(struct manager *m)
 {
-    struct worker *workers = calloc(ports->slots, sizeof *workers);
-    struct worker *w = workers;
+    if (m->quitting)
+        return;
+    m->quitting = true;
+    m->line.stop = true;
+    if (!m->line.once)
+        events_state(STATE_QUITTING);
+    wake_all(m);
+}
 
-    for (size_t i = 0; workers && i < ports->count; i++) {
-        const struct port *p = &ports->list[i];
+static void pause_line(struct manager *m, bool paused)
+{
+    m->line.paused = paused;
+    events_state(paused ? STATE_PAUSED : STATE_RUNNING);
+    wake_all(m);
+}
 
-        if (p->rule < 0)
-            continue;
-        *w = (struct worker){.port = {.port = p}, .limits = limits};
-        if (open_port(p, connections, &w->port))
-            w->port.transport = NULL;
-        w++;
+static bool acknowledge(struct manager *m, const char *slot)
+{
+    struct place *p = find_place(m, slot);
+
+    return p && place_acknowledge(p);
+}
+
+static void obey(struct manager *m, const struct command *c)
+{
+    const char *name = command_name(c->kind);
+
+    switch (c->kind) {
+    case COMMAND_PAUSE:
+    case COMMAND_RESUME:
+        events_notice(c->kind == COMMAND_PAUSE ? "no further device is begun" : "devices are begun",
+                      name, true);
+        pause_line(m, c->kind == COMMAND_PAUSE);
+        break;
+    case COMMAND_QUIT:
+        events_notice("what was begun is finished, then the line ends", name, true);
+        quit(m);
+        break;
+    case COMMAND_ACK:
+        if (acknowledge(m, c->slot))
+            events_notice("the slot begins again", name, true);
+        else
+            events_notice("there is no such slot, or it does not show a failure", name, false);
     }
-    return workers;
+}
+
+static void obey_lines(struct manager *m)
+{
+    char line[COMMAND_LINE_MAX];
+
+    while (command_input_line(&m->input, line)) {
+        struct error err = ERROR_INIT;
+        struct command command;
+
+        if (!*line && !m->json)
+            continue;
+        if (command_parse(line, m->json, &command, &err))
+            events_notice(err.text, "", false);
+        else
+            obey(m, &command);
+    }
+}
+
+static void read_commands(struct manager *m)
+{
+    char bytes[256];
+    ssize_t n = read(STDIN_FILENO, bytes, sizeof bytes);
+
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n <= 0)
+        m->reads_input = false; /* no more commands come, and nothing else follows from it */
+    for (size_t at = 0, taken; n > 0 && at < (size_t)n; at += taken) {
+        command_input_add(&m->input, bytes + at, (size_t)n - at, &taken);
+        obey_lines(m);
+    }
+}
+
+/* ---- the line ---- */
+
+static bool all_ended(const struct manager *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (!m->places[i]->ended)
+            return false;
+    return true;
+}
+
+static bool is_over(const struct manager *m)
+{
+    if (m->failure)
+        return true;
+    return (m->line.once ? m->listed : m->line.stop) && all_ended(m);
+}
+
+/* The vault sends nothing here: its end is what is waited for. */
+static void wait_for_something(struct manager *m, int woken)
+{
+    struct pollfd p[] = {{.fd = CHANNEL_LINE_FD, .events = 0},
+                         {.fd = CHANNEL_OPENER_FD, .events = POLLIN},
+                         {.fd = m->has_connector ? CHANNEL_CONNECTOR_FD : -1, .events = POLLIN},
+                         {.fd = woken, .events = POLLIN},
+                         {.fd = m->reads_input ? STDIN_FILENO : -1, .events = POLLIN}};
+    char bytes[64];
+
+    if (poll(p, sizeof p / sizeof *p, -1) < 0)
+        return;
+    if (p[0].revents)
+        m->lost = true;
+    if (p[1].revents)
+        take_offer(m);
+    if (p[2].revents)
+        take_connection(m);
+    if (p[3].revents)
+        (void)!read(woken, bytes, sizeof bytes);
+    if (p[4].revents)
+        read_commands(m);
+}
+
+static const char *reason(const struct manager *m)
+{
+    if (m->lost)
+        return "lost";
+    if (m->line.done)
+        return "done";
+    return m->line.once ? "once" : "quit";
+}
+
+/* With --once the first failure in the order of the slots; otherwise what the whole line ended with. */
+static int end(struct manager *m)
+{
+    int rc = m->failure ? m->failure : m->lost ? ERR_GONE : 0;
+
+    for (size_t i = 0; i < m->count; i++) {
+        place_join(m->places[i]);
+        if (rc == 0 && m->line.once)
+            rc = m->places[i]->result;
+        free(m->places[i]);
+    }
+    if (!m->failure)
+        events_end(reason(m));
+    return rc;
+}
+
+static int begin(struct manager *m, struct error *err)
+{
+    struct wire_counts counts;
+    struct desk desk;
+    int rc = desk_open(&desk, CHANNEL_LINE_FD, err);
+
+    if (rc == 0)
+        rc = desk_counts(&desk, &counts, err);
+    desk_close(&desk);
+    if (rc == 0)
+        rc = offer_ask(CHANNEL_OPENER_FD, m->line.once ? ASK_ONCE : ASK_WATCH, 0, err);
+    if (rc)
+        return rc;
+    events_begin(m->line.once, &counts);
+    events_counts(&counts);
+    if (!m->line.once)
+        events_state(STATE_RUNNING);
+    return 0;
+}
+
+static int run(struct manager *m, int woken)
+{
+    struct error err = ERROR_INIT;
+    int rc = begin(m, &err);
+
+    if (rc) {
+        fprintf(stderr, "imprint: %s\n", err.text);
+        return rc;
+    }
+    while (!is_over(m)) {
+        wait_for_something(m, woken);
+        if (signalled || m->lost || m->line.done)
+            quit(m);
+    }
+    return end(m);
 }
 
 /* Says once what this kernel cannot take away. */
@@ -131,36 +368,6 @@ static int confine(struct error *err)
     return rc;
 }
 
-/* One thread for each slot. The result is the first failure in the order of the slots. */
-static int run_slots(struct worker *workers, size_t slots)
-{
-    unsigned passed = 0, failed = 0;
-    size_t count = 0;
-    int rc = 0;
-
-    while (count < slots && !pthread_create(&workers[count].thread, NULL, work, &workers[count]))
-        count++;
-    for (size_t i = 0; i < count; i++) {
-        pthread_join(workers[i].thread, NULL);
-        if (workers[i].result == 0)
-            passed++;
-        else
-            failed++;
-        if (rc == 0)
-            rc = workers[i].result;
-    }
-    events_summary(passed, failed);
-    return count < slots && rc == 0 ? ERR_INTERNAL : rc;
-}
-
-static int read_rules(int argc, char **argv, struct port_rule *rules, size_t *count)
-{
-    *count = 0;
-    for (int i = FIXED_ARGS; i + 2 < argc && *count < PORT_RULES_MAX; i += 3)
-        rules[(*count)++] = (struct port_rule){argv[i], argv[i + 1], atoi(argv[i + 2])};
-    return *count > 0 ? 0 : ERR_USAGE;
-}
-
 /* The vault says go when the token is open; the end of the socket means that it gave up. */
 static int wait_for_vault(void)
 {
@@ -169,59 +376,57 @@ static int wait_for_vault(void)
 
     do
         n = read(CHANNEL_LINE_FD, &go, 1);
-    while (n < 0 && errno == EINTR && !stop);
+    while (n < 0 && errno == EINTR && !signalled);
     return n == 1 ? 0 : ERR_GONE;
 }
 
-static int run(const struct port_rule *rules, size_t count, const struct slot_limits *limits,
-               const char *output)
+static void catch_signals(void)
 {
-    static struct ports ports; /* too large for the stack */
-    static struct connection connections[PORT_RULES_MAX];
-    struct error err = ERROR_INIT;
-    struct worker *workers = NULL;
-    int rc = ports_find(rules, count, &ports, &err);
+    struct sigaction action = {.sa_handler = on_signal};
 
-    if (rc == 0 && ports.slots == 0)
-        rc = error_set(
-            &err, ERR_NO_PORT,
-            "no port matches a rule of the job: plug the fixture in; 'imprint devices JOB' "
-            "lists the ports and rules");
-    if (rc == 0)
-        take_connections(rules, count, connections);
-    if (rc == 0 && !(workers = open_ports(&ports, connections, limits)))
-        rc = error_set(&err, ERR_INTERNAL, "out of memory");
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL); /* the terminal was closed */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGTTIN, SIG_IGN); /* in the background there is nothing to read */
+}
+
+static int start(struct manager *m)
+{
+    struct error err = ERROR_INIT;
+    int wake[2], rc = 0;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, wake))
+        rc = error_set_errno(&err, errno, "cannot create a socket pair");
     if (rc == 0)
         rc = confine(&err);
     if (rc) {
         fprintf(stderr, "imprint: %s\n", err.text);
-        free(workers);
         return rc;
     }
-    events_init(output, (unsigned)ports.slots);
-    rc = run_slots(workers, ports.slots);
-    free(workers);
-    return rc;
+    m->line.wake = signal_wake = wake[1];
+    return run(m, wake[0]);
 }
 
 int main(int argc, char **argv)
 {
-    struct port_rule rules[PORT_RULES_MAX];
-    struct sigaction action = {.sa_handler = on_signal};
-    struct slot_limits limits;
-    size_t count;
+    static struct manager m;
 
     if (confine_memory(NULL))
         return error_exit_status(ERR_INTERNAL);
-    if (argc <= FIXED_ARGS || read_rules(argc, argv, rules, &count)) {
+    if (argc != ARGS) {
         fprintf(stderr, "imprint-line: 'imprint run' starts this program\n");
         return error_exit_status(ERR_USAGE);
     }
-    limits = (struct slot_limits){atoi(argv[2]), atoi(argv[3]), atoi(argv[4])};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    m.line = (struct line){.control = CHANNEL_LINE_FD,
+                           .once = strcmp(argv[2], "once") == 0,
+                           .limits = {atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), atoi(argv[6])}};
+    m.json = strcmp(argv[1], "json") == 0;
+    m.reads_input = !m.line.once;
+    m.has_connector = fcntl(CHANNEL_CONNECTOR_FD, F_GETFD) >= 0;
+    catch_signals();
+    events_init(argv[1]);
     if (wait_for_vault())
         return error_exit_status(ERR_GONE);
-    return error_exit_status(run(rules, count, &limits, argv[1]));
+    return error_exit_status(start(&m));
 }

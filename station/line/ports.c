@@ -15,18 +15,66 @@ static int compare_names(const void *a, const void *b)
     return strverscmp(x->name, y->name);
 }
 
-/* The label with {n} replaced by number; false when it does not fit. */
-static bool make_label(const char *pattern, unsigned number, char out[PORT_LABEL_MAX + 1])
+/* The number of the socket on its hub, at the end of a USB path; number where there is none. */
+static unsigned socket_number(const struct port *p, unsigned number)
+{
+    const char *end = strrchr(p->usb_path, '.');
+
+    if (!end)
+        end = strchr(p->usb_path, '-');
+    return end ? (unsigned)atoi(end + 1) : number;
+}
+
+/* The label with {n} or {port} replaced; false when it does not fit. */
+static bool make_label(const char *pattern, const struct port *p, unsigned number,
+                       char out[PORT_LABEL_MAX + 1])
 {
     const char *mark = strstr(pattern, "{n}");
+    const char *end = mark ? mark + strlen("{n}") : NULL;
     int n;
 
+    if (!mark && (mark = strstr(pattern, "{port}"))) {
+        end = mark + strlen("{port}");
+        number = socket_number(p, number);
+    }
     if (!mark)
         n = snprintf(out, PORT_LABEL_MAX + 1, "%s", pattern);
     else
         n = snprintf(out, PORT_LABEL_MAX + 1, "%.*s%u%s", (int)(mark - pattern), pattern, number,
-                     mark + 3);
+                     end);
     return n >= 0 && n <= PORT_LABEL_MAX;
+}
+
+/* The next number that no place of this rule has. */
+static unsigned free_number(const struct port_numbers *numbers, int rule)
+{
+    unsigned next = 1;
+
+    for (size_t i = 0; i < numbers->count; i++)
+        if (numbers->list[i].rule == rule && numbers->list[i].number >= next)
+            next = numbers->list[i].number + 1;
+    return next;
+}
+
+/* The number that this place had, or the next one; 0 when more were seen than can be remembered. */
+static unsigned number_of(struct port_numbers *numbers, const struct port *p)
+{
+    const char *place = *p->usb_path ? p->usb_path : p->name;
+    size_t i = 0;
+
+    while (i < numbers->count && (numbers->list[i].taken || numbers->list[i].rule != p->rule ||
+                                  strcmp(numbers->list[i].place, place)))
+        i++;
+    if (i == PORT_NUMBERS)
+        return 0;
+    if (i == numbers->count) {
+        numbers->list[i].number = free_number(numbers, p->rule);
+        numbers->list[i].rule = p->rule;
+        strcpy(numbers->list[i].place, place);
+        numbers->count++;
+    }
+    numbers->list[i].taken = true;
+    return numbers->list[i].number;
 }
 
 static int refuse_same_label(const struct ports *ports, size_t index, struct error *err)
@@ -64,33 +112,61 @@ static bool matches(const struct port_rule *rule, const struct port *p)
     return p->kind == PORT_SERIAL && fnmatch(rule->pattern, p->name, 0) == 0;
 }
 
-int ports_assign(const struct port_rule *rules, size_t rule_count, struct ports *ports,
-                 struct error *err)
+/* A port that gets no label is no slot. */
+static int give_label(const struct port_rule *rule, struct port_numbers *numbers,
+                      struct ports *ports, size_t index, struct error *err)
 {
-    unsigned matched[PORT_RULES_MAX] = {0};
+    struct port *p = &ports->list[index];
+    unsigned number = number_of(numbers, p);
+    int rc = 0;
 
+    if (number == 0 || !make_label(rule->slot, p, number, p->slot))
+        rc = error_set(err, ERR_INPUT, "the slot label of port '%s' is too long", p->name);
+    else
+        rc = refuse_same_label(ports, index, err);
+    if (rc) {
+        p->slot[0] = 0;
+        p->rule = -1;
+        return rc;
+    }
+    p->baud = rule->baud;
+    ports->slots++;
+    return 0;
+}
+
+static int first_rule(const struct port_rule *rules, size_t rule_count, const struct port *p)
+{
+    for (size_t r = 0; r < rule_count; r++)
+        if (matches(&rules[r], p))
+            return (int)r;
+    return -1;
+}
+
+int ports_assign(const struct port_rule *rules, size_t rule_count, struct port_numbers *numbers,
+                 struct ports *ports, struct error *err)
+{
+    static struct port_numbers anew; /* too large for the stack */
+    struct port_numbers *n = numbers ? numbers : &anew;
+    int rc = 0;
+
+    anew.count = 0;
+    for (size_t i = 0; i < n->count; i++)
+        n->list[i].taken = false;
     qsort(ports->list, ports->count, sizeof *ports->list, compare_names);
     ports->slots = 0;
     memset(ports->used, 0, sizeof ports->used);
     for (size_t i = 0; i < ports->count; i++) {
         struct port *p = &ports->list[i];
 
-        p->rule = -1;
         p->slot[0] = 0;
-        for (size_t r = 0; r < rule_count && p->rule < 0; r++)
-            if (matches(&rules[r], p))
-                p->rule = (int)r;
+        p->rule = first_rule(rules, rule_count, p);
         if (p->rule < 0)
             continue;
-        p->baud = rules[p->rule].baud;
         ports->used[p->rule] = true;
-        if (!make_label(rules[p->rule].slot, ++matched[p->rule], p->slot))
-            return error_set(err, ERR_INPUT, "the slot label of port '%s' is too long", p->name);
-        if (refuse_same_label(ports, i, err))
-            return ERR_INPUT;
-        ports->slots++;
+        if (give_label(&rules[p->rule], n, ports, i, rc ? NULL : err))
+            rc = ERR_INPUT;
     }
-    return 0;
+    return rc;
 }
 
 static int add_port(void *context, const struct serial_info *info)
@@ -161,8 +237,8 @@ static void add_addresses(const struct port_rule *rules, size_t count, struct po
     }
 }
 
-int ports_find(const struct port_rule *rules, size_t rule_count, struct ports *ports,
-               struct error *err)
+int ports_find(const struct port_rule *rules, size_t rule_count, struct port_numbers *numbers,
+               struct ports *ports, struct error *err)
 {
     int rc;
 
@@ -171,5 +247,5 @@ int ports_find(const struct port_rule *rules, size_t rule_count, struct ports *p
     rc = serial_list(add_port, ports, err);
     if (rc == 0)
         rc = usb_list(add_usb, ports, err);
-    return rc ? rc : ports_assign(rules, rule_count, ports, err);
+    return rc ? rc : ports_assign(rules, rule_count, numbers, ports, err);
 }

@@ -6,9 +6,11 @@
  *  2. The first rule that matches wins. Ports are taken in the natural order of their names
  *     (ttyACM2 before ttyACM10), so that {n} in a slot label means the same on every start.
  *  3. An address that a rule names is one port, there or not; no pattern matches it.
- *  4. Two ports never get one slot label: the second is an error of the job.
+ *  4. Two ports never get one slot label: the second is an error of the job, and no slot.
  *  5. A USB device is one port: its serial port if it has one, otherwise its vendor-specific bulk
  *     interface (usb.h).
+ *  6. Within one struct port_numbers a place keeps its number, whatever else is plugged in or out: a USB
+ *     place by its path, any other port by its name.
  */
 #ifndef STATION_LINE_PORTS_H
 #define STATION_LINE_PORTS_H
@@ -24,11 +26,14 @@
 #define PORT_NAME_MAX  128
 #define PORT_LABEL_MAX 32
 #define PORT_RULES_MAX 32
+#define PORT_NUMBERS   512
 
 struct port_rule {
     const char *pattern; /* fnmatch(3) over a serial port's whole name, or, with their prefixes, ids
                             or places of USB devices, or an address (connector/address.h) */
-    const char *slot;    /* label, {n} is replaced */
+    const char
+        *slot; /* label; {n} is replaced by the number of the port among those of the rule, {port}
+                         by that of the socket on its USB hub */
     int baud;
 };
 
@@ -54,14 +59,27 @@ struct ports {
     bool used[PORT_RULES_MAX]; /* the rule names a port */
 };
 
+/* Which number each place got. Zero-initialise. */
+struct port_numbers {
+    struct {
+        int rule;
+        unsigned number;
+        char place[PORT_NAME_MAX + 1];
+        bool taken; /* by a port of this time */
+    } list[PORT_NUMBERS];
+    size_t count;
+};
+
 /*
- * Lists the machine's ports and gives each its slot. Errors: ERR_IO when the ports cannot be listed, ERR_INPUT when two ports would get one label.
+ * Lists the machine's ports and gives each its slot. numbers may be NULL: then each call counts anew.
+ * Errors: ERR_IO when the ports cannot be listed; ERR_INPUT when two ports would get one label or one
+ * is too long: the others have their slots all the same.
  */
-MUST_USE int ports_find(const struct port_rule *rules, size_t rule_count, struct ports *ports,
-                        struct error *err);
+MUST_USE int ports_find(const struct port_rule *rules, size_t rule_count,
+                        struct port_numbers *numbers, struct ports *ports, struct error *err);
 
 /* As ports_find for ports of which all but slot, rule and baud is filled in already. */
-MUST_USE int ports_assign(const struct port_rule *rules, size_t rule_count, struct ports *ports,
-                          struct error *err);
+MUST_USE int ports_assign(const struct port_rule *rules, size_t rule_count,
+                          struct port_numbers *numbers, struct ports *ports, struct error *err);
 
 #endif

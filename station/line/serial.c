@@ -1,8 +1,7 @@
 #include "station/line/serial.h"
 
-#include "base/clock.h"
-
 #include <errno.h>
+#include <fcntl.h>
 #include <libserialport.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -14,11 +13,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-/* How long a read sleeps before it asks whether the port is still there, in milliseconds. */
-#define SLICE_MS 200
-
 struct serial {
-    struct transport transport;
     struct sp_port *port;
     int fd; /* belongs to port */
     char name[PATH_MAX];
@@ -46,76 +41,6 @@ static int fail_io(const struct serial *s, const char *what, enum sp_return rc, 
     return error_set_native(err, ERR_IO, saved, "port '%s': cannot %s: %s", s->name, what,
                             saved ? strerror(saved) : "not supported by this port");
 }
-
-/* Tells silence from absence: a port that is gone cannot say how much input waits. */
-static int check_present(const struct serial *s, struct error *err)
-{
-    enum sp_return rc = sp_input_waiting(s->port);
-
-    return rc < 0 ? fail_io(s, "ask for input", rc, err) : 0;
-}
-
-static int serial_write(struct transport *t, const uint8_t *bytes, size_t len, int timeout_ms,
-                        struct error *err)
-{
-    struct serial *s = (struct serial *)t;
-    /* A time-out of 0 would be none at all. */
-    unsigned limit = timeout_ms > 0 ? (unsigned)timeout_ms : 1;
-    enum sp_return n = sp_blocking_write(s->port, bytes, len, limit);
-    int rc;
-
-    if (n < 0)
-        return fail_io(s, "write", n, err);
-    if ((size_t)n == len)
-        return 0;
-    rc = check_present(s, err);
-    return rc ? rc
-              : error_set(err, ERR_TIMEOUT, "port '%s' takes no bytes within %u ms", s->name,
-                          limit);
-}
-
-static int serial_read(struct transport *t, uint8_t *out, size_t max, size_t *got, int timeout_ms,
-                       struct error *err)
-{
-    struct serial *s = (struct serial *)t;
-    int64_t deadline = clock_mono_ms() + timeout_ms;
-
-    for (;;) {
-        int64_t left = deadline - clock_mono_ms();
-        unsigned slice = left > SLICE_MS ? SLICE_MS : (unsigned)left;
-        /* A time-out of 0 would be none at all. */
-        enum sp_return n = left > 0 ? sp_blocking_read_next(s->port, out, max, slice)
-                                    : sp_nonblocking_read(s->port, out, max);
-        int rc;
-
-        if (n < 0)
-            return fail_io(s, "read", n, err);
-        if (n > 0) {
-            *got = (size_t)n;
-            return 0;
-        }
-        rc = check_present(s, err);
-        if (rc)
-            return rc;
-        if (left <= 0)
-            return error_set(err, ERR_TIMEOUT, "port '%s' is silent for %d ms", s->name,
-                             timeout_ms);
-    }
-}
-
-static void serial_close(struct transport *t)
-{
-    struct serial *s = (struct serial *)t;
-
-    /* Unsent bytes would make close wait for a device that no longer reads them. */
-    (void)sp_flush(s->port, SP_BUF_BOTH);
-    (void)ioctl(s->fd, TIOCNXCL);
-    (void)sp_close(s->port);
-    sp_free_port(s->port);
-    free(s);
-}
-
-static const struct transport_ops serial_ops = {serial_write, serial_read, serial_close};
 
 /* The process that holds a lock on this file, by /proc/locks; 0 when it does not say. */
 static int lock_holder(int fd)
@@ -218,28 +143,33 @@ static int acquire(struct serial *s, int baud, struct error *err)
     return code;
 }
 
-int serial_open(const char *name, int baud, struct transport **out, struct error *err)
+/* libserialport keeps the descriptor to itself: the caller gets another one of the same open file. */
+static int hand_out(const struct serial *s, int *fd, struct error *err)
 {
-    struct serial *s = calloc(1, sizeof *s);
+    int copy = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+    int rc = copy < 0 ? error_set_errno(err, errno, "cannot hand out port '%s'", s->name) : 0;
+
+    (void)sp_close(s->port);
+    if (rc == 0)
+        *fd = copy;
+    return rc;
+}
+
+int serial_open(const char *name, int baud, int *fd, struct error *err)
+{
+    struct serial s = {.fd = -1};
     enum sp_return rc;
     int code;
 
-    if (!s)
-        return error_set(err, ERR_INTERNAL, "out of memory");
-    s->fd = -1;
     /* libserialport 0.1.1 knows a port only by the name that the kernel gave it. */
-    if (!realpath(name, s->name))
-        snprintf(s->name, sizeof s->name, "%s", name);
-    rc = sp_get_port_by_name(s->name, &s->port);
-    code = rc < 0 ? fail_open(s, rc, err) : acquire(s, baud, err);
-    if (code) {
-        sp_free_port(s->port);
-        free(s);
-        return code;
-    }
-    s->transport = (struct transport){&serial_ops, s->name};
-    *out = &s->transport;
-    return 0;
+    if (!realpath(name, s.name))
+        snprintf(s.name, sizeof s.name, "%s", name);
+    rc = sp_get_port_by_name(s.name, &s.port);
+    code = rc < 0 ? fail_open(&s, rc, err) : acquire(&s, baud, err);
+    if (code == 0)
+        code = hand_out(&s, fd, err);
+    sp_free_port(s.port);
+    return code;
 }
 
 int serial_list(int (*each)(void *context, const struct serial_info *info), void *context,

@@ -1,25 +1,23 @@
 /*
- * serial: a serial port as a transport, over libserialport.
+ * serial: finds, opens and configures serial ports, over libserialport. Bytes are stream.h's business.
  *
  * Invariants
- *  1. A port is held by one process: advisory lock and exclusive mode, until it is closed.
+ *  1. A port is held by one process: advisory lock and exclusive mode, until its descriptor is closed.
  *  2. A port is 8 data bits, no parity, 1 stop bit, no flow control, and binary.
  *  3. Nothing that lay in the port's buffers before it was opened is ever read.
- *  4. A device that was unplugged is told from one that is silent: libserialport reports a time-out
- *     for both, so each time-out is followed by a question that only a live port answers.
  */
 #ifndef STATION_LINE_SERIAL_H
 #define STATION_LINE_SERIAL_H
 
-#include "link/transport.h"
+#include "base/error.h"
 
 /*
  * Opens a port. name: "/dev/ttyUSB0", or a symbolic link to it ("/dev/serial/by-path/..."), which
- * is followed. baud: bits a second. The caller closes *out with transport_close. Errors:
- * ERR_MISSING no such port; ERR_BUSY another process holds it (the text names it where the system
- * tells); ERR_IO anything else, permission included.
+ * is followed. baud: bits a second. *fd, which never blocks, is the caller's. Errors: ERR_MISSING no
+ * such port; ERR_BUSY another process holds it (the text names it where the system tells); ERR_IO
+ * anything else, permission included.
  */
-MUST_USE int serial_open(const char *name, int baud, struct transport **out, struct error *err);
+MUST_USE int serial_open(const char *name, int baud, int *fd, struct error *err);
 
 /* A port that the system knows. Texts live during the callback; NULL for what is unknown. */
 struct serial_info {

@@ -1,41 +1,44 @@
 #include "station/line/slot.h"
 
 #include "base/clock.h"
-#include "link/client.h"
 #include "pki/digest.h"
-#include "station/line/desk.h"
-#include "station/line/events.h"
 
 #include <string.h>
+#include <time.h>
 
 #define HELLO_TRY_MS 500 /* a device that is still booting is asked this often */
+#define LOOK_MS      500 /* for the answer of a device that is only asked whether it is there */
+#define REST_MS      200 /* after babble, and while paused */
+#define PROGRESS_MS  200 /* from one word on progress to the next */
 #define ABORTS_MAX   2   /* of void transactions that one device may report */
 
-/* One device in one slot. */
-struct slot {
-    const struct port *port;
-    const struct slot_limits *limits;
-    const volatile bool *stop;
-    struct desk desk;
-    struct transport *transport;
-    struct link_client client;
-    struct wire_plan plan;
-    enum event_step step;
-    int64_t started_ms;
-};
-
-static void emit(struct slot *s, enum event_step step, int code, const char *text)
+void slot_emit(struct slot *s, enum event_kind state, int code, const char *text)
 {
-    struct event e = {.slot = s->port->slot,
-                      .from = s->step,
-                      .step = step,
+    struct event e = {.kind = state,
+                      .from = s->state,
+                      .slot = s->label,
                       .serial = s->plan.serial,
                       .again = s->plan.again,
                       .code = code,
                       .text = text,
                       .took_ms = clock_mono_ms() - s->started_ms};
 
-    s->step = step;
+    s->state = state;
+    events_emit(&e);
+}
+
+static void on_progress(void *context, uint32_t bytes)
+{
+    struct slot *s = context;
+    struct event e = {.kind = EVENT_PROGRESS, .slot = s->label, .serial = s->plan.serial};
+    int64_t now = clock_mono_ms();
+
+    s->done += bytes;
+    if (now - s->progress_ms < PROGRESS_MS)
+        return;
+    s->progress_ms = now;
+    e.done = s->done;
+    e.total = s->total;
     events_emit(&e);
 }
 
@@ -46,24 +49,72 @@ static int check_stop(const struct slot *s, struct error *err)
     return 0;
 }
 
-/* Asks until the device answers or hello_ms are over: it may still be booting. */
-static int wait_for_device(struct slot *s, const uint8_t nonce[IMPRINT_NONCE_SIZE],
+static void rest(void)
+{
+    struct timespec t = {.tv_nsec = REST_MS * 1000000L};
+
+    (void)nanosleep(&t, NULL);
+}
+
+/* Nothing is asked; what comes is dropped. Errors: ERR_GONE, ERR_IO. */
+static int idle(struct slot *s, struct error *err)
+{
+    uint8_t dropped[512];
+    size_t got;
+    int rc = transport_read(s->transport, dropped, sizeof dropped, &got, REST_MS, err);
+
+    if (rc == 0)
+        rest();
+    return rc == ERR_TIMEOUT ? 0 : rc;
+}
+
+/* One question. ERR_TIMEOUT also for babble that may be a device which boots. */
+static int ask_hello(struct slot *s, const uint8_t nonce[IMPRINT_NONCE_SIZE],
+                     struct link_hello *hello, int64_t *babble_ms, struct error *err)
+{
+    int64_t asked_ms = clock_mono_ms();
+    int rc = link_client_hello(&s->client, nonce, hello, err);
+
+    if (rc == 0)
+        s->started_ms = asked_ms;
+    if (rc != ERR_PROTOCOL || s->client.framed) {
+        *babble_ms = 0;
+        return rc;
+    }
+    if (*babble_ms == 0)
+        *babble_ms = asked_ms;
+    if (asked_ms - *babble_ms >= s->limits->hello_ms)
+        return rc;
+    rest(); /* or a flood of bytes would keep a processor busy */
+    return ERR_TIMEOUT;
+}
+
+/* Asks until the device answers or the time is over: it may still be booting, or not be there. */
+static int wait_for_device(struct slot *s, const uint8_t nonce[IMPRINT_NONCE_SIZE], int wait_ms,
                            struct link_hello *hello, struct error *err)
 {
-    struct link_client *c = &s->client;
-    int64_t deadline = clock_mono_ms() + s->limits->hello_ms;
+    int64_t begun = clock_mono_ms(), babble_ms = 0;
     int rc;
 
-    c->timeout_ms = HELLO_TRY_MS < s->limits->hello_ms ? HELLO_TRY_MS : s->limits->hello_ms;
-    c->tries = 1 + (s->limits->hello_ms - 1) / c->timeout_ms;
-    c->stop = s->stop;
+    s->client.timeout_ms = wait_ms > 0 && wait_ms < HELLO_TRY_MS ? wait_ms : HELLO_TRY_MS;
+    s->client.tries = 1;
     do {
-        rc = link_client_hello(c, nonce, hello, err);
-    } while (rc == ERR_TIMEOUT && !*s->stop && clock_mono_ms() < deadline);
-    c->timeout_ms = s->limits->request_ms;
-    c->tries = s->limits->repeats + 1;
-    c->stop = NULL;
-    return rc == ERR_TIMEOUT && *s->stop ? check_stop(s, err) : rc;
+        if (*s->stop)
+            return check_stop(s, err);
+        if (*s->paused && wait_ms == SLOT_FOR_EVER)
+            rc = idle(s, err) ? err->code : ERR_TIMEOUT;
+        else
+            rc = ask_hello(s, nonce, hello, &babble_ms, err);
+    } while (rc == ERR_TIMEOUT && (wait_ms == SLOT_FOR_EVER || clock_mono_ms() - begun < wait_ms));
+    s->client.timeout_ms = s->limits->request_ms;
+    s->client.tries = s->limits->repeats + 1;
+    if (rc == ERR_TIMEOUT && *s->stop)
+        return check_stop(s, err);
+    if (rc == ERR_TIMEOUT && babble_ms)
+        return error_recode(err, ERR_PROTOCOL);
+    if (rc == ERR_TIMEOUT)
+        (void)error_set(err, rc, "%s: HELLO: no answer within %d ms", s->transport->name, wait_ms);
+    return rc;
 }
 
 static void copy_key(const struct link_key *key, uint8_t *out, size_t len, uint8_t *has)
@@ -125,21 +176,24 @@ static int pass_chain(struct slot *s, struct error *err)
 }
 
 /* One OPEN, HELLO round: what the vault wants done is in s->plan. */
-static int ask_for_plan(struct slot *s, struct error *err)
+static int ask_for_plan(struct slot *s, int wait_ms, struct error *err)
 {
     uint8_t nonce[IMPRINT_NONCE_SIZE];
     struct link_hello hello;
     struct wire_hello said;
     bool wants_chain;
-    int rc = desk_begin(&s->desk, s->port->slot, nonce, &wants_chain, err);
+    int rc = desk_begin(&s->desk, s->label, nonce, &wants_chain, err);
 
     if (rc == 0)
-        rc = wait_for_device(s, nonce, &hello, err);
+        rc = wait_for_device(s, nonce, wait_ms, &hello, err);
     if (rc == 0)
         rc = check_stop(s, err);
     if (rc)
         return rc;
-    emit(s, EVENT_HELLO, 0, NULL);
+    s->answered = true;
+    s->chip_len = hello.facts.chip_id_len;
+    memcpy(s->chip, hello.facts.chip_id, s->chip_len);
+    slot_emit(s, EVENT_HELLO, 0, NULL);
     if (wants_chain && hello.chain_len)
         rc = pass_chain(s, err);
     if (rc)
@@ -149,9 +203,9 @@ static int ask_for_plan(struct slot *s, struct error *err)
 }
 
 /* Until there is something to do: what is void on the device is aborted first. */
-static int find_plan(struct slot *s, struct error *err)
+static int find_plan(struct slot *s, int wait_ms, struct error *err)
 {
-    int rc = ask_for_plan(s, err);
+    int rc = ask_for_plan(s, wait_ms, err);
 
     for (int i = 0; rc == 0 && s->plan.action == WIRE_ABORT; i++) {
         if (i == ABORTS_MAX)
@@ -159,7 +213,7 @@ static int find_plan(struct slot *s, struct error *err)
                              "the device keeps a transaction that was aborted: set it aside");
         rc = link_client_abort(&s->client, err);
         if (rc == 0)
-            rc = ask_for_plan(s, err);
+            rc = ask_for_plan(s, s->limits->hello_ms, err);
     }
     return rc;
 }
@@ -198,6 +252,13 @@ static int deliver(struct slot *s, struct error *err)
     uint32_t commit_count;
     int rc = begin(s, &held, err);
 
+    s->done = s->total = 0;
+    s->progress_ms = clock_mono_ms();
+    for (size_t i = 0; rc == 0 && i < p->object_count; i++) {
+        s->total += p->objects[i].length;
+        s->done += held.bytes[i];
+    }
+
     for (uint8_t i = 0; rc == 0 && i < p->object_count; i++) {
         const uint8_t *bytes;
         size_t len;
@@ -221,6 +282,10 @@ static int read_back(struct slot *s, uint8_t hash[IMPRINT_HASH_SIZE], struct err
     rc = link_client_read(&s->client, &certificates, err);
     if (rc == 0)
         sha256(certificates.data, certificates.len, hash);
+    if (rc == 0 && certificates.len >= SLOT_TAIL) {
+        s->tail_total = (uint32_t)certificates.len;
+        memcpy(s->tail, certificates.data + certificates.len - SLOT_TAIL, SLOT_TAIL);
+    }
     buf_done(&certificates);
     return rc;
 }
@@ -263,16 +328,25 @@ static int prove(struct slot *s, struct error *err)
     return rc;
 }
 
-static int provision(struct slot *s, struct error *err)
+int slot_attempt(struct slot *s, int wait_ms, struct error *err)
 {
-    int rc = find_plan(s, err);
+    int rc;
 
+    memset(&s->plan, 0, sizeof s->plan);
+    s->answered = false;
+    s->tail_total = 0;
+    s->chip_len = 0;
+    s->started_ms = clock_mono_ms();
+    link_client_init(&s->client, s->transport);
+    s->client.progress = on_progress;
+    s->client.progress_context = s;
+    rc = find_plan(s, wait_ms, err);
     if (rc == 0 && s->plan.action == WIRE_DELIVER) {
-        emit(s, EVENT_DELIVER, 0, NULL);
+        slot_emit(s, EVENT_DELIVER, 0, NULL);
         rc = deliver(s, err);
     }
     if (rc == 0) {
-        emit(s, EVENT_PROVE, 0, NULL);
+        slot_emit(s, EVENT_PROVE, 0, NULL);
         rc = prove(s, err);
     }
     return rc;
@@ -295,57 +369,71 @@ static const char *advice(int code)
     }
 }
 
-static void add_advice(int code, struct error *err)
+static void add_advice(const struct slot *s, int code, struct error *err)
 {
     size_t used = strlen(err->text);
 
+    if (s->desk.lost)
+        return;
     strncat(err->text, advice(code), sizeof err->text - used - 1);
 }
 
-/* A port that did not open is an attempt as well: the vault records it. */
-static int report_unopened(struct slot *s, const struct error *failure, struct error *err)
-{
-    uint8_t nonce[IMPRINT_NONCE_SIZE];
-    int rc = desk_begin(&s->desk, s->port->slot, nonce, NULL, err);
-
-    if (rc)
-        return rc;
-    *err = *failure;
-    return err->code;
-}
-
-static int work(struct slot *s, int control, const struct error *failure, struct error *err)
+int slot_report(struct slot *s, int rc, struct error *err)
 {
     struct error ignored = ERROR_INIT;
-    int rc = desk_open(&s->desk, control, err);
 
     if (rc)
-        return rc;
-    if (s->transport) {
-        emit(s, EVENT_WAIT, 0, NULL);
-        link_client_init(&s->client, s->transport);
-        rc = provision(s, err);
-    } else {
-        rc = report_unopened(s, failure, err);
-    }
-    if (rc)
-        add_advice(rc, err);
+        add_advice(s, rc, err);
     if (desk_result(&s->desk, rc, rc ? err->text : "", &ignored) && rc == 0)
-        rc = error_set(err, ERR_GONE, "the vault ended; what was proven is recorded");
+        return error_set(err, ERR_GONE, "the vault ended; what was proven is recorded");
     return rc;
 }
 
-int slot_run(int control, struct slot_port *port, const struct slot_limits *limits,
-             const volatile bool *stop, struct error *err)
+static enum slot_presence look_at_certificate(struct slot *s)
 {
-    struct slot s = {
-        .port = port->port, .limits = limits, .stop = stop, .transport = port->transport};
-    int rc;
+    struct error unsaid = ERROR_INIT;
+    uint8_t tail[SLOT_TAIL];
 
-    s.started_ms = clock_mono_ms();
-    rc = work(&s, control, &port->failure, err);
-    desk_close(&s.desk);
-    transport_close(port->transport);
-    emit(&s, rc ? EVENT_FAIL : EVENT_PASS, rc, err->text);
-    return rc;
+    switch (link_client_read_tail(&s->client, s->tail_total, tail, sizeof tail, &unsaid)) {
+    case 0:
+        return memcmp(tail, s->tail, sizeof tail) ? SLOT_OTHER : SLOT_SAME;
+    case ERR_REFUSED:
+        return SLOT_OTHER;
+    case ERR_TIMEOUT:
+        return SLOT_SILENT;
+    case ERR_PROTOCOL:
+        return SLOT_SAME;
+    default:
+        return SLOT_GONE;
+    }
+}
+
+/* The nonce is nobody's: what a device signs over it attests nothing. */
+static enum slot_presence look_at_chip(struct slot *s)
+{
+    static const uint8_t nonce[IMPRINT_NONCE_SIZE];
+    struct error unsaid = ERROR_INIT;
+    struct link_hello hello;
+
+    switch (link_client_hello(&s->client, nonce, &hello, &unsaid)) {
+    case 0:
+        return hello.facts.chip_id_len == s->chip_len &&
+                       memcmp(hello.facts.chip_id, s->chip, s->chip_len) == 0
+                   ? SLOT_SAME
+                   : SLOT_OTHER;
+    case ERR_REFUSED:
+    case ERR_PROTOCOL:
+        return SLOT_SAME;
+    case ERR_TIMEOUT:
+        return SLOT_SILENT;
+    default:
+        return SLOT_GONE;
+    }
+}
+
+enum slot_presence slot_look(struct slot *s, bool passed)
+{
+    s->client.tries = 1;
+    s->client.timeout_ms = LOOK_MS;
+    return passed && s->tail_total ? look_at_certificate(s) : look_at_chip(s);
 }

@@ -1,40 +1,75 @@
 /*
- * slot: everything that happens to the one device in one slot, from the first HELLO to its result.
+ * slot: everything that happens to one device in one slot, from the first HELLO to its result, and how to
+ * tell whether it is still there.
  *
  * Invariants
  *  1. The device never gets a byte that the vault did not hand out for it; what it answers decides
  *     nothing here, it is passed on (P10).
  *  2. Whatever goes wrong is told to the vault and to the operator, with what to do next. What was
- *     claimed stays claimed: the same command later goes on where this one ended (P9).
- *  3. Every wait has a deadline.
+ *     claimed stays claimed: the same device later goes on where it was (P9).
+ *  3. Every wait has a deadline, or ends when *stop becomes true.
  */
 #ifndef STATION_LINE_SLOT_H
 #define STATION_LINE_SLOT_H
 
-#include "link/transport.h"
-#include "station/line/ports.h"
+#include "agent/ids.h"
+#include "link/client.h"
+#include "station/line/desk.h"
+#include "station/line/events.h"
 
 #include <stdbool.h>
 
+#define SLOT_FOR_EVER (-1)
+#define SLOT_TAIL     32 /* bytes of a certificate by which a device is known again */
+
 struct slot_limits {
-    int hello_ms;   /* how long the port may stay silent */
+    int hello_ms;   /* how long a device may stay silent, or say what is no answer */
     int request_ms; /* for one answer */
     int repeats;    /* of a request without an answer */
+    int retries;    /* attempts after the first */
 };
 
-/* One slot and its port, which was opened before the line was confined. */
-struct slot_port {
-    const struct port *port;
-    struct transport *transport; /* NULL when it did not open; closed by slot_run */
-    struct error failure;        /* why, then */
+/* A slot with an open port. The first members are the caller's; zero the others. */
+struct slot {
+    const char *label;
+    const struct slot_limits *limits;
+    const volatile bool *stop;   /* ends what has not begun to deliver */
+    const volatile bool *paused; /* begins nothing */
+    enum event_kind state;       /* EVENT_STATES at first */
+
+    struct desk desk;
+    struct transport *transport;
+    struct link_client client;
+    struct wire_plan plan;
+    int64_t started_ms;
+    bool answered; /* a device did, in this attempt */
+    uint8_t chip[IMPRINT_CHIP_ID_MAX];
+    size_t chip_len;
+    uint32_t tail_total; /* 0: no certificate was read back */
+    uint8_t tail[SLOT_TAIL];
+    uint32_t done, total; /* bytes of the bundle */
+    int64_t progress_ms;
 };
+
+/* Changes the state, and says so. */
+void slot_emit(struct slot *s, enum event_kind state, int code, const char *text);
 
 /*
- * Provisions one device. control is the socket to the vault; *stop, when it becomes true, ends the
- * work unless a delivery has begun. Emits the events of the slot, the last one PASS or FAIL.
- * Returns 0 for PASS, otherwise what FAIL said; err receives its text.
+ * One attempt: waits wait_ms or SLOT_FOR_EVER for a device and provisions it. The vault is not told of
+ * the end yet. Errors: ERR_INTERRUPTED when *stop came before anything was delivered; ERR_GONE, also when
+ * the vault ended (s->desk.lost); what vault and device say.
  */
-MUST_USE int slot_run(int control, struct slot_port *port, const struct slot_limits *limits,
-                      const volatile bool *stop, struct error *err);
+MUST_USE int slot_attempt(struct slot *s, int wait_ms, struct error *err);
+
+/* Tells the vault how the attempt ended; err gets what a person does about it. Returns rc, or ERR_GONE. */
+MUST_USE int slot_report(struct slot *s, int rc, struct error *err);
+
+enum slot_presence { SLOT_SAME, SLOT_OTHER, SLOT_SILENT, SLOT_GONE };
+
+/*
+ * Asks once whether the device of the last attempt is still there: one that passed for the end of its
+ * certificate, another one for its chip id. What is neither silent nor a sound answer counts as the same.
+ */
+enum slot_presence slot_look(struct slot *s, bool passed);
 
 #endif

@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define NAME_MAX_BYTES 160
@@ -16,17 +18,27 @@
 struct stream {
     struct transport transport;
     int fd;
+    enum stream_kind kind;
     char name[NAME_MAX_BYTES];
 };
 
+/* What a descriptor says whose other end is gone; 0 is the end of the stream. */
+static bool means_gone(int saved)
+{
+    return saved == 0 || saved == EPIPE || saved == ECONNRESET || saved == ETIMEDOUT ||
+           saved == EIO || saved == ENXIO || saved == ENODEV;
+}
+
 static int fail(const struct stream *s, int saved, struct error *err)
 {
-    if (saved == 0 || saved == EPIPE || saved == ECONNRESET || saved == ETIMEDOUT)
-        return error_set_native(err, ERR_GONE, saved, "'%s': the other end hung up", s->name);
+    if (means_gone(saved))
+        return error_set_native(err, ERR_GONE, saved, "'%s': %s", s->name,
+                                s->kind == STREAM_SOCKET ? "the other end hung up"
+                                                         : "the device was unplugged");
     return error_set_native(err, ERR_IO, saved, "'%s': %s", s->name, strerror(saved));
 }
 
-/* Waits until the socket can do it; ERR_TIMEOUT at the deadline. */
+/* Waits until the descriptor can do it; ERR_TIMEOUT at the deadline. */
 static int wait_for(const struct stream *s, short events, int64_t deadline, struct error *err)
 {
     struct pollfd p = {.fd = s->fd, .events = events};
@@ -40,8 +52,33 @@ static int wait_for(const struct stream *s, short events, int64_t deadline, stru
         if (n < 0 && errno != EINTR)
             return fail(s, errno, err);
         if (left <= 0)
-            return error_set(err, ERR_TIMEOUT, "'%s': nothing moved in time", s->name);
+            return error_set(err, ERR_TIMEOUT, "'%s' %s in time", s->name,
+                             events == POLLIN ? "says nothing" : "takes no bytes");
     }
+}
+
+static ssize_t put(const struct stream *s, const uint8_t *bytes, size_t len)
+{
+    if (s->kind == STREAM_SERIAL)
+        return write(s->fd, bytes, len);
+    return send(s->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* A serial port without input gives 0 bytes; one that is gone cannot say how much input waits. */
+static ssize_t get_serial(const struct stream *s, uint8_t *out, size_t max)
+{
+    ssize_t n = read(s->fd, out, max);
+    int waiting;
+
+    if (n != 0 || ioctl(s->fd, FIONREAD, &waiting))
+        return n;
+    errno = EAGAIN;
+    return -1;
+}
+
+static ssize_t get(const struct stream *s, uint8_t *out, size_t max)
+{
+    return s->kind == STREAM_SERIAL ? get_serial(s, out, max) : recv(s->fd, out, max, MSG_DONTWAIT);
 }
 
 static bool again(int saved)
@@ -56,7 +93,7 @@ static int stream_write(struct transport *t, const uint8_t *bytes, size_t len, i
     int64_t deadline = clock_mono_ms() + timeout_ms;
 
     while (len > 0) {
-        ssize_t n = send(s->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = put(s, bytes, len);
         int rc = 0;
 
         if (n < 0)
@@ -78,7 +115,7 @@ static int stream_read(struct transport *t, uint8_t *out, size_t max, size_t *go
     int64_t deadline = clock_mono_ms() + timeout_ms;
 
     for (;;) {
-        ssize_t n = recv(s->fd, out, max, MSG_DONTWAIT);
+        ssize_t n = get(s, out, max);
         int rc;
 
         if (n > 0) {
@@ -97,11 +134,17 @@ static void stream_close(struct transport *t)
 {
     struct stream *s = (struct stream *)t;
 
+    if (s->kind == STREAM_SERIAL) {
+        /* Unsent bytes would make close wait for a device that no longer reads them. */
+        (void)tcflush(s->fd, TCIOFLUSH);
+        (void)ioctl(s->fd, TIOCNXCL);
+    }
     close(s->fd);
     free(s);
 }
 
-int stream_open(int fd, const char *name, struct transport **out, struct error *err)
+int stream_open(int fd, enum stream_kind kind, const char *name, struct transport **out,
+                struct error *err)
 {
     static const struct transport_ops ops = {stream_write, stream_read, stream_close};
     struct stream *s = calloc(1, sizeof *s);
@@ -113,6 +156,7 @@ int stream_open(int fd, const char *name, struct transport **out, struct error *
     snprintf(s->name, sizeof s->name, "%s", name);
     s->transport = (struct transport){&ops, s->name};
     s->fd = fd;
+    s->kind = kind;
     *out = &s->transport;
     return 0;
 }

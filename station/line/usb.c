@@ -1,18 +1,18 @@
 #include "station/line/usb.h"
 
-#include "base/clock.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <libusb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define NAME_MAX_BYTES 64
-#define HUBS_MAX       7    /* of USB: a path has no more ports */
 #define IN_SIZE        4096 /* a multiple of every packet size: a shorter buffer may overflow */
+#define OUT_SIZE       4096
+#define SOCKET_BUFFER  4096 /* small: who writes learns soon that a device takes nothing */
 
 /* Where the bytes of a device go in and out. */
 struct bulk {
@@ -21,18 +21,27 @@ struct bulk {
     int out_packet;
 };
 
+/* A device that is open, and the bytes on their way. */
 struct usb {
-    struct transport transport;
-    libusb_context *context;
+    struct usb *next;
     libusb_device_handle *handle;
-    int fd;
+    int fd;     /* its node */
+    int socket; /* our end */
     struct bulk bulk;
-    uint8_t held[IN_SIZE]; /* came with the last transfer and was not asked for yet */
-    size_t held_at, held_end;
+    struct libusb_transfer *in, *out;
+    bool in_busy, out_busy; /* libusb has the transfer */
+    bool ended, cancelled;
+    uint8_t in_bytes[IN_SIZE], out_bytes[OUT_SIZE];
+    size_t in_at, in_end; /* what the device said and the reader did not take yet */
     char name[NAME_MAX_BYTES];
 };
 
-/* ---- listing ---- */
+struct usb_hub {
+    libusb_context *context;
+    struct usb *first;
+};
+
+/* ---- interfaces ---- */
 
 static bool is_bulk(const struct libusb_endpoint_descriptor *e)
 {
@@ -72,162 +81,111 @@ static bool find_bulk(libusb_device *device, struct bulk *out)
     return found;
 }
 
-/* False for a root hub, which has no path and is no device of anybody. */
-static bool describe(libusb_device *device, struct usb_info *info)
-{
-    struct libusb_device_descriptor d;
-    struct bulk unused;
-    uint8_t ports[HUBS_MAX];
-    int count = libusb_get_port_numbers(device, ports, HUBS_MAX), used;
-
-    if (count <= 0 || libusb_get_device_descriptor(device, &d))
-        return false;
-    *info = (struct usb_info){.vid = d.idVendor,
-                              .pid = d.idProduct,
-                              .bus = libusb_get_bus_number(device),
-                              .address = libusb_get_device_address(device),
-                              .bulk = find_bulk(device, &unused)};
-    used = snprintf(info->path, sizeof info->path, "%d-%d", info->bus, ports[0]);
-    for (int i = 1; i < count; i++)
-        used += snprintf(info->path + used, sizeof info->path - (size_t)used, ".%d", ports[i]);
-    return true;
-}
-
-int usb_list(int (*each)(void *context, const struct usb_info *info), void *context,
-             struct error *err)
-{
-    libusb_context *usb;
-    libusb_device **list;
-    struct usb_info info;
-    ssize_t count;
-    int rc = 0;
-
-    if (libusb_init(&usb))
-        return 0; /* a kernel without USB */
-    count = libusb_get_device_list(usb, &list);
-    if (count < 0)
-        rc = error_set(err, ERR_IO, "cannot list the USB devices of this machine: %s",
-                       libusb_strerror((int)count));
-    for (ssize_t i = 0; i < count && rc == 0; i++)
-        if (describe(list[i], &info))
-            rc = each(context, &info);
-    if (count >= 0)
-        libusb_free_device_list(list, 1);
-    libusb_exit(usb);
-    return rc;
-}
-
 /* ---- bytes ---- */
 
-/* The kernel answers this without asking the device. */
-static bool is_gone(const struct usb *u)
+static int submit(struct libusb_transfer *t, bool *busy, struct usb *u)
 {
-    return libusb_kernel_driver_active(u->handle, u->bulk.interface) == LIBUSB_ERROR_NO_DEVICE;
+    *busy = libusb_submit_transfer(t) == 0;
+    if (!*busy)
+        u->ended = true;
+    return *busy ? 0 : ERR_GONE;
 }
 
-/* A device that is pulled out may fail its last transfer in any way. */
-static int fail(const struct usb *u, const char *what, int code, struct error *err)
+static void LIBUSB_CALL on_in(struct libusb_transfer *t)
 {
-    if (code == LIBUSB_ERROR_NO_DEVICE || is_gone(u))
-        return error_set_native(err, ERR_GONE, code, "'%s': the device was unplugged", u->name);
-    return error_set_native(err, ERR_IO, code, "'%s': cannot %s: %s", u->name, what,
-                            libusb_strerror(code));
+    struct usb *u = t->user_data;
+
+    u->in_busy = false;
+    u->in_at = 0;
+    u->in_end = (size_t)t->actual_length;
+    if (t->status != LIBUSB_TRANSFER_COMPLETED)
+        u->ended = true;
 }
 
-/* One transfer before the deadline, at least a millisecond: 0 would be no limit. */
-static int transfer(const struct usb *u, uint8_t endpoint, uint8_t *bytes, int len, int *done,
-                    int64_t deadline)
+/* A transfer of whole packets is followed by an empty one, which has length 0 and is followed by none. */
+static void LIBUSB_CALL on_out(struct libusb_transfer *t)
 {
-    int64_t left = deadline - clock_mono_ms();
+    struct usb *u = t->user_data;
+    bool whole = t->length > 0 && t->length % u->bulk.out_packet == 0;
 
-    *done = 0;
-    return libusb_bulk_transfer(u->handle, endpoint, bytes, len, done,
-                                left > 0 ? (unsigned)left : 1);
-}
-
-static int send_all(const struct usb *u, const uint8_t *bytes, size_t len, int64_t deadline,
-                    struct error *err)
-{
-    int done;
-    /* libusb takes no pointer to const, and does not write through it. */
-    int rc = transfer(u, u->bulk.out, (uint8_t *)(uintptr_t)bytes, (int)len, &done, deadline);
-
-    if ((size_t)done == len && (rc == 0 || (rc == LIBUSB_ERROR_TIMEOUT && len > 0)))
-        return 0;
-    if (rc && rc != LIBUSB_ERROR_TIMEOUT)
-        return fail(u, "write", rc, err);
-    return is_gone(u) ? fail(u, "write", rc, err)
-                      : error_set(err, ERR_TIMEOUT, "'%s' takes no bytes in time", u->name);
-}
-
-static int usb_write(struct transport *t, const uint8_t *bytes, size_t len, int timeout_ms,
-                     struct error *err)
-{
-    const struct usb *u = (struct usb *)t;
-    int64_t deadline = clock_mono_ms() + timeout_ms;
-    int rc = send_all(u, bytes, len, deadline, err);
-
-    if (rc == 0 && len % (size_t)u->bulk.out_packet == 0)
-        rc = send_all(u, bytes, 0, deadline, err);
-    return rc;
-}
-
-/* Waits for one transfer from the device; an empty one is none. */
-static int receive(struct usb *u, int timeout_ms, struct error *err)
-{
-    int64_t deadline = clock_mono_ms() + timeout_ms;
-
-    for (;;) {
-        int done;
-        int rc = transfer(u, u->bulk.in, u->held, sizeof u->held, &done, deadline);
-
-        u->held_at = 0;
-        u->held_end = (size_t)done;
-        if (done > 0 && (rc == 0 || rc == LIBUSB_ERROR_TIMEOUT))
-            return 0;
-        if (rc && rc != LIBUSB_ERROR_TIMEOUT)
-            return fail(u, "read", rc, err);
-        if (is_gone(u))
-            return fail(u, "read", rc, err);
-        if (rc || clock_mono_ms() >= deadline)
-            return error_set(err, ERR_TIMEOUT, "'%s' is silent for %d ms", u->name, timeout_ms);
+    u->out_busy = false;
+    if (t->status != LIBUSB_TRANSFER_COMPLETED || t->actual_length != t->length) {
+        u->ended = true;
+    } else if (whole && !u->ended) {
+        t->length = 0;
+        (void)!submit(t, &u->out_busy, u);
     }
 }
 
-static int usb_read(struct transport *t, uint8_t *out, size_t max, size_t *got, int timeout_ms,
-                    struct error *err)
+static bool would_block(void)
 {
-    struct usb *u = (struct usb *)t;
-    int rc = u->held_at == u->held_end ? receive(u, timeout_ms, err) : 0;
-    size_t n = u->held_end - u->held_at;
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
 
-    if (rc)
-        return rc;
-    *got = n < max ? n : max;
-    memcpy(out, u->held + u->held_at, *got);
-    u->held_at += *got;
-    return 0;
+/* From the device to the socket; then the next transfer from the device. */
+static void move_in(struct usb *u)
+{
+    while (!u->in_busy && u->in_at < u->in_end && !u->ended) {
+        ssize_t n = send(u->socket, u->in_bytes + u->in_at, u->in_end - u->in_at,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n < 0 && would_block())
+            return;
+        if (n < 0)
+            u->ended = true;
+        else
+            u->in_at += (size_t)n;
+    }
+    if (!u->in_busy && !u->ended)
+        (void)!submit(u->in, &u->in_busy, u);
+}
+
+/* From the socket to the device. */
+static void move_out(struct usb *u)
+{
+    ssize_t n;
+
+    if (u->out_busy || u->ended)
+        return;
+    n = recv(u->socket, u->out_bytes, sizeof u->out_bytes, MSG_DONTWAIT);
+    if (n < 0 && would_block())
+        return;
+    if (n <= 0) {
+        u->ended = true;
+        return;
+    }
+    u->out->length = (int)n;
+    (void)!submit(u->out, &u->out_busy, u);
 }
 
 /* ---- opening and closing ---- */
 
-/* Whatever stands, also of a device that did not open. */
+/* Whatever stands, also of a device that did not open. libusb must have no transfer of it. */
 static void release(struct usb *u)
 {
+    libusb_free_transfer(u->in);
+    libusb_free_transfer(u->out);
     if (u->handle) {
         (void)libusb_release_interface(u->handle, u->bulk.interface);
         libusb_close(u->handle);
     }
-    if (u->context)
-        libusb_exit(u->context);
     if (u->fd >= 0)
         close(u->fd); /* libusb leaves it to who opened it */
+    if (u->socket >= 0)
+        close(u->socket);
     free(u);
 }
 
-static void usb_close(struct transport *t)
+static void cancel(struct usb *u)
 {
-    release((struct usb *)t);
+    if (u->cancelled)
+        return;
+    u->cancelled = true;
+    (void)shutdown(u->socket, SHUT_RDWR);
+    if (u->in_busy)
+        (void)libusb_cancel_transfer(u->in);
+    if (u->out_busy)
+        (void)libusb_cancel_transfer(u->out);
 }
 
 static int fail_open(const struct usb *u, const char *path, struct error *err)
@@ -257,11 +215,13 @@ static int claim(struct usb *u, struct error *err)
     rc = libusb_claim_interface(u->handle, u->bulk.interface);
     if (rc == LIBUSB_ERROR_BUSY)
         return error_set(err, ERR_BUSY, "'%s' is in use by another process", u->name);
-    return rc ? fail(u, "claim its interface", rc, err) : 0;
+    return rc ? error_set_native(err, ERR_IO, rc, "'%s': cannot claim its interface: %s", u->name,
+                                 libusb_strerror(rc))
+              : 0;
 }
 
-/* The node is opened here and libusb gets its descriptor: it looks for no devices by itself. */
-static int acquire(struct usb *u, int bus, int address, struct error *err)
+/* The node is opened here and libusb gets its descriptor: a name in /dev is opened once. */
+static int acquire(struct usb_hub *hub, struct usb *u, int bus, int address, struct error *err)
 {
     char path[64];
     int rc;
@@ -270,32 +230,137 @@ static int acquire(struct usb *u, int bus, int address, struct error *err)
     u->fd = open(path, O_RDWR | O_CLOEXEC);
     if (u->fd < 0)
         return fail_open(u, path, err);
-    (void)libusb_set_option(NULL, LIBUSB_OPTION_NO_DEVICE_DISCOVERY);
-    rc = libusb_init(&u->context);
-    if (rc == 0)
-        rc = libusb_wrap_sys_device(u->context, u->fd, &u->handle);
+    rc = libusb_wrap_sys_device(hub->context, u->fd, &u->handle);
     if (rc)
         return error_set_native(err, ERR_IO, rc, "cannot open '%s': %s", u->name,
                                 libusb_strerror(rc));
     return claim(u, err);
 }
 
-int usb_open(const char *name, int bus, int address, struct transport **out, struct error *err)
+/* The two transfers, and the socket; *fd is the other end. */
+static int prepare(struct usb *u, int *fd, struct error *err)
 {
-    static const struct transport_ops ops = {usb_write, usb_read, usb_close};
+    int ends[2], size = SOCKET_BUFFER;
+
+    u->in = libusb_alloc_transfer(0);
+    u->out = libusb_alloc_transfer(0);
+    if (!u->in || !u->out)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+        return error_set_errno(err, errno, "cannot create a socket pair");
+    for (int i = 0; i < 2; i++)
+        (void)setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    libusb_fill_bulk_transfer(u->in, u->handle, u->bulk.in, u->in_bytes, IN_SIZE, on_in, u, 0);
+    libusb_fill_bulk_transfer(u->out, u->handle, u->bulk.out, u->out_bytes, 0, on_out, u, 0);
+    u->socket = ends[0];
+    *fd = ends[1];
+    return 0;
+}
+
+int usb_hub_open(struct usb_hub *hub, const char *name, int bus, int address, int *fd,
+                 struct error *err)
+{
     struct usb *u = calloc(1, sizeof *u);
     int rc;
 
     if (!u)
         return error_set(err, ERR_INTERNAL, "out of memory");
-    u->fd = -1;
+    u->fd = u->socket = -1;
     snprintf(u->name, sizeof u->name, "%s", name);
-    u->transport = (struct transport){&ops, u->name};
-    rc = acquire(u, bus, address, err);
+    rc = acquire(hub, u, bus, address, err);
+    if (rc == 0)
+        rc = prepare(u, fd, err);
     if (rc) {
         release(u);
         return rc;
     }
-    *out = &u->transport;
+    u->next = hub->first;
+    hub->first = u;
+    move_in(u);
     return 0;
+}
+
+struct usb_hub *usb_hub_new(void)
+{
+    struct usb_hub *hub = calloc(1, sizeof *hub);
+
+    /* It looks for no device: it has no thread, and no socket of the system's events. */
+    (void)libusb_set_option(NULL, LIBUSB_OPTION_NO_DEVICE_DISCOVERY);
+    if (hub && libusb_init(&hub->context)) {
+        free(hub);
+        return NULL;
+    }
+    return hub;
+}
+
+static size_t poll_sockets(const struct usb_hub *hub, struct pollfd *fds, size_t max)
+{
+    size_t count = 0;
+
+    for (const struct usb *u = hub->first; u && count < max; u = u->next) {
+        bool pending = !u->in_busy && u->in_at < u->in_end;
+
+        if (u->ended)
+            continue;
+        fds[count++] = (struct pollfd){
+            .fd = u->socket,
+            .events = (short)((u->out_busy ? 0 : POLLIN) | (pending ? POLLOUT : 0))};
+    }
+    return count;
+}
+
+size_t usb_hub_poll(struct usb_hub *hub, struct pollfd *fds, size_t max)
+{
+    const struct libusb_pollfd **list = libusb_get_pollfds(hub->context);
+    size_t count = poll_sockets(hub, fds, max);
+
+    for (size_t i = 0; list && list[i] && count < max; i++)
+        fds[count++] = (struct pollfd){.fd = list[i]->fd, .events = list[i]->events};
+    libusb_free_pollfds(list);
+    return count;
+}
+
+/* Gives back the devices that ended and of which libusb has nothing any more. */
+static void sweep(struct usb_hub *hub)
+{
+    struct usb **at = &hub->first;
+
+    while (*at) {
+        struct usb *u = *at;
+
+        if (u->ended)
+            cancel(u);
+        if (u->ended && !u->in_busy && !u->out_busy) {
+            *at = u->next;
+            release(u);
+        } else {
+            at = &u->next;
+        }
+    }
+}
+
+void usb_hub_work(struct usb_hub *hub)
+{
+    struct timeval now = {0, 0};
+
+    (void)libusb_handle_events_timeout_completed(hub->context, &now, NULL);
+    for (struct usb *u = hub->first; u; u = u->next) {
+        move_in(u);
+        move_out(u);
+    }
+    sweep(hub);
+}
+
+void usb_hub_free(struct usb_hub *hub)
+{
+    struct timeval soon = {0, 100000};
+
+    if (!hub)
+        return;
+    for (struct usb *u = hub->first; u; u = u->next)
+        u->ended = true;
+    for (sweep(hub); hub->first; sweep(hub))
+        (void)libusb_handle_events_timeout_completed(hub->context, &soon, NULL);
+    libusb_exit(hub->context);
+    free(hub);
 }

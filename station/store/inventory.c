@@ -116,56 +116,6 @@ int credential_add(struct store *store, const struct credential *c, struct error
     return rc;
 }
 
-struct key_hash key_hash_of(const uint8_t point[65], int64_t credential)
-{
-    struct key_hash k = {.credential = credential};
-    uint8_t digest[32];
-
-    sha256(point, 65, digest);
-    memcpy(&k.hash, digest, sizeof k.hash);
-    return k;
-}
-
-static int compare_key_hash(const void *a, const void *b)
-{
-    const struct key_hash *x = a, *y = b;
-
-    return (x->hash > y->hash) - (x->hash < y->hash);
-}
-
-/* Two keys with the same 8 bytes are compared whole: only a real double is refused. */
-static int refuse_known_key(struct store *store, const struct key_hash *key, struct error *err)
-{
-    int64_t doubled = 0;
-    int rc = sql_integer(store, err, &doubled,
-                         "SELECT other.id FROM key_index k JOIN credentials other"
-                         " ON other.id = k.credential JOIN credentials mine ON mine.id = ?"
-                         " WHERE k.hash = ? AND other.id <> mine.id AND other.point = mine.point",
-                         "ii", key->credential, key->hash);
-
-    if (rc == 0 && doubled)
-        rc = error_set(err, ERR_DUPLICATE,
-                       "the HSM made a public key that credential %" PRId64
-                       " has already: its random source is broken, stop using it",
-                       doubled);
-    return rc;
-}
-
-int key_index_add(struct store *store, struct key_hash *hashes, size_t count, struct error *err)
-{
-    qsort(hashes, count, sizeof *hashes, compare_key_hash);
-    for (size_t i = 0; i < count; i++) {
-        int rc = refuse_known_key(store, &hashes[i], err);
-
-        if (rc == 0)
-            rc = sql_run(store, err, "INSERT INTO key_index(hash, credential) VALUES (?, ?)", "ii",
-                         hashes[i].hash, hashes[i].credential);
-        if (rc)
-            return rc;
-    }
-    return 0;
-}
-
 static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
 {
     c->id = sqlite3_column_int64(s, 0);

@@ -66,18 +66,6 @@ MUST_USE int credential_seal(struct credential *c, const uint8_t order_hash[32],
 MUST_USE int credential_add(struct store *store, const struct credential *c, struct error *err);
 
 /*
- * Adds the public keys of a batch to the index that finds doubled keys, sorted, so that the index
- * grows at its end pages. hashes is sorted in place. Errors: ERR_DUPLICATE.
- */
-struct key_hash {
-    int64_t hash;
-    int64_t credential;
-};
-struct key_hash key_hash_of(const uint8_t point[65], int64_t credential);
-MUST_USE int key_index_add(struct store *store, struct key_hash *hashes, size_t count,
-                           struct error *err);
-
-/*
  * The oldest available credential of an order, its MAC verified. Errors: ERR_EXHAUSTED when there
  * is none, ERR_INTEGRITY when the row was changed.
  */

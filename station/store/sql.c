@@ -64,7 +64,9 @@ static int find_statement(struct store *store, const char *text, sqlite3_stmt **
     return 0;
 }
 
-static int bind(sqlite3_stmt *statement, const char *format, va_list args)
+/* copy: SQLITE_STATIC when the arguments outlive the use of the statement, else SQLITE_TRANSIENT. */
+static int bind(sqlite3_stmt *statement, sqlite3_destructor_type copy, const char *format,
+                va_list args)
 {
     int rc = SQLITE_OK;
 
@@ -72,26 +74,26 @@ static int bind(sqlite3_stmt *statement, const char *format, va_list args)
         if (*format == 'i') {
             rc = sqlite3_bind_int64(statement, i, va_arg(args, int64_t));
         } else if (*format == 't') {
-            rc = sqlite3_bind_text(statement, i, va_arg(args, const char *), -1, SQLITE_TRANSIENT);
+            rc = sqlite3_bind_text(statement, i, va_arg(args, const char *), -1, copy);
         } else {
             const void *bytes = va_arg(args, const void *);
             size_t len = va_arg(args, size_t);
 
-            rc = sqlite3_bind_blob64(statement, i, len ? bytes : "", len, SQLITE_TRANSIENT);
+            rc = sqlite3_bind_blob64(statement, i, len ? bytes : "", len, copy);
         }
     }
     return rc;
 }
 
 static int start(struct store *store, struct error *err, sqlite3_stmt **statement, const char *text,
-                 const char *format, va_list args)
+                 sqlite3_destructor_type copy, const char *format, va_list args)
 {
     int rc = find_statement(store, text, statement, err);
 
     if (rc)
         return rc;
     sqlite3_reset(*statement);
-    rc = bind(*statement, format, args);
+    rc = bind(*statement, copy, format, args);
     return rc ? sql_error(store, rc, "bind a statement", err) : 0;
 }
 
@@ -102,7 +104,7 @@ int sql_run(struct store *store, struct error *err, const char *text, const char
     int rc;
 
     va_start(args, format);
-    rc = start(store, err, &statement, text, format, args);
+    rc = start(store, err, &statement, text, SQLITE_STATIC, format, args);
     va_end(args);
     if (rc)
         return rc;
@@ -124,7 +126,7 @@ int sql_start(struct store *store, struct error *err, sqlite3_stmt **statement, 
     int rc;
 
     va_start(args, format);
-    rc = start(store, err, statement, text, format, args);
+    rc = start(store, err, statement, text, SQLITE_TRANSIENT, format, args);
     va_end(args);
     return rc;
 }
@@ -157,7 +159,7 @@ int sql_integer(struct store *store, struct error *err, int64_t *value, const ch
     int rc;
 
     va_start(args, format);
-    rc = start(store, err, &statement, text, format, args);
+    rc = start(store, err, &statement, text, SQLITE_STATIC, format, args);
     va_end(args);
     if (rc)
         return rc;

@@ -31,6 +31,7 @@ struct store {
     int64_t version; /* PRAGMA data_version: changes when another connection commits */
     struct sql_statement cache[128];
     size_t cached;
+    struct key_set *keys; /* key_index.h; NULL until they are needed */
     store_mac_fn mac;
     void *mac_context;
     store_anchor_fn anchor;
@@ -47,6 +48,11 @@ struct store {
     char reason[STORE_REASON_MAX + 1];     /* empty: none was given */
     int64_t new_seq; /* of the last ledger entry that this transaction added, 0 for none */
     uint8_t new_head[32];
+    bool grouped;  /* a group is open: a change is a savepoint in it */
+    bool changing; /* and such a change is open; what it found is kept for its rollback */
+    int64_t old_seq;
+    uint8_t old_head[32];
+    bool old_counts;
     int64_t unanchored_seq; /* of the last entry that was committed and not anchored, 0 for none */
     uint8_t unanchored_head[32];
 };

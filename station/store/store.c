@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "pki/digest.h"
+#include "station/store/key_index.h"
 #include "station/store/sql.h"
 
 #include <errno.h>
@@ -46,10 +47,11 @@ static const char schema_1[] =
     " mechanism INTEGER NOT NULL," /* that wrapped it, for diagnosis */
     " mac BLOB NOT NULL);"         /* inventory.h says over what */
     "CREATE UNIQUE INDEX credentials_serial ON credentials(product, serial);"
-    "CREATE INDEX credentials_state ON credentials(order_id, state, id);"
-    "CREATE TABLE key_index (" /* first 8 bytes of SHA-256(point), against doubled keys */
-    " hash INTEGER NOT NULL, credential INTEGER NOT NULL,"
-    " PRIMARY KEY (hash, credential)) WITHOUT ROWID;"
+    "CREATE INDEX credentials_state ON credentials(order_id, state);" /* and id, as each index */
+    "CREATE TABLE key_recent ("                                       /* key_index.h */
+    " id INTEGER PRIMARY KEY, hashes BLOB NOT NULL);"
+    "CREATE TABLE key_index (" /* hashes of public keys, sorted, by their first two bytes */
+    " prefix INTEGER PRIMARY KEY, hashes BLOB NOT NULL);"
     "CREATE TABLE claims (" /* a credential bound to one device's transport key */
     " tx BLOB PRIMARY KEY,"
     " credential INTEGER NOT NULL UNIQUE REFERENCES credentials(id),"
@@ -138,7 +140,7 @@ bool store_is_unanchored(const struct store *store)
     return store->unanchored_seq != 0;
 }
 
-int store_begin(struct store *store, struct error *err)
+static int begin_whole(struct store *store, struct error *err)
 {
     int rc = simple(store, "BEGIN IMMEDIATE", "start a change of the database", err);
 
@@ -149,6 +151,52 @@ int store_begin(struct store *store, struct error *err)
     rc = check_alone(store, err);
     if (rc)
         store_rollback(store);
+    return rc;
+}
+
+static int begin_part(struct store *store, struct error *err)
+{
+    int rc;
+
+    /* After some failures SQLite ends the whole transaction: what comes now would be one by itself. */
+    if (sqlite3_get_autocommit(store->db))
+        return error_set(err, ERR_STORE, "the database gave up a change: run the command again");
+    rc = simple(store, "SAVEPOINT change", "start a change of the database", err);
+    if (rc)
+        return rc;
+    store->changing = true;
+    store->old_seq = store->new_seq;
+    memcpy(store->old_head, store->new_head, sizeof store->old_head);
+    store->old_counts = store->counts;
+    return 0;
+}
+
+int store_begin(struct store *store, struct error *err)
+{
+    return store->grouped ? begin_part(store, err) : begin_whole(store, err);
+}
+
+int store_group_begin(struct store *store, struct error *err)
+{
+    int rc = begin_whole(store, err);
+
+    store->grouped = rc == 0;
+    return rc;
+}
+
+int store_group_end(struct store *store, struct error *err)
+{
+    store->grouped = false;
+    return store_commit(store, err);
+}
+
+static int commit_part(struct store *store, struct error *err)
+{
+    int rc = simple(store, "RELEASE change", "change the database", err);
+
+    if (rc)
+        store_rollback(store);
+    store->changing = false;
     return rc;
 }
 
@@ -164,13 +212,15 @@ static void note_step(struct store *store)
     store_count_next(&store->uncounted, store->link, &store->count);
 }
 
-int store_commit(struct store *store, struct error *err)
+static int commit_whole(struct store *store, struct error *err)
 {
     int rc = simple(store, "COMMIT", "write the database", err);
 
     if (rc)
         store_rollback(store);
-    else if (store->new_seq && store->anchor) {
+    else
+        key_index_committed(store);
+    if (rc == 0 && store->new_seq && store->anchor) {
         note_step(store);
         store->unanchored_seq = store->new_seq;
         memcpy(store->unanchored_head, store->new_head, sizeof store->unanchored_head);
@@ -180,9 +230,28 @@ int store_commit(struct store *store, struct error *err)
     return rc;
 }
 
+int store_commit(struct store *store, struct error *err)
+{
+    return store->grouped ? commit_part(store, err) : commit_whole(store, err);
+}
+
+static void rollback_part(struct store *store)
+{
+    if (!store->changing)
+        return;
+    (void)sqlite3_exec(store->db, "ROLLBACK TO change; RELEASE change", NULL, NULL, NULL);
+    store->changing = false;
+    store->new_seq = store->old_seq;
+    memcpy(store->new_head, store->old_head, sizeof store->new_head);
+    store->counts = store->old_counts; /* a link that stayed is that of an entry before */
+}
+
 void store_rollback(struct store *store)
 {
-    if (!sqlite3_get_autocommit(store->db))
+    key_index_rolled_back(store);
+    if (store->grouped)
+        rollback_part(store);
+    else if (!sqlite3_get_autocommit(store->db))
         (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
@@ -320,7 +389,8 @@ static int configure(struct store *store, enum store_mode mode, struct error *er
     if (mode != STORE_READ)
         rc = simple(store,
                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
-                    "PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=16777216",
+                    "PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=16777216;"
+                    "PRAGMA wal_autocheckpoint=4000" /* pages: as much as the log keeps */,
                     "open the database", err);
     if (rc == 0)
         rc = sql_integer(store, err, &store->version, "PRAGMA data_version", "");
@@ -339,6 +409,7 @@ static int open_file(struct store *store, const char *path, enum store_mode mode
         if (rc)
             return rc;
     }
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* no lock for each allocation */
     rc = sqlite3_open_v2(path, &store->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc)
         return sql_error(store, rc, "open the database", err);
@@ -373,6 +444,7 @@ void store_close(struct store *store)
 {
     if (!store)
         return;
+    key_index_forget(store);
     for (size_t i = 0; i < store->cached; i++)
         sqlite3_finalize(store->cache[i].prepared);
     sqlite3_close(store->db);

@@ -92,6 +92,16 @@ MUST_USE int store_check_actor(const char *operator, const char * reason, struct
 MUST_USE int store_set_actor(struct store *store, const char *operator, const char * reason,
                              struct error *err);
 
+/*
+ * Several changes in one transaction, one write to the disk and one anchor: between these two every change
+ * has its own store_begin, store_commit or store_rollback as ever, and is rolled back alone; what
+ * store_commit returned 0 for is durable, and may be released, when store_group_end returned 0 and not
+ * before. When that fails none of the changes remains, or, if only the anchor failed, all do as
+ * with store_commit. The caller keeps a group short: nothing else can write meanwhile.
+ */
+MUST_USE int store_group_begin(struct store *store, struct error *err);
+MUST_USE int store_group_end(struct store *store, struct error *err);
+
 MUST_USE int store_begin(struct store *store, struct error *err);
 /*
  * Commits, then anchors, then counts. When the commit fails, everything is rolled back. When anchor or

@@ -148,7 +148,7 @@ static int copy_hello(const struct vault *v, struct session *s, struct error *er
     struct claim *c = &s->claim;
 
     c->state = CLAIM_OPEN;
-    c->has_prove_nonce = false;
+    c->has_prove_nonce = true;
     c->created = clock_utc();
     c->suite = hello_suite(v, h);
     strcpy(c->slot, s->slot);
@@ -165,7 +165,8 @@ static int copy_hello(const struct vault *v, struct session *s, struct error *er
     buf_reset(&c->attestation);
     if (v->order->auth != ORDER_AUTH_NONE)
         hello_attestation(s, v->order->auth, &c->attestation);
-    if (getrandom(c->tx, sizeof c->tx, 0) != (ssize_t)sizeof c->tx)
+    if (getrandom(c->tx, sizeof c->tx, 0) != (ssize_t)sizeof c->tx ||
+        getrandom(c->prove_nonce, sizeof c->prove_nonce, 0) != (ssize_t)sizeof c->prove_nonce)
         return error_set(err, ERR_INTERNAL, "the system's random source failed");
     return buf_check(&c->attestation, "an attestation", err);
 }
@@ -226,6 +227,8 @@ static int make_in_transaction(struct vault *v, struct session *s, const struct 
         rc = sign_transcript(v, &s->claim, err);
     if (rc == 0)
         rc = claim_add(v->store, &s->claim, err);
+    if (rc == 0) /* journalled now, for NONCE: one write to the disk less while the device waits */
+        rc = claim_set_nonce(v->store, s->claim.tx, s->claim.prove_nonce, err);
     if (rc == 0)
         rc = credential_set_state(v->store, s->credential.id, CREDENTIAL_CLAIMED, err);
     if (rc == 0)
@@ -249,6 +252,7 @@ int claim_make(struct vault *v, struct session *s, const struct claim *old, stru
         s->credential.serial[0] = 0;
         return rc;
     }
+    s->nonce_drawn = true;
     if (old)
         quota_move(v, CREDENTIAL_CLAIMED, CREDENTIAL_BURNED, 1);
     quota_move(v, CREDENTIAL_AVAILABLE, CREDENTIAL_CLAIMED, 1);

@@ -5,6 +5,7 @@
 #include "hsm/worker.h"
 #include "pki/cert.h"
 #include "station/store/inventory.h"
+#include "station/store/key_index.h"
 #include "station/store/ledger.h"
 #include "station/vault/clock_stop.h"
 #include "station/vault/issue.h"

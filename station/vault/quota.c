@@ -136,6 +136,16 @@ void quota_move(struct vault *v, int from, int to, int64_t count)
     v->counts.by_state[to] += count;
 }
 
+int64_t quota_remaining(const struct vault *v)
+{
+    int64_t missing = v->share->counts.good - quota_live(&v->counts);
+    int64_t stock = v->counts.by_state[CREDENTIAL_AVAILABLE];
+
+    if (missing < 0)
+        missing = 0;
+    return missing < stock ? missing : stock;
+}
+
 unsigned quota_warnings(const struct vault *v)
 {
     return order_warnings(v->order, v->share, quota_live(&v->counts), quota_issued(&v->counts),

@@ -1,5 +1,6 @@
 #include "station/vault/server.h"
 
+#include "base/clock.h"
 #include "station/vault/session.h"
 #include "station/vault/spawn.h"
 #include "station/wire/channel.h"
@@ -16,31 +17,38 @@
 #include <unistd.h>
 
 #define LINE_PROGRAM      "imprint-line"
+#define OPENER_PROGRAM    "imprint-opener"
 #define CONNECTOR_PROGRAM "imprint-connector"
-#define LINE_ARGS_MAX     (16 + 4 * JOB_PORT_RULES_MAX)
+#define LINE_ARGS_MAX     16
+#define RULE_ARGS_MAX     (2 + 3 * JOB_PORT_RULES_MAX)
 #define NUMBER_SIZE       24
+#define GROUP_MS          8 /* about what writing a group to the disk takes */
 
-/* A channel and the session on it. */
+/* A channel, the session on it, and the answer that waits until its changes are durable. */
 struct slot_channel {
     int fd;
     struct session session;
+    struct buf reply;
+    bool answered, ended;
 };
 
 struct serving {
     struct vault *vault;
     int control;
     struct slot_channel *channels[CHANNELS_MAX];
-    size_t count;
-    struct buf request, reply;
+    size_t count,
+        next; /* next: where the next group begins to look, so that nobody is always last */
+    struct buf request;
 };
 
-/* The arguments of line and connector: nothing but what they need to know. */
+/* The arguments of the other programs: nothing but what they need to know. */
 struct line_args {
-    const char *argv[LINE_ARGS_MAX];
-    char numbers[JOB_PORT_RULES_MAX + 3][NUMBER_SIZE];
+    const char *line[LINE_ARGS_MAX];
+    const char *opener[RULE_ARGS_MAX];
+    const char *connector[JOB_PORT_RULES_MAX + 2];
+    char numbers[JOB_PORT_RULES_MAX + 4][NUMBER_SIZE];
     char patterns[JOB_PORT_RULES_MAX][JOB_PATTERN_MAX + 1];
-    const char *connector[JOB_PORT_RULES_MAX + 2]; /* the connector's own arguments */
-    char connector_path[PATH_MAX];
+    char line_path[PATH_MAX], opener_path[PATH_MAX], connector_path[PATH_MAX];
 };
 
 static const char *number(struct line_args *a, size_t index, int64_t value)
@@ -49,40 +57,48 @@ static const char *number(struct line_args *a, size_t index, int64_t value)
     return a->numbers[index];
 }
 
-static void build_args(struct line_args *a, const char *program, const struct job *job,
-                       const char *output)
+static void build_line(struct line_args *a, const struct job *job, const struct server_run *run)
+{
+    size_t n = 0;
+
+    a->line[n++] = a->line_path;
+    a->line[n++] = run->output;
+    a->line[n++] = run->once ? "once" : "watch";
+    a->line[n++] = number(a, 0, job->link.hello_ms);
+    a->line[n++] = number(a, 1, job->link.request_ms);
+    a->line[n++] = number(a, 2, job->link.repeats);
+    a->line[n++] = number(a, 3, job->link.retries);
+    a->line[n] = NULL;
+}
+
+static void build_rules(struct line_args *a, const struct job *job)
 {
     size_t n = 0, addresses = 1;
 
     a->connector[0] = a->connector_path;
-    a->argv[n++] = program;
-    a->argv[n++] = output;
-    a->argv[n++] = number(a, 0, job->link.hello_ms);
-    a->argv[n++] = number(a, 1, job->link.request_ms);
-    a->argv[n++] = number(a, 2, job->link.repeats);
+    a->opener[n++] = a->opener_path;
     for (size_t i = 0; i < job->port_count; i++) {
         if (job_port_pattern(&job->ports[i], a->patterns[i]))
             a->connector[addresses++] = a->patterns[i];
-        a->argv[n++] = a->patterns[i];
-        a->argv[n++] = job->ports[i].slot;
-        a->argv[n++] = number(a, 3 + i, job->ports[i].baud);
+        a->opener[n++] = a->patterns[i];
+        a->opener[n++] = job->ports[i].slot;
+        a->opener[n++] = number(a, 4 + i, job->ports[i].baud);
     }
-    a->argv[n] = NULL;
 }
 
-/* The connector, with every address of the job; *to_line is what the line talks to it over. */
-static int start_connector(struct server *server, struct line_args *args, int *to_line,
-                           struct error *err)
+/* One that stands beside the line; *to_line is what the line talks to it over. */
+static int start_beside(const char *name, char path[PATH_MAX], const char *const *argv, pid_t *pid,
+                        int *to_line, struct error *err)
 {
-    struct spawn s = {.argv = args->connector, .fd_count = 1};
-    int fds[2], rc = spawn_find(CONNECTOR_PROGRAM, args->connector_path, err);
+    struct spawn s = {.argv = argv, .fd_count = 1};
+    int fds[2], rc = spawn_find(name, path, err);
 
     if (rc == 0)
         rc = channel_pair(fds, err);
     if (rc)
         return rc;
     s.fds[0] = fds[1];
-    rc = spawn_start(&s, &server->connector, err);
+    rc = spawn_start(&s, pid, err);
     close(fds[1]);
     if (rc)
         close(fds[0]);
@@ -91,51 +107,52 @@ static int start_connector(struct server *server, struct line_args *args, int *t
     return rc;
 }
 
-static int start_line(struct server *server, struct line_args *args, int control, struct error *err)
+/* Its descriptors are where channel.h says: the vault, the opener, the connector. */
+static int start_line(struct server *server, struct line_args *a, int control, struct error *err)
 {
-    struct spawn line = {.argv = args->argv, .fds = {control}, .fd_count = 1, .screen = true};
-    int rc = 0;
+    struct spawn line = {.argv = a->line, .fds = {control, -1, -1}, .fd_count = 2, .screen = true};
+    int rc =
+        start_beside(OPENER_PROGRAM, a->opener_path, a->opener, &server->opener, &line.fds[1], err);
 
-    if (args->connector[1]) {
-        rc = start_connector(server, args, &line.fds[1], err);
-        line.fd_count = 2;
+    if (rc == 0 && a->connector[1]) {
+        rc = start_beside(CONNECTOR_PROGRAM, a->connector_path, a->connector, &server->connector,
+                          &line.fds[2], err);
+        line.fd_count += rc == 0;
     }
-    if (rc)
-        return rc;
-    rc = spawn_start(&line, &server->line, err);
-    if (line.fd_count == 2)
-        close(line.fds[1]);
+    if (rc == 0)
+        rc = spawn_start(&line, &server->line, err);
+    for (size_t i = 1; i < line.fd_count; i++)
+        if (line.fds[i] >= 0)
+            close(line.fds[i]);
     return rc;
 }
 
-int server_start_line(struct server *server, const struct job *job, const char *output,
+int server_start_line(struct server *server, const struct job *job, const struct server_run *run,
                       struct error *err)
 {
-    struct line_args *args;
-    char program[PATH_MAX];
-    int fds[2], rc = spawn_find(LINE_PROGRAM, program, err);
+    struct line_args *args = calloc(1, sizeof *args);
+    int fds[2], rc;
 
     *server = (struct server){.control = -1};
+    if (!args)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    build_line(args, job, run);
+    build_rules(args, job);
+    rc = spawn_find(LINE_PROGRAM, args->line_path, err);
     if (rc == 0)
         rc = channel_pair(fds, err);
-    if (rc)
-        return rc;
-    args = calloc(1, sizeof *args);
-    if (args) {
-        build_args(args, program, job, output);
+    if (rc == 0) {
         rc = start_line(server, args, fds[1], err);
-    } else {
-        rc = error_set(err, ERR_INTERNAL, "out of memory");
+        close(fds[1]);
+        server->control = fds[0];
     }
     free(args);
-    close(fds[1]);
-    server->control = fds[0];
     if (rc)
         server_stop_line(server);
     return rc;
 }
 
-/* What the line ended with; *killed as spawn_end. The connector ends when the line is gone. */
+/* What the line ended with; *killed as spawn_end. The others end when the line is gone. */
 static int end_children(struct server *server, bool *killed)
 {
     int status = 0;
@@ -147,9 +164,11 @@ static int end_children(struct server *server, bool *killed)
     *killed = false;
     if (server->line)
         status = spawn_end(server->line, killed);
+    if (server->opener)
+        (void)spawn_end(server->opener, &ignored);
     if (server->connector)
         (void)spawn_end(server->connector, &ignored);
-    server->line = server->connector = 0;
+    server->line = server->opener = server->connector = 0;
     return status;
 }
 
@@ -178,6 +197,7 @@ static int add_channel(struct serving *s, struct error *err)
     }
     c->fd = fd;
     session_init(&c->session);
+    buf_init(&c->reply, WIRE_MAX);
     s->channels[s->count++] = c;
     return 0;
 }
@@ -188,28 +208,88 @@ static int drop_channel(struct serving *s, size_t index, struct error *err)
     int rc = session_abandon(s->vault, &c->session, err);
 
     session_done(&c->session);
+    buf_done(&c->reply);
     close(c->fd);
     free(c);
     s->channels[index] = s->channels[--s->count];
     return rc;
 }
 
-/* One request of one channel. The answer goes out even when the vault cannot go on after it. */
-static int serve_channel(struct serving *s, size_t index, struct error *err)
+/* One request of one channel, whose answer waits. A channel that is broken ends after the group. */
+static int answer_channel(struct serving *s, struct slot_channel *c, struct error *err)
 {
-    struct slot_channel *c = s->channels[index];
     struct error ignored = ERROR_INIT;
-    int rc;
+    int rc = channel_receive_now(c->fd, &s->request, &ignored);
 
-    rc = channel_receive_now(c->fd, &s->request, &ignored);
     if (rc == ERR_TIMEOUT)
         return 0;
+    c->ended = rc != 0;
     if (rc)
-        return drop_channel(s, index, err);
-    rc = session_answer(s->vault, &c->session, &s->request, &s->reply, err);
-    if (channel_send(c->fd, &s->reply, &ignored) && rc == 0)
-        return drop_channel(s, index, err);
+        return 0;
+    c->answered = true;
+    return session_answer(s->vault, &c->session, &s->request, &c->reply, err);
+}
+
+/* Nothing of a group is durable: every answer becomes the reason. */
+static void refuse_answers(struct serving *s, int code, const struct error *err)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->channels[i]->answered) {
+            buf_reset(&s->channels[i]->reply);
+            wire_put_error(&s->channels[i]->reply, code, err->text);
+        }
+}
+
+/* Sends the answers. From the last to the first: dropping a channel moves only those after it. */
+static int send_answers(struct serving *s, struct error *err)
+{
+    struct error ignored = ERROR_INIT;
+    int rc = 0;
+
+    for (size_t i = s->count; i > 0; i--) {
+        struct slot_channel *c = s->channels[i - 1];
+
+        if (c->answered && channel_send(c->fd, &c->reply, &ignored))
+            c->ended = true;
+        c->answered = false;
+        if (c->ended) {
+            int one = drop_channel(s, i - 1, rc ? NULL : err);
+
+            rc = rc ? rc : one;
+        }
+    }
     return rc;
+}
+
+/*
+ * Answers what has come, in one transaction of the database with one anchor (store_group_begin): only
+ * then do the answers leave. A group takes no further request after GROUP_MS, for its first one waits.
+ */
+static int serve_group(struct serving *s, const struct pollfd *polled, size_t count,
+                       struct error *err)
+{
+    struct error group = ERROR_INIT;
+    int64_t until = clock_mono_ms() + GROUP_MS;
+    int rc = store_group_begin(s->vault->store, err), end = 0;
+
+    if (rc)
+        return rc;
+    for (size_t n = 0; n < count && rc == 0 && clock_mono_ms() < until; n++) {
+        size_t i = (s->next + n) % count;
+
+        if (polled[i].revents)
+            rc = answer_channel(s, s->channels[i], err);
+    }
+    s->next++;
+    end = store_group_end(s->vault->store, &group);
+    if (end)
+        refuse_answers(s, end, &group);
+    if (end && rc == 0) {
+        rc = end;
+        *err = group;
+    }
+    end = send_answers(s, rc ? NULL : err);
+    return rc ? rc : end;
 }
 
 /* Waits for the next message; *ended is set when the line closed its control socket. */
@@ -217,6 +297,7 @@ static int serve_once(struct serving *s, bool *ended, struct error *err)
 {
     struct pollfd polled[CHANNELS_MAX + 1];
     size_t count = s->count;
+    short ready = 0;
     int rc = 0;
 
     polled[0] = (struct pollfd){.fd = s->control, .events = POLLIN};
@@ -224,10 +305,10 @@ static int serve_once(struct serving *s, bool *ended, struct error *err)
         polled[i + 1] = (struct pollfd){.fd = s->channels[i]->fd, .events = POLLIN};
     if (poll(polled, count + 1, -1) < 0)
         return errno == EINTR ? 0 : error_set_errno(err, errno, "cannot wait for the line");
-    /* From the last to the first: dropping one moves only those after it. */
-    for (size_t i = count; i > 0 && rc == 0; i--)
-        if (polled[i].revents)
-            rc = serve_channel(s, i - 1, err);
+    for (size_t i = 0; i < count && !ready; i++)
+        ready = polled[i + 1].revents;
+    if (ready)
+        rc = serve_group(s, polled + 1, count, err);
     if (rc == 0 && polled[0].revents & POLLIN && add_channel(s, NULL))
         *ended = true;
     else if (polled[0].revents & (POLLHUP | POLLERR))
@@ -246,7 +327,6 @@ static int end_serving(struct serving *s, struct error *err)
             rc = one;
     }
     buf_done(&s->request);
-    buf_done(&s->reply);
     return rc;
 }
 
@@ -268,6 +348,26 @@ static int reap_line(struct server *server, struct error *err)
     return -WEXITSTATUS(status);
 }
 
+static volatile pid_t told_to_end; /* the line, while it is served */
+
+static void pass_on(int number)
+{
+    (void)number;
+    if (told_to_end > 0)
+        (void)kill(told_to_end, SIGTERM);
+}
+
+/* The line finishes what is in flight, then this ends; Ctrl-C goes to the whole terminal anyway. */
+static void end_with_the_line(pid_t line)
+{
+    struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
+
+    told_to_end = line;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
 int server_run(struct server *server, struct vault *v, struct error *err)
 {
     struct serving s = {.vault = v, .control = server->control};
@@ -276,10 +376,8 @@ int server_run(struct server *server, struct vault *v, struct error *err)
     bool ended = false;
     int rc = 0, line_rc;
 
-    /* Ctrl-C goes to the whole terminal: the line finishes what is in flight, then this ends. */
-    signal(SIGINT, SIG_IGN);
+    end_with_the_line(server->line);
     buf_init(&s.request, WIRE_MAX);
-    buf_init(&s.reply, WIRE_MAX);
     if (write(server->control, &go, 1) != 1)
         ended = true;
     while (!ended && rc == 0)
@@ -287,6 +385,7 @@ int server_run(struct server *server, struct vault *v, struct error *err)
     line_rc = end_serving(&s, rc ? NULL : err);
     if (rc == 0)
         rc = line_rc;
+    told_to_end = 0;
     line_rc = reap_line(server, &line_error);
     if (rc)
         return rc;

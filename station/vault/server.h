@@ -10,18 +10,25 @@
 
 struct server {
     pid_t line;
+    pid_t opener;
     pid_t connector; /* 0: the job names no address */
     int control;
 };
 
+/* What a run is to do. */
+struct server_run {
+    const char
+        *output; /* what the line prints: "words", "quiet" (words without progress) or "json" */
+    bool once;   /* one device in each slot that is there, then end */
+};
+
 /*
- * Starts the line process, and the connector where the job names addresses, with the job's port rules. Call before the HSM module is loaded and the
- * PIN is read: the line inherits nothing but its control socket, stdout and stderr. output is what
- * it prints: "words", "quiet" (words without progress) or "json". Errors:
- * ERR_MISSING when the program imprint-line is not installed.
+ * Starts the line, the opener with the job's port rules, and the connector where the job names addresses. Call
+ * before the HSM module is loaded and the PIN is read: they inherit nothing but their sockets, and the
+ * line the screen. Errors: ERR_MISSING when one of the programs is not installed.
  */
-MUST_USE int server_start_line(struct server *server, const struct job *job, const char *output,
-                               struct error *err);
+MUST_USE int server_start_line(struct server *server, const struct job *job,
+                               const struct server_run *run, struct error *err);
 
 /*
  * Lets the line begin and serves it until it ends; returns what the line ended with. Errors of the

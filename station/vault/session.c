@@ -8,7 +8,9 @@
 #include "station/vault/clock_stop.h"
 #include "station/vault/plan.h"
 #include "station/vault/prove.h"
+#include "station/vault/quota.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -160,7 +162,23 @@ static int answer_object(struct vault *v, struct session *s, struct reader *r, s
     return rc;
 }
 
-/* Draws a nonce, journals it, and only then lets it go. */
+/* Draws a nonce and journals it. */
+static int draw_nonce(struct vault *v, struct session *s, struct error *err)
+{
+    int rc = random_bytes(s->claim.prove_nonce, sizeof s->claim.prove_nonce, err);
+
+    if (rc == 0)
+        rc = store_begin(v->store, err);
+    if (rc == 0)
+        rc = claim_set_nonce(v->store, s->claim.tx, s->claim.prove_nonce, err);
+    if (rc == 0)
+        rc = store_commit(v->store, err);
+    if (rc)
+        store_rollback(v->store);
+    return rc;
+}
+
+/* Lets a nonce go that was journalled before, once: with the claim, or now. */
 static int answer_nonce(struct vault *v, struct session *s, struct reader *r, struct buf *reply,
                         struct error *err)
 {
@@ -171,17 +189,10 @@ static int answer_nonce(struct vault *v, struct session *s, struct reader *r, st
         return refuse_order(err);
     if (check_handle(s, handle, err))
         return ERR_PROTOCOL;
-    rc = random_bytes(s->claim.prove_nonce, sizeof s->claim.prove_nonce, err);
-    if (rc == 0)
-        rc = store_begin(v->store, err);
-    if (rc == 0)
-        rc = claim_set_nonce(v->store, s->claim.tx, s->claim.prove_nonce, err);
-    if (rc == 0)
-        rc = store_commit(v->store, err);
-    if (rc) {
-        store_rollback(v->store);
+    rc = s->nonce_drawn ? 0 : draw_nonce(v, s, err);
+    if (rc)
         return rc;
-    }
+    s->nonce_drawn = false;
     s->claim.has_prove_nonce = true;
     s->state = SESSION_NONCED;
     wire_put_ok(reply);
@@ -253,6 +264,23 @@ static int answer_result(struct vault *v, struct session *s, struct reader *r, s
     return rc;
 }
 
+/* For the screen alone: nothing is decided by it. */
+static int answer_counts(const struct vault *v, struct reader *r, struct buf *reply,
+                         struct error *err)
+{
+    struct wire_counts c = {.good = (uint32_t)v->share->counts.good,
+                            .proven = (uint32_t)v->counts.by_state[CREDENTIAL_PROVEN],
+                            .available = (uint32_t)v->counts.by_state[CREDENTIAL_AVAILABLE],
+                            .remaining = (uint32_t)quota_remaining(v)};
+
+    if (reader_end(r))
+        return refuse_order(err);
+    snprintf(c.order, sizeof c.order, "%s", v->order->id);
+    snprintf(c.product, sizeof c.product, "%s", v->order->product);
+    wire_put_counts(reply, &c);
+    return 0;
+}
+
 static int dispatch(struct vault *v, struct session *s, struct reader *r, struct buf *reply,
                     struct error *err)
 {
@@ -275,6 +303,8 @@ static int dispatch(struct vault *v, struct session *s, struct reader *r, struct
         return answer_proof(v, s, r, reply, err);
     case WIRE_RESULT:
         return answer_result(v, s, r, reply, err);
+    case WIRE_COUNTS:
+        return answer_counts(v, r, reply, err);
     default:
         return refuse_order(err);
     }
@@ -299,7 +329,9 @@ int session_answer(struct vault *v, struct session *s, const struct buf *request
 
 int session_abandon(struct vault *v, struct session *s, struct error *err)
 {
-    if (s->state == SESSION_IDLE || s->passed)
+    bool tried = s->state != SESSION_IDLE && s->hello.chip_len > 0;
+
+    if (!tried || s->passed)
         return 0;
     return record_attempt(v, s, ERR_INTERRUPTED, "the line ended before the device was finished",
                           err);

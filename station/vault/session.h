@@ -29,8 +29,9 @@ struct session {
     struct wire_hello hello;
     struct claim claim;
     struct credential credential;
-    bool again;  /* this device was proven before */
-    bool passed; /* its pass is recorded */
+    bool nonce_drawn; /* with the claim of this session, and it did not leave yet */
+    bool again;       /* this device was proven before */
+    bool passed;      /* its pass is recorded */
 };
 
 void session_init(struct session *s);
@@ -44,7 +45,7 @@ void session_done(struct session *s);
 MUST_USE int session_answer(struct vault *v, struct session *s, const struct buf *request,
                             struct buf *reply, struct error *err);
 
-/* The channel closed: records an attempt that nobody ended. */
+/* The channel closed: records an attempt with a device that nobody ended. */
 MUST_USE int session_abandon(struct vault *v, struct session *s, struct error *err);
 
 #endif

@@ -18,7 +18,7 @@
 #include <sys/types.h>
 
 #define SPAWN_FIRST_FD 3
-#define SPAWN_FDS_MAX  2
+#define SPAWN_FDS_MAX  3
 #define SPAWN_GRACE_MS 3000 /* for a program that was told to end */
 
 struct spawn {

@@ -24,14 +24,13 @@ static int gone(struct error *err)
     return error_set(err, ERR_GONE, "the other process of the station ended");
 }
 
-/* Sends bytes and, if fd is not negative, the descriptor beside them. */
-static int send_descriptor(int control, int fd, void *bytes, size_t len, struct error *err)
+int channel_send_descriptor(int control, int fd, const void *bytes, size_t len, struct error *err)
 {
     union {
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int))];
     } control_data = {.space = {0}};
-    struct iovec part = {bytes, len};
+    struct iovec part = {(void *)(uintptr_t)bytes, len}; /* it is only read */
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     struct cmsghdr *c;
 
@@ -54,7 +53,7 @@ int channel_open(int control, int *fd, struct error *err)
 
     if (rc)
         return rc;
-    rc = send_descriptor(control, fds[1], &byte, sizeof byte, err);
+    rc = channel_send_descriptor(control, fds[1], &byte, sizeof byte, err);
     close(fds[1]);
     if (rc) {
         close(fds[0]);
@@ -148,38 +147,15 @@ int channel_accept(int control, int *fd, struct error *err)
     return error_set(err, ERR_PROTOCOL, "the line sent something else than one channel");
 }
 
-int channel_give(int control, int fd, const struct error *failure, struct error *err)
+int channel_receive_descriptor(int control, void *bytes, size_t size, size_t *len, int *fd,
+                               struct error *err)
 {
-    char message[1 + sizeof failure->text];
-    size_t len = strlen(failure->text);
+    ssize_t n = receive_descriptor(control, bytes, size, fd);
 
-    message[0] = fd < 0 ? (char)error_exit_status(failure->code) : 0;
-    memcpy(message + 1, failure->text, len);
-    return send_descriptor(control, fd, message, 1 + len, err);
-}
-
-int channel_take(int control, int *fd, struct error *err)
-{
-    struct pollfd p = {.fd = control, .events = POLLIN};
-    char message[1 + sizeof err->text];
-    ssize_t n;
-    int taken = -1;
-
-    if (poll(&p, 1, CHANNEL_TAKE_MS) <= 0)
-        return error_set(err, ERR_TIMEOUT, "the connector does not answer");
-    n = receive_descriptor(control, message, sizeof message - 1, &taken);
     if (n <= 0)
-        return error_set(err, ERR_INTERNAL, "the connector ended: run the command again");
-    message[n] = 0;
-    if (message[0] == 0 && taken >= 0 && is_socket(taken, SOCK_STREAM)) {
-        *fd = taken;
-        return 0;
-    }
-    if (taken >= 0)
-        close(taken);
-    if (message[0] == 0)
-        return error_set(err, ERR_PROTOCOL, "the connector gave something else than a connection");
-    return error_set(err, -message[0], "%s", message + 1);
+        return gone(err);
+    *len = (size_t)n;
+    return 0;
 }
 
 int channel_send(int fd, const struct buf *m, struct error *err)

@@ -16,7 +16,8 @@
 #define WIRE_MAX             8192
 #define CHANNELS_MAX         256
 #define CHANNEL_LINE_FD      3 /* the control socket in the line process */
-#define CHANNEL_CONNECTOR_FD 4 /* in the line, where the job names addresses: to the connector */
+#define CHANNEL_OPENER_FD    4 /* in the line: to the opener */
+#define CHANNEL_CONNECTOR_FD 5 /* and, where the job names addresses, to the connector */
 
 /* A control socket: fds[0] for the vault, fds[1] for the line. */
 MUST_USE int channel_pair(int fds[2], struct error *err);
@@ -31,13 +32,13 @@ MUST_USE int channel_open(int control, int *fd, struct error *err);
 MUST_USE int channel_accept(int control, int *fd, struct error *err);
 
 /*
- * Connector: gives the line a connected stream socket, or, with fd negative, tells why there is none.
- * Line: takes what the connector gives, in the order of the job's rules, and waits for it at most
- * CHANNEL_TAKE_MS. ERR_PROTOCOL when it is no stream socket; otherwise the connector's own error.
+ * A message with a descriptor beside it, or with none (-1), between processes of the station (offer.h).
+ * Receiving waits; of several descriptors every one is closed, and *fd is -1.
  */
-#define CHANNEL_TAKE_MS 30000
-MUST_USE int channel_give(int control, int fd, const struct error *failure, struct error *err);
-MUST_USE int channel_take(int control, int *fd, struct error *err);
+MUST_USE int channel_send_descriptor(int control, int fd, const void *bytes, size_t len,
+                                     struct error *err);
+MUST_USE int channel_receive_descriptor(int control, void *bytes, size_t size, size_t *len, int *fd,
+                                        struct error *err);
 
 /* One message. send never waits: each side has at most one message under way, so a peer whose
  * buffer is full does not read any more and counts as gone. receive replaces the contents of m,

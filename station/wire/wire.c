@@ -310,3 +310,31 @@ int wire_get_plan(struct reader *r, struct wire_plan *v)
     *v = got;
     return 0;
 }
+
+void wire_put_ask_counts(struct buf *m)
+{
+    buf_put_u8(m, WIRE_COUNTS);
+}
+
+void wire_put_counts(struct buf *m, const struct wire_counts *v)
+{
+    wire_put_ok(m);
+    put_text(m, v->order);
+    put_text(m, v->product);
+    buf_put_u32(m, v->good);
+    buf_put_u32(m, v->proven);
+    buf_put_u32(m, v->available);
+    buf_put_u32(m, v->remaining);
+}
+
+int wire_get_counts(struct reader *r, struct wire_counts *v)
+{
+    struct wire_counts got;
+
+    if (get_text(r, got.order, sizeof got.order) || get_text(r, got.product, sizeof got.product) ||
+        reader_u32(r, &got.good) || reader_u32(r, &got.proven) || reader_u32(r, &got.available) ||
+        reader_u32(r, &got.remaining) || reader_end(r))
+        return ERR_FORMAT;
+    *v = got;
+    return 0;
+}

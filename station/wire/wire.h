@@ -17,6 +17,7 @@
  *   NONCE                                        -> a nonce for PROVE, journalled
  *   PROOF (signature, what was read back)        -> PASS, or LOCK (lock, then prove again)
  *   RESULT (code, text)                          -> nothing; the attempt is recorded
+ *   COUNTS, at any time                          -> how far the order is
  *
  * A reply begins with u8: 0, or the exit status of an error (base/error.h) whose text follows as lp.
  */
@@ -29,6 +30,7 @@
 #define WIRE_HANDLE_SIZE 16
 #define WIRE_SLOT_MAX    32
 #define WIRE_TEXT_MAX    400
+#define WIRE_NAME_MAX    64
 #define WIRE_OBJECT_MAX  8000
 #define WIRE_CHAIN_MAX   IMPRINT_CHAIN_MAX
 
@@ -39,7 +41,8 @@ enum wire_op {
     WIRE_NONCE = 4,
     WIRE_PROOF = 5,
     WIRE_RESULT = 6,
-    WIRE_CHAIN = 7
+    WIRE_CHAIN = 7,
+    WIRE_COUNTS = 32
 };
 
 struct wire_open {
@@ -127,6 +130,15 @@ struct wire_result {
     char text[WIRE_TEXT_MAX + 1];
 };
 
+/* How far the job's order is, for the screen. */
+struct wire_counts {
+    char order[WIRE_NAME_MAX + 1], product[WIRE_NAME_MAX + 1];
+    uint32_t good;      /* this station's share */
+    uint32_t proven;    /* live identities that were proven */
+    uint32_t available; /* made, and given to nobody */
+    uint32_t remaining; /* devices that may still be begun */
+};
+
 /* Requests: the first byte is the operation. */
 void wire_put_open(struct buf *m, const struct wire_open *v);
 void wire_put_hello(struct buf *m, const struct wire_hello *v);
@@ -136,6 +148,7 @@ void wire_put_object(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE], uint
 void wire_put_nonce(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE]);
 void wire_put_proof(struct buf *m, const struct wire_proof *v);
 void wire_put_result(struct buf *m, const struct wire_result *v);
+void wire_put_ask_counts(struct buf *m);
 
 /* Each reads what follows the operation and returns ERR_FORMAT on any deviation. */
 MUST_USE int wire_get_open(struct reader *r, struct wire_open *v);
@@ -153,6 +166,7 @@ void wire_put_error(struct buf *m, int code, const char *text);
 void wire_put_ok(struct buf *m);
 void wire_put_opened(struct buf *m, const struct wire_opened *v);
 void wire_put_plan(struct buf *m, const struct wire_plan *v);
+void wire_put_counts(struct buf *m, const struct wire_counts *v);
 
 /*
  * The status of a reply: 0, or the vault's error in err. What follows is read with the functions
@@ -161,5 +175,6 @@ void wire_put_plan(struct buf *m, const struct wire_plan *v);
 MUST_USE int wire_get_status(struct reader *r, struct error *err);
 MUST_USE int wire_get_opened(struct reader *r, struct wire_opened *v);
 MUST_USE int wire_get_plan(struct reader *r, struct wire_plan *v);
+MUST_USE int wire_get_counts(struct reader *r, struct wire_counts *v);
 
 #endif

@@ -124,6 +124,77 @@ class Device:
         return out if result.returncode == 0 else None
 
 
+class Line:
+    """`imprint run --json` that goes on: its events as they come, commands to it."""
+
+    def __init__(self, rig, *wrapper, env=None):
+        self.events, self.states = [], {}
+        self.changed = threading.Condition()
+        self.process = subprocess.Popen(
+            [str(w) for w in wrapper] + [str(IMPRINT), "run", str(rig.job), "--json"],
+            env=env or rig.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            start_new_session=True)
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        for text in self.process.stdout:
+            event = json.loads(text)
+            with self.changed:
+                self.events.append(event)
+                if event["event"] in STATES:
+                    self.states[event["slot"]] = event
+                self.changed.notify_all()
+        with self.changed:
+            self.ended = True
+            self.changed.notify_all()
+
+    ended = False
+
+    def wait(self, found, seconds=60):
+        """Waits until found(self) is true, and returns that."""
+        deadline = time.monotonic() + seconds
+        with self.changed:
+            while not (result := found(self)):
+                if self.ended or not self.changed.wait(max(0.0, deadline - time.monotonic())):
+                    raise AssertionError(f"it did not come: {self.events[-12:]}")
+        return result
+
+    def wait_state(self, slot, event, seconds=60, **members):
+        """Waits until the slot is in this state, and returns the event."""
+        def found(line):
+            now = line.states.get(slot, {"event": None})
+            return now if now["event"] == event and all(
+                now.get(k) == v for k, v in members.items()) else None
+        return self.wait(found, seconds)
+
+    def count(self, event, slot=None):
+        with self.changed:
+            return sum(e["event"] == event and slot in (None, e.get("slot")) for e in self.events)
+
+    def say(self, **command):
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+
+    def end(self):
+        """Waits for the end; (exit status, the event that says so)."""
+        code = self.process.wait(timeout=60)
+        self.reader.join(timeout=10)
+        return code, [e for e in self.events if e["event"] == "end"][-1]
+
+    def quit(self):
+        self.say(command="quit")
+        return self.end()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+STATES = ("empty", "wait", "hello", "deliver", "prove", "pass", "fail")
+
+
 class Rig:
     """A station that is ready to run, in a temporary folder of its own."""
 
@@ -271,13 +342,18 @@ class Rig:
         env["LD_PRELOAD"] = " ".join(filter(None, [os.environ.get("IMPRINT_PRELOAD"), str(SHIM)]))
         return env
 
+    @staticmethod
+    def once(arguments):
+        """A run is one pass, unless a test starts a Line."""
+        return [*arguments, "--once"] if arguments[:1] == ("run",) else arguments
+
     def imprint(self, *arguments, check=True, **options):
-        return run(IMPRINT, *arguments, check=check, env=self.environment(), **options)
+        return run(IMPRINT, *self.once(arguments), check=check, env=self.environment(), **options)
 
     def start_imprint(self, *arguments):
-        return subprocess.Popen([str(IMPRINT), *map(str, arguments)], env=self.environment(),
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                start_new_session=True)
+        return subprocess.Popen([str(IMPRINT), *map(str, self.once(arguments))],
+                                env=self.environment(), stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
     def run_json(self, check=True):
         """`imprint run --json`: (exit status, last event of each slot, stderr)."""

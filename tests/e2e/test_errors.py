@@ -283,11 +283,15 @@ class Errors(unittest.TestCase):
         finally:
             os.close(holder)
 
+    def until_it_waits(self, process):
+        while '"wait"' not in (said := process.stdout.readline()):
+            self.assertTrue(said)
+
     def test_second_station_on_the_same_database(self):
         device = self.rig.add_device("--fault", "silent")
         first = self.rig.start_imprint("run", self.rig.job, "--json")
         try:
-            self.assertIn('"wait"', first.stdout.readline())
+            self.until_it_waits(first)
             result = self.rig.imprint("seal", check=False)
             self.assertEqual(result.returncode, EXIT["BUSY"])
             self.assertIn("in use", result.stderr)
@@ -302,7 +306,7 @@ class Errors(unittest.TestCase):
         self.rig.write_job(hello_ms=30000)
         self.rig.add_device("--fault", "silent")
         run = self.rig.start_imprint("run", self.rig.job, "--json")
-        self.assertIn('"wait"', run.stdout.readline())
+        self.until_it_waits(run)
         started = time.monotonic()
         os.killpg(run.pid, signal.SIGINT)
         self.assertIn("stopped before anything was delivered", run.stdout.read())

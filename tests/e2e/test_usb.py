@@ -31,7 +31,7 @@ class Usb(unittest.TestCase):
         return run("umockdev-wrapper", RUN, *ports, "--", IMPRINT, *command, env=env, check=check)
 
     def run_json(self, ports):
-        result = self.on_usb(ports, "run", self.rig.job, "--json", check=False)
+        result = self.on_usb(ports, "run", self.rig.job, "--json", "--once", check=False)
         events = [json.loads(line) for line in result.stdout.splitlines()]
         return result.returncode, {e["slot"]: e for e in events if "slot" in e}, result.stderr
 

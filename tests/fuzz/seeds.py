@@ -157,6 +157,39 @@ def manifest_seeds(sample, program):
         yield b"p" + vkey + proof.read_bytes()
 
 
+def vendor_seeds(sample, program):
+    """What the program exports, as a maker would send it, and a receipt."""
+    sample, program = (pathlib.Path(p).resolve() for p in (sample, program))
+    with tempfile.TemporaryDirectory() as temp:
+        def run(*command):
+            subprocess.run([str(c) for c in command], check=True, cwd=temp,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        folder = pathlib.Path(temp)
+        run(sample, temp, 2)
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-days", "36500", "-subj", "/CN=maker", "-keyout", "k", "-out", "c")
+        run(program, "accept", "--state", "s", "--root", "manifest-root.pem", "--device-root",
+            "device-root.pem", "--log-key", "log.vkey", "--receipt", "r", "--key", "k", "--cert",
+            "c", "1")
+        run("openssl", "cms", "-verify", "-noverify", "-inform", "DER", "-in", "r", "-out", "said")
+        yield b"r" + (folder / "said").read_bytes()
+        run(program, "export", "--state", "s", "--format", "nrf-cloud", "-o", "nrf", "1")
+        csv = (folder / "nrf/nrf-cloud-00000.csv").read_bytes()
+        yield b"n" + csv
+        pem = csv.split(b'"')[1]
+        yield b'eMAC,cn,cert\r\n0123456789aB,"a""b","' + pem + b'"\r\n'
+        yield b"eMAC,cn,cert\n0123456789AB,a," + pem.replace(b"\n", b"") + b"\n"
+        run(program, "export", "--state", "s", "--format", "microchip", "-o", "mc", "--key", "k",
+            "--cert", "c", "--set", "organization=A", "--set", "model=M", "--set", "part=P", "1")
+        pins = (folder / "c").read_bytes() + b"\0"
+        entries = json.loads((folder / "mc/microchip-00000.json").read_bytes())
+        yield b"m" + pins + json.dumps(entries).encode()
+        yield b"m" + pins + b"[]"
+        for member in ("payload", "protected", "header", "signature"):
+            yield b"m" + pins + json.dumps([{**entries[0], member: ""}]).encode()
+
+
 def wire_seeds():
     """The sizes of wire.h; the fuzzer finds the rest from them."""
     handle = bytes(range(16))
@@ -172,7 +205,8 @@ def wire_seeds():
 def main():
     sample, program, corpus = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
     for target, seeds in (("agent", agent_seeds()), ("link", link_seeds()), ("order", order_seeds()),
-                          ("manifest", manifest_seeds(sample, program)), ("wire", wire_seeds())):
+                          ("manifest", manifest_seeds(sample, program)), ("wire", wire_seeds()),
+                          ("vendor", vendor_seeds(sample, program))):
         (corpus / target).mkdir(parents=True, exist_ok=True)
         for seed in seeds:
             (corpus / target / hashlib.sha1(seed).hexdigest()).write_bytes(seed)

@@ -21,10 +21,13 @@ ROOMS = {
     "manifests": ["base/", "pki/", "manifests/", "agent/ids.h"],
     "station": ["base/", "pki/", "agent/ids.h", "station/schema/", "station/config.h",
                 "station/connector/address.h", "station/job.h", "station/order",
-                "station/profile/profile.h"],
+                "station/profile/profile.h", "station/profile/sample.h", "manifests/platforms/",
+                "manifests/record.h"],
     "station/checker": ["base/", "pki/ec.h", "station/confine/", "station/wire/",
                         "station/checker/"],
     "station/connector": ["base/", "station/confine/", "station/wire/", "station/connector/"],
+    "station/opener": ["base/", "station/confine/", "station/wire/", "station/line/ports.h",
+                       "station/line/serial.h", "station/line/usb.h", "station/opener/"],
     "station/schema": ["base/", "station/schema/"],
     "station/profile": ["base/", "pki/", "station/schema/", "station/profile/"],
     "station/store": ["base/", "pki/", "agent/ids.h", "station/store/"],
@@ -58,7 +61,9 @@ ONLY = {
 
 # program -> libraries that it must not be linked with, directly or through another
 FORBIDDEN = {
-    "station/imprint-line": ["p11", "sqlite", "softhsm", "fyaml", "tss2"],
+    "station/imprint-line": ["p11", "sqlite", "softhsm", "fyaml", "serialport", "usb", "tss2"],
+    "station/imprint-opener": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "jansson", "crypto",
+                               "tss2"],
     "station/imprint-checker": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport", "usb",
                                 "jansson", "tss2"],
     "station/imprint-connector": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport",

@@ -90,11 +90,30 @@ def check_imprint_page():
     problems = compare_commands("imprint.1", said, {n: o - common for n, o in helps.items()})
     problems += differences("imprint.1, options of every command",
                             page_options(section("imprint.1", "OPTIONS")), common)
-    steps = re.search(r"step_names\[\] = \{([^}]*)\}", source("station/line/events.c")).group(1)
-    return problems + differences(
-        "imprint.1, events of a run",
-        re.findall(r'"event":"(\w+)","?(?:slot|serial|exit|ms|failed)', section("imprint.1", "JSON")),
-        re.findall(r'"(\w+)"', steps) + ["end"])
+    return problems
+
+
+def check_events_document():
+    """Every event, member, state and command of a running line is in the document, and no other."""
+    code = source("station/line/events.c")
+    table = re.search(r"(?ms)^## Events\n(.*?)^### ", source("docs/events.md")).group(1)
+    names = re.findall(r"(?m)^static const char \*const (kind|line)_names\[\] = \{([^}]*)\}", code)
+    real = [name for _, listed in names for name in re.findall(r'"(\w+)"', listed)]
+    said = re.findall(r"(?m)^\| `(\w+)` \|", table)
+    problems = differences("docs/events.md, events", said, real + ["warning"])
+    actions = re.search(r"(?s)action_of\(int code\)\n\{(.*?)\n\}", code).group(1)
+    text = source("docs/events.md")
+    problems += differences("docs/events.md, actions",
+                            re.findall(r"(?m)^\| `(\w+)` \| [^|]+ \| (?:`ERR|any)", text),
+                            set(re.findall(r'return "(\w+)"', actions)))
+    commands = re.search(r"names\[\] = \{([^}]*)\}", source("station/line/command.c")).group(1)
+    problems += differences("docs/events.md, commands",
+                            re.findall(r"(?m)^\| `(\w+)` \| (?:`slot`)? ?\|", text.split("## Commands")[1]),
+                            re.findall(r'"(\w+)"', commands))
+    members = set(re.findall(r'json_object_set_new\(o, "(\w+)"', code)) | \
+        set(re.findall(r'"(\w+)",\s*(?:\(?(?:int|json_int_t)\)|1,|once|counts->|reason)', code))
+    return problems + [f"docs/events.md: the member '{m}' is not there" for m in sorted(members)
+                       if f"`{m}`" not in text]
 
 
 def check_manifest_page():
@@ -376,7 +395,7 @@ def check_format(files):
 
 def main():
     files = tracked()
-    problems = check_pages() + check_imprint_page() + check_manifest_page() + \
+    problems = check_pages() + check_imprint_page() + check_events_document() + check_manifest_page() + \
         check_usage_page("imprint-authority.1", BUILD / "tools/authority/imprint-authority") + \
         check_exit_statuses() + check_ceremony_page() + check_policy_tables() + check_job_page() + check_profile_document() + \
         check_order_document() + \

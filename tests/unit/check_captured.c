@@ -435,6 +435,9 @@ static void put_request(struct thief *t, struct line *l, enum wire_op op)
         memcpy(result.handle, handle, sizeof result.handle);
         wire_put_result(m, &result);
         break;
+    case WIRE_COUNTS:
+        wire_put_ask_counts(m);
+        break;
     }
 }
 

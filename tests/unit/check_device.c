@@ -48,7 +48,7 @@ static void start(const char *option, const char *argument)
         _exit(127);
     }
     do {
-        rc = serial_open("/dev/ttyDEV0", 115200, &t, &err);
+        rc = open_transport("/dev/ttyDEV0", 115200, &t, &err);
         if (rc)
             usleep(2000);
     } while (rc && clock_mono_ms() < deadline);

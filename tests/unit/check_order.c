@@ -3,6 +3,7 @@
 
 #include "pki/digest.h"
 #include "station/order.h"
+#include "station/order_exports.h"
 
 #include <string.h>
 
@@ -75,6 +76,85 @@ START_TEST(a_good_order_is_read_with_every_member)
 }
 END_TEST
 
+static const struct {
+    const char *exports, *prefix_a, *prefix_b, *expected; /* NULL: a good order */
+} exported[] = {
+    {"\"aws-iot\"", "P-", "Q-", NULL},
+    {"\"aws-iot\"", "P:", "Q.", "'aws-iot' would refuse 'Q.0101'"},
+    {"\"aws-iot-no-ca\"", "P#", "Q-", "'aws-iot-no-ca' would refuse 'P#0001'"},
+    {"\"azure-iot-hub\"", "P#", "Q.", NULL},
+    {"\"azure-iot-hub\"", "P:", "Q-", "'azure-iot-hub' would refuse 'P:0001'"},
+    {"\"azure-dps\"", "P.", "Q:", NULL},
+    {"\"aws-iot\",\"azure-dps\"", "P+", "Q-", "'aws-iot' would refuse"},
+    {"\"azure-dps\"", "P+", "Q-", "'azure-dps' would refuse"},
+    {"\"nrf-cloud\"", "P.", "Q-", "'nrf-cloud' would refuse"},
+    {"\"microchip\"", "P.", "Q-", "'microchip' would refuse"},
+    {"\"espressif\"", "P,", "Q-", "'espressif' would refuse"},
+    {"\"opc-ua\"", "P,", "Q-", NULL},
+};
+
+START_TEST(serials_that_a_platform_refuses)
+{
+    struct error err = ERROR_INIT;
+    char json[4096], *second, prefix[64];
+    int rc;
+
+    snprintf(json, sizeof json, "%s", good_order);
+    second = strstr(strstr(json, "\"P-\"") + 1, "\"P-\"");
+    second[1] = exported[_i].prefix_b[0];
+    second[2] = exported[_i].prefix_b[1];
+    second = strstr(json, "\"P-\"");
+    if (second) {
+        second[1] = exported[_i].prefix_a[0];
+        second[2] = exported[_i].prefix_a[1];
+    }
+    snprintf(prefix, sizeof prefix, ",\"exports\":[%s]}", exported[_i].exports);
+    strcpy(json + strlen(json) - 1, prefix);
+    rc = parse(json, &err);
+    if (!exported[_i].expected) {
+        ASSERT_OK(rc, err);
+        ASSERT_OK(order_exports_serial(&order, "P-0007", &err), err);
+        return;
+    }
+    ASSERT_FAILS(rc, ERR_INPUT);
+    ck_assert_msg(strstr(err.text, exported[_i].expected) != NULL, "'%s'", err.text);
+}
+END_TEST
+
+/* To Azure's DPS "P-" and "p-" are one. */
+START_TEST(serials_that_differ_in_case_alone)
+{
+    struct error err = ERROR_INIT;
+    char json[4096], *at;
+
+    for (int folds = 0; folds < 2; folds++) {
+        snprintf(json, sizeof json, "%s", good_order);
+        at = strstr(json, "\"prefix\":\"P-\",\"digits\":4,\"first\":101,\"last\":200");
+        memcpy(at, "\"prefix\":\"p-\",\"digits\":4,\"first\":1,  \"last\":200", 47);
+        strcpy(json + strlen(json) - 1,
+               folds ? ",\"exports\":[\"azure-dps\"]}" : ",\"exports\":[\"azure-iot-hub\"]}");
+        if (folds)
+            ASSERT_FAILS(parse(json, &err), ERR_INPUT);
+        else
+            ASSERT_OK(parse(json, &err), err);
+    }
+    ck_assert_ptr_nonnull(strstr(err.text, "case alone"));
+}
+END_TEST
+
+START_TEST(a_single_serial_is_held_to_the_platforms)
+{
+    struct error err = ERROR_INIT;
+    char json[4096];
+
+    snprintf(json, sizeof json, "%.*s,\"exports\":[\"aws-iot\"]}", (int)strlen(good_order) - 1,
+             good_order);
+    ASSERT_OK(parse(json, &err), err);
+    ASSERT_OK(order_exports_serial(&order, "any-1", &err), err);
+    ASSERT_FAILS(order_exports_serial(&order, "any.1", &err), ERR_REFUSED);
+}
+END_TEST
+
 /* good_order with one text in the place of another. */
 static void change(const char *find, const char *with, char *out, size_t size)
 {
@@ -88,6 +168,7 @@ static const struct {
     const char *find, *with;
 } good_changes[] = {
     {"\"gtin\":\"09506000134352\",", ""},
+    {"\"lock\":true", "\"lock\":true,\"exports\":[\"aws-iot\",\"azure-dps\"]"},
     {"\"registration\"", "\"operational\""},
     {"\"software_hsm\":true", "\"software_hsm\":false"},
     {"\"lock\":true", "\"lock\":false"},
@@ -127,6 +208,10 @@ static const struct {
      "'recovery'"},
     {"\"type\":\"order\"", "\"type\":\"order\",\"amends\":\"" KEY_A "\"", "'amends' must be left"},
     {"\"type\":\"order\"", "\"type\":\"order\",\"quota\":1", "unknown member 'quota'"},
+    {"\"lock\":true", "\"lock\":true,\"exports\":[]", "'exports' must be a list of different"},
+    {"\"lock\":true", "\"lock\":true,\"exports\":[\"cloud\"]", "nrf-cloud, opc-ua"},
+    {"\"lock\":true", "\"lock\":true,\"exports\":[\"aws-iot\",\"aws-iot\"]", "'exports' must"},
+    {"\"lock\":true,", "\"lock\":true,\"exports\":[\"aws-iot\"],\"lock\":true,", "duplicate"},
     {"\"id\":\"A-1\"", "\"id\":\"\"", "member 'id'"},
     {"\"id\":\"A-1\"", "\"id\":\"\\u00e9\"", "member 'id' must be printable ASCII"},
     {"\"id\":\"A-1\",", "", "member 'id'"},
@@ -283,6 +368,9 @@ END_TEST
 CHECK_ITEMS_MAIN("order", ONCE(a_good_order_is_read_with_every_member),
                  EACH_ROW(what_an_order_may_say_as_well, good_changes),
                  EACH_ROW(a_bad_order_is_refused_with_its_member, bad_changes),
+                 EACH_ROW(serials_that_a_platform_refuses, exported),
+                 ONCE(serials_that_differ_in_case_alone),
+                 ONCE(a_single_serial_is_held_to_the_platforms),
                  ONCE(an_order_without_stations_or_with_too_many_is_refused),
                  ONCE(an_order_is_valid_from_its_begin_until_before_its_end),
                  EACH_ROW(the_owner_is_warned_at_95_percent_and_72_hours, warned))

@@ -44,7 +44,7 @@ START_TEST(slots_are_counted_in_the_natural_order_of_names)
     struct error err = ERROR_INIT;
 
     list(names);
-    ASSERT_OK(ports_assign(rules, 1, &ports, &err), err);
+    ASSERT_OK(ports_assign(rules, 1, NULL, &ports, &err), err);
     ck_assert_uint_eq(ports.slots, 3);
     ck_assert_str_eq(slot_of("/dev/ttyACM1"), "A1-left");
     ck_assert_str_eq(slot_of("/dev/ttyACM2"), "A2-left");
@@ -61,7 +61,7 @@ START_TEST(the_first_rule_wins_and_others_are_no_slots)
     struct error err = ERROR_INIT;
 
     list(names);
-    ASSERT_OK(ports_assign(rules, 2, &ports, &err), err);
+    ASSERT_OK(ports_assign(rules, 2, NULL, &ports, &err), err);
     ck_assert_uint_eq(ports.slots, 2);
     ck_assert_str_eq(slot_of("/dev/ttyS0"), "");
     ck_assert_str_eq(slot_of("/dev/ttyUSB0"), "B1");
@@ -78,7 +78,7 @@ START_TEST(usb_devices_are_named_by_ids_or_by_place)
 
     for (int i = 0; i < 2; i++) {
         list_usb();
-        ASSERT_OK(ports_assign(i ? places : ids, 2, &ports, &err), err);
+        ASSERT_OK(ports_assign(i ? places : ids, 2, NULL, &ports, &err), err);
         ck_assert_uint_eq(ports.slots, 3);
         ck_assert_str_eq(slot_of("usb:1-2.9"), "U1");
         ck_assert_str_eq(slot_of("usb:1-2.10"), "U2");
@@ -96,7 +96,7 @@ START_TEST(a_name_is_that_of_a_serial_port)
     struct error err = ERROR_INIT;
 
     list_usb();
-    ASSERT_OK(ports_assign(rules, 3, &ports, &err), err);
+    ASSERT_OK(ports_assign(rules, 3, NULL, &ports, &err), err);
     ck_assert_str_eq(slot_of("/dev/ttyACM0"), "S1");
     ck_assert_str_eq(slot_of("/dev/ttyS0"), "S2");
     ck_assert_str_eq(slot_of("usb:1-2.9"), "U1");
@@ -113,10 +113,10 @@ START_TEST(two_ports_never_get_one_label)
     struct error err = ERROR_INIT;
 
     list(names);
-    ASSERT_FAILS(ports_assign(same, 1, &ports, &err), ERR_INPUT);
+    ASSERT_FAILS(ports_assign(same, 1, NULL, &ports, &err), ERR_INPUT);
     ck_assert_ptr_nonnull(strstr(err.text, "/dev/ttyUSB0"));
     list(names);
-    ASSERT_FAILS(ports_assign(across, 2, &ports, &err), ERR_INPUT);
+    ASSERT_FAILS(ports_assign(across, 2, NULL, &ports, &err), ERR_INPUT);
 }
 END_TEST
 
@@ -128,11 +128,66 @@ START_TEST(a_label_that_grows_too_long_is_refused)
     struct error err = ERROR_INIT;
 
     list(names);
-    ASSERT_FAILS(ports_assign(rules, 1, &ports, &err), ERR_INPUT);
+    ASSERT_FAILS(ports_assign(rules, 1, NULL, &ports, &err), ERR_INPUT);
+}
+END_TEST
+
+static struct port_numbers numbers;
+
+START_TEST(a_place_keeps_its_number_whatever_else_comes_and_goes)
+{
+    static const char *const first[] = {"/dev/ttyACM5", NULL};
+    static const char *const more[] = {"/dev/ttyACM1", "/dev/ttyACM5", "/dev/ttyACM7", NULL};
+    static const char *const back[] = {"/dev/ttyACM7", NULL};
+    static const struct port_rule rules[] = {{"/dev/ttyACM*", "S{n}", 1}};
+    struct error err = ERROR_INIT;
+
+    list(first);
+    ASSERT_OK(ports_assign(rules, 1, &numbers, &ports, &err), err);
+    ck_assert_str_eq(slot_of("/dev/ttyACM5"), "S1");
+    list(more);
+    ASSERT_OK(ports_assign(rules, 1, &numbers, &ports, &err), err);
+    ck_assert_str_eq(slot_of("/dev/ttyACM5"), "S1");
+    ck_assert_str_eq(slot_of("/dev/ttyACM1"), "S2");
+    ck_assert_str_eq(slot_of("/dev/ttyACM7"), "S3");
+    list(back);
+    ASSERT_OK(ports_assign(rules, 1, &numbers, &ports, &err), err);
+    ck_assert_str_eq(slot_of("/dev/ttyACM7"), "S3");
+}
+END_TEST
+
+START_TEST(a_label_may_name_the_socket_of_the_hub)
+{
+    static const struct port_rule rules[] = {{"usb:1209:000a", "H{port}", 1},
+                                             {"/dev/ttyS0", "T{port}", 1}};
+    struct error err = ERROR_INIT;
+
+    list_usb();
+    ASSERT_OK(ports_assign(rules, 2, NULL, &ports, &err), err);
+    ck_assert_str_eq(slot_of("usb:1-2.9"), "H9");
+    ck_assert_str_eq(slot_of("usb:1-2.10"), "H10");
+    ck_assert_str_eq(slot_of("/dev/ttyS0"), "T1"); /* no place: counted */
+}
+END_TEST
+
+/* The others have their slots: a port that is plugged in later must not stop them. */
+START_TEST(a_port_whose_label_is_taken_is_no_slot)
+{
+    static const char *const names[] = {"/dev/ttyACM1", "/dev/ttyACM2", NULL};
+    static const struct port_rule rules[] = {{"/dev/ttyACM*", "S", 1}};
+    struct error err = ERROR_INIT;
+
+    list(names);
+    ASSERT_FAILS(ports_assign(rules, 1, NULL, &ports, &err), ERR_INPUT);
+    ck_assert_str_eq(slot_of("/dev/ttyACM1"), "S");
+    ck_assert_str_eq(slot_of("/dev/ttyACM2"), "");
+    ck_assert_uint_eq(ports.slots, 1);
 }
 END_TEST
 
 CHECK_MAIN("ports", slots_are_counted_in_the_natural_order_of_names,
            the_first_rule_wins_and_others_are_no_slots, usb_devices_are_named_by_ids_or_by_place,
            a_name_is_that_of_a_serial_port, two_ports_never_get_one_label,
-           a_label_that_grows_too_long_is_refused)
+           a_label_that_grows_too_long_is_refused,
+           a_place_keeps_its_number_whatever_else_comes_and_goes,
+           a_label_may_name_the_socket_of_the_hub, a_port_whose_label_is_taken_is_no_slot)

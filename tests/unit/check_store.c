@@ -5,6 +5,7 @@
 #include "pki/digest.h"
 #include "station/store/claims.h"
 #include "station/store/inventory.h"
+#include "station/store/key_index.h"
 #include "station/store/ledger.h"
 #include "station/store/orders.h"
 #include "station/store/sql.h"
@@ -605,6 +606,67 @@ START_TEST(a_copy_is_one_state_however_much_is_written_meanwhile)
 }
 END_TEST
 
+/* Three changes, the second of which is rolled back: one commit, one anchor, for the newest that stayed. */
+START_TEST(a_group_is_one_change_and_each_part_is_rolled_back_alone)
+{
+    struct store *store = open_new();
+    struct error err = ERROR_INIT;
+    struct ledger_head head;
+
+    store_set_anchor(store, test_anchor, NULL);
+    ASSERT_OK(store_group_begin(store, &err), err);
+    anchored = 0;
+    for (int i = 0; i < 3; i++) {
+        ASSERT_OK(store_begin(store, &err), err);
+        ASSERT_OK(append(store, "proven", "{}", &err), err);
+        if (i == 1)
+            store_rollback(store);
+        else
+            ASSERT_OK(store_commit(store, &err), err);
+    }
+    ASSERT_OK(ledger_head(store, &head, &err), err);
+    ck_assert_int_eq(anchored, 0); /* nothing of it may be released */
+    ASSERT_OK(store_group_end(store, &err), err);
+    ck_assert_int_eq(anchored, head.seq);
+    ck_assert_mem_eq(anchored_head, head.hash, sizeof head.hash);
+    end(store);
+}
+END_TEST
+
+START_TEST(a_group_whose_anchor_fails_is_not_acted_upon)
+{
+    struct store *store = open_new();
+    struct error err = ERROR_INIT;
+
+    store_set_anchor(store, test_anchor, NULL);
+    ASSERT_OK(store_group_begin(store, &err), err);
+    ASSERT_OK(store_begin(store, &err), err);
+    ASSERT_OK(append(store, "proven", "{}", &err), err);
+    ASSERT_OK(store_commit(store, &err), err);
+    store_set_anchor(store, test_anchor, store);
+    ASSERT_FAILS(store_group_end(store, &err), ERR_HSM);
+    ck_assert(store_is_unanchored(store));
+    ASSERT_FAILS(store_settle(store, &err), ERR_HSM);
+    store_set_anchor(store, test_anchor, NULL);
+    ASSERT_OK(store_settle(store, &err), err);
+    end(store);
+}
+END_TEST
+
+/* SQLite gives a whole transaction up when the disk is full: no part of it may go on by itself. */
+START_TEST(a_group_that_the_database_gave_up_takes_no_change)
+{
+    struct store *store = open_new();
+    struct error err = ERROR_INIT;
+
+    ASSERT_OK(store_group_begin(store, &err), err);
+    ck_assert_int_eq(sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    ASSERT_FAILS(store_begin(store, &err), ERR_STORE);
+    ASSERT_FAILS(store_group_end(store, &err), ERR_STORE);
+    end(store);
+}
+END_TEST
+
 CHECK_ITEMS_MAIN("store", ONCE(an_empty_inventory_is_exhausted),
                  ONCE(credentials_are_picked_in_order_and_counted_by_state),
                  ONCE(a_serial_or_key_that_is_known_is_refused),
@@ -615,6 +677,9 @@ CHECK_ITEMS_MAIN("store", ONCE(an_empty_inventory_is_exhausted),
                  ONCE(a_ledger_that_was_not_touched_verifies),
                  EACH_ROW(a_ledger_that_was_changed_does_not_verify, ledger_changes),
                  ONCE(each_commit_with_an_entry_is_anchored_and_no_other),
+                 ONCE(a_group_is_one_change_and_each_part_is_rolled_back_alone),
+                 ONCE(a_group_whose_anchor_fails_is_not_acted_upon),
+                 ONCE(a_group_that_the_database_gave_up_takes_no_change),
                  ONCE(a_commit_whose_anchor_fails_is_not_acted_upon_and_resumes),
                  EACH_ROW(a_database_is_compared_with_what_the_token_remembers, resumes),
                  ONCE(records_keep_their_index_and_come_back_in_order),

@@ -10,6 +10,8 @@
 #include "check_util.h"
 
 #include "base/file.h"
+#include "station/line/serial.h"
+#include "station/line/stream.h"
 
 #include <limits.h>
 #include <string.h>
@@ -59,6 +61,15 @@ static inline void shim_dir_remove(const char *dir)
     struct error err = ERROR_INIT;
 
     ASSERT_OK(file_remove_tree(dir, &err), err);
+}
+
+/* Opens a serial port as opener and line do between them. */
+static inline int open_transport(const char *name, int baud, struct transport **t,
+                                 struct error *err)
+{
+    int fd, rc = serial_open(name, baud, &fd, err);
+
+    return rc ? rc : stream_open(fd, STREAM_SERIAL, name, t, err);
 }
 
 #endif

@@ -116,6 +116,18 @@ static struct wire_plan sample_plan(void)
     return v;
 }
 
+static struct wire_counts sample_counts(void)
+{
+    struct wire_counts v = {.order = "order-text",
+                            .product = "product-text",
+                            .good = 0x01020304,
+                            .proven = 0x05060708,
+                            .available = 0x090a0b0c,
+                            .remaining = 0x0d0e0f10};
+
+    return v;
+}
+
 static struct wire_check sample_check(void)
 {
     struct wire_check v = {
@@ -147,6 +159,7 @@ STRUCT_KIND(proof)
 STRUCT_KIND(result)
 STRUCT_KIND(opened)
 STRUCT_KIND(plan)
+STRUCT_KIND(counts)
 STRUCT_KIND(check)
 
 static void put_sample_object(struct buf *m)
@@ -204,6 +217,7 @@ static const struct kind kinds[] = {
     KIND(opened, sizeof(struct wire_opened)),
     KIND(plan, sizeof(struct wire_plan)),
     {"check", 0, put_sample_check, get_check, put_check, sizeof(struct wire_check)},
+    KIND(counts, sizeof(struct wire_counts)),
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
@@ -216,6 +230,7 @@ union any {
     struct wire_opened opened;
     struct wire_plan plan;
     struct wire_check check;
+    struct wire_counts counts;
     uint8_t bytes[2048];
 };
 

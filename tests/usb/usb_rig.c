@@ -261,6 +261,18 @@ void rig_usb_unplug(struct rig_usb *device)
     device->gone = true;
 }
 
+void rig_usb_remove(struct rig_usb *device)
+{
+    char node[64], *folder = g_strdup_printf("/sys" USB_FOLDER "/1-%d", device->number);
+
+    device->gone = true;
+    snprintf(node, sizeof node, "/dev/bus/usb/001/%03d", device->number);
+    umockdev_testbed_detach_ioctl(testbed, node, NULL);
+    umockdev_testbed_remove_device(testbed, folder);
+    close(device->fd);
+    g_free(folder);
+}
+
 void rig_usb_unplug_after(struct rig_usb *device, unsigned bytes)
 {
     device->left = bytes;

@@ -29,6 +29,9 @@ void rig_usb_add_tty(int number);
 /* From now on every call fails as for a device that is gone. */
 void rig_usb_unplug(struct rig_usb *device);
 
+/* The same, and the system forgets it: another one may be plugged in in its place. */
+void rig_usb_remove(struct rig_usb *device);
+
 /* The same once so many more bytes have passed, of both directions together, the last ones lost. */
 void rig_usb_unplug_after(struct rig_usb *device, unsigned bytes);
 

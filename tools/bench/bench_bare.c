@@ -38,16 +38,19 @@ static CK_RV make(const struct bare *b)
     static uint8_t p256[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
     CK_MECHANISM generate = {CKM_EC_KEY_PAIR_GEN, NULL, 0}, wrap = {CKM_AES_KEY_WRAP_PAD, NULL, 0};
-    CK_ATTRIBUTE pub[] = {{CKA_TOKEN, &no, 1}, {CKA_EC_PARAMS, p256, sizeof p256}};
-    CK_ATTRIBUTE priv[] = {{CKA_TOKEN, &no, 1},
-                           {CKA_PRIVATE, &yes, 1},
-                           {CKA_SENSITIVE, &yes, 1},
-                           {CKA_EXTRACTABLE, &yes, 1}};
+    CK_ATTRIBUTE pub[] = {{CKA_TOKEN, &no, 1},
+                          {CKA_PRIVATE, &no, 1},
+                          {CKA_VERIFY, &no, 1},
+                          {CKA_EC_PARAMS, p256, sizeof p256}};
+    CK_ATTRIBUTE priv[] = {{CKA_TOKEN, &no, 1},      {CKA_PRIVATE, &yes, 1},
+                           {CKA_SENSITIVE, &yes, 1}, {CKA_EXTRACTABLE, &yes, 1},
+                           {CKA_SIGN, &no, 1},       {CKA_DERIVE, &no, 1},
+                           {CKA_UNWRAP, &no, 1},     {CKA_DECRYPT, &no, 1}};
     uint8_t blob[256], point[80];
     CK_ATTRIBUTE read = {CKA_EC_POINT, point, sizeof point};
     CK_ULONG len = sizeof blob;
     CK_OBJECT_HANDLE public, private;
-    CK_RV rv = b->p11->C_GenerateKeyPair(b->session, &generate, pub, 2, priv, 4, &public, &private);
+    CK_RV rv = b->p11->C_GenerateKeyPair(b->session, &generate, pub, 4, priv, 8, &public, &private);
 
     if (rv == CKR_OK)
         rv = b->p11->C_GetAttributeValue(b->session, public, &read, 1);

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define IDLE_MS 300
+
 /* "p256", a space, 130 hexadecimal digits. */
 static int read_authority(const char *path, uint8_t point[IMPRINT_P256_POINT_SIZE],
                           struct error *err)
@@ -221,6 +223,7 @@ static bool handle_unit(struct device *d)
 static bool handle_bytes(struct device *d, const uint8_t *bytes, size_t len)
 {
     capture(d, bytes, len);
+    pace(d, len);
     for (size_t i = 0; i < len; i++) {
         d->unit[d->unit_len++] = bytes[i];
         if ((bytes[i] == 0 || d->unit_len == sizeof d->unit) && !handle_unit(d))
@@ -235,10 +238,14 @@ int device_run(struct device *d, const volatile sig_atomic_t *stop, const sigset
     uint8_t bytes[4096];
 
     while (!*stop) {
+        const struct timespec idle = {.tv_nsec = IDLE_MS * 1000000L};
         struct pollfd p = {.fd = d->port.master, .events = POLLIN};
+        int ready = ppoll(&p, 1, &idle, waiting);
         ssize_t n;
 
-        if (ppoll(&p, 1, NULL, waiting) < 0) {
+        if (ready == 0)
+            port_rest(&d->port);
+        if (ready < 0) {
             if (errno == EINTR)
                 continue;
             return error_set_errno(err, errno, "cannot wait for port '%s'", d->port.path);

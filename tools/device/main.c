@@ -35,7 +35,7 @@ static void print_help(FILE *out)
           "    --enrol-key FILE   attests with the private key in this PEM file\n"
           "    --enrol-chain FILE with --enrol-key: its vendor's certificates, the key's first\n"
           "    --capture FILE     appends every byte of both directions to FILE\n"
-          "    --baud-pace N      answers as slowly as a line of N bits a second\n"
+          "    --baud-pace N      hears and answers as slowly as a line of N bits a second\n"
           "    --fault KIND       misbehaves:\n",
           out);
     fault_print_kinds(out);

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -52,6 +53,15 @@ int port_open(struct port *port, const char *path, struct error *err)
         port->master = -1;
     }
     return rc;
+}
+
+/*
+ * A station that was killed leaves its exclusive mode behind: real ports lose it with their last
+ * descriptor, and this one has a descriptor of its own. The station's lock holds all the same.
+ */
+void port_rest(const struct port *port)
+{
+    (void)ioctl(port->slave, TIOCNXCL);
 }
 
 void port_close(struct port *port)

@@ -24,6 +24,9 @@ struct port {
 /* Errors: the codes of error_set_errno. Close with port_close. */
 MUST_USE int port_open(struct port *port, const char *path, struct error *err);
 
+/* While nobody says anything: takes back the exclusive mode that a killed station left. */
+void port_rest(const struct port *port);
+
 /* Hangs up on whoever uses the port, and removes the link. */
 void port_close(struct port *port);
 

@@ -1,0 +1,91 @@
+#include "manifests/trust/receipts.h"
+
+#include "base/clock.h"
+#include "manifests/trust/db.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+int trust_receipt(struct trust *t, const char *origin, struct receipt *r, struct error *err)
+{
+    sqlite3_stmt *row;
+    int rc = db_row(t, err, &row,
+                    "SELECT l.environment, l.seq, l.size, l.root, m.sha256 FROM logs l"
+                    " JOIN manifests m ON m.log = l.id AND m.seq = l.seq WHERE l.origin = ?",
+                    "t", origin);
+
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return error_set(err, ERR_UNKNOWN, "the state has no log '%s'", origin);
+    *r = (struct receipt){.seq = (uint64_t)sqlite3_column_int64(row, 1),
+                          .size = (uint64_t)sqlite3_column_int64(row, 2),
+                          .accepted = clock_utc()};
+    snprintf(r->origin, sizeof r->origin, "%s", origin);
+    rc = db_text(row, 0, r->environment, sizeof r->environment, err);
+    if (rc == 0)
+        rc = db_blob(row, 3, r->root.bytes, sizeof r->root.bytes, err);
+    if (rc == 0)
+        rc = db_blob(row, 4, r->sha256, sizeof r->sha256, err);
+    db_end(row);
+    return rc;
+}
+
+static int compare(struct trust *t, const struct closing *c, struct error *err)
+{
+    struct statement s = {0};
+    sqlite3_stmt *row;
+    int rc = db_row(t, err, &row,
+                    "SELECT m.statement FROM logs l JOIN manifests m ON m.log = l.id"
+                    " WHERE l.origin = ? AND m.seq = ?",
+                    "ti", c->origin, (int64_t)c->manifest);
+
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return error_set(err, ERR_GAP,
+                         "the closing statement names manifest %" PRIu64
+                         " of '%s', which the state did not accept: accept it first",
+                         c->manifest, c->origin);
+    rc =
+        statement_parse(sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0), &s, err);
+    db_end(row);
+    if (rc == 0)
+        rc = closing_compare(c, &s, err);
+    statement_done(&s);
+    return rc;
+}
+
+static int check_orders(const struct closing *c, const struct trust_orders *orders,
+                        struct error *err)
+{
+    const struct manifest_totals *t = &c->totals;
+    const struct trust_order *first = trust_orders_find(orders, t->order), *newest;
+
+    for (size_t i = 0; first && i < t->amendment_count; i++)
+        if (!trust_orders_find(orders, t->amendments[i]))
+            first = NULL;
+    if (!first || first->amendment)
+        return error_set(err, ERR_REFUSED,
+                         "the closing statement of '%s' is about an order, or a version of it, "
+                         "that is not among those given: name every version with --order",
+                         c->id);
+    newest = trust_orders_newest(orders, first);
+    if (t->good > newest->counts.good || t->issued - t->scrapped > newest->counts.issued)
+        return error_set(err, ERR_REFUSED,
+                         "the closing statement of '%s' counts more than the order allows: ask the "
+                         "factory",
+                         c->id);
+    return 0;
+}
+
+int trust_closing(struct trust *t, const struct closing *c, const struct trust_orders *orders,
+                  struct error *err)
+{
+    int rc = c->manifest ? compare(t, c, err) : 0;
+
+    if (rc == 0 && c->manifest == 0 && c->totals.issued)
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the closing statement names no manifest, and counts certificates");
+    return rc || !orders ? rc : check_orders(c, orders, err);
+}

@@ -1,0 +1,26 @@
+/*
+ * receipts: what the state tells a station: how far its log was accepted, and which closing
+ * statements fit.
+ */
+#ifndef MANIFESTS_TRUST_RECEIPTS_H
+#define MANIFESTS_TRUST_RECEIPTS_H
+
+#include "manifests/closing.h"
+#include "manifests/receipt.h"
+#include "manifests/trust/orders.h"
+#include "manifests/trust/trust.h"
+
+/* Fills a receipt for a log of the state, without closings. Errors: ERR_UNKNOWN. */
+MUST_USE int trust_receipt(struct trust *t, const char *origin, struct receipt *r,
+                           struct error *err);
+
+/*
+ * Checks a verified closing statement against what was accepted: the manifest that it names must be
+ * in the state and have the same totals, and with orders (not NULL) its versions be among them and
+ * its totals within the newest. Errors: ERR_GAP (accept the manifest first), ERR_INTEGRITY (they
+ * differ), ERR_REFUSED (the orders).
+ */
+MUST_USE int trust_closing(struct trust *t, const struct closing *c,
+                           const struct trust_orders *orders, struct error *err);
+
+#endif

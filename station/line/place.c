@@ -1,0 +1,351 @@
+#include "station/line/place.h"
+
+#include "station/line/stream.h"
+
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOOK_EVERY_S 1 /* from one question whether a device is still there to the next */
+#define SILENT_MOST  2 /* questions without an answer: it was taken out */
+
+/* Why a slot stops showing a result. */
+enum leave { LEAVE_OUT, LEAVE_ACKNOWLEDGED, LEAVE_GONE, LEAVE_STOP };
+
+static void tell_main(const struct line *line)
+{
+    (void)!write(line->wake, "", 1);
+}
+
+/* ---- results ---- */
+
+/* The order is fulfilled by this device: the line ends by itself. */
+static void check_done(struct place *p, const struct wire_counts *c)
+{
+    if (p->line->once || c->proven < c->good)
+        return;
+    p->line->done = true;
+    p->line->stop = true;
+    tell_main(p->line);
+}
+
+static void tell_counts(struct place *p, bool finished_one)
+{
+    struct error unsaid = ERROR_INIT;
+    struct wire_counts counts;
+
+    if (desk_counts(&p->slot.desk, &counts, &unsaid))
+        return;
+    events_counts(&counts);
+    if (finished_one)
+        check_done(p, &counts);
+}
+
+static int finish(struct place *p, int rc, struct error *err)
+{
+    rc = slot_report(&p->slot, rc, err);
+    pthread_mutex_lock(&p->lock);
+    p->failed = rc != 0;
+    p->acknowledged = false;
+    pthread_mutex_unlock(&p->lock);
+    slot_emit(&p->slot, rc ? EVENT_FAIL : EVENT_PASS, rc, err->text);
+    tell_counts(p, rc == 0 && !p->slot.plan.again);
+    return rc;
+}
+
+static bool is_transient(int code)
+{
+    return code == ERR_TIMEOUT || code == ERR_PROTOCOL;
+}
+
+static void tell_retry(struct place *p, unsigned attempt, unsigned most, int rc,
+                       const struct error *err)
+{
+    struct event e = {.kind = EVENT_RETRY,
+                      .slot = p->label,
+                      .serial = p->slot.plan.serial,
+                      .code = rc,
+                      .text = err->text,
+                      .attempt = attempt,
+                      .most = most};
+
+    events_emit(&e);
+}
+
+/* Nobody was there when it ended: nothing to be told. */
+static bool nobody_came(const struct place *p, int rc)
+{
+    return !p->slot.answered && (rc == ERR_GONE || rc == ERR_INTERRUPTED) && !p->slot.desk.lost;
+}
+
+/*
+ * Waits for a device and provisions it, again where that may help. *finished: a result is in sight.
+ */
+static int provision(struct place *p, bool *finished, struct error *err)
+{
+    struct slot *s = &p->slot;
+    unsigned most = (unsigned)s->limits->retries + 1;
+    int rc;
+
+    *finished = false;
+    for (unsigned n = 1;; n++) {
+        rc = slot_attempt(s, n == 1 ? SLOT_FOR_EVER : s->limits->hello_ms, err);
+        if (n == 1 && nobody_came(p, rc))
+            return rc;
+        if (!is_transient(rc) || n == most || p->line->stop)
+            break;
+        (void)!slot_report(s, rc, err);
+        tell_retry(p, n + 1, most, rc, err);
+        *err = (struct error)ERROR_INIT;
+    }
+    *finished = true;
+    return finish(p, rc, err);
+}
+
+/* ---- presence ---- */
+
+/* Sleeps for a second, or until somebody wants something; true for the latter. */
+static bool wants(struct place *p, enum leave *why)
+{
+    struct timespec until;
+    bool wanted;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LOOK_EVERY_S;
+    pthread_mutex_lock(&p->lock);
+    while (!p->line->stop && !p->acknowledged &&
+           pthread_cond_timedwait(&p->changed, &p->lock, &until) == 0)
+        continue;
+    wanted = p->line->stop || p->acknowledged;
+    *why = p->line->stop ? LEAVE_STOP : LEAVE_ACKNOWLEDGED;
+    p->acknowledged = false;
+    pthread_mutex_unlock(&p->lock);
+    return wanted;
+}
+
+/*
+ * Shows the result until the device was taken out. One that failed by falling silent may still lie
+ * there: it counts as taken out when a device answers again.
+ */
+static enum leave stay(struct place *p, int result)
+{
+    enum leave why;
+    unsigned silent = 0;
+
+    while (!wants(p, &why)) {
+        switch (slot_look(&p->slot, result == 0)) {
+        case SLOT_GONE:
+            return LEAVE_GONE;
+        case SLOT_OTHER:
+            return LEAVE_OUT;
+        case SLOT_SAME:
+            if (silent > 0 && result == ERR_TIMEOUT)
+                return LEAVE_OUT;
+            silent = 0;
+            break;
+        case SLOT_SILENT:
+            if (++silent >= SILENT_MOST && result != ERR_TIMEOUT)
+                return LEAVE_OUT;
+        }
+    }
+    return why;
+}
+
+static void tell_out(const struct place *p)
+{
+    struct event e = {.kind = EVENT_OUT, .slot = p->label};
+
+    events_emit(&e);
+}
+
+/* ---- ports ---- */
+
+/* Devices come and go on an open port, until it is gone or the line stops. */
+static void serve_devices(struct place *p)
+{
+    for (;;) {
+        struct error err = ERROR_INIT;
+        enum leave why;
+        bool finished;
+        int rc;
+
+        memset(&p->slot.plan, 0, sizeof p->slot.plan);
+        slot_emit(&p->slot, EVENT_WAIT, 0, NULL);
+        rc = provision(p, &finished, &err);
+        p->stands = finished && rc;
+        if (!finished || rc == ERR_GONE || rc == ERR_IO)
+            return;
+        why = stay(p, rc);
+        if (why == LEAVE_STOP)
+            return;
+        p->stands = false;
+        if (why != LEAVE_ACKNOWLEDGED)
+            tell_out(p);
+        if (why == LEAVE_GONE)
+            return;
+    }
+}
+
+static int serve_once(struct place *p)
+{
+    struct error err = ERROR_INIT;
+
+    slot_emit(&p->slot, EVENT_WAIT, 0, NULL);
+    return finish(p, slot_attempt(&p->slot, p->line->limits.hello_ms, &err), &err);
+}
+
+/* A port that did not open is an attempt as well: the vault records it. */
+static int report_unopened(struct place *p, const struct place_port *port)
+{
+    uint8_t nonce[IMPRINT_NONCE_SIZE];
+    struct error err = ERROR_INIT;
+
+    p->slot.started_ms = 0;
+    memset(&p->slot.plan, 0, sizeof p->slot.plan);
+    if (desk_begin(&p->slot.desk, p->label, nonce, NULL, &err) == 0)
+        err = port->failure;
+    p->told = port->failure.code;
+    p->stands = true;
+    return finish(p, err.code, &err);
+}
+
+static int serve_open(struct place *p, const struct place_port *port)
+{
+    enum stream_kind kind = port->kind == OFFER_SERIAL ? STREAM_SERIAL
+                            : port->kind == OFFER_USB  ? STREAM_USB
+                                                       : STREAM_SOCKET;
+    struct error err = ERROR_INIT;
+    int rc = stream_open(port->fd, kind, port->name, &p->slot.transport, &err);
+
+    p->told = 0;
+    if (rc)
+        return finish(p, rc, &err);
+    if (p->line->once)
+        rc = serve_once(p);
+    else
+        serve_devices(p);
+    transport_close(p->slot.transport);
+    return rc;
+}
+
+static int serve_port(struct place *p, const struct place_port *port)
+{
+    struct error err = ERROR_INIT;
+    int rc = desk_open(&p->slot.desk, p->line->control, &err);
+
+    if (rc && port->fd >= 0)
+        close(port->fd);
+    if (rc == 0)
+        rc = port->fd >= 0 ? serve_open(p, port) : report_unopened(p, port);
+    desk_close(&p->slot.desk);
+    return rc;
+}
+
+/* The opener tries by itself what did not open, the connector is asked again. */
+static void give_back(const struct place_port *port)
+{
+    if (port->fd >= 0 || port->kind == OFFER_ADDRESS)
+        (void)!offer_ask(port->source, ASK_PORT, port->number, NULL);
+}
+
+/* Waits for the next port, the first of which is on its way; false when the line stops. */
+static bool take_port(struct place *p, struct place_port *port)
+{
+    bool taken;
+
+    pthread_mutex_lock(&p->lock);
+    if (!p->has_port && !p->stands && !p->line->stop && p->slot.state < EVENT_STATES) {
+        memset(&p->slot.plan, 0, sizeof p->slot.plan);
+        slot_emit(&p->slot, EVENT_EMPTY, 0, NULL);
+    }
+    while (!p->has_port && !p->line->stop)
+        pthread_cond_wait(&p->changed, &p->lock);
+    taken = p->has_port && (!p->line->stop || p->line->once);
+    if (taken) {
+        *port = p->inbox;
+        p->has_port = false;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return taken;
+}
+
+static void *live(void *context)
+{
+    struct place *p = context;
+    struct place_port port;
+
+    while (take_port(p, &port)) {
+        bool known = port.fd < 0 && port.failure.code == p->told;
+
+        if (!known)
+            p->result = serve_port(p, &port);
+        if (p->line->once)
+            break;
+        give_back(&port);
+    }
+    p->ended = true;
+    tell_main(p->line);
+    return NULL;
+}
+
+int place_start(struct place *p, struct line *line, const char *label, struct error *err)
+{
+    pthread_condattr_t monotonic;
+
+    memset(p, 0, sizeof *p);
+    p->line = line;
+    strncpy(p->label, label, sizeof p->label - 1);
+    p->slot = (struct slot){.label = p->label,
+                            .limits = &line->limits,
+                            .stop = &line->stop,
+                            .paused = &line->paused,
+                            .state = EVENT_STATES};
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (pthread_create(&p->thread, NULL, live, p))
+        return error_set(err, ERR_INTERNAL, "cannot start a thread for slot '%s'", label);
+    return 0;
+}
+
+void place_join(struct place *p)
+{
+    pthread_join(p->thread, NULL);
+    if (p->has_port && p->inbox.fd >= 0)
+        close(p->inbox.fd);
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+}
+
+void place_give(struct place *p, const struct place_port *port)
+{
+    pthread_mutex_lock(&p->lock);
+    if (p->has_port && p->inbox.fd >= 0)
+        close(p->inbox.fd);
+    p->inbox = *port;
+    p->has_port = true;
+    pthread_cond_signal(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}
+
+bool place_acknowledge(struct place *p)
+{
+    bool can;
+
+    pthread_mutex_lock(&p->lock);
+    can = p->failed;
+    p->acknowledged = can;
+    p->failed = false;
+    pthread_cond_signal(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    return can;
+}
+
+void place_wake(struct place *p)
+{
+    pthread_mutex_lock(&p->lock);
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}
