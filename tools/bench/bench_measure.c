@@ -29,6 +29,14 @@ static double seconds(const struct timeval *t)
     return (double)t->tv_sec + (double)t->tv_usec / 1e6;
 }
 
+double bench_cpu(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return seconds(&usage.ru_utime) + seconds(&usage.ru_stime);
+}
+
 struct bench_part bench_run(void (*work)(void *ctx), void *ctx)
 {
     double from = bench_now();

@@ -7,6 +7,9 @@
 /* Seconds of a clock that only goes on. */
 double bench_now(void);
 
+/* Seconds of processor time that all threads of this process have had. */
+double bench_cpu(void);
+
 /* Ends the program with the text of the error unless rc is 0. */
 void bench_must(int rc, const struct error *err, const char *what);
 
