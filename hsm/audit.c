@@ -286,6 +286,21 @@ static int check_key(struct hsm *h, struct work *w, const struct key_policy *pol
     return check_halves(h, w, policy, own, other, err);
 }
 
+/* The later generations of a key that was rotated, as many as follow one another. */
+static int check_generations(struct hsm *h, struct work *w, enum hsm_key key, struct error *err)
+{
+    struct key_named name;
+    int rc = 0;
+
+    for (unsigned n = 2; rc == 0; n++) {
+        key_policy_name(key, n, &name);
+        if (!find_object(w, name.policy.class, name.policy.label, name.policy.label))
+            break;
+        rc = check_key(h, w, &name.policy, err);
+    }
+    return rc;
+}
+
 /* ---- anchors ---- */
 
 static struct object *find_anchor(struct work *w, const char *id)
@@ -493,6 +508,10 @@ static int check_all(struct hsm *h, struct work *w, struct error *err)
 
     for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
         rc = check_key(h, w, &key_policies[key], err);
+    if (rc == 0)
+        rc = check_generations(h, w, HSM_KEY_MANIFEST_SIGN, err);
+    if (rc == 0)
+        rc = check_generations(h, w, HSM_KEY_LOG_SIGN, err);
     if (rc == 0)
         rc = check_anchors(h, w, err);
     if (rc == 0)

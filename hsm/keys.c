@@ -2,6 +2,7 @@
 
 #include "hsm/session.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define SIGNING(label)                                                                             \
@@ -23,6 +24,31 @@ const struct key_policy key_policies[HSM_KEY_COUNT] = {
 const char *hsm_key_label(enum hsm_key key)
 {
     return key_policies[key].label;
+}
+
+void key_policy_name(enum hsm_key key, unsigned generation, struct key_named *out)
+{
+    out->policy = key_policies[key];
+    if (generation > 1)
+        snprintf(out->text, sizeof out->text, "%s-%u", out->policy.label, generation);
+    else
+        snprintf(out->text, sizeof out->text, "%s", out->policy.label);
+    out->policy.label = out->text;
+}
+
+/* The generation that h uses. */
+static const struct key_policy *named(const struct hsm *h, enum hsm_key key, struct key_named *out)
+{
+    key_policy_name(key, h->key_generation[key], out);
+    return &out->policy;
+}
+
+void hsm_use_generation(struct hsm *h, enum hsm_key key, unsigned generation)
+{
+    if (h->key_generation[key] == generation)
+        return;
+    h->key_generation[key] = generation;
+    h->keys[key] = (struct key_handles){CK_INVALID_HANDLE, CK_INVALID_HANDLE};
 }
 
 struct policy_fill key_policy_fill(const struct key_policy *policy, enum dialect dialect)
@@ -54,10 +80,11 @@ static int find_pair(struct hsm *h, const struct key_policy *policy, struct key_
 static int handles_of(struct hsm *h, enum hsm_key key, struct key_handles **out, struct error *err)
 {
     struct key_handles *handles = &h->keys[key], found = {CK_INVALID_HANDLE, CK_INVALID_HANDLE};
+    struct key_named name;
     int rc = 0;
 
     if (handles->key == CK_INVALID_HANDLE) {
-        rc = find_pair(h, &key_policies[key], &found, err);
+        rc = find_pair(h, named(h, key, &name), &found, err);
         if (rc == 0)
             *handles = found;
     }
@@ -81,7 +108,8 @@ static int check_half(struct hsm *h, CK_OBJECT_HANDLE object, const struct polic
 static int check_work(struct hsm *h, void *call, struct error *err)
 {
     enum hsm_key key = *(enum hsm_key *)call;
-    const struct key_policy *policy = &key_policies[key];
+    struct key_named name;
+    const struct key_policy *policy = named(h, key, &name);
     struct key_handles *handles;
     uint8_t point[EC_POINT_SIZE];
     int rc = handles_of(h, key, &handles, err);
@@ -130,7 +158,8 @@ struct create_call {
 static int create_work(struct hsm *h, void *arg, struct error *err)
 {
     struct create_call *call = arg;
-    const struct key_policy *policy = &key_policies[call->key];
+    struct key_named name;
+    const struct key_policy *policy = named(h, call->key, &name);
     struct key_handles *handles;
     CK_OBJECT_HANDLE made;
     CK_RV rv;
@@ -156,6 +185,41 @@ static int create_work(struct hsm *h, void *arg, struct error *err)
 int hsm_key_create(struct hsm *h, enum hsm_key key, struct error *err)
 {
     return session_run(h, create_work, &(struct create_call){.key = key}, err);
+}
+
+static int destroy_half(struct hsm *h, CK_OBJECT_HANDLE half, struct error *err)
+{
+    CK_RV rv = h->module.p11->C_DestroyObject(h->session, half);
+
+    return rv == CKR_OK ? 0 : session_fail(h, rv, err, "cannot delete half a key pair");
+}
+
+/* Where both halves are there, or none, nothing is done. */
+static int clear_work(struct hsm *h, void *arg, struct error *err)
+{
+    enum hsm_key key = *(enum hsm_key *)arg;
+    struct key_named name;
+    const struct key_policy *policy = named(h, key, &name);
+    CK_OBJECT_HANDLE own, other;
+    int own_rc = session_find(h, policy->class, policy->label, NULL, 0, &own, err), other_rc;
+
+    if (own_rc && own_rc != ERR_MISSING)
+        return own_rc;
+    other_rc = session_find(h, CKO_PUBLIC_KEY, policy->label, NULL, 0, &other, err);
+    if (other_rc && other_rc != ERR_MISSING)
+        return other_rc;
+    if (own_rc == other_rc)
+        return 0;
+    return destroy_half(h, own_rc ? other : own, err);
+}
+
+int hsm_key_complete(struct hsm *h, enum hsm_key key, struct error *err)
+{
+    int rc = session_run(h, clear_work, &key, err);
+
+    if (rc == 0)
+        rc = hsm_key_create(h, key, err);
+    return rc == ERR_EXISTS ? hsm_key_check(h, key, err) : rc;
 }
 
 struct point_call {

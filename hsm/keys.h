@@ -34,8 +34,20 @@ enum hsm_key {
 /* The label of a key on the token, as "issuing-ca". */
 const char *hsm_key_label(enum hsm_key key);
 
+/*
+ * The keys that can be rotated, HSM_KEY_MANIFEST_SIGN and HSM_KEY_LOG_SIGN, have generations, from 1:
+ * the second has "-2" behind the label, and so on. From here on h uses this one, beginning with 1.
+ */
+void hsm_use_generation(struct hsm *h, enum hsm_key key, unsigned generation);
+
 /* Makes a key and checks it as hsm_key_check. Errors: ERR_EXISTS when it is there already. */
 MUST_USE int hsm_key_create(struct hsm *h, enum hsm_key key, struct error *err);
+
+/*
+ * As hsm_key_create, for a key that was never used: of a making that was killed on the way the whole
+ * key is taken over, and the one half that may be left of it is deleted first.
+ */
+MUST_USE int hsm_key_complete(struct hsm *h, enum hsm_key key, struct error *err);
 
 /* The public point of a signing key. */
 MUST_USE int hsm_key_point(struct hsm *h, enum hsm_key key, uint8_t point[EC_POINT_SIZE],

@@ -105,6 +105,14 @@ struct key_policy {
 
 extern const struct key_policy key_policies[HSM_KEY_COUNT];
 
+/* A key's policy with the label of one of its generations (hsm_use_generation). */
+#define POLICY_LABEL_MAX 40
+struct key_named {
+    struct key_policy policy; /* its label is text */
+    char text[POLICY_LABEL_MAX];
+};
+void key_policy_name(enum hsm_key key, unsigned generation, struct key_named *out);
+
 /* Label and id of a long-lived key. */
 struct policy_fill key_policy_fill(const struct key_policy *policy, enum dialect dialect);
 

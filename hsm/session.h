@@ -68,6 +68,7 @@ struct hsm {
     size_t leak, leak_limit;
     struct abilities can;
     struct key_handles keys[HSM_KEY_COUNT];
+    unsigned key_generation[HSM_KEY_COUNT]; /* hsm_use_generation; 0 and 1 are the first */
     struct storage_handle storage[STORAGE_CACHE];
     struct anchor_slot anchor[ANCHORS]; /* whole and checked, or no handles at all */
     unsigned storage_next;              /* the slot of the cache to overwrite next */

@@ -540,10 +540,24 @@ static bool crit_fits(const json_t *crit, const json_t *ext)
     return count > 0;
 }
 
+/* The first that is not known, or NULL. */
+static const char *first_unknown(const json_t *crit, const char *known)
+{
+    for (size_t i = 0; i < json_array_size(crit); i++) {
+        const char *name = json_string_value(json_array_get(crit, i));
+
+        if (!known || strcmp(name, known))
+            return name;
+    }
+    return NULL;
+}
+
 /* form_only: what crit names need not be understood. */
-static int check_ext(const char *ext, const char *crit, bool form_only, struct error *err)
+static int check_ext(const char *ext, const char *crit, bool form_only, const char *known,
+                     struct error *err)
 {
     json_t *members = load(ext), *names = load(crit);
+    const char *unknown = NULL;
     int rc = 0;
 
     if (ext && !json_is_object(members))
@@ -552,21 +566,23 @@ static int check_ext(const char *ext, const char *crit, bool form_only, struct e
         rc = error_set(err, ERR_FORMAT,
                        "member 'crit' is not a list of distinct names of members of 'ext'");
     else if (crit && !form_only)
+        unknown = first_unknown(names, known);
+    if (unknown)
         rc = error_set(err, ERR_FORMAT,
                        "the extension '%.40s' is marked critical and this version does not know "
                        "it: use a newer imprint-manifest",
-                       json_string_value(json_array_get(names, 0)));
+                       unknown);
     json_decref(members);
     json_decref(names);
     return rc;
 }
 
-int canon_check_ext(const char *ext, const char *crit, struct error *err)
+int canon_check_ext(const char *ext, const char *crit, const char *known, struct error *err)
 {
-    return check_ext(ext, crit, false, err);
+    return check_ext(ext, crit, false, known, err);
 }
 
 int canon_check_ext_form(const char *ext, const char *crit, struct error *err)
 {
-    return check_ext(ext, crit, true, err);
+    return check_ext(ext, crit, true, NULL, err);
 }

@@ -90,10 +90,11 @@ void canon_write_text(struct jcs *j, const char *name, const char *text);
 
 /*
  * The rule for later members: ext is an object, crit a list without repetition of names in ext that
- * a reader must understand (both as JSON text, NULL when absent). This version understands none, so
- * a crit that is well formed is refused by name. Errors: ERR_FORMAT.
+ * a reader must understand (both as JSON text, NULL when absent). known is the one that the caller
+ * understands, NULL for none: any other is refused by name. Errors: ERR_FORMAT.
  */
-MUST_USE int canon_check_ext(const char *ext, const char *crit, struct error *err);
+MUST_USE int canon_check_ext(const char *ext, const char *crit, const char *known,
+                             struct error *err);
 
 /* As canon_check_ext, but only for the form: what a writer may emit. */
 MUST_USE int canon_check_ext_form(const char *ext, const char *crit, struct error *err);

@@ -98,14 +98,26 @@ static int check_form(CMS_ContentInfo *cms, struct error *err)
     if (!digest || CMS_is_detached(cms) != 1 || OBJ_obj2nid(digest->algorithm) != NID_sha256)
         return error_set(err, ERR_FORMAT,
                          "the signature is not a detached CMS with exactly one SHA-256 signer");
+    /* CAdES-BES: OpenSSL looks at the attribute where it is there, and does not miss it. */
+    if (CMS_signed_get_attr_by_NID(sk_CMS_SignerInfo_value(infos, 0),
+                                   NID_id_smime_aa_signingCertificateV2, -1) < 0)
+        return error_set(err, ERR_SIGNATURE,
+                         "the signature does not name its signing certificate (CAdES-BES)");
     return 0;
+}
+
+/* OpenSSL takes no empty content for none. */
+static BIO *content_bio(const void *content, size_t len)
+{
+    return len <= INT32_MAX ? BIO_new_mem_buf(len ? content : "", (int)len) : NULL;
 }
 
 static void describe(X509 *cert, struct cms_signer *who)
 {
     BIO *out = BIO_new(BIO_s_mem());
+    uint8_t *spki = NULL;
     struct tm end;
-    int n = 0;
+    int n = 0, len;
 
     *who = (struct cms_signer){.not_after = 0};
     if (out && X509_NAME_print_ex(out, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253) >= 0)
@@ -113,6 +125,10 @@ static void describe(X509 *cert, struct cms_signer *who)
     who->subject[n > 0 ? n : 0] = 0;
     if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &end))
         who->not_after = (int64_t)timegm(&end);
+    len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki);
+    if (len > 0)
+        sha256(spki, (size_t)len, who->key);
+    OPENSSL_free(spki);
     BIO_free(out);
 }
 
@@ -151,8 +167,8 @@ static int verify_with(X509_STORE *store, CMS_ContentInfo *cms, BIO *in, struct 
 int cms_verify(const void *pem, size_t pem_len, const void *content, size_t len, X509 *root,
                int64_t at, struct cms_signer *who, struct error *err)
 {
-    BIO *armor = pem_len <= INT32_MAX ? BIO_new_mem_buf(pem, (int)pem_len) : NULL;
-    BIO *in = len <= INT32_MAX ? BIO_new_mem_buf(content, (int)len) : NULL;
+    BIO *armor = content_bio(pem, pem_len);
+    BIO *in = content_bio(content, len);
     CMS_ContentInfo *cms = armor ? PEM_read_bio_CMS(armor, NULL, NULL, NULL) : NULL;
     X509_STORE *store = make_store(root, at);
     int rc;

@@ -13,6 +13,7 @@
 #define MANIFESTS_CMS_H
 
 #include "base/buf.h"
+#include "pki/digest.h"
 #include "pki/signer.h"
 
 #include <stdint.h>
@@ -23,6 +24,7 @@
 struct cms_signer {
     char subject[CMS_SUBJECT_MAX]; /* RFC 2253 */
     int64_t not_after;
+    uint8_t key[SHA256_SIZE]; /* SHA-256 of the SubjectPublicKeyInfo */
 };
 
 /*
@@ -35,7 +37,7 @@ MUST_USE int cms_sign(const struct signer *signer, const void *content, size_t l
 /*
  * Verifies the signature of content up to the pinned root. at: the time at which certificates must
  * be valid, 0 for now. who may be NULL. Errors: ERR_FORMAT (not a detached CMS in PEM with one
- * SHA-256 signer), ERR_SIGNATURE (everything else).
+ * SHA-256 signer), ERR_SIGNATURE (everything else, so when no signed attribute names the certificate).
  */
 MUST_USE int cms_verify(const void *pem, size_t pem_len, const void *content, size_t len,
                         X509 *root, int64_t at, struct cms_signer *who, struct error *err);

@@ -1,6 +1,7 @@
 #include "manifests/folder.h"
 
 #include "base/file.h"
+#include "manifests/stream.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -54,12 +55,15 @@ int folder_read(const char *dir, const char *name, struct buf *out, struct error
     uint64_t size;
     FILE *in;
     int rc = folder_open(dir, name, &in, &size, err);
+    bool fits;
 
     if (rc)
         return rc;
-    rc = pump(in, dir, name, take_into_buf, out, err);
+    fits = size <= out->limit; /* else it may be as long as a disk, and is not read to its end */
+    if (fits)
+        rc = pump(in, dir, name, take_into_buf, out, err);
     fclose(in);
-    if (rc == 0 && buf_failed(out))
+    if (rc == 0 && (!fits || buf_failed(out)))
         rc = error_set(err, ERR_FORMAT, "'%s/%s' is larger than %zu bytes", dir, name, out->limit);
     return rc;
 }
@@ -101,7 +105,18 @@ static int check_size(const char *dir, const struct manifest_file *f, uint64_t s
     return 0;
 }
 
-static int check_file(const char *dir, const struct manifest_file *f, struct error *err)
+static int check_digest(const char *dir, const struct manifest_file *f,
+                        const uint8_t digest[SHA256_SIZE], struct error *err)
+{
+    if (sha256_equal(digest, f->sha256))
+        return 0;
+    return error_set(err, ERR_INTEGRITY,
+                     "'%s/%s' was changed: its SHA-256 is not the one that the manifest "
+                     "lists; do not use it",
+                     dir, f->name);
+}
+
+static int check_bytes(const char *dir, const struct manifest_file *f, struct error *err)
 {
     uint8_t digest[SHA256_SIZE];
     struct sha256 *s;
@@ -116,14 +131,75 @@ static int check_file(const char *dir, const struct manifest_file *f, struct err
         s = sha256_new();
         rc = pump(in, dir, f->name, take_into_digest, s, err);
         sha256_final(s, digest);
-        if (rc == 0 && !sha256_equal(digest, f->sha256))
-            rc = error_set(err, ERR_INTEGRITY,
-                           "'%s/%s' was changed: its SHA-256 is not the one that the manifest "
-                           "lists; do not use it",
-                           dir, f->name);
     }
     fclose(in);
-    return rc;
+    return rc ? rc : check_digest(dir, f, digest, err);
+}
+
+static bool is_there(const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    return file_join(path, sizeof path, dir, name, NULL) == 0 && lstat(path, &st) == 0;
+}
+
+/* The plain bytes of a compressed file, as far as they are listed, against their listed hash. */
+static int check_expanded(const char *dir, const struct statement *s, const struct manifest_file *f,
+                          struct error *err)
+{
+    uint8_t *block = malloc(BLOCK_SIZE), digest[SHA256_SIZE];
+    struct sha256 *hash = sha256_new();
+    struct stream *in = NULL;
+    uint64_t size = 0;
+    size_t n = 1;
+    int rc = block ? stream_open_compressed(dir, s, f->name, &in, err)
+                   : error_set(err, ERR_INTERNAL, "out of memory");
+
+    while (rc == 0 && n > 0 && (rc = stream_read(in, block, BLOCK_SIZE, &n, err)) == 0) {
+        sha256_update(hash, block, n);
+        size += n;
+    }
+    sha256_final(hash, digest);
+    stream_close(in);
+    free(block);
+    if (rc == 0)
+        rc = check_size(dir, f, size, err);
+    return rc ? rc : check_digest(dir, f, digest, err);
+}
+
+/* Of a file of lines and its compressed form one is enough, and each that is there must be right. */
+static int check_packed(const char *dir, const struct statement *s,
+                        const struct manifest_file *packed, struct error *err)
+{
+    char name[STATEMENT_NAME_MAX + 1];
+    const struct manifest_file *plain;
+    int rc;
+
+    snprintf(name, sizeof name, "%.*s", (int)(strlen(packed->name) - strlen(STREAM_SUFFIX)),
+             packed->name);
+    plain = statement_file(s, name);
+    if (!plain)
+        return error_set(err, ERR_INCOMPLETE, "the manifest lists '%s' and not '%s'", packed->name,
+                         name);
+    if (!is_there(dir, packed->name))
+        return 0; /* then check_file wants the plain one */
+    rc = check_bytes(dir, packed, err);
+    return rc ? rc : check_expanded(dir, s, plain, err);
+}
+
+static int check_file(const char *dir, const struct statement *s, const struct manifest_file *f,
+                      struct error *err)
+{
+    char packed[STATEMENT_NAME_MAX + sizeof STREAM_SUFFIX];
+
+    if (stream_is_compressed(f->name))
+        return check_packed(dir, s, f, err);
+    snprintf(packed, sizeof packed, "%s" STREAM_SUFFIX, f->name);
+    if (stream_is_compressed(packed) && statement_file(s, packed) && !is_there(dir, f->name) &&
+        is_there(dir, packed))
+        return 0; /* check_packed looks into it */
+    return check_bytes(dir, f, err);
 }
 
 /* manifest.json.p7s, and manifest.json.<algorithm>.p7s of signatures that a policy may add. */
@@ -184,7 +260,7 @@ int folder_check(const char *dir, const struct statement *s, const struct folder
     for (size_t i = 0; rc == 0 && i < s->file_count; i++) {
         if (progress && progress->report)
             progress->report(progress->ctx, "files", i, s->file_count);
-        rc = check_file(dir, &s->files[i], err);
+        rc = check_file(dir, s, &s->files[i], err);
     }
     return rc;
 }
@@ -211,7 +287,8 @@ static int count_shards(const char *kind, const struct statement *s, uint64_t *s
     char name[STATEMENT_NAME_MAX + 1];
 
     for (size_t i = 0; i < s->file_count; i++) {
-        if (strncmp(s->files[i].name, kind, len) || s->files[i].name[len] != '-')
+        if (strncmp(s->files[i].name, kind, len) || s->files[i].name[len] != '-' ||
+            stream_is_compressed(s->files[i].name))
             continue;
         folder_shard_name(kind, found, name);
         if (strcmp(name, s->files[i].name))
@@ -228,7 +305,7 @@ int folder_lines_open(struct folder_lines *l, const char *dir, const char *kind,
 {
     int rc;
 
-    *l = (struct folder_lines){.dir = dir, .kind = kind};
+    *l = (struct folder_lines){.dir = dir, .kind = kind, .s = s};
     rc = count_shards(kind, s, &l->shards, err);
     if (rc)
         return rc;
@@ -240,8 +317,7 @@ int folder_lines_open(struct folder_lines *l, const char *dir, const char *kind,
 
 void folder_lines_close(struct folder_lines *l)
 {
-    if (l->in)
-        fclose(l->in);
+    stream_close(l->in);
     free(l->block);
     l->in = NULL;
     l->block = NULL;
@@ -250,11 +326,10 @@ void folder_lines_close(struct folder_lines *l)
 static int open_shard(struct folder_lines *l, struct error *err)
 {
     char name[STATEMENT_NAME_MAX + 1];
-    uint64_t size;
     int rc;
 
     folder_shard_name(l->kind, l->shard, name);
-    rc = folder_open(l->dir, name, &l->in, &size, err);
+    rc = stream_open(l->dir, l->s, name, &l->in, err);
     if (rc == 0) {
         l->shard++;
         l->shard_line = 0;
@@ -263,29 +338,27 @@ static int open_shard(struct folder_lines *l, struct error *err)
     return rc;
 }
 
-/* Moves what is left to the front of the block and reads more behind it. False at the end. */
-static bool fill_block(struct folder_lines *l)
+/* Moves what is left to the front of the block and reads more behind it. 1, or 0 at the end. */
+static int fill_block(struct folder_lines *l, struct error *err)
 {
-    size_t n;
+    size_t n = 0;
+    int rc;
 
     memmove(l->block, l->block + l->at, l->have - l->at);
     l->have -= l->at;
     l->at = 0;
-    n = fread(l->block + l->have, 1, BLOCK_SIZE - l->have, l->in);
+    rc = stream_read(l->in, l->block + l->have, BLOCK_SIZE - l->have, &n, err);
     l->have += n;
-    return n > 0;
+    return rc ? rc : n > 0;
 }
 
 static int close_shard(struct folder_lines *l, struct error *err)
 {
     char name[STATEMENT_NAME_MAX + 1];
-    int failed = ferror(l->in);
 
-    fclose(l->in);
+    stream_close(l->in);
     l->in = NULL;
     folder_shard_name(l->kind, l->shard - 1, name);
-    if (failed)
-        return error_set(err, ERR_IO, "cannot read '%s/%s'", l->dir, name);
     if (l->have > l->at)
         return error_set(err, ERR_INCOMPLETE, "'%s' is cut in line %" PRIu64, name,
                          l->shard_line + 1);
@@ -302,9 +375,10 @@ static int take_line(struct folder_lines *l, const char **line, size_t *len, str
     const char *from = l->block + l->at;
     const char *end = memchr(from, '\n', l->have - l->at);
     char where[STATEMENT_NAME_MAX + 64];
+    int rc = end ? 1 : fill_block(l, err);
 
-    if (!end && !fill_block(l))
-        return close_shard(l, err);
+    if (rc <= 0)
+        return rc ? rc : close_shard(l, err);
     if (!end) {
         from = l->block;
         end = memchr(from, '\n', l->have);

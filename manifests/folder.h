@@ -40,8 +40,10 @@ MUST_USE int folder_read_signed(const char *dir, const char *name, X509 *root, i
 
 /*
  * Checks that each listed file has the listed size and hash, and that the folder holds nothing else
- * than these, manifest.json, its signatures and the folder of proofs. Errors: ERR_INCOMPLETE (a
- * file is missing or cut), ERR_INTEGRITY (changed, not a regular file, or not listed), ERR_IO.
+ * than these, manifest.json, its signatures and the folder of proofs. Of a file of lines and its
+ * compressed form one may be missing. Errors: ERR_INCOMPLETE (a file is missing or cut),
+ * ERR_INTEGRITY (changed, not a regular file, or not listed), ERR_FORMAT (a compressed file is
+ * malformed, or expands too far), ERR_IO.
  */
 MUST_USE int folder_check(const char *dir, const struct statement *s,
                           const struct folder_progress *progress, struct error *err);
@@ -52,21 +54,23 @@ void folder_shard_name(const char *kind, uint64_t n, char name[STATEMENT_NAME_MA
 /* "'devices-00000.jsonl' line 12" for line number index, from 0, of all shards together. */
 void folder_position(const char *kind, uint64_t index, char *out, size_t size);
 
-/* Walks the lines of all shards of one kind, in order. */
+/* Walks the lines of all shards of one kind, in order, compressed or not (stream.h). */
+struct stream;
 struct folder_lines {
     const char *dir, *kind;
+    const struct statement *s;
     uint64_t shards;     /* how many the statement lists */
     uint64_t shard;      /* the next to open */
     uint64_t shard_line; /* lines taken from the open one */
     uint64_t taken;      /* lines taken in all */
-    FILE *in;
+    struct stream *in;
     char *block; /* bytes read ahead */
     size_t at, have;
 };
 
 /*
  * Errors: ERR_INCOMPLETE when the listed shards are not numbered from 0 without a gap. Close in any
- * case.
+ * case; s stays until then.
  */
 MUST_USE int folder_lines_open(struct folder_lines *l, const char *dir, const char *kind,
                                const struct statement *s, struct error *err);
@@ -74,7 +78,7 @@ MUST_USE int folder_lines_open(struct folder_lines *l, const char *dir, const ch
 /*
  * The next line without its line end, valid until the next call. Returns 1, or 0 at the end.
  * Errors: ERR_INCOMPLETE (cut in a line; a shard is not full and another follows), ERR_FORMAT (a
- * line is too long, a shard has too many), and those of folder_read.
+ * line is too long, a shard has too many), and those of stream_read.
  */
 MUST_USE int folder_lines_next(struct folder_lines *l, const char **line, size_t *len,
                                struct error *err);

@@ -118,6 +118,23 @@ int note_key_parse(const char *text, size_t len, struct note_key *key, struct er
     return rc;
 }
 
+int note_key_from_spki(const char *name, const uint8_t *spki, struct note_key *key,
+                       struct error *err)
+{
+    EVP_PKEY *made = NULL;
+    struct buf text;
+    int rc = ec_public_key(spki + EC_SPKI_SIZE - EC_POINT_SIZE, &made, err);
+
+    buf_init(&text, 1024);
+    if (rc == 0)
+        rc = note_key_write(name, made, &text, err);
+    if (rc == 0)
+        rc = note_key_parse((const char *)text.data, text.len, key, err);
+    EVP_PKEY_free(made);
+    buf_done(&text);
+    return rc;
+}
+
 int note_key_read(const char *path, struct note_key *key, struct error *err)
 {
     struct buf text;
@@ -296,6 +313,25 @@ static int check_lines(const char *bytes, size_t len, size_t text_len, const str
                          "key belongs to this log",
                          key->name);
     return 0;
+}
+
+int note_cosign(struct buf *note, const char *name, EVP_PKEY *key, struct error *err)
+{
+    const uint8_t *end = memmem(note->data, note->len, "\n\n", 2), *line;
+    struct buf again;
+    int rc;
+
+    if (!end)
+        return error_set(err, ERR_INPUT, "what is to be signed once more is not a note");
+    buf_init(&again, NOTE_MAX);
+    rc = note_sign(note->data, (size_t)(end - note->data) + 1, name, key, &again, err);
+    if (rc == 0) {
+        line = again.data + (end - note->data) + 2;
+        buf_put(note, line, again.len - (size_t)(line - again.data));
+        rc = buf_check(note, "the note", err);
+    }
+    buf_done(&again);
+    return rc;
 }
 
 int note_verify(const void *bytes, size_t len, const struct note_key *key, size_t *text_len,

@@ -43,6 +43,10 @@ bool note_name_valid(const char *name);
 MUST_USE int note_key_parse(const char *text, size_t len, struct note_key *key, struct error *err);
 void note_key_done(struct note_key *key);
 
+/* The verifier key of a name and a P-256 key, EC_SPKI_SIZE bytes. Errors: ERR_CRYPTO, ERR_INPUT. */
+MUST_USE int note_key_from_spki(const char *name, const uint8_t *spki, struct note_key *key,
+                                struct error *err);
+
 /* As note_key_parse, out of a file. Errors: ERR_INPUT (not a verifier key), those of file_read. */
 MUST_USE int note_key_read(const char *path, struct note_key *key, struct error *err);
 
@@ -56,6 +60,9 @@ MUST_USE int note_key_write(const char *name, EVP_PKEY *key, struct buf *out, st
  */
 MUST_USE int note_sign(const void *text, size_t len, const char *name, EVP_PKEY *key,
                        struct buf *note, struct error *err);
+
+/* Appends the signature line of one more key to a note that note_sign made. Errors: as note_sign. */
+MUST_USE int note_cosign(struct buf *note, const char *name, EVP_PKEY *key, struct error *err);
 
 /*
  * Verifies a note. On success *text_len is the length of its text, which begins at bytes.

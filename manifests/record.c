@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "manifests/canon.h"
+#include "manifests/rotation.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -448,7 +449,8 @@ int record_parse(const void *line, size_t len, struct record *r, struct error *e
     if (rc == 0)
         rc = same_bytes(&made, line, len, err);
     if (rc == 0)
-        rc = canon_check_ext(made.ext, made.crit, err);
+        rc = canon_check_ext(made.ext, made.crit, made.t == RECORD_ROTATE ? ROTATION_MEMBER : NULL,
+                             err);
     if (rc)
         record_done(&made);
     else

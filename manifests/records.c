@@ -54,15 +54,12 @@ static int by_version(const void *hash, const void *version)
 }
 
 /* Counts a record for its order, whichever version was in force. */
-/* Counts a record for its order, whichever version was in force. */
 static int count_for_order(struct pass *p, const struct record *r, struct error *err)
 {
     const struct manifest_version *v =
         bsearch(r->order, p->versions, p->version_count, sizeof *v, by_version);
     struct tally *tally;
 
-    if (r->t == RECORD_ROTATE) /* of keys, under no order */
-        return 0;
     if (!v)
         return error_set(err, ERR_INCOMPLETE,
                          "the totals do not know the order %02x%02x%02x%02x... of '%s'",
@@ -119,11 +116,49 @@ static int next_evidence(struct pass *p, const struct record *r, const char **li
     return rc ? 0 : error_set(err, ERR_INCOMPLETE, "the evidence of '%s' is missing", r->sn);
 }
 
+/* Whether the old key is the one in force here. Of the log key the pin may also be the new one. */
+static bool is_in_force(const struct pass *p, const struct rotation *r)
+{
+    uint8_t hash[SHA256_SIZE], spki[EC_SPKI_SIZE], point[EC_POINT_SIZE];
+
+    if (r->key == ROTATION_MANIFEST) {
+        sha256(r->old, sizeof r->old, hash);
+        return sha256_equal(hash, p->report->signer.key);
+    }
+    if (ec_point(p->context->log->key, point, NULL))
+        return false;
+    ec_spki(point, spki);
+    return memcmp(spki, r->old, sizeof spki) == 0 || memcmp(spki, r->new, sizeof spki) == 0;
+}
+
+static int check_rotation(struct pass *p, const struct record *record, struct error *err)
+{
+    const struct statement *s = p->context->s;
+    struct rotation_scope scope = {s->origin, s->environment, s->station};
+    struct rotation r;
+    int rc = rotation_read(record, &r, err);
+
+    if (rc == 0)
+        rc = rotation_verify(&r, &scope, p->tree.size, err);
+    if (rc)
+        return rc;
+    if (!is_in_force(p, &r))
+        return error_set(err, ERR_SIGNATURE,
+                         "the rotation of the %s is from a key that is not in force: do not accept "
+                         "it, and ask the factory",
+                         rotation_key_name(r.key));
+    if (p->report->rotated[r.key].key)
+        return error_set(err, ERR_DUPLICATE, "the %s is rotated twice in one manifest",
+                         rotation_key_name(r.key));
+    p->report->rotated[r.key] = r;
+    return 0;
+}
+
 static int check_record(struct pass *p, struct record *r, struct error *err)
 {
     const char *evidence;
     size_t len;
-    int rc = count_for_order(p, r, err);
+    int rc = r->t == RECORD_ROTATE ? check_rotation(p, r, err) : count_for_order(p, r, err);
 
     if (rc == 0 && record_has_ref(r) && r->ref >= p->tree.size)
         rc = error_set(err, ERR_INTEGRITY, "the record of '%s' refers to one that is not before it",

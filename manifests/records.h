@@ -14,6 +14,7 @@ struct records_context {
     const struct statement *s;
     const struct statement *after;  /* the manifest that s extends, or NULL */
     const struct chain *chain;      /* NULL without chain.pem */
+    const struct note_key *log;     /* that signed the checkpoint */
     const struct verify_sink *sink; /* or NULL */
     bool skip_proofs;
     unsigned threads;

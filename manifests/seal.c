@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "manifests/evidence.h"
 #include "manifests/folder.h"
+#include "manifests/stream.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -194,6 +195,24 @@ int seal_close(struct seal *s, struct seal_result *result, struct error *err)
     }
     seal_abort(s);
     return rc;
+}
+
+int seal_compress(const char *dir, struct seal_result *result, struct error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < result->file_count; i++) {
+        char packed[STATEMENT_NAME_MAX + sizeof STREAM_SUFFIX];
+        struct manifest_file file;
+
+        snprintf(packed, sizeof packed, "%s" STREAM_SUFFIX, result->files[i].name);
+        if (!stream_is_compressed(packed))
+            continue;
+        rc = stream_compress(dir, result->files[i].name, &file, err);
+        if (rc == 0)
+            rc = list_file(result, &file, err);
+    }
+    return rc ? rc : file_sync_dir(dir, err);
 }
 
 static void drop_shard(struct shards *k)

@@ -56,6 +56,12 @@ MUST_USE int seal_add(struct seal *seal, const void *line, size_t len, const voi
  */
 MUST_USE int seal_close(struct seal *seal, struct seal_result *result, struct error *err);
 
+/*
+ * Puts the compressed form (stream.h) of each file of lines in its place, and lists both. Call it
+ * after seal_close. Errors: those of stream_compress and writing.
+ */
+MUST_USE int seal_compress(const char *dir, struct seal_result *result, struct error *err);
+
 /* Gives up: frees, and leaves the files for the caller to remove. NULL is fine. */
 void seal_abort(struct seal *seal);
 void seal_result_done(struct seal_result *result);

@@ -525,7 +525,7 @@ int statement_parse(const void *bytes, size_t len, struct statement *s, struct e
     if (rc == 0)
         rc = check_statement(&made, 0, err);
     if (rc == 0)
-        rc = canon_check_ext(made.ext, made.crit, err);
+        rc = canon_check_ext(made.ext, made.crit, NULL, err);
     if (rc)
         statement_done(&made);
     else

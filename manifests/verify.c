@@ -22,6 +22,19 @@ struct verification {
     struct verify_report report;
 };
 
+/* The key that the state follows takes the place of the one that was pinned at first. */
+static int follow_log_key(struct verification *v, struct error *err)
+{
+    struct note_key pinned = v->log;
+    int rc = note_key_from_spki(pinned.name, v->policy->log_spki, &v->log, err);
+
+    if (rc)
+        v->log = pinned;
+    else
+        note_key_done(&pinned);
+    return rc;
+}
+
 static int load_pins(struct verification *v, struct error *err)
 {
     const struct verify_policy *p = v->policy;
@@ -35,6 +48,8 @@ static int load_pins(struct verification *v, struct error *err)
         rc = cms_read_certificate(p->device_root, &v->device_root, err);
     if (rc == 0)
         rc = note_key_read(p->log_key, &v->log, err);
+    if (rc == 0 && p->log_spki)
+        rc = follow_log_key(v, err);
     if (rc)
         return rc;
     if (EVP_PKEY_eq(X509_get0_pubkey(v->root), X509_get0_pubkey(v->device_root)) == 1)
@@ -53,6 +68,12 @@ static int check_signature(struct verification *v, struct error *err)
 
     if (rc)
         return rc;
+    if (v->policy->signer && !sha256_equal(v->policy->signer, v->report.signer.key))
+        return error_set(err, ERR_IMPOSTOR,
+                         "the manifest is signed with another key than the ones before, and no "
+                         "rotation to it was accepted ('%.100s'): do not accept it, and ask the "
+                         "factory",
+                         v->report.signer.subject);
     sha256(v->bytes.data, v->bytes.len, v->report.sha256);
     return statement_parse(v->bytes.data, v->bytes.len, &v->s, err);
 }
@@ -179,8 +200,13 @@ static int check_checkpoint_text(const struct verification *v, const void *text,
 
     if (rc)
         return rc;
-    if (strcmp(c.origin, v->s.origin) || c.size != v->s.size ||
+    if (strcmp(c.origin, v->s.origin) == 0 && c.size == v->s.size &&
         memcmp(&c.root, &v->s.root, sizeof c.root))
+        return error_set(err, ERR_INTEGRITY,
+                         "checkpoint and manifest sign two roots for the %" PRIu64
+                         " records of '%s': stop and ask the factory",
+                         c.size, c.origin);
+    if (strcmp(c.origin, v->s.origin) || c.size != v->s.size)
         return error_set(err, ERR_INTEGRITY,
                          "the checkpoint (%s, size %" PRIu64 ") is not that of the manifest (%s, "
                          "size %" PRIu64 ")",
@@ -208,6 +234,29 @@ static int check_checkpoint(const struct verification *v, struct error *err)
     return rc;
 }
 
+/* A new log key also signs the checkpoint of the manifest that announces it. */
+static int check_new_log_key(const struct verification *v, struct error *err)
+{
+    const struct rotation *r = &v->report.rotated[ROTATION_LOG];
+    struct note_key key;
+    struct buf note;
+    size_t text_len;
+    int rc;
+
+    if (!r->key)
+        return 0;
+    rc = note_key_from_spki(v->s.origin, r->new, &key, err);
+    if (rc)
+        return rc;
+    buf_init(&note, NOTE_MAX);
+    rc = read_listed(v, MANIFEST_CHECKPOINT, &note, err);
+    if (rc == 0 && (rc = note_verify(note.data, note.len, &key, &text_len, err)))
+        error_prefix(err, "'%s', under the new log key", MANIFEST_CHECKPOINT);
+    buf_done(&note);
+    note_key_done(&key);
+    return rc;
+}
+
 /* A batch without certificates (of derived keys, or only revocations) needs no chain. */
 static int load_chain(struct verification *v, struct error *err)
 {
@@ -231,6 +280,7 @@ static int check_records(struct verification *v, struct error *err)
         .s = &v->s,
         .after = v->report.extends ? &v->after : NULL,
         .chain = v->chain,
+        .log = &v->log,
         .sink = v->policy->sink,
         .skip_proofs = v->policy->skip_proofs,
         .threads = v->policy->threads,
@@ -264,7 +314,7 @@ static int run(struct verification *v, struct error *err)
     if ((rc = load_pins(v, err)) || (rc = check_signature(v, err)) || (rc = check_after(v, err)) ||
         (rc = folder_check(v->dir, &v->s, &v->policy->progress, err)) ||
         (rc = check_checkpoint(v, err)) || (rc = load_chain(v, err)) ||
-        (rc = check_records(v, err)))
+        (rc = check_records(v, err)) || (rc = check_new_log_key(v, err)))
         return rc;
     fill_report(v);
     return 0;

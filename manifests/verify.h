@@ -20,6 +20,7 @@
 #include "manifests/cert.h"
 #include "manifests/cms.h"
 #include "manifests/folder.h"
+#include "manifests/rotation.h"
 
 /*
  * Receives the records of a manifest while it is being verified, in order, each after its own
@@ -41,6 +42,8 @@ struct verify_policy {
     int64_t at;                      /* when the signer's certificate must be valid; 0 for now */
     bool skip_proofs;                /* leave out the devices' signatures in the evidence */
     unsigned threads;                /* for signatures; 0: one for each processor */
+    const uint8_t *log_spki;         /* EC_SPKI_SIZE bytes: the log key has been rotated to it */
+    const uint8_t *signer;           /* SHA256_SIZE bytes: hash of the signer's key, NULL for any */
     const struct verify_sink *sink;  /* or NULL */
     struct folder_progress progress; /* zero for none */
 };
@@ -59,13 +62,14 @@ struct verify_report {
     uint8_t sha256[SHA256_SIZE]; /* of manifest.json */
     bool extends;                /* after was given, and is extended */
     bool has_prev;
-    uint64_t by_type[RECORD_TYPES]; /* records of each type */
-    uint64_t certificates;          /* verified up to the device root */
-    uint64_t proofs;                /* proofs of possession verified again */
-    uint64_t proofs_derived;        /* of derived keys, which only the owner can verify */
-    uint64_t proofs_skipped;        /* not verified again, as the policy asked */
-    uint64_t unauthenticated;       /* identities whose device showed no identity of its own */
-    uint64_t plain;                 /* identities delivered in the clear */
+    struct rotation rotated[ROTATION_KEYS]; /* by enum rotation_key; key is 0 for none */
+    uint64_t by_type[RECORD_TYPES];         /* records of each type */
+    uint64_t certificates;                  /* verified up to the device root */
+    uint64_t proofs;                        /* proofs of possession verified again */
+    uint64_t proofs_derived;                /* of derived keys, which only the owner can verify */
+    uint64_t proofs_skipped;                /* not verified again, as the policy asked */
+    uint64_t unauthenticated; /* identities whose device showed no identity of its own */
+    uint64_t plain;           /* identities delivered in the clear */
 };
 
 /*
@@ -78,6 +82,7 @@ struct verify_report {
  *   ERR_GAP         manifests between after and this one are missing
  *   ERR_FORK        another log, or another history than that of after
  *   ERR_DUPLICATE   a live device or chip, a key or a certificate serial stands twice
+ *   ERR_IMPOSTOR    not signed with the manifest key that the policy names
  *   ERR_PROOF       a proof of possession does not verify, or belongs to something else
  *   ERR_FORMAT      malformed, not canonical, or of a version this program does not know
  *   ERR_IO, ERR_MISSING, ERR_READONLY, ERR_INTERNAL

@@ -10,6 +10,7 @@
 #define STATION_JOB_H
 
 #include "base/buf.h"
+#include "station/job_serials.h"
 #include "station/order.h"
 
 #include <limits.h>
@@ -21,12 +22,6 @@
 #define JOB_ENROLLED_MAX   1000000
 #define JOB_ANCHORS_MAX    8000 /* bytes of the trust anchors: one object of a bundle */
 #define JOB_ROOT_MAX       8000 /* bytes of one vendor root */
-
-struct job_serials {
-    char prefix[41];
-    int64_t digits;
-    int64_t first;
-};
 
 /* Values of the order's profile (pki/pattern.h); empty: not given. */
 struct job_certificate {
@@ -52,6 +47,7 @@ struct job_link {
     int64_t request_ms; /* how long a device may take for one answer */
     int64_t repeats;    /* how often an unanswered request is repeated */
     int64_t retries;    /* how often a device that failed begins again by itself */
+    int64_t attempts;   /* that may fail with one credential; 0: no limit */
 };
 
 struct job {
@@ -108,11 +104,6 @@ MUST_USE int job_profile(const struct job *job, const struct order *order,
 
 /* The values of the job and its order, by enum pattern_value; borrowed. */
 void job_values(const struct job *job, const struct order *order, const char *values[VALUE_COUNT]);
-
-/* The text of serial number n of the pattern; false when n needs more digits than the pattern has.
- */
-MUST_USE int job_serial_text(const struct job_serials *serials, int64_t n, char *out, size_t size,
-                             struct error *err);
 
 /* True when the list of enrolled keys holds this hash. */
 bool job_is_enrolled(const struct job *job, const uint8_t spki_hash[32]);

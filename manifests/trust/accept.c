@@ -23,6 +23,8 @@ struct acceptance {
     struct buf last; /* its manifest.json */
     int64_t now;
     struct trust_quota quota;
+    struct buf log_key, signer; /* in force for this manifest; empty: the pin, and any */
+    struct buf log_now;         /* the newest log key, empty: the pin */
 };
 
 static int take(void *ctx, const struct record *r, const struct cert *cert, uint64_t index,
@@ -32,7 +34,7 @@ static int take(void *ctx, const struct record *r, const struct cert *cert, uint
     int rc;
 
     if (r->t == RECORD_ROTATE)
-        return 0; /* says nothing of a device */
+        return 0; /* says nothing of a device; keep_keys */
     rc = trust_quota_record(&a->quota, r, err);
     return rc ? rc : identities_enter(&(struct identities){a->t, a->log}, r, cert, index, err);
 }
@@ -56,7 +58,8 @@ static int hash_certificate(struct sha256 *s, const char *path, struct error *er
     return rc;
 }
 
-static int hash_log_key(struct sha256 *s, const char *path, struct error *err)
+/* now: the key that the log has by now, EC_SPKI_SIZE bytes, instead of the pinned one; or NULL. */
+static int hash_log_key(struct sha256 *s, const char *path, const uint8_t *now, struct error *err)
 {
     unsigned char *der = NULL;
     struct note_key key;
@@ -66,7 +69,7 @@ static int hash_log_key(struct sha256 *s, const char *path, struct error *err)
         return rc;
     len = i2d_PUBKEY(key.key, &der);
     if (len > 0)
-        sha256_update(s, der, (size_t)len);
+        sha256_update(s, now ? now : der, now ? EC_SPKI_SIZE : (size_t)len);
     else
         rc = error_set(err, ERR_CRYPTO, "cannot hash '%s'", path);
     OPENSSL_free(der);
@@ -74,7 +77,8 @@ static int hash_log_key(struct sha256 *s, const char *path, struct error *err)
     return rc;
 }
 
-static int hash_pins(struct acceptance *a, const struct verify_policy *p, struct error *err)
+static int hash_pins(const struct verify_policy *p, const uint8_t *log_now,
+                     uint8_t pins[SHA256_SIZE], struct error *err)
 {
     struct sha256 *s;
     int rc;
@@ -85,21 +89,82 @@ static int hash_pins(struct acceptance *a, const struct verify_policy *p, struct
     s = sha256_new();
     if ((rc = hash_certificate(s, p->root, err)) == 0 &&
         (rc = hash_certificate(s, p->device_root, err)) == 0)
-        rc = hash_log_key(s, p->log_key, err);
-    sha256_final(s, a->pins);
+        rc = hash_log_key(s, p->log_key, log_now, err);
+    sha256_final(s, pins);
     return rc;
 }
 
-static int check_pins(const struct acceptance *a, sqlite3_stmt *row, struct error *err)
+/* A log whose key was rotated is known by the key that was pinned at first, and by the newest. */
+static int check_pins(struct acceptance *a, const struct verify_policy *policy,
+                      const uint8_t stored[SHA256_SIZE], struct error *err)
 {
-    uint8_t pins[SHA256_SIZE];
-    int rc = db_blob(row, 2, pins, sizeof pins, err);
+    uint8_t now[SHA256_SIZE];
+    int rc = 0;
 
-    if (rc == 0 && !sha256_equal(pins, a->pins))
-        rc = error_set(err, ERR_IMPOSTOR,
-                       "log '%s' was accepted with other pins: this is a second station under its "
-                       "name, or one that was made anew; nothing was changed",
-                       a->s.origin);
+    if (sha256_equal(stored, a->pins))
+        return 0;
+    if (a->log_now.len && (rc = hash_pins(policy, a->log_now.data, now, err)))
+        return rc;
+    if (a->log_now.len && sha256_equal(now, a->pins))
+        return 0;
+    return error_set(err, ERR_IMPOSTOR,
+                     "log '%s' was accepted with other pins: this is a second station under its "
+                     "name, or one that was made anew; nothing was changed",
+                     a->s.origin);
+}
+
+/* The key that is in force for a manifest, appended; nothing where the pin is. */
+static int key_in_force(struct acceptance *a, enum rotation_key kind, int64_t seq, size_t size,
+                        struct buf *out, struct error *err)
+{
+    sqlite3_stmt *row;
+    int rc = db_row(a->t, err, &row,
+                    "SELECT key FROM log_keys WHERE log = ? AND kind = ? AND seq < ?"
+                    " ORDER BY seq DESC LIMIT 1",
+                    "iii", a->log, (int64_t)kind, seq);
+
+    if (rc <= 0)
+        return rc;
+    if ((size_t)sqlite3_column_bytes(row, 0) == size)
+        buf_put(out, sqlite3_column_blob(row, 0), size);
+    db_end(row);
+    return out->len == size ? 0 : error_set(err, ERR_STORE, "a key in the state is damaged");
+}
+
+/* policy, with the keys that are in force for the manifest at hand. */
+static struct verify_policy follow(const struct acceptance *a, const struct verify_policy *given)
+{
+    struct verify_policy policy = *given;
+
+    policy.log_spki = a->log_key.len ? a->log_key.data : NULL;
+    policy.signer = a->signer.len ? a->signer.data : NULL;
+    return policy;
+}
+
+static int add_key(struct acceptance *a, enum rotation_key kind, uint64_t seq, const void *key,
+                   size_t len, struct error *err)
+{
+    return db_run(a->t, err, "INSERT INTO log_keys (log, kind, seq, key) VALUES (?, ?, ?, ?)",
+                  "iiib", a->log, (int64_t)kind, (int64_t)seq, key, len);
+}
+
+/* From the first manifest on a log keeps its manifest key, until a rotation says otherwise. */
+static int keep_keys(struct acceptance *a, const struct verify_report *report, struct error *err)
+{
+    const struct rotation *log = &report->rotated[ROTATION_LOG];
+    const struct rotation *manifest = &report->rotated[ROTATION_MANIFEST];
+    uint8_t hash[SHA256_SIZE];
+    int rc = 0;
+
+    if (!a->signer.len)
+        rc = add_key(a, ROTATION_MANIFEST, report->seq - 1, report->signer.key,
+                     sizeof report->signer.key, err);
+    if (rc == 0 && log->key)
+        rc = add_key(a, ROTATION_LOG, report->seq, log->new, sizeof log->new, err);
+    if (rc == 0 && manifest->key) {
+        sha256(manifest->new, sizeof manifest->new, hash);
+        rc = add_key(a, ROTATION_MANIFEST, report->seq, hash, sizeof hash, err);
+    }
     return rc;
 }
 
@@ -119,8 +184,19 @@ static int read_last(struct acceptance *a, struct error *err)
     return buf_check(&a->last, "the manifest accepted last", err);
 }
 
-static int find_log(struct acceptance *a, struct error *err)
+static int read_keys(struct acceptance *a, struct error *err)
 {
+    int64_t seq = (int64_t)a->s.seq;
+    int rc = key_in_force(a, ROTATION_LOG, INT64_MAX, EC_SPKI_SIZE, &a->log_now, err);
+
+    if (rc == 0)
+        rc = key_in_force(a, ROTATION_LOG, seq, EC_SPKI_SIZE, &a->log_key, err);
+    return rc ? rc : key_in_force(a, ROTATION_MANIFEST, seq, SHA256_SIZE, &a->signer, err);
+}
+
+static int find_log(struct acceptance *a, const struct verify_policy *policy, struct error *err)
+{
+    uint8_t pins[SHA256_SIZE];
     sqlite3_stmt *row;
     int rc = db_row(a->t, err, &row, "SELECT id, seq, pins FROM logs WHERE origin = ?", "t",
                     a->s.origin);
@@ -129,8 +205,12 @@ static int find_log(struct acceptance *a, struct error *err)
         return rc;
     a->log = sqlite3_column_int64(row, 0);
     a->seq = sqlite3_column_int64(row, 1);
-    rc = check_pins(a, row, err);
+    rc = db_blob(row, 2, pins, sizeof pins, err);
     db_end(row);
+    if (rc == 0)
+        rc = read_keys(a, err);
+    if (rc == 0)
+        rc = check_pins(a, policy, pins, err);
     return rc ? rc : read_last(a, err);
 }
 
@@ -174,6 +254,8 @@ static int finish(struct acceptance *a, const struct verify_report *report, stru
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 "iibiib", a->log, (int64_t)report->seq, a->sha256, sizeof a->sha256,
                 (int64_t)report->size, a->now, a->bytes.data, a->bytes.len);
+    if (rc == 0)
+        rc = keep_keys(a, report, err);
     if (rc)
         return rc;
     return db_run(a->t, err,
@@ -187,7 +269,7 @@ static int accept_next(struct acceptance *a, const char *dir, const struct verif
                        struct trust_accepted *accepted, struct error *err)
 {
     struct verify_sink sink = {take, a};
-    struct verify_policy policy = *given;
+    struct verify_policy policy = follow(a, given);
     int rc = a->log ? 0 : add_log(a, err);
 
     if (rc == 0)
@@ -207,7 +289,7 @@ static int accept_next(struct acceptance *a, const char *dir, const struct verif
 static int compare_known(struct acceptance *a, const char *dir, const struct verify_policy *given,
                          struct trust_accepted *accepted, struct error *err)
 {
-    struct verify_policy policy = *given;
+    struct verify_policy policy = follow(a, given);
     int64_t same = 0;
     int rc = db_number(a->t, err, &same,
                        "SELECT 1 FROM manifests WHERE log = ? AND seq = ? AND sha256 = ?", "iib",
@@ -270,13 +352,13 @@ static int run(struct acceptance *a, const char *dir, const struct verify_policy
 {
     int rc;
 
-    if ((rc = hash_pins(a, policy, err)) || (rc = read_statement(a, dir, policy, err)))
+    if ((rc = hash_pins(policy, NULL, a->pins, err)) || (rc = read_statement(a, dir, policy, err)))
         return rc;
     strcpy(accepted->origin, a->s.origin);
     accepted->seq = a->s.seq;
     if ((rc = db_begin(a->t, err)))
         return rc;
-    rc = find_log(a, err);
+    rc = find_log(a, policy, err);
     if (rc == 0 && a->seq && a->s.seq <= (uint64_t)a->seq)
         rc = compare_known(a, dir, policy, accepted, err);
     else if (rc == 0)
@@ -299,9 +381,15 @@ int trust_accept(struct trust *t, const char *dir, const struct verify_policy *p
     *accepted = (struct trust_accepted){0};
     buf_init(&a.bytes, STATEMENT_MAX);
     buf_init(&a.last, STATEMENT_MAX);
+    buf_init(&a.log_key, EC_SPKI_SIZE);
+    buf_init(&a.log_now, EC_SPKI_SIZE);
+    buf_init(&a.signer, SHA256_SIZE);
     rc = run(&a, dir, policy, accepted, err);
     statement_done(&a.s);
     buf_done(&a.bytes);
     buf_done(&a.last);
+    buf_done(&a.log_key);
+    buf_done(&a.log_now);
+    buf_done(&a.signer);
     return rc ? error_prefix(err, "'%s'", dir) : 0;
 }

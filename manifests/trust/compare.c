@@ -270,6 +270,11 @@ static const char *const finish_logs[] = {
     "UPDATE main.logs SET seq = o.seq, size = o.size, root = o.root, frontier = o.frontier"
     " FROM newer JOIN other.logs o ON o.id = newer.there WHERE main.logs.id = newer.here"};
 
+/* Of a state that knows of them (trust.c). */
+static const char copy_keys[] = "INSERT OR IGNORE INTO main.log_keys (log, kind, seq, key)"
+                                " SELECT newer.here, o.kind, o.seq, o.key"
+                                " FROM newer JOIN other.log_keys o ON o.log = newer.there";
+
 static const char copy_decisions[] =
     "INSERT INTO main.decisions (at, kind, product, serial, reason, who, why)"
     " SELECT at, kind, product, serial, reason, who, why FROM other.decisions o"
@@ -307,7 +312,7 @@ static int run_all(struct trust *t, const char *const *sql, size_t count, struct
 
 static int copy(struct trust *t, struct trust_merged *merged, struct error *err)
 {
-    int64_t logs = 0;
+    int64_t logs = 0, keys = 0;
     int rc;
 
     if ((rc = RUN_ALL(t, copy_logs, err)) ||
@@ -316,7 +321,12 @@ static int copy(struct trust *t, struct trust_merged *merged, struct error *err)
         return rc;
     merged->logs = (uint64_t)logs;
     merged->identities = (uint64_t)sqlite3_changes64(t->db);
-    if ((rc = RUN_ALL(t, finish_logs, err)) || (rc = db_exec(t, copy_decisions, err)))
+    if ((rc = RUN_ALL(t, finish_logs, err)) ||
+        (rc = db_number(t, err, &keys,
+                        "SELECT count(*) FROM other.sqlite_schema"
+                        " WHERE name = 'log_keys'",
+                        "")) ||
+        (keys && (rc = db_exec(t, copy_keys, err))) || (rc = db_exec(t, copy_decisions, err)))
         return rc;
     merged->decisions = (uint64_t)sqlite3_changes64(t->db);
     return RUN_ALL(t, apply_decisions, err);

@@ -11,10 +11,22 @@
 #include <sys/statvfs.h>
 
 #define APPLICATION_ID 0x696d7774 /* "imwt": tells `file` and us what it is */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define BUSY_MS        5000
 
-/* Version 1. The comments are the manual of the file for whoever opens it with sqlite3. */
+/*
+ * Version 2 added it: the keys of a log that came after those that the pins name. The one in force for
+ * a manifest is that with the highest seq below its number.
+ */
+#define KEYS_TABLE                                                                                 \
+    "CREATE TABLE log_keys ("                                                                      \
+    " log INTEGER NOT NULL REFERENCES logs(id),"                                                   \
+    " kind INTEGER NOT NULL," /* enum rotation_key */                                              \
+    " seq INTEGER NOT NULL,"  /* of the manifest that announced it; 0: of the first manifest */    \
+    " key BLOB NOT NULL,"     /* log key: SubjectPublicKeyInfo; manifest key: its SHA-256 */       \
+    " PRIMARY KEY (log, kind, seq)) WITHOUT ROWID;"
+
+/* The comments are the manual of the file for whoever opens it with sqlite3. */
 static const char schema[] =
     "CREATE TABLE logs ("
     " id INTEGER PRIMARY KEY,"
@@ -59,7 +71,7 @@ static const char schema[] =
     "CREATE TABLE holds (" /* devices that are held now */
     " serial TEXT NOT NULL, product TEXT NOT NULL,"
     " decision INTEGER NOT NULL REFERENCES decisions(id),"
-    " PRIMARY KEY (serial, product)) WITHOUT ROWID;"
+    " PRIMARY KEY (serial, product)) WITHOUT ROWID;" KEYS_TABLE
     "CREATE TABLE crls (" /* numbers of revocation lists that were made, RFC 5280 5.2.3 */
     " number INTEGER PRIMARY KEY, made INTEGER NOT NULL, entries INTEGER NOT NULL);";
 
@@ -82,6 +94,23 @@ static int create_schema(struct trust *t, struct error *err)
     return rc ? rc : db_commit(t, err);
 }
 
+static int add_keys_table(struct trust *t, struct error *err)
+{
+    char version[64];
+    int64_t now = 0;
+    int rc;
+
+    snprintf(version, sizeof version, "PRAGMA user_version = %d", SCHEMA_VERSION);
+    if ((rc = db_begin(t, err)))
+        return rc;
+    rc = db_number(t, err, &now, "PRAGMA user_version", ""); /* a second process may have done it */
+    if (rc == 0 && now == 1 && (rc = db_exec(t, KEYS_TABLE, err)) == 0)
+        rc = db_exec(t, version, err);
+    if (rc)
+        db_rollback(t);
+    return rc ? rc : db_commit(t, err);
+}
+
 static int check_schema(struct trust *t, const char *path, struct error *err)
 {
     int64_t id = 0, version = 0;
@@ -92,6 +121,8 @@ static int check_schema(struct trust *t, const char *path, struct error *err)
         return rc;
     if (id != APPLICATION_ID)
         return error_set(err, ERR_FORMAT, "'%s' is not a state file of imprint-manifest", path);
+    if (version == 1)
+        return t->writable ? add_keys_table(t, err) : 0; /* nobody who only reads looks at keys */
     if (version != SCHEMA_VERSION)
         return error_set(err, ERR_FORMAT,
                          "'%s' is a state file of version %d, and this program knows %d: use the "

@@ -136,6 +136,8 @@ void cli_print_json(struct json_t *object);
 /* The commands, one file each: cmd_<name>.c. */
 int cmd_init(struct cli *cli, struct error *err);
 int cmd_generate(struct cli *cli, struct error *err);
+int cmd_rotate(struct cli *cli, struct error *err);
+int cmd_crl(struct cli *cli, struct error *err);
 int cmd_recover(struct cli *cli, struct error *err);
 int cmd_run(struct cli *cli, struct error *err);
 int cmd_backup(struct cli *cli, struct error *err);
@@ -144,8 +146,15 @@ int cmd_seal(struct cli *cli, struct error *err);
 int cmd_order(struct cli *cli, struct error *err);
 int cmd_order_close(struct cli *cli, struct error *err);
 int cmd_receipt(struct cli *cli, struct error *err);
+int cmd_rework(struct cli *cli, struct error *err);
 int cmd_reconcile(struct cli *cli, struct error *err);
 int cmd_void(struct cli *cli, struct error *err);
+
+/*
+ * Makes the revocation list anew after something may have been revoked, if the station has one, and
+ * says so on stderr.
+ */
+MUST_USE int cli_keep_revocations(const struct cli *cli, struct error *err);
 
 /* Names every unresolved device of an order; *count receives how many there are. */
 MUST_USE int cli_report_unresolved(const struct cli *cli, int64_t order_id, const char *order,

@@ -74,5 +74,5 @@ int cmd_order_close(struct cli *cli, struct error *err)
         rc = close_order(cli, &closed, err);
     if (rc == 0)
         report(cli, &closed);
-    return rc;
+    return rc ? rc : cli_keep_revocations(cli, err);
 }

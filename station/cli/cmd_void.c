@@ -64,6 +64,8 @@ int cmd_void(struct cli *cli, struct error *err)
         rc = voiding_run(&v, &what, &voided, err);
     if (rc == 0)
         report(cli, &voided);
+    if (rc == 0 && !voided.before)
+        rc = cli_keep_revocations(cli, err);
     vault_done(&v);
     return rc;
 }

@@ -73,10 +73,27 @@ static const struct cli_option seal_options[] = {
     {"manifest", "N", "export manifest N instead of the last one"},
     {NULL, NULL, NULL}};
 
-static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
+static const struct cli_option rework_options[] = {
+    BY,
+    REASON,
+    {"product", "NAME", "the product, where several have the serial"},
+    {"reason-code", "NAME", "of the revocation, by RFC 5280; default: superseded"},
+    {NULL, NULL, NULL}};
 
 static const struct cli_option run_options[] = {
-    BY, {"once", NULL, "one device in each slot that is there now, then end"}, {NULL, NULL, NULL}};
+    BY,
+    {"once", NULL, "one device in each slot that is there now, then end"},
+    {"scan", "SLOT SERIAL", "the label of one unit, instead of reading labels"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
+
+static const struct cli_option crl_options[] = {
+    BY,
+    {"days", "N", "days until the next list is due, 1 to 3650; default: 30"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option rotate_options[] = {BY, REASON, {NULL, NULL, NULL}};
 
 static const struct cli_option recover_options[] = {
     BY,
@@ -113,7 +130,9 @@ const struct cli_command cli_commands[] = {
      order_options, NEED_CONFIG, 1, 2, cmd_order},
     {"generate", "JOB", "make keys and certificates in the HSM, ahead of time",
      "Makes credentials for a job: keys are made in the HSM, leave it only wrapped, and get their\n"
-     "certificates at once. Ctrl-C stops after the batch at hand, and what was made is kept: the\n"
+     "certificates at once; where serials are known only when a device is in its slot, keys "
+     "alone.\n"
+     "Ctrl-C stops after the batch at hand, and what was made is kept: the\n"
      "same command with --up-to makes the rest. One of --count and --up-to is needed.",
      generate_options, NEED_CONFIG | NEED_JOB | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_generate},
     {"run", "JOB", "provision the devices that are put into the slots",
@@ -124,7 +143,8 @@ const struct cli_command cli_commands[] = {
      "Ctrl-C. What was begun is finished first. A device that was interrupted goes on with the "
      "same\n"
      "credential; one that is finished says PASS again and consumes nothing. With --once it ends\n"
-     "when each slot that is there has passed or failed.",
+     "when each slot that is there has passed or failed. Where the job's serials are scanned it\n"
+     "first reads a line for each unit, its slot and its serial.",
      run_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
     {"void", "SERIAL|TX", "end a credential: scrap, give up or revoke it",
      "Ends one credential, named by its serial or its transaction. What no device got is scrapped. "
@@ -133,6 +153,12 @@ const struct cli_command cli_commands[] = {
      "device will not come back. What was proven is revoked. The whitelist tells of each. Needs\n"
      "--reason.",
      void_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_void},
+    {"rework", "SERIAL|TX", "allow a repaired unit another identity under its serial",
+     "Revokes the identity of a unit whose board was exchanged or repaired, and allows that the "
+     "next\n"
+     "run gives it another under the same serial, by a label scanned for its slot. Draws on the\n"
+     "order's 'rework'. Needs --by and --reason.",
+     rework_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_rework},
     {"reconcile", "[ORDER]", "show whether every credential is accounted for",
      "Adds up what became of each order's credentials, compares it with the ledger, and names "
      "every\n"
@@ -156,6 +182,21 @@ const struct cli_command cli_commands[] = {
      "a day without one, 'status', 'seal' and 'run' warn: a manifest that does not arrive is "
      "noticed.",
      by_options, NEED_CONFIG, 1, 2, cmd_receipt},
+    {"rotate", "manifest-key|log-key", "change the key that signs manifests, or the log",
+     "Makes a new key in the HSM and announces it in the whitelist, signed by the old key and the\n"
+     "new; then seals. The manifest that announces it is the last one of the old key. Importers\n"
+     "follow by themselves; whoever verifies single manifests or proofs pins the new key from "
+     "then\n"
+     "on. Needs --by and --reason: they stand in the whitelist.",
+     rotate_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_rotate},
+    {"crl", "", "make the revocation list of the issuing CA",
+     "Signs a list of all certificates of this station that are burned or revoked, and writes it "
+     "to\n"
+     "'crl/issuing-ca.crl'. From then on 'void', 'seal' and 'order close' make it anew. It ends "
+     "with\n"
+     "the issuing CA; what devices point to for ever is the owner's list of 'imprint-manifest "
+     "crl'.",
+     crl_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_crl},
     {"backup", "DIR", "copy the station, also while it runs",
      "Copies database, configuration, certificates and pins into the new folder DIR, and lists "
      "them\n"

@@ -317,19 +317,26 @@ static int merge(struct store *store, struct error *err)
 
 /* ---- Doubles. ---- */
 
+#define POINT_OF(id)                                                                               \
+    "coalesce((SELECT point FROM credentials WHERE id = " id "),"                                  \
+    " (SELECT point FROM spare_keys WHERE id = -(" id ")))"
+
+/* A credential has the key of the spare key that it was made of, which is not added again. */
 static int refuse_double(struct store *store, int64_t credential, struct error *err)
 {
     int64_t doubled = 0;
-    int rc = sql_integer(store, err, &doubled,
-                         "SELECT other.id FROM credentials other WHERE other.id <> ?1"
-                         " AND other.point = (SELECT point FROM credentials WHERE id = ?1)",
-                         "i", credential);
+    int rc = sql_integer(
+        store, err, &doubled,
+        "SELECT id FROM credentials WHERE id <> ?1 AND point = " POINT_OF(
+            "?1") " UNION ALL"
+                  " SELECT -id FROM spare_keys WHERE -id <> ?1 AND point = " POINT_OF("?1"),
+        "i", credential);
 
     if (rc == 0 && doubled)
         rc = error_set(err, ERR_DUPLICATE,
-                       "the HSM made a public key that credential %" PRId64
+                       "the HSM made a public key that %s %" PRId64
                        " has already: its random source is broken, stop using it",
-                       doubled);
+                       doubled > 0 ? "credential" : "spare key", doubled > 0 ? doubled : -doubled);
     return rc;
 }
 

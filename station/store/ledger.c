@@ -199,10 +199,10 @@ int ledger_append_restored(struct store *store, int64_t anchored, const struct b
                   err);
 }
 
-int ledger_expect(struct store *store, int64_t credential, const char *event, struct error *err)
+/* The newest event of a credential, or "nothing". */
+static int newest_event(struct store *store, int64_t credential, char last[16], struct error *err)
 {
     sqlite3_stmt *s;
-    char last[16] = "nothing";
     int rc = sql_start(store, err, &s,
                        "SELECT json_extract(body, '$.event') FROM ledger"
                        " WHERE json_extract(body, '$.data.credential') = ?"
@@ -211,10 +211,19 @@ int ledger_expect(struct store *store, int64_t credential, const char *event, st
 
     if (rc == 0)
         rc = sql_next(store, s, err);
+    strcpy(last, "nothing");
     if (rc == 1) {
-        rc = sql_text(s, 0, last, sizeof last, err);
+        rc = sql_text(s, 0, last, 16, err);
         sql_end(s);
     }
+    return rc;
+}
+
+int ledger_expect(struct store *store, int64_t credential, const char *event, struct error *err)
+{
+    char last[16];
+    int rc = newest_event(store, credential, last, err);
+
     if (rc == 0 && strcmp(last, event ? event : "nothing"))
         rc = error_set(err, ERR_INTEGRITY,
                        "the last that the ledger tells of credential %" PRId64 " is '%s' where the "
@@ -222,6 +231,16 @@ int ledger_expect(struct store *store, int64_t credential, const char *event, st
                        "security team",
                        credential, last, event ? event : "nothing");
     return rc;
+}
+
+int ledger_expect_available(struct store *store, int64_t credential, struct error *err)
+{
+    char last[16];
+    int rc = newest_event(store, credential, last, err);
+
+    if (rc == 0 && strcmp(last, LEDGER_ISSUE) == 0)
+        return 0;
+    return rc ? rc : ledger_expect(store, credential, NULL, err);
 }
 
 static int read_restored(sqlite3_stmt *s, struct ledger_restored *r, struct error *err)
@@ -308,8 +327,8 @@ int ledger_clock_stopped(struct store *store, bool *stopped, struct error *err)
     int64_t value = 0;
     int rc = sql_integer(store, err, &value,
                          "SELECT json_extract(body, '$.event') = 'clock_stopped' FROM ledger"
-                         " WHERE" LEDGER_IS_MARK " AND json_extract(body, '$.event') <>"
-                         " '" LEDGER_RESTORED "' ORDER BY seq DESC LIMIT 1",
+                         " WHERE" LEDGER_IS_MARK " AND json_extract(body, '$.event') IN"
+                         " ('clock_confirmed', 'clock_stopped') ORDER BY seq DESC LIMIT 1",
                          "");
 
     *stopped = value != 0;
@@ -330,6 +349,10 @@ static void take_count(struct ledger_counts *c, const char *event, int64_t count
         c->scrapped = count;
     else if (strcmp(event, "revoked") == 0)
         c->revoked = count;
+    else if (strcmp(event, LEDGER_REWORK) == 0)
+        c->reworks = count;
+    else if (strcmp(event, LEDGER_ISSUE) == 0)
+        c->issued += count;
 }
 
 int ledger_leaf(struct store *store, int64_t credential, int64_t *leaf, struct error *err)
@@ -351,6 +374,15 @@ int ledger_leaf(struct store *store, int64_t credential, int64_t *leaf, struct e
     return rc;
 }
 
+/* Keys that were made ahead, less those that got a certificate and those that were destroyed. */
+#define SPARES_OF                                                                                  \
+    "SELECT sum(CASE json_extract(body, '$.event')"                                                \
+    " WHEN '" LEDGER_KEYS "' THEN json_extract(body, '$.data.count')"                              \
+    " WHEN '" LEDGER_KEYS_DESTROYED "' THEN -json_extract(body, '$.data.count')"                   \
+    " ELSE -(json_extract(body, '$.data.key') IS NOT NULL) END) FROM ledger" LEDGER_OF_ORDER       \
+    " AND json_extract(body, '$.event') IN ('" LEDGER_KEYS "', '" LEDGER_KEYS_DESTROYED            \
+    "', '" LEDGER_ISSUE "')"
+
 int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                        struct ledger_counts *counts, struct error *err)
 {
@@ -364,6 +396,8 @@ int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                      "SELECT sum(json_extract(body, '$.data.count')) FROM ledger" LEDGER_OF_ORDER
                      " AND json_extract(body, '$.event') = 'generate'",
                      "t", order);
+    if (rc == 0)
+        rc = sql_integer(store, err, &c.spares, SPARES_OF, "t", order);
     if (rc == 0)
         rc = sql_start(store, err, &s,
                        "SELECT json_extract(body, '$.event'), count(*) FROM ledger" LEDGER_OF_ORDER
@@ -382,6 +416,33 @@ int ledger_count_order(struct store *store, const uint8_t order_hash[32],
     if (rc == 0)
         *counts = c;
     return rc;
+}
+
+int ledger_allows_rework(struct store *store, const uint8_t order_hash[32], int64_t credential,
+                         bool *allowed, struct error *err)
+{
+    char order[2 * LEDGER_ORDER_PART + 1];
+    int64_t count = 0;
+    int rc;
+
+    hex_encode(order_hash, LEDGER_ORDER_PART, order);
+    rc = sql_integer(store, err, &count,
+                     "SELECT count(*) FROM ledger" LEDGER_OF_ORDER
+                     " AND json_extract(body, '$.event') = '" LEDGER_REWORK "'"
+                     " AND json_extract(body, '$.data.replaces') = ?",
+                     "ti", order, credential);
+    *allowed = rc == 0 && count > 0;
+    return rc;
+}
+
+int ledger_replaces(struct store *store, int64_t credential, int64_t *replaced, struct error *err)
+{
+    *replaced = 0;
+    return sql_integer(store, err, replaced,
+                       "SELECT json_extract(body, '$.data.replaces') FROM ledger"
+                       " WHERE json_extract(body, '$.data.credential') = ?"
+                       " AND json_extract(body, '$.event') = '" LEDGER_ISSUE "'",
+                       "i", credential);
 }
 
 static int visit_rows(struct store *store, sqlite3_stmt *s, ledger_visit each, void *context,
@@ -443,6 +504,48 @@ int ledger_find(struct store *store, const struct ledger_filter *filter, ledger_
                             " AND seq >= ?3 ORDER BY seq",
                        "tti", filter->event, filter->serial, first);
     return rc ? rc : visit_rows(store, s, each, context, err);
+}
+
+int ledger_count_rotations(struct store *store, const char *key, int64_t leaf, int64_t *count,
+                           struct error *err)
+{
+    *count = 0;
+    return sql_integer(store, err, count,
+                       "SELECT count(*) FROM ledger WHERE" LEDGER_IS_MARK
+                       " AND json_extract(body, '$.event') = 'rotated'"
+                       " AND (?1 IS NULL OR json_extract(body, '$.data.key') = ?1)"
+                       " AND json_extract(body, '$.data.leaf') < ?2",
+                       "ti", key, leaf);
+}
+
+int ledger_each_ended(struct store *store, const uint8_t order_hash[32],
+                      int (*each)(void *context, const struct ledger_ended *ended,
+                                  struct error *err),
+                      void *context, struct error *err)
+{
+    char order[2 * LEDGER_ORDER_PART + 1], at[CLOCK_TEXT_SIZE];
+    struct ledger_ended e;
+    sqlite3_stmt *s;
+    int rc;
+
+    hex_encode(order_hash, LEDGER_ORDER_PART, order);
+    rc = sql_start(store, err, &s,
+                   "SELECT json_extract(body, '$.data.credential'),"
+                   " coalesce(json_extract(body, '$.data.leaf'), -1), json_extract(body, '$.at')"
+                   " FROM ledger" LEDGER_OF_ORDER
+                   " AND json_extract(body, '$.event') IN ('burned', 'lost', 'revoked')",
+                   "t", order);
+    while (rc == 0 && (rc = sql_next(store, s, err)) == 1) {
+        e = (struct ledger_ended){sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1), 0};
+        rc = sql_text(s, 2, at, sizeof at, err);
+        if (rc == 0 && clock_parse(at, &e.at))
+            rc = error_set(err, ERR_INTEGRITY, "an entry of the ledger has no time");
+        if (rc == 0)
+            rc = each(context, &e, err);
+        if (rc)
+            sql_end(s);
+    }
+    return rc;
 }
 
 int ledger_knows_order(struct store *store, const char *id, bool *known, struct error *err)

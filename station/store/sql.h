@@ -14,7 +14,8 @@
 
 /* Entries that decide for all that comes after them: one text, so that the index on them is used. */
 #define LEDGER_IS_MARK                                                                             \
-    " json_extract(body, '$.event') IN ('clock_confirmed', 'clock_stopped', 'restored')"
+    " json_extract(body, '$.event') IN ('clock_confirmed', 'clock_stopped', 'restored',"           \
+    " 'rotated')"
 
 /* Entries of one order, by the bytes of its hash that are indexed. */
 #define LEDGER_OF_ORDER   " WHERE substr(json_extract(body, '$.data.order'), 1, 16) = ?"

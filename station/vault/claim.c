@@ -4,9 +4,11 @@
 #include "hsm/credential.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
+#include "station/vault/certifier.h"
 #include "station/vault/ending.h"
 #include "station/vault/event.h"
 #include "station/vault/hello.h"
+#include "station/vault/naming.h"
 #include "station/vault/quota.h"
 #include "station/vault/witness.h"
 
@@ -208,16 +210,14 @@ static int burn(struct vault *v, const struct claim *old, struct error *err)
 }
 
 static int make_in_transaction(struct vault *v, struct session *s, const struct claim *old,
-                               struct error *err)
+                               struct naming *how, struct error *err)
 {
     int rc = old ? quota_check_burn(v, err) : quota_check_claim(v, err);
 
     if (rc == 0 && old)
         rc = burn(v, old, err);
-    if (rc == 0)
-        rc = credential_pick(v->store, v->order_id, &s->credential, err);
     if (rc == 0) /* in the ledger a credential is given out once */
-        rc = ledger_expect(v->store, s->credential.id, NULL, err);
+        rc = naming_take(v, s, how, err);
     if (rc == 0)
         rc = copy_hello(v, s, err);
     s->claim.credential = s->credential.id;
@@ -238,11 +238,12 @@ static int make_in_transaction(struct vault *v, struct session *s, const struct 
 
 int claim_make(struct vault *v, struct session *s, const struct claim *old, struct error *err)
 {
+    struct naming how = {false, false};
     int rc = store_begin(v->store, err);
 
     if (rc)
         return rc;
-    rc = make_in_transaction(v, s, old, err);
+    rc = make_in_transaction(v, s, old, &how, err);
     if (rc == 0)
         rc = store_commit(v->store, err);
     if (rc)
@@ -255,6 +256,8 @@ int claim_make(struct vault *v, struct session *s, const struct claim *old, stru
     s->nonce_drawn = true;
     if (old)
         quota_move(v, CREDENTIAL_CLAIMED, CREDENTIAL_BURNED, 1);
+    if (how.issued)
+        certifier_committed(v, how.spare);
     quota_move(v, CREDENTIAL_AVAILABLE, CREDENTIAL_CLAIMED, 1);
     return rc;
 }

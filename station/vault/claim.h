@@ -14,7 +14,7 @@ MUST_USE int claim_credential(struct vault *v, const struct claim *c, struct cre
                               struct error *err);
 
 /*
- * Picks the next credential, rewraps its key for the device in s->hello, signs the transcript, and
+ * Takes a credential (vault/naming.h), rewraps its key for the device in s->hello, signs the transcript, and
  * commits the claim: credential, transport key, transcript and wrapped key in one transaction. When
  * old is not NULL, it is an open claim of the same chip that is burned in the same transaction.
  * Fills s->claim and s->credential.

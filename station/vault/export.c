@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "station/store/ledger.h"
 #include "station/vault/manifest_signer.h"
+#include "station/vault/rotating.h"
 
 #include <string.h>
 
@@ -48,8 +49,8 @@ static int put_file(const char *dir, const char *name, const struct buf *bytes, 
     return rc ? rc : file_write(path, bytes->data, bytes->len, 0644, err);
 }
 
-static int sign_statement(const struct config *config, struct hsm *hsm, const char *dir,
-                          const struct ledger_statement *s, struct error *err)
+static int sign_statement(const struct config *config, struct store *store, struct hsm *hsm,
+                          const char *dir, const struct ledger_statement *s, struct error *err)
 {
     struct buf bytes, pem;
     int rc;
@@ -58,7 +59,7 @@ static int sign_statement(const struct config *config, struct hsm *hsm, const ch
     buf_init(&pem, FILE_MAX);
     rc = ledger_statement_write(s, &bytes, err);
     if (rc == 0)
-        rc = manifest_signer_sign(config, hsm, &bytes, &pem, err);
+        rc = manifest_signer_sign(config, store, hsm, ROTATING_NOW, &bytes, &pem, err);
     if (rc == 0)
         rc = put_file(dir, LEDGER_EXPORT_STATEMENT, &bytes, err);
     if (rc == 0)
@@ -101,7 +102,7 @@ int export_ledger(const struct config *config, struct store *store, struct hsm *
     fill(statement, config, &part);
     rc = write_entries(store, making, watch, statement, err);
     if (rc == 0)
-        rc = sign_statement(config, hsm, making, statement, err);
+        rc = sign_statement(config, store, hsm, making, statement, err);
     if (rc == 0)
         rc = file_dir_finish(making, dir, err);
     if (rc && file_remove_tree(making, &ignored))

@@ -7,6 +7,7 @@
 #include "station/store/ledger.h"
 #include "station/store/whitelist.h"
 #include "station/vault/manifest_signer.h"
+#include "station/vault/rotating.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -108,13 +109,15 @@ static int judge(void *context, const struct record *r, uint64_t index, int *ans
 
 /* ---- signatures */
 
-/* The signer's certificate, and its root as its issuer. */
-static int read_certificates(struct work *w, struct error *err)
+/* The certificate of the signer in force, and its root as its issuer. */
+static int read_certificates(struct work *w, unsigned *generation, struct error *err)
 {
     char path[PATH_MAX];
     X509 *root = NULL;
-    int rc = config_path(w->config, "ca/manifest-signer.pem", path, err);
+    int rc = rotating_generation(w->store, ROTATION_MANIFEST, ROTATING_NOW, generation, err);
 
+    if (rc == 0)
+        rc = manifest_signer_path(w->config, *generation, path, err);
     if (rc == 0)
         rc = cms_read_certificate(path, &w->signer.cert, err);
     if (rc == 0)
@@ -135,7 +138,7 @@ static int sign_index(void *context, const struct buf *content, struct buf *pem,
 {
     const struct work *w = context;
 
-    return manifest_signer_sign(w->config, w->hsm, content, pem, err);
+    return manifest_signer_sign(w->config, w->store, w->hsm, ROTATING_NOW, content, pem, err);
 }
 
 static int tell_ledger(struct work *w, struct error *err)
@@ -201,18 +204,23 @@ static int fill(struct work *w, struct export_report *report, struct error *err)
 /* The key is open while devices are signed, and closed whatever happens. */
 static int fill_signed(struct work *w, struct export_report *report, struct error *err)
 {
+    unsigned generation;
     int rc;
 
     if (!w->run->platform->signs)
         return fill(w, report, err);
-    rc = read_certificates(w, err);
-    if (rc == 0)
-        rc = hsm_signer_open(w->hsm, HSM_KEY_MANIFEST_SIGN, &w->signer.key, err);
+    rc = read_certificates(w, &generation, err);
     if (rc)
         return rc;
-    w->run->signer = &w->signer;
-    rc = fill(w, report, err);
-    return hsm_signer_close(w->signer.key, rc, err);
+    hsm_use_generation(w->hsm, HSM_KEY_MANIFEST_SIGN, generation);
+    rc = hsm_signer_open(w->hsm, HSM_KEY_MANIFEST_SIGN, &w->signer.key, err);
+    if (rc == 0) {
+        w->run->signer = &w->signer;
+        rc = fill(w, report, err);
+        rc = hsm_signer_close(w->signer.key, rc, err);
+    }
+    hsm_use_generation(w->hsm, HSM_KEY_MANIFEST_SIGN, 1);
+    return rc;
 }
 
 int exporting_run(const struct config *config, struct store *store, struct hsm *hsm,

@@ -5,7 +5,9 @@
 #include "pki/digest.h"
 #include "station/vault/claim.h"
 #include "station/vault/hello.h"
+#include "station/vault/naming.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 _Static_assert(JOB_ANCHORS_MAX <= WIRE_OBJECT_MAX, "what a job takes must pass to the line");
@@ -111,6 +113,20 @@ static bool is_void(const struct claim *c)
     return c->state == CLAIM_BURNED || c->state == CLAIM_REVOKED;
 }
 
+/* What failed so often fails again: a person looks at the device, and not only the next run. */
+static int check_attempts(struct vault *v, const struct session *s, struct error *err)
+{
+    int64_t most = v->job->link.attempts, failures;
+    int rc = attempt_failures(v->store, s->claim.tx, &failures, err);
+
+    if (rc || most == 0 || failures < most)
+        return rc;
+    return error_set(err, ERR_REFUSED,
+                     "'%s' failed in this device %" PRId64 " times: set it aside; a supervisor "
+                     "gives it up with 'imprint void %s --lost'",
+                     s->credential.serial, failures, s->credential.serial);
+}
+
 /* The device holds, or says it holds, s->claim. */
 static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
 {
@@ -127,12 +143,16 @@ static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan
     if (is_void(&s->claim))
         return s->hello.lifecycle == IMPRINT_LIFE_LOCKED ? refuse_locked_void(&s->credential, err)
                                                          : fill_plan(v, s, WIRE_ABORT, plan, err);
+    rc = naming_check_label(v, s, err);
+    if (rc)
+        return rc;
     s->again = s->claim.state == CLAIM_PROVEN;
     if (committed)
         return fill_plan(v, s, WIRE_PROVE, plan, err);
     if (s->again)
         return refuse_known_chip(&s->credential, err);
-    return fill_plan(v, s, WIRE_DELIVER, plan, err);
+    rc = check_attempts(v, s, err);
+    return rc ? rc : fill_plan(v, s, WIRE_DELIVER, plan, err);
 }
 
 /* A void identity that was committed is replaced: before LOCK a new BEGIN may do that. */
@@ -179,6 +199,8 @@ static int check_old(struct vault *v, struct session *s, const struct claim *old
     if (old->state == CLAIM_PROVEN)
         return refuse_known_chip(&s->credential, err);
     rc = refuse_other_order(v, &s->credential, err);
+    if (rc == 0 && v->job->serials.source == SOURCE_SCANNED)
+        rc = naming_check_label(v, s, err);
     return rc ? rc : check_enrolment(v, s, old, err);
 }
 

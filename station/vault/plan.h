@@ -6,6 +6,7 @@
  *   transaction T, open or committed         T unknown                     refuse, touch nothing
  *   transaction T, or T's transport key      T belongs to another chip     refuse as duplicate
  *   transaction T, or T's transport key      T is of another order         refuse, name the job
+ *   T open, or T's transport key             T open, and failed too often  refuse
  *   T open, or T's transport key             T open                        DELIVER what is stored
  *   T committed                              T open                        PROVE
  *   T committed                              T proven                      PROVE again, consume nothing
@@ -18,7 +19,8 @@
  *     under another chip id
  *   any of the above, authenticated          claim of another key          refuse as duplicate
  *   nothing of the above                     chip has an open claim        burn it, then as below
- *   nothing of the above                     -                             claim the next credential
+ *   nothing of the above                     -                             claim (vault/naming.h)
+ *   a live T                                 another label in its slot     refuse
  *
  * Authenticated: the order says `enrolled` or `attested`.
  * Void is burned or revoked: such a device, once it lost its memory, is a new one.

@@ -12,6 +12,7 @@
 #include "station/vault/clock_stop.h"
 #include "station/vault/leaves.h"
 #include "station/vault/manifest_signer.h"
+#include "station/vault/rotating.h"
 #include "station/vault/totals.h"
 #include "station/vault/vault.h"
 
@@ -121,18 +122,20 @@ static int in_transaction(struct work *w, int (*step)(struct work *, struct erro
 
 static int journal_start(struct work *w, struct error *err)
 {
-    int64_t size = w->journal.first + w->journal.count, whitelisted;
+    int64_t size = w->journal.first + w->journal.count, whitelisted, rotations = 0;
     STACK_OF(X509) *pins = NULL;
     int rc = vault_read_signers(w->config, w->store, &pins, err);
 
     if (rc == 0)
         rc = totals_collect(w->store, pins, &w->journal.totals, &whitelisted, err);
     signed_pins_free(pins);
-    if (rc == 0 && whitelisted != size)
+    if (rc == 0)
+        rc = ledger_count_rotations(w->store, NULL, size, &rotations, err);
+    if (rc == 0 && whitelisted + rotations != size)
         rc = error_set(err, ERR_INTEGRITY,
                        "the whitelist has %" PRId64 " records and the inventory accounts for "
                        "%" PRId64 ": keep the database as it is and call the security team",
-                       size, whitelisted);
+                       size, whitelisted + rotations);
     if (rc == 0)
         rc = sealing_add(w->store, &w->journal, err);
     return rc ? rc : add_to_ledger(w, err);
@@ -260,21 +263,42 @@ static int write_records(struct work *w, struct error *err)
     return rc;
 }
 
-static int sign_checkpoint(struct work *w, struct buf *note, struct error *err)
+/* Signs with one generation of the log key: the text, or a note that another one signed. */
+static int sign_note(struct work *w, unsigned generation, const struct buf *text, struct buf *note,
+                     struct error *err)
 {
     EVP_PKEY *key = NULL;
-    struct buf text;
-    int rc = hsm_signer_open(w->hsm, HSM_KEY_LOG_SIGN, &key, err);
+    int rc;
 
+    hsm_use_generation(w->hsm, HSM_KEY_LOG_SIGN, generation);
+    rc = hsm_signer_open(w->hsm, HSM_KEY_LOG_SIGN, &key, err);
+    if (rc)
+        return rc;
+    rc = note->len ? note_cosign(note, w->config->origin, key, err)
+                   : note_sign(text->data, text->len, w->config->origin, key, note, err);
+    return hsm_signer_close(key, rc, err);
+}
+
+/* By the log key that is in force, and by a new one that this manifest announces. */
+static int sign_checkpoint(struct work *w, struct buf *note, struct error *err)
+{
+    unsigned generation, last;
+    struct buf text;
+    int rc = rotating_generation(w->store, ROTATION_LOG, w->journal.first, &generation, err);
+
+    if (rc == 0)
+        rc = rotating_generation(w->store, ROTATION_LOG, w->journal.first + w->journal.count, &last,
+                                 err);
     if (rc)
         return rc;
     buf_init(&text, NOTE_MAX);
     seal_checkpoint(&w->result, &text);
     rc = buf_check(&text, "the checkpoint", err);
-    if (rc == 0)
-        rc = note_sign(text.data, text.len, w->config->origin, key, note, err);
+    for (; rc == 0 && generation <= last; generation++)
+        rc = sign_note(w, generation, &text, note, err);
+    hsm_use_generation(w->hsm, HSM_KEY_LOG_SIGN, 1);
     buf_done(&text);
-    return hsm_signer_close(key, rc, err);
+    return rc;
 }
 
 static int put_checkpoint(struct work *w, struct error *err)
@@ -344,7 +368,8 @@ static int sign_and_finish(struct work *w, struct error *err)
     int rc;
 
     buf_init(&pem, 65536);
-    rc = manifest_signer_sign(w->config, w->hsm, &w->journal.statement, &pem, err);
+    rc = manifest_signer_sign(w->config, w->store, w->hsm, w->journal.first, &w->journal.statement,
+                              &pem, err);
     if (rc == 0)
         rc = seal_finish(w->temp, &w->journal.statement, &pem, err);
     buf_done(&pem);

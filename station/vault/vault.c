@@ -8,6 +8,7 @@
 #include "pki/cert.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
+#include "station/vault/certifier.h"
 #include "station/vault/counting.h"
 #include "station/vault/pin.h"
 #include "station/vault/quota.h"
@@ -302,6 +303,7 @@ int vault_init(struct vault *v, const struct config *config, const struct job *j
 
 void vault_done(struct vault *v)
 {
+    certifier_done(v);
     signed_pins_free(v->pins);
     order_history_done(&v->history);
     buf_done(&v->issuer);

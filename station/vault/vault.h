@@ -69,6 +69,9 @@ MUST_USE int vault_attach_anchor(struct anchoring *a, struct store *store, struc
 /* As vault_attach_store for a store that is only read: MACs can be verified. */
 void vault_attach_reader(struct hsm *hsm, struct store *store);
 
+struct certifier;
+struct scans;
+
 /* What is needed to issue and deliver under one job. The pointers are borrowed. */
 struct vault {
     const struct config *config;
@@ -86,6 +89,8 @@ struct vault {
     uint8_t key_hash[32];           /* SHA-256 of the SubjectPublicKeyInfo of station-auth */
     struct buf issuer;              /* certificate of the issuing CA, DER */
     uint8_t issuer_hash[32];        /* its SHA-256 */
+    const struct scans *scans;      /* labels of the units in the slots (vault/scan.h), or NULL */
+    struct certifier *certifier;    /* vault/certifier.h; NULL until it is needed */
     struct buf station_cert; /* compact certificate that devices verify; vault_load_certificate */
 };
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "manifests/evidence.h"
 #include "pki/digest.h"
+#include "station/store/ledger.h"
 
 #include <string.h>
 #include <sys/random.h>
@@ -151,6 +152,21 @@ static void fill_firmware(const struct claim *claim, struct record_fw *fw)
     }
 }
 
+/* Of a device that had an identity before, the record of that one is named. */
+static int fill_replaced(const struct vault *v, const struct credential *credential,
+                         struct record *r, struct error *err)
+{
+    int64_t replaced, leaf;
+    int rc = ledger_replaces(v->store, credential->id, &replaced, err);
+
+    r->t = replaced ? RECORD_REPLACE : RECORD_ADD;
+    if (rc || !replaced)
+        return rc;
+    rc = ledger_leaf(v->store, replaced, &leaf, err);
+    r->ref = (uint64_t)leaf;
+    return rc;
+}
+
 int witness_add(const struct vault *v, const struct session *s, const struct wire_proof *proof,
                 const uint8_t nonce[IMPRINT_NONCE_SIZE], struct buf *line, struct buf *evidence,
                 struct error *err)
@@ -167,7 +183,9 @@ int witness_add(const struct vault *v, const struct session *s, const struct wir
     fill_common(order, &s->credential, &r);
     fill_certificate(v, &s->credential, spki, &r);
     fill_device(&s->claim, &r);
-    r.t = RECORD_ADD;
+    rc = fill_replaced(v, &s->credential, &r, err);
+    if (rc)
+        return rc;
     r.mode = RECORD_MODE_HSM;
     r.auth = record_auth(order->auth);
     r.lock = proof->lifecycle == IMPRINT_LIFE_LOCKED;

@@ -126,8 +126,13 @@ def order_seeds():
     for change in ({"type": "amendment", "amends": "0c" * 32},
                    {"device_auth": "enrolled", "enrolled": "ab" * 32},
                    {"device_auth": "attested", "vendor_roots": ["ef" * 32]},
-                   {"stations": [{**share, "after": after}]}, {"lock": 1.5}):
+                   {"stations": [{**share, "after": after}]}, {"lock": 1.5},
+                   {"stations": [{**share, "serials": {"prefix": ""}}]},
+                   {"stations": [{**share, "serials": {"list": "ab" * 32}}]}):
         yield b"o" + json.dumps({**order, **change}).encode()
+    yield b"lPUMP-1\nAB/12\nz_1\n!\"%&'()*+,-./:;<=>\n"
+    yield b"l\xef\xbb\xbfA-1\r\nA-2 \n\nA-1\na-1"
+    yield b"lABZ2F12--Z"
     yield b"ytext: hello\nnumber: 5\none:\n  name: a\nmany:\n  - name: b\n    number: -3\n  - name: c\n"
     yield b"ytext: \"a\\\"b\"\nnumber: 0x10\n# comment\nmany: [{name: b}, {name: c, number: 9}]\n"
     yield b"y--- &a\ntext: *a\none: {name: 'x', number: 101}\n...\n"
@@ -190,6 +195,51 @@ def vendor_seeds(sample, program):
             yield b"m" + pins + json.dumps([{**entries[0], member: ""}]).encode()
 
 
+def import_seeds(sample):
+    totals = dict(burned=0, good=1, issued=1, replaced=0, revoked=0, scrapped=0, unresolved=0, unused=0)
+    root = base64.b64encode(hashlib.sha256(b"").digest()).decode()
+    closing = {"format": "order-closing/1", "station": "line1", "environment": "development",
+               "customer": "Example", "order": 64 * "a", "amendments": [], "id": "A-1",
+               "product": "pump", "totals": totals,
+               "log": {"origin": "a/b", "manifest": 0, "size": 0, "root": root},
+               "destroyed": {"keys": 0, "storage": ""}, "closed": "2026-11-21T10:00:00Z",
+               "by": "Ada", "reason": "done"}
+    yield b"l" + json.dumps(closing, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    key = base64.b64encode(SPKI).decode()
+    sig = base64.b64encode(bytes(64)).decode()
+    rotation = {"by": "Ada", "key": "log-key", "leaf": 3, "new": key, "old": key, "reason": "old",
+                "sig_new": sig, "sig_old": sig}
+    record = {"crit": ["rotation"], "ext": {"rotation": rotation}, "t": "rotate",
+              "n": base64.b64encode(bytes(32)).decode(), "ts": "2026-11-21T10:00:00Z"}
+    yield b"r" + json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+    for seed in order_seeds():
+        if seed[:1] == b"o":
+            yield seed
+    with tempfile.TemporaryDirectory() as temp:
+        subprocess.run([sample, temp], check=True)
+        folder = pathlib.Path(temp)
+        yield b"c" + (folder / "1/manifest.json.p7s").read_bytes()
+        for level in "1", "19":
+            yield b"z" + subprocess.run(["zstd", "-qc", f"-{level}", folder / "1/devices-00000.jsonl"],
+                                        check=True, stdout=subprocess.PIPE).stdout
+    yield b"z" + subprocess.run(["zstd", "-qc"], check=True, stdout=subprocess.PIPE,
+                                input=bytes(1 << 20)).stdout
+
+
+def chain_seeds(sample):
+    with tempfile.TemporaryDirectory() as temp:
+        subprocess.run([sample, temp], check=True)
+        folder = pathlib.Path(temp)
+        pems = ["1/chain.pem", "device-root.pem", "manifest-root.pem"]
+        ders = [subprocess.run(["openssl", "x509", "-in", folder / p, "-outform", "DER"], check=True,
+                               stdout=subprocess.PIPE).stdout for p in pems]
+        line = (folder / "1/devices-00000.jsonl").read_bytes().splitlines()[0]
+        leaf = base64.b64decode(json.loads(line)["cert"])
+        yield leaf + ders[0] + ders[1]
+        yield leaf
+        yield ders[2] + b"\0"
+
+
 def wire_seeds():
     """The sizes of wire.h; the fuzzer finds the rest from them."""
     handle = bytes(range(16))
@@ -205,8 +255,9 @@ def wire_seeds():
 def main():
     sample, program, corpus = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
     for target, seeds in (("agent", agent_seeds()), ("link", link_seeds()), ("order", order_seeds()),
-                          ("manifest", manifest_seeds(sample, program)), ("wire", wire_seeds()),
-                          ("vendor", vendor_seeds(sample, program))):
+                          ("manifest", manifest_seeds(sample, program)), ("import", import_seeds(sample)),
+                          ("chain", chain_seeds(sample)), ("vendor", vendor_seeds(sample, program)),
+                          ("wire", wire_seeds())):
         (corpus / target).mkdir(parents=True, exist_ok=True)
         for seed in seeds:
             (corpus / target / hashlib.sha1(seed).hexdigest()).write_bytes(seed)

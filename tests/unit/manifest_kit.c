@@ -214,16 +214,14 @@ void kit_init_station(struct kit *k, const char *dir, const char *origin, const 
         kit_certificate(device_root_key, "Device Root", device_root_key, NULL, ca_extensions);
     k->ca = kit_certificate(k->ca_key, "Issuing CA line1", device_root_key, device_root,
                             issuing_extensions);
-    k->signer.key = kit_key();
-    k->signer.cert =
-        kit_certificate(k->signer.key, "Manifest signer line1", root_key, root, signer_extensions);
+    k->root_key = root_key;
+    k->root_cert = root;
+    kit_signer_init(k, &(struct kit_signer){.from = -1, .until = 36500}, &k->signer);
     write_certificate(k->root, root);
     write_certificate(k->device_root, device_root);
     write_log_key(k);
     write_crl_signer(k, device_root_key, device_root);
-    X509_free(root);
     X509_free(device_root);
-    EVP_PKEY_free(root_key);
     EVP_PKEY_free(device_root_key);
 }
 
@@ -231,9 +229,29 @@ void kit_done(struct kit *k)
 {
     EVP_PKEY_free(k->log_key);
     EVP_PKEY_free(k->ca_key);
-    EVP_PKEY_free(k->signer.key);
-    X509_free(k->signer.cert);
+    EVP_PKEY_free(k->root_key);
+    X509_free(k->root_cert);
+    kit_signer_done(&k->signer);
     X509_free(k->ca);
+}
+
+void kit_signer_init(const struct kit *k, const struct kit_signer *what, struct signer *out)
+{
+    EVP_PKEY *issuer_key = what->of_device_root ? k->ca_key : k->root_key;
+
+    *out = (struct signer){.key = kit_key()};
+    out->cert = kit_certificate(out->key, "Manifest signer line1", issuer_key,
+                                what->of_device_root ? k->ca : k->root_cert,
+                                what->extensions ? what->extensions : signer_extensions);
+    MUST(X509_gmtime_adj(X509_getm_notBefore(out->cert), what->from * 86400) &&
+         X509_gmtime_adj(X509_getm_notAfter(out->cert), what->until * 86400) &&
+         X509_sign(out->cert, issuer_key, EVP_sha256()));
+}
+
+void kit_signer_done(struct signer *signer)
+{
+    EVP_PKEY_free(signer->key);
+    X509_free(signer->cert);
 }
 
 void kit_device_init(struct kit *k, struct kit_device *d, const char *serial)
@@ -427,6 +445,37 @@ void kit_add_record(struct kit_batch *b, const struct record *r)
     add(b, r, NULL);
 }
 
+static void spki_of(EVP_PKEY *key, uint8_t spki[EC_SPKI_SIZE])
+{
+    uint8_t point[EC_POINT_SIZE];
+
+    OK(ec_point(key, point, &kit_error));
+    ec_spki(point, spki);
+}
+
+void kit_add_rotation(struct kit_batch *b, const struct kit_rotation *what)
+{
+    struct rotation_scope scope = {b->kit->origin, KIT_ENVIRONMENT, what->station};
+    struct rotation r = {.key = what->key, .leaf = what->leaf, .ts = 1795000000};
+    uint8_t n[RECORD_N_SIZE];
+    struct buf message, line;
+
+    strcpy(r.by, "Ada");
+    strcpy(r.reason, "every two years");
+    spki_of(what->key == ROTATION_LOG ? b->kit->log_key : b->kit->signer.key, r.old);
+    spki_of(what->next, r.new);
+    buf_init(&message, 4096);
+    buf_init(&line, RECORD_LINE_MAX);
+    rotation_message(&r, &scope, &message);
+    OK(ec_sign(what->signer_old, message.data, message.len, r.sig_old, &kit_error));
+    OK(ec_sign(what->signer_new, message.data, message.len, r.sig_new, &kit_error));
+    RAND_bytes(n, sizeof n);
+    OK(rotation_write(&r, n, &line, &kit_error));
+    OK(seal_add(b->seal, line.data, line.len, NULL, 0, &kit_error));
+    buf_done(&message);
+    buf_done(&line);
+}
+
 static void put_checkpoint(struct kit_batch *b, struct seal_result *result)
 {
     struct buf text, note;
@@ -435,6 +484,8 @@ static void put_checkpoint(struct kit_batch *b, struct seal_result *result)
     buf_init(&note, 4096);
     seal_checkpoint(result, &text);
     OK(note_sign(text.data, text.len, b->kit->origin, b->kit->log_key, &note, &kit_error));
+    if (b->also_log_key)
+        OK(note_cosign(&note, b->kit->origin, b->also_log_key, &kit_error));
     OK(seal_put_file(b->dir, MANIFEST_CHECKPOINT, note.data, note.len, result, &kit_error));
     buf_done(&text);
     buf_done(&note);
@@ -460,6 +511,8 @@ void kit_end(struct kit_batch *b, struct manifest_state *state)
     struct buf bytes, pem;
 
     OK(seal_close(b->seal, &result, &kit_error));
+    if (b->compress)
+        OK(seal_compress(b->dir, &result, &kit_error));
     put_checkpoint(b, &result);
     put_chain(b, &result);
     seal_statement(&result, b->previous, &s);

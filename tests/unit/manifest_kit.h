@@ -23,8 +23,8 @@
 
 struct kit {
     char dir[PATH_MAX / 2]; /* holds the pins, then one folder for each manifest */
-    EVP_PKEY *log_key, *ca_key;
-    X509 *ca;
+    EVP_PKEY *log_key, *ca_key, *root_key;
+    X509 *ca, *root_cert; /* the root is that of manifest signers */
     struct signer signer;
     char origin[NOTE_NAME_MAX + 1], station[IMPRINT_STATION_MAX + 1];
     struct manifest_totals totals; /* counts every record that is added */
@@ -49,6 +49,8 @@ struct kit_batch {
     const struct manifest_state *previous;
     char dir[PATH_MAX];
     struct seal *seal;
+    bool compress;          /* the files of lines */
+    EVP_PKEY *also_log_key; /* signs the checkpoint as well; or NULL */
 };
 
 /*
@@ -81,6 +83,17 @@ void kit_begin(struct kit_batch *b, struct kit *k, const char *name,
                const struct manifest_state *previous);
 /* Adds a device as it is, and counts it. */
 void kit_add(struct kit_batch *b, struct kit_device *d);
+/*
+ * Adds a rotation from the kit's key to next: of the log key, or of the key of a manifest signer.
+ * signer_old and signer_new sign it.
+ */
+struct kit_rotation {
+    enum rotation_key key;
+    EVP_PKEY *next, *signer_old, *signer_new;
+    uint64_t leaf; /* where it says it stands */
+    const char *station;
+};
+void kit_add_rotation(struct kit_batch *b, const struct kit_rotation *r);
 /* Adds a record that has no evidence, and counts it. */
 void kit_add_record(struct kit_batch *b, const struct record *r);
 /* Seals; state is where the log stands afterwards. */
@@ -97,6 +110,21 @@ enum kit_repair {
     KIT_LOG = 4        /* and before that count, size, root and the checkpoint */
 };
 void kit_repair(struct kit *k, const char *dir, unsigned what);
+
+/*
+ * A signer below the manifest root, or below the issuing CA. from and until: days from now.
+ * extensions NULL: those of a manifest signer.
+ */
+struct kit_signer {
+    bool of_device_root;
+    long from, until;
+    const char *const *extensions;
+};
+void kit_signer_init(const struct kit *k, const struct kit_signer *what, struct signer *out);
+void kit_signer_done(struct signer *signer);
+
+/* Compresses the files of lines of a sealed manifest and signs it again. */
+void kit_compress(struct kit *k, const char *dir);
 
 /* Signs a manifest.json as it is with another signer. */
 void kit_sign_with(const struct signer *signer, const char *dir);

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "manifests/canon.h"
 #include "manifests/cms.h"
+#include "manifests/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,27 +138,14 @@ void kit_sign_with(const struct signer *signer, const char *dir)
     buf_done(&pem);
 }
 
-void kit_repair(struct kit *k, const char *dir, unsigned what)
+/* Writes the statement as canonical JSON and signs it; takes m over. */
+static void write_statement(struct kit *k, const char *dir, json_t *m)
 {
-    struct buf bytes;
-    struct statement before = {0};
     char path[PATH_MAX];
-    json_t *m;
+    struct buf bytes;
     struct jcs j;
 
-    if (what & KIT_RAW)
-        return kit_sign_with(&k->signer, dir);
     buf_init(&bytes, STATEMENT_MAX);
-    read_file(dir, MANIFEST_NAME, &bytes);
-    m = json_loadb((const char *)bytes.data, bytes.len, 0, NULL);
-    MUST(m);
-    if (what & KIT_LOG) {
-        OK(statement_parse(bytes.data, bytes.len, &before, &kit_error));
-        repair_log(k, dir, &before, m);
-    }
-    if (what & (KIT_FILES | KIT_LOG))
-        repair_files(dir, m);
-    buf_reset(&bytes);
     jcs_init(&j, &bytes);
     canon_write(&j, NULL, m);
     buf_put_u8(&bytes, '\n');
@@ -165,7 +153,68 @@ void kit_repair(struct kit *k, const char *dir, unsigned what)
     path_of(path, dir, MANIFEST_NAME);
     write_file(path, bytes.data, bytes.len);
     json_decref(m);
-    statement_done(&before);
     buf_done(&bytes);
     kit_sign_with(&k->signer, dir);
+}
+
+static json_t *load_statement(const char *dir, struct buf *bytes)
+{
+    json_t *m;
+
+    read_file(dir, MANIFEST_NAME, bytes);
+    m = json_loadb((const char *)bytes->data, bytes->len, 0, NULL);
+    MUST(m);
+    return m;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct manifest_file *)a)->name, ((const struct manifest_file *)b)->name);
+}
+
+void kit_compress(struct kit *k, const char *dir)
+{
+    struct manifest_file *files;
+    struct statement s;
+    struct buf bytes;
+
+    buf_init(&bytes, STATEMENT_MAX);
+    read_file(dir, MANIFEST_NAME, &bytes);
+    OK(statement_parse(bytes.data, bytes.len, &s, &kit_error));
+    files = calloc(s.file_count + 2, sizeof *files);
+    MUST(files);
+    memcpy(files, s.files, s.file_count * sizeof *files);
+    OK(stream_compress(dir, "devices-00000.jsonl", &files[s.file_count], &kit_error));
+    OK(stream_compress(dir, "evidence-00000.jsonl", &files[s.file_count + 1], &kit_error));
+    qsort(files, s.file_count + 2, sizeof *files, by_name);
+    free(s.files);
+    s.files = files;
+    s.file_count += 2;
+    buf_reset(&bytes);
+    OK(statement_write(&s, &bytes, &kit_error));
+    statement_done(&s);
+    buf_put_u8(&bytes, 0);
+    write_statement(k, dir, json_loads((const char *)bytes.data, 0, NULL));
+    buf_done(&bytes);
+}
+
+void kit_repair(struct kit *k, const char *dir, unsigned what)
+{
+    struct statement before = {0};
+    struct buf bytes;
+    json_t *m;
+
+    if (what & KIT_RAW)
+        return kit_sign_with(&k->signer, dir);
+    buf_init(&bytes, STATEMENT_MAX);
+    m = load_statement(dir, &bytes);
+    if (what & KIT_LOG) {
+        OK(statement_parse(bytes.data, bytes.len, &before, &kit_error));
+        repair_log(k, dir, &before, m);
+    }
+    if (what & (KIT_FILES | KIT_LOG))
+        repair_files(dir, m);
+    write_statement(k, dir, m);
+    statement_done(&before);
+    buf_done(&bytes);
 }

@@ -52,9 +52,12 @@ struct rig_order {
     const char *suites;        /* NULL: "[1]" */
     const uint8_t (*keys)[65]; /* enrolled keys; NULL: device_auth none */
     size_t key_count;
-    int good, max_issued;     /* 0: 5000 */
-    int spoilage;             /* 0: 100, -1: none */
-    int first, last;          /* serials; 0: 1 to 999999 */
+    int good, max_issued; /* 0: 5000 */
+    int spoilage;         /* 0: 100, -1: none */
+    int first, last;      /* serials; 0: 1 to 999999 */
+    int rework;
+    const char *serials;      /* the JSON of the member; NULL: by first and last */
+    enum job_source source;   /* of the job's serials */
     const char *from, *until; /* NULL: 2020 to 2099 */
     const char *amends;       /* hash of the version that it amends; NULL: a first order */
     const char *environment;  /* NULL: RIG_ENVIRONMENT */
@@ -309,11 +312,12 @@ static inline void rig_station_json(const struct rig *r, const char *member, cha
 
 static inline void rig_put_counts(struct buf *json, const struct rig_order *o)
 {
-    buf_printf(json, "\"good\":%d,\"max_issued\":%d,\"spoilage\":%d,\"rework\":0",
+    buf_printf(json, "\"good\":%d,\"max_issued\":%d,\"spoilage\":%d,\"rework\":%d",
                o->good ? o->good : 5000, o->max_issued ? o->max_issued : 5000,
                o->spoilage < 0 ? 0
                : o->spoilage   ? o->spoilage
-                               : 100);
+                               : 100,
+               o->rework);
 }
 
 static inline void rig_put_stations(const struct rig *r, struct buf *json,
@@ -326,8 +330,12 @@ static inline void rig_put_stations(const struct rig *r, struct buf *json,
     buf_printf(json, ",\"stations\":[{\"key\":\"%s\",\"issuer\":\"%s\",", o->key ? o->key : key,
                o->issuer ? o->issuer : issuer);
     rig_put_counts(json, o);
-    buf_printf(json, ",\"serials\":{\"prefix\":\"PUMP-\",\"digits\":6,\"first\":%d,\"last\":%d}",
-               o->first ? o->first : 1, o->last ? o->last : 999999);
+    if (o->serials)
+        buf_printf(json, ",\"serials\":%s", o->serials);
+    else
+        buf_printf(json,
+                   ",\"serials\":{\"prefix\":\"PUMP-\",\"digits\":6,\"first\":%d,\"last\":%d}",
+                   o->first ? o->first : 1, o->last ? o->last : 999999);
     if (o->after)
         buf_printf(json, ",\"after\":%s", o->after);
     buf_put_str(json, "}]");
@@ -396,7 +404,11 @@ static inline void rig_write_job(struct rig *r, const struct rig_order *o)
         buf_init(&job->vendor_roots[i], JOB_ROOT_MAX);
     strcpy(job->name, "test");
     strcpy(job->order, o->id ? o->id : "TEST-1");
-    job->serials = (struct job_serials){"PUMP-", 6, o->first ? o->first : 1};
+    job->serials =
+        (struct job_serials){.prefix = "PUMP-", .digits = 6, .first = o->first ? o->first : 1};
+    job->serials.source = o->source;
+    strcpy(job->ports[0].slot, "S{n}");
+    job->port_count = 1;
     strcpy(job->certificate.organization, "Acme Medical");
     strcpy(job->certificate.hardware_type, "1.3.6.1.4.1.32473.1.7");
     buf_printf(&json, "{\"type\":\"%s\"", o->amends ? "amendment" : "order");
@@ -602,7 +614,7 @@ static inline int rig_check_record(void *context, const void *line, size_t len,
     bool verified = false;
 
     ASSERT_OK(record_parse(line, len, &r, err), *err);
-    if (r.t == RECORD_ADD) {
+    if (r.t == RECORD_ADD || r.t == RECORD_REPLACE) {
         seen->adds++;
         ASSERT_OK(evidence_parse(evidence, evidence_len, &e, err), *err);
         ASSERT_OK(evidence_verify(&e, &r, RIG_ENVIRONMENT, verifier, &verified, err), *err);

@@ -1,0 +1,248 @@
+#include "station/vault/revocations.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/jcs.h"
+#include "hsm/signer.h"
+#include "manifests/record.h"
+#include "pki/cert.h"
+#include "pki/crl.h"
+#include "station/store/inventory.h"
+#include "station/store/ledger.h"
+#include "station/store/orders.h"
+#include "station/store/whitelist.h"
+#include "station/vault/clock_stop.h"
+
+#include <jansson.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY (24 * 60 * 60)
+
+struct work {
+    const struct config *config;
+    struct store *store;
+    struct hsm *hsm;
+    struct crl *crl;
+    X509 *issuer;
+    struct revocations *out;
+};
+
+/* RFC 5280 5.3.1. The names of records are those, in another order. */
+static int reason_code(enum record_reason reason)
+{
+    static const int codes[RECORD_REASONS] = {
+        [RECORD_KEY_COMPROMISE] = CRL_REASON_KEY_COMPROMISE,
+        [RECORD_CA_COMPROMISE] = CRL_REASON_CA_COMPROMISE,
+        [RECORD_AFFILIATION_CHANGED] = CRL_REASON_AFFILIATION_CHANGED,
+        [RECORD_SUPERSEDED] = CRL_REASON_SUPERSEDED,
+        [RECORD_CESSATION_OF_OPERATION] = CRL_REASON_CESSATION_OF_OPERATION,
+        [RECORD_PRIVILEGE_WITHDRAWN] = CRL_REASON_PRIVILEGE_WITHDRAWN,
+        [RECORD_AA_COMPROMISE] = CRL_REASON_AA_COMPROMISE,
+    };
+
+    return codes[reason];
+}
+
+/* What the whitelist says of the end: since when, and why. */
+static int read_record(void *context, const void *line, size_t len, const void *evidence,
+                       size_t evidence_len, struct error *err)
+{
+    struct crl_entry *entry = context;
+    struct record r;
+    int rc = record_parse(line, len, &r, err);
+
+    (void)evidence;
+    (void)evidence_len;
+    if (rc == 0) {
+        entry->since = r.ts;
+        entry->reason = reason_code(r.reason);
+        record_done(&r);
+    }
+    return rc;
+}
+
+static int add_certificate(struct work *w, const struct credential *c, struct crl_entry *entry,
+                           struct error *err)
+{
+    const unsigned char *p = c->cert.data;
+    X509 *cert = d2i_X509(NULL, &p, (long)c->cert.len);
+    const ASN1_INTEGER *number = cert ? X509_get0_serialNumber(cert) : NULL;
+    uint8_t der[2 + CRL_NUMBER_MAX + 1], *to = der;
+    int len = number ? i2d_ASN1_INTEGER(number, NULL) : 0, rc;
+
+    if (len < 3 || (size_t)len > sizeof der)
+        rc = error_set(err, ERR_STORE, "the certificate of '%s' in the database is malformed",
+                       c->serial);
+    else {
+        (void)i2d_ASN1_INTEGER(number, &to);
+        entry->number = der + 2;
+        entry->number_len = (size_t)len - 2;
+        rc = crl_add(w->crl, entry, err);
+    }
+    X509_free(cert);
+    return rc;
+}
+
+static int add_ended(void *context, const struct ledger_ended *e, struct error *err)
+{
+    struct work *w = context;
+    struct crl_entry entry = {.since = e->at};
+    struct credential c;
+    int rc = 0;
+
+    credential_init(&c);
+    if (e->leaf >= 0)
+        rc = whitelist_each(w->store, e->leaf, 1, read_record, &entry, err);
+    if (rc == 0)
+        rc = credential_get(w->store, e->credential, &c, err);
+    if (rc == 0)
+        rc = add_certificate(w, &c, &entry, err);
+    credential_done(&c);
+    return rc;
+}
+
+static int add_order(void *context, const struct order_row *row, struct error *err)
+{
+    struct work *w = context;
+
+    return ledger_each_ended(w->store, row->hash, add_ended, w, err);
+}
+
+static int read_issuer(struct work *w, struct error *err)
+{
+    char path[PATH_MAX];
+    int rc = config_path(w->config, "ca/issuing-ca.pem", path, err);
+
+    return rc ? rc : cert_read(path, &w->issuer, err);
+}
+
+/* The number is that of this entry, which stands before the list is signed. */
+static int add_to_ledger(struct work *w, struct error *err)
+{
+    struct ledger_head head;
+    struct buf data;
+    struct jcs j;
+    int rc = ledger_head(w->store, &head, err);
+
+    if (rc)
+        return rc;
+    w->out->number = head.seq + 1;
+    buf_init(&data, 1024);
+    jcs_init(&j, &data);
+    jcs_object(&j, NULL);
+    jcs_int(&j, "days", (w->out->next - w->out->made) / DAY);
+    jcs_int(&j, "entries", (int64_t)w->out->entries);
+    jcs_int(&j, "number", w->out->number);
+    jcs_end(&j);
+    rc = ledger_append(w->store, "crl", &data, err);
+    buf_done(&data);
+    return rc;
+}
+
+static int journal(struct work *w, struct error *err)
+{
+    int rc = store_begin(w->store, err);
+
+    if (rc == 0)
+        rc = add_to_ledger(w, err);
+    if (rc == 0)
+        rc = store_commit(w->store, err);
+    if (rc)
+        store_rollback(w->store);
+    return rc;
+}
+
+static int sign(struct work *w, struct error *err)
+{
+    struct crl_head head = {w->issuer, w->out->number, w->out->made, w->out->next};
+    struct crl *crl = w->crl;
+    EVP_PKEY *key = NULL;
+    int rc = hsm_signer_open(w->hsm, HSM_KEY_ISSUING_CA, &key, err);
+
+    if (rc)
+        return rc;
+    w->crl = NULL; /* crl_finish frees it */
+    return hsm_signer_close(key, crl_finish(crl, &head, key, err), err);
+}
+
+static int open_list(struct work *w, struct error *err)
+{
+    char dir[PATH_MAX];
+    int rc = config_path(w->config, "crl", dir, err);
+
+    if (rc == 0)
+        rc = file_make_dir(dir, 0755, err);
+    if (rc == 0)
+        rc = config_path(w->config, REVOCATIONS_FILE, w->out->path, err);
+    return rc ? rc : crl_open(w->out->path, &w->crl, err);
+}
+
+int revocations_write(const struct config *config, struct store *store, struct hsm *hsm,
+                      int64_t days, struct revocations *out, struct error *err)
+{
+    struct work w = {.config = config, .store = store, .hsm = hsm, .out = out};
+    int rc = store_settle(store, err);
+
+    *out = (struct revocations){.made = clock_utc()};
+    out->next = out->made + days * DAY;
+    if (rc == 0)
+        rc = clock_stop_check(store, err);
+    if (rc == 0)
+        rc = read_issuer(&w, err);
+    if (rc == 0)
+        rc = open_list(&w, err);
+    if (rc == 0)
+        rc = order_each(store, add_order, &w, err);
+    if (rc == 0) {
+        out->entries = crl_count(w.crl);
+        rc = journal(&w, err);
+    }
+    if (rc == 0)
+        rc = sign(&w, err);
+    crl_abort(w.crl);
+    X509_free(w.issuer);
+    return rc;
+}
+
+static int read_days(void *context, const struct ledger_entry *entry, struct error *err)
+{
+    int64_t *days = context;
+    json_error_t why;
+    json_t *body = json_loads(entry->body, 0, &why);
+    json_int_t found = json_integer_value(json_object_get(json_object_get(body, "data"), "days"));
+
+    (void)err;
+    if (found >= 1 && found <= REVOCATIONS_DAYS_MAX)
+        *days = found;
+    json_decref(body);
+    return 0;
+}
+
+/* For how long the last list was made. */
+static int last_days(struct store *store, int64_t *days, struct error *err)
+{
+    struct ledger_filter filter = {.event = "crl", .last = 1};
+
+    *days = REVOCATIONS_DAYS;
+    return ledger_find(store, &filter, read_days, days, err);
+}
+
+int revocations_keep(const struct config *config, struct store *store, struct hsm *hsm, bool *made,
+                     struct revocations *out, struct error *err)
+{
+    char path[PATH_MAX];
+    int64_t days;
+    int rc = config_path(config, REVOCATIONS_FILE, path, err);
+
+    *made = rc == 0 && file_exists(path);
+    if (!*made)
+        return rc;
+    rc = last_days(store, &days, err);
+    if (rc == 0)
+        rc = revocations_write(config, store, hsm, days, out, err);
+    return rc ? error_prefix(err, "the revocation list could not be made anew: run 'imprint crl'")
+              : 0;
+}
