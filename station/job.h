@@ -9,6 +9,7 @@
 #ifndef STATION_JOB_H
 #define STATION_JOB_H
 
+#include "agent/ids.h"
 #include "base/buf.h"
 #include "station/job_serials.h"
 #include "station/order.h"
@@ -54,6 +55,7 @@ struct job {
     char path[PATH_MAX];
     char name[65];
     char order[65];                    /* id of the order */
+    char key_mode[8];                  /* "hsm" or "device"; empty: the order's only one */
     char trust_anchors_path[PATH_MAX]; /* empty: none */
     char enrolled_path[PATH_MAX];      /* empty: none */
     char vendor_roots_path[PATH_MAX];  /* empty: none */
@@ -101,6 +103,14 @@ MUST_USE int job_bind(const struct job *job, const struct order *order,
  */
 MUST_USE int job_profile(const struct job *job, const struct order *order,
                          struct cert_profile *profile, struct error *err);
+
+/*
+ * How the job has keys made: what it says, and where it says nothing the one that its order allows, or
+ * `hsm` of several. Errors: ERR_INPUT for a word that is none, ERR_REFUSED when the order does not
+ * allow it.
+ */
+MUST_USE int job_mode(const struct job *job, const struct order *order, enum imprint_mode *mode,
+                      struct error *err);
 
 /* The values of the job and its order, by enum pattern_value; borrowed. */
 void job_values(const struct job *job, const struct order *order, const char *values[VALUE_COUNT]);

@@ -34,6 +34,10 @@ struct key_hash key_hash_of(const uint8_t point[65], int64_t credential);
 MUST_USE int key_index_add(struct store *store, struct key_hash *hashes, size_t count,
                            struct error *err);
 
+/* The credential that has this public key, 0 for none; of a spare key, its id with a minus sign. */
+MUST_USE int key_index_find(struct store *store, const uint8_t point[65], int64_t *credential,
+                            struct error *err);
+
 /* For the store: a transaction ended, and what is in memory is kept or dropped; the store is closed. */
 void key_index_committed(struct store *store);
 void key_index_rolled_back(struct store *store);

@@ -110,8 +110,28 @@ static const char schema_2[] =
     " json_extract(body, '$.data.key')) WHERE json_extract(body, '$.event') = 'issue';"
     "CREATE INDEX attempts_tx ON attempts(tx) WHERE tx IS NOT NULL;";
 
+/* Version 3. */
+static const char schema_3[] =
+    "CREATE TABLE keygens (" /* devices that were asked to make their key (keygens.h) */
+    " tx BLOB PRIMARY KEY,"
+    " order_id INTEGER NOT NULL REFERENCES orders(id),"
+    " state INTEGER NOT NULL," /* enum keygen_state */
+    " serial TEXT NOT NULL,"
+    " slot TEXT NOT NULL,"
+    " chip BLOB NOT NULL,"
+    " dev_pub BLOB NOT NULL UNIQUE,"
+    " station_nonce BLOB NOT NULL,"
+    " x BLOB NOT NULL," /* the transcript of KEYGEN */
+    " station_sig BLOB NOT NULL,"
+    " subject BLOB NOT NULL,"
+    " created INTEGER NOT NULL,"
+    " mac BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX keygens_chip ON keygens(chip) WHERE state = 0;"
+    "CREATE UNIQUE INDEX keygens_serial ON keygens(order_id, serial) WHERE state IN (0, 1);"
+    "CREATE INDEX keygens_state ON keygens(order_id, state, created);";
+
 /* What makes each version of the one before. */
-static const char *const schemas[] = {schema_1, schema_2};
+static const char *const schemas[] = {schema_1, schema_2, schema_3};
 
 #define SCHEMA_VERSION ((int64_t)(sizeof schemas / sizeof *schemas))
 

@@ -157,6 +157,58 @@ static int sign(struct vault *v, const struct names *n, struct credential *c, st
     return rc ? rc : check(v, &subject, c, err);
 }
 
+static int put_subject(X509 *cert, struct buf *subject, struct error *err)
+{
+    const unsigned char *der;
+    size_t len;
+
+    if (X509_NAME_get0_der(X509_get_subject_name(cert), &der, &len) != 1)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    if (len > IMPRINT_SUBJECT_MAX)
+        return error_set(err, ERR_INPUT,
+                         "the subject of this job's certificates has %zu bytes, and a device takes "
+                         "%d: choose shorter values in the job",
+                         len, IMPRINT_SUBJECT_MAX);
+    buf_put(subject, der, len);
+    return buf_check(subject, "a subject", err);
+}
+
+/* The subject does not depend on key and number: those here are nobody's. */
+int certifier_subject(struct vault *v, const char *serial, const uint8_t *chip, size_t chip_len,
+                      struct buf *subject, struct error *err)
+{
+    const struct certify_request request = {.serial = serial, .chip = chip, .chip_len = chip_len};
+    static const uint8_t no_signature[EC_SIG_SIZE] = {[31] = 1, [63] = 1};
+    struct cert_subject of = {.not_before = clock_utc()};
+    struct names n;
+    struct buf der;
+    X509 *cert = NULL;
+    int rc = make_names(v, &request, &n, err);
+
+    if (rc == 0 && !v->certifier)
+        rc = open_certifier(v, strlen(n.serial), err);
+    if (rc)
+        return rc;
+    of.serial = n.serial;
+    of.chip_id = *n.chip ? n.chip : NULL;
+    of.udi = *n.udi ? n.udi : NULL;
+    cert_number(no_signature, 0, of.number);
+    rc = ec_point(X509_get0_pubkey(v->certifier->authorities.issuer), of.point, err);
+    buf_init(&der, CERT_DER_MAX);
+    buf_reset(&v->certifier->tbs);
+    if (rc == 0)
+        rc = cert_template_tbs(v->certifier->template, &of, &v->certifier->tbs, err);
+    if (rc == 0)
+        rc = cert_assemble(&v->certifier->tbs, no_signature, &der, err);
+    if (rc == 0)
+        rc = cert_from_der(der.data, der.len, &cert, err);
+    if (rc == 0)
+        rc = put_subject(cert, subject, err);
+    X509_free(cert);
+    buf_done(&der);
+    return rc;
+}
+
 /* ---- its key ---- */
 
 static int make_key(struct vault *v, struct credential *c, struct error *err)

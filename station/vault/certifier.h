@@ -53,6 +53,11 @@ struct certify_request {
 MUST_USE int certifier_issue(struct vault *v, const struct certify_request *request,
                              struct credential *c, bool *spare, struct error *err);
 
+/* The subject that the certificate of this device will have: DER Name, appended. Errors: ERR_INPUT
+ * when a value does not fit, or it is longer than IMPRINT_SUBJECT_MAX. */
+MUST_USE int certifier_subject(struct vault *v, const char *serial, const uint8_t *chip,
+                               size_t chip_len, struct buf *subject, struct error *err);
+
 /* Moves the counts of the order. */
 void certifier_committed(struct vault *v, bool spare);
 

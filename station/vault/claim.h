@@ -23,6 +23,17 @@ MUST_USE int claim_make(struct vault *v, struct session *s, const struct claim *
                         struct error *err);
 
 /*
+ * The claim for s->credential, which certifier_issue just made for the device's own key, inside the
+ * caller's transaction: transcript, station signature, row and ledger entry. Errors: as claim_make.
+ */
+MUST_USE int claim_for_request(struct vault *v, struct session *s, const struct wire_csr *request,
+                               struct error *err);
+
+/* Burns an open claim whose key is lost, inside the caller's transaction: what was released may be
+ * live for ever. */
+MUST_USE int claim_burn(struct vault *v, const struct claim *claim, struct error *err);
+
+/*
  * Commits that the device proved its key: states, record, evidence, ledger entry, attempt, the
  * nonce forgotten and the wrapped keys deleted. proof is what the device signed with. A claim that
  * another channel saw proven meanwhile gets no second record. Errors: ERR_DUPLICATE when it was

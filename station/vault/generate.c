@@ -321,6 +321,11 @@ int generate_credentials(struct vault *v, int64_t count, unsigned threads,
     *made = 0;
     if (count == 0)
         return 0;
+    if (v->mode == IMPRINT_MODE_DEVICE)
+        return error_set(
+            err, ERR_REFUSED,
+            "devices make their own keys in this job, so there is nothing to generate: "
+            "run it");
     rc = quota_check_issue(v, v->counts.spares + count, err);
     if (rc == 0)
         rc = restore_check_order(v, err);

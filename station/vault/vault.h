@@ -83,6 +83,7 @@ struct vault {
     const struct order *order;    /* the version in force */
     const struct order_share *share; /* what of it is this station's */
     struct cert_profile profile;     /* that the order fixes */
+    enum imprint_mode mode;          /* how the job has keys made */
     int64_t order_id;
     struct inventory_counts counts; /* of the order: vault/quota.h */
     STACK_OF(X509) * pins;          /* who may sign orders */

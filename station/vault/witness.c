@@ -90,8 +90,8 @@ int witness_revoked(const struct vault *v, const struct claim *claim,
 static int read_attestation(const struct claim *claim, struct evidence *e, struct error *err)
 {
     struct reader r;
-    const uint8_t *key, *sig;
-    size_t key_len, sig_len, chain_len = 0;
+    const uint8_t *key, *sig, *made = NULL;
+    size_t key_len, sig_len, made_len, chain_len = 0;
     uint16_t algorithm;
 
     if (claim->attestation.len == 0)
@@ -100,12 +100,17 @@ static int read_attestation(const struct claim *claim, struct evidence *e, struc
     if (reader_u16(&r, &algorithm) || reader_lp(&r, &key, &key_len, sizeof e->att_key) ||
         reader_lp(&r, &sig, &sig_len, sizeof e->att_sig) ||
         (r.left && reader_lp(&r, &e->att_chain.p, &chain_len, IMPRINT_CHAIN_MAX)) ||
-        reader_end(&r) || key_len != sizeof e->att_key || sig_len != sizeof e->att_sig)
+        (r.left && reader_lp(&r, &made, &made_len, sizeof e->att_made)) || reader_end(&r) ||
+        (made && made_len != sizeof e->att_made) || key_len != sizeof e->att_key ||
+        sig_len != sizeof e->att_sig)
         return error_set(err, ERR_STORE, "a stored attestation is malformed");
     e->attested = true;
     memcpy(e->att_key, key, key_len);
     memcpy(e->att_sig, sig, sig_len);
     e->att_chain.len = chain_len;
+    e->made = made != NULL;
+    if (made)
+        memcpy(e->att_made, made, made_len);
     return 0;
 }
 
@@ -186,7 +191,7 @@ int witness_add(const struct vault *v, const struct session *s, const struct wir
     rc = fill_replaced(v, &s->credential, &r, err);
     if (rc)
         return rc;
-    r.mode = RECORD_MODE_HSM;
+    r.mode = s->claim.suite == IMPRINT_SUITE_NONE ? RECORD_MODE_DEVICE : RECORD_MODE_HSM;
     r.auth = record_auth(order->auth);
     r.lock = proof->lifecycle == IMPRINT_LIFE_LOCKED;
     r.use =

@@ -526,7 +526,7 @@ static const char back_to_1[] =
     "DROP TABLE spare_keys; DROP INDEX credentials_live; DROP INDEX credentials_serial;"
     "DROP INDEX attempts_tx;"
     "CREATE UNIQUE INDEX credentials_serial ON credentials(product, serial);"
-    "DROP INDEX ledger_key;"
+    "DROP INDEX ledger_key; DROP TABLE keygens;"
     "PRAGMA user_version = 1;";
 
 START_TEST(a_database_of_version_1_is_brought_to_this_one)

@@ -50,6 +50,7 @@ struct rig_order {
     bool lock, anchors;
     const char *id;            /* NULL: "TEST-1" */
     const char *suites;        /* NULL: "[1]" */
+    bool device_keys;          /* key_modes "device", not "hsm" */
     const uint8_t (*keys)[65]; /* enrolled keys; NULL: device_auth none */
     size_t key_count;
     int good, max_issued; /* 0: 5000 */
@@ -418,12 +419,13 @@ static inline void rig_write_job(struct rig *r, const struct rig_order *o)
                ",\"id\":\"%s\",\"environment\":\"%s\",\"product\":\"%s\",\"profile\":" RIG_PROFILE
                ","
                "\"use\":\"registration\",\"valid\":{\"from\":\"%s\",\"until\":\"%s\"},"
-               "\"software_hsm\":%s,\"key_modes\":[\"hsm\"],\"drivers\":[\"native\"],"
+               "\"software_hsm\":%s,\"key_modes\":[\"%s\"],\"drivers\":[\"native\"],"
                "\"suites\":%s,\"lock\":%s,\"counts\":{",
                job->order, o->environment ? o->environment : RIG_ENVIRONMENT,
                o->product ? o->product : RIG_PRODUCT, o->from ? o->from : "2020-01-01T00:00:00Z",
                o->until ? o->until : "2099-12-31T00:00:00Z", o->no_software_hsm ? "false" : "true",
-               o->suites ? o->suites : "[1]", o->lock ? "true" : "false");
+               o->device_keys ? "device" : "hsm", o->suites ? o->suites : "[1]",
+               o->lock ? "true" : "false");
     rig_put_counts(&json, o);
     buf_put_u8(&json, '}');
     rig_put_stations(r, &json, o);
