@@ -5,7 +5,7 @@
  * revoked once.
  *
  * Records are added in log order; unique_check() then sorts 8-byte hashes of them. Memory: 22 MB for any
- * number of records; from 130,000 on up to 120 bytes for each lie in temporary files (scratch.h). Two different values meet in an 8-byte hash about once in 10^5 batches
+ * number of records; from 60,000 on up to 120 bytes for each lie in temporary files (scratch.h). Two different values meet in an 8-byte hash about once in 10^5 batches
  * of ten million, and then a good batch is refused, never a bad one accepted.
  *
  * A device (product, serial) is live from an add, replace, recommission or attr record on, until
