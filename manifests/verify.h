@@ -6,7 +6,8 @@
  *     all required, and the two roots must differ (see cms.h).
  *  2. The signature of manifest.json is verified before any of its members is looked at; every
  *     other file is checked against it, and every record against the Merkle root it states (P8).
- *  3. Memory grows with the number of records only as unique.h says.
+ *  3. Memory does not grow with the number of records: what must be compared with all others goes to
+ *     temporary files.
  *  4. Nothing in the folder is changed.
  *
  * What no signature can show: that nobody was shown another manifest of the same number. Who keeps

@@ -158,7 +158,7 @@ static int configure(struct trust *t, struct error *err)
         return db_exec(t, "PRAGMA trusted_schema=OFF; PRAGMA query_only=ON", err);
     return db_exec(t,
                    "PRAGMA trusted_schema=OFF; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                   "PRAGMA foreign_keys=ON; PRAGMA cache_size=-65536;"
+                   "PRAGMA foreign_keys=ON; PRAGMA cache_size=-16384;"
                    "PRAGMA journal_size_limit=16777216",
                    err);
 }

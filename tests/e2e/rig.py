@@ -425,5 +425,6 @@ class Rig:
                 for line in shard.read_text().splitlines()]
 
 
-def run_bytes(*command):
-    return subprocess.run([str(c) for c in command], capture_output=True, check=True).stdout
+def run_bytes(*command, **options):
+    return subprocess.run([str(c) for c in command], capture_output=True, check=True,
+                          **options).stdout
