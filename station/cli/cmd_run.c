@@ -1,10 +1,12 @@
 /* imprint run: provisions the devices that are put into the slots. */
 #include "station/cli/cli.h"
 #include "station/vault/quota.h"
+#include "station/vault/screen.h"
 #include "station/vault/server.h"
 #include "station/vault/spawn.h"
 
-static int serve(struct cli *cli, struct server *server, struct attest *attest, struct error *err)
+static int serve(struct cli *cli, struct server *server, struct attest *attest,
+                 struct screen *screen, struct error *err)
 {
     struct vault v;
     int rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
@@ -25,6 +27,7 @@ static int serve(struct cli *cli, struct server *server, struct attest *attest, 
         server_stop_line(server);
     } else {
         rc = server_run(server, &v, err);
+        screen_end(screen); /* what follows is to be read */
         cli_warn_order(cli, v.order, quota_warnings(&v));
         cli_warn_receipts(cli);
     }
@@ -43,21 +46,32 @@ static int start_checker(struct cli *cli, struct attest *attest, struct error *e
     return rc ? rc : attest_start(attest, program, &cli->job, err);
 }
 
+/* A line that goes on, for a person. */
+static bool wants_board(const struct cli *cli)
+{
+    return !cli->json && !cli->quiet && !cli_value(cli, "once") && !cli_value(cli, "lines");
+}
+
 /* The other programs start first: they must not inherit a module, a PIN or a database. */
 int cmd_run(struct cli *cli, struct error *err)
 {
     struct attest attest = {.fd = -1};
     struct server server = {.control = -1};
-    const struct server_run run = {.output = cli->json    ? "json"
+    struct screen screen = {.line = -1, .errors = -1};
+    const struct server_run run = {.screen = &screen,
+                                   .output = cli->json    ? "json"
                                              : cli->quiet ? "quiet"
                                                           : "words",
                                    .once = cli_value(cli, "once") != NULL};
     int rc = start_checker(cli, &attest, err);
 
+    if (rc == 0 && wants_board(cli))
+        rc = screen_start(&screen, err);
     if (rc == 0)
         rc = server_start_line(&server, &cli->job, &run, err);
     if (rc == 0)
-        rc = serve(cli, &server, &attest, err);
+        rc = serve(cli, &server, &attest, &screen, err);
+    screen_end(&screen);
     attest_stop(&attest);
     return rc;
 }
