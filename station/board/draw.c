@@ -95,7 +95,8 @@ static void draw_foot(const struct board *b, const struct view *v)
     bar(LINES - 1, keys(b, v), "");
 }
 
-static void draw_tiles(const struct board *b, const struct view *v, const struct layout *l, int page)
+static void draw_tiles(const struct board *b, const struct view *v, const struct layout *l,
+                       int page)
 {
     int chosen = *v->chosen ? board_find(b, v->chosen) : -1, first = page * l->columns * l->rows;
 

@@ -24,13 +24,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LINE_FD      3 /* where it is started with the line's events and commands, */
-#define ERRORS_FD    4 /* and what the line and its helpers write on stderr */
-#define READY        "r"
-#define EVENT_MAX    16384
-#define SAID_MAX     64
-#define TICK_MS      250 /* also how late a new size may be seen */
-#define QUESTION_MS  10000
+#define LINE_FD          3 /* where it is started with the line's events and commands, */
+#define ERRORS_FD        4 /* and what the line and its helpers write on stderr */
+#define READY            "r"
+#define EVENT_MAX        16384
+#define SAID_MAX         64
+#define TICK_MS          250 /* also how late a new size may be seen */
+#define QUESTION_MS      10000
 #define CTRL_KEY(letter) ((letter)&0x1f)
 
 #ifdef __SANITIZE_ADDRESS__
@@ -214,7 +214,8 @@ static void read_lines(struct screen *s, struct lines *in)
 static bool light(struct screen *s)
 {
     const char *term = getenv("TERM");
-    bool ascii = strcmp(nl_langinfo(CODESET), "UTF-8") != 0 || (term && strncmp(term, "vt", 2) == 0);
+    bool ascii =
+        strcmp(nl_langinfo(CODESET), "UTF-8") != 0 || (term && strncmp(term, "vt", 2) == 0);
 
     set_escdelay(50);
     s->lit = newterm(NULL, stdout, stdin) != NULL;

@@ -100,7 +100,7 @@ static int draw_state(const struct board *b, const struct board_slot *s, const s
 {
     const char *word = words_state(b, s);
     bool result = s->state == BOARD_PASS || s->state == BOARD_FAIL;
-    int reserve = s->state == BOARD_FAIL && in->height > 9 ? 5 : in->height > 7 ? 3 : 1;
+    int reserve = s->state == BOARD_FAIL && in->height > 9 ? 5 : in->height > 6 ? 2 : 1;
     struct letters size = {0, 0};
 
     if (result)
@@ -112,7 +112,10 @@ static int draw_state(const struct board *b, const struct board_slot *s, const s
         large_word(word, y, in, size);
         return y + LAYOUT_LETTER_HEIGHT * size.high + (in->height > 9);
     }
-    centre(in->y + (in->height > 4 ? (in->height - 3) / 2 : 0), in, word);
+    if (s->state == BOARD_PASS)
+        attron(A_REVERSE);
+    centre(in->y + (in->height > 4 ? (in->height - 3) / 2 : 0), in,
+           s->state == BOARD_PASS ? "  PASS  " : word);
     return in->y + (in->height > 4 ? (in->height - 3) / 2 : 0) + 1;
 }
 

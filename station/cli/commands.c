@@ -128,11 +128,13 @@ const struct cli_command cli_commands[] = {
      generate_options, NEED_CONFIG | NEED_JOB | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_generate},
     {"run", "JOB", "provision the devices that are put into the slots",
      "Provisions each device that is put into a slot that a port rule of the job names, all slots\n"
-     "at once, and shows the result until the device is taken out: on a board with a tile for each\n"
+     "at once, and shows the result until the device is taken out: on a board with a tile for "
+     "each\n"
      "slot, or in lines where there is no terminal. It goes on until the order is fulfilled or\n"
      "somebody quits: F4 on the board; or, with lines, 'quit', 'pause', 'resume' and 'ack SLOT' "
      "with\n"
-     "the Enter key, or Ctrl-C. What was begun is finished first. A device that was interrupted goes on with the "
+     "the Enter key, or Ctrl-C. What was begun is finished first. A device that was interrupted "
+     "goes on with the "
      "same\n"
      "credential; one that is finished says PASS again and consumes nothing. With --once it ends\n"
      "when each slot that is there has passed or failed.",

@@ -15,8 +15,8 @@
 
 struct screen {
     pid_t board; /* 0: there is none */
-    int line;    /* becomes stdin and stdout of the line; -1 without a board, and once it was given */
-    int errors;  /* becomes stderr of the line and its helpers; likewise */
+    int line; /* becomes stdin and stdout of the line; -1 without a board, and once it was given */
+    int errors; /* becomes stderr of the line and its helpers; likewise */
     bool keeps;
     struct termios before;
 };

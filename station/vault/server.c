@@ -132,8 +132,8 @@ static int start_line(struct server *server, struct line_args *a, const struct s
                           &server->opener, &line.fds[1], err);
 
     if (rc == 0 && a->connector[1]) {
-        rc = start_beside(CONNECTOR_PROGRAM, a->connector_path, a->connector,
-                          board ? beside : NULL, &server->connector, &line.fds[2], err);
+        rc = start_beside(CONNECTOR_PROGRAM, a->connector_path, a->connector, board ? beside : NULL,
+                          &server->connector, &line.fds[2], err);
         line.fd_count += rc == 0;
     }
     if (rc == 0)

@@ -21,7 +21,8 @@ struct server_run {
     const char
         *output; /* what the line prints: "words", "quiet" (words without progress) or "json" */
     bool once;   /* one device in each slot that is there, then end */
-    struct screen *screen; /* a board reads what the line prints then, whatever output says; or NULL */
+    struct screen
+        *screen; /* a board reads what the line prints then, whatever output says; or NULL */
 };
 
 /*
