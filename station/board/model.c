@@ -72,6 +72,13 @@ static int compare_labels(const char *a, const char *b)
     return *a ? 1 : *b ? -1 : 0;
 }
 
+static bool comes_before(const char *a, const char *b)
+{
+    int order = compare_labels(a, b);
+
+    return order ? order < 0 : strcmp(a, b) < 0;
+}
+
 int board_find(const struct board *b, const char *label)
 {
     for (size_t i = 0; i < b->count; i++)
@@ -89,7 +96,7 @@ static struct board_slot *get_slot(struct board *b, const char *label)
         return &b->slots[found];
     if (b->count == BOARD_SLOTS_MAX || !*label)
         return NULL;
-    while (at < b->count && compare_labels(b->slots[at].label, label) < 0)
+    while (at < b->count && comes_before(b->slots[at].label, label))
         at++;
     memmove(&b->slots[at + 1], &b->slots[at], (b->count - at) * sizeof *b->slots);
     b->count++;

@@ -104,8 +104,10 @@ bool words_wrap(const char **text, size_t width, char *out)
         if (cut == 0)
             cut = width;
     }
+    *text = at + cut;
+    while (cut > 0 && at[cut - 1] == ' ')
+        cut--;
     memcpy(out, at, cut);
     out[cut] = 0;
-    *text = at + cut;
     return true;
 }
