@@ -59,9 +59,16 @@ int ink(enum ink kind)
     }
 }
 
-const char *ink_dot(void)
+void ink_dot(int y, int x)
 {
-    return plain_ascii ? "#" : "\u2588";
+    attr_t before;
+    short pair;
+
+    (void)attr_get(&before, &pair, NULL);
+    if (plain_ascii)
+        (void)attr_set(before ^ A_REVERSE, pair, NULL);
+    mvaddstr(y, x, plain_ascii ? "#" : "\u2588");
+    (void)attr_set(before, pair, NULL);
 }
 
 const char *ink_bar(int full)

@@ -16,8 +16,10 @@ int ink_terminal_is_usable(void);
 void ink_init(int ascii);
 int ink(enum ink kind);
 
-/* One dot of a large letter, in the current attributes; and one of a bar, full or not. */
-const char *ink_dot(void);
+/* Draws one dot of a large letter: a block, or where there is none a character that is turned over. */
+void ink_dot(int y, int x);
+
+/* One character of a bar. */
 const char *ink_bar(int full);
 
 #endif

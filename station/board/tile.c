@@ -79,7 +79,7 @@ static void dot(int y, int x, struct letters size)
 {
     for (int i = 0; i < size.high; i++)
         for (int j = 0; j < size.wide; j++)
-            mvaddstr(y + i, x + j, ink_dot());
+            ink_dot(y + i, x + j);
 }
 
 static void large_word(const char *word, int y, const struct box *in, struct letters size)

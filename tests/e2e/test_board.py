@@ -148,6 +148,17 @@ class Tiles(BoardCase):
         self.assertNotIn("RUNNING", left)
         self.assertEqual(rig.order_status()["proven"], 1)
 
+    def test_the_operators_guide_shows_the_board_as_it_is(self):
+        guide = pathlib.Path(__file__).parents[2] / "docs/operators.md"
+        shown = re.search(r"(?s)<!-- the board -->\n```text\n(.*?)\n```", guide.read_text()).group(1)
+        self.make(2)
+        terminal = self.start()
+        self.put_in(1)
+        terminal.wait(r"passed 1 ")
+        self.put_in(2, "--fault=wrong-proof")
+        terminal.wait(r"passed 1 +failed 1")
+        self.assertEqual(terminal.text().rstrip("\n"), shown)
+
     def test_every_slot_keeps_its_word_at_every_size(self):
         self.make(32, credentials=3)
         terminal = self.start()
