@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define LINE_MAX_WIDTH 400
-#define FRAMED_HEIGHT  5 /* from this height on a tile has a frame */
+#define NARROW         16 /* below this width there is no room for sentences */
+#define FRAMED_HEIGHT  5  /* from this height on a tile has a frame */
 
 void tile_text(int y, int x, int width, const char *text)
 {
@@ -162,33 +163,51 @@ static int draw_serial(const struct board_slot *s, int y, const struct box *in)
     return y + 1;
 }
 
+/* Of lines of text: a column stays free on both sides. */
+static size_t text_width(const struct box *in)
+{
+    int width = in->width - 2 < LINE_MAX_WIDTH ? in->width - 2 : LINE_MAX_WIDTH;
+
+    return width > 0 ? (size_t)width : 0;
+}
+
 static int draw_lines(const char *text, int y, int most, const struct box *in)
 {
     char line[LINE_MAX_WIDTH + 1];
-    size_t width = (size_t)(in->width - 2 < LINE_MAX_WIDTH ? in->width - 2 : LINE_MAX_WIDTH);
 
-    for (; most > 0 && y < in->y + in->height && words_wrap(&text, width, line); most--)
+    for (; most > 0 && y < in->y + in->height && words_wrap(&text, text_width(in), line); most--)
         centre(y++, in, line);
     return y;
 }
 
-/* Reason and next action, as much as there is room for: the action is never what is cut. */
+/* How many lines a text takes in a tile. */
+static int count_lines(const char *text, const struct box *in)
+{
+    char line[LINE_MAX_WIDTH + 1];
+    int n = 0;
+
+    while (words_wrap(&text, text_width(in), line))
+        n++;
+    return n;
+}
+
+/* What to do next in as many words as there is room for, and the reason above it where that leaves room:
+ * neither is ever cut, for the rest of a sentence may matter. */
 static void draw_advice(const struct board *b, const struct board_slot *s, int y,
                         const struct box *in)
 {
+    const char *next = words_next(b, s);
     int left = in->y + in->height - y;
 
-    if (in->width < 16) {
-        if (left > 0)
-            centre(y, in, words_next_short(s));
+    if (in->width < NARROW || count_lines(next, in) > left)
+        next = words_next_short(s);
+    if (in->width < NARROW && left > 0) {
+        centre(y, in, next);
         return;
     }
-    if (s->state == BOARD_FAIL && left > 3)
-        y = draw_lines(s->text, y, left - (in->width > 80 ? 1 : 2), in);
-    if (in->width < 30 && s->state == BOARD_FAIL)
-        draw_lines(words_next_short(s), y, 1, in);
-    else
-        draw_lines(words_next(b, s), y, in->y + in->height - y, in);
+    if (s->state == BOARD_FAIL && count_lines(s->text, in) + count_lines(next, in) <= left)
+        y = draw_lines(s->text, y, left, in);
+    draw_lines(next, y, left, in);
 }
 
 void tile_draw(const struct board *b, const struct board_slot *s, struct box box, bool chosen)

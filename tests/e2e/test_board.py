@@ -137,7 +137,7 @@ class Tiles(BoardCase):
         self.put_in(2, "--fault=wrong-proof")
         text = terminal.wait(PASS_ROW, FAIL_ROW + " ", r"passed 1 +failed 1 +yield 50 %",
                              r"Take it out", r"left 2 of 100000",
-                             r"S2 FAIL PUMP-00000\d .*signature",
+                             r"S2 FAIL PUMP-00000\d +the device did not prove",
                              r"Set the device aside, and note this text")
         self.assertRegex(text, r"order E2E-1 +product 09506000134352 +RUNNING")
         terminal.key("F4")
@@ -167,7 +167,7 @@ class Tiles(BoardCase):
         for columns, rows in ((80, 24), (200, 60), (80, 24), (100, 30), (60, 20)):
             terminal.resize(columns, rows)
             large = columns == 200
-            terminal.wait(PASS_ROW if large else r"PASS", FAIL_ROW if large else r"FAIL",
+            terminal.wait(r"██████  ██████  ██████  ██████ " if large else r"PASS", r"██████  ██████  ██████  ██  " if large else r"FAIL",
                           *(rf" S{n} " for n in range(1, 33)), r"F4 end")
         terminal.resize(20, 5)
         terminal.wait("enlarge this window")
