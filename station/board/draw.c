@@ -27,13 +27,15 @@ int draw_columns(const struct board *b)
     return layout_tiles(b->count, COLS, tile_rows()).columns;
 }
 
-/* One row in reverse from edge to edge. */
+/* One row in reverse from edge to edge; where both do not fit, left is cut. */
 static void bar(int y, const char *left, const char *right)
 {
+    int room = COLS - (int)strlen(right);
+
     attrset(ink(INK_BAR));
-    mvprintw(y, 0, "%-*.*s", COLS, COLS, left);
-    if ((int)(strlen(left) + strlen(right)) + 1 < COLS)
-        mvaddstr(y, COLS - (int)strlen(right), right);
+    mvprintw(y, 0, "%-*.*s", COLS, room > 0 ? room : 0, left);
+    if (room >= 0)
+        mvaddstr(y, room, right);
     attrset(A_NORMAL);
 }
 
