@@ -502,14 +502,11 @@ static void check_limits(const struct hsm *h, struct work *w)
                "was not tried");
 }
 
-static int check_all(struct hsm *h, struct work *w, struct error *err)
+/* What only the station's own token has. */
+static int check_station(struct hsm *h, struct work *w, struct error *err)
 {
-    int rc = list_objects(h, w, err);
+    int rc = check_generations(h, w, HSM_KEY_MANIFEST_SIGN, err);
 
-    for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
-        rc = check_key(h, w, &key_policies[key], err);
-    if (rc == 0)
-        rc = check_generations(h, w, HSM_KEY_MANIFEST_SIGN, err);
     if (rc == 0)
         rc = check_generations(h, w, HSM_KEY_LOG_SIGN, err);
     if (rc == 0)
@@ -518,9 +515,22 @@ static int check_all(struct hsm *h, struct work *w, struct error *err)
         rc = check_storage(h, w, err);
     if (rc == 0)
         rc = check_tickets(h, w, err);
+    if (rc == 0)
+        check_orders(w);
+    return rc;
+}
+
+static int check_all(struct hsm *h, struct work *w, struct error *err)
+{
+    int rc = list_objects(h, w, err);
+
+    for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
+        if (session_owns(h, (enum hsm_key)key))
+            rc = check_key(h, w, &key_policies[key], err);
+    if (rc == 0 && !h->is_ca)
+        rc = check_station(h, w, err);
     if (rc)
         return rc;
-    check_orders(w);
     check_unknown(w);
     check_limits(h, w);
     return w->failed ? error_set(err, ERR_INTERNAL, "out of memory") : 0;
@@ -542,6 +552,35 @@ static int audit_work(struct hsm *h, void *arg, struct error *err)
     return rc;
 }
 
+/* Puts the findings of one token behind those of another. */
+static int append(struct hsm_audit *all, const struct hsm_audit *more, struct error *err)
+{
+    size_t count = all->count + more->count;
+    struct hsm_finding *findings = reallocarray(all->findings, count + 1, sizeof *findings);
+
+    if (!findings)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    if (more->count)
+        memcpy(findings + all->count, more->findings, more->count * sizeof *findings);
+    all->findings = findings;
+    all->count = count;
+    all->objects += more->objects;
+    all->attributes += more->attributes;
+    return 0;
+}
+
+static int audit_ca(struct hsm *ca, struct hsm_audit *out, struct error *err)
+{
+    struct hsm_audit more = {0};
+    struct work w = {.out = &more};
+    int rc = session_run(ca, audit_work, &w, err);
+
+    if (rc == 0)
+        rc = append(out, &more, err);
+    hsm_audit_done(&more);
+    return rc;
+}
+
 int hsm_audit_run(struct hsm *h, const uint8_t (*orders)[SHA256_SIZE], size_t order_count,
                   struct hsm_audit *out, struct error *err)
 {
@@ -550,6 +589,8 @@ int hsm_audit_run(struct hsm *h, const uint8_t (*orders)[SHA256_SIZE], size_t or
 
     memset(out, 0, sizeof *out);
     rc = session_run(h, audit_work, &w, err);
+    if (rc == 0 && h->ca)
+        rc = audit_ca(h->ca, out, err);
     if (rc)
         hsm_audit_done(out);
     return rc;

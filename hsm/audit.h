@@ -39,7 +39,7 @@ struct hsm_audit {
 };
 
 /*
- * Compares every object of the token. orders: the hashes of the orders whose storage key has to be
+ * Compares every object of the token, and of the one with the CA keys. orders: the hashes of the orders whose storage key has to be
  * there; a storage key of another order is a note. The caller ends with hsm_audit_done.
  */
 MUST_USE int hsm_audit_run(struct hsm *h, const uint8_t (*orders)[SHA256_SIZE], size_t order_count,
@@ -53,7 +53,8 @@ bool hsm_finding_is_fault(enum hsm_finding_kind kind);
 const char *hsm_finding_name(enum hsm_finding_kind kind);
 
 /*
- * Writes who the token is, as the member "hsm" of an open object: "class"; "module" (description,
+ * Writes who the token is, as the member "hsm" of an open object: "ca", the same of the token that has
+ * the CA keys, where that is another; "class"; "module" (description,
  * manufacturer, version); "token" (firmware, hardware, label, manufacturer, model, serial);
  * "unenforced", the sentences of hsm_limit_text.
  */

@@ -154,7 +154,8 @@ int hsm_describe_keys(struct hsm *h, struct jcs *j, struct error *err)
 
     jcs_array(j, "keys");
     for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
-        rc = describe_key(h, j, &key_policies[key], key_policies[key].label, err);
+        rc = describe_key(session_owner(h, (enum hsm_key)key), j, &key_policies[key],
+                          key_policies[key].label, err);
     for (int i = 0; rc == 0 && i < ANCHORS; i++)
         rc = describe_key(h, j, NULL, anchor_ids[i], err);
     jcs_end(j);
@@ -205,14 +206,16 @@ static void put_limits(const struct hsm *h, struct jcs *j)
     jcs_end(j);
 }
 
-int hsm_describe_token(struct hsm *h, struct jcs *j, struct error *err)
+static int describe_token(struct hsm *h, struct jcs *j, const char *name, struct error *err)
 {
     struct token_text t;
     int rc = session_run(h, token_work, &t, err);
 
     if (rc)
         return rc;
-    jcs_object(j, "hsm");
+    jcs_object(j, name);
+    if (h->ca)
+        rc = describe_token(h->ca, j, "ca", err);
     jcs_str(j, "class", hsm_class(h));
     jcs_object(j, "module");
     put_padded(j, "description", t.module.libraryDescription, sizeof t.module.libraryDescription);
@@ -229,5 +232,10 @@ int hsm_describe_token(struct hsm *h, struct jcs *j, struct error *err)
     jcs_end(j);
     put_limits(h, j);
     jcs_end(j);
-    return 0;
+    return rc;
+}
+
+int hsm_describe_token(struct hsm *h, struct jcs *j, struct error *err)
+{
+    return describe_token(h, j, "hsm", err);
 }

@@ -132,7 +132,7 @@ static int check_work(struct hsm *h, void *call, struct error *err)
 
 int hsm_key_check(struct hsm *h, enum hsm_key key, struct error *err)
 {
-    return session_run(h, check_work, &key, err);
+    return session_run(session_owner(h, key), check_work, &key, err);
 }
 
 static CK_RV generate(struct hsm *h, const struct key_policy *policy, CK_OBJECT_HANDLE *key)
@@ -184,7 +184,7 @@ static int create_work(struct hsm *h, void *arg, struct error *err)
 
 int hsm_key_create(struct hsm *h, enum hsm_key key, struct error *err)
 {
-    return session_run(h, create_work, &(struct create_call){.key = key}, err);
+    return session_run(session_owner(h, key), create_work, &(struct create_call){.key = key}, err);
 }
 
 static int destroy_half(struct hsm *h, CK_OBJECT_HANDLE half, struct error *err)
@@ -241,7 +241,7 @@ static int point_work(struct hsm *h, void *arg, struct error *err)
 
 int hsm_key_point(struct hsm *h, enum hsm_key key, uint8_t point[EC_POINT_SIZE], struct error *err)
 {
-    return session_run(h, point_work, &(struct point_call){key, point}, err);
+    return session_run(session_owner(h, key), point_work, &(struct point_call){key, point}, err);
 }
 
 struct digest_call {
@@ -262,7 +262,8 @@ static int sign_digest_work(struct hsm *h, void *arg, struct error *err)
 int key_sign_digest(struct hsm *h, enum hsm_key key, const uint8_t digest[SHA256_SIZE],
                     uint8_t sig[EC_SIG_SIZE], struct error *err)
 {
-    return session_run(h, sign_digest_work, &(struct digest_call){key, digest, sig}, err);
+    return session_run(session_owner(h, key), sign_digest_work,
+                       &(struct digest_call){key, digest, sig}, err);
 }
 
 struct sign_call {
@@ -284,7 +285,8 @@ static int sign_work(struct hsm *h, void *arg, struct error *err)
 int hsm_sign(struct hsm *h, enum hsm_key key, const void *message, size_t len,
              uint8_t sig[EC_SIG_SIZE], struct error *err)
 {
-    return session_run(h, sign_work, &(struct sign_call){key, message, len, sig}, err);
+    return session_run(session_owner(h, key), sign_work,
+                       &(struct sign_call){key, message, len, sig}, err);
 }
 
 static int hmac_work(struct hsm *h, void *arg, struct error *err)

@@ -74,7 +74,23 @@ struct hsm {
     unsigned storage_next;              /* the slot of the cache to overwrite next */
     unsigned workers;                   /* that are open (hsm/worker.h) */
     struct hsm *main;                   /* of a worker: whose login it shares; else NULL */
+    struct hsm *ca;                     /* the token that has the CA keys; NULL: this one */
+    bool is_ca;                         /* it is such a token, and has no other keys */
 };
+
+/* The token that has this key. */
+static inline struct hsm *session_owner(struct hsm *h, enum hsm_key key)
+{
+    return h->ca && (key == HSM_KEY_ROOT || key == HSM_KEY_ISSUING_CA) ? h->ca : h;
+}
+
+/* Whether this key belongs on this very token. */
+static inline bool session_owns(const struct hsm *h, enum hsm_key key)
+{
+    bool of_ca = key == HSM_KEY_ROOT || key == HSM_KEY_ISSUING_CA;
+
+    return h->is_ca ? of_ca : !(h->ca && of_ca);
+}
 
 /* What every template of this token is filled with; and that of a long-lived key, whose label and
  * id may be NULL where they are not compared. */

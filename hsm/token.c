@@ -89,6 +89,7 @@ void hsm_close(struct hsm *h)
 {
     if (!h)
         return;
+    hsm_close(h->ca);
     session_stop(h);
     module_unload(&h->module);
     secret_free(h->pin);
@@ -113,6 +114,17 @@ bool hsm_pin_was_wrong(const struct hsm *h)
     return h->pin_was_wrong;
 }
 
+void hsm_set_ca(struct hsm *h, struct hsm *ca)
+{
+    ca->is_ca = true;
+    h->ca = ca;
+}
+
+const char *hsm_ca_class(const struct hsm *h)
+{
+    return hsm_class(h->ca ? h->ca : h);
+}
+
 const char *hsm_class(const struct hsm *h)
 {
     return h->can.class;
@@ -135,7 +147,7 @@ int hsm_can_host(const struct hsm *h, struct error *err)
     return ckr_set(err, ERR_REFUSED, h->can.secrets,
                    "token '%s' (%s) can sign but cannot hold a station: it makes no AES and HMAC "
                    "keys, which the ledger, its anchor and stored device keys need; choose another "
-                   "token for the station",
+                   "token for the station, and let this one have the CA's keys (--ca-module)",
                    h->token, h->can.class);
 }
 

@@ -57,6 +57,16 @@ MUST_USE int hsm_pin_source(const char *token, char *path, size_t size, struct e
 MUST_USE int hsm_open(const struct hsm_config *config, struct secret *user_pin, struct hsm **out,
                       struct error *err);
 
+/*
+ * From now on ca has the keys of the CA, root-ca and issuing-ca, and h all others: h is used as before
+ * and finds each key where it is. ca need only sign (a TPM); it belongs to h, which closes it. Call it
+ * once, before any other thread uses h.
+ */
+void hsm_set_ca(struct hsm *h, struct hsm *ca);
+
+/* The class of the token that has the CA keys; that of h where it has them. */
+const char *hsm_ca_class(const struct hsm *h);
+
 /* Logs out by finalising the module, wipes the PIN and frees; NULL is fine. Every rewrap, signer
  * and worker of h must be closed before. */
 void hsm_close(struct hsm *h);

@@ -32,8 +32,13 @@ int hsm_worker_open(struct hsm *h, struct hsm **out, struct error *err)
     w->generation = h->generation;
     w->can = h->can;
     h->workers++;
-    *out = w;
-    return 0;
+    if (h->ca)
+        rc = hsm_worker_open(h->ca, &w->ca, err);
+    if (rc)
+        hsm_worker_close(w);
+    else
+        *out = w;
+    return rc;
 }
 
 void hsm_worker_close(struct hsm *w)
@@ -43,6 +48,7 @@ void hsm_worker_close(struct hsm *w)
     if (!w)
         return;
     h = w->main;
+    hsm_worker_close(w->ca);
     session_note(w, w->module.p11->C_CloseSession(w->session));
     h->leak += w->leak;
     h->stale = h->stale || w->stale;
@@ -60,5 +66,5 @@ size_t hsm_worker_budget(const struct hsm *h)
 
 bool hsm_is_lost(const struct hsm *h)
 {
-    return h->lost;
+    return h->lost || (h->ca && h->ca->lost);
 }

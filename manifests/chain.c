@@ -1,5 +1,7 @@
 #include "manifests/chain.h"
 
+#include "pki/serial_name.h"
+
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -186,6 +188,7 @@ int chain_check(const struct chain_checker *checker, const struct record *r, str
 {
     const struct chain *chain = checker->chain;
     const struct issuer *issuer = chain ? find_issuer(chain, r->iss) : NULL;
+    char name[SERIAL_NAME_MAX + 1];
     struct cert c;
 
     if (cert_parse(r->cert.p, r->cert.len, &c))
@@ -206,10 +209,12 @@ int chain_check(const struct chain_checker *checker, const struct record *r, str
     if (!same(&c.spki, r->spki.p, r->spki.len))
         return error_set(err, ERR_INTEGRITY,
                          "the key in the record of '%s' is not that of its certificate", r->sn);
-    if (!same(&c.sn, r->sn, strlen(r->sn)))
-        return error_set(err, ERR_INTEGRITY,
-                         "the serial of the record '%s' is not the serialNumber in its certificate",
-                         r->sn);
+    if (serial_to_name(r->sn, name, NULL) || !same(&c.sn, name, strlen(name)))
+        return error_set(
+            err, ERR_INTEGRITY,
+            "the serial of the record '%s' is not the one that the serialNumber in its "
+            "certificate stands for",
+            r->sn);
     *cert = c;
     return 0;
 }

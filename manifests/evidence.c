@@ -27,8 +27,10 @@ static void put_att(const struct evidence *e, struct buf *out)
     buf_put_u16(out, IMPRINT_ALG_ECDSA_SHA256);
     buf_put_lp(out, e->att_key, sizeof e->att_key);
     buf_put_lp(out, e->att_sig, sizeof e->att_sig);
-    if (e->att_chain.len)
+    if (e->att_chain.len || e->made)
         buf_put_lp(out, e->att_chain.p, e->att_chain.len);
+    if (e->made)
+        buf_put_lp(out, e->att_made, sizeof e->att_made);
 }
 
 static void put_proof(const struct evidence *e, struct buf *out)
@@ -89,8 +91,8 @@ int evidence_write(const struct evidence *e, struct buf *line, struct error *err
 
 static int parse_att(struct reader *r, struct evidence *e)
 {
-    const uint8_t *key, *sig, *chain = NULL;
-    size_t key_len, sig_len, chain_len = 1;
+    const uint8_t *key, *sig, *chain = NULL, *made = NULL;
+    size_t key_len, sig_len, made_len, chain_len = 1;
     uint16_t algorithm;
 
     e->attested = r->left > 0;
@@ -98,12 +100,16 @@ static int parse_att(struct reader *r, struct evidence *e)
         return 0;
     if (reader_u16(r, &algorithm) || reader_lp(r, &key, &key_len, EC_POINT_SIZE) ||
         reader_lp(r, &sig, &sig_len, EC_SIG_SIZE) ||
-        (r->left && reader_lp(r, &chain, &chain_len, IMPRINT_CHAIN_MAX)) || reader_end(r) ||
-        chain_len == 0 || algorithm != IMPRINT_ALG_ECDSA_SHA256 || key_len != EC_POINT_SIZE ||
-        sig_len != EC_SIG_SIZE)
+        (r->left && reader_lp(r, &chain, &chain_len, IMPRINT_CHAIN_MAX)) ||
+        (r->left && reader_lp(r, &made, &made_len, EC_SIG_SIZE)) || reader_end(r) ||
+        (made ? made_len != EC_SIG_SIZE : chain_len == 0) ||
+        algorithm != IMPRINT_ALG_ECDSA_SHA256 || key_len != EC_POINT_SIZE || sig_len != EC_SIG_SIZE)
         return ERR_FORMAT;
     memcpy(e->att_key, key, key_len);
     memcpy(e->att_sig, sig, sig_len);
+    e->made = made != NULL;
+    if (made)
+        memcpy(e->att_made, made, EC_SIG_SIZE);
     if (chain)
         buf_put(&e->held_chain, chain, chain_len);
     e->att_chain = (struct record_bytes){e->held_chain.data, e->held_chain.len};
@@ -291,6 +297,11 @@ static int check_claims(const struct evidence *e, const struct record *r, struct
                          "the evidence of '%s' %s a vendor's certificates, which does not fit its "
                          "record",
                          r->sn, e->att_chain.len ? "has" : "lacks");
+    if (e->made != (e->attested && r->mode == RECORD_MODE_DEVICE))
+        return error_set(err, ERR_PROOF,
+                         "the evidence of '%s' %s an attestation of the device's own key, which "
+                         "does not fit its record",
+                         r->sn, e->made ? "has" : "lacks");
     if (derived != (r->mode == RECORD_MODE_DERIVED))
         return error_set(err, ERR_PROOF,
                          "the proof of '%s' is of another kind than the key mode of its record",

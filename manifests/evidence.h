@@ -35,6 +35,8 @@ struct evidence {
     bool attested; /* att is not empty */
     uint8_t att_key[EC_POINT_SIZE];
     uint8_t att_sig[EC_SIG_SIZE];
+    bool made; /* att ends with a signature over the key that the device made */
+    uint8_t att_made[EC_SIG_SIZE];
     struct record_bytes att_chain; /* DER certificates, the device's own first; empty: none */
 
     struct buf held, held_chain; /* what a parsed line's x and att_chain point into */

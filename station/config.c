@@ -27,6 +27,11 @@ static const struct schema_field config_fields[] = {
     TEXT(module_arguments, false, 0, 1023, "what the module wants said when it starts (NSS)"),
     TEXT(token, true, 1, 256, "label of the token, or an RFC 7512 pkcs11: URI"),
     TEXT(pin_file, false, 0, PATH_MAX - 1, "file of mode 0600 with the PIN; without it, ask"),
+    TEXT(ca_module, false, 0, PATH_MAX - 1,
+         "PKCS#11 module of a token for the CA keys alone (a TPM)"),
+    TEXT(ca_module_arguments, false, 0, 1023, "what that module wants said when it starts"),
+    TEXT(ca_token, false, 0, 256, "label or pkcs11: URI of that token"),
+    TEXT(ca_pin_file, false, 0, PATH_MAX - 1, "file of mode 0600 with its PIN; without it, ask"),
     TEXT(tpm, false, 0, 255, "where the TPM with the station's counter is, if it has one (a TCTI)"),
     {.name = NULL}};
 
@@ -125,6 +130,17 @@ int config_path(const struct config *config, const char *name, char out[PATH_MAX
         return 0;
     }
     return file_join(out, PATH_MAX, config->dir, name, err);
+}
+
+void config_of_ca(const struct config *config, struct config *ca)
+{
+    *ca = *config;
+    strcpy(ca->module, config->ca_module);
+    strcpy(ca->module_arguments, config->ca_module_arguments);
+    strcpy(ca->token, config->ca_token);
+    strcpy(ca->pin_file, config->ca_pin_file);
+    ca->ca_module[0] = 0;
+    ca->of_ca = true;
 }
 
 int config_prepare_module(const struct config *config, struct error *err)

@@ -42,9 +42,15 @@ struct config {
     char module_arguments[1024]; /* what the module wants said when it starts, or empty */
     char token[257];
     char pin_file[PATH_MAX]; /* relative to dir, or empty: ask */
+    char ca_module
+        [PATH_MAX]; /* of a token of its own for the CA keys; empty: the station's has them */
+    char ca_module_arguments[1024];
+    char ca_token[257];
+    char ca_pin_file[PATH_MAX];
     char organization[65];
     char tpm[256]; /* TCTI of the TPM that has the station's counter, or empty */
     bool ask_pin;  /* not in the file: the option --ask-pin */
+    bool of_ca;    /* not in the file: config_of_ca made it */
 };
 
 /* The directory that --dir, the environment or the default names; chosen may be NULL. */
@@ -62,6 +68,9 @@ MUST_USE int config_write(const struct config *config, struct error *err);
 /* "<dir>/<name>" into out. */
 MUST_USE int config_path(const struct config *config, const char *name, char out[PATH_MAX],
                          struct error *err);
+
+/* The configuration with the CA's token in place of the station's own. */
+void config_of_ca(const struct config *config, struct config *ca);
 
 /*
  * Points SoftHSM at the station's own token when the directory holds one. Call before the module is

@@ -22,12 +22,6 @@
         .offset = offsetof(struct owner, member), .min = least, .max = most, .meaning = what       \
     }
 
-static const struct schema_field serials_fields[] = {
-    FIELD(job_serials, prefix, SCHEMA_TEXT, true, 1, 40, "text before the number"),
-    FIELD(job_serials, digits, SCHEMA_INT, true, 1, 12, "digits of the number"),
-    FIELD(job_serials, first, SCHEMA_INT, true, 0, INT64_C(999999999999), "first number"),
-    {.name = NULL}};
-
 static const struct schema_field certificate_fields[] = {
     {.name = "profile",
      .type = SCHEMA_TEXT,
@@ -65,6 +59,8 @@ static const struct schema_field link_fields[] = {
           "milliseconds to wait for a device to answer at all"),
     FIELD(job_link, request_ms, SCHEMA_INT, false, 50, 600000,
           "milliseconds to wait for each answer"),
+    FIELD(job_link, attempts, SCHEMA_INT, false, 1, 1000,
+          "runs that may fail with one credential before its device is set aside"),
     FIELD(job_link, repeats, SCHEMA_INT, false, 0, 20, "repeats of an unanswered request"),
     FIELD(job_link, retries, SCHEMA_INT, false, 0, 10,
           "attempts after the first, with a device that does not answer or answers garbage"),
@@ -79,6 +75,7 @@ static const struct schema_field job_fields[] = {
      .min = 1,
      .offset = offsetof(struct job, order),
      .meaning = "id of the work order, which the station has"},
+    FIELD(job, key_mode, SCHEMA_TEXT, false, 3, 7, "how keys are made: hsm or device"),
     {.name = "trust_anchors",
      .type = SCHEMA_TEXT,
      .max = PATH_MAX - 1,
@@ -100,7 +97,8 @@ static const struct schema_field job_fields[] = {
     {.name = "serials",
      .type = SCHEMA_MAP,
      .required = true,
-     .fields = serials_fields,
+     .fields = job_serials_fields,
+     .check = job_serials_check,
      .offset = offsetof(struct job, serials),
      .meaning = "how serial numbers are made"},
     {.name = "certificate",
@@ -361,6 +359,12 @@ static int read_named_files(struct job *job, struct error *err)
     if (rc == 0)
         rc = beside_job(job, job->vendor_roots_path, err);
     if (rc == 0)
+        rc = beside_job(job, job->serials.file, err);
+    if (rc == 0)
+        rc = beside_job(job, job->serials.input, err);
+    if (rc == 0)
+        rc = job_serials_read(&job->serials, err);
+    if (rc == 0)
         rc = read_trust_anchors(job, err);
     if (rc == 0)
         rc = read_enrolled(job, err);
@@ -376,32 +380,21 @@ int job_read(const char *path, struct job *job, struct error *err)
     buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
     for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
         buf_init(&job->vendor_roots[i], JOB_ROOT_MAX);
-    job->link = (struct job_link){.hello_ms = 5000, .request_ms = 2000, .repeats = 3, .retries = 2};
+    strcpy(job->serials.source_name, "assigned");
+    job->serials.first = -1;
+    job->link = (struct job_link){
+        .hello_ms = 5000, .request_ms = 2000, .repeats = 3, .retries = 2, .attempts = 10};
     for (size_t i = 0; i < JOB_PORT_RULES_MAX; i++)
         job->ports[i].baud = 115200;
     snprintf(job->path, sizeof job->path, "%s", path);
     rc = schema_read(path, job_fields, job, err);
     if (rc == ERR_MISSING)
         rc = error_set(err, rc, "there is no job '%s': name a file that exists", path);
-    if (rc == 0)
+    if (rc == 0 && job->serials.first >= 0)
         rc = job_serial_text(&job->serials, job->serials.first, text, sizeof text, err);
     for (size_t i = 0; rc == 0 && i < job->port_count; i++)
         rc = check_port_rule(job, i, err);
     return rc ? rc : read_named_files(job, err);
-}
-
-static int bind_serials(const struct job *job, const struct order_serials *range, struct error *err)
-{
-    const struct job_serials *s = &job->serials;
-
-    if (strcmp(s->prefix, range->prefix) == 0 && s->digits == range->digits &&
-        s->first >= range->first && s->first <= range->last)
-        return 0;
-    return error_set(err, ERR_REFUSED,
-                     "the serials of '%s' are not this station's: order '%s' gives it prefix '%s', "
-                     "%" PRId64 " digits, numbers %" PRId64 " to %" PRId64,
-                     job->path, job->order, range->prefix, range->digits, range->first,
-                     range->last);
 }
 
 static int bind_trust_anchors(const struct job *job, const struct order *order, struct error *err)
@@ -476,11 +469,33 @@ static int bind_auth(const struct job *job, const struct order *order, struct er
 int job_bind(const struct job *job, const struct order *order, const struct order_share *share,
              struct error *err)
 {
-    int rc = bind_serials(job, &share->serials, err);
+    int rc = job_serials_bind(&job->serials, &share->serials, job->path, job->order, err);
 
     if (rc == 0)
         rc = bind_trust_anchors(job, order, err);
     return rc ? rc : bind_auth(job, order, err);
+}
+
+int job_mode(const struct job *job, const struct order *order, enum imprint_mode *mode,
+             struct error *err)
+{
+    bool said = *job->key_mode != 0, device = strcmp(job->key_mode, "device") == 0;
+
+    if (said && !device && strcmp(job->key_mode, "hsm") != 0)
+        return error_set(err, ERR_INPUT, "%s: 'key_mode' is '%s': expected hsm or device",
+                         job->path, job->key_mode);
+    *mode = device || (!said && order->key_modes == IMPRINT_MODE_DEVICE) ? IMPRINT_MODE_DEVICE
+                                                                         : IMPRINT_MODE_HSM;
+    if (*mode == IMPRINT_MODE_DEVICE && job->serials.source != SOURCE_ASSIGNED)
+        return error_set(
+            err, ERR_INPUT,
+            "%s: devices that make their own keys take 'assigned' serials only, not '%s'",
+            job->path, job->serials.source_name);
+    if (order->key_modes & *mode)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "%s: order '%s' does not allow key mode '%s': choose one of its 'key_modes'",
+                     job->path, order->id, *mode == IMPRINT_MODE_DEVICE ? "device" : "hsm");
 }
 
 void job_values(const struct job *job, const struct order *order, const char *values[VALUE_COUNT])
@@ -504,11 +519,12 @@ static int check_value(const struct job *job, const struct cert_profile *profile
 {
     bool named = cert_profile_uses(profile) >> value & 1;
 
-    if (named && pattern_from(value) == FROM_CLAIM)
+    if (named && pattern_from(value) == FROM_CLAIM && job_serials_ahead(&job->serials))
         return error_set(
             err, ERR_REFUSED,
             "profile '%s' names {%s} (%s), which is known only when a device is in its "
-            "slot: this station makes certificates ahead",
+            "slot: the certificates of this job are made ahead; use 'source: scanned' or "
+            "'source: device' in 'serials'",
             profile->name, pattern_name(value), pattern_meaning(value));
     if (pattern_from(value) != FROM_JOB || named == (given != NULL))
         return 0;
@@ -544,6 +560,10 @@ int job_profile(const struct job *job, const struct order *order, struct cert_pr
         return error_set(err, ERR_REFUSED,
                          "order '%s': profile '%s' is that of a CA, not of devices", order->id,
                          profile->name);
+    if (cert_profile_uses(profile) >> VALUE_UDI & 1 && !*order->gtin)
+        return error_set(err, ERR_REFUSED,
+                         "profile '%s' names {udi} and order '%s' has no 'gtin' to make it of",
+                         profile->name, order->id);
     job_values(job, order, values);
     for (size_t i = 0; rc == 0 && i < VALUE_COUNT; i++)
         rc = check_value(job, profile, (enum pattern_value)i, values[i], err);
@@ -555,23 +575,9 @@ void job_done(struct job *job)
     buf_done(&job->trust_anchors);
     for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
         buf_done(&job->vendor_roots[i]);
+    job_serials_done(&job->serials);
     free(job->enrolled);
     job->enrolled = NULL;
-}
-
-int job_serial_text(const struct job_serials *serials, int64_t n, char *out, size_t size,
-                    struct error *err)
-{
-    char digits[24];
-    int len = snprintf(digits, sizeof digits, "%0*" PRId64, (int)serials->digits, n);
-    int total = snprintf(out, size, "%s%s", serials->prefix, digits);
-
-    if (len != serials->digits || total < 0 || (size_t)total >= size)
-        return error_set(err, ERR_INPUT,
-                         "serial number %" PRId64 " does not fit the %" PRId64
-                         " digits of the job's pattern '%s'",
-                         n, serials->digits, serials->prefix);
-    return 0;
 }
 
 bool job_is_enrolled(const struct job *job, const uint8_t spki_hash[32])

@@ -9,7 +9,9 @@
 #ifndef STATION_JOB_H
 #define STATION_JOB_H
 
+#include "agent/ids.h"
 #include "base/buf.h"
+#include "station/job_serials.h"
 #include "station/order.h"
 
 #include <limits.h>
@@ -21,12 +23,6 @@
 #define JOB_ENROLLED_MAX   1000000
 #define JOB_ANCHORS_MAX    8000 /* bytes of the trust anchors: one object of a bundle */
 #define JOB_ROOT_MAX       8000 /* bytes of one vendor root */
-
-struct job_serials {
-    char prefix[41];
-    int64_t digits;
-    int64_t first;
-};
 
 /* Values of the order's profile (pki/pattern.h); empty: not given. */
 struct job_certificate {
@@ -52,12 +48,14 @@ struct job_link {
     int64_t request_ms; /* how long a device may take for one answer */
     int64_t repeats;    /* how often an unanswered request is repeated */
     int64_t retries;    /* how often a device that failed begins again by itself */
+    int64_t attempts;   /* that may fail with one credential; 0: no limit */
 };
 
 struct job {
     char path[PATH_MAX];
     char name[65];
     char order[65];                    /* id of the order */
+    char key_mode[8];                  /* "hsm" or "device"; empty: the order's only one */
     char trust_anchors_path[PATH_MAX]; /* empty: none */
     char enrolled_path[PATH_MAX];      /* empty: none */
     char vendor_roots_path[PATH_MAX];  /* empty: none */
@@ -106,13 +104,16 @@ MUST_USE int job_bind(const struct job *job, const struct order *order,
 MUST_USE int job_profile(const struct job *job, const struct order *order,
                          struct cert_profile *profile, struct error *err);
 
+/*
+ * How the job has keys made: what it says, and where it says nothing the one that its order allows, or
+ * `hsm` of several. Errors: ERR_INPUT for a word that is none, ERR_REFUSED when the order does not
+ * allow it.
+ */
+MUST_USE int job_mode(const struct job *job, const struct order *order, enum imprint_mode *mode,
+                      struct error *err);
+
 /* The values of the job and its order, by enum pattern_value; borrowed. */
 void job_values(const struct job *job, const struct order *order, const char *values[VALUE_COUNT]);
-
-/* The text of serial number n of the pattern; false when n needs more digits than the pattern has.
- */
-MUST_USE int job_serial_text(const struct job_serials *serials, int64_t n, char *out, size_t size,
-                             struct error *err);
 
 /* True when the list of enrolled keys holds this hash. */
 bool job_is_enrolled(const struct job *job, const uint8_t spki_hash[32]);

@@ -138,6 +138,33 @@ static int objects_member(const struct order_source *s, const json_t *root, stru
     return order_hash_text(s, objects, "trust_anchors", order->trust_anchors);
 }
 
+/* Each mode once. */
+static int modes_member(const struct order_source *s, const json_t *root, struct order *order)
+{
+    static const struct {
+        const char *name;
+        enum imprint_mode mode;
+    } known[] = {{"hsm", IMPRINT_MODE_HSM}, {"device", IMPRINT_MODE_DEVICE}};
+    const json_t *list = json_object_get(root, "key_modes"), *item;
+    uint32_t modes = 0;
+    size_t i, taken = 0;
+
+    json_array_foreach(list, i, item)
+    {
+        const char *name = json_string_value(item);
+
+        for (size_t k = 0; name && k < sizeof known / sizeof *known; k++)
+            if (strcmp(name, known[k].name) == 0 && !(modes & known[k].mode)) {
+                modes |= known[k].mode;
+                taken++;
+            }
+    }
+    if (taken == 0 || taken != json_array_size(list))
+        return order_wrong(s, "key_modes", "a list of \"hsm\" and \"device\", or one of them");
+    order->key_modes = modes;
+    return 0;
+}
+
 static int counts_member(const struct order_source *s, const json_t *root, struct order *order)
 {
     static const char *const names[] = {"good", "max_issued", "spoilage", "rework", NULL};
@@ -187,7 +214,7 @@ static int order_members(const struct order_source *s, const json_t *root, struc
         name_members(s, root, order) || valid_member(s, root, order) ||
         order_bool(s, root, "software_hsm", &order->software_hsm) ||
         order_bool(s, root, "lock", &order->lock) || auth_member(s, root, order) ||
-        order_only(s, root, "key_modes", "hsm") || suites_member(s, root, order) ||
+        modes_member(s, root, order) || suites_member(s, root, order) ||
         order_only(s, root, "drivers", "native") || objects_member(s, root, order) ||
         counts_member(s, root, order))
         return ERR_INPUT;

@@ -9,7 +9,7 @@
  * Invariants of a parsed order
  *  1. Each station is listed once; the shares together are at most the counts.
  *  2. No two shares have a serial number in common.
- *  3. Of every share max_issued is at least good, and its serial range holds max_issued numbers.
+ *  3. Of every share max_issued is at least good, and a range of numbers holds max_issued of them.
  */
 #ifndef STATION_ORDER_H
 #define STATION_ORDER_H
@@ -43,10 +43,17 @@ struct order_counts {
     int64_t rework;     /* identities that may be replaced */
 };
 
-/* Serial numbers first to last of a pattern. */
+/* The serials of a station. */
+enum order_serials_kind {
+    ORDER_SERIALS_RANGE,  /* numbers first to last of a pattern */
+    ORDER_SERIALS_PREFIX, /* all that begin with prefix, which may be empty */
+    ORDER_SERIALS_LIST    /* those of the file with this hash */
+};
 struct order_serials {
     char prefix[41];
     int64_t digits, first, last;
+    enum order_serials_kind kind;
+    uint8_t list[32];
 };
 
 /* The manifest that the owner accepted last: the station's log must extend it. */
@@ -86,6 +93,7 @@ struct order {
     uint8_t enrolled[32]; /* SHA-256 of the list; with ORDER_AUTH_ENROLLED */
     uint8_t vendor_roots[ORDER_VENDOR_ROOTS_MAX][32]; /* with ORDER_AUTH_ATTESTED */
     size_t vendor_root_count;
+    uint32_t key_modes; /* bits of enum imprint_mode: how keys may be made */
     uint16_t suites[ORDER_SUITES_MAX];
     size_t suite_count;
     bool lock; /* only a locked device is whitelisted */
@@ -115,7 +123,11 @@ MUST_USE int order_open(const char *source, const struct buf *file, STACK_OF(X50
 /* The share of the station with this key, or NULL. */
 const struct order_share *order_share_of(const struct order *order, const uint8_t key[32]);
 
-/* Whether two ranges have the text of a serial in common, or may have. */
+/* Whether the text is one of these serials; false for every text where they are those of a list. */
+bool order_serials_hold(const struct order_serials *serials, const char *text);
+
+/* Whether two ranges have the text of a serial in common, or may have. What another list, or a list
+ * and a pattern, have in common cannot be seen here. */
 bool order_serials_overlap(const struct order_serials *a, const struct order_serials *b);
 
 /* Whether work may begin now: ERR_REFUSED before `from` and after `until`, with what to do. */

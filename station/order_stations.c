@@ -3,9 +3,11 @@
 #include "base/buf.h"
 #include "base/codec.h"
 #include "pki/digest.h"
+#include "pki/serial_name.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define SERIAL_DIGITS_MAX 12
 #define LOG_SIZE_MAX      INT64_C(1000000000000)
@@ -32,15 +34,36 @@ static int64_t highest(int64_t digits)
     return n - 1;
 }
 
-static int serials_member(const struct order_source *s, const json_t *object,
-                          struct order_share *share)
+/* {"list": HASH} */
+static int list_member(const struct order_source *s, const json_t *map,
+                       struct order_serials *serials)
 {
-    static const char *const names[] = {"prefix", "digits", "first", "last", NULL};
-    struct order_serials *serials = &share->serials;
-    const json_t *map = NULL;
+    static const char *const names[] = {"list", NULL};
 
-    if (order_object(s, object, "serials", &map) || order_known(s, map, names) ||
-        order_word(s, map, "prefix", serials->prefix, sizeof serials->prefix) ||
+    serials->kind = ORDER_SERIALS_LIST;
+    return order_known(s, map, names) || order_hash_text(s, map, "list", serials->list) ? ERR_INPUT
+                                                                                        : 0;
+}
+
+/* {"prefix": TEXT} */
+static int prefix_member(const struct order_source *s, const json_t *map,
+                         struct order_serials *serials)
+{
+    const char *prefix = json_string_value(json_object_get(map, "prefix"));
+
+    serials->kind = ORDER_SERIALS_PREFIX;
+    if (!prefix || strlen(prefix) >= sizeof serials->prefix ||
+        strspn(prefix, SERIAL_CHARACTERS) != strlen(prefix))
+        return order_wrong(s, "prefix", "at most 40 characters of a serial, or empty");
+    strcpy(serials->prefix, prefix);
+    return 0;
+}
+
+static int range_members(const struct order_source *s, const json_t *map, struct order_share *share)
+{
+    struct order_serials *serials = &share->serials;
+
+    if (order_word(s, map, "prefix", serials->prefix, sizeof serials->prefix) ||
         order_number(s, map, "digits", 1, SERIAL_DIGITS_MAX, "a whole number from 1 to 12",
                      &serials->digits) ||
         order_number(s, map, "first", 0, highest(serials->digits), "a number of so many digits",
@@ -49,6 +72,23 @@ static int serials_member(const struct order_source *s, const json_t *object,
     return order_number(
         s, map, "last", serials->first + share->counts.max_issued - 1, highest(serials->digits),
         "a number of so many digits that leaves room for max_issued serials", &serials->last);
+}
+
+static int serials_member(const struct order_source *s, const json_t *object,
+                          struct order_share *share)
+{
+    static const char *const names[] = {"prefix", "digits", "first", "last", NULL};
+    const json_t *map = NULL;
+
+    if (order_object(s, object, "serials", &map))
+        return ERR_INPUT;
+    if (json_object_get(map, "list"))
+        return list_member(s, map, &share->serials);
+    if (order_known(s, map, names))
+        return ERR_INPUT;
+    return json_object_size(map) == 1 && json_object_get(map, "prefix")
+               ? prefix_member(s, map, &share->serials)
+               : range_members(s, map, share);
 }
 
 /* As checkpoint and manifest.json write it. */
@@ -123,9 +163,39 @@ static bool same_text(const struct order_serials *a, const struct order_serials 
            strlen(a->prefix) + (size_t)a->digits == strlen(b->prefix) + (size_t)b->digits;
 }
 
+/* One of the two is all serials of a prefix. */
+static bool prefixes_meet(const struct order_serials *a, const struct order_serials *b)
+{
+    size_t la = strlen(a->prefix), lb = strlen(b->prefix);
+
+    return strncasecmp(a->prefix, b->prefix, la < lb ? la : lb) == 0;
+}
+
 bool order_serials_overlap(const struct order_serials *a, const struct order_serials *b)
 {
+    if (a->kind == ORDER_SERIALS_LIST || b->kind == ORDER_SERIALS_LIST)
+        return a->kind == b->kind && sha256_equal(a->list, b->list);
+    if (a->kind == ORDER_SERIALS_PREFIX || b->kind == ORDER_SERIALS_PREFIX)
+        return prefixes_meet(a, b);
     return overlap(a, b) || same_text(a, b);
+}
+
+bool order_serials_hold(const struct order_serials *serials, const char *text)
+{
+    size_t prefix = strlen(serials->prefix);
+    int64_t number = 0;
+
+    if (serials->kind == ORDER_SERIALS_LIST || strncmp(text, serials->prefix, prefix))
+        return false;
+    if (serials->kind == ORDER_SERIALS_PREFIX)
+        return true;
+    text += prefix;
+    if (strlen(text) != (size_t)serials->digits ||
+        strspn(text, "0123456789") != (size_t)serials->digits)
+        return false;
+    for (; *text; text++)
+        number = 10 * number + (*text - '0');
+    return number >= serials->first && number <= serials->last;
 }
 
 static int check_against(const struct order_source *s, const struct order_share *a,

@@ -3,6 +3,7 @@
 #include "agent/bundle.h"
 #include "agent/frame.h"
 #include "agent/key.h"
+#include "agent/keygen.h"
 #include "agent/slots.h"
 #include "agent/transcript.h"
 #include "agent/wire.h"
@@ -65,21 +66,25 @@ static bool is_locked(const struct imprint_agent *agent)
     return imprint_agent_lifecycle(agent) == IMPRINT_LIFE_LOCKED;
 }
 
+/* The transaction that BEGIN or KEYGEN opened, or NULL. */
+static const uint8_t *open_transaction(const struct imprint_agent *agent)
+{
+    return agent->open >= 0 ? agent->slot[agent->open].record.transaction
+                            : imprint_agent_made_transaction(agent);
+}
+
 static void put_transaction(struct imprint_agent *agent, struct imprint_agent_writer *w)
 {
     const struct imprint_agent_slot *committed = committed_slot(agent);
-    const struct imprint_agent_slot *named =
-        agent->open >= 0 ? &agent->slot[agent->open] : committed;
-    uint32_t state = agent->open >= 0 ? IMPRINT_TX_OPEN
-                     : committed      ? IMPRINT_TX_COMMITTED
-                                      : IMPRINT_TX_NONE;
+    const uint8_t *open = open_transaction(agent);
+    const uint8_t *named = open ? open : committed ? committed->record.transaction : NULL;
+    uint32_t state = open ? IMPRINT_TX_OPEN : committed ? IMPRINT_TX_COMMITTED : IMPRINT_TX_NONE;
 
     imprint_agent_put_open(w, IMPRINT_KEY_HELLO_TRANSACTION, IMPRINT_AGENT_MAP,
                            2 + (named ? 1u : 0u) + (committed ? 1u : 0u));
     imprint_agent_put_uint(w, IMPRINT_KEY_TX_STATE, state);
     if (named)
-        imprint_agent_put_string(w, IMPRINT_KEY_TX_ID, IMPRINT_AGENT_BYTES,
-                                 named->record.transaction, IMPRINT_TX_SIZE);
+        imprint_agent_put_string(w, IMPRINT_KEY_TX_ID, IMPRINT_AGENT_BYTES, named, IMPRINT_TX_SIZE);
     if (committed)
         imprint_agent_put_string(w, IMPRINT_KEY_TX_SERIAL, IMPRINT_AGENT_TEXT,
                                  committed->record.serial, committed->record.serial_len);
@@ -100,7 +105,7 @@ static enum imprint_status handle_hello(struct imprint_agent *agent, struct exch
     status = is_locked(agent) ? IMPRINT_OK : imprint_agent_key_ensure(agent);
     if (status != IMPRINT_OK)
         return status;
-    if (p->enrol_point && (!imprint_agent_attest_digest(agent, nonce, digest) ||
+    if (p->enrol_point && (!imprint_agent_attest_digest(agent, nonce, NULL, digest) ||
                            !p->enrol_sign(p->enrol_context, digest, sig)))
         return IMPRINT_ERR_CRYPTO;
     reply_ok(e, p->enrol_point ? 3 : 2);
@@ -119,6 +124,29 @@ static enum imprint_status handle_hello(struct imprint_agent *agent, struct exch
     }
     return IMPRINT_OK;
 }
+
+#if IMPRINT_AGENT_WITH_DEVICE_KEY
+static enum imprint_status handle_keygen(struct imprint_agent *agent, struct exchange *e)
+{
+    struct imprint_agent_request request;
+    enum imprint_status status;
+
+    if (is_locked(agent))
+        return IMPRINT_ERR_LOCKED;
+    status = imprint_agent_keygen(agent, &e->in, &request);
+    if (status != IMPRINT_OK)
+        return status;
+    reply_ok(e, request.attested ? 3 : 1);
+    imprint_agent_put_string(&e->out, IMPRINT_KEY_KEYGEN_CSR, IMPRINT_AGENT_BYTES,
+                             request.csr.bytes + request.csr.start, request.csr.len);
+    if (request.attested)
+        imprint_agent_put_pair(&e->out, IMPRINT_KEY_KEYGEN_SIG_ALG, IMPRINT_ALG_ECDSA_SHA256,
+                               request.sig, sizeof request.sig);
+    return IMPRINT_OK;
+}
+#else
+#define handle_keygen NULL
+#endif
 
 static enum imprint_status handle_begin(struct imprint_agent *agent, struct exchange *e)
 {
@@ -333,7 +361,7 @@ static enum imprint_status handle_lock(struct imprint_agent *agent, struct excha
     status = require_committed(agent, transaction, &slot);
     if (status != IMPRINT_OK)
         return status;
-    if (agent->open >= 0)
+    if (open_transaction(agent))
         return IMPRINT_ERR_BUSY;
     if (!is_locked(agent) && !imprint_agent_slot_lock(agent))
         return IMPRINT_ERR_STORE;
@@ -355,9 +383,9 @@ static enum imprint_status handle_abort(struct imprint_agent *agent, struct exch
 }
 
 static handler *const handlers[] = {
-    NULL,               /* by the number of the message */
-    handle_hello, NULL, /* KEYGEN */
-    handle_begin, handle_put, handle_commit, handle_prove, handle_read, handle_lock, handle_abort,
+    NULL, /* by the number of the message */
+    handle_hello, handle_keygen, handle_begin, handle_put,   handle_commit,
+    handle_prove, handle_read,   handle_lock,  handle_abort,
 };
 
 typedef char

@@ -21,7 +21,8 @@
  *  4. One transport key pair lives from the first HELLO until COMMIT or ABORT, through
  *     restarts. Its private half leaves flash only to unwrap the device key.
  *  5. Every request may be repeated: the same one gives the same answer.
- *  6. The device signs only bytes that it built itself.
+ *  6. The device signs only bytes that it built itself. With a key that it made, it signs the request
+ *     for its certificate as well, once a station that it believes asked for it.
  *  7. Secrets are wiped from RAM before the reply is sent.
  *
  * Errors: nothing here fails loudly. What the platform reports as failed becomes a status of the
@@ -46,8 +47,20 @@
 #define IMPRINT_AGENT_SLOT_SIZE 8192
 #endif
 
+/*
+ * What this build can do beside taking keys from an HSM. Firmware leaves out what its orders never
+ * ask for, and gets smaller: 1 or 0 each.
+ */
+#ifndef IMPRINT_AGENT_WITH_DEVICE_KEY
+#define IMPRINT_AGENT_WITH_DEVICE_KEY 1 /* the device makes its key and a certificate request */
+#endif
+
 /* Bytes of the journal that are used; a whole flash sector all the same, for it is erased. */
+#if IMPRINT_AGENT_WITH_DEVICE_KEY
+#define IMPRINT_AGENT_JOURNAL_SIZE 1024
+#else
 #define IMPRINT_AGENT_JOURNAL_SIZE 64
+#endif
 
 /* Objects of one bundle: private key, certificates, trust anchors. */
 #define IMPRINT_AGENT_OBJECTS 3
@@ -57,8 +70,9 @@
 #endif
 
 /*
- * Flash. Three regions that are erased separately: the journal holds the transport key, the slots
- * hold an identity each, of which at most one is in force.
+ * Flash. Three regions that are erased separately: the journal holds the transport key, and the
+ * device key that KEYGEN made until COMMIT; the slots hold an identity each, of which at most one is
+ * in force.
  */
 enum imprint_agent_region {
     IMPRINT_AGENT_JOURNAL = 0,
@@ -185,6 +199,14 @@ struct imprint_agent_slot {
     bool locked;
 };
 
+/* The device key that KEYGEN made: it waits in the journal for its certificate. */
+struct imprint_agent_made {
+    bool open;
+    uint8_t at; /* its place in the journal; where none is open: the next place that is free */
+    uint8_t transaction[IMPRINT_TX_SIZE];
+    uint8_t request[IMPRINT_HASH_SIZE]; /* SHA-256 of the KEYGEN map */
+};
+
 /* The agent's memory. Declared here so that firmware can place it; its members are the agent's. */
 struct imprint_agent {
     const struct imprint_agent_platform *platform;
@@ -193,6 +215,9 @@ struct imprint_agent {
     int committed; /* the slot with the identity in force, or -1 */
     int open;      /* the slot that is being filled, or -1 */
     bool has_key;
+#if IMPRINT_AGENT_WITH_DEVICE_KEY
+    struct imprint_agent_made made;
+#endif
     uint8_t transport[IMPRINT_P256_POINT_SIZE];
     uint16_t frame_len; /* bytes decoded so far */
     uint8_t cobs_left;  /* bytes until the next COBS code byte */

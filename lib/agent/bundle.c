@@ -1,6 +1,7 @@
 #include "agent/bundle.h"
 
 #include "agent/key.h"
+#include "agent/keygen.h"
 #include "agent/slots.h"
 #include "agent/transcript.h"
 
@@ -10,6 +11,13 @@
 static bool other_algorithm(struct imprint_agent_reader *r, uint32_t key, uint32_t expected)
 {
     return imprint_agent_cbor_uint(r, key, UINT16_MAX) != expected;
+}
+
+/* The private key that the device made itself: it is announced and never carried. */
+static bool is_made(uint32_t type, uint32_t format)
+{
+    return IMPRINT_AGENT_WITH_DEVICE_KEY && type == IMPRINT_OBJ_PRIVATE_KEY &&
+           format == IMPRINT_FMT_NONE;
 }
 
 /* Reads one row of the object table into the record. */
@@ -27,11 +35,11 @@ static enum imprint_status read_object(struct imprint_agent_reader *r,
     length = imprint_agent_cbor_head(r, IMPRINT_AGENT_UINT, UINT32_MAX);
     (void)imprint_agent_cbor_head(r, IMPRINT_AGENT_BYTES, IMPRINT_HASH_SIZE);
     hash = imprint_agent_take(r, IMPRINT_HASH_SIZE);
-    if (!hash || length == 0 ||
+    if (!hash || (length == 0) != is_made(type, format) ||
         (record->count > 0 && type <= imprint_agent_load_u16(object[-1].type)))
         return IMPRINT_ERR_FORMAT;
     known = type == IMPRINT_OBJ_PRIVATE_KEY
-                ? format == IMPRINT_FMT_PKCS8_RFC5649
+                ? format == IMPRINT_FMT_PKCS8_RFC5649 || is_made(type, format)
                 : (type == IMPRINT_OBJ_CERTIFICATES || type == IMPRINT_OBJ_TRUST_ANCHORS) &&
                       format == IMPRINT_FMT_X509_DER;
     if (!known)
@@ -72,16 +80,8 @@ static bool printable(const uint8_t *text, size_t len)
     return true;
 }
 
-/* Reads the whole map; the record gets all that is kept, except what is computed. */
-static enum imprint_status read_begin(struct imprint_agent_reader *r, struct imprint_agent_begin *b,
-                                      struct imprint_agent_record *record)
+void imprint_agent_begin_head(struct imprint_agent_reader *r, struct imprint_agent_begin *b)
 {
-    enum imprint_status status;
-    bool strange;
-    size_t len;
-
-    if (imprint_agent_cbor_head(r, IMPRINT_AGENT_MAP, 12) != 12)
-        return IMPRINT_ERR_FORMAT;
     b->suite = imprint_agent_cbor_uint(r, IMPRINT_KEY_BEGIN_SUITE, UINT16_MAX);
     b->environment = imprint_agent_cbor_string(r, IMPRINT_KEY_BEGIN_ENVIRONMENT, IMPRINT_AGENT_TEXT,
                                                IMPRINT_ENVIRONMENT_MAX, &b->environment_len);
@@ -90,14 +90,14 @@ static enum imprint_status read_begin(struct imprint_agent_reader *r, struct imp
     b->nonce = imprint_agent_cbor_fixed(r, IMPRINT_KEY_BEGIN_NONCE, IMPRINT_NONCE_SIZE);
     b->serial = imprint_agent_cbor_string(r, IMPRINT_KEY_BEGIN_SERIAL, IMPRINT_AGENT_TEXT,
                                           IMPRINT_SERIAL_MAX, &b->serial_len);
-    strange = other_algorithm(r, IMPRINT_KEY_BEGIN_KEY_ALG, IMPRINT_ALG_P256);
-    if (!r->bad && (strange || (b->suite != IMPRINT_SUITE_ECB && b->suite != IMPRINT_SUITE_X963)))
-        return IMPRINT_ERR_SUITE;
-    b->key = imprint_agent_cbor_fixed(r, IMPRINT_KEY_BEGIN_KEY, IMPRINT_P256_POINT_SIZE);
-    status = read_objects(r, record);
-    if (status != IMPRINT_OK)
-        return status;
-    strange = other_algorithm(r, IMPRINT_KEY_BEGIN_SIG_ALG, IMPRINT_ALG_ECDSA_SHA256);
+}
+
+enum imprint_status imprint_agent_begin_tail(struct imprint_agent_reader *r,
+                                             struct imprint_agent_begin *b)
+{
+    bool strange = other_algorithm(r, IMPRINT_KEY_BEGIN_SIG_ALG, IMPRINT_ALG_ECDSA_SHA256);
+    size_t len;
+
     if (!r->bad && strange)
         return IMPRINT_ERR_SUITE;
     b->sig = imprint_agent_cbor_fixed(r, IMPRINT_KEY_BEGIN_SIG, IMPRINT_P256_SIG_SIZE);
@@ -108,6 +108,40 @@ static enum imprint_status read_begin(struct imprint_agent_reader *r, struct imp
         !printable(b->environment, b->environment_len))
         return IMPRINT_ERR_FORMAT;
     return IMPRINT_OK;
+}
+
+/* The station's ephemeral key: none where none travels. A status. */
+static enum imprint_status read_station_key(struct imprint_agent_reader *r,
+                                            struct imprint_agent_begin *b)
+{
+    bool made = IMPRINT_AGENT_WITH_DEVICE_KEY && b->suite == IMPRINT_SUITE_NONE;
+    bool strange =
+        other_algorithm(r, IMPRINT_KEY_BEGIN_KEY_ALG, made ? IMPRINT_ALG_NONE : IMPRINT_ALG_P256);
+
+    if (!r->bad &&
+        (strange || (!made && b->suite != IMPRINT_SUITE_ECB && b->suite != IMPRINT_SUITE_X963)))
+        return IMPRINT_ERR_SUITE;
+    b->key = NULL;
+    if (made)
+        imprint_agent_cbor_empty(r, IMPRINT_KEY_BEGIN_KEY);
+    else
+        b->key = imprint_agent_cbor_fixed(r, IMPRINT_KEY_BEGIN_KEY, IMPRINT_P256_POINT_SIZE);
+    return IMPRINT_OK;
+}
+
+/* Reads the whole map; the record gets all that is kept, except what is computed. */
+static enum imprint_status read_begin(struct imprint_agent_reader *r, struct imprint_agent_begin *b,
+                                      struct imprint_agent_record *record)
+{
+    enum imprint_status status;
+
+    if (imprint_agent_cbor_head(r, IMPRINT_AGENT_MAP, 12) != 12)
+        return IMPRINT_ERR_FORMAT;
+    imprint_agent_begin_head(r, b);
+    status = read_station_key(r, b);
+    if (status == IMPRINT_OK)
+        status = read_objects(r, record);
+    return status == IMPRINT_OK ? imprint_agent_begin_tail(r, b) : status;
 }
 
 /* A key or signature inside lp(): its bytes when the algorithm and length are these. */
@@ -151,26 +185,36 @@ static const uint8_t *station_key(const struct imprint_agent *agent,
     return key;
 }
 
+enum imprint_status imprint_agent_station_verify(const struct imprint_agent *agent,
+                                                 const struct imprint_agent_begin *b,
+                                                 const char *label, const uint8_t *x, size_t len)
+{
+    const struct imprint_agent_crypto *c = &agent->platform->crypto;
+    const uint8_t *key = station_key(agent, b);
+    uint8_t digest[IMPRINT_HASH_SIZE];
+
+    if (!key)
+        return IMPRINT_ERR_STATION;
+    if (!imprint_agent_hash(agent, label, x, len, digest))
+        return IMPRINT_ERR_CRYPTO;
+    return c->p256_verify(c->context, key, digest, b->sig) ? IMPRINT_OK : IMPRINT_ERR_STATION;
+}
+
 /* Computes B, X and what is kept of X, and verifies the station's signature over X. */
 static enum imprint_status verify_begin(const struct imprint_agent *agent,
                                         const struct imprint_agent_begin *b,
                                         struct imprint_agent_record *record)
 {
-    const struct imprint_agent_crypto *c = &agent->platform->crypto;
-    const uint8_t *key = station_key(agent, b);
-    uint8_t x[IMPRINT_AGENT_X_MAX], digest[IMPRINT_HASH_SIZE];
+    uint8_t x[IMPRINT_AGENT_X_MAX];
     struct imprint_agent_writer w;
 
     imprint_agent_write(&w, x, sizeof x);
-    if (!key)
-        return IMPRINT_ERR_STATION;
     if (!imprint_agent_bundle(agent, record, record->bundle) ||
         !imprint_agent_x(agent, b, record->bundle, &w) ||
         !imprint_agent_hash(agent, NULL, x, w.len, record->transcript) ||
-        !imprint_agent_hash(agent, IMPRINT_LABEL_KEK, x, w.len, record->context) ||
-        !imprint_agent_hash(agent, IMPRINT_LABEL_STATION, x, w.len, digest))
+        !imprint_agent_hash(agent, IMPRINT_LABEL_KEK, x, w.len, record->context))
         return IMPRINT_ERR_CRYPTO;
-    return c->p256_verify(c->context, key, digest, b->sig) ? IMPRINT_OK : IMPRINT_ERR_STATION;
+    return imprint_agent_station_verify(agent, b, IMPRINT_LABEL_STATION, x, w.len);
 }
 
 static void fill_record(const struct imprint_agent *agent, const struct imprint_agent_begin *b,
@@ -178,20 +222,37 @@ static void fill_record(const struct imprint_agent *agent, const struct imprint_
 {
     imprint_agent_store_u16(record->suite, b->suite);
     memcpy(record->transaction, b->transaction, IMPRINT_TX_SIZE);
-    memcpy(record->station, b->key, IMPRINT_P256_POINT_SIZE);
+    if (b->key)
+        memcpy(record->station, b->key, IMPRINT_P256_POINT_SIZE);
     memcpy(record->transport, agent->transport, IMPRINT_P256_POINT_SIZE);
     record->serial_len = (uint8_t)b->serial_len;
     memcpy(record->serial, b->serial, b->serial_len);
 }
 
-/* The objects that every bundle has, and the room that they take. */
-static enum imprint_status check_objects(const struct imprint_agent_record *record)
+/* The objects that every bundle has, a key that comes as the suite says, and the room for all. */
+static enum imprint_status check_objects(const struct imprint_agent_begin *b,
+                                         const struct imprint_agent_record *record)
 {
     if (record->count < 2 ||
         imprint_agent_load_u16(record->objects[0].type) != IMPRINT_OBJ_PRIVATE_KEY ||
-        imprint_agent_load_u16(record->objects[1].type) != IMPRINT_OBJ_CERTIFICATES)
+        imprint_agent_load_u16(record->objects[1].type) != IMPRINT_OBJ_CERTIFICATES ||
+        (b->suite == IMPRINT_SUITE_NONE) !=
+            (imprint_agent_load_u16(record->objects[0].format) == IMPRINT_FMT_NONE))
         return IMPRINT_ERR_BUNDLE;
     return imprint_agent_objects_fit(record) ? IMPRINT_OK : IMPRINT_ERR_SIZE;
+}
+
+/* What KEYGEN opened must fit: its transaction, and a bundle for the key that it made. */
+static enum imprint_status check_made(const struct imprint_agent *agent,
+                                      const struct imprint_agent_begin *b)
+{
+    const uint8_t *made = imprint_agent_made_transaction(agent);
+
+    if (!made)
+        return b->suite == IMPRINT_SUITE_NONE ? IMPRINT_ERR_STATE : IMPRINT_OK;
+    if (memcmp(made, b->transaction, IMPRINT_TX_SIZE) != 0)
+        return IMPRINT_ERR_BUSY;
+    return b->suite == IMPRINT_SUITE_NONE ? IMPRINT_OK : IMPRINT_ERR_TRANSACTION;
 }
 
 enum imprint_status imprint_agent_bundle_begin(struct imprint_agent *agent,
@@ -225,7 +286,9 @@ enum imprint_status imprint_agent_bundle_begin(struct imprint_agent *agent,
     }
     if (!agent->has_key)
         return IMPRINT_ERR_STATE; /* HELLO comes first */
-    status = check_objects(&record);
+    status = check_made(agent, &b);
+    if (status == IMPRINT_OK)
+        status = check_objects(&b, &record);
     if (status == IMPRINT_OK)
         status = verify_begin(agent, &b, &record);
     if (status != IMPRINT_OK)
@@ -303,7 +366,16 @@ static enum imprint_status unwrap_key(struct imprint_agent *agent,
     return status;
 }
 
-/* The key that was unwrapped is the leaf's, and the leaf's is the one that BEGIN announced. */
+/* The private key of the open slot, from where it is. The caller wipes the scalar. */
+static enum imprint_status get_key(struct imprint_agent *agent,
+                                   uint8_t scalar[IMPRINT_P256_SCALAR_SIZE])
+{
+    if (imprint_agent_load_u16(agent->slot[agent->open].record.suite) != IMPRINT_SUITE_NONE)
+        return unwrap_key(agent, scalar);
+    return imprint_agent_made_read(agent, scalar) ? IMPRINT_OK : IMPRINT_ERR_STORE;
+}
+
+/* The private key is the leaf's, and the leaf's is the one that BEGIN announced. */
 static enum imprint_status check_key(struct imprint_agent *agent, const uint8_t *scalar,
                                      uint8_t leaf_hash[IMPRINT_HASH_SIZE])
 {
@@ -335,7 +407,7 @@ enum imprint_status imprint_agent_bundle_commit(struct imprint_agent *agent)
         return status; /* objects are missing: PUT goes on */
     memset(scalar, 0, sizeof scalar);
     if (status == IMPRINT_OK)
-        status = unwrap_key(agent, scalar);
+        status = get_key(agent, scalar);
     if (status == IMPRINT_OK)
         status = check_key(agent, scalar, leaf_hash);
     if (status != IMPRINT_OK)

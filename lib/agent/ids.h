@@ -48,6 +48,7 @@ enum imprint_status {
 
 /* Suites of the key transport (docs/device-link.md). */
 enum imprint_suite {
+    IMPRINT_SUITE_NONE = 0,  /* no key travels: the device made its own */
     IMPRINT_SUITE_ECB = 1,   /* P-256 ECDH; KEK = AES-256-ECB(Z, context); RFC 5649 */
     IMPRINT_SUITE_X963 = 2,  /* P-256 ECDH; ANSI X9.63 KDF with SHA-256; RFC 5649 */
     IMPRINT_SUITE_HYBRID = 3 /* RESERVED: suite 2 with an ML-KEM secret in the context */
@@ -88,6 +89,7 @@ enum imprint_object {
 
 /* Formats of objects. */
 enum imprint_format {
+    IMPRINT_FMT_NONE = 0,          /* not carried: the private key that the device made */
     IMPRINT_FMT_PKCS8_RFC5649 = 1, /* PKCS#8, AES key wrap with padding under the KEK */
     IMPRINT_FMT_X509_DER = 2       /* DER certificates, one after the other */
 };
@@ -122,6 +124,8 @@ enum imprint_tx_state { IMPRINT_TX_NONE = 0, IMPRINT_TX_OPEN = 1, IMPRINT_TX_COM
 #define IMPRINT_FRAME_MAX        4096 /* ... and no station sends or takes a larger one */
 #define IMPRINT_FRAME_OVERHEAD   8    /* link version, message, sequence, CRC-32 */
 #define IMPRINT_STATION_CERT_MAX 256  /* a compact station certificate */
+#define IMPRINT_SUBJECT_MAX      400  /* DER of the name that KEYGEN asks a request for */
+#define IMPRINT_CSR_MAX          2048 /* a PKCS#10 request; the station reads no longer one */
 #define IMPRINT_CHAIN_MAX        8000 /* a vendor's certificate chain */
 
 /*
@@ -176,6 +180,14 @@ enum imprint_key_begin {
     IMPRINT_KEY_BEGIN_CERTIFICATE = 12,
     IMPRINT_KEY_BEGIN_HELD = 1 /* reply: [bytes held of each object] */
 };
+enum imprint_key_keygen {                                 /* 1 to 6 and 10 to 12 as in BEGIN */
+                          IMPRINT_KEY_KEYGEN_KEY_ALG = 7, /* of the key to be made */
+                          IMPRINT_KEY_KEYGEN_SUBJECT = 8, /* DER Name */
+                          IMPRINT_KEY_KEYGEN_CSR = 1,     /* reply, as all below: DER PKCS#10 */
+                          IMPRINT_KEY_KEYGEN_SIG_ALG =
+                              2, /* where there is an enrolment key: it attests the new key */
+                          IMPRINT_KEY_KEYGEN_SIG = 3
+};
 enum imprint_key_put {
     IMPRINT_KEY_PUT_TX = 1,
     IMPRINT_KEY_PUT_TYPE = 2,
@@ -211,8 +223,8 @@ enum imprint_key_lock { IMPRINT_KEY_LOCK_TX = 1 };
 #define IMPRINT_LABEL_STATION_CERT "imprint station cert v1"
 #define IMPRINT_LABEL_ATTEST       "imprint attest v1"
 #define IMPRINT_LABEL_PROVE        "imprint prove v1"
-#define IMPRINT_LABEL_KEYGEN       "imprint keygen v1"     /* RESERVED: device-key mode */
-#define IMPRINT_LABEL_ATTEST_KEY   "imprint attest key v1" /* RESERVED: device-key mode */
-#define IMPRINT_LABEL_KCV          "imprint kcv v1"        /* RESERVED: symmetric keys */
+#define IMPRINT_LABEL_KEYGEN       "imprint keygen v1"
+#define IMPRINT_LABEL_ATTEST_KEY   "imprint attest key v1"
+#define IMPRINT_LABEL_KCV          "imprint kcv v1" /* RESERVED: symmetric keys */
 
 #endif

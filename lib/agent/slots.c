@@ -1,6 +1,7 @@
 #include "agent/slots.h"
 
 #include "agent/key.h"
+#include "agent/keygen.h"
 #include "agent/wire.h"
 
 #include <string.h>
@@ -41,7 +42,7 @@ typedef char
     record_is_aligned[sizeof(struct imprint_agent_record) % IMPRINT_PUT_ALIGN == 0 ? 1 : -1];
 typedef char record_fits[sizeof(struct imprint_agent_record) <= AT_COMMIT ? 1 : -1];
 typedef char commit_fits[sizeof(struct commit) <= AT_LOCK - AT_COMMIT ? 1 : -1];
-typedef char key_fits[sizeof(struct key) <= IMPRINT_AGENT_JOURNAL_SIZE ? 1 : -1];
+typedef char key_fits[sizeof(struct key) <= IMPRINT_AGENT_MADE_AT ? 1 : -1];
 
 static enum imprint_agent_region region_of(int slot)
 {
@@ -72,7 +73,7 @@ static bool flash_erase(struct imprint_agent *agent, enum imprint_agent_region r
 }
 
 /* A structure is whole when it begins with its magic and its CRC covers all before the CRC. */
-static bool is_whole(const void *bytes, const uint8_t magic[4], const uint8_t *crc)
+bool imprint_agent_is_whole(const void *bytes, const uint8_t magic[4], const uint8_t *crc)
 {
     size_t len = (size_t)(crc - (const uint8_t *)bytes);
 
@@ -80,7 +81,7 @@ static bool is_whole(const void *bytes, const uint8_t magic[4], const uint8_t *c
            imprint_agent_crc32(0, bytes, len) == imprint_agent_load_u32(crc);
 }
 
-static void seal(void *bytes, const uint8_t magic[4], uint8_t *crc)
+void imprint_agent_seal(void *bytes, const uint8_t magic[4], uint8_t *crc)
 {
     memcpy(bytes, magic, 4);
     imprint_agent_store_u32(crc,
@@ -104,7 +105,7 @@ static bool read_commit(struct imprint_agent *agent, int i, struct commit *commi
 {
     bool ok = flash_read(agent, region_of(i), AT_COMMIT, commit, sizeof *commit);
 
-    *whole = ok && is_whole(commit, commit_magic, commit->crc);
+    *whole = ok && imprint_agent_is_whole(commit, commit_magic, commit->crc);
     return ok;
 }
 
@@ -135,7 +136,7 @@ static bool load_slot(struct imprint_agent *agent, int i)
     memset(slot, 0, sizeof *slot);
     if (!flash_read(agent, region_of(i), AT_RECORD, &slot->record, sizeof slot->record))
         return false;
-    if (!is_whole(&slot->record, record_magic, slot->record.crc) ||
+    if (!imprint_agent_is_whole(&slot->record, record_magic, slot->record.crc) ||
         slot->record.count > IMPRINT_AGENT_OBJECTS || slot->record.serial_len > IMPRINT_SERIAL_MAX)
         return true;
     slot->state = IMPRINT_AGENT_SLOT_STALE;
@@ -146,7 +147,7 @@ bool imprint_agent_key_read(struct imprint_agent *agent, uint8_t scalar[IMPRINT_
 {
     struct key key;
     bool whole = flash_read(agent, IMPRINT_AGENT_JOURNAL, 0, &key, sizeof key) &&
-                 is_whole(&key, key_magic, key.crc);
+                 imprint_agent_is_whole(&key, key_magic, key.crc);
 
     if (whole)
         memcpy(scalar, key.scalar, sizeof key.scalar);
@@ -204,6 +205,7 @@ static bool erase_slot(struct imprint_agent *agent, int i)
 static bool erase_key(struct imprint_agent *agent)
 {
     agent->has_key = false;
+    imprint_agent_made_forget(agent);
     return flash_erase(agent, IMPRINT_AGENT_JOURNAL);
 }
 
@@ -223,7 +225,8 @@ static bool finish_interrupted(struct imprint_agent *agent)
 bool imprint_agent_load(struct imprint_agent *agent)
 {
     agent->loaded = false;
-    if (!load_slot(agent, 0) || !load_slot(agent, 1) || !load_key(agent))
+    if (!load_slot(agent, 0) || !load_slot(agent, 1) || !load_key(agent) ||
+        !imprint_agent_made_load(agent))
         return false;
     elect(agent);
     agent->loaded = finish_interrupted(agent);
@@ -242,7 +245,7 @@ enum imprint_status imprint_agent_key_ensure(struct imprint_agent *agent)
     do {
         drawn = c->random(c->context, key.scalar, sizeof key.scalar);
     } while (drawn && !imprint_agent_scalar_valid(key.scalar));
-    seal(&key, key_magic, key.crc);
+    imprint_agent_seal(&key, key_magic, key.crc);
     stored = drawn && flash_erase(agent, IMPRINT_AGENT_JOURNAL) &&
              flash_write(agent, IMPRINT_AGENT_JOURNAL, 0, &key, sizeof key);
     imprint_agent_wipe(&key, sizeof key);
@@ -264,7 +267,7 @@ bool imprint_agent_slot_open(struct imprint_agent *agent, struct imprint_agent_r
 {
     int i = imprint_agent_slot_free(agent);
 
-    seal(record, record_magic, record->crc);
+    imprint_agent_seal(record, record_magic, record->crc);
     agent->loaded = false;
     if (!erase_slot(agent, i) ||
         !flash_write(agent, region_of(i), AT_RECORD, record, sizeof *record) ||
@@ -289,7 +292,7 @@ bool imprint_agent_slot_commit(struct imprint_agent *agent,
     imprint_agent_store_u32(commit.count, count);
     memcpy(commit.leaf_hash, leaf_hash, sizeof commit.leaf_hash);
     memcpy(commit.scalar, scalar, sizeof commit.scalar);
-    seal(&commit, commit_magic, commit.crc);
+    imprint_agent_seal(&commit, commit_magic, commit.crc);
     written = flash_write(agent, region_of(i), AT_COMMIT, &commit, sizeof commit);
     imprint_agent_wipe(&commit, sizeof commit);
     return imprint_agent_load(agent) && written && agent->committed == i;

@@ -3,7 +3,7 @@
  *
  * A slot holds one record (the transaction, written by BEGIN), the objects (written by PUT), one
  * commit record with the unwrapped private key (written by COMMIT) and one lock mark. The journal
- * holds the transport key. All records end with a CRC-32, so a torn one counts as not written.
+ * holds the transport key, and behind it what KEYGEN made (keygen.h). All records end with a CRC-32, so a torn one counts as not written.
  *
  * Invariants
  *  1. A slot is committed when its record and its commit record are whole; of two committed slots
@@ -18,6 +18,10 @@
 #define IMPRINT_AGENT_SLOTS_H
 
 #include "agent/agent.h"
+
+/* A structure in flash begins with a magic and ends with a CRC-32 of all before the CRC. */
+bool imprint_agent_is_whole(const void *bytes, const uint8_t magic[4], const uint8_t *crc);
+void imprint_agent_seal(void *bytes, const uint8_t magic[4], uint8_t *crc);
 
 /* Reads flash into the agent's memory and finishes what was interrupted. False: the store failed.
  */

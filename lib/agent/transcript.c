@@ -44,7 +44,9 @@ void imprint_agent_facts(const struct imprint_agent *agent, struct imprint_agent
     imprint_agent_put_open(w, IMPRINT_KEY_FACTS_SUITES, IMPRINT_AGENT_ARRAY, sizeof suites / 2);
     for (i = 1; i < sizeof suites; i += 2)
         imprint_agent_put_head(w, IMPRINT_AGENT_UINT, suites[i]);
-    imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_MODES, IMPRINT_MODE_HSM);
+    imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_MODES,
+                           IMPRINT_MODE_HSM |
+                               (IMPRINT_AGENT_WITH_DEVICE_KEY ? IMPRINT_MODE_DEVICE : 0));
     imprint_agent_put_string(w, IMPRINT_KEY_FACTS_CHIP_ID, IMPRINT_AGENT_BYTES, p->chip_id,
                              p->chip_id_len);
     imprint_agent_put_string(w, IMPRINT_KEY_FACTS_FIRMWARE, IMPRINT_AGENT_TEXT, p->firmware,
@@ -79,7 +81,7 @@ static void put_device(const struct imprint_agent *agent, struct imprint_agent_w
 }
 
 bool imprint_agent_x(const struct imprint_agent *agent, const struct imprint_agent_begin *begin,
-                     const uint8_t bundle[IMPRINT_HASH_SIZE], struct imprint_agent_writer *w)
+                     const uint8_t *bundle, struct imprint_agent_writer *w)
 {
     uint8_t facts[IMPRINT_AGENT_FACTS_MAX], facts_hash[IMPRINT_HASH_SIZE];
     struct imprint_agent_writer fw;
@@ -95,17 +97,20 @@ bool imprint_agent_x(const struct imprint_agent *agent, const struct imprint_age
     imprint_agent_put_lp(w, begin->nonce, IMPRINT_NONCE_SIZE);
     imprint_agent_put_lp(w, begin->serial, begin->serial_len);
     put_device(agent, w);
-    imprint_agent_put_tagged(w, IMPRINT_ALG_P256, begin->key, IMPRINT_P256_POINT_SIZE);
+    if (begin->key)
+        imprint_agent_put_tagged(w, IMPRINT_ALG_P256, begin->key, IMPRINT_P256_POINT_SIZE);
+    else
+        imprint_agent_put_tagged(w, IMPRINT_ALG_NONE, NULL, 0);
     imprint_agent_put_lp(w, facts_hash, sizeof facts_hash);
-    imprint_agent_put_lp(w, bundle, IMPRINT_HASH_SIZE);
+    imprint_agent_put_lp(w, bundle, bundle ? IMPRINT_HASH_SIZE : 0);
     return !w->bad;
 }
 
 bool imprint_agent_attest_digest(const struct imprint_agent *agent,
-                                 const uint8_t nonce[IMPRINT_NONCE_SIZE],
+                                 const uint8_t nonce[IMPRINT_NONCE_SIZE], const uint8_t *made,
                                  uint8_t digest[IMPRINT_HASH_SIZE])
 {
-    uint8_t bytes[IMPRINT_AGENT_FACTS_MAX];
+    uint8_t bytes[IMPRINT_AGENT_FACTS_MAX + IMPRINT_P256_POINT_SIZE];
     struct imprint_agent_writer w;
 
     imprint_agent_write(&w, bytes, sizeof bytes);
@@ -113,7 +118,11 @@ bool imprint_agent_attest_digest(const struct imprint_agent *agent,
     imprint_agent_put_lp(&w, nonce, IMPRINT_NONCE_SIZE);
     put_device(agent, &w);
     imprint_agent_put_u8(&w, imprint_agent_lifecycle(agent));
-    return !w.bad && imprint_agent_hash(agent, IMPRINT_LABEL_ATTEST, bytes, w.len, digest);
+    if (made)
+        imprint_agent_put_tagged(&w, IMPRINT_ALG_P256, made, IMPRINT_P256_POINT_SIZE);
+    return !w.bad &&
+           imprint_agent_hash(agent, made ? IMPRINT_LABEL_ATTEST_KEY : IMPRINT_LABEL_ATTEST, bytes,
+                              w.len, digest);
 }
 
 bool imprint_agent_prove_digest(const struct imprint_agent *agent,

@@ -13,7 +13,7 @@
 #define IMPRINT_AGENT_FACTS_MAX 256
 #define IMPRINT_AGENT_X_MAX     512
 
-/* What BEGIN says: views into the frame. */
+/* What BEGIN or KEYGEN says: views into the frame. */
 struct imprint_agent_begin {
     uint32_t suite;
     const uint8_t *environment;
@@ -23,7 +23,7 @@ struct imprint_agent_begin {
     const uint8_t *nonce;
     const uint8_t *serial;
     size_t serial_len;
-    const uint8_t *key; /* the station's ephemeral point */
+    const uint8_t *key; /* the station's ephemeral point; NULL where no key travels */
     const uint8_t *sig;
     const uint8_t *cert;
     size_t cert_len;
@@ -41,13 +41,15 @@ bool imprint_agent_bundle(const struct imprint_agent *agent,
                           const struct imprint_agent_record *record,
                           uint8_t digest[IMPRINT_HASH_SIZE]);
 
-/* Writes the transcript X over BEGIN, the device's own facts and the record's bundle hash. */
+/* Writes the transcript X over BEGIN, the device's own facts and the record's bundle hash; over KEYGEN
+ * with NULL for the bundle, which is then empty. */
 bool imprint_agent_x(const struct imprint_agent *agent, const struct imprint_agent_begin *begin,
-                     const uint8_t bundle[IMPRINT_HASH_SIZE], struct imprint_agent_writer *w);
+                     const uint8_t *bundle, struct imprint_agent_writer *w);
 
-/* The digest that the enrolled key signs in HELLO. */
+/* The digest that the enrolled key signs in HELLO; in KEYGEN with the point of the key that was made,
+ * which is NULL in HELLO. */
 bool imprint_agent_attest_digest(const struct imprint_agent *agent,
-                                 const uint8_t nonce[IMPRINT_NONCE_SIZE],
+                                 const uint8_t nonce[IMPRINT_NONCE_SIZE], const uint8_t *made,
                                  uint8_t digest[IMPRINT_HASH_SIZE]);
 
 /* The digest that the device key signs in PROVE, for the identity in force. */

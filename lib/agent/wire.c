@@ -150,6 +150,12 @@ const uint8_t *imprint_agent_cbor_string(struct imprint_agent_reader *r, uint32_
     return imprint_agent_take(r, *len);
 }
 
+void imprint_agent_cbor_empty(struct imprint_agent_reader *r, uint32_t key)
+{
+    expect_key(r, key);
+    (void)imprint_agent_cbor_head(r, IMPRINT_AGENT_BYTES, 0);
+}
+
 const uint8_t *imprint_agent_cbor_fixed(struct imprint_agent_reader *r, uint32_t key, size_t len)
 {
     size_t got;

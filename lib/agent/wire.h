@@ -71,6 +71,9 @@ uint32_t imprint_agent_cbor_uint(struct imprint_agent_reader *r, uint32_t key, u
 const uint8_t *imprint_agent_cbor_string(struct imprint_agent_reader *r, uint32_t key,
                                          enum imprint_agent_major major, size_t max, size_t *len);
 
+/* A key of a map, which must be this one, and a byte string without bytes. */
+void imprint_agent_cbor_empty(struct imprint_agent_reader *r, uint32_t key);
+
 /* As imprint_agent_cbor_string for byte strings of a fixed length. */
 const uint8_t *imprint_agent_cbor_fixed(struct imprint_agent_reader *r, uint32_t key, size_t len);
 

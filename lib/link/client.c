@@ -170,6 +170,22 @@ int link_client_begin(struct link_client *c, const struct link_begin *begin, str
     return decoded(c, IMPRINT_MSG_BEGIN, rc, err);
 }
 
+int link_client_keygen(struct link_client *c, const struct link_keygen *keygen,
+                       struct link_request *request, struct error *err)
+{
+    struct link_frame reply;
+    struct buf b;
+    int rc;
+
+    buf_init(&b, IMPRINT_FRAME_MAX);
+    link_keygen_encode(&b, keygen);
+    rc = request_done(c, IMPRINT_MSG_KEYGEN, &b, &reply, err);
+    if (rc)
+        return rc;
+    rc = link_keygen_decode(reply.payload, reply.len, request, err);
+    return decoded(c, IMPRINT_MSG_KEYGEN, rc, err);
+}
+
 int link_client_put(struct link_client *c, const uint8_t transaction[IMPRINT_TX_SIZE],
                     uint16_t type, uint32_t offset, const uint8_t *bytes, size_t len,
                     uint32_t *held, struct error *err)

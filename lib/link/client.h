@@ -48,6 +48,10 @@ void link_client_init(struct link_client *c, struct transport *transport);
 MUST_USE int link_client_hello(struct link_client *c, const uint8_t nonce[IMPRINT_NONCE_SIZE],
                                struct link_hello *hello, struct error *err);
 
+/* request->csr lies in c until the next request. */
+MUST_USE int link_client_keygen(struct link_client *c, const struct link_keygen *keygen,
+                                struct link_request *request, struct error *err);
+
 /* held->count is begin->object_count, and no object is held beyond its length. */
 MUST_USE int link_client_begin(struct link_client *c, const struct link_begin *begin,
                                struct link_held *held, struct error *err);

@@ -60,6 +60,22 @@ void link_hello_encode(struct buf *out, const uint8_t nonce[IMPRINT_NONCE_SIZE])
     link_cbor_bytes(out, IMPRINT_KEY_HELLO_NONCE, nonce, IMPRINT_NONCE_SIZE);
 }
 
+void link_keygen_encode(struct buf *out, const struct link_keygen *k)
+{
+    link_cbor_head(out, LINK_CBOR_MAP, 11);
+    link_cbor_uint(out, IMPRINT_KEY_BEGIN_SUITE, IMPRINT_SUITE_NONE);
+    link_cbor_text(out, IMPRINT_KEY_BEGIN_ENVIRONMENT, k->environment);
+    link_cbor_bytes(out, IMPRINT_KEY_BEGIN_ORDER, k->order_hash, IMPRINT_HASH_SIZE);
+    link_cbor_bytes(out, IMPRINT_KEY_BEGIN_TX, k->transaction, IMPRINT_TX_SIZE);
+    link_cbor_bytes(out, IMPRINT_KEY_BEGIN_NONCE, k->station_nonce, IMPRINT_NONCE_SIZE);
+    link_cbor_text(out, IMPRINT_KEY_BEGIN_SERIAL, k->serial);
+    link_cbor_uint(out, IMPRINT_KEY_KEYGEN_KEY_ALG, k->key_alg);
+    link_cbor_bytes(out, IMPRINT_KEY_KEYGEN_SUBJECT, k->subject, k->subject_len);
+    link_cbor_uint(out, IMPRINT_KEY_BEGIN_SIG_ALG, k->sig.alg);
+    link_cbor_bytes(out, IMPRINT_KEY_BEGIN_SIG, k->sig.bytes, k->sig.len);
+    link_cbor_bytes(out, IMPRINT_KEY_BEGIN_CERTIFICATE, k->cert, k->cert_len);
+}
+
 void link_begin_encode(struct buf *out, const struct link_begin *b)
 {
     link_cbor_head(out, LINK_CBOR_MAP, 12);
@@ -278,6 +294,30 @@ int link_hello_decode(const uint8_t *reply, size_t len, struct link_hello *hello
     if (rc == 0)
         *hello = h;
     return rc;
+}
+
+int link_keygen_decode(const uint8_t *reply, size_t len, struct link_request *request,
+                       struct error *err)
+{
+    uint8_t csr[IMPRINT_CSR_MAX];
+    struct link_request q = {0};
+    struct link_map m;
+    cbor_item_t *root;
+    int rc = open_reply(reply, len, &root, &m, err);
+
+    if (rc)
+        return rc;
+    q.csr_len = link_map_bytes(&m, IMPRINT_KEY_KEYGEN_CSR, csr, 1, sizeof csr);
+    q.attested = link_map_has(&m, IMPRINT_KEY_KEYGEN_SIG_ALG);
+    if (q.attested)
+        q.attest_sig = read_key(&m, IMPRINT_KEY_KEYGEN_SIG_ALG, IMPRINT_KEY_KEYGEN_SIG, 1);
+    rc = close_reply(root, &m, "KEYGEN", err);
+    if (rc)
+        return rc;
+    /* Deterministic CBOR: behind "map, status, key 1" and the shortest head of a byte string. */
+    q.csr = reply + 4 + (q.csr_len < 24 ? 1 : q.csr_len < 0x100 ? 2 : 3);
+    *request = q;
+    return 0;
 }
 
 int link_begin_decode(const uint8_t *reply, size_t len, struct link_held *held, struct error *err)

@@ -43,6 +43,29 @@ struct link_begin {
     size_t cert_len;
 };
 
+/* What KEYGEN says. */
+struct link_keygen {
+    const char *environment;
+    uint8_t order_hash[IMPRINT_HASH_SIZE];
+    uint8_t transaction[IMPRINT_TX_SIZE];
+    uint8_t station_nonce[IMPRINT_NONCE_SIZE];
+    const char *serial;
+    uint16_t key_alg;       /* of the key to be made */
+    const uint8_t *subject; /* DER Name of the request */
+    size_t subject_len;
+    struct link_key sig; /* of station-auth over X with an empty bundle */
+    const uint8_t *cert; /* compact station certificate */
+    size_t cert_len;
+};
+
+/* What KEYGEN answers: the request is a view into the reply. */
+struct link_request {
+    const uint8_t *csr;
+    size_t csr_len;
+    bool attested;
+    struct link_key attest_sig; /* where attested: the enrolment key's, over the new key */
+};
+
 /* What BEGIN answers: bytes that the device holds of each object, in the order of BEGIN. */
 struct link_held {
     uint32_t bytes[IMPRINT_OBJECTS_MAX];
@@ -70,6 +93,7 @@ const char *link_message_name(uint8_t message);
 const char *link_status_text(long status);
 
 void link_hello_encode(struct buf *out, const uint8_t nonce[IMPRINT_NONCE_SIZE]);
+void link_keygen_encode(struct buf *out, const struct link_keygen *keygen);
 void link_begin_encode(struct buf *out, const struct link_begin *begin);
 void link_put_encode(struct buf *out, const uint8_t transaction[IMPRINT_TX_SIZE], uint16_t type,
                      uint32_t offset, const uint8_t *bytes, size_t len);
@@ -83,6 +107,8 @@ void link_abort_encode(struct buf *out);
 
 MUST_USE int link_hello_decode(const uint8_t *reply, size_t len, struct link_hello *hello,
                                struct error *err);
+MUST_USE int link_keygen_decode(const uint8_t *reply, size_t len, struct link_request *request,
+                                struct error *err);
 MUST_USE int link_begin_decode(const uint8_t *reply, size_t len, struct link_held *held,
                                struct error *err);
 MUST_USE int link_put_decode(const uint8_t *reply, size_t len, uint32_t *held, struct error *err);

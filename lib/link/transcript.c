@@ -159,7 +159,7 @@ int link_transcript_encode(const struct link_transcript *t, struct buf *x, struc
     put_lp_key(x, &t->dev_pub);
     put_lp_key(x, &t->station_pub);
     buf_put_lp(x, t->facts_hash, IMPRINT_HASH_SIZE);
-    buf_put_lp(x, t->bundle_hash, IMPRINT_HASH_SIZE);
+    buf_put_lp(x, t->bundle_hash, t->keygen ? 0 : IMPRINT_HASH_SIZE);
     return buf_check(x, "a transcript", err);
 }
 
@@ -185,6 +185,22 @@ int link_transcript_hashes(const struct buf *x, uint8_t order_hash[IMPRINT_HASH_
     return 0;
 }
 
+int link_transcript_order(const struct buf *x, uint8_t order_hash[IMPRINT_HASH_SIZE],
+                          struct error *err)
+{
+    const uint8_t *order, *skipped;
+    size_t order_len, len;
+    uint16_t suite;
+    struct reader r;
+
+    reader_init(&r, x->data, x->len);
+    if (reader_u16(&r, &suite) || reader_lp(&r, &skipped, &len, IMPRINT_ENVIRONMENT_MAX) ||
+        reader_lp(&r, &order, &order_len, IMPRINT_HASH_SIZE) || order_len != IMPRINT_HASH_SIZE)
+        return error_set(err, ERR_FORMAT, "a transcript is malformed");
+    memcpy(order_hash, order, IMPRINT_HASH_SIZE);
+    return 0;
+}
+
 void link_kek_context(const struct buf *x, uint8_t context[IMPRINT_HASH_SIZE])
 {
     struct sha256 *s = sha256_new();
@@ -194,11 +210,22 @@ void link_kek_context(const struct buf *x, uint8_t context[IMPRINT_HASH_SIZE])
     sha256_final(s, context);
 }
 
-int link_station_message(const struct buf *x, struct buf *out, struct error *err)
+static int put_station_message(const char *label, const struct buf *x, struct buf *out,
+                               struct error *err)
 {
-    put_label(out, IMPRINT_LABEL_STATION);
+    put_label(out, label);
     buf_put(out, x->data, x->len);
     return buf_check(out, "a station message", err);
+}
+
+int link_station_message(const struct buf *x, struct buf *out, struct error *err)
+{
+    return put_station_message(IMPRINT_LABEL_STATION, x, out, err);
+}
+
+int link_keygen_message(const struct buf *x, struct buf *out, struct error *err)
+{
+    return put_station_message(IMPRINT_LABEL_KEYGEN, x, out, err);
 }
 
 int link_prove_message(const struct link_prove *p, struct buf *out, struct error *err)
@@ -213,14 +240,16 @@ int link_prove_message(const struct link_prove *p, struct buf *out, struct error
     return buf_check(out, "a proof message", err);
 }
 
-int link_attest_message(const struct link_facts *f, const uint8_t nonce[IMPRINT_NONCE_SIZE],
-                        struct buf *out, struct error *err)
+/* The fields that both statements of an enrolment key have. */
+static int put_attestation(const char *label, const struct link_facts *f,
+                           const uint8_t nonce[IMPRINT_NONCE_SIZE], struct buf *out,
+                           struct error *err)
 {
     int rc = facts_check(f, err);
 
     if (rc)
         return rc;
-    put_label(out, IMPRINT_LABEL_ATTEST);
+    put_label(out, label);
     buf_put_u16(out, (uint16_t)(2 * f->suite_count));
     for (size_t i = 0; i < f->suite_count; i++)
         buf_put_u16(out, f->suites[i]);
@@ -228,6 +257,24 @@ int link_attest_message(const struct link_facts *f, const uint8_t nonce[IMPRINT_
     buf_put_lp(out, f->chip_id, f->chip_id_len);
     put_lp_key(out, &f->dev_pub);
     buf_put_u8(out, (uint8_t)f->lifecycle);
+    return buf_check(out, "an attestation message", err);
+}
+
+int link_attest_message(const struct link_facts *f, const uint8_t nonce[IMPRINT_NONCE_SIZE],
+                        struct buf *out, struct error *err)
+{
+    return put_attestation(IMPRINT_LABEL_ATTEST, f, nonce, out, err);
+}
+
+int link_attest_key_message(const struct link_facts *f, const uint8_t nonce[IMPRINT_NONCE_SIZE],
+                            const uint8_t point[EC_POINT_SIZE], struct buf *out, struct error *err)
+{
+    struct link_key key = link_key_p256(point);
+    int rc = put_attestation(IMPRINT_LABEL_ATTEST_KEY, f, nonce, out, err);
+
+    if (rc)
+        return rc;
+    put_lp_key(out, &key);
     return buf_check(out, "an attestation message", err);
 }
 

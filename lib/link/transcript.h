@@ -49,9 +49,9 @@ struct link_facts {
 
 /* One object of a bundle as it is announced and hashed. */
 struct link_object {
-    uint16_t type;                   /* enum imprint_object */
-    uint16_t format;                 /* enum imprint_format */
-    uint32_t length;                 /* bytes on the wire: of a private key, wrapped */
+    uint16_t type;   /* enum imprint_object */
+    uint16_t format; /* enum imprint_format */
+    uint32_t length; /* bytes on the wire: of a private key, wrapped, or 0 if the device made it */
     uint8_t hash[IMPRINT_HASH_SIZE]; /* SHA-256 of the bytes; of a private key, of its public one */
 };
 
@@ -66,8 +66,9 @@ struct link_transcript {
     const uint8_t *chip_id;
     size_t chip_id_len;
     struct link_key dev_pub;
-    struct link_key station_pub;
+    struct link_key station_pub; /* IMPRINT_ALG_NONE and no bytes where no key travels */
     uint8_t facts_hash[IMPRINT_HASH_SIZE];
+    bool keygen; /* X of KEYGEN: there is no bundle yet, and B is empty */
     uint8_t bundle_hash[IMPRINT_HASH_SIZE];
 };
 
@@ -116,11 +117,18 @@ MUST_USE int link_transcript_encode(const struct link_transcript *t, struct buf 
 MUST_USE int link_transcript_hashes(const struct buf *x, uint8_t order_hash[IMPRINT_HASH_SIZE],
                                     uint8_t bundle_hash[IMPRINT_HASH_SIZE], struct error *err);
 
+/* The order's hash alone, also of an X without a bundle. Errors: ERR_FORMAT. */
+MUST_USE int link_transcript_order(const struct buf *x, uint8_t order_hash[IMPRINT_HASH_SIZE],
+                                   struct error *err);
+
 /* The context of the key derivation: SHA-256("imprint kek v1\0" ‖ X). */
 void link_kek_context(const struct buf *x, uint8_t context[IMPRINT_HASH_SIZE]);
 
 /* The message that station-auth signs: "imprint station v1\0" ‖ X. Errors: ERR_INTERNAL. */
 MUST_USE int link_station_message(const struct buf *x, struct buf *out, struct error *err);
+
+/* The message that station-auth signs for KEYGEN: "imprint keygen v1\0" ‖ X. Errors: ERR_INTERNAL. */
+MUST_USE int link_keygen_message(const struct buf *x, struct buf *out, struct error *err);
 
 /* The message that a device key signs. Errors: ERR_INTERNAL. */
 MUST_USE int link_prove_message(const struct link_prove *p, struct buf *out, struct error *err);
@@ -129,6 +137,12 @@ MUST_USE int link_prove_message(const struct link_prove *p, struct buf *out, str
 MUST_USE int link_attest_message(const struct link_facts *facts,
                                  const uint8_t nonce[IMPRINT_NONCE_SIZE], struct buf *out,
                                  struct error *err);
+
+/* The message that it signs in KEYGEN, over the key that the device made. Errors: ERR_FORMAT. */
+MUST_USE int link_attest_key_message(const struct link_facts *facts,
+                                     const uint8_t nonce[IMPRINT_NONCE_SIZE],
+                                     const uint8_t point[EC_POINT_SIZE], struct buf *out,
+                                     struct error *err);
 
 /* The message that the authority signs for a station. sig is not read. Errors: ERR_FORMAT. */
 MUST_USE int link_station_cert_message(const struct link_station_cert *cert, struct buf *out,

@@ -413,13 +413,14 @@ static int check_values(const struct cert_template *t, const struct cert_subject
 
         if (!(t->uses & 1u << varying[i]))
             continue;
-        if (!text || !*text || strlen(text) > PROFILE_TEXT_MAX ||
-            strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") !=
+        if (!text || !*text || strlen(text) > PROFILE_TEXT_MAX || text[0] == '-' ||
+            text[strlen(text) - 1] == '-' ||
+            strspn(text, "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") !=
                 strlen(text))
             rc = error_set(err, ERR_INPUT,
                            "profile '%s' needs {%s} (%s), which is missing or holds more than "
-                           "letters and "
-                           "digits",
+                           "letters, "
+                           "digits and '-' within",
                            t->profile.name, pattern_name(varying[i]), pattern_meaning(varying[i]));
     }
     return rc;

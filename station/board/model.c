@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const state_names[BOARD_STATES] = {"empty", "wait", "hello", "deliver",
-                                                      "prove", "pass", "fail"};
+static const char *const state_names[BOARD_STATES] = {"empty",   "wait",  "hello", "keygen",
+                                                      "deliver", "prove", "pass",  "fail"};
 static const char *const line_names[] = {"", "running", "paused", "quitting"};
 
 void board_init(struct board *b)

@@ -24,6 +24,7 @@ enum board_state {
     BOARD_EMPTY,
     BOARD_WAIT,
     BOARD_HELLO,
+    BOARD_KEYGEN,
     BOARD_DELIVER,
     BOARD_PROVE,
     BOARD_PASS,

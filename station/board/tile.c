@@ -33,6 +33,7 @@ static enum ink ink_of(enum board_state state)
     case BOARD_FAIL:
         return INK_FAIL;
     case BOARD_HELLO:
+    case BOARD_KEYGEN:
     case BOARD_DELIVER:
     case BOARD_PROVE:
         return INK_BUSY;

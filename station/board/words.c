@@ -29,8 +29,8 @@ static size_t find_action(const char *name)
 
 const char *words_state(const struct board *b, const struct board_slot *s)
 {
-    static const char *const names[BOARD_STATES] = {"EMPTY",    "READY", "FOUND", "WRITING",
-                                                    "CHECKING", "PASS",  "FAIL"};
+    static const char *const names[BOARD_STATES] = {"EMPTY",   "READY",    "FOUND", "KEYGEN",
+                                                    "WRITING", "CHECKING", "PASS",  "FAIL"};
 
     if (s->state == BOARD_WAIT && b->line != BOARD_RUNNING)
         return b->line == BOARD_PAUSED ? "PAUSED" : "CLOSED";

@@ -52,6 +52,13 @@ static const struct question questions[] = {
     QUESTION(module_arguments, WORD, false, 1023, "none",
              "what the module wants said when it starts"),
     QUESTION(token, WORD, false, 256, "the station's name", "label or pkcs11: URI of the token"),
+    QUESTION(ca_module, LIBRARY, false, PATH_MAX - 1, "none",
+             "PKCS#11 module of a token for the CA's keys alone"),
+    QUESTION(ca_module_arguments, WORD, false, 1023, "none",
+             "what that module wants said when it starts"),
+    QUESTION(ca_token, WORD, false, 256, "", "label or pkcs11: URI of that token"),
+    QUESTION(ca_pin_file, PLACE, false, PATH_MAX - 1, "ask each time",
+             "file with that token's PIN"),
     QUESTION(counter, WORD, false, 15, "none",
              "NV index of a TPM 2.0 for a counter against copies, such as 0x01800100"),
     QUESTION(tpm, WORD, false, 255, CEREMONY_TPM, "where that TPM is, as a TCTI of tpm2-tss"),
@@ -188,12 +195,24 @@ static int ask(FILE *tty, const struct question *q, char *answer, struct error *
     return 0;
 }
 
-/* The built-in module takes no arguments; without a counter no TPM is needed. */
+/* The built-in module takes no arguments; without a counter no TPM is needed; and who wants a token of
+ * its own for the CA names it in the file or on the command line. */
 static bool applies(const struct answers *a, const struct question *q)
 {
-    if (q->field.offset == offsetof(struct answers, tpm))
+    switch (q->field.offset) {
+    case offsetof(struct answers, module_arguments):
+        return *a->module;
+    case offsetof(struct answers, tpm):
         return *a->counter;
-    return *a->module || q->field.offset != offsetof(struct answers, module_arguments);
+    case offsetof(struct answers, ca_module):
+        return false;
+    case offsetof(struct answers, ca_module_arguments):
+    case offsetof(struct answers, ca_token):
+    case offsetof(struct answers, ca_pin_file):
+        return *a->ca_module;
+    default:
+        return true;
+    }
 }
 
 static int ask_all(struct answers *a, struct error *err)

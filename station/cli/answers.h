@@ -24,6 +24,10 @@ struct answers {
     char module[PATH_MAX];
     char module_arguments[1024];
     char token[257];
+    char ca_module[PATH_MAX]; /* empty: the CA's keys are on the station's token */
+    char ca_module_arguments[1024];
+    char ca_token[257];
+    char ca_pin_file[PATH_MAX];
     char counter[16]; /* an NV index */
     char tpm[256];
 };

@@ -146,6 +146,7 @@ int cmd_seal(struct cli *cli, struct error *err);
 int cmd_order(struct cli *cli, struct error *err);
 int cmd_order_close(struct cli *cli, struct error *err);
 int cmd_receipt(struct cli *cli, struct error *err);
+int cmd_rework(struct cli *cli, struct error *err);
 int cmd_reconcile(struct cli *cli, struct error *err);
 int cmd_void(struct cli *cli, struct error *err);
 

@@ -52,7 +52,7 @@ static int wanted(const struct cli *cli, const struct vault *v, int64_t *count,
         *count = add;
         return 0;
     }
-    *made_before = quota_issued(&v->counts);
+    *made_before = quota_issued(&v->counts) + v->counts.spares;
     *count = up_to > *made_before ? up_to - *made_before : 0;
     return rc;
 }
@@ -68,6 +68,11 @@ static void report(const struct cli *cli, int64_t count, int64_t made, int64_t m
 {
     if (cli->json)
         cli_print_json(json_pack("{s:s, s:I}", "event", "generated", "count", (json_int_t)made));
+    else if (count > 0 && !job_serials_ahead(&cli->job.serials))
+        printf("generated %" PRId64
+               " keys for order '%s': their certificates are signed when a device "
+               "takes them\n",
+               made, cli->job.order);
     else if (count == 0)
         printf("nothing to generate: order '%s' has %" PRId64 " credentials already\n",
                cli->job.order, made_before);

@@ -71,6 +71,30 @@ static int read_pins(const struct answers *a, struct ceremony *c, struct error *
     return rc;
 }
 
+/* A token of its own for the CA's keys: it exists already, and makes nothing but signatures. */
+static int choose_ca_token(const struct answers *a, struct ceremony *c, struct error *err)
+{
+    struct config *config = &c->config, of_ca;
+    int rc;
+
+    if (!*a->ca_module && !*a->ca_token && !*a->ca_pin_file && !*a->ca_module_arguments)
+        return 0;
+    if (!*a->ca_module || !*a->ca_token)
+        return error_set(err, ERR_USAGE,
+                         "a token for the CA's keys needs both --ca-module and --ca-token");
+    strcpy(config->ca_token, a->ca_token);
+    strcpy(config->ca_module_arguments, a->ca_module_arguments);
+    strcpy(config->ca_module, a->ca_module); /* or found by the system's search path */
+    rc = strchr(a->ca_module, '/') ? keep_path(a->ca_module, config->ca_module, err) : 0;
+    if (rc == 0)
+        rc = keep_path(a->ca_pin_file, config->ca_pin_file, err);
+    if (rc)
+        return rc;
+    config_of_ca(config, &of_ca);
+    rc = pin_read(&of_ca, &c->ca_pin, &c->ca_pin_typed, err);
+    return rc ? error_prefix(err, "the CA's token '%s'", config->ca_token) : 0;
+}
+
 /* "0x01800100", or the same without 0x. */
 static int read_counter(const struct answers *a, struct ceremony *c, struct error *err)
 {
@@ -107,7 +131,9 @@ static int prepare(const struct cli *cli, const struct answers *a, struct ceremo
         rc = ceremony_check_place(config, err);
     if (rc == 0)
         rc = choose_module(a, c, err);
-    return rc ? rc : read_pins(a, c, err);
+    if (rc == 0)
+        rc = read_pins(a, c, err);
+    return rc ? rc : choose_ca_token(a, c, err);
 }
 
 static void report(const struct cli *cli, const struct answers *a)
@@ -137,6 +163,7 @@ int cmd_init(struct cli *cli, struct error *err)
         rc = ceremony_run(&c, err);
     secret_free(c.pin);
     secret_free(c.so_pin);
+    secret_free(c.ca_pin);
     if (rc == 0)
         report(cli, &answers);
     return rc;

@@ -102,6 +102,20 @@ static json_t *json_terms(const struct cli_order *o)
                      (json_int_t)order->station_count);
 }
 
+static void print_serials(const struct order_serials *s)
+{
+    char list[65];
+
+    hex_encode(s->list, sizeof s->list, list);
+    if (s->kind == ORDER_SERIALS_LIST)
+        printf("  serials     those of the list %s\n", list);
+    else if (s->kind == ORDER_SERIALS_PREFIX)
+        printf("  serials     all that begin with '%s'\n", s->prefix);
+    else
+        printf("  serials     %s, %" PRId64 " digits, %" PRId64 " to %" PRId64 "\n", s->prefix,
+               s->digits, s->first, s->last);
+}
+
 static void print_terms(const struct cli_order *o)
 {
     const struct order_share *share = o->share;
@@ -119,9 +133,7 @@ static void print_terms(const struct cli_order *o)
         printf("%s%s%s", i ? ", " : "  exports     ", order->exports[i]->name,
                i + 1 == order->export_count ? "\n" : "");
     if (share)
-        printf("  serials     %s, %" PRId64 " digits, %" PRId64 " to %" PRId64 "\n",
-               share->serials.prefix, share->serials.digits, share->serials.first,
-               share->serials.last);
+        print_serials(&share->serials);
     else
         printf("  this station is not listed\n");
 }

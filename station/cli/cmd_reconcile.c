@@ -3,6 +3,7 @@
 #include "base/codec.h"
 #include "station/cli/cli.h"
 #include "station/store/claims.h"
+#include "station/store/ledger.h"
 #include "station/store/orders.h"
 #include "station/vault/quota.h"
 #include "station/vault/totals.h"
@@ -29,13 +30,16 @@ static int list_one(void *context, const struct unresolved *u, struct error *err
     clock_text(u->since, since);
     hex_encode(u->tx, sizeof u->tx, tx);
     if (l->cli->json)
-        cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "event", "unresolved",
-                                 "order", l->order, "serial", u->serial, "chip", u->chip, "slot",
-                                 u->slot, "since", since, "tx", tx));
+        cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "event",
+                                 "unresolved", "order", l->order, "serial", u->serial, "chip",
+                                 u->chip, "slot", u->slot, "since", since, "tx", tx, "failures",
+                                 (json_int_t)u->failures, "why", u->why));
     else
         printf("  '%s' went to chip %s in slot %s on %s: put that device back and run the job, or "
                "'imprint void %s --lost'\n",
                u->serial, u->chip, u->slot, since, u->serial);
+    if (!l->cli->json && u->failures)
+        printf("    it failed %" PRId64 " times, the last: %s\n", u->failures, u->why);
     return 0;
 }
 
@@ -51,10 +55,32 @@ int cli_report_unresolved(const struct cli *cli, int64_t order_id, const char *o
 
 /* ---- totals ---- */
 
-static void report_totals(const struct cli *cli, const struct cli_order *o)
+/* What the order gave this station, beside what became of it. */
+static void report_share(const struct cli_order *o, const struct manifest_totals *t,
+                         int64_t reworks)
+{
+    const struct order_counts *c = &o->share->counts;
+
+    printf("  of the order: %" PRIu64 " of %" PRId64 " devices, %" PRId64 " of %" PRId64
+           " certificates, %" PRIu64 " of %" PRId64 " burned, %" PRId64 " of %" PRId64
+           " replaced\n",
+           t->good, c->good, quota_issued(&o->counts), c->max_issued, t->burned, c->spoilage,
+           reworks, c->rework);
+}
+
+static json_t *json_share(const struct order_share *share)
+{
+    const struct order_counts *c = &share->counts;
+
+    return json_pack("{s:I, s:I, s:I, s:I}", "good", (json_int_t)c->good, "max_issued",
+                     (json_int_t)c->max_issued, "spoilage", (json_int_t)c->spoilage, "rework",
+                     (json_int_t)c->rework);
+}
+
+static void report_totals(const struct cli *cli, const struct cli_order *o, int64_t reworks)
 {
     struct manifest_totals t = {0};
-    json_t *totals;
+    json_t *totals, *out;
 
     totals_of(&o->counts, &t);
     if (!cli->json) {
@@ -63,14 +89,22 @@ static void report_totals(const struct cli *cli, const struct cli_order *o)
                " unused + %" PRIu64 " unresolved\n",
                o->order->id, o->state, t.issued, t.good, t.revoked, t.burned, t.scrapped, t.unused,
                t.unresolved);
+        if (o->share)
+            report_share(o, &t, reworks);
+        if (o->counts.spares)
+            printf("  and %" PRId64 " keys that have no certificate yet\n", o->counts.spares);
         return;
     }
     totals = json_object();
 #define ADD_TOTAL(name) json_object_set_new(totals, #name, json_integer((json_int_t)t.name));
     MANIFEST_TOTALS(ADD_TOTAL)
 #undef ADD_TOTAL
-    cli_print_json(json_pack("{s:s, s:s, s:s, s:o}", "event", "totals", "order", o->order->id,
-                             "state", o->state, "totals", totals));
+    out = json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "event", "totals", "order", o->order->id,
+                    "state", o->state, "keys", (json_int_t)o->counts.spares, "reworks",
+                    (json_int_t)reworks, "totals", totals);
+    if (o->share)
+        json_object_set_new(out, "ordered", json_share(o->share));
+    cli_print_json(out);
 }
 
 struct reconciling {
@@ -81,14 +115,17 @@ struct reconciling {
 static int reconcile_one(void *context, const struct order_row *row, struct error *err)
 {
     struct reconciling *r = context;
+    struct ledger_counts told = {.reworks = 0};
     struct cli_order o;
     int64_t count = 0;
     int rc = cli_order_open(r->cli, row->name, &o, err);
 
     if (rc == 0)
         rc = quota_compare(r->cli->store, row, &o.counts, err);
+    if (rc == 0)
+        rc = ledger_count_order(r->cli->store, row->hash, &told, err);
     if (rc == 0) {
-        report_totals(r->cli, &o);
+        report_totals(r->cli, &o, told.reworks);
         rc = cli_report_unresolved(r->cli, row->id, row->name, &count, err);
     }
     if (rc == 0 && count != o.counts.by_state[CREDENTIAL_CLAIMED])

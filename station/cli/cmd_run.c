@@ -1,9 +1,46 @@
 /* imprint run: provisions the devices that are put into the slots. */
 #include "station/cli/cli.h"
 #include "station/vault/quota.h"
+#include "station/vault/scan.h"
 #include "station/vault/screen.h"
 #include "station/vault/server.h"
 #include "station/vault/spawn.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* The job's pipe, or standard input; whoever types there is asked. */
+static int read_labels(const struct cli *cli, const struct vault *v, struct scans *scans,
+                       struct error *err)
+{
+    const char *path = cli->job.serials.input;
+    FILE *in;
+    int rc;
+
+    if (!*path)
+        return scans_read(scans, v, stdin, "standard input", isatty(STDIN_FILENO) != 0, err);
+    in = fopen(path, "re");
+    if (!in)
+        return error_set_errno(err, errno, "cannot open '%s' to read labels", path);
+    rc = scans_read(scans, v, in, path, false, err);
+    fclose(in);
+    return rc;
+}
+
+/* Labels are known, and judged, before a device is spoken to. */
+static int find_labels(const struct cli *cli, struct vault *v, struct error *err)
+{
+    static struct scans scans;
+    const char *given = cli_value(cli, "scan");
+    int rc = 0;
+
+    if (given)
+        rc = scans_add(&scans, v, given, err);
+    else if (cli->job.serials.source == SOURCE_SCANNED)
+        rc = read_labels(cli, v, &scans, err);
+    v->scans = &scans;
+    return rc;
+}
 
 static int serve(struct cli *cli, struct server *server, struct attest *attest,
                  struct screen *screen, struct error *err)
@@ -23,6 +60,8 @@ static int serve(struct cli *cli, struct server *server, struct attest *attest,
         rc = quota_check_run(&v, err);
     if (rc == 0)
         rc = vault_load_certificate(&v, err);
+    if (rc == 0)
+        rc = find_labels(cli, &v, err);
     if (rc) {
         server_stop_line(server);
     } else {

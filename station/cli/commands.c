@@ -23,6 +23,10 @@ static const struct cli_option init_options[] = {
     {"module", "FILE", "the PKCS#11 module; default: SoftHSM, in the station's directory"},
     {"module-arguments", "TEXT", "what the module wants said when it starts (NSS: its database)"},
     {"token", "LABEL", "label or pkcs11: URI of the token; default: the station's name"},
+    {"ca-module", "FILE", "PKCS#11 module of a token that has the CA's keys alone, such as a TPM"},
+    {"ca-module-arguments", "TEXT", "what that module wants said when it starts"},
+    {"ca-token", "LABEL", "label or pkcs11: URI of that token"},
+    {"ca-pin-file", "FILE", "mode 0600, the PIN of that token; without it, ask"},
     {"counter", "INDEX", "NV index of a TPM 2.0 for a counter against copies; default: none"},
     {"tpm", "TCTI", "where that TPM is; default: device:/dev/tpmrm0"},
     BY,
@@ -73,13 +77,21 @@ static const struct cli_option seal_options[] = {
     {"manifest", "N", "export manifest N instead of the last one"},
     {NULL, NULL, NULL}};
 
-static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
+static const struct cli_option rework_options[] = {
+    BY,
+    REASON,
+    {"product", "NAME", "the product, where several have the serial"},
+    {"reason-code", "NAME", "of the revocation, by RFC 5280; default: superseded"},
+    {NULL, NULL, NULL}};
 
 static const struct cli_option run_options[] = {
     BY,
     {"once", NULL, "one device in each slot that is there now, then end"},
     {"lines", NULL, "lines instead of the board, also on a terminal"},
+    {"scan", "SLOT SERIAL", "the label of one unit, instead of reading labels"},
     {NULL, NULL, NULL}};
+
+static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
 
 static const struct cli_option crl_options[] = {
     BY,
@@ -123,7 +135,9 @@ const struct cli_command cli_commands[] = {
      order_options, NEED_CONFIG, 1, 2, cmd_order},
     {"generate", "JOB", "make keys and certificates in the HSM, ahead of time",
      "Makes credentials for a job: keys are made in the HSM, leave it only wrapped, and get their\n"
-     "certificates at once. Ctrl-C stops after the batch at hand, and what was made is kept: the\n"
+     "certificates at once; where serials are known only when a device is in its slot, keys "
+     "alone.\n"
+     "Ctrl-C stops after the batch at hand, and what was made is kept: the\n"
      "same command with --up-to makes the rest. One of --count and --up-to is needed.",
      generate_options, NEED_CONFIG | NEED_JOB | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_generate},
     {"run", "JOB", "provision the devices that are put into the slots",
@@ -137,7 +151,8 @@ const struct cli_command cli_commands[] = {
      "goes on with the "
      "same\n"
      "credential; one that is finished says PASS again and consumes nothing. With --once it ends\n"
-     "when each slot that is there has passed or failed.",
+     "when each slot that is there has passed or failed. Where the job's serials are scanned it\n"
+     "first reads a line for each unit, its slot and its serial.",
      run_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
     {"void", "SERIAL|TX", "end a credential: scrap, give up or revoke it",
      "Ends one credential, named by its serial or its transaction. What no device got is scrapped. "
@@ -146,6 +161,12 @@ const struct cli_command cli_commands[] = {
      "device will not come back. What was proven is revoked. The whitelist tells of each. Needs\n"
      "--reason.",
      void_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_void},
+    {"rework", "SERIAL|TX", "allow a repaired unit another identity under its serial",
+     "Revokes the identity of a unit whose board was exchanged or repaired, and allows that the "
+     "next\n"
+     "run gives it another under the same serial, by a label scanned for its slot. Draws on the\n"
+     "order's 'rework'. Needs --by and --reason.",
+     rework_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_rework},
     {"reconcile", "[ORDER]", "show whether every credential is accounted for",
      "Adds up what became of each order's credentials, compares it with the ledger, and names "
      "every\n"

@@ -89,6 +89,20 @@ int desk_hello(struct desk *d, struct wire_hello *hello, struct wire_plan *plan,
     return wire_get_plan(&r, plan) ? malformed(err) : 0;
 }
 
+int desk_csr(struct desk *d, struct wire_csr *request, struct wire_plan *plan, struct error *err)
+{
+    struct reader r;
+    int rc;
+
+    memcpy(request->handle, d->handle, sizeof request->handle);
+    buf_reset(&d->request);
+    wire_put_csr(&d->request, request);
+    rc = ask(d, &r, err);
+    if (rc)
+        return rc;
+    return wire_get_plan(&r, plan) || plan->action != WIRE_DELIVER ? malformed(err) : 0;
+}
+
 int desk_object(struct desk *d, uint8_t index, const uint8_t **bytes, size_t *len,
                 struct error *err)
 {

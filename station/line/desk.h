@@ -29,6 +29,9 @@ MUST_USE int desk_chain(struct desk *d, const struct buf *chain, struct error *e
 /* hello's handle is filled in here. */
 MUST_USE int desk_hello(struct desk *d, struct wire_hello *hello, struct wire_plan *plan,
                         struct error *err);
+/* What KEYGEN gave; request's handle is filled in here. plan is then DELIVER. */
+MUST_USE int desk_csr(struct desk *d, struct wire_csr *request, struct wire_plan *plan,
+                      struct error *err);
 /* The bytes stay valid until the next question. */
 MUST_USE int desk_object(struct desk *d, uint8_t index, const uint8_t **bytes, size_t *len,
                          struct error *err);

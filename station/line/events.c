@@ -11,16 +11,16 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const kind_names[] = {"empty", "wait", "hello",    "deliver", "prove",
-                                         "pass",  "fail", "progress", "retry",   "out"};
+static const char *const kind_names[] = {"empty", "wait", "hello",    "keygen", "deliver", "prove",
+                                         "pass",  "fail", "progress", "retry",  "out"};
 static const char *const line_names[] = {"begin", "counts", "state", "notice", "end"};
 static const char *const state_names[] = {"running", "paused", "quitting"};
 
 enum line_kind { LINE_BEGIN, LINE_COUNTS, LINE_STATE, LINE_NOTICE, LINE_END };
 
 /* What the progress line calls each state. */
-static const char *const state_words[] = {"empty",   "waiting", "answering", "delivering",
-                                          "proving", "passed",  "failed"};
+static const char *const state_words[] = {"empty",      "waiting", "answering", "making a key",
+                                          "delivering", "proving", "passed",    "failed"};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool as_json;

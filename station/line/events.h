@@ -19,6 +19,7 @@ enum event_kind {
     EVENT_EMPTY,
     EVENT_WAIT,
     EVENT_HELLO,
+    EVENT_KEYGEN,
     EVENT_DELIVER,
     EVENT_PROVE,
     EVENT_PASS,

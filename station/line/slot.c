@@ -218,6 +218,37 @@ static int find_plan(struct slot *s, int wait_ms, struct error *err)
     return rc;
 }
 
+/* The device makes its key; its request goes to the vault, which says what to deliver. */
+static int make_key(struct slot *s, struct error *err)
+{
+    const struct wire_plan *p = &s->plan;
+    struct link_keygen k = {.environment = p->environment,
+                            .serial = p->serial,
+                            .key_alg = p->key_alg,
+                            .subject = p->subject,
+                            .subject_len = p->subject_len,
+                            .sig = link_sig_p256(p->station_sig),
+                            .cert = p->station_cert,
+                            .cert_len = p->station_cert_len};
+    struct link_request made;
+    struct wire_csr request;
+    int rc;
+
+    memcpy(k.order_hash, p->order_hash, sizeof k.order_hash);
+    memcpy(k.transaction, p->tx, sizeof k.transaction);
+    memcpy(k.station_nonce, p->station_nonce, sizeof k.station_nonce);
+    rc = link_client_keygen(&s->client, &k, &made, err);
+    if (rc)
+        return rc;
+    memset(&request, 0, sizeof request);
+    request.csr_len = (uint16_t)made.csr_len;
+    memcpy(request.csr, made.csr, made.csr_len);
+    if (made.attested && made.attest_sig.alg == IMPRINT_ALG_ECDSA_SHA256)
+        copy_key(&made.attest_sig, request.attest_sig, sizeof request.attest_sig,
+                 &request.has_attestation);
+    return desk_csr(&s->desk, &request, &s->plan, err);
+}
+
 static int begin(struct slot *s, struct link_held *held, struct error *err)
 {
     const struct wire_plan *p = &s->plan;
@@ -225,13 +256,14 @@ static int begin(struct slot *s, struct link_held *held, struct error *err)
     struct link_begin b = {.suite = p->suite,
                            .environment = p->environment,
                            .serial = p->serial,
-                           .station_pub = link_key_p256(p->station_pub),
                            .objects = objects,
                            .object_count = p->object_count,
                            .sig = link_sig_p256(p->station_sig),
                            .cert = p->station_cert,
                            .cert_len = p->station_cert_len};
 
+    if (p->suite != IMPRINT_SUITE_NONE)
+        b.station_pub = link_key_p256(p->station_pub);
     memcpy(b.order_hash, p->order_hash, sizeof b.order_hash);
     memcpy(b.transaction, p->tx, sizeof b.transaction);
     memcpy(b.station_nonce, p->station_nonce, sizeof b.station_nonce);
@@ -341,6 +373,10 @@ int slot_attempt(struct slot *s, int wait_ms, struct error *err)
     s->client.progress = on_progress;
     s->client.progress_context = s;
     rc = find_plan(s, wait_ms, err);
+    if (rc == 0 && s->plan.action == WIRE_KEYGEN) {
+        slot_emit(s, EVENT_KEYGEN, 0, NULL);
+        rc = make_key(s, err);
+    }
     if (rc == 0 && s->plan.action == WIRE_DELIVER) {
         slot_emit(s, EVENT_DELIVER, 0, NULL);
         rc = deliver(s, err);

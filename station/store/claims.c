@@ -190,10 +190,12 @@ int claim_by_credential(struct store *store, int64_t credential, struct claim *c
 static int read_unresolved(sqlite3_stmt *s, struct unresolved *u, struct error *err)
 {
     u->since = sqlite3_column_int64(s, 3);
+    u->failures = sqlite3_column_int64(s, 5);
     if (sql_text(s, 0, u->serial, sizeof u->serial, err) ||
         sql_text(s, 1, u->chip, sizeof u->chip, err) ||
         sql_text(s, 2, u->slot, sizeof u->slot, err) ||
-        sql_blob_exact(s, 4, u->tx, sizeof u->tx, err))
+        sql_blob_exact(s, 4, u->tx, sizeof u->tx, err) ||
+        sql_text(s, 6, u->why, sizeof u->why, err))
         return ERR_STORE;
     return 0;
 }
@@ -205,7 +207,10 @@ int claim_each_unresolved(struct store *store, int64_t order_id,
     struct unresolved u;
     sqlite3_stmt *s;
     int rc = sql_start(store, err, &s,
-                       "SELECT c.serial, lower(hex(k.chip)), k.slot, k.created, k.tx"
+                       "SELECT c.serial, lower(hex(k.chip)), k.slot, k.created, k.tx,"
+                       " (SELECT count(*) FROM attempts a WHERE a.tx = k.tx AND a.code <> 0),"
+                       " coalesce((SELECT substr(a.text, 1, 400) FROM attempts a"
+                       " WHERE a.tx = k.tx AND a.code <> 0 ORDER BY a.id DESC LIMIT 1), '')"
                        " FROM credentials c JOIN claims k ON k.credential = c.id"
                        " WHERE c.order_id = ? AND c.state = 1 ORDER BY k.created, c.id",
                        "i", order_id);
@@ -280,6 +285,15 @@ int attempt_add(struct store *store, const struct attempt *a, struct error *err)
                    "itbbtit", clock_utc(), a->slot, a->chip, a->chip ? a->chip_len : (size_t)0,
                    a->tx, a->tx ? (size_t)IMPRINT_TX_SIZE : (size_t)0, a->serial, (int64_t)a->code,
                    a->text);
+}
+
+int attempt_failures(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], int64_t *failures,
+                     struct error *err)
+{
+    *failures = 0;
+    return sql_integer(store, err, failures,
+                       "SELECT count(*) FROM attempts WHERE tx = ? AND code <> 0", "b", tx,
+                       (size_t)IMPRINT_TX_SIZE);
 }
 
 int attempt_count(struct store *store, int64_t *passed, int64_t *failed, struct error *err)

@@ -75,13 +75,17 @@ MUST_USE int claim_by_enrolment(struct store *store, const uint8_t key[IMPRINT_P
 MUST_USE int claim_by_credential(struct store *store, int64_t credential, struct claim *c,
                                  bool *found, struct error *err);
 
+#define UNRESOLVED_WHY_MAX 400
+
 /* A credential that was given to a device which neither proved nor lost it, as far as anybody knows. */
 struct unresolved {
     char serial[65];
     char chip[2 * IMPRINT_CHIP_ID_MAX + 1]; /* hexadecimal */
     char slot[CLAIM_SLOT_MAX + 1];
     uint8_t tx[IMPRINT_TX_SIZE];
-    int64_t since; /* seconds since 1970 UTC */
+    int64_t since;                    /* seconds since 1970 UTC */
+    int64_t failures;                 /* attempts that failed */
+    char why[UNRESOLVED_WHY_MAX + 1]; /* the last of them; empty: none was told */
 };
 
 /* Calls each of an order, the oldest first, without verifying MACs: for people to read. */
@@ -112,6 +116,9 @@ struct attempt {
     const char *text;
 };
 MUST_USE int attempt_add(struct store *store, const struct attempt *attempt, struct error *err);
+/* How many attempts of a transaction failed. */
+MUST_USE int attempt_failures(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE],
+                              int64_t *failures, struct error *err);
 MUST_USE int attempt_count(struct store *store, int64_t *passed, int64_t *failed,
                            struct error *err);
 

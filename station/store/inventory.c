@@ -98,7 +98,35 @@ int credential_seal(struct credential *c, const uint8_t order_hash[32], store_ma
     return row_mac(c, order_hash, mac, context, c->mac, err);
 }
 
+static int known_serial(const struct credential *c, struct error *err)
+{
+    return error_set(
+        err, ERR_DUPLICATE,
+        "serial '%s' of product '%s' is in the inventory already: choose other serials "
+        "in the job",
+        c->serial, c->product);
+}
+
+/* A serial that differs in nothing but case is another name for the same device to many platforms. */
+static int refuse_known_serial(struct store *store, const struct credential *c, struct error *err)
+{
+    int64_t known = 0;
+    int rc = sql_integer(store, err, &known,
+                         "SELECT count(*) FROM credentials"
+                         " WHERE product = ? AND serial = ? COLLATE NOCASE",
+                         "tt", c->product, c->serial);
+
+    return rc || known == 0 ? rc : known_serial(c, err);
+}
+
 int credential_add(struct store *store, const struct credential *c, struct error *err)
+{
+    int rc = refuse_known_serial(store, c, err);
+
+    return rc ? rc : credential_add_again(store, c, err);
+}
+
+int credential_add_again(struct store *store, const struct credential *c, struct error *err)
 {
     int rc =
         sql_run(store, err,
@@ -109,10 +137,7 @@ int credential_add(struct store *store, const struct credential *c, struct error
                 c->mechanism, c->mac, sizeof c->mac, c->wrapped_hash, sizeof c->wrapped_hash);
 
     if (rc == ERR_STORE && err && err->native == SQLITE_CONSTRAINT_UNIQUE)
-        rc = error_set(err, ERR_DUPLICATE,
-                       "serial '%s' of product '%s' is in the inventory already: choose another "
-                       "prefix or first number in the job",
-                       c->serial, c->product);
+        rc = known_serial(c, err);
     return rc;
 }
 
@@ -143,7 +168,7 @@ static int refuse_changed(const struct credential *c, const char *how, struct er
 /* The wrapped key is there until the credential comes to an end, and then it is gone. */
 static int verify_wrapped(const struct credential *c, struct error *err)
 {
-    bool kept = c->state == CREDENTIAL_AVAILABLE || c->state == CREDENTIAL_CLAIMED;
+    bool kept = *c->storage && (c->state == CREDENTIAL_AVAILABLE || c->state == CREDENTIAL_CLAIMED);
     uint8_t hash[32];
 
     sha256(c->wrapped.data, c->wrapped.len, hash);
@@ -193,7 +218,7 @@ int credential_by_serial(struct store *store, const char *serial, const char *pr
 {
     int64_t count = 0, id = 0;
     int rc = sql_integer(store, err, &count,
-                         "SELECT count(*) FROM credentials WHERE serial = ?1"
+                         "SELECT count(DISTINCT product) FROM credentials WHERE serial = ?1"
                          " AND (?2 IS NULL OR product = ?2)",
                          "tt", serial, product);
 
@@ -205,10 +230,50 @@ int credential_by_serial(struct store *store, const char *serial, const char *pr
                          count, serial);
     if (rc == 0)
         rc = sql_integer(store, err, &id,
-                         "SELECT id FROM credentials WHERE serial = ?1"
+                         "SELECT max(id) FROM credentials WHERE serial = ?1"
                          " AND (?2 IS NULL OR product = ?2)",
                          "tt", serial, product);
     return rc ? rc : credential_get(store, id, c, err);
+}
+
+int credential_order_of_serial(struct store *store, const char *product, const char *serial,
+                               int64_t *order_id, struct error *err)
+{
+    *order_id = 0;
+    return sql_integer(store, err, order_id,
+                       "SELECT order_id FROM credentials"
+                       " WHERE product = ? AND serial = ? COLLATE NOCASE ORDER BY id DESC LIMIT 1",
+                       "tt", product, serial);
+}
+
+int credential_each_of_serial(struct store *store, const char *product, const char *serial,
+                              int (*each)(void *context, const struct credential *c,
+                                          struct error *err),
+                              void *context, struct error *err)
+{
+    struct credential c;
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s,
+                       "SELECT " COLUMNS " FROM credentials"
+                       " WHERE product = ? AND serial = ? COLLATE NOCASE ORDER BY id DESC",
+                       "tt", product, serial);
+
+    if (rc)
+        return rc;
+    credential_init(&c);
+    while ((rc = sql_next(store, s, err)) == 1) {
+        rc = read_row(s, &c, err);
+        if (rc == 0)
+            rc = verify_row(store, &c, err);
+        if (rc == 0)
+            rc = each(context, &c, err);
+        if (rc) {
+            sql_end(s);
+            break;
+        }
+    }
+    credential_done(&c);
+    return rc < 0 ? rc : 0;
 }
 
 int credential_pick(struct store *store, int64_t order_id, struct credential *c, struct error *err)
@@ -245,9 +310,14 @@ int credential_set_state(struct store *store, int64_t id, enum credential_state 
 int inventory_count(struct store *store, int64_t order_id, struct inventory_counts *counts,
                     struct error *err)
 {
-    struct inventory_counts c = {{0}};
+    struct inventory_counts c = {.spares = 0};
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
+    int rc = sql_integer(store, err, &c.spares,
+                         "SELECT count(*) FROM spare_keys WHERE order_id = ? AND state = 0", "i",
+                         order_id);
+
+    if (rc == 0)
+        rc = sql_start(store, err, &s,
                        "SELECT state, count(*) FROM credentials WHERE order_id = ? GROUP BY state",
                        "i", order_id);
 

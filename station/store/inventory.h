@@ -39,7 +39,7 @@ struct credential {
     struct buf cert;
     struct buf wrapped; /* empty once it came to an end */
     uint8_t wrapped_hash[32];
-    char storage[INVENTORY_STORAGE_MAX + 1];
+    char storage[INVENTORY_STORAGE_MAX + 1]; /* empty: the device made its key, and there is none */
     int64_t mechanism;
     uint8_t mac[32];
 };
@@ -61,9 +61,15 @@ MUST_USE int credential_next_id(struct store *store, int64_t *id, struct error *
 MUST_USE int credential_seal(struct credential *c, const uint8_t order_hash[32], store_mac_fn mac,
                              void *context, struct error *err);
 
-/* Adds an available credential that was sealed with the hash of c->order_id. Errors: ERR_DUPLICATE
- * when (product, serial) is in the inventory already. */
+/*
+ * Adds an available credential that was sealed with the hash of c->order_id. Errors: ERR_DUPLICATE
+ * when (product, serial) is in the inventory already, the case of letters left out of account.
+ * credential_add_again: of a serial whose earlier credentials all came to an end; who calls it has
+ * decided that the device may have another identity (vault/naming.h).
+ */
 MUST_USE int credential_add(struct store *store, const struct credential *c, struct error *err);
+MUST_USE int credential_add_again(struct store *store, const struct credential *c,
+                                  struct error *err);
 
 /*
  * The oldest available credential of an order, its MAC verified. Errors: ERR_EXHAUSTED when there
@@ -75,10 +81,22 @@ MUST_USE int credential_pick(struct store *store, int64_t order_id, struct crede
 MUST_USE int credential_get(struct store *store, int64_t id, struct credential *c,
                             struct error *err);
 
-/* The credential of a serial; product NULL: any. Errors: ERR_MISSING; ERR_DUPLICATE when several
- * products have the serial; as credential_get. */
+/* The newest credential of a serial; product NULL: any. Errors: ERR_MISSING; ERR_DUPLICATE when
+ * several products have the serial; as credential_get. */
 MUST_USE int credential_by_serial(struct store *store, const char *serial, const char *product,
                                   struct credential *c, struct error *err);
+
+/* Calls each credential of a serial, the newest first, MACs verified, the case of letters left out of
+ * account, until each returns something else than 0; 1 ends the walk well. */
+MUST_USE int credential_each_of_serial(struct store *store, const char *product, const char *serial,
+                                       int (*each)(void *context, const struct credential *c,
+                                                   struct error *err),
+                                       void *context, struct error *err);
+
+/* The order of the newest credential of a serial, the case of letters left out of account; 0 when it
+ * has none. Nothing is verified. */
+MUST_USE int credential_order_of_serial(struct store *store, const char *product,
+                                        const char *serial, int64_t *order_id, struct error *err);
 
 /* Sets the state; the wrapped key is deleted with every one but available and claimed. */
 MUST_USE int credential_set_state(struct store *store, int64_t id, enum credential_state state,
@@ -88,6 +106,7 @@ MUST_USE int credential_set_state(struct store *store, int64_t id, enum credenti
  * one is in no such state. */
 struct inventory_counts {
     int64_t by_state[CREDENTIAL_STATES];
+    int64_t spares; /* unused keys, which have no certificate (spares.h) */
 };
 MUST_USE int inventory_count(struct store *store, int64_t order_id, struct inventory_counts *counts,
                              struct error *err);

@@ -317,31 +317,41 @@ static int merge(struct store *store, struct error *err)
 
 /* ---- Doubles. ---- */
 
+#define POINT_OF(id)                                                                               \
+    "coalesce((SELECT point FROM credentials WHERE id = " id "),"                                  \
+    " (SELECT point FROM spare_keys WHERE id = -(" id ")))"
+
+/* A credential has the key of the spare key that it was made of, which is not added again. */
 static int refuse_double(struct store *store, int64_t credential, struct error *err)
 {
     int64_t doubled = 0;
-    int rc = sql_integer(store, err, &doubled,
-                         "SELECT other.id FROM credentials other WHERE other.id <> ?1"
-                         " AND other.point = (SELECT point FROM credentials WHERE id = ?1)",
-                         "i", credential);
+    int rc = sql_integer(
+        store, err, &doubled,
+        "SELECT id FROM credentials WHERE id <> ?1 AND point = " POINT_OF(
+            "?1") " UNION ALL"
+                  " SELECT -id FROM spare_keys WHERE -id <> ?1 AND point = " POINT_OF("?1"),
+        "i", credential);
 
     if (rc == 0 && doubled)
         rc = error_set(err, ERR_DUPLICATE,
-                       "the HSM made a public key that credential %" PRId64
+                       "the HSM made a public key that %s %" PRId64
                        " has already: its random source is broken, stop using it",
-                       doubled);
+                       doubled > 0 ? "credential" : "spare key", doubled > 0 ? doubled : -doubled);
     return rc;
+}
+
+static int find_hash(struct store *store, uint64_t hash, bool *found, struct error *err)
+{
+    *found = *slot_of(store->keys, hash) != 0;
+    return *found || !may_have(store->keys, hash) ? 0 : find_merged(store, hash, found, err);
 }
 
 static int check_double(struct store *store, const struct key_hash *hashes, size_t i,
                         struct error *err)
 {
     bool found = i > 0 && hashes[i].hash == hashes[i - 1].hash;
-    int rc = 0;
+    int rc = found ? 0 : find_hash(store, hashes[i].hash, &found, err);
 
-    found = found || *slot_of(store->keys, hashes[i].hash);
-    if (!found && may_have(store->keys, hashes[i].hash))
-        rc = find_merged(store, hashes[i].hash, &found, err);
     return rc == 0 && found ? refuse_double(store, hashes[i].credential, err) : rc;
 }
 
@@ -371,4 +381,21 @@ int key_index_add(struct store *store, struct key_hash *hashes, size_t count, st
     for (size_t i = 0; rc == 0 && i < count; i++)
         put(store->keys, hashes[i].hash);
     return rc;
+}
+
+int key_index_find(struct store *store, const uint8_t point[65], int64_t *credential,
+                   struct error *err)
+{
+    bool found = false;
+    int rc = load(store, err);
+
+    *credential = 0;
+    if (rc == 0)
+        rc = find_hash(store, key_hash_of(point, 0).hash, &found, err);
+    if (rc || !found)
+        return rc;
+    return sql_integer(store, err, credential,
+                       "SELECT id FROM credentials WHERE point = ?1"
+                       " UNION ALL SELECT -id FROM spare_keys WHERE point = ?1",
+                       "b", point, (size_t)65);
 }

@@ -22,17 +22,21 @@
 #define KEY_RECENT_MAX 524288
 
 struct key_hash {
-    uint64_t hash; /* not 0 */
-    int64_t credential;
+    uint64_t hash;      /* not 0 */
+    int64_t credential; /* with a minus sign: a spare key (spares.h) */
 };
 struct key_hash key_hash_of(const uint8_t point[65], int64_t credential);
 
 /*
- * Adds the public keys of credentials that the inventory has already, 1 to KEY_RECENT_MAX, inside the
- * open transaction. Sorts hashes. Errors: ERR_DUPLICATE when another credential has one of the keys.
+ * Adds the public keys of credentials or spare keys that the inventory has already, 1 to KEY_RECENT_MAX,
+ * inside the open transaction. A credential made of a spare key has its key there already. Sorts hashes. Errors: ERR_DUPLICATE when another credential has one of the keys.
  */
 MUST_USE int key_index_add(struct store *store, struct key_hash *hashes, size_t count,
                            struct error *err);
+
+/* The credential that has this public key, 0 for none; of a spare key, its id with a minus sign. */
+MUST_USE int key_index_find(struct store *store, const uint8_t point[65], int64_t *credential,
+                            struct error *err);
 
 /* For the store: a transaction ended, and what is in memory is kept or dropped; the store is closed. */
 void key_index_committed(struct store *store);

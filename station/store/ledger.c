@@ -199,10 +199,10 @@ int ledger_append_restored(struct store *store, int64_t anchored, const struct b
                   err);
 }
 
-int ledger_expect(struct store *store, int64_t credential, const char *event, struct error *err)
+/* The newest event of a credential, or "nothing". */
+static int newest_event(struct store *store, int64_t credential, char last[16], struct error *err)
 {
     sqlite3_stmt *s;
-    char last[16] = "nothing";
     int rc = sql_start(store, err, &s,
                        "SELECT json_extract(body, '$.event') FROM ledger"
                        " WHERE json_extract(body, '$.data.credential') = ?"
@@ -211,10 +211,19 @@ int ledger_expect(struct store *store, int64_t credential, const char *event, st
 
     if (rc == 0)
         rc = sql_next(store, s, err);
+    strcpy(last, "nothing");
     if (rc == 1) {
-        rc = sql_text(s, 0, last, sizeof last, err);
+        rc = sql_text(s, 0, last, 16, err);
         sql_end(s);
     }
+    return rc;
+}
+
+int ledger_expect(struct store *store, int64_t credential, const char *event, struct error *err)
+{
+    char last[16];
+    int rc = newest_event(store, credential, last, err);
+
     if (rc == 0 && strcmp(last, event ? event : "nothing"))
         rc = error_set(err, ERR_INTEGRITY,
                        "the last that the ledger tells of credential %" PRId64 " is '%s' where the "
@@ -222,6 +231,16 @@ int ledger_expect(struct store *store, int64_t credential, const char *event, st
                        "security team",
                        credential, last, event ? event : "nothing");
     return rc;
+}
+
+int ledger_expect_available(struct store *store, int64_t credential, struct error *err)
+{
+    char last[16];
+    int rc = newest_event(store, credential, last, err);
+
+    if (rc == 0 && strcmp(last, LEDGER_ISSUE) == 0)
+        return 0;
+    return rc ? rc : ledger_expect(store, credential, NULL, err);
 }
 
 static int read_restored(sqlite3_stmt *s, struct ledger_restored *r, struct error *err)
@@ -330,6 +349,10 @@ static void take_count(struct ledger_counts *c, const char *event, int64_t count
         c->scrapped = count;
     else if (strcmp(event, "revoked") == 0)
         c->revoked = count;
+    else if (strcmp(event, LEDGER_REWORK) == 0)
+        c->reworks = count;
+    else if (strcmp(event, LEDGER_ISSUE) == 0)
+        c->issued += count;
 }
 
 int ledger_leaf(struct store *store, int64_t credential, int64_t *leaf, struct error *err)
@@ -351,6 +374,15 @@ int ledger_leaf(struct store *store, int64_t credential, int64_t *leaf, struct e
     return rc;
 }
 
+/* Keys that were made ahead, less those that got a certificate and those that were destroyed. */
+#define SPARES_OF                                                                                  \
+    "SELECT sum(CASE json_extract(body, '$.event')"                                                \
+    " WHEN '" LEDGER_KEYS "' THEN json_extract(body, '$.data.count')"                              \
+    " WHEN '" LEDGER_KEYS_DESTROYED "' THEN -json_extract(body, '$.data.count')"                   \
+    " ELSE -(json_extract(body, '$.data.key') IS NOT NULL) END) FROM ledger" LEDGER_OF_ORDER       \
+    " AND json_extract(body, '$.event') IN ('" LEDGER_KEYS "', '" LEDGER_KEYS_DESTROYED            \
+    "', '" LEDGER_ISSUE "')"
+
 int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                        struct ledger_counts *counts, struct error *err)
 {
@@ -364,6 +396,8 @@ int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                      "SELECT sum(json_extract(body, '$.data.count')) FROM ledger" LEDGER_OF_ORDER
                      " AND json_extract(body, '$.event') = 'generate'",
                      "t", order);
+    if (rc == 0)
+        rc = sql_integer(store, err, &c.spares, SPARES_OF, "t", order);
     if (rc == 0)
         rc = sql_start(store, err, &s,
                        "SELECT json_extract(body, '$.event'), count(*) FROM ledger" LEDGER_OF_ORDER
@@ -382,6 +416,33 @@ int ledger_count_order(struct store *store, const uint8_t order_hash[32],
     if (rc == 0)
         *counts = c;
     return rc;
+}
+
+int ledger_allows_rework(struct store *store, const uint8_t order_hash[32], int64_t credential,
+                         bool *allowed, struct error *err)
+{
+    char order[2 * LEDGER_ORDER_PART + 1];
+    int64_t count = 0;
+    int rc;
+
+    hex_encode(order_hash, LEDGER_ORDER_PART, order);
+    rc = sql_integer(store, err, &count,
+                     "SELECT count(*) FROM ledger" LEDGER_OF_ORDER
+                     " AND json_extract(body, '$.event') = '" LEDGER_REWORK "'"
+                     " AND json_extract(body, '$.data.replaces') = ?",
+                     "ti", order, credential);
+    *allowed = rc == 0 && count > 0;
+    return rc;
+}
+
+int ledger_replaces(struct store *store, int64_t credential, int64_t *replaced, struct error *err)
+{
+    *replaced = 0;
+    return sql_integer(store, err, replaced,
+                       "SELECT json_extract(body, '$.data.replaces') FROM ledger"
+                       " WHERE json_extract(body, '$.data.credential') = ?"
+                       " AND json_extract(body, '$.event') = '" LEDGER_ISSUE "'",
+                       "i", credential);
 }
 
 static int visit_rows(struct store *store, sqlite3_stmt *s, ledger_visit each, void *context,

@@ -28,6 +28,13 @@ void ledger_put_user(struct jcs *j, const char *name);
 MUST_USE int ledger_append(struct store *store, const char *event, const struct buf *data,
                            struct error *err);
 
+/* A certificate was signed while its device waited (vault/certifier.h); keys were made ahead without
+ * one, and destroyed without one; a supervisor allowed that an identity is replaced. */
+#define LEDGER_ISSUE          "issue"
+#define LEDGER_KEYS           "keys"
+#define LEDGER_KEYS_DESTROYED "keys_destroyed"
+#define LEDGER_REWORK         "rework"
+
 /*
  * The entry after a restore. Its number follows that of the last entry and that of the last one that
  * the token remembers, anchored, which the backup may not have: data names it as "anchored", and
@@ -58,11 +65,15 @@ MUST_USE int ledger_head(struct store *store, struct ledger_head *head, struct e
 
 /*
  * Whether event is the newest that the ledger tells of this credential: "claim", "proven",
- * "burned", "scrapped", "revoked", or NULL for none at all. The tables can be edited without a
+ * "burned", "scrapped", "revoked", LEDGER_ISSUE, or NULL for none at all. The tables can be edited without a
  * trace in themselves, the ledger cannot. Errors: ERR_INTEGRITY.
  */
 MUST_USE int ledger_expect(struct store *store, int64_t credential, const char *event,
                            struct error *err);
+
+/* Whether the ledger tells nothing of a credential but that its certificate was signed at a claim
+ * that never was. Errors: ERR_INTEGRITY. */
+MUST_USE int ledger_expect_available(struct store *store, int64_t credential, struct error *err);
 
 /* Whether the newest entry about the clock is one that stopped it (vault/clock_stop.h). */
 MUST_USE int ledger_clock_stopped(struct store *store, bool *stopped, struct error *err);
@@ -87,7 +98,9 @@ MUST_USE int ledger_counter(struct store *store, struct ledger_counter *out, str
  * that was revoked was proven before. */
 struct ledger_counts {
     int64_t issued, claimed, proven, burned, scrapped, revoked;
-    int64_t lost; /* burned without a claim (vault/restore.h) */
+    int64_t spares;  /* keys without a certificate that are left */
+    int64_t reworks; /* identities that may be replaced, or were */
+    int64_t lost;    /* burned without a claim (vault/restore.h) */
 };
 MUST_USE int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                                 struct ledger_counts *counts, struct error *err);
@@ -108,6 +121,14 @@ MUST_USE int ledger_each_ended(struct store *store, const uint8_t order_hash[32]
                                int (*each)(void *context, const struct ledger_ended *ended,
                                            struct error *err),
                                void *context, struct error *err);
+
+/* Whether a supervisor allowed that this revoked credential of the order is replaced. */
+MUST_USE int ledger_allows_rework(struct store *store, const uint8_t order_hash[32],
+                                  int64_t credential, bool *allowed, struct error *err);
+
+/* The credential that this one replaces, as its `issue` entry says; 0 for none. */
+MUST_USE int ledger_replaces(struct store *store, int64_t credential, int64_t *replaced,
+                             struct error *err);
 
 /* How many credentials the entries after this number burned as lost. */
 MUST_USE int ledger_count_lost(struct store *store, int64_t after, int64_t *count,

@@ -12,6 +12,7 @@
 /* What the entries say that the tables must hold. */
 struct tally {
     int64_t versions, credentials, claims, proven, burned, lost, scrapped, revoked, rotated;
+    int64_t keys, keys_used, keys_destroyed;
 };
 
 struct verification {
@@ -29,6 +30,13 @@ static void count_event(struct tally *tally, const char *body)
 
     if (event && strcmp(event, "generate") == 0)
         tally->credentials += json_integer_value(json_object_get(data, "count"));
+    else if (event && strcmp(event, LEDGER_ISSUE) == 0) {
+        tally->credentials++;
+        tally->keys_used += json_object_get(data, "key") != NULL;
+    } else if (event && strcmp(event, LEDGER_KEYS) == 0)
+        tally->keys += json_integer_value(json_object_get(data, "count"));
+    else if (event && strcmp(event, LEDGER_KEYS_DESTROYED) == 0)
+        tally->keys_destroyed += json_integer_value(json_object_get(data, "count"));
     else if (event && (strcmp(event, "order") == 0 || strcmp(event, "amendment") == 0))
         tally->versions++;
     else if (event && strcmp(event, "claim") == 0)
@@ -400,6 +408,11 @@ static int verify_tables(struct store *store, const struct tally *t, struct erro
          t->burned + t->lost},
         {"scrapped credentials", "SELECT count(*) FROM credentials WHERE state = 4", t->scrapped},
         {"revoked credentials", "SELECT count(*) FROM credentials WHERE state = 5", t->revoked},
+        {"spare keys", "SELECT count(*) FROM spare_keys", t->keys},
+        {"spare keys that were used", "SELECT count(*) FROM spare_keys WHERE state = 1",
+         t->keys_used},
+        {"spare keys that were destroyed", "SELECT count(*) FROM spare_keys WHERE state = 2",
+         t->keys_destroyed},
         {"records", "SELECT count(*) FROM records",
          t->proven + t->burned + t->lost + t->scrapped + t->revoked + t->rotated},
         {"credentials claimed twice", NOT_ONCE("claim"), 0},

@@ -13,8 +13,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 1
-
 /* Version 1. The comments are the manual of the file for whoever opens it with sqlite3. */
 static const char schema_1[] =
     "CREATE TABLE orders ("
@@ -92,6 +90,50 @@ static const char schema_1[] =
     " seq INTEGER PRIMARY KEY, first INTEGER NOT NULL, count INTEGER NOT NULL,"
     " created INTEGER NOT NULL, totals BLOB NOT NULL, root BLOB, checkpoint BLOB, statement BLOB,"
     " published INTEGER NOT NULL);";
+
+/* Version 2: keys that get their certificate at the claim, and a serial whose identity is replaced. */
+static const char schema_2[] =
+    "CREATE TABLE spare_keys (" /* spares.h */
+    " id INTEGER PRIMARY KEY,"
+    " order_id INTEGER NOT NULL REFERENCES orders(id),"
+    " state INTEGER NOT NULL," /* enum spare_state */
+    " point BLOB NOT NULL,"
+    " wrapped BLOB," /* NULL once it is a credential's, or destroyed */
+    " wrapped_hash BLOB NOT NULL,"
+    " storage TEXT NOT NULL, mechanism INTEGER NOT NULL, mac BLOB NOT NULL);"
+    "CREATE INDEX spare_keys_state ON spare_keys(order_id, state, id);"
+    "DROP INDEX credentials_serial;"
+    "CREATE INDEX credentials_serial ON credentials(product, serial COLLATE NOCASE);"
+    "CREATE UNIQUE INDEX credentials_live ON credentials(product, serial)"
+    " WHERE state IN (0, 1, 2);"                /* available, claimed or proven */
+    "CREATE UNIQUE INDEX ledger_key ON ledger(" /* a spare key becomes one credential's */
+    " json_extract(body, '$.data.key')) WHERE json_extract(body, '$.event') = 'issue';"
+    "CREATE INDEX attempts_tx ON attempts(tx) WHERE tx IS NOT NULL;";
+
+/* Version 3. */
+static const char schema_3[] =
+    "CREATE TABLE keygens (" /* devices that were asked to make their key (keygens.h) */
+    " tx BLOB PRIMARY KEY,"
+    " order_id INTEGER NOT NULL REFERENCES orders(id),"
+    " state INTEGER NOT NULL," /* enum keygen_state */
+    " serial TEXT NOT NULL,"
+    " slot TEXT NOT NULL,"
+    " chip BLOB NOT NULL,"
+    " dev_pub BLOB NOT NULL UNIQUE,"
+    " station_nonce BLOB NOT NULL,"
+    " x BLOB NOT NULL," /* the transcript of KEYGEN */
+    " station_sig BLOB NOT NULL,"
+    " subject BLOB NOT NULL,"
+    " created INTEGER NOT NULL,"
+    " mac BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX keygens_chip ON keygens(chip) WHERE state = 0;"
+    "CREATE UNIQUE INDEX keygens_serial ON keygens(order_id, serial) WHERE state IN (0, 1);"
+    "CREATE INDEX keygens_state ON keygens(order_id, state, created);";
+
+/* What makes each version of the one before. */
+static const char *const schemas[] = {schema_1, schema_2, schema_3};
+
+#define SCHEMA_VERSION ((int64_t)(sizeof schemas / sizeof *schemas))
 
 static int simple(struct store *store, const char *text, const char *doing, struct error *err)
 {
@@ -326,17 +368,20 @@ int store_mac(struct store *store, const void *bytes, size_t len, uint8_t mac[32
     return store->mac(store->mac_context, bytes, len, mac, err);
 }
 
-static int create_schema(struct store *store, struct error *err)
+/* From one version to this program's own, in one transaction. */
+static int migrate(struct store *store, int64_t from, struct error *err)
 {
     char version[64];
     int rc = store_begin(store, err);
 
     if (rc)
         return rc;
-    snprintf(version, sizeof version, "PRAGMA user_version = %d", SCHEMA_VERSION);
-    rc = simple(store, schema_1, "create the database", err);
+    snprintf(version, sizeof version, "PRAGMA user_version = %" PRId64, SCHEMA_VERSION);
+    for (int64_t i = from; rc == 0 && i < SCHEMA_VERSION; i++)
+        rc = simple(store, schemas[i],
+                    from ? "bring the database to this version" : "create the database", err);
     if (rc == 0)
-        rc = simple(store, version, "create the database", err);
+        rc = simple(store, version, "bring the database to this version", err);
     if (rc) {
         store_rollback(store);
         return rc;
@@ -349,16 +394,20 @@ static int check_schema(struct store *store, enum store_mode mode, struct error 
     int64_t version = 0;
     int rc = sql_integer(store, err, &version, "PRAGMA user_version", "");
 
-    if (rc)
+    if (rc || version == SCHEMA_VERSION)
         return rc;
-    if (version == 0 && mode == STORE_CREATE)
-        return create_schema(store, err);
-    if (version != SCHEMA_VERSION)
+    if (mode == STORE_CREATE ? version == 0
+                             : mode == STORE_WRITE && version > 0 && version < SCHEMA_VERSION)
+        return migrate(store, version, err);
+    if (mode == STORE_READ && version > 0 && version < SCHEMA_VERSION)
         return error_set(err, ERR_STORE,
-                         "the database has version %" PRId64 " and this program knows %d: use the "
-                         "program that wrote it, or a newer one",
+                         "the database has version %" PRId64 " and this program writes %" PRId64
+                         ": a command that writes brings it up to date, such as 'imprint seal'",
                          version, SCHEMA_VERSION);
-    return 0;
+    return error_set(err, ERR_STORE,
+                     "the database has version %" PRId64 " and this program knows %" PRId64
+                     ": use the program that wrote it, or a newer one",
+                     version, SCHEMA_VERSION);
 }
 
 /* One vault at a time: the lock is the open file's, so a killed vault leaves none behind. */

@@ -74,6 +74,19 @@ static int write_softhsm_conf(const struct config *config, const char *final, st
     return rc;
 }
 
+/* A token that need only sign has the keys of the CA, and the station's own one all others. */
+static int open_ca_token(struct making *m, const struct ceremony *c, struct error *err)
+{
+    struct hsm_config where = {m->config.ca_module, m->config.ca_token,
+                               m->config.ca_module_arguments, c->ca_pin_typed};
+    struct hsm *ca;
+    int rc = hsm_open(&where, c->ca_pin, &ca, err);
+
+    if (rc == 0)
+        hsm_set_ca(m->hsm, ca);
+    return rc;
+}
+
 static int open_token(struct making *m, const struct ceremony *c, struct error *err)
 {
     struct hsm_config where = {m->config.module, m->config.token, m->config.module_arguments,
@@ -89,7 +102,9 @@ static int open_token(struct making *m, const struct ceremony *c, struct error *
     }
     if (rc == 0)
         rc = hsm_open(&where, c->pin, &m->hsm, err);
-    return rc ? rc : hsm_can_host(m->hsm, err);
+    if (rc == 0)
+        rc = hsm_can_host(m->hsm, err);
+    return rc || !c->ca_pin ? rc : open_ca_token(m, c, err);
 }
 
 static int make_keys(struct making *m, struct error *err)

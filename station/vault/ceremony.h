@@ -24,6 +24,8 @@ struct ceremony {
     struct secret *pin;    /* the caller's */
     bool pin_typed;        /* by a person, just now */
     struct secret *so_pin; /* the caller's; NULL unless own_token */
+    struct secret *ca_pin; /* the caller's; NULL unless config.ca_module names a token of the CA */
+    bool ca_pin_typed;
 };
 
 /*

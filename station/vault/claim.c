@@ -4,9 +4,11 @@
 #include "hsm/credential.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
+#include "station/vault/certifier.h"
 #include "station/vault/ending.h"
 #include "station/vault/event.h"
 #include "station/vault/hello.h"
+#include "station/vault/naming.h"
 #include "station/vault/quota.h"
 #include "station/vault/witness.h"
 
@@ -59,8 +61,12 @@ size_t claim_objects(const struct vault *v, const struct session *s,
 
     ec_spki(c->point, spki);
     objects[n].type = IMPRINT_OBJ_PRIVATE_KEY;
-    objects[n].format = IMPRINT_FMT_PKCS8_RFC5649;
-    objects[n].length = (uint32_t)hsm_rewrap_length(v->hsm, c->wrapped.len);
+    objects[n].format = IMPRINT_FMT_NONE; /* the device has it */
+    objects[n].length = 0;
+    if (s->claim.suite != IMPRINT_SUITE_NONE) {
+        objects[n].format = IMPRINT_FMT_PKCS8_RFC5649;
+        objects[n].length = (uint32_t)hsm_rewrap_length(v->hsm, c->wrapped.len);
+    }
     sha256(spki, sizeof spki, objects[n++].hash);
     buf_init(&certificates, WIRE_OBJECT_MAX);
     claim_certificates(v, c, &certificates);
@@ -112,11 +118,12 @@ static int build_transcript(const struct vault *v, struct session *s, struct err
                                 .serial = s->credential.serial,
                                 .chip_id = c->chip,
                                 .chip_id_len = c->chip_len,
-                                .dev_pub = link_key_p256(c->dev_pub),
-                                .station_pub = link_key_p256(c->station_pub)};
+                                .dev_pub = link_key_p256(c->dev_pub)};
     struct link_facts facts;
     int rc;
 
+    if (c->suite != IMPRINT_SUITE_NONE)
+        t.station_pub = link_key_p256(c->station_pub);
     memcpy(t.order_hash, v->order->hash, sizeof t.order_hash);
     memcpy(t.transaction, c->tx, sizeof t.transaction);
     memcpy(t.station_nonce, c->station_nonce, sizeof t.station_nonce);
@@ -150,7 +157,7 @@ static int copy_hello(const struct vault *v, struct session *s, struct error *er
     c->state = CLAIM_OPEN;
     c->has_prove_nonce = true;
     c->created = clock_utc();
-    c->suite = hello_suite(v, h);
+    c->suite = v->mode == IMPRINT_MODE_DEVICE ? IMPRINT_SUITE_NONE : hello_suite(v, h);
     strcpy(c->slot, s->slot);
     memcpy(c->chip, h->chip, h->chip_len);
     c->chip_len = h->chip_len;
@@ -193,8 +200,7 @@ static int rewrap(struct vault *v, struct session *s, struct error *err)
     return hsm_credential_rewrap_finish(r, c->suite, c->dev_pub, context, &c->wrapped, err);
 }
 
-/* Burns an open claim whose transport key is lost: what was released may be live for ever. */
-static int burn(struct vault *v, const struct claim *old, struct error *err)
+int claim_burn(struct vault *v, const struct claim *old, struct error *err)
 {
     struct credential cred;
     int rc;
@@ -207,42 +213,75 @@ static int burn(struct vault *v, const struct claim *old, struct error *err)
     return rc;
 }
 
-static int make_in_transaction(struct vault *v, struct session *s, const struct claim *old,
-                               struct error *err)
+/* Signs the transcript of s->claim and stores it. */
+static int add_claim(struct vault *v, struct session *s, struct error *err)
 {
-    int rc = old ? quota_check_burn(v, err) : quota_check_claim(v, err);
+    int rc = sign_transcript(v, &s->claim, err);
 
-    if (rc == 0 && old)
-        rc = burn(v, old, err);
-    if (rc == 0)
-        rc = credential_pick(v->store, v->order_id, &s->credential, err);
-    if (rc == 0) /* in the ledger a credential is given out once */
-        rc = ledger_expect(v->store, s->credential.id, NULL, err);
-    if (rc == 0)
-        rc = copy_hello(v, s, err);
-    s->claim.credential = s->credential.id;
-    if (rc == 0)
-        rc = rewrap(v, s, err);
-    if (rc == 0)
-        rc = sign_transcript(v, &s->claim, err);
     if (rc == 0)
         rc = claim_add(v->store, &s->claim, err);
     if (rc == 0) /* journalled now, for NONCE: one write to the disk less while the device waits */
         rc = claim_set_nonce(v->store, s->claim.tx, s->claim.prove_nonce, err);
     if (rc == 0)
         rc = credential_set_state(v->store, s->credential.id, CREDENTIAL_CLAIMED, err);
+    return rc ? rc : event_put(v, "claim", &s->claim, &s->credential, EVENT_NO_LEAF, err);
+}
+
+static int make_in_transaction(struct vault *v, struct session *s, const struct claim *old,
+                               struct naming *how, struct error *err)
+{
+    int rc = old ? quota_check_burn(v, err) : quota_check_claim(v, err);
+
+    if (rc == 0 && old)
+        rc = claim_burn(v, old, err);
+    if (rc == 0) /* in the ledger a credential is given out once */
+        rc = naming_take(v, s, how, err);
     if (rc == 0)
-        rc = event_put(v, "claim", &s->claim, &s->credential, EVENT_NO_LEAF, err);
-    return rc;
+        rc = copy_hello(v, s, err);
+    s->claim.credential = s->credential.id;
+    if (rc == 0)
+        rc = rewrap(v, s, err);
+    return rc ? rc : add_claim(v, s, err);
+}
+
+/* Behind the attestation of the device: the chain, which is empty without one, and the signature over
+ * the key that it made. */
+static int put_key_attestation(const struct vault *v, struct claim *c,
+                               const struct wire_csr *request, struct error *err)
+{
+    if (v->order->auth == ORDER_AUTH_NONE)
+        return 0;
+    if (v->order->auth != ORDER_AUTH_ATTESTED)
+        buf_put_lp(&c->attestation, "", 0);
+    buf_put_lp(&c->attestation, request->attest_sig, sizeof request->attest_sig);
+    return buf_check(&c->attestation, "an attestation", err);
+}
+
+int claim_for_request(struct vault *v, struct session *s, const struct wire_csr *request,
+                      struct error *err)
+{
+    struct claim *c = &s->claim;
+    int rc = copy_hello(v, s, err);
+
+    if (rc == 0)
+        rc = put_key_attestation(v, c, request, err);
+    memcpy(c->tx, s->keygen.tx, sizeof c->tx); /* KEYGEN named it */
+    memset(c->station_pub, 0, sizeof c->station_pub);
+    buf_reset(&c->wrapped);
+    c->credential = s->credential.id;
+    if (rc == 0)
+        rc = build_transcript(v, s, err);
+    return rc ? rc : add_claim(v, s, err);
 }
 
 int claim_make(struct vault *v, struct session *s, const struct claim *old, struct error *err)
 {
+    struct naming how = {false, false};
     int rc = store_begin(v->store, err);
 
     if (rc)
         return rc;
-    rc = make_in_transaction(v, s, old, err);
+    rc = make_in_transaction(v, s, old, &how, err);
     if (rc == 0)
         rc = store_commit(v->store, err);
     if (rc)
@@ -255,6 +294,8 @@ int claim_make(struct vault *v, struct session *s, const struct claim *old, stru
     s->nonce_drawn = true;
     if (old)
         quota_move(v, CREDENTIAL_CLAIMED, CREDENTIAL_BURNED, 1);
+    if (how.issued)
+        certifier_committed(v, how.spare);
     quota_move(v, CREDENTIAL_AVAILABLE, CREDENTIAL_CLAIMED, 1);
     return rc;
 }

@@ -14,13 +14,24 @@ MUST_USE int claim_credential(struct vault *v, const struct claim *c, struct cre
                               struct error *err);
 
 /*
- * Picks the next credential, rewraps its key for the device in s->hello, signs the transcript, and
+ * Takes a credential (vault/naming.h), rewraps its key for the device in s->hello, signs the transcript, and
  * commits the claim: credential, transport key, transcript and wrapped key in one transaction. When
  * old is not NULL, it is an open claim of the same chip that is burned in the same transaction.
  * Fills s->claim and s->credential.
  */
 MUST_USE int claim_make(struct vault *v, struct session *s, const struct claim *old,
                         struct error *err);
+
+/*
+ * The claim for s->credential, which certifier_issue just made for the device's own key, inside the
+ * caller's transaction: transcript, station signature, row and ledger entry. Errors: as claim_make.
+ */
+MUST_USE int claim_for_request(struct vault *v, struct session *s, const struct wire_csr *request,
+                               struct error *err);
+
+/* Burns an open claim whose key is lost, inside the caller's transaction: what was released may be
+ * live for ever. */
+MUST_USE int claim_burn(struct vault *v, const struct claim *claim, struct error *err);
 
 /*
  * Commits that the device proved its key: states, record, evidence, ledger entry, attempt, the

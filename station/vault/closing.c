@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/jcs.h"
 #include "station/store/ledger.h"
+#include "station/store/spares.h"
 #include "station/store/whitelist.h"
 #include "station/vault/ending.h"
 #include "station/vault/manifest_signer.h"
@@ -134,7 +135,7 @@ static int scrap_one(struct vault *v, struct error *err)
     credential_init(&c);
     rc = credential_pick(v->store, v->order_id, &c, err);
     if (rc == 0)
-        rc = ledger_expect(v->store, c.id, NULL, err);
+        rc = ledger_expect_available(v->store, c.id, err);
     if (rc == 0)
         rc = ending_scrap(v, &c, err);
     credential_done(&c);
@@ -165,6 +166,22 @@ static int scrap_unused(struct vault *v, const struct closing_watch *watch, stru
         watch->progress(watch->context, done, total);
     }
     return 0;
+}
+
+/* Keys that no certificate was signed for: they go with the storage key, and nobody misses them. */
+static int destroy_spares_step(struct vault *v, void *arg, struct error *err)
+{
+    (void)arg;
+    return spares_destroy(v->store, v->order_id, v->history.row.hash, err);
+}
+
+static int destroy_spares(struct vault *v, struct error *err)
+{
+    int rc = v->counts.spares ? in_transaction(v, destroy_spares_step, NULL, err) : 0;
+
+    if (rc == 0)
+        v->counts.spares = 0;
+    return rc;
 }
 
 /* ---- 3: the manifest ---- */
@@ -245,6 +262,7 @@ static int write_statement(struct vault *v, const struct terms *t, struct buf *o
 {
     uint8_t(*amendments)[32] = calloc(v->history.count, sizeof *amendments);
     struct closing c = {.closed = clock_utc()};
+    int64_t destroyed = 0;
     int rc;
 
     if (!amendments)
@@ -260,6 +278,9 @@ static int write_statement(struct vault *v, const struct terms *t, struct buf *o
     strcpy(c.by, t->by);
     strcpy(c.reason, t->reason);
     rc = fill_log(v, &c, err);
+    if (rc == 0)
+        rc = spare_count(v->store, v->order_id, SPARE_DESTROYED, &destroyed, err);
+    c.keys = (uint64_t)destroyed;
     if (rc == 0)
         rc = closing_write(&c, out, err);
     free(amendments);
@@ -436,6 +457,8 @@ static int close_order(struct vault *v, const struct closing_watch *watch, struc
         rc = read_terms(v, &t, err);
     if (rc == 0)
         rc = scrap_unused(v, watch, err);
+    if (rc == 0)
+        rc = destroy_spares(v, err);
     if (rc == 0)
         rc = seal_all(v, err);
     if (rc == 0)

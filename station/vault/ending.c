@@ -89,7 +89,7 @@ static int check_added(void *context, const void *line, size_t len, const void *
     (void)evidence_len;
     if (rc)
         return rc;
-    if (r.t != RECORD_ADD || memcmp(r.tx, claim->tx, sizeof r.tx))
+    if ((r.t != RECORD_ADD && r.t != RECORD_REPLACE) || memcmp(r.tx, claim->tx, sizeof r.tx))
         rc = error_set(err, ERR_INTEGRITY,
                        "the record of '%s' is not the one that is to be revoked: the database was "
                        "changed; keep it as it is and call the security team",

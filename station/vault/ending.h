@@ -3,7 +3,7 @@
  *
  *   from        to         record of the whitelist   the device's claim
  *   ----------- ---------- ------------------------- ------------------
- *   claimed     proven     add                       proven
+ *   claimed     proven     add or replace            proven
  *   claimed     burned     void, reason burned       burned
  *   available   scrapped   void, reason scrapped     there is none
  *   proven      revoked    revoke                    revoked

@@ -7,11 +7,13 @@
 #include "station/store/inventory.h"
 #include "station/store/key_index.h"
 #include "station/store/ledger.h"
+#include "station/store/spares.h"
+#include "station/vault/certifier.h"
 #include "station/vault/clock_stop.h"
 #include "station/vault/issue.h"
 #include "station/vault/quota.h"
 #include "station/vault/restore.h"
-#include "station/vault/token_files.h"
+#include "station/vault/serial_source.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -25,52 +27,23 @@ struct generator {
     const struct generate_watch *watch;
     unsigned threads;
     int64_t count, *made; /* wanted, and in the database */
-    X509 *issuer, *root;
+    struct authorities authorities;
     char storage[HSM_STORAGE_NAME_SIZE];
+    struct serial_source source;
+    bool keys_alone; /* their certificates are signed at the claim */
     int64_t not_before;
     struct key_hash *hashes; /* of the batch that is stored */
     struct issue_batch batches[BATCHES];
 };
 
-/* The issuing CA is the one that the vault compared with the order. The root only judges: it must be
- * the one that certified it. */
-static int read_authorities(struct generator *g, struct error *err)
-{
-    const struct buf *issuer = &g->v->issuer;
-    char path[PATH_MAX];
-    int rc = cert_from_der(issuer->data, issuer->len, &g->issuer, err);
-
-    if (rc == 0)
-        rc = config_path(g->v->config, "ca/device-root.pem", path, err);
-    if (rc == 0)
-        rc = cert_read(path, &g->root, err);
-    if (rc == 0 && X509_verify(g->issuer, X509_get0_pubkey(g->root)) != 1)
-        rc = error_set(err, ERR_INTEGRITY,
-                       "'%s' is not the root that certified this station's issuing CA: restore the "
-                       "file",
-                       path);
-    return rc;
-}
-
-/* One storage key per order and key type: found, or made for the first batch. */
-static int find_storage(struct generator *g, struct error *err)
-{
-    const uint8_t *order = g->v->history.row.hash;
-    int rc = hsm_storage_find(g->v->hsm, order, g->storage, err);
-
-    if (rc != ERR_MISSING)
-        return rc;
-    rc = hsm_storage_create(g->v->hsm, order, g->storage, err);
-    return rc ? rc : token_files_sync(g->v->config, err); /* before a row depends on it */
-}
-
 static int batch_init(struct issue_batch *batch)
 {
     batch->random = calloc(GENERATE_BATCH, sizeof *batch->random);
+    batch->serials = calloc(GENERATE_BATCH, sizeof *batch->serials);
     batch->made = calloc(GENERATE_BATCH, sizeof *batch->made);
     for (size_t i = 0; batch->made && i < GENERATE_BATCH; i++)
         credential_init(&batch->made[i]);
-    return batch->random && batch->made ? 0 : ERR_INTERNAL;
+    return batch->random && batch->serials && batch->made ? 0 : ERR_INTERNAL;
 }
 
 static void batch_done(struct issue_batch *batch)
@@ -79,6 +52,7 @@ static void batch_done(struct issue_batch *batch)
         credential_done(&batch->made[i]);
     free(batch->made);
     free(batch->random);
+    free(batch->serials);
 }
 
 static int start(struct generator *g, struct error *err)
@@ -91,14 +65,14 @@ static int start(struct generator *g, struct error *err)
         rc = rc ? rc : batch_init(&g->batches[i]);
     if (rc || !g->hashes)
         return error_set(err, ERR_INTERNAL, "out of memory");
-    rc = read_authorities(g, err);
-    return rc ? rc : find_storage(g, err);
+    rc = authorities_read(g->v, &g->authorities, err);
+    return rc ? rc : certifier_storage(g->v, g->storage, err);
 }
 
 static void end(struct generator *g)
 {
-    X509_free(g->issuer);
-    X509_free(g->root);
+    authorities_done(&g->authorities);
+    serial_source_done(&g->source);
     free(g->hashes);
     for (size_t i = 0; i < BATCHES; i++)
         batch_done(&g->batches[i]);
@@ -106,27 +80,23 @@ static void end(struct generator *g)
 
 /* ---- Storing a batch. ---- */
 
-static int record_batch(struct generator *g, int64_t first_id, int64_t first_number, int64_t count,
-                        struct error *err)
+static int record_batch(struct generator *g, const struct issue_batch *batch, struct error *err)
 {
-    const struct job *job = g->v->job;
-    char serial[65];
     struct buf data;
     struct jcs j;
-    int rc = job_serial_text(&job->serials, first_number, serial, sizeof serial, err);
+    int rc;
 
-    if (rc)
-        return rc;
     buf_init(&data, 1024);
     jcs_init(&j, &data);
     jcs_object(&j, NULL);
-    jcs_int(&j, "count", count);
-    jcs_int(&j, "first", first_id);
+    jcs_int(&j, "count", (int64_t)batch->count);
+    jcs_int(&j, "first", batch->first_id);
     jcs_hex(&j, "order", g->v->history.row.hash, 32);
-    jcs_str(&j, "serial", serial);
+    if (!g->keys_alone)
+        jcs_str(&j, "serial", batch->serials[0]);
     jcs_str(&j, "storage", g->storage);
     jcs_end(&j);
-    rc = ledger_append(g->v->store, "generate", &data, err);
+    rc = ledger_append(g->v->store, g->keys_alone ? LEDGER_KEYS : "generate", &data, err);
     buf_done(&data);
     return rc;
 }
@@ -137,13 +107,19 @@ static int check_first(const struct generator *g, const struct issue_batch *batc
 {
     const struct credential *c = &batch->made[0];
     uint8_t number[CERT_NUMBER_SIZE];
-    struct cert_expect expect = {number, c->serial, c->point, &g->v->profile, {NULL}};
+    char name[SERIAL_NAME_MAX + 1];
+    struct cert_expect expect = {number, name, c->point, &g->v->profile, {NULL}};
+    int rc = serial_to_name(c->serial, name, err);
 
+    if (rc)
+        return rc;
     job_values(g->v->job, g->v->order, expect.values);
     cert_number(batch->random[0], (uint64_t)c->id, number);
-    return cert_check(c->cert.data, c->cert.len, g->issuer, g->root, &expect, err);
+    return cert_check(c->cert.data, c->cert.len, g->authorities.issuer, g->authorities.root,
+                      &expect, err);
 }
 
+/* In the index of keys a spare one has its id with a minus sign. */
 static int add_rows(struct generator *g, const struct issue_batch *batch, struct error *err)
 {
     int rc = 0;
@@ -152,32 +128,36 @@ static int add_rows(struct generator *g, const struct issue_batch *batch, struct
         struct credential *c = &batch->made[i];
 
         c->order_id = g->v->order_id;
-        rc = credential_add(g->v->store, c, err);
-        g->hashes[i] = key_hash_of(c->point, c->id);
+        rc = g->keys_alone ? spare_add(g->v->store, c, err) : credential_add(g->v->store, c, err);
+        g->hashes[i] = key_hash_of(c->point, g->keys_alone ? -c->id : c->id);
     }
     return rc ? rc : key_index_add(g->v->store, g->hashes, batch->count, err);
 }
 
 static int store_batch(struct generator *g, const struct issue_batch *batch, struct error *err)
 {
-    struct vault *v = g->v;
-    const struct job_serials *s = &v->job->serials;
-    int64_t count = (int64_t)batch->count;
     int rc = add_rows(g, batch, err);
 
     if (rc == 0)
-        rc = counter_set(v->store, v->order->product, s->prefix, s->digits,
-                         batch->first_number + count, err);
-    return rc ? rc : record_batch(g, batch->first_id, batch->first_number, count, err);
+        rc = serial_source_taken(&g->source, *g->made + (int64_t)batch->count, err);
+    return rc ? rc : record_batch(g, batch, err);
+}
+
+static void count_batch(struct generator *g, int64_t count)
+{
+    *g->made += count;
+    if (g->keys_alone)
+        g->v->counts.spares += count;
+    else
+        quota_move(g->v, -1, CREDENTIAL_AVAILABLE, count);
 }
 
 /* A batch whose anchor failed is in the database as well: *made counts it. */
 static int commit_batch(struct generator *g, const struct issue_batch *batch, struct error *err)
 {
-    int64_t count = (int64_t)batch->count;
     int rc = clock_stop_check(g->v->store, err);
 
-    if (rc == 0)
+    if (rc == 0 && !g->keys_alone)
         rc = check_first(g, batch, err);
     if (rc == 0)
         rc = store_begin(g->v->store, err);
@@ -188,10 +168,8 @@ static int commit_batch(struct generator *g, const struct issue_batch *batch, st
         rc = store_commit(g->v->store, err);
     if (rc)
         store_rollback(g->v->store);
-    if (rc == 0 || store_is_unanchored(g->v->store)) {
-        *g->made += count;
-        quota_move(g->v, -1, CREDENTIAL_AVAILABLE, count);
-    }
+    if (rc == 0 || store_is_unanchored(g->v->store))
+        count_batch(g, (int64_t)batch->count);
     return rc;
 }
 
@@ -200,33 +178,44 @@ static int commit_batch(struct generator *g, const struct issue_batch *batch, st
 struct shift {
     struct generator *g;
     struct issue_line *line;
-    int64_t next_id, next_number;
+    int64_t next_id;
+    int64_t next; /* serial of the source, from 0 */
     int64_t left; /* to be dispatched */
 };
 
-/* Serial numbers go on from what the store has. */
-static int next_number(const struct vault *v, int64_t *number, struct error *err)
+/* Ids go on from what the store has. */
+static int next_id(const struct generator *g, int64_t *id, struct error *err)
 {
-    const struct job_serials *s = &v->job->serials;
-
-    return counter_next(v->store, v->order->product, s->prefix, s->digits, s->first, number, err);
+    return g->keys_alone ? spare_next_id(g->v->store, id, err)
+                         : credential_next_id(g->v->store, id, err);
 }
 
-/* So do ids. */
-static int next_numbers(struct shift *s, struct error *err)
+static int name_length(const struct generator *g, size_t *len, struct error *err)
 {
-    int rc = credential_next_id(s->g->v->store, &s->next_id, err);
+    char serial[SERIAL_TEXT_MAX + 1], name[SERIAL_NAME_MAX + 1];
+    int rc = serial_source_text(&g->source, *g->made, serial, err);
 
-    return rc ? rc : next_number(s->g->v, &s->next_number, err);
+    if (rc == 0)
+        rc = serial_to_name(serial, name, err);
+    if (rc == 0)
+        *len = strlen(name);
+    return rc;
 }
 
 static int open_shift(struct shift *s, struct error *err)
 {
     struct generator *g = s->g;
-    const struct issue_params params = {g->v, g->storage, g->issuer, g->not_before};
+    struct issue_params params = {.v = g->v,
+                                  .storage = g->storage,
+                                  .keys_alone = g->keys_alone,
+                                  .issuer = g->authorities.issuer,
+                                  .not_before = g->not_before};
     int64_t budget;
-    int rc = next_numbers(s, err);
+    int rc = next_id(g, &s->next_id, err);
 
+    s->next = *g->made;
+    if (rc == 0 && !g->keys_alone)
+        rc = name_length(g, &params.name_len, err);
     if (rc == 0)
         rc = issue_open(&params, g->threads, &s->line, err);
     if (rc)
@@ -242,18 +231,20 @@ static int open_shift(struct shift *s, struct error *err)
 
 static int dispatch(struct shift *s, struct issue_batch *batch, struct error *err)
 {
-    int rc;
+    int rc = 0;
 
     batch->count = (size_t)(s->left < GENERATE_BATCH ? s->left : GENERATE_BATCH);
     if (batch->count == 0)
         return 0;
     batch->first_id = s->next_id;
-    batch->first_number = s->next_number;
-    rc = hsm_random(s->g->v->hsm, batch->random, batch->count * sizeof *batch->random, err);
+    for (size_t i = 0; rc == 0 && !s->g->keys_alone && i < batch->count; i++)
+        rc = serial_source_text(&s->g->source, s->next + (int64_t)i, batch->serials[i], err);
+    if (rc == 0)
+        rc = hsm_random(s->g->v->hsm, batch->random, batch->count * sizeof *batch->random, err);
     if (rc)
         return rc;
     s->next_id += (int64_t)batch->count;
-    s->next_number += (int64_t)batch->count;
+    s->next += (int64_t)batch->count;
     s->left -= (int64_t)batch->count;
     issue_dispatch(s->line, batch);
     return 0;
@@ -316,37 +307,30 @@ static int run_shifts(struct generator *g, struct error *err)
     return rc;
 }
 
-/* Serials beyond the share may be another station's. */
-static int check_range(const struct vault *v, int64_t count, struct error *err)
-{
-    const struct order_serials *range = &v->share->serials;
-    int64_t number;
-    int rc = next_number(v, &number, err);
-
-    if (rc ||
-        (number >= range->first && number <= range->last && count <= range->last - number + 1))
-        return rc;
-    return error_set(err, ERR_REFUSED,
-                     "order '%s' gives this station the serial numbers %s%" PRId64 " to %" PRId64
-                     " and the next is %" PRId64 ": %" PRId64
-                     " more do not fit; ask the owner for an amendment",
-                     v->order->id, range->prefix, range->first, range->last, number, count);
-}
-
 int generate_credentials(struct vault *v, int64_t count, unsigned threads,
                          const struct generate_watch *watch, int64_t *made, struct error *err)
 {
-    struct generator g = {.v = v, .watch = watch, .threads = threads, .count = count, .made = made};
+    struct generator g = {.v = v,
+                          .watch = watch,
+                          .threads = threads,
+                          .keys_alone = !job_serials_ahead(&v->job->serials),
+                          .count = count,
+                          .made = made};
     int rc;
 
     *made = 0;
     if (count == 0)
         return 0;
-    rc = quota_check_issue(v, count, err);
+    if (v->mode == IMPRINT_MODE_DEVICE)
+        return error_set(
+            err, ERR_REFUSED,
+            "devices make their own keys in this job, so there is nothing to generate: "
+            "run it");
+    rc = quota_check_issue(v, v->counts.spares + count, err);
     if (rc == 0)
         rc = restore_check_order(v, err);
     if (rc == 0)
-        rc = check_range(v, count, err);
+        rc = serial_source_open(&g.source, v, count, err);
     if (rc == 0)
         rc = start(&g, err);
     if (rc == 0)

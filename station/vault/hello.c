@@ -129,6 +129,25 @@ static int check_transport_key(const struct wire_hello *h, struct error *err)
     return 0;
 }
 
+/* Who makes the key decides what else is needed: a key that stays on the device needs no suite. */
+static int check_mode(const struct vault *v, const struct wire_hello *h, struct error *err)
+{
+    if (v->mode == IMPRINT_MODE_DEVICE) {
+        if (h->modes & IMPRINT_MODE_DEVICE)
+            return 0;
+        return error_set(err, ERR_REFUSED,
+                         "this device cannot make its own key, and the job asks for it: its "
+                         "firmware was built without");
+    }
+    if (!hello_suite(v, h))
+        return error_set(err, ERR_REFUSED,
+                         "device, order and token have no key transport suite in common");
+    if (!(h->modes & IMPRINT_MODE_HSM))
+        return error_set(err, ERR_REFUSED,
+                         "this device cannot take a key that was made in the HSM");
+    return 0;
+}
+
 int hello_check(const struct vault *v, const struct session *s, struct error *err)
 {
     const struct wire_hello *h = &s->hello;
@@ -136,12 +155,9 @@ int hello_check(const struct vault *v, const struct session *s, struct error *er
 
     if (rc)
         return rc;
-    if (!hello_suite(v, h))
-        return error_set(err, ERR_REFUSED,
-                         "device, order and token have no key transport suite in common");
-    if (!(h->modes & IMPRINT_MODE_HSM))
-        return error_set(err, ERR_REFUSED,
-                         "this device cannot take a key that was made in the HSM");
+    rc = check_mode(v, h, err);
+    if (rc)
+        return rc;
     switch (v->order->auth) {
     case ORDER_AUTH_NONE:
         return 0;

@@ -8,7 +8,7 @@
 #include "station/vault/session.h"
 
 /*
- * Checks suites, key mode, transport key, and the signature over this session's nonce: with
+ * Checks key mode, suites, transport key, and the signature over this session's nonce: with
  * `enrolled` by a key of the order's list, with `attested` by the key that a silicon vendor's chain
  * certifies (vault/attest.h). Errors: ERR_REFUSED, ERR_PROTOCOL, ERR_SIGNATURE; ERR_INTERNAL of the
  * checker.

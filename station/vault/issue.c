@@ -3,6 +3,7 @@
 #include "hsm/credential.h"
 #include "hsm/worker.h"
 #include "pki/template.h"
+#include "station/store/spares.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -38,10 +39,13 @@ struct issue_line {
 static int certify(struct issuer *w, struct credential *c, const uint8_t random[CERT_RANDOM_SIZE],
                    struct error *err)
 {
-    struct cert_subject subject = {.serial = c->serial, .not_before = w->line->params.not_before};
+    char name[SERIAL_NAME_MAX + 1];
+    struct cert_subject subject = {.serial = name, .not_before = w->line->params.not_before};
     uint8_t sig[EC_SIG_SIZE];
-    int rc;
+    int rc = serial_to_name(c->serial, name, err);
 
+    if (rc)
+        return rc;
     cert_number(random, (uint64_t)c->id, subject.number);
     memcpy(subject.point, c->point, sizeof subject.point);
     buf_reset(&w->tbs);
@@ -69,10 +73,10 @@ static int make(struct issuer *w, const struct issue_batch *batch, size_t i, str
     c->mechanism = (int64_t)hsm_wrap_mechanism(w->hsm);
     strcpy(c->product, p->v->order->product);
     strcpy(c->storage, p->storage);
-    rc = job_serial_text(&p->v->job->serials, batch->first_number + (int64_t)i, c->serial,
-                         sizeof c->serial, err);
-    if (rc == 0)
-        rc = hsm_credential_make(w->hsm, p->storage, c->point, &c->wrapped, err);
+    rc = hsm_credential_make(w->hsm, p->storage, c->point, &c->wrapped, err);
+    if (p->keys_alone)
+        return rc ? rc : spare_seal(c, p->v->history.row.hash, mac_with_hsm, w->hsm, err);
+    strcpy(c->serial, batch->serials[i]);
     if (rc == 0)
         rc = certify(w, c, batch->random[i], err);
     return rc ? rc : credential_seal(c, p->v->history.row.hash, mac_with_hsm, w->hsm, err);
@@ -149,13 +153,13 @@ static int start_issuer(struct issue_line *line, struct issuer *w, struct error 
     const struct issue_params *p = &line->params;
     const struct job *job = p->v->job;
     struct cert_template_params params = {.profile = &p->v->profile, .issuer = p->issuer};
-    size_t serial_len = strlen(job->serials.prefix) + (size_t)job->serials.digits;
-    int rc;
+    int rc = 0;
 
     job_values(job, p->v->order, params.values);
     w->line = line;
     buf_init(&w->tbs, CERT_DER_MAX);
-    rc = cert_template_new(&params, serial_len, &w->template, err);
+    if (!p->keys_alone)
+        rc = cert_template_new(&params, p->name_len, &w->template, err);
     if (rc == 0)
         rc = hsm_worker_open(p->v->hsm, &w->hsm, err);
     return rc ? rc : start_thread(w, err);

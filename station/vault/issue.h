@@ -16,6 +16,7 @@
 #define STATION_VAULT_ISSUE_H
 
 #include "pki/profile.h"
+#include "pki/serial_name.h"
 #include "station/vault/vault.h"
 
 #include <openssl/x509.h>
@@ -23,10 +24,11 @@
 #define ISSUE_THREADS_MAX 16
 
 struct issue_batch {
-    int64_t first_id, first_number;
+    int64_t first_id;
     size_t count;
-    uint8_t (*random)[CERT_RANDOM_SIZE]; /* of each certificate's serial number */
-    struct credential *made;             /* count that were initialised */
+    char (*serials)[SERIAL_TEXT_MAX + 1]; /* of each; not used for keys alone */
+    uint8_t (*random)[CERT_RANDOM_SIZE];  /* of each certificate's serial number */
+    struct credential *made;              /* count that were initialised */
     /* Private to the line. */
     size_t taken, finished;
     int rc; /* of the first credential that failed */
@@ -37,6 +39,8 @@ struct issue_batch {
 struct issue_params {
     const struct vault *v; /* hsm, job */
     const char *storage;   /* name of the storage key */
+    bool keys_alone;       /* no certificates: spare keys (store/spares.h) */
+    size_t name_len;       /* of the first serial's name, for the template */
     X509 *issuer;
     int64_t not_before;
 };
@@ -50,8 +54,8 @@ MUST_USE int issue_open(const struct issue_params *params, unsigned threads,
 void issue_dispatch(struct issue_line *line, struct issue_batch *batch);
 
 /* Waits until the oldest batch is complete, and calls watch every tenth of a second and at its end
- * with how many credentials of it are made. Errors: those of the HSM, ERR_INPUT when the pattern of
- * serials has no numbers left; the batch, and those after it, are then of no use. */
+ * with how many credentials of it are made. Errors: those of the HSM, ERR_INPUT for a serial that
+ * has no name; the batch, and those after it, are then of no use. */
 MUST_USE int issue_wait(struct issue_line *line, struct issue_batch *batch,
                         void (*watch)(void *context, size_t made), void *context,
                         struct error *err);

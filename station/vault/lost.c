@@ -9,6 +9,7 @@
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
 #include "station/store/orders.h"
+#include "station/store/spares.h"
 #include "station/store/whitelist.h"
 
 #include <string.h>
@@ -117,7 +118,10 @@ static int burn_of_order(void *context, const struct order_row *row, struct erro
             rc = burn(w, &c, row->hash, err);
         credential_done(&c);
     }
-    return rc == ERR_EXHAUSTED ? 0 : rc;
+    if (rc == ERR_EXHAUSTED)
+        rc = 0;
+    /* A key of theirs may have got a certificate since: none is used a second time. */
+    return rc ? rc : spares_destroy(w->store, row->id, row->hash, err);
 }
 
 int lost_burn(const struct config *config, struct store *store, int64_t count, struct error *err)

@@ -23,7 +23,7 @@ static int find_pin(const struct config *config, struct secret **pin, struct err
         return rc;
     if (config->ask_pin)
         return ERR_MISSING;
-    rc = secret_read_credential(PIN_CREDENTIAL, pin, err);
+    rc = secret_read_credential(config->of_ca ? PIN_CA_CREDENTIAL : PIN_CREDENTIAL, pin, err);
     if (rc != ERR_MISSING)
         return rc;
     if (config->pin_file[0])
@@ -34,14 +34,15 @@ static int find_pin(const struct config *config, struct secret **pin, struct err
 }
 
 /* When there is nobody to ask, the ways without a person are what helps. */
-static int asked(int rc, struct error *err)
+static int asked(const struct config *config, int rc, struct error *err)
 {
     if (rc != ERR_MISSING)
         return rc;
-    return error_set(
-        err, ERR_PIN,
-        "no PIN, and no terminal to ask at: set pin_file in station.yaml or pin-source "
-        "in its token URI, or give the service a credential '" PIN_CREDENTIAL "'");
+    return error_set(err, ERR_PIN,
+                     "no PIN, and no terminal to ask at: set %s in station.yaml or pin-source in "
+                     "its token URI, or give the service a credential '%s'",
+                     config->of_ca ? "ca_pin_file" : "pin_file",
+                     config->of_ca ? PIN_CA_CREDENTIAL : PIN_CREDENTIAL);
 }
 
 int pin_read(const struct config *config, struct secret **pin, bool *typed, struct error *err)
@@ -53,7 +54,7 @@ int pin_read(const struct config *config, struct secret **pin, bool *typed, stru
     if (rc != ERR_MISSING)
         return rc;
     snprintf(question, sizeof question, "PIN of token '%s': ", config->token);
-    return asked(secret_prompt_pin(question, pin, err), err);
+    return asked(config, secret_prompt_pin(question, pin, err), err);
 }
 
 static int ask_one(const char *whose, const char *more, struct secret **pin, struct error *err)
@@ -86,5 +87,5 @@ int pin_for_new(const struct config *config, const char *whose, struct secret **
 {
     int rc = find_pin(config, pin, err);
 
-    return rc == ERR_MISSING ? asked(pin_ask_new(whose, pin, err), err) : rc;
+    return rc == ERR_MISSING ? asked(config, pin_ask_new(whose, pin, err), err) : rc;
 }

@@ -16,7 +16,8 @@
 #include "base/secret.h"
 #include "station/config.h"
 
-#define PIN_CREDENTIAL "imprint-pin"
+#define PIN_CREDENTIAL    "imprint-pin"
+#define PIN_CA_CREDENTIAL "imprint-ca-pin" /* of a token of its own for the CA's keys */
 
 /*
  * *typed: a person typed it just now, so that it may be a token's last try. Errors: ERR_PIN that

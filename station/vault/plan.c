@@ -5,7 +5,10 @@
 #include "pki/digest.h"
 #include "station/vault/claim.h"
 #include "station/vault/hello.h"
+#include "station/vault/keygen.h"
+#include "station/vault/naming.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 _Static_assert(JOB_ANCHORS_MAX <= WIRE_OBJECT_MAX, "what a job takes must pass to the line");
@@ -52,6 +55,39 @@ static int refuse_locked_void(const struct credential *cred, struct error *err)
                      "this device is locked with '%s', which is void: set it aside", cred->serial);
 }
 
+static int fill_station(const struct vault *v, struct wire_plan *plan, struct error *err)
+{
+    strcpy(plan->environment, v->config->environment);
+    if (v->station_cert.len > sizeof plan->station_cert)
+        return error_set(err, ERR_INTERNAL, "the station's certificate is too long");
+    memcpy(plan->station_cert, v->station_cert.data, v->station_cert.len);
+    plan->station_cert_len = (uint16_t)v->station_cert.len;
+    return 0;
+}
+
+/* KEYGEN as it is stored. */
+static int fill_keygen(struct vault *v, struct session *s, struct wire_plan *plan,
+                       struct error *err)
+{
+    const struct keygen *k = &s->keygen;
+    int rc;
+
+    memset(plan, 0, sizeof *plan);
+    rc = link_transcript_order(&k->x, plan->order_hash, err);
+    if (rc)
+        return rc;
+    plan->action = WIRE_KEYGEN;
+    strcpy(plan->serial, k->serial);
+    memcpy(plan->tx, k->tx, sizeof plan->tx);
+    plan->suite = IMPRINT_SUITE_NONE;
+    memcpy(plan->station_nonce, k->station_nonce, sizeof plan->station_nonce);
+    memcpy(plan->station_sig, k->station_sig, sizeof plan->station_sig);
+    plan->key_alg = IMPRINT_ALG_P256;
+    memcpy(plan->subject, k->subject.data, k->subject.len);
+    plan->subject_len = (uint16_t)k->subject.len;
+    return fill_station(v, plan, err);
+}
+
 static int fill_plan(struct vault *v, struct session *s, enum wire_action action,
                      struct wire_plan *plan, struct error *err)
 {
@@ -68,16 +104,27 @@ static int fill_plan(struct vault *v, struct session *s, enum wire_action action
     strcpy(plan->serial, s->credential.serial);
     memcpy(plan->tx, s->claim.tx, sizeof plan->tx);
     plan->suite = s->claim.suite;
-    strcpy(plan->environment, v->config->environment);
     memcpy(plan->station_nonce, s->claim.station_nonce, sizeof plan->station_nonce);
     memcpy(plan->station_pub, s->claim.station_pub, sizeof plan->station_pub);
     memcpy(plan->station_sig, s->claim.station_sig, sizeof plan->station_sig);
-    if (v->station_cert.len > sizeof plan->station_cert)
-        return error_set(err, ERR_INTERNAL, "the station's certificate is too long");
-    memcpy(plan->station_cert, v->station_cert.data, v->station_cert.len);
-    plan->station_cert_len = (uint16_t)v->station_cert.len;
     plan->object_count = (uint8_t)claim_objects(v, s, plan->objects);
-    return 0;
+    return fill_station(v, plan, err);
+}
+
+/* Only a device that has the first key gets its certificate again: so it is asked for it. */
+static int ask_again(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
+{
+    bool found;
+    int rc = keygen_by_tx(v->store, s->claim.tx, &s->keygen, &found, err);
+
+    if (rc == 0 && !found)
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the database no longer says how '%s' was asked for its key: keep it as it "
+                       "is and call the security team",
+                       s->credential.serial);
+    if (rc == 0)
+        rc = claim_check_bundle(v, s, err);
+    return rc ? rc : fill_keygen(v, s, plan, err);
 }
 
 static const char *key_name(const struct vault *v)
@@ -111,6 +158,20 @@ static bool is_void(const struct claim *c)
     return c->state == CLAIM_BURNED || c->state == CLAIM_REVOKED;
 }
 
+/* What failed so often fails again: a person looks at the device, and not only the next run. */
+static int check_attempts(struct vault *v, const struct session *s, struct error *err)
+{
+    int64_t most = v->job->link.attempts, failures;
+    int rc = attempt_failures(v->store, s->claim.tx, &failures, err);
+
+    if (rc || most == 0 || failures < most)
+        return rc;
+    return error_set(err, ERR_REFUSED,
+                     "'%s' failed in this device %" PRId64 " times: set it aside; a supervisor "
+                     "gives it up with 'imprint void %s --lost'",
+                     s->credential.serial, failures, s->credential.serial);
+}
+
 /* The device holds, or says it holds, s->claim. */
 static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
 {
@@ -127,12 +188,43 @@ static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan
     if (is_void(&s->claim))
         return s->hello.lifecycle == IMPRINT_LIFE_LOCKED ? refuse_locked_void(&s->credential, err)
                                                          : fill_plan(v, s, WIRE_ABORT, plan, err);
+    rc = naming_check_label(v, s, err);
+    if (rc)
+        return rc;
     s->again = s->claim.state == CLAIM_PROVEN;
     if (committed)
         return fill_plan(v, s, WIRE_PROVE, plan, err);
     if (s->again)
         return refuse_known_chip(&s->credential, err);
-    return fill_plan(v, s, WIRE_DELIVER, plan, err);
+    rc = check_attempts(v, s, err);
+    if (rc)
+        return rc;
+    return s->claim.suite == IMPRINT_SUITE_NONE ? ask_again(v, s, plan, err)
+                                                : fill_plan(v, s, WIRE_DELIVER, plan, err);
+}
+
+/* The device was asked for a key, and no certificate was signed for it yet. */
+static int plan_asked(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
+{
+    const struct keygen *k = &s->keygen;
+    const struct wire_hello *h = &s->hello;
+    int rc;
+
+    if (k->chip_len != h->chip_len || memcmp(k->chip, h->chip, h->chip_len) != 0)
+        return error_set(err, ERR_DUPLICATE,
+                         "this device claims to be the one that was to become '%s', which has "
+                         "another chip id: set it aside, it is a copy",
+                         k->serial);
+    if (h->tx_state == IMPRINT_TX_COMMITTED && memcmp(h->tx, k->tx, sizeof k->tx) == 0)
+        return error_set(err, ERR_REFUSED,
+                         "this device says that it has a certificate that was never signed: set it "
+                         "aside");
+    if (k->state == KEYGEN_OPEN && k->order_id == v->order_id && v->mode == IMPRINT_MODE_DEVICE)
+        return fill_keygen(v, s, plan, err);
+    rc = k->state == KEYGEN_OPEN ? keygen_drop(v, s, err) : 0;
+    memset(plan, 0, sizeof *plan);
+    plan->action = WIRE_ABORT; /* nothing was issued for it */
+    return rc;
 }
 
 /* A void identity that was committed is replaced: before LOCK a new BEGIN may do that. */
@@ -142,10 +234,22 @@ static bool is_replaced(const struct claim *c, const struct wire_hello *h)
            h->lifecycle == IMPRINT_LIFE_FACTORY;
 }
 
+static int find_by_dev_pub(struct vault *v, struct session *s, bool *known, struct error *err)
+{
+    int rc = claim_by_dev_pub(v->store, s->hello.dev_pub, &s->claim, known, err);
+
+    return rc || *known ? rc
+                        : keygen_by_dev_pub(v->store, s->hello.dev_pub, &s->keygen, &s->asked, err);
+}
+
 static int find_by_transaction(struct vault *v, struct session *s, bool *known, struct error *err)
 {
     int rc = claim_by_tx(v->store, s->hello.tx, &s->claim, known, err);
 
+    if (rc == 0 && !*known)
+        rc = keygen_by_tx(v->store, s->hello.tx, &s->keygen, &s->asked, err);
+    if (rc == 0 && s->asked)
+        return 0;
     if (rc == 0 && !*known)
         rc = error_set(err, ERR_REFUSED,
                        "this device holds a transaction that this station did not make: it "
@@ -154,15 +258,14 @@ static int find_by_transaction(struct vault *v, struct session *s, bool *known, 
     if (rc || !is_replaced(&s->claim, &s->hello))
         return rc;
     rc = claim_credential(v, &s->claim, &s->credential, err);
-    return rc ? rc : claim_by_dev_pub(v->store, s->hello.dev_pub, &s->claim, known, err);
+    return rc ? rc : find_by_dev_pub(v, s, known, err);
 }
 
 /* By what the device itself reports. *known tells whether the store has it. */
 static int find_reported(struct vault *v, struct session *s, bool *known, struct error *err)
 {
-    int rc = s->hello.tx_state != IMPRINT_TX_NONE
-                 ? find_by_transaction(v, s, known, err)
-                 : claim_by_dev_pub(v->store, s->hello.dev_pub, &s->claim, known, err);
+    int rc = s->hello.tx_state != IMPRINT_TX_NONE ? find_by_transaction(v, s, known, err)
+                                                  : find_by_dev_pub(v, s, known, err);
 
     if (rc == 0 && *known)
         rc = claim_credential(v, &s->claim, &s->credential, err);
@@ -179,6 +282,8 @@ static int check_old(struct vault *v, struct session *s, const struct claim *old
     if (old->state == CLAIM_PROVEN)
         return refuse_known_chip(&s->credential, err);
     rc = refuse_other_order(v, &s->credential, err);
+    if (rc == 0 && v->job->serials.source == SOURCE_SCANNED)
+        rc = naming_check_label(v, s, err);
     return rc ? rc : check_enrolment(v, s, old, err);
 }
 
@@ -210,8 +315,20 @@ static int plan_new(struct vault *v, struct session *s, struct wire_plan *plan, 
     if (rc == 0)
         rc = refuse_second_identity(v, s, err);
     if (rc == 0)
-        rc = claim_make(v, s, found ? &old : NULL, err);
+        rc = v->mode == IMPRINT_MODE_DEVICE ? keygen_make(v, s, found ? &old : NULL, err)
+                                            : claim_make(v, s, found ? &old : NULL, err);
     claim_done(&old);
+    if (rc)
+        return rc;
+    return v->mode == IMPRINT_MODE_DEVICE ? fill_keygen(v, s, plan, err)
+                                          : fill_plan(v, s, WIRE_DELIVER, plan, err);
+}
+
+int plan_request(struct vault *v, struct session *s, const struct wire_csr *request,
+                 struct wire_plan *plan, struct error *err)
+{
+    int rc = keygen_certify(v, s, request, err);
+
     return rc ? rc : fill_plan(v, s, WIRE_DELIVER, plan, err);
 }
 
@@ -224,7 +341,9 @@ int plan_device(struct vault *v, struct session *s, struct wire_plan *plan, stru
         rc = find_reported(v, s, &known, err);
     if (rc)
         return rc;
-    return known ? plan_known(v, s, plan, err) : plan_new(v, s, plan, err);
+    if (known)
+        return plan_known(v, s, plan, err);
+    return s->asked ? plan_asked(v, s, plan, err) : plan_new(v, s, plan, err);
 }
 
 int plan_object(struct vault *v, struct session *s, size_t index, struct buf *out,

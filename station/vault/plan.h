@@ -6,7 +6,14 @@
  *   transaction T, open or committed         T unknown                     refuse, touch nothing
  *   transaction T, or T's transport key      T belongs to another chip     refuse as duplicate
  *   transaction T, or T's transport key      T is of another order         refuse, name the job
- *   T open, or T's transport key             T open                        DELIVER what is stored
+ *   T open, or T's transport key             T open, and failed too often  refuse
+ *   T open, or T's transport key             T open                        DELIVER what is stored;
+ *                                                                          KEYGEN if the device made
+ *                                                                          the key
+ *   T open, or T's transport key             T asked for a key             KEYGEN, the stored one
+ *   T open, or T's transport key             T asked for a key, dropped    ABORT
+ *                                              or by a job of another mode
+ *   T committed                              T asked for a key             refuse
  *   T committed                              T open                        PROVE
  *   T committed                              T proven                      PROVE again, consume nothing
  *   T open, or T's transport key             T proven                      refuse: an old copy of a store
@@ -18,7 +25,9 @@
  *     under another chip id
  *   any of the above, authenticated          claim of another key          refuse as duplicate
  *   nothing of the above                     chip has an open claim        burn it, then as below
- *   nothing of the above                     -                             claim the next credential
+ *   nothing of the above                     -                             claim (vault/naming.h),
+ *                                                                          or ask for a key: KEYGEN
+ *   a live T                                 another label in its slot     refuse
  *
  * Authenticated: the order says `enrolled` or `attested`.
  * Void is burned or revoked: such a device, once it lost its memory, is a new one.
@@ -35,6 +44,13 @@
  */
 MUST_USE int plan_device(struct vault *v, struct session *s, struct wire_plan *plan,
                          struct error *err);
+
+/*
+ * The device answered KEYGEN: judges its request (vault/keygen.h) and fills plan with DELIVER. Errors:
+ * as keygen_certify.
+ */
+MUST_USE int plan_request(struct vault *v, struct session *s, const struct wire_csr *request,
+                          struct wire_plan *plan, struct error *err);
 
 /* The bytes of object number index of the plan: a view that lives as long as the session's claim.
  */

@@ -21,7 +21,7 @@ int64_t quota_live(const struct inventory_counts *counts)
 /* What the ledger tells, as the states that credentials must be in. */
 static struct inventory_counts states_of(const struct ledger_counts *told)
 {
-    struct inventory_counts c = {{0}};
+    struct inventory_counts c = {.spares = 0};
 
     c.by_state[CREDENTIAL_AVAILABLE] = told->issued - told->claimed - told->scrapped - told->lost;
     c.by_state[CREDENTIAL_CLAIMED] = told->claimed - told->proven - told->burned;
@@ -29,6 +29,7 @@ static struct inventory_counts states_of(const struct ledger_counts *told)
     c.by_state[CREDENTIAL_BURNED] = told->burned + told->lost;
     c.by_state[CREDENTIAL_SCRAPPED] = told->scrapped;
     c.by_state[CREDENTIAL_REVOKED] = told->revoked;
+    c.spares = told->spares;
     return c;
 }
 
@@ -53,6 +54,12 @@ int quota_compare(struct store *store, const struct order_row *order,
                              ": keep the database as it is and call the security team",
                              order->name, counts->by_state[state], names[state],
                              expected.by_state[state]);
+    if (counts->spares != expected.spares)
+        return error_set(err, ERR_INTEGRITY,
+                         "the inventory of order '%s' holds %" PRId64
+                         " spare keys and the ledger tells of %" PRId64
+                         ": keep the database as it is and call the security team",
+                         order->name, counts->spares, expected.spares);
     return 0;
 }
 

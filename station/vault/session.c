@@ -18,6 +18,7 @@ void session_init(struct session *s)
 {
     memset(s, 0, sizeof *s);
     buf_init(&s->chain, WIRE_CHAIN_MAX);
+    keygen_init(&s->keygen);
     claim_init(&s->claim);
     credential_init(&s->credential);
 }
@@ -25,6 +26,7 @@ void session_init(struct session *s)
 void session_done(struct session *s)
 {
     buf_done(&s->chain);
+    keygen_done(&s->keygen);
     claim_done(&s->claim);
     credential_done(&s->credential);
 }
@@ -136,7 +138,29 @@ static int answer_hello(struct vault *v, struct session *s, struct reader *r, st
     if (plan.action == WIRE_ABORT)
         reset(s); /* the device starts over, with OPEN */
     else
-        s->state = SESSION_PLANNED;
+        s->state = plan.action == WIRE_KEYGEN ? SESSION_ASKED : SESSION_PLANNED;
+    wire_put_plan(reply, &plan);
+    return 0;
+}
+
+static int answer_csr(struct vault *v, struct session *s, struct reader *r, struct buf *reply,
+                      struct error *err)
+{
+    struct wire_plan plan;
+    struct wire_csr request;
+    int rc;
+
+    if (s->state != SESSION_ASKED || wire_get_csr(r, &request))
+        return refuse_order(err);
+    if (check_handle(s, request.handle, err))
+        return ERR_PROTOCOL;
+    s->state = SESSION_ENDING;
+    rc = clock_stop_check(v->store, err);
+    if (rc == 0)
+        rc = plan_request(v, s, &request, &plan, err);
+    if (rc)
+        return rc;
+    s->state = SESSION_PLANNED;
     wire_put_plan(reply, &plan);
     return 0;
 }
@@ -231,7 +255,7 @@ static int record_attempt(struct vault *v, const struct session *s, int code, co
                         .chip = s->hello.chip_len ? s->hello.chip : NULL,
                         .chip_len = s->hello.chip_len,
                         .tx = s->claim.credential ? s->claim.tx : NULL,
-                        .serial = s->credential.serial,
+                        .serial = s->claim.credential ? s->credential.serial : s->keygen.serial,
                         .code = code,
                         .text = text};
     int rc = store_begin(v->store, err);
@@ -295,6 +319,8 @@ static int dispatch(struct vault *v, struct session *s, struct reader *r, struct
         return answer_chain(s, r, reply, err);
     case WIRE_HELLO:
         return answer_hello(v, s, r, reply, err);
+    case WIRE_CSR:
+        return answer_csr(v, s, r, reply, err);
     case WIRE_OBJECT:
         return answer_object(v, s, r, reply, err);
     case WIRE_NONCE:

@@ -9,12 +9,14 @@
 
 #include "station/store/claims.h"
 #include "station/store/inventory.h"
+#include "station/store/keygens.h"
 #include "station/vault/vault.h"
 #include "station/wire/wire.h"
 
 enum session_state {
     SESSION_IDLE,    /* OPEN may come */
     SESSION_OPENED,  /* one CHAIN and HELLO may come */
+    SESSION_ASKED,   /* KEYGEN was handed out: CSR may come */
     SESSION_PLANNED, /* OBJECT and NONCE may come */
     SESSION_NONCED,  /* PROOF may come */
     SESSION_ENDING   /* only RESULT may come */
@@ -27,6 +29,8 @@ struct session {
     uint8_t nonce[IMPRINT_NONCE_SIZE]; /* for HELLO */
     struct buf chain; /* of the device's vendor, as the line passed it on; empty: none */
     struct wire_hello hello;
+    bool asked; /* keygen is what the device reported, or what it was asked now */
+    struct keygen keygen;
     struct claim claim;
     struct credential credential;
     bool nonce_drawn; /* with the claim of this session, and it did not leave yet */

@@ -219,19 +219,33 @@ static void compare_keys(const struct check *c, const json_t *live)
     }
 }
 
-static void compare_token(const struct check *c, const json_t *live)
+static void compare_one_token(const struct check *c, const char *name, const json_t *said_all,
+                              const json_t *is_all)
 {
-    const json_t *said = json_object_get(json_object_get(c->said, "hsm"), "token");
-    const json_t *is = json_object_get(json_object_get(live, "hsm"), "token");
+    const json_t *said = json_object_get(said_all, "token"), *is = json_object_get(is_all, "token");
 
-    if (!same_member(json_object_get(c->said, "hsm"), json_object_get(live, "hsm"), "class"))
-        tell(c, HSM_FINDING_DIFFERS, "token",
-             "it is another kind of HSM than that of the ceremony");
+    if (!same_member(said_all, is_all, "class"))
+        tell(c, HSM_FINDING_DIFFERS, name, "it is another kind of HSM than that of the ceremony");
     if (!same_member(said, is, "serial") || !same_member(said, is, "model"))
-        tell(c, HSM_FINDING_NOTE, "token",
+        tell(c, HSM_FINDING_NOTE, name,
              "it is not the token of the ceremony: model '%s', serial '%s' now",
              json_string_value(json_object_get(is, "model")),
              json_string_value(json_object_get(is, "serial")));
+}
+
+static void compare_token(const struct check *c, const json_t *live)
+{
+    const json_t *said = json_object_get(c->said, "hsm"), *is = json_object_get(live, "hsm");
+    const json_t *said_ca = json_object_get(said, "ca"), *is_ca = json_object_get(is, "ca");
+
+    compare_one_token(c, "token", said, is);
+    if (said_ca && is_ca)
+        compare_one_token(c, "CA's token", said_ca, is_ca);
+    else if (said_ca || is_ca)
+        tell(c, HSM_FINDING_DIFFERS, "CA's token",
+             "the ceremony had the CA's keys on %s: set 'ca_module' and 'ca_token' of station.yaml "
+             "back",
+             said_ca ? "a token of their own" : "the station's own token");
 }
 
 /* What the owner was told of the HSM, in the ledger's first entry. Errors: those of ledger_first. */

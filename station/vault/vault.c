@@ -8,6 +8,7 @@
 #include "pki/cert.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
+#include "station/vault/certifier.h"
 #include "station/vault/counting.h"
 #include "station/vault/pin.h"
 #include "station/vault/quota.h"
@@ -79,6 +80,27 @@ int vault_attach_store(struct anchoring *a, struct store *store, struct error *e
 typedef int open_fn(const struct hsm_config *config, struct secret *pin, struct hsm **out,
                     struct error *err);
 
+/* The token with the CA keys, where it is another one. */
+static int open_ca(const struct config *config, open_fn *open, struct hsm *h, struct error *err)
+{
+    struct config of_ca;
+    struct hsm_config where = {
+        .module = of_ca.module, .token = of_ca.token, .arguments = of_ca.module_arguments};
+    struct secret *pin;
+    struct hsm *ca;
+    int rc;
+
+    config_of_ca(config, &of_ca);
+    rc = pin_read(&of_ca, &pin, &where.last_try, err);
+    if (rc)
+        return error_prefix(err, "the CA's token '%s'", of_ca.token);
+    rc = open(&where, pin, &ca, err);
+    secret_free(pin);
+    if (rc == 0)
+        hsm_set_ca(h, ca);
+    return rc;
+}
+
 static int open_hsm(const struct config *config, open_fn *open, struct hsm **hsm, struct error *err)
 {
     struct hsm_config where = {
@@ -101,6 +123,8 @@ static int open_hsm(const struct config *config, open_fn *open, struct hsm **hsm
     if (rc)
         return rc;
     rc = token_files_keep(config, err);
+    if (rc == 0 && *config->ca_module)
+        rc = open_ca(config, open, opened, err);
     if (rc)
         hsm_close(opened);
     else
@@ -280,6 +304,8 @@ static int bind_order(struct vault *v, struct error *err)
     if (rc == 0)
         rc = job_bind(v->job, v->order, v->share, err);
     if (rc == 0)
+        rc = job_mode(v->job, v->order, &v->mode, err);
+    if (rc == 0)
         rc = job_profile(v->job, v->order, &v->profile, err);
     return rc ? rc : quota_load(v, err);
 }
@@ -302,6 +328,7 @@ int vault_init(struct vault *v, const struct config *config, const struct job *j
 
 void vault_done(struct vault *v)
 {
+    certifier_done(v);
     signed_pins_free(v->pins);
     order_history_done(&v->history);
     buf_done(&v->issuer);

@@ -69,6 +69,9 @@ MUST_USE int vault_attach_anchor(struct anchoring *a, struct store *store, struc
 /* As vault_attach_store for a store that is only read: MACs can be verified. */
 void vault_attach_reader(struct hsm *hsm, struct store *store);
 
+struct certifier;
+struct scans;
+
 /* What is needed to issue and deliver under one job. The pointers are borrowed. */
 struct vault {
     const struct config *config;
@@ -80,12 +83,15 @@ struct vault {
     const struct order *order;    /* the version in force */
     const struct order_share *share; /* what of it is this station's */
     struct cert_profile profile;     /* that the order fixes */
+    enum imprint_mode mode;          /* how the job has keys made */
     int64_t order_id;
     struct inventory_counts counts; /* of the order: vault/quota.h */
     STACK_OF(X509) * pins;          /* who may sign orders */
     uint8_t key_hash[32];           /* SHA-256 of the SubjectPublicKeyInfo of station-auth */
     struct buf issuer;              /* certificate of the issuing CA, DER */
     uint8_t issuer_hash[32];        /* its SHA-256 */
+    const struct scans *scans;      /* labels of the units in the slots (vault/scan.h), or NULL */
+    struct certifier *certifier;    /* vault/certifier.h; NULL until it is needed */
     struct buf station_cert; /* compact certificate that devices verify; vault_load_certificate */
 };
 

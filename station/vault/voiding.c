@@ -39,8 +39,8 @@ static int find_by_transaction(struct vault *v, const char *name, struct credent
     return rc;
 }
 
-static int find(struct vault *v, const struct voiding *what, struct credential *c,
-                struct error *err)
+int voiding_find(struct vault *v, const struct voiding *what, struct credential *c,
+                 struct error *err)
 {
     struct order_row row;
     int rc = credential_by_serial(v->store, what->name, what->product, c, err);
@@ -68,8 +68,8 @@ static int find_claim(struct vault *v, struct credential *c, struct claim *claim
 }
 
 /* Ends a credential that a device has, or had. */
-static int end_claimed(struct vault *v, const struct voiding *what, struct credential *c,
-                       struct error *err)
+int voiding_end(struct vault *v, const struct voiding *what, struct credential *c,
+                struct error *err)
 {
     struct claim claim;
     int rc;
@@ -85,7 +85,7 @@ static int end_claimed(struct vault *v, const struct voiding *what, struct crede
 
 static int end_available(struct vault *v, const struct credential *c, struct error *err)
 {
-    int rc = ledger_expect(v->store, c->id, NULL, err);
+    int rc = ledger_expect_available(v->store, c->id, err);
 
     return rc ? rc : ending_scrap(v, c, err);
 }
@@ -96,7 +96,7 @@ static int end(struct vault *v, const struct voiding *what, struct credential *c
 
     if (rc == 0)
         rc = c->state == CREDENTIAL_AVAILABLE ? end_available(v, c, err)
-                                              : end_claimed(v, what, c, err);
+                                              : voiding_end(v, what, c, err);
     if (rc == 0)
         rc = store_commit(v->store, err);
     if (rc)
@@ -126,7 +126,7 @@ int voiding_run(struct vault *v, const struct voiding *what, struct voided *out,
     int rc;
 
     credential_init(&c);
-    rc = find(v, what, &c, err);
+    rc = voiding_find(v, what, &c, err);
     if (rc == 0 && c.state == CREDENTIAL_CLAIMED && !what->lost)
         rc = refuse_unresolved(&c, err);
     if (rc == 0) {

@@ -37,6 +37,15 @@ struct voided {
 MUST_USE int voiding_run(struct vault *v, const struct voiding *what, struct voided *out,
                          struct error *err);
 
+/* The credential that is named; v is bound to its order, which must be open. c is initialised. */
+MUST_USE int voiding_find(struct vault *v, const struct voiding *what, struct credential *c,
+                          struct error *err);
+
+/* Inside a transaction: burns a credential that was claimed, revokes one that was proven, whatever
+ * what->lost says. */
+MUST_USE int voiding_end(struct vault *v, const struct voiding *what, struct credential *c,
+                         struct error *err);
+
 /* The reasons that a revocation can have, by their RFC 5280 names; 0 for no such name. */
 enum record_reason voiding_reason(const char *name);
 

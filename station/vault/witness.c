@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "manifests/evidence.h"
 #include "pki/digest.h"
+#include "station/store/ledger.h"
 
 #include <string.h>
 #include <sys/random.h>
@@ -89,8 +90,8 @@ int witness_revoked(const struct vault *v, const struct claim *claim,
 static int read_attestation(const struct claim *claim, struct evidence *e, struct error *err)
 {
     struct reader r;
-    const uint8_t *key, *sig;
-    size_t key_len, sig_len, chain_len = 0;
+    const uint8_t *key, *sig, *made = NULL;
+    size_t key_len, sig_len, made_len, chain_len = 0;
     uint16_t algorithm;
 
     if (claim->attestation.len == 0)
@@ -99,12 +100,17 @@ static int read_attestation(const struct claim *claim, struct evidence *e, struc
     if (reader_u16(&r, &algorithm) || reader_lp(&r, &key, &key_len, sizeof e->att_key) ||
         reader_lp(&r, &sig, &sig_len, sizeof e->att_sig) ||
         (r.left && reader_lp(&r, &e->att_chain.p, &chain_len, IMPRINT_CHAIN_MAX)) ||
-        reader_end(&r) || key_len != sizeof e->att_key || sig_len != sizeof e->att_sig)
+        (r.left && reader_lp(&r, &made, &made_len, sizeof e->att_made)) || reader_end(&r) ||
+        (made && made_len != sizeof e->att_made) || key_len != sizeof e->att_key ||
+        sig_len != sizeof e->att_sig)
         return error_set(err, ERR_STORE, "a stored attestation is malformed");
     e->attested = true;
     memcpy(e->att_key, key, key_len);
     memcpy(e->att_sig, sig, sig_len);
     e->att_chain.len = chain_len;
+    e->made = made != NULL;
+    if (made)
+        memcpy(e->att_made, made, made_len);
     return 0;
 }
 
@@ -151,6 +157,21 @@ static void fill_firmware(const struct claim *claim, struct record_fw *fw)
     }
 }
 
+/* Of a device that had an identity before, the record of that one is named. */
+static int fill_replaced(const struct vault *v, const struct credential *credential,
+                         struct record *r, struct error *err)
+{
+    int64_t replaced, leaf;
+    int rc = ledger_replaces(v->store, credential->id, &replaced, err);
+
+    r->t = replaced ? RECORD_REPLACE : RECORD_ADD;
+    if (rc || !replaced)
+        return rc;
+    rc = ledger_leaf(v->store, replaced, &leaf, err);
+    r->ref = (uint64_t)leaf;
+    return rc;
+}
+
 int witness_add(const struct vault *v, const struct session *s, const struct wire_proof *proof,
                 const uint8_t nonce[IMPRINT_NONCE_SIZE], struct buf *line, struct buf *evidence,
                 struct error *err)
@@ -167,8 +188,10 @@ int witness_add(const struct vault *v, const struct session *s, const struct wir
     fill_common(order, &s->credential, &r);
     fill_certificate(v, &s->credential, spki, &r);
     fill_device(&s->claim, &r);
-    r.t = RECORD_ADD;
-    r.mode = RECORD_MODE_HSM;
+    rc = fill_replaced(v, &s->credential, &r, err);
+    if (rc)
+        return rc;
+    r.mode = s->claim.suite == IMPRINT_SUITE_NONE ? RECORD_MODE_DEVICE : RECORD_MODE_HSM;
     r.auth = record_auth(order->auth);
     r.lock = proof->lifecycle == IMPRINT_LIFE_LOCKED;
     r.use =

@@ -7,7 +7,7 @@
 #include "manifests/record.h"
 #include "station/vault/session.h"
 
-/* The `add` record and evidence line of a device whose proof verified over nonce. */
+/* The `add` record, or `replace` of one that had an identity (vault/rework.h), and evidence line of a device whose proof verified over nonce. */
 MUST_USE int witness_add(const struct vault *v, const struct session *s,
                          const struct wire_proof *proof, const uint8_t nonce[IMPRINT_NONCE_SIZE],
                          struct buf *line, struct buf *evidence, struct error *err);

@@ -126,6 +126,32 @@ int wire_get_chain(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE], const uin
     return 0;
 }
 
+void wire_put_csr(struct buf *m, const struct wire_csr *v)
+{
+    buf_put_u8(m, WIRE_CSR);
+    buf_put(m, v->handle, sizeof v->handle);
+    buf_put_u8(m, v->has_attestation);
+    buf_put(m, v->attest_sig, sizeof v->attest_sig);
+    buf_put_lp(m, v->csr, v->csr_len);
+}
+
+int wire_get_csr(struct reader *r, struct wire_csr *v)
+{
+    struct wire_csr got;
+    const uint8_t *csr;
+    size_t len;
+
+    memset(&got, 0, sizeof got);
+    if (reader_bytes(r, got.handle, sizeof got.handle) || get_flag(r, &got.has_attestation) ||
+        reader_bytes(r, got.attest_sig, sizeof got.attest_sig) ||
+        reader_lp(r, &csr, &len, sizeof got.csr) || len == 0 || reader_end(r))
+        return ERR_FORMAT;
+    memcpy(got.csr, csr, len);
+    got.csr_len = (uint16_t)len;
+    *v = got;
+    return 0;
+}
+
 void wire_put_object(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE], uint8_t index)
 {
     buf_put_u8(m, WIRE_OBJECT);
@@ -271,6 +297,8 @@ void wire_put_plan(struct buf *m, const struct wire_plan *v)
         buf_put_u32(m, v->objects[i].length);
         buf_put(m, v->objects[i].hash, sizeof v->objects[i].hash);
     }
+    buf_put_u16(m, v->key_alg);
+    buf_put_lp(m, v->subject, v->subject_len);
 }
 
 static int get_objects(struct reader *r, struct wire_plan *v)
@@ -290,11 +318,11 @@ static int get_objects(struct reader *r, struct wire_plan *v)
 int wire_get_plan(struct reader *r, struct wire_plan *v)
 {
     struct wire_plan got;
-    const uint8_t *cert;
-    size_t cert_len;
+    const uint8_t *cert, *subject;
+    size_t cert_len, subject_len;
 
     memset(&got, 0, sizeof got);
-    if (reader_u8(r, &got.action) || got.action < WIRE_DELIVER || got.action > WIRE_ABORT ||
+    if (reader_u8(r, &got.action) || got.action < WIRE_DELIVER || got.action > WIRE_KEYGEN ||
         get_flag(r, &got.again) || get_text(r, got.serial, sizeof got.serial) ||
         reader_bytes(r, got.tx, sizeof got.tx) || reader_u16(r, &got.suite) ||
         get_text(r, got.environment, sizeof got.environment) ||
@@ -303,9 +331,12 @@ int wire_get_plan(struct reader *r, struct wire_plan *v)
         reader_bytes(r, got.station_pub, sizeof got.station_pub) ||
         reader_bytes(r, got.station_sig, sizeof got.station_sig) ||
         reader_lp(r, &cert, &cert_len, sizeof got.station_cert) || get_objects(r, &got) ||
+        reader_u16(r, &got.key_alg) || reader_lp(r, &subject, &subject_len, sizeof got.subject) ||
         reader_end(r))
         return ERR_FORMAT;
     memcpy(got.station_cert, cert, cert_len);
+    memcpy(got.subject, subject, subject_len);
+    got.subject_len = (uint16_t)subject_len;
     got.station_cert_len = (uint16_t)cert_len;
     *v = got;
     return 0;

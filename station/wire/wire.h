@@ -12,7 +12,8 @@
  *   line                                            vault
  *   OPEN (slot)                                  -> handle, station nonce for HELLO, chain wanted?
  *   CHAIN (a vendor's certificates)              -> nothing; kept for HELLO, opaque to the vault
- *   HELLO (what the device said)                 -> DELIVER with all of BEGIN, or PROVE, or ABORT
+ *   HELLO (what the device said)                 -> DELIVER with all of BEGIN, or KEYGEN, PROVE, ABORT
+ *   CSR (the device's certificate request)       -> DELIVER with all of BEGIN
  *   OBJECT (index)                               -> the bytes of one object
  *   NONCE                                        -> a nonce for PROVE, journalled
  *   PROOF (signature, what was read back)        -> PASS, or LOCK (lock, then prove again)
@@ -42,6 +43,7 @@ enum wire_op {
     WIRE_PROOF = 5,
     WIRE_RESULT = 6,
     WIRE_CHAIN = 7,
+    WIRE_CSR = 8,
     WIRE_COUNTS = 32
 };
 
@@ -83,7 +85,8 @@ struct wire_hello {
 enum wire_action {
     WIRE_DELIVER = 1, /* BEGIN, PUT each object, COMMIT, then NONCE */
     WIRE_PROVE = 2,   /* committed before: NONCE at once */
-    WIRE_ABORT = 3    /* what the device holds is void: ABORT it, then OPEN and HELLO again */
+    WIRE_ABORT = 3,   /* what the device holds is void: ABORT it, then OPEN and HELLO again */
+    WIRE_KEYGEN = 4   /* the device makes its key: KEYGEN, then CSR */
 };
 
 struct wire_object_info {
@@ -93,7 +96,8 @@ struct wire_object_info {
     uint8_t hash[IMPRINT_HASH_SIZE];
 };
 
-/* With WIRE_ABORT only action is meaningful; with WIRE_PROVE also serial, again and tx. */
+/* With WIRE_ABORT only action is meaningful; with WIRE_PROVE also serial, again and tx. subject and
+ * key_alg are KEYGEN's; object_count is then 0. station_pub is zero where no key travels. */
 struct wire_plan {
     uint8_t action;
     uint8_t again; /* this device was proven before */
@@ -109,6 +113,18 @@ struct wire_plan {
     uint8_t station_cert[IMPRINT_STATION_CERT_MAX];
     uint8_t object_count;
     struct wire_object_info objects[IMPRINT_OBJECTS_MAX];
+    uint16_t key_alg;
+    uint16_t subject_len;
+    uint8_t subject[IMPRINT_SUBJECT_MAX];
+};
+
+/* The request is opaque to the line; only the vault's one reader looks into it (vault/csr.h). */
+struct wire_csr {
+    uint8_t handle[WIRE_HANDLE_SIZE];
+    uint8_t has_attestation; /* of the key that was made, by the device's enrolment key */
+    uint8_t attest_sig[IMPRINT_P256_SIG_SIZE];
+    uint16_t csr_len; /* from 1 */
+    uint8_t csr[IMPRINT_CSR_MAX];
 };
 
 struct wire_proof {
@@ -144,6 +160,7 @@ void wire_put_open(struct buf *m, const struct wire_open *v);
 void wire_put_hello(struct buf *m, const struct wire_hello *v);
 void wire_put_chain(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE], const void *chain,
                     size_t len);
+void wire_put_csr(struct buf *m, const struct wire_csr *v);
 void wire_put_object(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE], uint8_t index);
 void wire_put_nonce(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE]);
 void wire_put_proof(struct buf *m, const struct wire_proof *v);
@@ -156,6 +173,7 @@ MUST_USE int wire_get_hello(struct reader *r, struct wire_hello *v);
 /* The chain, of 1 to WIRE_CHAIN_MAX bytes, is a view. */
 MUST_USE int wire_get_chain(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE],
                             const uint8_t **chain, size_t *len);
+MUST_USE int wire_get_csr(struct reader *r, struct wire_csr *v);
 MUST_USE int wire_get_object(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE], uint8_t *index);
 MUST_USE int wire_get_nonce(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE]);
 MUST_USE int wire_get_proof(struct reader *r, struct wire_proof *v);

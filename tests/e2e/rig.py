@@ -243,11 +243,12 @@ class Rig:
             self.owner / f"{signer}.pem", "-inkey", self.owner / f"{signer}.key", "-in",
             self.owner / "order.json", "-out", self.owner / "order.p7", *options)
 
-    def share(self, counts, first=1, last=999999, prefix="PUMP-", digits=6, **more):
+    def share(self, counts, first=1, last=999999, prefix="PUMP-", digits=6, only=None, **more):
         """This station's entry in an order."""
         mine = json.loads((self.station / "station.json").read_text())
         return {"key": mine["key"], "issuer": mine["issuer"], **counts,
-                "serials": {"prefix": prefix, "digits": digits, "first": first, "last": last},
+                "serials": only or {"prefix": prefix, "digits": digits, "first": first,
+                                    "last": last},
                 **more}
 
     def write_order(self, add=True, serials=None, **changes):
@@ -294,11 +295,11 @@ class Rig:
 
     def write_job(self, prefix="PUMP-", digits=6, pattern="/dev/ttyFACT*", hello_ms=3000,
                   request_ms=2000, repeats=2, more="", path=None, ports=None, order="E2E-1",
-                  first=1):
+                  first=1, serials=None):
         self.order_id = order
         (path or self.job).write_text(
             f"name: end to end\norder: {order}\ntrust_anchors: owner/root.pem\n"
-            f"serials:\n  prefix: {prefix}\n  digits: {digits}\n  first: {first}\n"
+            f"serials:\n" + (serials or f"  prefix: {prefix}\n  digits: {digits}\n  first: {first}\n") +
             f"certificate:\n  organization: Acme Medical\n"
             f"  hardware_type: 1.3.6.1.4.1.32473.1.7\n"
             f"ports:\n" + (ports or f"  - name: {pattern}\n    slot: S{{n}}\n") +
@@ -355,9 +356,9 @@ class Rig:
                                 env=self.environment(), stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
-    def run_json(self, check=True):
+    def run_json(self, *options, check=True, labels=None):
         """`imprint run --json`: (exit status, last event of each slot, stderr)."""
-        result = self.imprint("run", self.job, "--json", check=check)
+        result = self.imprint("run", self.job, "--json", *options, check=check, input=labels)
         slots = {}
         for line in result.stdout.splitlines():
             event = json.loads(line)

@@ -1,5 +1,6 @@
 """CA signing alone on a TPM 2.0: tpm2-pkcs11 over swtpm and its resource manager."""
 import glob
+import json
 import os
 import pathlib
 import shutil
@@ -8,6 +9,7 @@ import sys
 import time
 import unittest
 
+import judge
 from rig import BUILD, EXIT, Rig, run
 
 MODULES = glob.glob("/usr/lib/*/pkcs11/libtpm2_pkcs11.so")
@@ -112,6 +114,69 @@ class SigningOnly(unittest.TestCase):
         self.assertFalse(self.rig.station.exists())
         objects = self.tpm.ptool("listobjects", "--label", TOKEN).stdout
         self.assertNotIn("CKA_LABEL", objects)
+
+
+class TpmCaRig(Rig):
+    """A station on the built-in token whose CA keys are in the TPM; it is made once that runs."""
+
+    def init_command(self, *options):
+        (self.dir / "ca-pin").touch(mode=0o600)
+        (self.dir / "ca-pin").write_text(PIN + "\n")
+        return super().init_command("--ca-module", MODULES[0], "--ca-token", TOKEN,
+                                    "--ca-pin-file", self.dir / "ca-pin", *options)
+
+
+class WholeFlow(unittest.TestCase):
+    """The main job with keys that the devices make: the TPM signs their certificates."""
+
+    def setUp(self):
+        self.rig = TpmCaRig(station=False, order={"key_modes": ["device"]})
+        self.addCleanup(self.rig.close)
+        self.tpm = Tpm(self.rig.dir / "tpm")
+        self.addCleanup(self.tpm.stop)
+        self.rig.make_station()
+
+    def test_devices_get_certificates_that_a_tpm_signed(self):
+        rig = self.rig
+        objects = self.tpm.ptool("listobjects", "--label", TOKEN).stdout
+        self.assertEqual(objects.count("CKA_LABEL"), 4)
+        devices = [rig.add_device() for _ in range(2)]
+        code, slots, said = rig.run_json(check=False)
+        self.assertEqual((code, {s["event"] for s in slots.values()}), (0, {"pass"}), (slots, said))
+        rig.seal()
+        rig.verify(rig.manifests()[-1])
+        for record in judge.check_all(rig, devices).values():
+            self.assertEqual((record["mode"], record["hsm"]), ("device", "software"))
+        self.assertIn("entries", rig.imprint("ledger", "verify").stdout)
+        audit = rig.imprint("audit", check=False)
+        self.assertEqual(audit.returncode, 0, audit.stdout + audit.stderr)
+        made = json.loads((rig.station / "ceremony.json").read_text())["hsm"]
+        self.assertEqual(made["class"], "software")
+        self.assertNotEqual(made["ca"]["class"], "software")
+
+    def test_without_the_tpm_nothing_is_issued(self):
+        rig = self.rig
+        rig.add_device()
+        path = rig.station / "station.yaml"
+        whole = path.read_text()
+        path.write_text(whole.replace(f'ca_token: "{TOKEN}"', 'ca_token: "another"'))
+        result = rig.imprint("run", rig.job, check=False)
+        self.assertEqual(result.returncode, EXIT["TOKEN"], result.stderr)
+        path.write_text(whole.replace(MODULES[0], ""))
+        result = rig.imprint("run", rig.job, check=False)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("issuing", result.stderr)
+
+    def test_keys_from_the_hsm_are_certified_by_the_tpm_as_well(self):
+        rig = self.rig
+        rig.write_order(id="E2E-2", key_modes=["hsm"])
+        rig.write_job(order="E2E-2")
+        rig.imprint("generate", rig.job, "--count", 2)
+        device = rig.add_device()
+        self.assertEqual(rig.run_json()[0], 0)
+        rig.seal()
+        rig.verify(rig.manifests()[-1])
+        judge.check_all(rig, [device])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import tempfile
 
 import cbor2
 
-HELLO, BEGIN, PUT, COMMIT, PROVE, READ, LOCK, ABORT = 1, 3, 4, 5, 6, 7, 8, 9
+HELLO, KEYGEN, BEGIN, PUT, COMMIT, PROVE, READ, LOCK, ABORT = 1, 2, 3, 4, 5, 6, 7, 8, 9
 RAW, RESTART, CUT, WORN = 0x40, 0x41, 0x42, 0x43
 NONCE, TX, SCALAR = b"n" * 32, b"t" * 16, b"\x11" * 32
 POINT = b"\x04" + SCALAR * 2
@@ -65,14 +65,22 @@ def message(number, members):
 
 
 def begin(suite=1, tx=TX):
-    return message(BEGIN, {1: suite, 2: "test", 3: b"o" * 32, 4: tx, 5: NONCE, 6: "SN-1", 7: 0x0101,
-                           8: POINT, 9: [[t, f, len(b), h] for t, f, b, h in OBJECTS], 10: 0x0201,
-                           11: bytes(64), 12: station_cert()})
+    objects = [[t, f, len(b), h] for t, f, b, h in OBJECTS]
+    if suite == 0:
+        objects[0][1:3] = 0, 0
+    return message(BEGIN, {1: suite, 2: "test", 3: b"o" * 32, 4: tx, 5: NONCE, 6: "SN-1",
+                           7: 0x0101 if suite else 0, 8: POINT if suite else b"", 9: objects,
+                           10: 0x0201, 11: bytes(64), 12: station_cert()})
 
 
-def puts(tx=TX):
+def keygen(tx=TX):
+    return message(KEYGEN, {1: 0, 2: "test", 3: b"o" * 32, 4: tx, 5: NONCE, 6: "SN-1", 7: 0x0101,
+                            8: der(0x30), 10: 0x0201, 11: bytes(64), 12: station_cert()})
+
+
+def puts(tx=TX, objects=OBJECTS):
     return b"".join(message(PUT, {1: tx, 2: t, 3: at, 4: b[at:at + 64]})
-                    for t, _, b, _ in OBJECTS for at in range(0, len(b), 64))
+                    for t, _, b, _ in objects for at in range(0, len(b), 64))
 
 
 def agent_seeds():
@@ -86,8 +94,12 @@ def agent_seeds():
     yield whole + again + message(ABORT, {})
     yield hello + begin() + step(RESTART) + begin() + puts() + commit
     yield hello + step(WORN) + begin() + step(RESTART) + step(RAW, bytes.fromhex("0003010907"))
+    made = hello + keygen() + begin(0) + puts(TX, OBJECTS[1:]) + commit + prove
+    yield made + lock
+    yield hello + keygen() + step(RESTART) + hello + keygen() + message(ABORT, {}) + hello
     for operation in range(1, 11):
         cut = step(CUT, bytes([operation, operation % 5]))
+        yield cut + made + hello + made
         yield cut + whole + lock + whole
         yield whole + cut + again + hello
 
@@ -126,8 +138,13 @@ def order_seeds():
     for change in ({"type": "amendment", "amends": "0c" * 32},
                    {"device_auth": "enrolled", "enrolled": "ab" * 32},
                    {"device_auth": "attested", "vendor_roots": ["ef" * 32]},
-                   {"stations": [{**share, "after": after}]}, {"lock": 1.5}):
+                   {"stations": [{**share, "after": after}]}, {"lock": 1.5},
+                   {"stations": [{**share, "serials": {"prefix": ""}}]},
+                   {"stations": [{**share, "serials": {"list": "ab" * 32}}]}):
         yield b"o" + json.dumps({**order, **change}).encode()
+    yield b"lPUMP-1\nAB/12\nz_1\n!\"%&'()*+,-./:;<=>\n"
+    yield b"l\xef\xbb\xbfA-1\r\nA-2 \n\nA-1\na-1"
+    yield b"lABZ2F12--Z"
     yield b"ytext: hello\nnumber: 5\none:\n  name: a\nmany:\n  - name: b\n    number: -3\n  - name: c\n"
     yield b"ytext: \"a\\\"b\"\nnumber: 0x10\n# comment\nmany: [{name: b}, {name: c, number: 9}]\n"
     yield b"y--- &a\ntext: *a\none: {name: 'x', number: 101}\n...\n"
@@ -235,6 +252,20 @@ def chain_seeds(sample):
         yield ders[2] + b"\0"
 
 
+def csr_seeds():
+    """Requests of OpenSSL: plain, with extensions, of other keys; and a part of each."""
+    for options in (["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
+                    ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-addext",
+                     "keyUsage=critical,digitalSignature", "-addext", "subjectAltName=DNS:a"],
+                    ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
+                    ["-newkey", "rsa:1024"], ["-newkey", "ed25519"]):
+        made = subprocess.run(["openssl", "req", "-new", *options, "-nodes", "-subj", "/O=a/CN=SN-1",
+                               "-keyout", "/dev/null", "-outform", "DER"], check=True,
+                              capture_output=True).stdout
+        yield made
+        yield made[:len(made) // 2]
+
+
 def wire_seeds():
     """The sizes of wire.h; the fuzzer finds the rest from them."""
     handle = bytes(range(16))
@@ -249,7 +280,8 @@ def wire_seeds():
 
 def main():
     sample, program, corpus = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
-    for target, seeds in (("agent", agent_seeds()), ("link", link_seeds()), ("order", order_seeds()),
+    for target, seeds in (("agent", agent_seeds()), ("csr", csr_seeds()), ("link", link_seeds()),
+                          ("order", order_seeds()),
                           ("manifest", manifest_seeds(sample, program)), ("import", import_seeds(sample)),
                           ("chain", chain_seeds(sample)), ("vendor", vendor_seeds(sample, program)),
                           ("wire", wire_seeds())):

@@ -1,5 +1,5 @@
 /*
- * Provisions a device in memory with each suite and prints, as JSON, what went in, what crossed the
+ * Provisions a device in memory with each suite, and with a key that it makes, and prints, as JSON, what went in, what crossed the
  * link, and every value that station and device computed on the way. link_vectors.py computes it
  * all again with other software. docs/device-link-vectors.json is one such output, kept.
  */
@@ -25,16 +25,18 @@ static void put_buf(struct jcs *j, const char *name, const struct buf *b)
     jcs_hex(j, name, b->data, b->len);
 }
 
-/* The transport key that the device draws: of interest to nobody but who reads the vectors. */
+/* The keys that the device draws: of interest to nobody but who reads the vectors. */
 static bool (*draw)(void *context, uint8_t *out, size_t len);
-static uint8_t drawn[32];
+static uint8_t drawn[2][32]; /* the transport key, and the key that it made */
+static int draws;
 
 static bool draw_and_keep(void *context, uint8_t *out, size_t len)
 {
     bool ok = draw(context, out, len);
 
-    ck_assert_uint_eq(len, sizeof drawn);
-    memcpy(drawn, out, len);
+    ck_assert_uint_eq(len, sizeof drawn[0]);
+    ck_assert_int_lt(draws, 2);
+    memcpy(drawn[draws++], out, len);
     return ok;
 }
 
@@ -80,6 +82,7 @@ static void put_objects(struct jcs *j, const struct link_begin *b)
 
 static void put_station(struct jcs *j, const struct rig_station *s)
 {
+    bool travels = s->begin.suite != IMPRINT_SUITE_NONE;
     uint8_t context[32];
     struct buf message;
 
@@ -91,10 +94,13 @@ static void put_station(struct jcs *j, const struct rig_station *s)
     jcs_hex(j, "authority", s->authority_point, 65);
     put_buf(j, "certificate", &s->cert);
     put_buf(j, "certificates", &s->certificates);
-    jcs_hex(j, "context", context, sizeof context);
+    if (travels)
+        jcs_hex(j, "context", context, sizeof context);
     jcs_str(j, "environment", s->begin.environment);
-    jcs_hex(j, "ephemeral_pub", s->begin.station_pub.bytes, s->begin.station_pub.len);
-    jcs_hex(j, "kek", s->kek, sizeof s->kek);
+    if (travels) {
+        jcs_hex(j, "ephemeral_pub", s->begin.station_pub.bytes, s->begin.station_pub.len);
+        jcs_hex(j, "kek", s->kek, sizeof s->kek);
+    }
     put_buf(j, "message", &message);
     jcs_hex(j, "nonce", s->begin.station_nonce, 32);
     jcs_hex(j, "order_hash", s->begin.order_hash, 32);
@@ -102,10 +108,12 @@ static void put_station(struct jcs *j, const struct rig_station *s)
     jcs_hex(j, "signature", s->begin.sig.bytes, s->begin.sig.len);
     jcs_int(j, "suite", s->begin.suite);
     jcs_hex(j, "transaction", s->begin.transaction, 16);
-    put_buf(j, "wrapped", &s->wrapped);
+    if (travels)
+        put_buf(j, "wrapped", &s->wrapped);
     put_buf(j, "x", &s->x);
     jcs_hex(j, "x_hash", s->x_hash, sizeof s->x_hash);
-    jcs_hex(j, "z", s->z, sizeof s->z);
+    if (travels)
+        jcs_hex(j, "z", s->z, sizeof s->z);
     jcs_end(j);
     buf_done(&message);
 }
@@ -153,13 +161,41 @@ static void put_attestation(struct jcs *j, const struct link_hello *hello)
 static void put_secrets(struct jcs *j, const struct rig_station *s)
 {
     jcs_object(j, "secrets");
-    jcs_hex(j, "ephemeral", s->ephemeral, sizeof s->ephemeral);
-    put_buf(j, "pkcs8", &s->plain);
-    jcs_hex(j, "transport", drawn, sizeof drawn);
+    if (s->begin.suite == IMPRINT_SUITE_NONE) {
+        jcs_hex(j, "made", drawn[1], sizeof drawn[1]);
+    } else {
+        jcs_hex(j, "ephemeral", s->ephemeral, sizeof s->ephemeral);
+        put_buf(j, "pkcs8", &s->plain);
+    }
+    jcs_hex(j, "transport", drawn[0], sizeof drawn[0]);
     jcs_end(j);
 }
 
-/* The payloads of the two requests that say it all. */
+/* KEYGEN, what the station signed for it, the request it answered, and the key's attestation. */
+static void put_keygen(struct jcs *j, const struct rig_station *s, const struct link_hello *hello,
+                       const struct buf *x)
+{
+    struct buf message;
+
+    buf_init(&message, LINK_X_MAX);
+    must(link_attest_key_message(&hello->facts, rig_hello_nonce, s->device_point, &message, &err));
+    jcs_object(j, "key_attestation");
+    put_buf(j, "message", &message);
+    jcs_hex(j, "signature", s->attest_key_sig.bytes, s->attest_key_sig.len);
+    jcs_end(j);
+    buf_reset(&message);
+    must(link_keygen_message(x, &message, &err));
+    jcs_object(j, "keygen");
+    put_buf(j, "csr", &s->csr);
+    put_buf(j, "message", &message);
+    jcs_hex(j, "signature", s->keygen.sig.bytes, s->keygen.sig.len);
+    jcs_hex(j, "subject", s->keygen.subject, s->keygen.subject_len);
+    put_buf(j, "x", x);
+    jcs_end(j);
+    buf_done(&message);
+}
+
+/* The payloads of the requests that say it all. */
 static void put_requests(struct jcs *j, const struct rig_station *s)
 {
     struct buf b;
@@ -171,6 +207,11 @@ static void put_requests(struct jcs *j, const struct rig_station *s)
     buf_reset(&b);
     link_hello_encode(&b, s->begin.station_nonce);
     put_buf(j, "hello", &b);
+    if (s->begin.suite == IMPRINT_SUITE_NONE) {
+        buf_reset(&b);
+        link_keygen_encode(&b, &s->keygen);
+        put_buf(j, "keygen", &b);
+    }
     jcs_end(j);
     buf_done(&b);
 }
@@ -181,8 +222,11 @@ static void run_suite(struct jcs *j, uint16_t suite)
     static struct rig_station s;
     static const uint8_t image[32] = "hash of the image";
     struct link_hello hello;
+    struct buf keygen_x;
     uint8_t point[65], bundle[32];
 
+    draws = 0;
+    buf_init(&keygen_x, LINK_X_MAX);
     rig_station_init(&s, "SN/0001+x");
     rig_init(&rig, s.authority_point);
     draw = rig.platform.crypto.random;
@@ -194,7 +238,14 @@ static void run_suite(struct jcs *j, uint16_t suite)
     must(rig_hello(&rig, &hello, &err));
     if (suite == IMPRINT_SUITE_ECB)
         rig_plain_softhsm(&s);
-    rig_prepare(&s, &hello, suite);
+    if (suite == IMPRINT_SUITE_NONE) {
+        rig_prepare_keygen(&s, &hello);
+        buf_put(&keygen_x, s.x.data, s.x.len);
+        must(rig_keygen(&rig, &s, &err));
+        rig_prepare_made(&s, &hello);
+    } else {
+        rig_prepare(&s, &hello, suite);
+    }
     must(rig_put_all(&rig, &s, &err));
     must(rig_commit(&rig, &s, &err));
     jcs_object(j, NULL);
@@ -202,12 +253,15 @@ static void run_suite(struct jcs *j, uint16_t suite)
     must(link_bundle_hash(s.begin.objects, s.begin.object_count, bundle, &err));
     jcs_hex(j, "bundle_hash", bundle, sizeof bundle);
     put_facts(j, &hello.facts);
+    if (suite == IMPRINT_SUITE_NONE)
+        put_keygen(j, &s, &hello, &keygen_x);
     put_objects(j, &s.begin);
     put_proof(j, &rig, &s);
     put_requests(j, &s);
     put_secrets(j, &s);
     put_station(j, &s);
     jcs_end(j);
+    buf_done(&keygen_x);
     rig_done(&rig);
     rig_station_done(&s);
 }
@@ -223,6 +277,7 @@ START_TEST(print_vectors)
     jcs_array(&j, NULL);
     run_suite(&j, IMPRINT_SUITE_ECB);
     run_suite(&j, IMPRINT_SUITE_X963);
+    run_suite(&j, IMPRINT_SUITE_NONE);
     jcs_end(&j);
     must(buf_check(&out, "the vectors", &err));
     printf("%.*s\n", (int)out.len, (char *)out.data);

@@ -3,8 +3,8 @@
 
 usage: link_vectors.py PROGRAM FILE
 
-PROGRAM prints what our code made of one provisioning with each suite (link_vectors.c), FILE holds
-what it printed once. Both are recomputed from docs/device-link.md with hashlib, cbor2 and the
+PROGRAM prints what our code made of one provisioning with each suite, and of one with a key that the
+device makes (link_vectors.c), FILE holds what it printed once. Both are recomputed from docs/device-link.md with hashlib, cbor2 and the
 cryptography package.
 """
 import hashlib
@@ -119,8 +119,28 @@ def private_key(plain):
 def begin_bytes(s, rows):
     objects = [[o["type"], o["format"], o["length"], o["hash"]] for o in rows]
     return cbor2.dumps({1: s["suite"], 2: s["environment"], 3: s["order_hash"], 4: s["transaction"],
-                        5: s["nonce"], 6: s["serial"], 7: 0x0101, 8: s["ephemeral_pub"], 9: objects,
-                        10: 0x0201, 11: s["signature"], 12: s["certificate"]}, canonical=True)
+                        5: s["nonce"], 6: s["serial"], 7: 0x0101 if s["suite"] else 0,
+                        8: s.get("ephemeral_pub", b""), 9: objects, 10: 0x0201,
+                        11: s["signature"], 12: s["certificate"]}, canonical=True)
+
+
+def keygen_bytes(s, keygen):
+    return cbor2.dumps({1: 0, 2: s["environment"], 3: s["order_hash"], 4: s["transaction"],
+                        5: s["nonce"], 6: s["serial"], 7: 0x0101, 8: keygen["subject"], 10: 0x0201,
+                        11: keygen["signature"], 12: s["certificate"]}, canonical=True)
+
+
+def transcript(f, s, bundle):
+    station_pub = P256 + s["ephemeral_pub"] if s["suite"] else b"\0\0"
+    return (u(s["suite"], 2) + lp(s["environment"].encode()) + lp(s["order_hash"]) +
+            lp(s["transaction"]) + lp(s["nonce"]) + lp(s["serial"].encode()) + lp(f["chip_id"]) +
+            lp(P256 + f["dev_pub"]) + lp(station_pub) + lp(sha256(f["encoded"])) + lp(bundle))
+
+
+def attested(label, f, s):
+    """The bytes that the enrolment key signs; those of KEYGEN have the new key behind them."""
+    return (label + lp(b"".join(u(suite, 2) for suite in f["suites"])) + lp(s["nonce"]) +
+            lp(f["chip_id"]) + lp(P256 + f["dev_pub"]) + u(f["lifecycle"], 1))
 
 
 def point_of(scalar):
@@ -135,26 +155,10 @@ def signed_by(point, part, *message):
     verifies(point, part["signature"], part["message"])
 
 
-def judge(vector):
-    f, s = unhex(vector["facts"]), unhex(vector["station"])
-    proof, attestation = unhex(vector["proof"]), unhex(vector["attestation"])
-    secrets, requests = unhex(vector["secrets"]), unhex(vector["requests"])
-    environment, serial = s["environment"].encode(), s["serial"].encode()
-
-    same("facts", f["encoded"], facts_bytes(f))
-    rows = [unhex(o) for o in vector["objects"]]
-    bundle = sha256(b"imprint bundle v1\0", *(u(o["type"], 2) + u(o["format"], 2) +
-                                             u(o["length"], 4) + o["hash"] for o in rows))
-    same("B", bytes.fromhex(vector["bundle_hash"]), bundle)
-    x = (u(s["suite"], 2) + lp(environment) + lp(s["order_hash"]) + lp(s["transaction"]) +
-         lp(s["nonce"]) + lp(serial) + lp(f["chip_id"]) + lp(P256 + f["dev_pub"]) +
-         lp(P256 + s["ephemeral_pub"]) + lp(sha256(f["encoded"])) + lp(bundle))
-    same("X", s["x"], x)
+def judge_wrapped(f, s, secrets, x):
+    """A key that came from an HSM, under the KEK."""
     context = sha256(b"imprint kek v1\0", x)
     same("context", s["context"], context)
-
-    same("SHA-256 of X", s["x_hash"], sha256(x))
-
     ephemeral, ephemeral_pub = point_of(secrets["ephemeral"])
     transport, transport_pub = point_of(secrets["transport"])
     same("the station's ephemeral key", s["ephemeral_pub"], ephemeral_pub)
@@ -166,7 +170,46 @@ def judge(vector):
     plain = keywrap.aes_key_unwrap_with_padding(kek, s["wrapped"])
     same("the unwrapped key", secrets["pkcs8"], plain)
     same("the wrapped key", s["wrapped"], keywrap.aes_key_wrap_with_padding(kek, plain))
-    key = private_key(plain)
+    return private_key(plain)
+
+
+def judge_made(vector, f, s, station):
+    """A key that the device made, and the request for its certificate."""
+    keygen, secrets = unhex(vector["keygen"]), unhex(vector["secrets"])
+    requests, statement = unhex(vector["requests"]), unhex(vector["key_attestation"])
+    x = transcript(f, s, b"")
+    same("X of KEYGEN", keygen["x"], x)
+    signed_by(station, keygen, b"imprint keygen v1\0", x)
+    same("KEYGEN", requests["keygen"], keygen_bytes(s, keygen))
+    same("the device's transport key", f["dev_pub"], point_of(secrets["transport"])[1])
+    key, point = point_of(secrets["made"])
+    csr = x509.load_der_x509_csr(keygen["csr"])
+    if not csr.is_signature_valid or len(csr.extensions):
+        sys.exit("link_vectors: the request's signature does not verify, or it asks for more")
+    same("the request's subject", csr.subject.public_bytes(), keygen["subject"])
+    same("the request's key", csr.public_key().public_bytes(
+        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint), point)
+    signed_by(bytes.fromhex(vector["attestation"]["key"]), statement,
+              attested(b"imprint attest key v1\0", f, s) + lp(P256 + point))
+    return key
+
+
+def judge(vector):
+    f, s = unhex(vector["facts"]), unhex(vector["station"])
+    proof, attestation = unhex(vector["proof"]), unhex(vector["attestation"])
+    secrets, requests = unhex(vector["secrets"]), unhex(vector["requests"])
+    environment = s["environment"].encode()
+
+    same("facts", f["encoded"], facts_bytes(f))
+    rows = [unhex(o) for o in vector["objects"]]
+    bundle = sha256(b"imprint bundle v1\0", *(u(o["type"], 2) + u(o["format"], 2) +
+                                             u(o["length"], 4) + o["hash"] for o in rows))
+    same("B", bytes.fromhex(vector["bundle_hash"]), bundle)
+    x = transcript(f, s, bundle)
+    same("X", s["x"], x)
+    same("SHA-256 of X", s["x_hash"], sha256(x))
+    station = station_key(s["certificate"], s["authority"], environment)
+    key = judge_wrapped(f, s, secrets, x) if s["suite"] else judge_made(vector, f, s, station)
     same("HELLO", requests["hello"], cbor2.dumps({1: s["nonce"]}, canonical=True))
     same("BEGIN", requests["begin"], begin_bytes(s, rows))
     leaf_der = first_der(s["certificates"])
@@ -179,13 +222,10 @@ def judge(vector):
     same("the hash of the certificates", rows[1]["hash"], sha256(s["certificates"]))
 
     same("SHA-256 of the leaf", proof["leaf_hash"], sha256(leaf_der))
-    signed_by(station_key(s["certificate"], s["authority"], environment), s,
-              b"imprint station v1\0", x)
+    signed_by(station, s, b"imprint station v1\0", x)
     signed_by(spki[-65:], proof, b"imprint prove v1\0", ECDSA, lp(proof["nonce"]), lp(sha256(x)),
               lp(sha256(leaf_der)), u(proof["lifecycle"], 1), u(proof["commit_count"], 4))
-    signed_by(attestation["key"], attestation, b"imprint attest v1\0",
-              lp(b"".join(u(suite, 2) for suite in f["suites"])), lp(s["nonce"]), lp(f["chip_id"]),
-              lp(P256 + f["dev_pub"]), u(f["lifecycle"], 1))
+    signed_by(attestation["key"], attestation, attested(b"imprint attest v1\0", f, s))
 
 
 def main():
@@ -193,7 +233,7 @@ def main():
     kept = json.loads(pathlib.Path(sys.argv[2]).read_text())
     for vector in made + kept:
         judge(vector)
-    if len(made) != 2 or len(kept) != 2 or compared != 4 * 28:
+    if len(made) != 3 or len(kept) != 3 or compared != 2 * (2 * 28 + 29):
         sys.exit(f"link_vectors: {compared} comparisons of {len(made)} and {len(kept)} vectors: "
                  "some are missing")
     print(f"{compared} values agree")

@@ -12,6 +12,9 @@ fail() { echo "agent.sh: $*" >&2; exit 1; }
 sources=$(ls lib/agent/*.c | grep -v /port_)
 [ "$(echo "$sources" | wc -l)" -ge 5 ] || fail "hardly any source: wrong folder?"
 
+# What a firmware that only takes keys from an HSM leaves out.
+hsm_only="-DIMPRINT_AGENT_WITH_DEVICE_KEY=0"
+
 strict="-std=c99 -pedantic -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Wcast-qual
     -Wvla -Werror -ffreestanding -fno-pie -Ilib"
 stricter="-Wcast-align=strict -Wdouble-promotion -Wduplicated-branches -Wduplicated-cond -Wformat=2
@@ -21,6 +24,9 @@ stricter="-Wcast-align=strict -Wdouble-promotion -Wduplicated-branches -Wduplica
 for source in $sources; do
     cc $strict $stricter -fanalyzer -Os -c "$source" -o "$temp/$(basename "$source").o" ||
         fail "$source does not compile as strict C99, or the analyzer complains"
+    cc $strict $stricter -fanalyzer -Os $hsm_only -c "$source" -o "$temp/without.o" ||
+        fail "$source does not compile for firmware that only takes keys from an HSM"
+    rm "$temp/without.o"
 done
 
 # Every analyzer that is installed. Style that this project has on purpose is left out.
@@ -76,15 +82,23 @@ fi
 rm "$temp"/*.o
 echo '#include "agent/agent.h"
 char agent_size[sizeof(struct imprint_agent)];' >"$temp/ram.c"
-for source in $sources "$temp/ram.c"; do
-    $cross -std=c99 -ffreestanding -Ilib -c "$source" -o "$temp/$(basename "$source" .c).o"
-done
 # Code and constants; not the unwinding tables, which C firmware discards.
 sections() { $size -A "$@" | awk '$1 ~ /^\.(text|rodata|data|bss)/ {sum += $2} END {print sum + 0}'; }
-ram=$(sections "$temp/ram.o")
-rm "$temp/ram.o"
-code=$(sections "$temp"/*.o)
-echo "Cortex-M3: $code bytes of code, $ram bytes of static memory"
-[ "$code" -gt 1000 ] && [ "$ram" -gt 1000 ] || fail "that is too small to be true"
+# measure NAME OPTION...: code and ram of the agent built with these options.
+measure() {
+    name=$1
+    shift
+    for source in $sources "$temp/ram.c"; do
+        $cross -std=c99 -ffreestanding "$@" -Ilib -c "$source" -o "$temp/$(basename "$source" .c).o"
+    done
+    ram=$(sections "$temp/ram.o")
+    rm "$temp/ram.o"
+    code=$(sections "$temp"/*.o)
+    rm "$temp"/*.o
+    echo "Cortex-M3, $name: $code bytes of code, $ram bytes of static memory"
+    [ "$code" -gt 1000 ] && [ "$ram" -gt 1000 ] || fail "that is too small to be true"
+    [ "$ram" -le 4096 ] || fail "more than 4 kB of static memory"
+}
+measure "only keys from an HSM" $hsm_only
 [ "$code" -le 10240 ] || fail "more than 10 kB of code"
-[ "$ram" -le 4096 ] || fail "more than 4 kB of static memory"
+measure "all that the agent can do"

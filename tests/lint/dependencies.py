@@ -20,7 +20,7 @@ ROOMS = {
     "hsm": ["base/", "pki/", "hsm/", "agent/ids.h"],
     "manifests": ["base/", "pki/", "manifests/", "agent/ids.h"],
     "station": ["base/", "pki/", "agent/ids.h", "station/schema/", "station/config.h",
-                "station/connector/address.h", "station/job.h", "station/order",
+                "station/connector/address.h", "station/job", "station/order", "station/serial_list.h",
                 "station/profile/profile.h", "station/profile/sample.h", "manifests/platforms/",
                 "manifests/record.h"],
     "station/checker": ["base/", "pki/ec.h", "station/confine/", "station/wire/",

@@ -175,10 +175,11 @@ def number(text):
 
 
 def job_tables():
-    """{table: [(name, kind, required, range, sub-table)]} of station/job.c."""
+    """{table: [(name, kind, required, range, sub-table)]} of station/job.c and job_serials.c."""
     tables = {}
-    for name, body in re.findall(r"(?ms)^static const struct schema_field (\w+)\[\] = \{(.*?)^    \{?"
-                                 r"\{?\.name = NULL", source("station/job.c")):
+    for name, body in re.findall(r"(?ms)^(?:static )?const struct schema_field (\w+)\[\] = \{(.*?)^    \{?"
+                                 r"\{?\.name = NULL",
+                                 source("station/job.c") + source("station/job_serials.c")):
         rows = [(m, k, r == "true", f"{number(a)} to {number(b)}", None) for m, k, r, a, b in
                 re.findall(r"FIELD\(\w+, (\w+), (\w+), (\w+),\s*([^,]+),\s*([^,]+),", body)]
         for row in re.findall(r"(?s)\{\.name = \"(.*?)\}", body):
@@ -192,7 +193,7 @@ def job_tables():
 
 def job_defaults():
     text = source("station/job.c")
-    found = dict(re.findall(r"\.(\w+) = (\d+)", re.search(r"job->link = [^;]*;", text).group()))
+    found = dict(re.findall(r"\.(\w+) = (\d+)", re.search(r"job->link =\s[^;]*;", text).group()))
     found["baud"] = re.search(r"ports\[i\]\.baud = (\d+)", text).group(1)
     return found
 
@@ -333,7 +334,8 @@ def check_station_document():
     events = set(re.findall(r'ledger_append\([^"]*"(\w+)"', code)) | \
         set(re.findall(r'event_put\(v, "(\w+)"', code)) | \
         set(re.findall(r'\[[A-Z]+\] = \{"(\w+)", CLAIM_', code)) | \
-        set(re.findall(r'#define LEDGER_RESTORED "(\w+)"', source("station/store/ledger.h")))
+        set(re.findall(r'#define LEDGER_(?:RESTORED|ISSUE|KEYS|KEYS_DESTROYED|REWORK) +"(\w+)"',
+                       source("station/store/ledger.h")))
 
     def first_column(title):
         part = re.search(rf"(?ms)^## {title}\n(.*?)(?=^## |\Z)", text)

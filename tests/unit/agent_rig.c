@@ -12,6 +12,9 @@
 const uint8_t rig_hello_nonce[32] = "the station's nonce for HELLO..";
 const uint8_t rig_prove_nonce[32] = "the vault's nonce for PROVE....";
 
+const uint8_t rig_subject[19] = {0x30, 0x11, 0x31, 0x0f, 0x30, 0x0d, 0x06, 0x03, 0x55, 0x04,
+                                 0x03, 0x0c, 0x06, 'd',  'e',  'v',  'i',  'c',  'e'};
+
 /* ------ the cable ------ */
 
 static void device_send(void *context, const uint8_t *bytes, size_t len)
@@ -189,6 +192,7 @@ static void make_credential(struct rig_station *s, const char *serial)
     buf_init(&s->plain, 512);
     buf_init(&s->wrapped, 512);
     buf_init(&s->x, LINK_X_MAX);
+    buf_init(&s->csr, IMPRINT_CSR_MAX);
     leaf = put_cert(&s->certificates, make_cert(s->device_key, serial, s->ca, "ca", 2));
     sha256(s->certificates.data, leaf, s->leaf_hash);
     put_cert(&s->certificates, make_cert(s->ca, "ca", s->ca, "ca", 2));
@@ -240,6 +244,7 @@ void rig_station_done(struct rig_station *s)
     buf_wipe(&s->plain);
     buf_done(&s->wrapped);
     buf_done(&s->x);
+    buf_done(&s->csr);
 }
 
 static void get_scalar(EVP_PKEY *key, uint8_t scalar[32])
@@ -312,64 +317,84 @@ static void derive_kek(struct rig_station *s, EVP_PKEY *ephemeral, const struct 
     EVP_PKEY_free(peer);
 }
 
-void rig_sign(struct rig_station *s, const struct link_hello *hello)
+/* The fields of X that KEYGEN and BEGIN share. */
+static struct link_transcript transcript_of(const struct rig_station *s,
+                                            const struct link_hello *hello)
 {
-    const struct link_begin *b = &s->begin;
     struct link_transcript t = {
-        .suite = b->suite,
-        .environment = b->environment,
-        .serial = b->serial,
+        .environment = "test",
+        .serial = s->serial,
         .chip_id = hello->facts.chip_id,
         .chip_id_len = hello->facts.chip_id_len,
         .dev_pub = hello->facts.dev_pub,
-        .station_pub = b->station_pub,
     };
+    struct error err = ERROR_INIT;
+
+    ck_assert_int_eq(link_facts_hash(&hello->facts, t.facts_hash, &err), 0);
+    return t;
+}
+
+/* Signs X with the label that put names. */
+static struct link_key sign_x(struct rig_station *s, const struct link_transcript *t,
+                              int (*put)(const struct buf *, struct buf *, struct error *))
+{
     struct error err = ERROR_INIT;
     struct buf message;
     uint8_t sig[64];
 
+    buf_reset(&s->x);
+    ck_assert_int_eq(link_transcript_encode(t, &s->x, &err), 0);
+    sha256(s->x.data, s->x.len, s->x_hash);
+    buf_init(&message, LINK_X_MAX);
+    ck_assert_int_eq(put(&s->x, &message, &err), 0);
+    ck_assert_int_eq(ec_sign(s->auth, message.data, message.len, sig, &err), 0);
+    buf_done(&message);
+    return link_sig_p256(sig);
+}
+
+void rig_sign(struct rig_station *s, const struct link_hello *hello)
+{
+    const struct link_begin *b = &s->begin;
+    struct link_transcript t = transcript_of(s, hello);
+    struct error err = ERROR_INIT;
+
+    t.suite = b->suite;
+    t.environment = b->environment;
+    t.serial = b->serial;
+    t.station_pub = b->station_pub;
     memcpy(t.order_hash, b->order_hash, 32);
     memcpy(t.transaction, b->transaction, 16);
     memcpy(t.station_nonce, b->station_nonce, 32);
-    ck_assert_int_eq(link_facts_hash(&hello->facts, t.facts_hash, &err), 0);
     ck_assert_int_eq(link_bundle_hash(b->objects, b->object_count, t.bundle_hash, &err), 0);
-    buf_reset(&s->x);
-    ck_assert_int_eq(link_transcript_encode(&t, &s->x, &err), 0);
-    sha256(s->x.data, s->x.len, s->x_hash);
-    buf_init(&message, LINK_X_MAX);
-    ck_assert_int_eq(link_station_message(&s->x, &message, &err), 0);
-    ck_assert_int_eq(ec_sign(s->auth, message.data, message.len, sig, &err), 0);
-    s->begin.sig = link_sig_p256(sig);
-    buf_done(&message);
+    s->begin.sig = sign_x(s, &t, link_station_message);
 }
 
-void rig_prepare(struct rig_station *s, const struct link_hello *hello, uint16_t suite)
+static void transaction_of(const struct rig_station *s, uint8_t transaction[16])
 {
-    struct error err = ERROR_INIT;
-    EVP_PKEY *ephemeral = EVP_EC_gen("P-256");
-    uint8_t point[65], spki[EC_SPKI_SIZE];
+    uint8_t hash[32];
 
-    ck_assert_int_eq(ec_point(ephemeral, point, &err), 0);
-    get_scalar(ephemeral, s->ephemeral);
+    sha256(s->serial, strlen(s->serial), hash);
+    memcpy(transaction, hash, 16);
+}
+
+/* Certificates and trust anchors, as any bundle has them. */
+static void prepare_begin(struct rig_station *s, uint16_t suite)
+{
+    uint8_t spki[EC_SPKI_SIZE];
+
     s->begin = (struct link_begin){
         .suite = suite,
         .environment = "test",
         .serial = s->serial,
-        .station_pub = link_key_p256(point),
         .objects = s->objects,
         .object_count = 3,
         .cert = s->cert.data,
         .cert_len = s->cert.len,
     };
     memset(s->begin.order_hash, 0x0d, 32);
-    sha256(s->serial, strlen(s->serial), spki);
-    memcpy(s->begin.transaction, spki, 16);
+    transaction_of(s, s->begin.transaction);
     memcpy(s->begin.station_nonce, rig_hello_nonce, 32);
-    s->objects[0] = (struct link_object){
-        .type = IMPRINT_OBJ_PRIVATE_KEY,
-        .format = IMPRINT_FMT_PKCS8_RFC5649,
-        .length = (uint32_t)(s->plain.len + 7) / 8 * 8 + 8,
-    };
+    s->objects[0] = (struct link_object){.type = IMPRINT_OBJ_PRIVATE_KEY};
     ec_spki(s->device_point, spki);
     sha256(spki, sizeof spki, s->objects[0].hash);
     s->objects[1] = (struct link_object){.type = IMPRINT_OBJ_CERTIFICATES,
@@ -380,6 +405,103 @@ void rig_prepare(struct rig_station *s, const struct link_hello *hello, uint16_t
                                          .format = IMPRINT_FMT_X509_DER,
                                          .length = (uint32_t)s->anchors.len};
     sha256(s->anchors.data, s->anchors.len, s->objects[2].hash);
+}
+
+void rig_prepare_made(struct rig_station *s, const struct link_hello *hello)
+{
+    prepare_begin(s, IMPRINT_SUITE_NONE);
+    buf_reset(&s->wrapped);
+    rig_sign(s, hello);
+}
+
+void rig_prepare_keygen(struct rig_station *s, const struct link_hello *hello)
+{
+    struct link_keygen *k = &s->keygen;
+    struct link_transcript t = transcript_of(s, hello);
+
+    *k = (struct link_keygen){
+        .environment = "test",
+        .serial = s->serial,
+        .key_alg = IMPRINT_ALG_P256,
+        .subject = rig_subject,
+        .subject_len = sizeof rig_subject,
+        .cert = s->cert.data,
+        .cert_len = s->cert.len,
+    };
+    memset(k->order_hash, 0x0d, 32);
+    transaction_of(s, k->transaction);
+    memcpy(k->station_nonce, rig_hello_nonce, 32);
+    t.keygen = true;
+    memcpy(t.order_hash, k->order_hash, 32);
+    memcpy(t.transaction, k->transaction, 16);
+    memcpy(t.station_nonce, k->station_nonce, 32);
+    k->sig = sign_x(s, &t, link_keygen_message);
+}
+
+/* The credential is for this key from now on. */
+static void certify(struct rig_station *s, EVP_PKEY *key)
+{
+    struct error err = ERROR_INIT;
+    uint8_t point[65];
+    size_t leaf;
+
+    ck_assert_int_eq(ec_point(key, point, &err), 0);
+    if (memcmp(point, s->device_point, sizeof point) == 0) {
+        EVP_PKEY_free(key); /* asked again: it has its certificate */
+        return;
+    }
+    EVP_PKEY_free(s->device_key);
+    s->device_key = key;
+    memcpy(s->device_point, point, sizeof point);
+    buf_reset(&s->certificates);
+    leaf = put_cert(&s->certificates, make_cert(key, s->serial, s->ca, "ca", 2));
+    sha256(s->certificates.data, leaf, s->leaf_hash);
+    put_cert(&s->certificates, make_cert(s->ca, "ca", s->ca, "ca", 2));
+}
+
+int rig_keygen(struct rig *rig, struct rig_station *s, struct error *err)
+{
+    struct link_request request;
+    const uint8_t *p;
+    X509_REQ *req;
+    EVP_PKEY *key;
+    uint8_t *subject = NULL;
+    int len, rc = link_client_keygen(&rig->client, &s->keygen, &request, err);
+
+    if (rc)
+        return rc;
+    buf_reset(&s->csr);
+    buf_put(&s->csr, request.csr, request.csr_len);
+    s->attest_key_sig = request.attest_sig;
+    p = s->csr.data;
+    req = d2i_X509_REQ(NULL, &p, (long)s->csr.len);
+    ck_assert_ptr_nonnull(req);
+    ck_assert_ptr_eq(p, s->csr.data + s->csr.len);
+    key = X509_REQ_get_pubkey(req);
+    ck_assert_int_eq(X509_REQ_verify(req, key), 1);
+    ck_assert_int_eq(X509_REQ_get_version(req), 0);
+    ck_assert_int_eq(X509_REQ_get_attr_count(req), 0);
+    len = i2d_X509_NAME(X509_REQ_get_subject_name(req), &subject);
+    ck_assert_int_eq(len, (int)s->keygen.subject_len);
+    ck_assert_mem_eq(subject, s->keygen.subject, (size_t)len);
+    OPENSSL_free(subject);
+    X509_REQ_free(req);
+    certify(s, key);
+    return 0;
+}
+
+void rig_prepare(struct rig_station *s, const struct link_hello *hello, uint16_t suite)
+{
+    struct error err = ERROR_INIT;
+    EVP_PKEY *ephemeral = EVP_EC_gen("P-256");
+    uint8_t point[65];
+
+    ck_assert_int_eq(ec_point(ephemeral, point, &err), 0);
+    get_scalar(ephemeral, s->ephemeral);
+    prepare_begin(s, suite);
+    s->begin.station_pub = link_key_p256(point);
+    s->objects[0].format = IMPRINT_FMT_PKCS8_RFC5649;
+    s->objects[0].length = (uint32_t)(s->plain.len + 7) / 8 * 8 + 8;
     rig_sign(s, hello);
     derive_kek(s, ephemeral, &hello->facts.dev_pub);
     buf_reset(&s->wrapped);
@@ -472,6 +594,26 @@ int rig_provision(struct rig *rig, struct rig_station *s, uint16_t suite, struct
 
     if (rc == 0) {
         rig_prepare(s, &hello, suite);
+        rc = rig_put_all(rig, s, err);
+    }
+    if (rc == 0)
+        rc = rig_commit(rig, s, err);
+    if (rc == 0)
+        rc = rig_prove(rig, s, err);
+    return rc;
+}
+
+int rig_provision_made(struct rig *rig, struct rig_station *s, struct error *err)
+{
+    struct link_hello hello;
+    int rc = rig_hello(rig, &hello, err);
+
+    if (rc == 0) {
+        rig_prepare_keygen(s, &hello);
+        rc = rig_keygen(rig, s, err);
+    }
+    if (rc == 0) {
+        rig_prepare_made(s, &hello);
         rc = rig_put_all(rig, s, err);
     }
     if (rc == 0)

@@ -44,7 +44,13 @@ struct rig_station {
     struct buf x;
     uint8_t x_hash[32], leaf_hash[32], z[32], kek[32], ephemeral[32];
     char serial[32];
+    struct link_keygen keygen; /* the last KEYGEN of rig_keygen */
+    struct buf csr;            /* and what it answered */
+    struct link_key attest_key_sig;
 };
+
+/* The subject of the requests: CN=device. */
+extern const uint8_t rig_subject[19];
 
 /* A factory-new device that pins this authority (NULL: none). */
 void rig_init(struct rig *rig, const uint8_t *authority);
@@ -77,8 +83,17 @@ int rig_commit(struct rig *rig, struct rig_station *s, struct error *err);
 int rig_prove(struct rig *rig, struct rig_station *s, struct error *err);
 int rig_lock(struct rig *rig, struct rig_station *s, struct error *err);
 
+/* KEYGEN for a device that said hello, with the station's signature. */
+void rig_prepare_keygen(struct rig_station *s, const struct link_hello *hello);
+/* Sends it: the request is judged by OpenSSL, and s is then a credential for the device's own key. */
+int rig_keygen(struct rig *rig, struct rig_station *s, struct error *err);
+/* As rig_prepare, for the key that the device made. */
+void rig_prepare_made(struct rig_station *s, const struct link_hello *hello);
+
 /* All steps up to the proof. */
 int rig_provision(struct rig *rig, struct rig_station *s, uint16_t suite, struct error *err);
+/* As above, with a key that the device makes. */
+int rig_provision_made(struct rig *rig, struct rig_station *s, struct error *err);
 
 /* True when the device's identity is this station's credential. */
 bool rig_holds(struct rig *rig, const struct rig_station *s);

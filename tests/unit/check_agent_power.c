@@ -15,11 +15,17 @@ static struct error err;
 /* What the station knows when power fails. */
 struct progress {
     bool hello;     /* it saw the transport key, and prepared a bundle for it */
+    bool asked;     /* KEYGEN was sent */
+    bool keygen;    /* it saw the key that the device made */
     bool committed; /* the device answered COMMIT */
     bool locked;    /* the device answered LOCK */
     bool aborted;   /* ABORT was sent */
     struct link_hello seen;
 };
+
+/* Whether the device makes its key in the sweep at hand, with what KEYGEN got as its first answer. */
+static bool made;
+static uint8_t made_point[65];
 
 /* A scenario runs until it ends or the power fails. */
 typedef void scenario(struct progress *p);
@@ -33,9 +39,30 @@ static bool hello_and_prepare(struct progress *p, struct rig_station *s)
     return true;
 }
 
+/* KEYGEN, where the device makes its key: whatever failed since, it is the key that it first told. */
+static bool keygen(struct progress *p, struct rig_station *s)
+{
+    if (!made)
+        return true;
+    if (!p->asked)
+        rig_prepare_keygen(s, &p->seen); /* a station keeps it, as it keeps BEGIN */
+    p->asked = true;
+    if (rig_keygen(&rig, s, &err))
+        return false;
+    if (p->keygen) {
+        ck_assert_mem_eq(s->device_point, made_point, 65);
+        return true;
+    }
+    memcpy(made_point, s->device_point, 65);
+    p->keygen = true;
+    rig_prepare_made(s, &p->seen);
+    return true;
+}
+
 static void provision_and_lock(struct progress *p, struct rig_station *s)
 {
-    if (!hello_and_prepare(p, s) || rig_put_all(&rig, s, &err) || rig_commit(&rig, s, &err))
+    if (!hello_and_prepare(p, s) || !keygen(p, s) || rig_put_all(&rig, s, &err) ||
+        rig_commit(&rig, s, &err))
         return;
     p->committed = true;
     if (rig_lock(&rig, s, &err) == 0)
@@ -54,7 +81,7 @@ static void replace_first(struct progress *p)
 
 static void abort_second(struct progress *p)
 {
-    if (!hello_and_prepare(p, &second) || rig_put_all(&rig, &second, &err))
+    if (!hello_and_prepare(p, &second) || !keygen(p, &second) || rig_put_all(&rig, &second, &err))
         return;
     p->aborted = true;
     if (link_client_abort(&rig.client, &err))
@@ -87,7 +114,7 @@ static void check_identity(const struct progress *p, bool had_first)
 }
 
 /* What a station does on resuming, with the bytes that it stored. */
-static void resume(const struct progress *p, struct rig_station *s)
+static void resume(struct progress *p, struct rig_station *s)
 {
     struct link_hello now;
 
@@ -109,7 +136,10 @@ static void resume(const struct progress *p, struct rig_station *s)
         ASSERT_HERE(link_client_abort(&rig.client, &err) == 0);
         ASSERT_HERE(rig_hello(&rig, &now, &err) == 0);
         rig_prepare(s, &now, IMPRINT_SUITE_X963);
+        p->seen = now;
+        p->asked = p->keygen = false;
     }
+    ASSERT_HERE(keygen(p, s));
     ASSERT_HERE(rig_put_all(&rig, s, &err) == 0);
     ASSERT_HERE(rig_commit(&rig, s, &err) == 0);
     ASSERT_HERE(rig_prove(&rig, s, &err) == 0);
@@ -198,7 +228,25 @@ START_TEST(a_new_transport_key_survives_a_power_cut_anywhere)
 }
 END_TEST
 
-CHECK_MAIN("agent_power", the_first_provisioning_survives_a_power_cut_anywhere,
+START_TEST(a_key_that_the_device_makes_survives_a_power_cut_anywhere)
+{
+    made = true;
+    /* HELLO 2, KEYGEN 1, BEGIN 2, PUT 2 at least, COMMIT 2, LOCK 1. */
+    ck_assert_uint_ge(sweep(provision_first, false), 10);
+    ck_assert_uint_ge(sweep(replace_first, true), 11);
+}
+END_TEST
+
+START_TEST(an_abort_of_a_key_that_the_device_makes_survives_a_power_cut_anywhere)
+{
+    made = true;
+    ck_assert_uint_ge(sweep(abort_second, true), 9);
+}
+END_TEST
+
+CHECK_MAIN("agent_power", a_key_that_the_device_makes_survives_a_power_cut_anywhere,
+           an_abort_of_a_key_that_the_device_makes_survives_a_power_cut_anywhere,
+           the_first_provisioning_survives_a_power_cut_anywhere,
            replacing_an_identity_survives_a_power_cut_anywhere,
            an_abort_survives_a_power_cut_anywhere,
            a_new_transport_key_survives_a_power_cut_anywhere)

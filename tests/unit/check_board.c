@@ -42,6 +42,8 @@ START_TEST(a_slot_goes_through_its_states)
         {"{\"event\":\"empty\",\"slot\":\"S1\"}", BOARD_EMPTY, "EMPTY", "", 0},
         {"{\"event\":\"wait\",\"slot\":\"S1\"}", BOARD_WAIT, "READY", "", 0},
         {"{\"event\":\"hello\",\"slot\":\"S1\"}", BOARD_HELLO, "FOUND", "", 0},
+        {"{\"event\":\"keygen\",\"serial\":\"P-1\",\"slot\":\"S1\"}", BOARD_KEYGEN, "KEYGEN", "P-1",
+         0},
         {"{\"event\":\"deliver\",\"serial\":\"P-1\",\"slot\":\"S1\"}", BOARD_DELIVER, "WRITING",
          "P-1", 0},
         {"{\"event\":\"progress\",\"serial\":\"P-1\",\"slot\":\"S1\",\"done\":500,\"total\":2000}",

@@ -406,6 +406,7 @@ static void put_request(struct thief *t, struct line *l, enum wire_op op)
     struct wire_proof proof = {.lifecycle = IMPRINT_LIFE_FACTORY, .commit_count = 1};
     struct wire_result result = {.status = (uint8_t)choose(t, 2), .text = "x"};
     struct wire_open open = {"S1"};
+    struct wire_csr csr = {.has_attestation = (uint8_t)choose(t, 2)};
     struct wire_hello h;
 
     switch (op) {
@@ -431,6 +432,11 @@ static void put_request(struct thief *t, struct line *l, enum wire_op op)
         memset(proof.sig, (int)choose(t, 256), sizeof proof.sig);
         wire_put_proof(m, &proof);
         break;
+    case WIRE_CSR:
+        csr.csr_len = (uint16_t)(1 + choose(t, IMPRINT_CSR_MAX));
+        memcpy(csr.handle, handle, sizeof csr.handle);
+        wire_put_csr(m, &csr);
+        break;
     case WIRE_RESULT:
         memcpy(result.handle, handle, sizeof result.handle);
         wire_put_result(m, &result);
@@ -447,12 +453,13 @@ static enum wire_op next_op(struct thief *t, const struct line *l)
     static const enum wire_op fits[][3] = {
         [SESSION_IDLE] = {WIRE_OPEN, WIRE_OPEN, WIRE_OPEN},
         [SESSION_OPENED] = {WIRE_CHAIN, WIRE_HELLO, WIRE_HELLO},
+        [SESSION_ASKED] = {WIRE_CSR, WIRE_CSR, WIRE_RESULT},
         [SESSION_PLANNED] = {WIRE_OBJECT, WIRE_NONCE, WIRE_RESULT},
         [SESSION_NONCED] = {WIRE_OBJECT, WIRE_PROOF, WIRE_NONCE},
         [SESSION_ENDING] = {WIRE_RESULT, WIRE_RESULT, WIRE_OPEN}};
 
     return choose(t, 4) ? fits[l->session.state][choose(t, 3)]
-                        : (enum wire_op)(WIRE_OPEN + choose(t, WIRE_CHAIN));
+                        : (enum wire_op)(WIRE_OPEN + choose(t, WIRE_CSR));
 }
 
 /* Bytes of a request as it was, changed somewhere, cut or longer. */

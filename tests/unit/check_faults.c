@@ -123,7 +123,7 @@ static void device_prepare(struct rig *r)
 
     if (++number[0] == 0)
         number[1]++;
-    if (rig_state(r, CREDENTIAL_AVAILABLE) == 0)
+    if (rig_state(r, CREDENTIAL_AVAILABLE) == 0 && r->job.serials.source == SOURCE_ASSIGNED)
         rig_generate(r, softhsm_is_nss() ? 20 : 200);
     device_done(&dut);
     device_init(&dut, 0xa1);
@@ -183,6 +183,40 @@ START_TEST(a_device_whose_session_fails_is_provisioned_the_next_time)
     struct rig r;
 
     faulty_start(&r, &plain_order, 0);
+    fault_sweep(&sweep, &r, &fault_kinds[_i]);
+    device_done(&dut);
+    rig_end(&r);
+}
+END_TEST
+
+/* The same where the certificate is signed at the claim: every other time over a key made ahead. */
+static void chip_prepare(struct rig *r)
+{
+    static unsigned runs;
+
+    if (runs++ % 2)
+        rig_generate(r, 1);
+    device_prepare(r);
+}
+
+static void chip_verify(struct rig *r, int rc, const char *after)
+{
+    device_verify(r, rc, after);
+    /* No certificate is without its device, and no key was used twice or lost. */
+    ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM credentials"), rig_claims(r));
+    ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM spare_keys WHERE state = 0"),
+                     r->v.counts.spares);
+    ck_assert_int_eq(rig_int(r, "SELECT count(DISTINCT point) FROM credentials"), rig_claims(r));
+}
+
+START_TEST(a_certificate_of_the_claim_fails_and_comes_with_it)
+{
+    static const struct sweep sweep = {"a device and its certificate", chip_prepare, device_body,
+                                       chip_verify, 4};
+    const struct rig_order order = {.source = SOURCE_DEVICE, .serials = "{\"prefix\":\"\"}"};
+    struct rig r;
+
+    faulty_start(&r, &order, 0);
     fault_sweep(&sweep, &r, &fault_kinds[_i]);
     device_done(&dut);
     rig_end(&r);
@@ -779,6 +813,7 @@ END_TEST
 RIG_MAIN("faults", EACH_ROW(a_token_that_fails_while_it_is_opened_opens_the_next_time, fault_kinds),
          EACH_ROW(a_batch_that_fails_is_there_whole_or_not_at_all, fault_kinds),
          EACH_ROW(a_device_whose_session_fails_is_provisioned_the_next_time, fault_kinds),
+         EACH_ROW(a_certificate_of_the_claim_fails_and_comes_with_it, fault_kinds),
          EACH_ROW(a_sealing_that_fails_is_finished_with_the_same_bytes, fault_kinds),
          EACH_ROW(a_ceremony_that_fails_leaves_nothing_and_succeeds_the_next_time, fault_kinds),
          EACH_ROW(an_anchor_that_fails_is_the_old_one_or_the_new_one, fault_kinds),

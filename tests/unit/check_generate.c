@@ -282,7 +282,7 @@ START_TEST(a_pattern_without_numbers_left_makes_no_part_of_a_batch)
     struct rig r;
 
     rig_start(&r, &plain_order, 0);
-    r.job.serials = (struct job_serials){"N", 1, 1};
+    r.job.serials = (struct job_serials){.prefix = "N", .digits = 1, .first = 1};
     ASSERT_FAILS(generate(&r, 10, &w, &made, &err), ERR_INPUT);
     ck_assert_ptr_nonnull(strstr(err.text, "10 does not fit"));
     ck_assert_int_eq(made, 0);
@@ -304,7 +304,7 @@ START_TEST(serials_that_another_pattern_wrote_are_refused)
     struct rig r;
 
     rig_start(&r, &plain_order, 3);
-    r.job.serials = (struct job_serials){"PUMP-0", 5, 2};
+    r.job.serials = (struct job_serials){.prefix = "PUMP-0", .digits = 5, .first = 2};
     ASSERT_FAILS(generate(&r, 5, &w, &made, &err), ERR_DUPLICATE);
     ck_assert_ptr_nonnull(strstr(err.text, "PUMP-000002"));
     ck_assert_int_eq(made, 0);

@@ -259,12 +259,13 @@ static enum wire_op next_op(struct thief *t, const struct line *l)
     static const enum wire_op fits[][3] = {
         [SESSION_IDLE] = {WIRE_OPEN, WIRE_OPEN, WIRE_OPEN},
         [SESSION_OPENED] = {WIRE_HELLO, WIRE_HELLO, WIRE_HELLO},
+        [SESSION_ASKED] = {WIRE_CSR, WIRE_CSR, WIRE_RESULT},
         [SESSION_PLANNED] = {WIRE_NONCE, WIRE_NONCE, WIRE_RESULT},
         [SESSION_NONCED] = {WIRE_PROOF, WIRE_PROOF, WIRE_NONCE},
         [SESSION_ENDING] = {WIRE_RESULT, WIRE_RESULT, WIRE_OPEN}};
 
     return choose(t, 3) ? fits[l->session.state][choose(t, 3)]
-                        : (enum wire_op)(WIRE_OPEN + choose(t, 7));
+                        : (enum wire_op)(WIRE_OPEN + choose(t, WIRE_CSR));
 }
 
 static void move(struct thief *t)
@@ -283,6 +284,9 @@ static void move(struct thief *t)
         break;
     case WIRE_CHAIN:
         (void)line_chain(l, "x", 1);
+        break;
+    case WIRE_CSR: /* of a job whose keys come from the HSM: never in its place */
+        ck_assert_int_ne(line_request(l, "x", 1, NULL), 0);
         break;
     case WIRE_OBJECT:
         buf_init(&object, WIRE_OBJECT_MAX);

@@ -11,6 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#define RANGE(p, d, f, l)                                                                          \
+    {                                                                                              \
+        .prefix = p, .digits = d, .first = f, .last = l                                            \
+    }
 #define SERIALS     "serials:\n  prefix: P-\n  digits: 4\n  first: 1\n"
 #define CERTIFICATE "certificate:\n  organization: Acme\n  hardware_type: 1.3.6.1.4.1.32473.1\n"
 #define PORTS       "ports:\n  - name: /dev/ttyACM*\n    slot: A{n}\n"
@@ -81,7 +85,19 @@ static const struct {
     {"name: a\norder: A-1\nzzzzzzz: 1\n", "job.yaml:3:1: unknown field 'zzzzzzz'"},
     {"name: a\norder: A-1\n" CERTIFICATE PORTS, "missing field 'serials'"},
     {"name: a\norder: A-1\nserials:\n  prefix: P-\n  digits: 4\n" CERTIFICATE PORTS,
-     "job.yaml:4:3: missing field 'first'"},
+     "job.yaml:3:1: missing field 'first', which 'source: assigned' needs"},
+    {"name: a\norder: A-1\nserials:\n  source: guessed\n" CERTIFICATE PORTS,
+     "job.yaml:4:3: 'source' must be assigned, listed, scanned or device"},
+    {"name: a\norder: A-1\nserials:\n  source: listed\n" CERTIFICATE PORTS,
+     "missing field 'file', which 'source: listed' needs"},
+    {"name: a\norder: A-1\nserials:\n  source: scanned\n  prefix: P-\n" CERTIFICATE PORTS,
+     "'prefix' has no place with 'source: scanned'"},
+    {"name: a\norder: A-1\nserials:\n  source: device\n  input: labels\n" CERTIFICATE PORTS,
+     "'input' has no place with 'source: device'"},
+    {"name: a\norder: A-1\nserials:\n  source: scanned\n  digits: 4\n" CERTIFICATE PORTS,
+     "'digits' has no place with 'source: scanned'"},
+    {"name: a\norder: A-1\nserials:\n  source: listed\n  file: none.txt\n" CERTIFICATE PORTS,
+     "none.txt': put it there, or correct 'file' in 'serials'"},
     {"name: a\norder: A-1\nserials:\n  prefix: P-\n  digits: 5x\n  first: 1\n",
      "job.yaml:5:11: 'digits' must be a whole number from 1 to 12"},
     {"name: a\norder: A-1\nserials:\n  prefix: P-\n  digits: -5\n  first: 1\n",
@@ -178,16 +194,17 @@ static void fill_order(struct order *order)
     memset(order, 0, sizeof *order);
     strcpy(order->id, "A-1");
     order->station_count = 1;
-    order->stations[0].serials = (struct order_serials){"P-", 4, 1, 100};
+    order->stations[0].serials = (struct order_serials)RANGE("P-", 4, 1, 100);
 }
 
 static const struct {
     struct order_serials range;
     bool fits;
 } ranges[] = {
-    {{"P-", 4, 1, 100}, true},   {{"P-", 4, 0, 1}, true},    {{"P-", 4, 2, 100}, false},
-    {{"P-", 4, 0, 0}, false},    {{"P-", 5, 1, 100}, false}, {{"Q-", 4, 1, 100}, false},
-    {{"P-0", 4, 1, 100}, false},
+    {RANGE("P-", 4, 1, 100), true},   {RANGE("P-", 4, 0, 1), true},
+    {RANGE("P-", 4, 2, 100), false},  {RANGE("P-", 4, 0, 0), false},
+    {RANGE("P-", 5, 1, 100), false},  {RANGE("Q-", 4, 1, 100), false},
+    {RANGE("P-0", 4, 1, 100), false},
 };
 
 START_TEST(the_serials_of_a_job_are_within_the_range_of_its_station)

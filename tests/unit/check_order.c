@@ -16,6 +16,7 @@
 #define COUNTS   "\"good\":10,\"max_issued\":12,\"spoilage\":3,\"rework\":2"
 #define SHARE_A  "\"good\":6,\"max_issued\":7,\"spoilage\":2,\"rework\":1"
 #define SHARE_B  "\"good\":4,\"max_issued\":5,\"spoilage\":1,\"rework\":1"
+#define RANGE_B  "{\"prefix\":\"P-\",\"digits\":4,\"first\":101,\"last\":200}"
 #define ROOT     "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 
 static const char good_order[] =
@@ -29,7 +30,7 @@ static const char good_order[] =
     "\"serials\":{\"prefix\":\"P-\",\"digits\":4,\"first\":1,\"last\":100},"
     "\"after\":{\"origin\":\"a/b\",\"size\":7,\"root\":\"" ROOT "\"}},"
     "{\"key\":\"" KEY_B "\",\"issuer\":\"" ISSUER_A "\"," SHARE_B ","
-    "\"serials\":{\"prefix\":\"P-\",\"digits\":4,\"first\":101,\"last\":200}}]}";
+    "\"serials\":" RANGE_B "}]}";
 
 static struct order order; /* large for a stack */
 
@@ -248,8 +249,11 @@ static const struct {
      "member 'vendor_roots'"},
     {"\"device_auth\":\"none\"", "\"device_auth\":\"none\",\"vendor_roots\":[\"" KEY_A "\"]",
      "'vendor_roots' must be left out"},
-    {"\"key_modes\":[\"hsm\"]", "\"key_modes\":[\"device\"]", "member 'key_modes'"},
-    {"\"key_modes\":[\"hsm\"]", "\"key_modes\":[\"hsm\",\"device\"]", "member 'key_modes'"},
+    {"\"key_modes\":[\"hsm\"]", "\"key_modes\":[\"magic\"]", "member 'key_modes'"},
+    {"\"key_modes\":[\"hsm\"]", "\"key_modes\":[\"hsm\",\"hsm\"]", "member 'key_modes'"},
+    {"\"key_modes\":[\"hsm\"]", "\"key_modes\":[\"hsm\",7]", "member 'key_modes'"},
+    {"\"key_modes\":[\"hsm\"]", "\"key_modes\":[]", "member 'key_modes'"},
+    {"\"key_modes\":[\"hsm\"]", "\"key_modes\":\"hsm\"", "member 'key_modes'"},
     {"\"key_modes\":[\"hsm\"],", "", "member 'key_modes'"},
     {"\"drivers\":[\"native\"]", "\"drivers\":[\"shell\"]", "member 'drivers'"},
     {"\"drivers\":[\"native\"],", "", "member 'drivers'"},
@@ -291,11 +295,52 @@ static const struct {
     {"\"prefix\":\"P-\",", "\"prefix\":\"P \",", "'stations[0].prefix' must be without blanks"},
     {",\"serials\":{\"prefix\":\"P-\",\"digits\":4,\"first\":101,\"last\":200}", "",
      "member 'stations[1].serials'"},
+    {RANGE_B, "{\"prefix\":\"P\"}", "'stations[1].serials' must be apart"},
+    {RANGE_B, "{\"prefix\":\"\"}", "'stations[1].serials' must be apart"},
+    {RANGE_B, "{\"prefix\":\"p-0\"}", "'stations[1].serials' must be apart"},
+    {RANGE_B, "{\"prefix\":\"Q#\"}", "'stations[1].prefix'"},
+    {RANGE_B, "{\"prefix\":1}", "'stations[1].prefix'"},
+    {RANGE_B, "{\"prefix\":\"Q\",\"digits\":4}", "'stations[1].first'"},
+    {RANGE_B, "{}", "'stations[1].prefix'"},
+    {RANGE_B, "{\"list\":\"00\"}", "'stations[1].list'"},
+    {RANGE_B, "{\"list\":\"" KEY_A "\",\"prefix\":\"Q\"}", "unknown member 'stations[1].prefix'"},
     {"\"size\":7", "\"size\":0", "'stations[0].size'"},
     {ROOT, "47DEQpj8", "'stations[0].root'"},
     {"\"origin\":\"a/b\",", "", "'stations[0].origin'"},
     {"\"origin\":\"a/b\",", "\"origin\":\"a/b\",\"seq\":1,", "unknown member 'stations[0].seq'"},
 };
+
+/* Which texts are a station's, by the form of its serials. */
+static const struct {
+    const char *with, *serial;
+    bool held;
+} forms[] = {
+    {RANGE_B, "P-0101", true},
+    {RANGE_B, "P-0200", true},
+    {RANGE_B, "P-0100", false},
+    {RANGE_B, "P-0201", false},
+    {RANGE_B, "P-00101", false},
+    {RANGE_B, "P-101", false},
+    {RANGE_B, "P-010A", false},
+    {RANGE_B, "p-0101", false},
+    {RANGE_B, "P-", false},
+    {"{\"prefix\":\"Q/\"}", "Q/anything?", true},
+    {"{\"prefix\":\"Q/\"}", "Q/", true},
+    {"{\"prefix\":\"Q/\"}", "Q", false},
+    {"{\"prefix\":\"Q/\"}", "q/1", false},
+    {"{\"list\":\"" KEY_A "\"}", "P-0101", false},
+};
+
+START_TEST(a_station_has_the_serials_of_a_range_a_prefix_or_a_list)
+{
+    struct error err = ERROR_INIT;
+    char json[4096];
+
+    change(RANGE_B, forms[_i].with, json, sizeof json);
+    ASSERT_OK(parse(json, &err), err);
+    ck_assert(order_serials_hold(&order.stations[1].serials, forms[_i].serial) == forms[_i].held);
+}
+END_TEST
 
 START_TEST(a_bad_order_is_refused_with_its_member)
 {
@@ -371,6 +416,7 @@ CHECK_ITEMS_MAIN("order", ONCE(a_good_order_is_read_with_every_member),
                  EACH_ROW(serials_that_a_platform_refuses, exported),
                  ONCE(serials_that_differ_in_case_alone),
                  ONCE(a_single_serial_is_held_to_the_platforms),
+                 EACH_ROW(a_station_has_the_serials_of_a_range_a_prefix_or_a_list, forms),
                  ONCE(an_order_without_stations_or_with_too_many_is_refused),
                  ONCE(an_order_is_valid_from_its_begin_until_before_its_end),
                  EACH_ROW(the_owner_is_warned_at_95_percent_and_72_hours, warned))

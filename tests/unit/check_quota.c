@@ -6,7 +6,7 @@
 static void assert_in_step(struct rig *r)
 {
     struct error err = ERROR_INIT;
-    struct inventory_counts counts = {{0}};
+    struct inventory_counts counts = {.by_state = {0}};
 
     if (r->v.order_id)
         ASSERT_OK(inventory_count(r->store, r->v.order_id, &counts, &err), err);

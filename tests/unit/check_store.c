@@ -521,6 +521,42 @@ START_TEST(a_file_of_a_newer_program_or_no_database_is_refused)
 }
 END_TEST
 
+/* What version 1 did not have, undone; its own index on serials, which allowed none twice. */
+static const char back_to_1[] =
+    "DROP TABLE spare_keys; DROP INDEX credentials_live; DROP INDEX credentials_serial;"
+    "DROP INDEX attempts_tx;"
+    "CREATE UNIQUE INDEX credentials_serial ON credentials(product, serial);"
+    "DROP INDEX ledger_key; DROP TABLE keygens;"
+    "PRAGMA user_version = 1;";
+
+START_TEST(a_database_of_version_1_is_brought_to_this_one)
+{
+    struct store *store = open_new();
+    struct error err = ERROR_INIT;
+    int64_t count = 0;
+
+    generate(store, 3);
+    ck_assert_int_eq(sqlite3_exec(store->db, back_to_1, NULL, NULL, NULL), SQLITE_OK);
+    store_close(store);
+    ASSERT_FAILS(store_open(path, STORE_READ, &store, &err), ERR_STORE);
+    ck_assert_ptr_nonnull(strstr(err.text, "a command that writes brings it up to date"));
+    ASSERT_OK(store_open(path, STORE_WRITE, &store, &err), err);
+    store_set_mac(store, test_mac, NULL);
+    ASSERT_OK(ledger_verify(store, &count, &err), err);
+    ASSERT_OK(sql_integer(store, &err, &count, "SELECT count(*) FROM credentials", ""), err);
+    ck_assert_int_eq(count, 3);
+    ASSERT_OK(sql_integer(store, &err, &count,
+                          "SELECT count(*) FROM sqlite_master WHERE name IN"
+                          " ('spare_keys', 'spare_keys_state', 'credentials_live', 'attempts_tx')",
+                          ""),
+              err);
+    ck_assert_int_eq(count, 4);
+    store_close(store);
+    ASSERT_OK(store_open(path, STORE_READ, &store, &err), err);
+    end(store);
+}
+END_TEST
+
 START_TEST(a_database_that_an_ordinary_user_cannot_write_says_so)
 {
     struct store *store = open_new();
@@ -686,6 +722,7 @@ CHECK_ITEMS_MAIN("store", ONCE(an_empty_inventory_is_exhausted),
                  ONCE(a_sealing_is_journalled_step_by_step),
                  ONCE(a_second_vault_is_refused_while_the_first_lives),
                  ONCE(a_file_of_a_newer_program_or_no_database_is_refused),
+                 ONCE(a_database_of_version_1_is_brought_to_this_one),
                  ONCE(a_database_that_an_ordinary_user_cannot_write_says_so),
                  ONCE(what_was_rolled_back_is_gone),
                  ONCE(a_copy_is_one_state_however_much_is_written_meanwhile))

@@ -9,7 +9,8 @@
 #include <string.h>
 
 static json_t *vectors;
-static uint8_t transport_scalar[32];
+static uint8_t transport_scalar[32], made_scalar[32];
+static int draws;
 
 static const char *text_of(const char *part, const char *name)
 {
@@ -39,8 +40,13 @@ static bool draw_the_known_key(void *context, uint8_t *out, size_t len)
 {
     (void)context;
     ck_assert_uint_eq(len, sizeof transport_scalar);
-    memcpy(out, transport_scalar, len);
+    memcpy(out, draws++ == 0 ? transport_scalar : made_scalar, len);
     return true;
+}
+
+static bool makes_its_key(void)
+{
+    return json_object_get(vectors, "keygen") != NULL;
 }
 
 /* A device as that of session number i. */
@@ -51,11 +57,14 @@ static void begin_session(int i)
     json_t *all = json_load_file(IMPRINT_DOCS "/device-link-vectors.json", 0, &where);
 
     ck_assert_msg(all != NULL, "%s", where.text);
-    ck_assert_uint_eq(json_array_size(all), 2);
+    ck_assert_uint_eq(json_array_size(all), 3);
     vectors = json_incref(json_array_get(all, (size_t)i));
     json_decref(all);
     load_fixed("station", "authority", authority, sizeof authority);
     load_fixed("secrets", "transport", transport_scalar, sizeof transport_scalar);
+    draws = 0;
+    if (makes_its_key())
+        load_fixed("secrets", "made", made_scalar, sizeof made_scalar);
     rig_init(&rig, authority);
     rig.platform.crypto.random = draw_the_known_key;
     if (json_object_get(json_object_get(vectors, "facts"), "image_hash")) {
@@ -117,7 +126,7 @@ static void check_proof(const uint8_t *transaction)
     uint8_t nonce[32], point[65];
 
     ck_assert(imprint_agent_identity(&rig.agent, &identity));
-    load("secrets", "pkcs8", &pkcs8);
+    load("secrets", makes_its_key() ? "made" : "pkcs8", &pkcs8);
     ck_assert_ptr_nonnull(memmem(pkcs8.data, pkcs8.len, identity.scalar, 32));
     ck_assert_str_eq(identity.serial, text_of("station", "serial"));
     load_fixed("proof", "nonce", nonce, sizeof nonce);
@@ -127,6 +136,24 @@ static void check_proof(const uint8_t *transaction)
     ASSERT_OK(ec_verify(point, message.data, message.len, proof.sig.bytes, &err), err);
     buf_done(&message);
     buf_done(&pkcs8);
+}
+
+/* The request but for its signature, and the attestation of the key. */
+static void make_key(void)
+{
+    struct link_request got;
+    struct link_frame reply;
+    struct buf csr;
+    size_t info;
+
+    ASSERT_OK(request(IMPRINT_MSG_KEYGEN, "keygen", &reply), err);
+    ASSERT_OK(link_keygen_decode(reply.payload, reply.len, &got, &err), err);
+    load("keygen", "csr", &csr);
+    info = (size_t)csr.data[4] + 2; /* both heads have one byte of length here */
+    ck_assert_uint_eq(csr.data[1], 0x81);
+    ck_assert_uint_gt(got.csr_len, 3 + info);
+    ck_assert_mem_eq(got.csr + 3, csr.data + 3, info);
+    buf_done(&csr);
 }
 
 START_TEST(the_agent_takes_the_sessions_as_they_are_written_down)
@@ -139,10 +166,13 @@ START_TEST(the_agent_takes_the_sessions_as_they_are_written_down)
     begin_session(_i);
     load_fixed("station", "transaction", transaction, sizeof transaction);
     say_hello();
+    if (makes_its_key())
+        make_key();
     ASSERT_OK(request(IMPRINT_MSG_BEGIN, "begin", &reply), err);
     ASSERT_OK(link_begin_decode(reply.payload, reply.len, &held, &err), err);
     ck_assert_uint_eq(held.count, 3);
-    put(transaction, IMPRINT_OBJ_PRIVATE_KEY, "wrapped");
+    if (!makes_its_key())
+        put(transaction, IMPRINT_OBJ_PRIVATE_KEY, "wrapped");
     put(transaction, IMPRINT_OBJ_CERTIFICATES, "certificates");
     put(transaction, IMPRINT_OBJ_TRUST_ANCHORS, "anchors");
     ASSERT_OK(link_client_commit(&rig.client, transaction, &count, &err), err);
@@ -159,13 +189,20 @@ START_TEST(a_device_with_another_transport_key_refuses_them)
     begin_session(_i);
     transport_scalar[31] ^= 1;
     ASSERT_OK(request(IMPRINT_MSG_HELLO, "hello", &reply), err);
+    if (makes_its_key()) {
+        ASSERT_OK(request(IMPRINT_MSG_KEYGEN, "keygen", &reply), err);
+        ASSERT_STATUS(link_keygen_decode(reply.payload, reply.len, &(struct link_request){0}, &err),
+                      IMPRINT_ERR_STATION);
+        end_session();
+        return;
+    }
     ASSERT_OK(request(IMPRINT_MSG_BEGIN, "begin", &reply), err);
     ASSERT_STATUS(link_begin_decode(reply.payload, reply.len, &held, &err), IMPRINT_ERR_STATION);
     end_session();
 }
 END_TEST
 
-static const int sessions[2];
+static const int sessions[3];
 
 CHECK_ITEMS_MAIN("vectors",
                  EACH_ROW(the_agent_takes_the_sessions_as_they_are_written_down, sessions),

@@ -358,6 +358,7 @@ void kit_evidence(struct kit_device *d, const char *environment)
     *e = (struct evidence){.proof_algorithm = IMPRINT_ALG_ECDSA_SHA256, .commit_count = 1};
     e->lifecycle = d->record.lock ? IMPRINT_LIFE_LOCKED : IMPRINT_LIFE_FACTORY;
     e->attested = d->record.auth != RECORD_AUTH_NONE;
+    e->made = e->attested && d->record.mode == RECORD_MODE_DEVICE;
     if (e->attested)
         e->att_key[0] = 4;
     if (d->record.auth == RECORD_AUTH_ATTESTED)

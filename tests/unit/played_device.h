@@ -16,6 +16,8 @@ struct device {
     uint8_t dev_pub[EC_POINT_SIZE];
     uint8_t tx_state, tx[IMPRINT_TX_SIZE], lifecycle;
     uint16_t suite; /* the one that it offers */
+    uint32_t modes; /* bits of enum imprint_mode */
+    EVP_PKEY *made; /* the key that it made for KEYGEN, or NULL */
     uint32_t commit_count;
     char serial[IMPRINT_SERIAL_MAX + 1];
     EVP_PKEY *key; /* the identity */
@@ -29,6 +31,7 @@ static inline void device_init(struct device *d, uint8_t mark)
     memset(d->chip, mark, sizeof d->chip);
     d->lifecycle = IMPRINT_LIFE_FACTORY;
     d->suite = IMPRINT_SUITE_ECB;
+    d->modes = IMPRINT_MODE_HSM;
     buf_init(&d->x, 2048);
     buf_init(&d->certificates, WIRE_OBJECT_MAX);
 }
@@ -37,6 +40,7 @@ static inline void device_done(struct device *d)
 {
     EVP_PKEY_free(d->transport);
     EVP_PKEY_free(d->enrolment);
+    EVP_PKEY_free(d->made);
     EVP_PKEY_free(d->key);
     buf_done(&d->x);
     buf_done(&d->certificates);
@@ -56,7 +60,7 @@ static inline void device_facts(const struct device *d, struct link_facts *f)
     memset(f, 0, sizeof *f);
     f->suites[0] = d->suite;
     f->suite_count = 1;
-    f->modes = IMPRINT_MODE_HSM;
+    f->modes = d->modes;
     memcpy(f->chip_id, d->chip, sizeof d->chip);
     f->chip_id_len = sizeof d->chip;
     strcpy(f->firmware, "1.4.2");
@@ -89,7 +93,7 @@ static inline struct wire_hello device_hello(struct device *d,
 {
     struct wire_hello h = {.suite_count = 1,
                            .suites = {d->suite},
-                           .modes = IMPRINT_MODE_HSM,
+                           .modes = (uint8_t)d->modes,
                            .chip_len = RIG_CHIP_SIZE,
                            .firmware = "1.4.2",
                            .lifecycle = d->lifecycle,
@@ -154,7 +158,12 @@ static inline void device_transcript(struct device *d, const struct wire_plan *p
     buf_put_lp(&d->x, p->serial, strlen(p->serial));
     buf_put_lp(&d->x, d->chip, sizeof d->chip);
     put_lp_point(&d->x, d->dev_pub);
-    put_lp_point(&d->x, p->station_pub);
+    if (p->suite) {
+        put_lp_point(&d->x, p->station_pub);
+    } else {
+        buf_put_u16(&d->x, 2); /* no key: an algorithm of zero and nothing */
+        buf_put_u16(&d->x, 0);
+    }
     buf_put_lp(&d->x, facts_hash, 32);
     buf_put_lp(&d->x, bundle_hash, 32);
 }
@@ -286,8 +295,10 @@ static inline void device_take(struct device *d, struct line *l)
             ck_assert_mem_eq(hash, p->objects[i].hash, 32);
     }
     EVP_PKEY_free(d->key);
-    d->key = device_unwrap(d, p, &blob);
+    d->key = p->suite ? device_unwrap(d, p, &blob) : d->made;
     ck_assert_ptr_nonnull(d->key);
+    if (!p->suite)
+        EVP_PKEY_up_ref(d->key);
     device_leaf_point(d, certified);
     ASSERT_OK(ec_point(d->key, mine, &err), err);
     ck_assert_mem_eq(mine, certified, sizeof mine);

@@ -98,6 +98,25 @@ static inline int line_hello(struct line *l, const struct wire_hello *hello)
     return rc;
 }
 
+/* attest_sig: NULL without one. l->plan is then DELIVER. */
+static inline int line_request(struct line *l, const void *csr, size_t len,
+                               const uint8_t *attest_sig)
+{
+    struct wire_csr request = {.csr_len = (uint16_t)len, .has_attestation = attest_sig != NULL};
+    struct reader r;
+    int rc;
+
+    memcpy(request.handle, l->handle, sizeof request.handle);
+    memcpy(request.csr, csr, len);
+    if (attest_sig)
+        memcpy(request.attest_sig, attest_sig, sizeof request.attest_sig);
+    wire_put_csr(&l->request, &request);
+    rc = line_ask(l, &r);
+    if (rc == 0)
+        ck_assert_int_eq(wire_get_plan(&r, &l->plan), 0);
+    return rc;
+}
+
 static inline int line_object(struct line *l, uint8_t index, struct buf *out)
 {
     struct reader r;

@@ -50,11 +50,15 @@ struct rig_order {
     bool lock, anchors;
     const char *id;            /* NULL: "TEST-1" */
     const char *suites;        /* NULL: "[1]" */
+    bool device_keys;          /* key_modes "device", not "hsm" */
     const uint8_t (*keys)[65]; /* enrolled keys; NULL: device_auth none */
     size_t key_count;
-    int good, max_issued;     /* 0: 5000 */
-    int spoilage;             /* 0: 100, -1: none */
-    int first, last;          /* serials; 0: 1 to 999999 */
+    int good, max_issued; /* 0: 5000 */
+    int spoilage;         /* 0: 100, -1: none */
+    int first, last;      /* serials; 0: 1 to 999999 */
+    int rework;
+    const char *serials;      /* the JSON of the member; NULL: by first and last */
+    enum job_source source;   /* of the job's serials */
     const char *from, *until; /* NULL: 2020 to 2099 */
     const char *amends;       /* hash of the version that it amends; NULL: a first order */
     const char *environment;  /* NULL: RIG_ENVIRONMENT */
@@ -309,11 +313,12 @@ static inline void rig_station_json(const struct rig *r, const char *member, cha
 
 static inline void rig_put_counts(struct buf *json, const struct rig_order *o)
 {
-    buf_printf(json, "\"good\":%d,\"max_issued\":%d,\"spoilage\":%d,\"rework\":0",
+    buf_printf(json, "\"good\":%d,\"max_issued\":%d,\"spoilage\":%d,\"rework\":%d",
                o->good ? o->good : 5000, o->max_issued ? o->max_issued : 5000,
                o->spoilage < 0 ? 0
                : o->spoilage   ? o->spoilage
-                               : 100);
+                               : 100,
+               o->rework);
 }
 
 static inline void rig_put_stations(const struct rig *r, struct buf *json,
@@ -326,8 +331,12 @@ static inline void rig_put_stations(const struct rig *r, struct buf *json,
     buf_printf(json, ",\"stations\":[{\"key\":\"%s\",\"issuer\":\"%s\",", o->key ? o->key : key,
                o->issuer ? o->issuer : issuer);
     rig_put_counts(json, o);
-    buf_printf(json, ",\"serials\":{\"prefix\":\"PUMP-\",\"digits\":6,\"first\":%d,\"last\":%d}",
-               o->first ? o->first : 1, o->last ? o->last : 999999);
+    if (o->serials)
+        buf_printf(json, ",\"serials\":%s", o->serials);
+    else
+        buf_printf(json,
+                   ",\"serials\":{\"prefix\":\"PUMP-\",\"digits\":6,\"first\":%d,\"last\":%d}",
+                   o->first ? o->first : 1, o->last ? o->last : 999999);
     if (o->after)
         buf_printf(json, ",\"after\":%s", o->after);
     buf_put_str(json, "}]");
@@ -396,7 +405,11 @@ static inline void rig_write_job(struct rig *r, const struct rig_order *o)
         buf_init(&job->vendor_roots[i], JOB_ROOT_MAX);
     strcpy(job->name, "test");
     strcpy(job->order, o->id ? o->id : "TEST-1");
-    job->serials = (struct job_serials){"PUMP-", 6, o->first ? o->first : 1};
+    job->serials =
+        (struct job_serials){.prefix = "PUMP-", .digits = 6, .first = o->first ? o->first : 1};
+    job->serials.source = o->source;
+    strcpy(job->ports[0].slot, "S{n}");
+    job->port_count = 1;
     strcpy(job->certificate.organization, "Acme Medical");
     strcpy(job->certificate.hardware_type, "1.3.6.1.4.1.32473.1.7");
     buf_printf(&json, "{\"type\":\"%s\"", o->amends ? "amendment" : "order");
@@ -406,12 +419,13 @@ static inline void rig_write_job(struct rig *r, const struct rig_order *o)
                ",\"id\":\"%s\",\"environment\":\"%s\",\"product\":\"%s\",\"profile\":" RIG_PROFILE
                ","
                "\"use\":\"registration\",\"valid\":{\"from\":\"%s\",\"until\":\"%s\"},"
-               "\"software_hsm\":%s,\"key_modes\":[\"hsm\"],\"drivers\":[\"native\"],"
+               "\"software_hsm\":%s,\"key_modes\":[\"%s\"],\"drivers\":[\"native\"],"
                "\"suites\":%s,\"lock\":%s,\"counts\":{",
                job->order, o->environment ? o->environment : RIG_ENVIRONMENT,
                o->product ? o->product : RIG_PRODUCT, o->from ? o->from : "2020-01-01T00:00:00Z",
                o->until ? o->until : "2099-12-31T00:00:00Z", o->no_software_hsm ? "false" : "true",
-               o->suites ? o->suites : "[1]", o->lock ? "true" : "false");
+               o->device_keys ? "device" : "hsm", o->suites ? o->suites : "[1]",
+               o->lock ? "true" : "false");
     rig_put_counts(&json, o);
     buf_put_u8(&json, '}');
     rig_put_stations(r, &json, o);
@@ -602,7 +616,7 @@ static inline int rig_check_record(void *context, const void *line, size_t len,
     bool verified = false;
 
     ASSERT_OK(record_parse(line, len, &r, err), *err);
-    if (r.t == RECORD_ADD) {
+    if (r.t == RECORD_ADD || r.t == RECORD_REPLACE) {
         seen->adds++;
         ASSERT_OK(evidence_parse(evidence, evidence_len, &e, err), *err);
         ASSERT_OK(evidence_verify(&e, &r, RIG_ENVIRONMENT, verifier, &verified, err), *err);

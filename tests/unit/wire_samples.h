@@ -76,6 +76,15 @@ static struct wire_proof sample_proof(void)
     return v;
 }
 
+static struct wire_csr sample_csr(void)
+{
+    struct wire_csr v = {.has_attestation = 1, .csr_len = 8, .csr = "csr-text"};
+
+    fill(v.handle, sizeof v.handle, 1);
+    fill(v.attest_sig, sizeof v.attest_sig, 2);
+    return v;
+}
+
 static struct wire_result sample_result(void)
 {
     struct wire_result v = {.status = 18, .text = "result-text"};
@@ -102,7 +111,10 @@ static struct wire_plan sample_plan(void)
                           .environment = "environ-text",
                           .station_cert_len = 9,
                           .station_cert = "cert-text",
-                          .object_count = 3};
+                          .object_count = 3,
+                          .key_alg = IMPRINT_ALG_P256,
+                          .subject_len = 12,
+                          .subject = "subject-text"};
 
     fill(v.tx, sizeof v.tx, 1);
     fill(v.order_hash, sizeof v.order_hash, 2);
@@ -157,6 +169,7 @@ STRUCT_KIND(open)
 STRUCT_KIND(hello)
 STRUCT_KIND(proof)
 STRUCT_KIND(result)
+STRUCT_KIND(csr)
 STRUCT_KIND(opened)
 STRUCT_KIND(plan)
 STRUCT_KIND(counts)
@@ -216,6 +229,7 @@ static const struct kind kinds[] = {
     KIND(result, sizeof(struct wire_result)),
     KIND(opened, sizeof(struct wire_opened)),
     KIND(plan, sizeof(struct wire_plan)),
+    KIND(csr, sizeof(struct wire_csr)),
     {"check", 0, put_sample_check, get_check, put_check, sizeof(struct wire_check)},
     KIND(counts, sizeof(struct wire_counts)),
 };
@@ -231,7 +245,8 @@ union any {
     struct wire_plan plan;
     struct wire_check check;
     struct wire_counts counts;
-    uint8_t bytes[2048];
+    struct wire_csr csr;
+    uint8_t bytes[4096];
 };
 
 #endif

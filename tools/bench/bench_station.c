@@ -136,7 +136,7 @@ static void write_job(struct job *job)
     buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
     strcpy(job->name, "bench");
     strcpy(job->order, "BENCH");
-    job->serials = (struct job_serials){"PUMP-", 9, 1};
+    job->serials = (struct job_serials){.prefix = "PUMP-", .digits = 9, .first = 1};
     strcpy(job->certificate.organization, "Bench Medical");
     strcpy(job->certificate.hardware_type, "1.3.6.1.4.1.32473.1.7");
 }

@@ -1,0 +1,30 @@
+/*
+ * csr: the certificate request (PKCS#10, RFC 2986) of a key that the device made.
+ *
+ * Version 1, the subject that KEYGEN asked for, a P-256 key, no attributes; signed with ECDSA and
+ * SHA-256 (RFC 5758). The subject is carried as it came: the station compares it.
+ */
+#ifndef IMPRINT_AGENT_CSR_H
+#define IMPRINT_AGENT_CSR_H
+
+#include "agent/agent.h"
+
+/* Two heads, version, subject, key, attributes, algorithm, signature. */
+#define IMPRINT_AGENT_CSR_MAX (4 + 4 + 3 + IMPRINT_SUBJECT_MAX + 91 + 2 + 12 + 3 + 72)
+
+struct imprint_agent_csr {
+    uint8_t bytes[IMPRINT_AGENT_CSR_MAX];
+    size_t start, len; /* where the request lies in bytes */
+};
+
+/* True when bytes are one DER SEQUENCE of at most IMPRINT_SUBJECT_MAX, as a Name is. */
+bool imprint_agent_is_name(const uint8_t *bytes, size_t len);
+
+/* Builds and signs the request; subject is one that imprint_agent_is_name takes. False when the
+ * platform's cryptography failed. */
+bool imprint_agent_csr(const struct imprint_agent *agent, const uint8_t *subject, size_t len,
+                       const uint8_t point[IMPRINT_P256_POINT_SIZE],
+                       const uint8_t scalar[IMPRINT_P256_SCALAR_SIZE],
+                       struct imprint_agent_csr *out);
+
+#endif

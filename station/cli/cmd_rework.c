@@ -1,0 +1,63 @@
+/* imprint rework: allows that a unit gets another identity under its serial. */
+#include "station/cli/cli.h"
+#include "station/vault/rework.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+
+static int read_request(const struct cli *cli, struct voiding *what, struct error *err)
+{
+    const char *code = cli_value(cli, "reason-code");
+
+    *what = (struct voiding){
+        .name = cli->args[0], .product = cli_value(cli, "product"), .reason = RECORD_SUPERSEDED};
+    if (!cli_value(cli, "by") || !cli_value(cli, "reason"))
+        return error_set(err, ERR_USAGE,
+                         "'imprint rework' needs --by and --reason: a supervisor answers for it, "
+                         "and both stand in the ledger");
+    if (code)
+        what->reason = voiding_reason(code);
+    if (!what->reason)
+        return error_set(err, ERR_USAGE,
+                         "'%s' is not a reason for a revocation: superseded, keyCompromise and "
+                         "others are, see imprint(1)",
+                         code);
+    return 0;
+}
+
+static void report(const struct cli *cli, const struct reworked *r)
+{
+    if (cli->json)
+        cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:b}", "event", "rework", "serial",
+                                 r->serial, "product", r->product, "order", r->order, "new",
+                                 !r->before));
+    else if (r->before)
+        printf("'%s' may get another identity already: nothing changed\n", r->serial);
+    else
+        printf("'%s' of order '%s' may get another identity, %" PRId64 " of %" PRId64
+               "; its old one is revoked\n",
+               r->serial, r->order, r->used, r->allowed);
+    if (!cli->json)
+        printf("next: put the unit in a slot, scan its label there, and run the job; where labels "
+               "are not\nscanned, 'imprint run JOB --scan \"SLOT %s\"'\n",
+               r->serial);
+}
+
+int cmd_rework(struct cli *cli, struct error *err)
+{
+    struct voiding what;
+    struct reworked reworked;
+    struct vault v;
+    int rc = read_request(cli, &what, err);
+
+    if (rc)
+        return rc;
+    rc = vault_init(&v, &cli->config, NULL, cli->store, cli->hsm, err);
+    if (rc == 0)
+        rc = rework_run(&v, &what, &reworked, err);
+    if (rc == 0)
+        report(cli, &reworked);
+    vault_done(&v);
+    return rc;
+}

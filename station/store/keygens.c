@@ -1,0 +1,192 @@
+#include "station/store/keygens.h"
+
+#include "pki/digest.h"
+#include "station/store/sql.h"
+
+#include <string.h>
+
+#define COLUMNS                                                                                    \
+    "tx, order_id, state, serial, slot, chip, dev_pub, station_nonce, x, station_sig, subject,"    \
+    " created, mac"
+#define ROW_LABEL "imprint keygen row v1"
+#define ROW_MAX   (CLAIM_X_MAX + 2048)
+
+void keygen_init(struct keygen *k)
+{
+    memset(k, 0, sizeof *k);
+    buf_init(&k->x, CLAIM_X_MAX);
+    buf_init(&k->subject, IMPRINT_SUBJECT_MAX);
+}
+
+void keygen_done(struct keygen *k)
+{
+    buf_done(&k->x);
+    buf_done(&k->subject);
+}
+
+static int row_mac(struct store *store, const struct keygen *k, uint8_t mac[32], struct error *err)
+{
+    struct buf b;
+    int rc;
+
+    buf_init(&b, ROW_MAX);
+    buf_put(&b, ROW_LABEL, sizeof ROW_LABEL);
+    buf_put(&b, k->tx, sizeof k->tx);
+    buf_put_u64(&b, (uint64_t)k->order_id);
+    buf_put_lp(&b, k->serial, strlen(k->serial));
+    buf_put_lp(&b, k->slot, strlen(k->slot));
+    buf_put_lp(&b, k->chip, k->chip_len);
+    buf_put(&b, k->dev_pub, sizeof k->dev_pub);
+    buf_put(&b, k->station_nonce, sizeof k->station_nonce);
+    buf_put_lp(&b, k->x.data, k->x.len);
+    buf_put(&b, k->station_sig, sizeof k->station_sig);
+    buf_put_lp(&b, k->subject.data, k->subject.len);
+    buf_put_u64(&b, (uint64_t)k->created);
+    rc = buf_check(&b, "a row of KEYGEN", err);
+    if (rc == 0)
+        rc = store_mac(store, b.data, b.len, mac, err);
+    buf_done(&b);
+    return rc;
+}
+
+int keygen_add(struct store *store, const struct keygen *k, struct error *err)
+{
+    uint8_t mac[32];
+    int rc = row_mac(store, k, mac, err);
+
+    if (rc)
+        return rc;
+    rc =
+        sql_run(store, err,
+                "INSERT INTO keygens(" COLUMNS ") VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "bittbbbbbbib", k->tx, sizeof k->tx, k->order_id, k->serial, k->slot, k->chip,
+                k->chip_len, k->dev_pub, sizeof k->dev_pub, k->station_nonce,
+                sizeof k->station_nonce, k->x.data, k->x.len, k->station_sig, sizeof k->station_sig,
+                k->subject.data, k->subject.len, k->created, mac, sizeof mac);
+    if (rc == ERR_STORE && err && (err->native & 0xff) == SQLITE_CONSTRAINT)
+        rc = error_set(err, ERR_DUPLICATE,
+                       "this chip id or transport key was asked for a key already");
+    return rc;
+}
+
+static int read_row(sqlite3_stmt *s, struct keygen *k, struct error *err)
+{
+    size_t chip_len = (size_t)sqlite3_column_bytes(s, 5);
+
+    if (chip_len > sizeof k->chip)
+        return error_set(err, ERR_STORE, "a chip id in the database is too long");
+    k->order_id = sqlite3_column_int64(s, 1);
+    k->state = sqlite3_column_int(s, 2);
+    k->chip_len = chip_len;
+    k->created = sqlite3_column_int64(s, 11);
+    if (sql_blob_exact(s, 0, k->tx, sizeof k->tx, err) ||
+        sql_text(s, 3, k->serial, sizeof k->serial, err) ||
+        sql_text(s, 4, k->slot, sizeof k->slot, err) ||
+        sql_blob_exact(s, 5, k->chip, chip_len, err) ||
+        sql_blob_exact(s, 6, k->dev_pub, sizeof k->dev_pub, err) ||
+        sql_blob_exact(s, 7, k->station_nonce, sizeof k->station_nonce, err) ||
+        sql_blob(s, 8, &k->x, err) ||
+        sql_blob_exact(s, 9, k->station_sig, sizeof k->station_sig, err) ||
+        sql_blob(s, 10, &k->subject, err))
+        return ERR_STORE;
+    return 0;
+}
+
+static int verify_row(struct store *store, sqlite3_stmt *s, const struct keygen *k,
+                      struct error *err)
+{
+    uint8_t mac[32], stored[32];
+    int rc = sql_blob_exact(s, 12, stored, sizeof stored, err);
+
+    if (rc == 0)
+        rc = row_mac(store, k, mac, err);
+    if (rc == 0 && !sha256_equal(mac, stored))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "what the database says of the device that was to become '%s' was changed: "
+                       "its MAC does not match; keep the database as it is and call the security "
+                       "team",
+                       k->serial);
+    return rc;
+}
+
+static int find(struct store *store, const char *query, const void *key, size_t len,
+                struct keygen *k, bool *found, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s, query, "b", key, len);
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc < 0)
+        return rc;
+    *found = rc == 1;
+    if (rc == 0)
+        return 0;
+    rc = read_row(s, k, err);
+    if (rc == 0)
+        rc = verify_row(store, s, k, err);
+    sql_end(s);
+    return rc;
+}
+
+int keygen_by_tx(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], struct keygen *k,
+                 bool *found, struct error *err)
+{
+    return find(store, "SELECT " COLUMNS " FROM keygens WHERE tx = ?", tx, IMPRINT_TX_SIZE, k,
+                found, err);
+}
+
+int keygen_by_dev_pub(struct store *store, const uint8_t dev_pub[IMPRINT_P256_POINT_SIZE],
+                      struct keygen *k, bool *found, struct error *err)
+{
+    return find(store, "SELECT " COLUMNS " FROM keygens WHERE dev_pub = ?", dev_pub,
+                IMPRINT_P256_POINT_SIZE, k, found, err);
+}
+
+int keygen_by_chip(struct store *store, const uint8_t *chip, size_t len, struct keygen *k,
+                   bool *found, struct error *err)
+{
+    return find(store, "SELECT " COLUMNS " FROM keygens WHERE chip = ? AND state = 0", chip, len, k,
+                found, err);
+}
+
+int keygen_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE],
+                     enum keygen_state state, struct error *err)
+{
+    return sql_run(store, err, "UPDATE keygens SET state = ? WHERE tx = ?", "ib", (int64_t)state,
+                   tx, (size_t)IMPRINT_TX_SIZE);
+}
+
+int keygen_free_serial(struct store *store, int64_t order_id, char serial[IMPRINT_SERIAL_MAX + 1],
+                       bool *found, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(store, err, &s,
+                       "SELECT k.serial FROM keygens k JOIN orders o ON o.id = k.order_id"
+                       " WHERE k.order_id = ?1 AND k.state = 2 AND NOT EXISTS"
+                       " (SELECT 1 FROM keygens other WHERE other.order_id = ?1"
+                       " AND other.serial = k.serial AND other.state IN (0, 1)) AND NOT EXISTS"
+                       " (SELECT 1 FROM credentials c WHERE c.product = o.product"
+                       " AND c.serial = k.serial COLLATE NOCASE) ORDER BY k.created LIMIT 1",
+                       "i", order_id);
+
+    if (rc == 0)
+        rc = sql_next(store, s, err);
+    if (rc < 0)
+        return rc;
+    *found = rc == 1;
+    if (rc == 0)
+        return 0;
+    rc = sql_text(s, 0, serial, IMPRINT_SERIAL_MAX + 1, err);
+    sql_end(s);
+    return rc;
+}
+
+int keygen_drop_oldest(struct store *store, int64_t order_id, int64_t keep, struct error *err)
+{
+    return sql_run(store, err,
+                   "UPDATE keygens SET state = 2 WHERE order_id = ?1 AND state = 0 AND tx NOT IN"
+                   " (SELECT tx FROM keygens WHERE order_id = ?1 AND state = 0"
+                   " ORDER BY created DESC, tx LIMIT ?2)",
+                   "ii", order_id, keep);
+}

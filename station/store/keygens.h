@@ -1,0 +1,68 @@
+/*
+ * keygens: devices that were asked to make their own key (KEYGEN), before a certificate is signed.
+ *
+ * A row is a promise of a serial to one device's transport key, stored before KEYGEN leaves: a device
+ * that reports its transaction is known again, and gets the same KEYGEN, byte for byte. Nothing is
+ * issued yet: a row that is dropped costs nothing. When the request came, a claim of the same
+ * transaction holds the certificate (claims.h), and the row stays for repeats.
+ *
+ * A row carries a MAC from the HSM over all but its state: "imprint keygen row v1\0" ‖ tx ‖
+ * u64 order ‖ lp(serial) ‖ lp(slot) ‖ lp(chip) ‖ dev_pub ‖ station_nonce ‖ lp(x) ‖ station_sig ‖
+ * lp(subject) ‖ u64 created.
+ */
+#ifndef STATION_STORE_KEYGENS_H
+#define STATION_STORE_KEYGENS_H
+
+#include "station/store/claims.h"
+
+enum keygen_state {
+    KEYGEN_OPEN = 0,    /* the device was asked, or is about to be */
+    KEYGEN_CLAIMED = 1, /* a claim of this transaction exists */
+    KEYGEN_DROPPED = 2  /* the device lost its transport key, or made a second key */
+};
+
+struct keygen {
+    uint8_t tx[IMPRINT_TX_SIZE];
+    int64_t order_id;
+    int state;
+    char serial[IMPRINT_SERIAL_MAX + 1];
+    char slot[CLAIM_SLOT_MAX + 1];
+    uint8_t chip[IMPRINT_CHIP_ID_MAX];
+    size_t chip_len;
+    uint8_t dev_pub[IMPRINT_P256_POINT_SIZE];
+    uint8_t station_nonce[IMPRINT_NONCE_SIZE];
+    struct buf x; /* of KEYGEN: without a bundle */
+    uint8_t station_sig[IMPRINT_P256_SIG_SIZE];
+    struct buf subject; /* DER Name */
+    int64_t created;
+};
+
+void keygen_init(struct keygen *k);
+void keygen_done(struct keygen *k);
+
+/* Stores an open row. Errors: ERR_DUPLICATE when the chip has an open one, or the transport key was
+ * seen before. */
+MUST_USE int keygen_add(struct store *store, const struct keygen *k, struct error *err);
+
+/* Each finds at most one row; *found tells whether. That of a chip is its open one. Errors:
+ * ERR_INTEGRITY when it was changed. */
+MUST_USE int keygen_by_tx(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], struct keygen *k,
+                          bool *found, struct error *err);
+MUST_USE int keygen_by_dev_pub(struct store *store, const uint8_t dev_pub[IMPRINT_P256_POINT_SIZE],
+                               struct keygen *k, bool *found, struct error *err);
+MUST_USE int keygen_by_chip(struct store *store, const uint8_t *chip, size_t len, struct keygen *k,
+                            bool *found, struct error *err);
+
+/* A serial that an order promised to a device, dropped, and never put into a certificate. */
+MUST_USE int keygen_free_serial(struct store *store, int64_t order_id,
+                                char serial[IMPRINT_SERIAL_MAX + 1], bool *found,
+                                struct error *err);
+
+/* Drops the oldest open rows of an order but this many. */
+MUST_USE int keygen_drop_oldest(struct store *store, int64_t order_id, int64_t keep,
+                                struct error *err);
+
+MUST_USE int keygen_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE],
+                              enum keygen_state state, struct error *err);
+
+#endif

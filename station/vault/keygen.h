@@ -1,0 +1,45 @@
+/*
+ * keygen: key mode `device`: the device makes its key, and the vault signs the certificate that it
+ * asks for.
+ *
+ *   HELLO    keygen_make: a transaction and a serial, promised to the device's transport key (P2),
+ *            stored and anchored before KEYGEN leaves; nothing is issued
+ *   CSR      keygen_certify: the request is judged (vault/csr.h), then one transaction of the store
+ *            makes certificate, credential and claim; from there on all is as with a key of the HSM
+ *
+ * Invariants
+ *  1. A certificate is signed for one key of one transaction: a second key burns the first
+ *     certificate, and the device starts over.
+ *  2. A request that is refused changes nothing but the log of attempts.
+ *  3. A serial of a promise that was dropped is promised again; of one that was certified, never.
+ *  4. At most KEYGEN_OPEN_MAX promises of an order are open: the oldest is dropped for the next one.
+ */
+#ifndef STATION_VAULT_KEYGEN_H
+#define STATION_VAULT_KEYGEN_H
+
+#include "station/vault/session.h"
+
+#define KEYGEN_OPEN_MAX 64
+
+/*
+ * Promises a serial to the device in s->hello and signs KEYGEN for it: s->keygen. When old is not
+ * NULL, it is an open claim of the same chip that is burned in the same transaction. Errors: as
+ * claim_make.
+ */
+MUST_USE int keygen_make(struct vault *v, struct session *s, const struct claim *old,
+                         struct error *err);
+
+/* Drops the promise in s->keygen: nothing was issued for it. */
+MUST_USE int keygen_drop(struct vault *v, struct session *s, struct error *err);
+
+/*
+ * Judges the request that answers s->keygen; the first one gets its certificate, and a repeat for the
+ * same key the same one. Fills s->claim and s->credential. Errors: those of csr_read and of
+ * certifier_issue; ERR_REFUSED for a subject or extension that is not the job's, or without the
+ * attestation that the order wants; ERR_DUPLICATE for a key that is known, or a second one; the first
+ * certificate is then burned.
+ */
+MUST_USE int keygen_certify(struct vault *v, struct session *s, const struct wire_csr *request,
+                            struct error *err);
+
+#endif

@@ -1,0 +1,187 @@
+#include "station/vault/naming.h"
+
+#include "base/codec.h"
+#include "station/store/ledger.h"
+#include "station/vault/certifier.h"
+#include "station/vault/scan.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* ---- what the serial has ---- */
+
+struct judging {
+    const struct vault *v;
+    const char *serial;
+    bool again;
+    int64_t replaces;
+};
+
+static int refuse_duplicate(const struct credential *c, struct error *err)
+{
+    if (c->state == CREDENTIAL_AVAILABLE)
+        return error_set(
+            err, ERR_DUPLICATE,
+            "a credential of '%s' was made ahead: it is given out by the job that made "
+            "it, call the engineer",
+            c->serial);
+    return error_set(err, ERR_DUPLICATE,
+                     "another device has the serial '%s': compare the labels, and set this device "
+                     "aside",
+                     c->serial);
+}
+
+/* A burned one may have been lost by a restore, without a claim. */
+static int expect_end(const struct judging *j, const struct credential *c, struct error *err)
+{
+    static const char *const events[CREDENTIAL_STATES] = {[CREDENTIAL_BURNED] = "burned",
+                                                          [CREDENTIAL_SCRAPPED] = "scrapped",
+                                                          [CREDENTIAL_REVOKED] = "revoked"};
+    int rc = ledger_expect(j->v->store, c->id, events[c->state], err);
+
+    return rc == ERR_INTEGRITY && c->state == CREDENTIAL_BURNED
+               ? ledger_expect(j->v->store, c->id, "lost", err)
+               : rc;
+}
+
+static int judge_revoked(struct judging *j, const struct credential *c, struct error *err)
+{
+    bool allowed = false;
+    int rc = ledger_allows_rework(j->v->store, j->v->history.row.hash, c->id, &allowed, err);
+
+    if (rc)
+        return rc;
+    if (!allowed)
+        return error_set(err, ERR_REFUSED,
+                         "the identity of '%s' was revoked: a supervisor allows another one with "
+                         "'imprint rework %s'",
+                         c->serial, c->serial);
+    j->replaces = c->id;
+    return 1;
+}
+
+static int judge_one(void *context, const struct credential *c, struct error *err)
+{
+    struct judging *j = context;
+    int rc;
+
+    if (c->state == CREDENTIAL_AVAILABLE || c->state == CREDENTIAL_CLAIMED ||
+        c->state == CREDENTIAL_PROVEN || strcmp(c->serial, j->serial))
+        return refuse_duplicate(c, err);
+    j->again = true;
+    rc = expect_end(j, c, err);
+    if (rc || c->state != CREDENTIAL_REVOKED)
+        return rc;
+    return judge_revoked(j, c, err);
+}
+
+int naming_judge(const struct vault *v, const char *serial, bool *again, int64_t *replaces,
+                 struct error *err)
+{
+    struct judging j = {.v = v, .serial = serial};
+    int rc = credential_each_of_serial(v->store, v->order->product, serial, judge_one, &j, err);
+
+    *again = j.again;
+    *replaces = j.replaces;
+    return rc;
+}
+
+/* ---- which serial it is ---- */
+
+static int no_label(const struct session *s, struct error *err)
+{
+    return error_set(err, ERR_REFUSED,
+                     "no label was scanned for slot '%s': run again and scan the unit's label",
+                     s->slot);
+}
+
+static int from_chip(const struct vault *v, const struct session *s,
+                     char serial[SERIAL_TEXT_MAX + 1], struct error *err)
+{
+    char chip[2 * IMPRINT_CHIP_ID_MAX + 1];
+    int len;
+
+    hex_encode(s->hello.chip, s->hello.chip_len, chip);
+    for (char *p = chip; *p; p++)
+        *p = (char)toupper((unsigned char)*p);
+    len = snprintf(serial, SERIAL_TEXT_MAX + 1, "%s%s", v->job->serials.prefix, chip);
+    if (s->hello.chip_len == 0 || len > SERIAL_TEXT_MAX)
+        return error_set(err, ERR_REFUSED,
+                         "the device's chip id cannot be its serial: it has %zu bytes, and prefix "
+                         "and digits together at most %d characters",
+                         (size_t)s->hello.chip_len, SERIAL_TEXT_MAX);
+    return job_serials_allow(&v->job->serials, &v->share->serials, serial, err);
+}
+
+/* The serial that is to be certified now; empty: the next credential that was made ahead. */
+static int find_serial(const struct vault *v, const struct session *s,
+                       char serial[SERIAL_TEXT_MAX + 1], struct error *err)
+{
+    const char *scanned = scans_find(v->scans, s->slot);
+
+    serial[0] = 0;
+    if (scanned) {
+        strcpy(serial, scanned);
+        return 0; /* scans_add allowed it */
+    }
+    switch (v->job->serials.source) {
+    case SOURCE_SCANNED:
+        return no_label(s, err);
+    case SOURCE_DEVICE:
+        return from_chip(v, s, serial, err);
+    default:
+        return 0;
+    }
+}
+
+/* Where certificates are made ahead, a label says which unit gets a replacement. */
+static int check_replacement(const struct vault *v, const struct certify_request *r,
+                             struct error *err)
+{
+    if (r->replaces || !job_serials_ahead(&v->job->serials))
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "'%s' has no identity to be replaced, and this job gives out serials by "
+                     "itself: run it without the label",
+                     r->serial);
+}
+
+static int issue(struct vault *v, struct session *s, const char *serial, struct naming *how,
+                 struct error *err)
+{
+    struct certify_request request = {
+        .serial = serial, .chip = s->hello.chip, .chip_len = s->hello.chip_len};
+    int rc = naming_judge(v, serial, &request.again, &request.replaces, err);
+
+    if (rc == 0)
+        rc = check_replacement(v, &request, err);
+    if (rc == 0)
+        rc = certifier_issue(v, &request, &s->credential, &how->spare, err);
+    how->issued = rc == 0;
+    return rc ? rc : ledger_expect(v->store, s->credential.id, LEDGER_ISSUE, err);
+}
+
+int naming_take(struct vault *v, struct session *s, struct naming *how, struct error *err)
+{
+    char serial[SERIAL_TEXT_MAX + 1];
+    int rc = find_serial(v, s, serial, err);
+
+    *how = (struct naming){false, false};
+    if (rc == 0 && *serial)
+        return issue(v, s, serial, how, err);
+    if (rc == 0)
+        rc = credential_pick(v->store, v->order_id, &s->credential, err);
+    return rc ? rc : ledger_expect(v->store, s->credential.id, NULL, err);
+}
+
+int naming_check_label(const struct vault *v, const struct session *s, struct error *err)
+{
+    const char *scanned = scans_find(v->scans, s->slot);
+
+    if (!scanned || strcmp(scanned, s->credential.serial) == 0)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "the label scanned for slot '%s' says '%s' and the device in it is '%s': put "
+                     "the right unit in, or set both aside",
+                     s->slot, scanned, s->credential.serial);
+}

@@ -1,0 +1,51 @@
+/*
+ * scan: the labels that somebody scanned or typed before the devices are provisioned: a slot and
+ * the serial of the unit that is in it.
+ *
+ * Lines are read by the vault itself, so that the line process cannot choose a serial: it says which
+ * slot a device is in, and each slot has at most one label. A line is the slot's label, a blank, and
+ * the serial: "S1 PUMP-0000001". The last blank divides them; blanks and a carriage return at the end
+ * are dropped. An empty line, or the end of the input, ends the scanning.
+ */
+#ifndef STATION_VAULT_SCAN_H
+#define STATION_VAULT_SCAN_H
+
+#include "pki/serial_name.h"
+#include "station/vault/vault.h"
+
+#include <stdio.h>
+
+#define SCANS_MAX     1024
+#define SCAN_LINE_MAX 127 /* bytes without line end */
+
+struct scan {
+    char slot[33];
+    char serial[SERIAL_TEXT_MAX + 1];
+};
+
+/* Starts as zero. */
+struct scans {
+    struct scan at[SCANS_MAX];
+    size_t count;
+};
+
+/*
+ * Adds the label of one line. Errors: ERR_INPUT for what is no such line, or a slot that the job does
+ * not have; ERR_REFUSED for a serial that is not this station's or was revoked for good;
+ * ERR_DUPLICATE for a slot or serial that was scanned already.
+ */
+MUST_USE int scans_add(struct scans *scans, const struct vault *v, const char *line,
+                       struct error *err);
+
+/*
+ * Reads lines to the end. With ask, words on stderr ask for them and a bad one is asked for again;
+ * without it a bad one is an error whose text names source and line number. No label at all is
+ * fine: devices that have an identity need none. Errors: as scans_add, ERR_IO.
+ */
+MUST_USE int scans_read(struct scans *scans, const struct vault *v, FILE *in, const char *source,
+                        bool ask, struct error *err);
+
+/* The serial scanned for a slot, or NULL. scans may be NULL. */
+const char *scans_find(const struct scans *scans, const char *slot);
+
+#endif
