@@ -3,6 +3,7 @@
 #include "station/vault/farewell.h"
 #include "station/vault/quota.h"
 #include "station/vault/scan.h"
+#include "station/vault/screen.h"
 #include "station/vault/server.h"
 #include "station/vault/spawn.h"
 
@@ -60,7 +61,7 @@ static int prepare(struct cli *cli, struct vault *v, struct error *err)
 }
 
 static int serve(struct cli *cli, const char *farewells, struct server *server,
-                 struct attest *attest, struct error *err)
+                 struct attest *attest, struct screen *screen, struct error *err)
 {
     struct vault v;
     int rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
@@ -80,6 +81,7 @@ static int serve(struct cli *cli, const char *farewells, struct server *server,
         server_stop_line(server);
     } else {
         rc = server_run(server, &v, err);
+        screen_end(screen); /* what follows is to be read */
         cli_warn_order(cli, v.order, quota_warnings(&v));
         cli_warn_receipts(cli);
     }
@@ -98,21 +100,32 @@ static int start_checker(struct cli *cli, struct attest *attest, struct error *e
     return rc ? rc : attest_start(attest, program, &cli->job, err);
 }
 
+/* A line that goes on, for a person. */
+static bool wants_board(const struct cli *cli)
+{
+    return !cli->json && !cli->quiet && !cli_value(cli, "once") && !cli_value(cli, "lines");
+}
+
 /* The other programs start first: they must not inherit a module, a PIN or a database. */
 int cli_run(struct cli *cli, const char *farewells, struct error *err)
 {
     struct attest attest = {.fd = -1};
     struct server server = {.control = -1};
-    const struct server_run run = {.output = cli->json    ? "json"
+    struct screen screen = {.line = -1, .errors = -1};
+    const struct server_run run = {.screen = &screen,
+                                   .output = cli->json    ? "json"
                                              : cli->quiet ? "quiet"
                                                           : "words",
                                    .once = farewells || cli_value(cli, "once")};
     int rc = start_checker(cli, &attest, err);
 
+    if (rc == 0 && !farewells && wants_board(cli))
+        rc = screen_start(&screen, err);
     if (rc == 0)
         rc = server_start_line(&server, &cli->job, &run, err);
     if (rc == 0)
-        rc = serve(cli, farewells, &server, &attest, err);
+        rc = serve(cli, farewells, &server, &attest, &screen, err);
+    screen_end(&screen);
     attest_stop(&attest);
     return rc;
 }

@@ -87,6 +87,7 @@ static const struct cli_option rework_options[] = {
 static const struct cli_option run_options[] = {
     BY,
     {"once", NULL, "one device in each slot that is there now, then end"},
+    {"lines", NULL, "lines instead of the board, also on a terminal"},
     {"scan", "SLOT SERIAL", "the label of one unit, instead of reading labels"},
     {NULL, NULL, NULL}};
 
@@ -144,10 +145,13 @@ const struct cli_command cli_commands[] = {
      generate_options, NEED_CONFIG | NEED_JOB | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_generate},
     {"run", "JOB", "provision the devices that are put into the slots",
      "Provisions each device that is put into a slot that a port rule of the job names, all slots\n"
-     "at once, and shows the result until the device is taken out. It goes on until the order is\n"
-     "fulfilled or somebody quits: 'quit', 'pause', 'resume' and 'ack SLOT' with the Enter key, "
-     "or\n"
-     "Ctrl-C. What was begun is finished first. A device that was interrupted goes on with the "
+     "at once, and shows the result until the device is taken out: on a board with a tile for "
+     "each\n"
+     "slot, or in lines where there is no terminal. It goes on until the order is fulfilled or\n"
+     "somebody quits: F4 on the board; or, with lines, 'quit', 'pause', 'resume' and 'ack SLOT' "
+     "with\n"
+     "the Enter key, or Ctrl-C. What was begun is finished first. A device that was interrupted "
+     "goes on with the "
      "same\n"
      "credential; one that is finished says PASS again and consumes nothing. With --once it ends\n"
      "when each slot that is there has passed or failed. Where the job's serials are scanned it\n"

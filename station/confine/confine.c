@@ -281,6 +281,16 @@ static const int connector_calls[] = {
     SCMP_SYS(sendmsg), SCMP_SYS(recvmsg),
 };
 
+/* The board: draws on the terminal. Padding of old terminals is waited for. */
+static const int board_calls[] = {
+    SCMP_SYS(rt_sigaction), SCMP_SYS(fstat),     SCMP_SYS(newfstatat),
+    SCMP_SYS(lseek),        SCMP_SYS(nanosleep), SCMP_SYS(clock_nanosleep),
+};
+
+static const unsigned long board_requests[] = {
+    TCGETS, TCSETS, TCSETSW, TCSETSF, TCFLSH, TIOCGWINSZ,
+};
+
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
 static int allow_list(scmp_filter_ctx filter, const int *calls, size_t count)
@@ -372,6 +382,17 @@ static int allow_connector(scmp_filter_ctx filter)
     return rc;
 }
 
+static int allow_board(scmp_filter_ctx filter)
+{
+    int rc = allow_common(filter);
+
+    if (rc == 0)
+        rc = allow_list(filter, board_calls, COUNT(board_calls));
+    if (rc == 0)
+        rc = allow_requests(filter, board_requests, COUNT(board_requests));
+    return rc;
+}
+
 static int filter_calls(int (*allow)(scmp_filter_ctx), struct error *err)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -447,6 +468,14 @@ int confine_checker(struct error *err)
     char unsaid[300]; /* the line says it: the kernel is the same */
 
     return confine(&checker, unsaid, sizeof unsaid, err);
+}
+
+int confine_board(struct error *err)
+{
+    const struct confinement board = {.network = true, .files = true, .allow = allow_board};
+    char unsaid[300]; /* the line says it */
+
+    return confine(&board, unsaid, sizeof unsaid, err);
 }
 
 int confine_opener(struct error *err)

@@ -55,6 +55,13 @@ MUST_USE int confine_opener(struct error *err);
 MUST_USE int confine_checker(struct error *err);
 
 /*
+ * For the board, once ncurses has read what it knows of the terminal: as the checker, but signals can be
+ * caught and the terminal's settings and size read and set. Nothing can be typed into the terminal and
+ * it cannot be taken.
+ */
+MUST_USE int confine_board(struct error *err);
+
+/*
  * For the connector, once it knows every address: as the checker, but stream sockets can be made and
  * connected, over TCP to these ports alone (from Landlock's ABI 4 on), and descriptors sent.
  */

@@ -31,7 +31,7 @@ static struct pace pace;
 
 void events_init(const char *output)
 {
-    as_json = strcmp(output, "json") == 0;
+    as_json = strcmp(output, "json") == 0 || strcmp(output, "board") == 0;
     as_progress = strcmp(output, "words") == 0 && isatty(STDERR_FILENO);
 }
 

@@ -47,7 +47,7 @@ struct event {
     unsigned attempt, most; /* RETRY: the attempt that begins, and how many there are at most */
 };
 
-/* output: "words", "quiet" (words without progress) or "json". */
+/* output: "words", "quiet" (words without progress), "json", or "board", which is JSON. */
 void events_init(const char *output);
 
 void events_begin(bool once, const struct wire_counts *counts);

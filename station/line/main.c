@@ -3,7 +3,9 @@
  * `imprint run` starts it and it asks the vault for everything. It opens nothing: opener and connector
  * hand it ports (station/wire/offer.h), and it is confined before it sees the first.
  *
- * usage: imprint-line words|quiet|json once|watch HELLO_MS REQUEST_MS REPEATS RETRIES
+ * With 'board' it speaks JSON, and ends when the board did that has its other end.
+ *
+ * usage: imprint-line words|quiet|json|board once|watch HELLO_MS REQUEST_MS REPEATS RETRIES
  */
 #include "station/confine/confine.h"
 #include "station/line/command.h"
@@ -38,7 +40,7 @@ struct manager {
     struct place *places[PLACES_MAX]; /* in the order in which their ports were offered */
     size_t count;
     struct place *addresses[ADDRESS_MAX]; /* by the connector's numbers */
-    bool json, listed, lost, quitting;
+    bool json, board, listed, lost, quitting;
     bool reads_input, has_connector;
     struct command_input input;
     int failure; /* of the job's rules, before any slot */
@@ -247,7 +249,9 @@ static void read_commands(struct manager *m)
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return;
     if (n <= 0)
-        m->reads_input = false; /* no more commands come, and nothing else follows from it */
+        m->reads_input = false; /* no more commands come, and nothing else follows from it, */
+    if (n <= 0 && m->board)
+        quit(m); /* unless nobody would see a result any more */
     for (size_t at = 0, taken; n > 0 && at < (size_t)n; at += taken) {
         command_input_add(&m->input, bytes + at, (size_t)n - at, &taken);
         obey_lines(m);
@@ -421,7 +425,8 @@ int main(int argc, char **argv)
     m.line = (struct line){.control = CHANNEL_LINE_FD,
                            .once = strcmp(argv[2], "once") == 0,
                            .limits = {atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), atoi(argv[6])}};
-    m.json = strcmp(argv[1], "json") == 0;
+    m.board = strcmp(argv[1], "board") == 0;
+    m.json = m.board || strcmp(argv[1], "json") == 0;
     m.reads_input = !m.line.once;
     m.has_connector = fcntl(CHANNEL_CONNECTOR_FD, F_GETFD) >= 0;
     catch_signals();

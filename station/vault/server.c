@@ -6,6 +6,7 @@
 #include "station/wire/channel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
@@ -57,12 +58,17 @@ static const char *number(struct line_args *a, size_t index, int64_t value)
     return a->numbers[index];
 }
 
+static bool has_board(const struct server_run *run)
+{
+    return run->screen && run->screen->board;
+}
+
 static void build_line(struct line_args *a, const struct job *job, const struct server_run *run)
 {
     size_t n = 0;
 
     a->line[n++] = a->line_path;
-    a->line[n++] = run->output;
+    a->line[n++] = has_board(run) ? "board" : run->output;
     a->line[n++] = run->once ? "once" : "watch";
     a->line[n++] = number(a, 0, job->link.hello_ms);
     a->line[n++] = number(a, 1, job->link.request_ms);
@@ -87,10 +93,10 @@ static void build_rules(struct line_args *a, const struct job *job)
 }
 
 /* One that stands beside the line; *to_line is what the line talks to it over. */
-static int start_beside(const char *name, char path[PATH_MAX], const char *const *argv, pid_t *pid,
-                        int *to_line, struct error *err)
+static int start_beside(const char *name, char path[PATH_MAX], const char *const *argv,
+                        const int *standard, pid_t *pid, int *to_line, struct error *err)
 {
-    struct spawn s = {.argv = argv, .fd_count = 1};
+    struct spawn s = {.argv = argv, .fd_count = 1, .standard = standard};
     int fds[2], rc = spawn_find(name, path, err);
 
     if (rc == 0)
@@ -107,16 +113,27 @@ static int start_beside(const char *name, char path[PATH_MAX], const char *const
     return rc;
 }
 
-/* Its descriptors are where channel.h says: the vault, the opener, the connector. */
-static int start_line(struct server *server, struct line_args *a, int control, struct error *err)
+/* The descriptors of the line are where channel.h says: the vault, the opener, the connector. With a
+ * board none of the three has the terminal. */
+static int start_line(struct server *server, struct line_args *a, const struct server_run *run,
+                      int control, struct error *err)
 {
-    struct spawn line = {.argv = a->line, .fds = {control, -1, -1}, .fd_count = 2, .screen = true};
-    int rc =
-        start_beside(OPENER_PROGRAM, a->opener_path, a->opener, &server->opener, &line.fds[1], err);
+    bool board = has_board(run);
+    int null = board ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
+    const int beside[] = {null, null, board ? run->screen->errors : -1};
+    const int standard[] = {board ? run->screen->line : -1, board ? run->screen->line : -1,
+                            beside[STDERR_FILENO]};
+    struct spawn line = {.argv = a->line,
+                         .fds = {control, -1, -1},
+                         .fd_count = 2,
+                         .screen = !board,
+                         .standard = board ? standard : NULL};
+    int rc = start_beside(OPENER_PROGRAM, a->opener_path, a->opener, board ? beside : NULL,
+                          &server->opener, &line.fds[1], err);
 
     if (rc == 0 && a->connector[1]) {
-        rc = start_beside(CONNECTOR_PROGRAM, a->connector_path, a->connector, &server->connector,
-                          &line.fds[2], err);
+        rc = start_beside(CONNECTOR_PROGRAM, a->connector_path, a->connector, board ? beside : NULL,
+                          &server->connector, &line.fds[2], err);
         line.fd_count += rc == 0;
     }
     if (rc == 0)
@@ -124,6 +141,8 @@ static int start_line(struct server *server, struct line_args *a, int control, s
     for (size_t i = 1; i < line.fd_count; i++)
         if (line.fds[i] >= 0)
             close(line.fds[i]);
+    if (null >= 0)
+        close(null);
     return rc;
 }
 
@@ -142,11 +161,13 @@ int server_start_line(struct server *server, const struct job *job, const struct
     if (rc == 0)
         rc = channel_pair(fds, err);
     if (rc == 0) {
-        rc = start_line(server, args, fds[1], err);
+        rc = start_line(server, args, run, fds[1], err);
         close(fds[1]);
         server->control = fds[0];
     }
     free(args);
+    if (run->screen)
+        screen_handed_over(run->screen);
     if (rc)
         server_stop_line(server);
     return rc;

@@ -4,6 +4,7 @@
 #ifndef STATION_VAULT_SERVER_H
 #define STATION_VAULT_SERVER_H
 
+#include "station/vault/screen.h"
 #include "station/vault/vault.h"
 
 #include <sys/types.h>
@@ -20,12 +21,14 @@ struct server_run {
     const char
         *output; /* what the line prints: "words", "quiet" (words without progress) or "json" */
     bool once;   /* one device in each slot that is there, then end */
+    struct screen
+        *screen; /* a board reads what the line prints then, whatever output says; or NULL */
 };
 
 /*
  * Starts the line, the opener with the job's port rules, and the connector where the job names addresses. Call
  * before the HSM module is loaded and the PIN is read: they inherit nothing but their sockets, and the
- * line the screen. Errors: ERR_MISSING when one of the programs is not installed.
+ * line the screen, unless the board has it. Errors: ERR_MISSING when one of the programs is not installed.
  */
 MUST_USE int server_start_line(struct server *server, const struct job *job,
                                const struct server_run *run, struct error *err);

@@ -36,13 +36,28 @@ int spawn_find(const char *name, char out[PATH_MAX], struct error *err)
     return 0;
 }
 
+/* In the child: stdin and stdout, and stderr where it is not inherited. */
+static bool place_standard(const struct spawn *s)
+{
+    int null;
+
+    if (s->screen)
+        return true;
+    for (int i = 0; s->standard && i <= STDERR_FILENO; i++)
+        if (dup2(s->standard[i], i) < 0)
+            return false;
+    if (s->standard)
+        return true;
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    return null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDOUT_FILENO) >= 0;
+}
+
 /* In the child: the descriptors get their places, everything else is closed. */
 static bool place_descriptors(const struct spawn *s)
 {
     int aside[SPAWN_FDS_MAX];
-    int null = s->screen ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
 
-    if (!s->screen && (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0))
+    if (!place_standard(s))
         return false;
     for (size_t i = 0; i < s->fd_count; i++)
         if ((aside[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, ASIDE_FD)) < 0)
@@ -58,7 +73,7 @@ static void become(const struct spawn *s, pid_t parent)
     if (!place_descriptors(s))
         _exit(ERR_INTERNAL * -1);
     /* Without the vault nothing can be finished; the ports must be free for the next run. */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
+    if (!s->outlives && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent))
         _exit(ERR_GONE * -1);
     execv(s->argv[0], (char *const *)(uintptr_t)s->argv);
     _exit(ERR_MISSING * -1);

@@ -3,9 +3,9 @@
  *
  * Invariants
  *  1. A program that is started inherits stderr and the descriptors it is given, from 3 on; stdin and
- *     stdout only when it has the screen. Start them before the HSM module is loaded and the PIN is
+ *     stdout only when it has the screen; and none of the three where others stand for them. Start them before the HSM module is loaded and the PIN is
  *     read.
- *  2. It ends when this process does, however that ends.
+ *  2. It ends when this process does, however that ends, at the latest when its sockets are closed.
  */
 #ifndef STATION_VAULT_SPAWN_H
 #define STATION_VAULT_SPAWN_H
@@ -25,7 +25,9 @@ struct spawn {
     const char *const *argv; /* argv[0]: path of the program; ends with NULL */
     int fds[SPAWN_FDS_MAX];
     size_t fd_count;
-    bool screen; /* keeps stdin and stdout */
+    bool screen;         /* keeps stdin and stdout */
+    const int *standard; /* three descriptors that become stdin, stdout and stderr, or NULL */
+    bool outlives;       /* not ended with this process: it ends by itself, when its sockets do */
 };
 
 /* The path of one of the station's programs: beside this one, as in a build folder, or where it was

@@ -1,0 +1,113 @@
+#include "station/board/words.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *action, *next, *brief;
+} actions[] = {
+    {"reseat", "Press the device into its slot; check power and cable. It begins by itself.",
+     "reseat it"},
+    {"set_aside", "Set the device aside, and note this text. Do not try it again.", "set aside"},
+    {"free_port", "Close the other program that holds the port.", "port busy"},
+    {"generate", "The stock is empty; the device is fine. Call the engineer.", "no stock"},
+    {"again", "Nothing is wrong: it was stopped before it began.", "try again"},
+    {"call", "Call the engineer, and show this text.", "call"},
+};
+#define ACTIONS (sizeof actions / sizeof *actions)
+
+/* One that is not known is as good as the last. */
+static size_t find_action(const char *name)
+{
+    size_t i = 0;
+
+    while (i < ACTIONS - 1 && strcmp(actions[i].action, name))
+        i++;
+    return i;
+}
+
+const char *words_state(const struct board *b, const struct board_slot *s)
+{
+    static const char *const names[BOARD_STATES] = {"EMPTY",   "READY",    "FOUND", "KEYGEN",
+                                                    "WRITING", "CHECKING", "PASS",  "FAIL"};
+
+    if (s->state == BOARD_WAIT && b->line != BOARD_RUNNING)
+        return b->line == BOARD_PAUSED ? "PAUSED" : "CLOSED";
+    return names[s->state];
+}
+
+const char *words_next(const struct board *b, const struct board_slot *s)
+{
+    switch (s->state) {
+    case BOARD_EMPTY:
+        return "Nothing is plugged in here.";
+    case BOARD_WAIT:
+        return b->line == BOARD_RUNNING ? "Put a device in." : "";
+    case BOARD_PASS:
+        return s->again ? "Was finished before. Take it out." : "Take it out.";
+    case BOARD_FAIL:
+        return actions[find_action(s->action)].next;
+    default:
+        return "Wait.";
+    }
+}
+
+const char *words_next_short(const struct board_slot *s)
+{
+    switch (s->state) {
+    case BOARD_PASS:
+        return "take out";
+    case BOARD_FAIL:
+        return actions[find_action(s->action)].brief;
+    default:
+        return "";
+    }
+}
+
+const char *words_line(const struct board *b)
+{
+    static const char *const names[] = {"STARTING", "RUNNING", "PAUSED", "ENDING", "ENDED"};
+
+    return names[b->line];
+}
+
+char *words_counts(const struct board *b, char *out, size_t size)
+{
+    char yield[16] = "-", pace[32] = "-", again[48] = "";
+
+    if (board_yield(b) >= 0)
+        snprintf(yield, sizeof yield, "%d %%", board_yield(b));
+    if (b->pace >= 0)
+        snprintf(pace, sizeof pace, "%" PRId64 "/h", b->pace);
+    if (b->again > 0)
+        snprintf(again, sizeof again, " (+%" PRId64 " again)", b->again);
+    snprintf(out, size,
+             "passed %" PRId64 "%s   failed %" PRId64 "   yield %s   pace %s   left %" PRId64
+             " of %" PRId64,
+             b->passed, again, b->failed, yield, pace, b->remaining, b->good);
+    return out;
+}
+
+bool words_wrap(const char **text, size_t width, char *out)
+{
+    const char *at = *text + strspn(*text, " ");
+    size_t len = strlen(at), cut = len;
+
+    *text = at;
+    if (len == 0 || width == 0)
+        return false;
+    if (len > width) {
+        cut = width;
+        while (cut > 0 && at[cut] != ' ')
+            cut--;
+        if (cut == 0)
+            cut = width;
+    }
+    *text = at + cut;
+    while (cut > 0 && at[cut - 1] == ' ')
+        cut--;
+    memcpy(out, at, cut);
+    out[cut] = 0;
+    return true;
+}
