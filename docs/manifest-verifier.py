@@ -2,6 +2,7 @@
 """Verifies one manifest, after the one before it if that is given: the appendix of manifest-format.md.
 
 usage: manifest-verifier.py MANIFEST-ROOT.pem DEVICE-ROOT.pem LOG.vkey DIR [DIR-BEFORE]
+           [--require-alg NAME[=ROOT.pem]]...
 
 Written from the specification alone, with Python, python3-cryptography and, for CMS, certificate
 paths and compressed files, the programs openssl and zstd. It says 'verified', or what is wrong.
@@ -15,6 +16,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 LINE, SHARD, EXPANSION, INT = 65535, 1000000, 100, 2**53 - 1
 TIME = re.compile(r"(19[7-9]\d|[2-9]\d{3})-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+# Of signatures beside manifest.json.p7s: hash, signatureAlgorithm, key (section 8).
+SHA256, SHA384 = (bytes.fromhex(f"60864801650304020{n}") for n in (1, 2))
+ALGORITHMS = {
+    "ecdsa-p256": (SHA256, "300a06082a8648ce3d040302", "secp256r1"),
+    "ecdsa-p384": (SHA384, "300a06082a8648ce3d040303", "secp384r1"),
+    "rsa-pss-3072": (SHA256, "304106092a864886f70d01010a3034a00f300d06096086480165030402010500a11c301a0609"
+                     "2a864886f70d010108300d06096086480165030402010500a203020120", 3072),
+}
 TYPES = "add replace revoke void attr decommission recommission rotate".split()
 REASONS = ("unspecified keyCompromise cACompromise affiliationChanged superseded cessationOfOperation "
            "certificateHold privilegeWithdrawn aACompromise").split()
@@ -141,7 +150,7 @@ def der(data):  # the elements of DER: (tag, contents)
         data = data[at + size:]
 
 
-def check_cms(folder, name, root):  # section 8; returns the signer's certificate
+def check_cms(folder, name, root, algorithm=None):  # section 8; returns the signer's certificate
     pem = read(folder, name, 1 << 20).decode("ascii")
     found = re.fullmatch(r"-----BEGIN CMS-----\n(.*)-----END CMS-----\n", pem, re.S)
     need(found, "PEM")
@@ -151,7 +160,10 @@ def check_cms(folder, name, root):  # section 8; returns the signer's certificat
     signers = list(der(signed[-1][1]))
     need(len(signers) == 1, "one signer")
     parts = list(der(signers[0][1]))
-    need(list(der(parts[2][1]))[0][1] == bytes.fromhex("608648016503040201"), "SHA-256")
+    digest, identifier, kind = ALGORITHMS[algorithm] if algorithm else (SHA256, None, None)
+    need(list(der(parts[2][1]))[0][1] == digest, "hash")
+    need(not identifier or any(bytes((t, len(v))).hex() + v.hex() == identifier for t, v in parts[4:5]),
+         "signature algorithm")
     attributes = [list(der(a))[0][1] for t, a in der(parts[3][1])] if parts[3][0] == 0xa0 else []
     need(bytes.fromhex("2a864886f70d010910022f") in attributes, "signingCertificateV2")
     with tempfile.NamedTemporaryFile() as out:
@@ -166,7 +178,26 @@ def check_cms(folder, name, root):  # section 8; returns the signer's certificat
          usage[x509.ExtensionOID.KEY_USAGE].digital_signature, "not a manifest signer")
     basic = usage.get(x509.ExtensionOID.BASIC_CONSTRAINTS)
     need(not (basic and basic.ca), "the signer is a CA")
+    key = cert.public_key()
+    need(not kind or kind == getattr(getattr(key, "curve", None), "name", key.key_size), "kind of key")
     return cert
+
+
+def check_others(folder, first, manifest_root, device_root, required):  # section 8.1
+    for name in sorted(map(os.fsdecode, os.listdir(os.fsencode(folder)))):
+        found = re.fullmatch(r"manifest\.json\.([a-z0-9-]+)\.p7s", name)
+        if not found:
+            continue
+        if found[1] not in ALGORITHMS:
+            print(f"note: {name} was not verified", file=sys.stderr)
+            continue
+        root = required.pop(found[1], None) or manifest_root
+        with open(root, "rb") as f:
+            need(spki_of(x509.load_pem_x509_certificate(f.read()).public_key()) != device_root, "root")
+        read(folder, name, 1 << 20)
+        need(spki_of(check_cms(folder, name, root, found[1]).public_key()) != first,
+             "two signatures of one key")
+    need(not required, f"no signature of {', '.join(required)}")
 
 
 def spki_of(key):
@@ -413,9 +444,12 @@ def check_evidence(r, line, m):  # section 6
     need((proof[2] == 2) == r["lock"] and proof[2] in (1, 2), "lock")
     need((att == b"") == (r["auth"] == "none"), "attestation")
     if att:
-        parts = fields(att[2:])
-        need(att[:2] == b"\2\1" and [len(p) for p in parts[:2]] == [65, 64] and
-             len(parts) == (3 if r["auth"] == "attested" else 2) and len(att) <= 8200, "attestation")
+        parts, made = fields(att[2:]), r["mode"] == "device"
+        need(att[:2] == b"\2\1" and [len(p) for p in parts[:2]] == [65, 64], "attestation")
+        chain = parts[2] if len(parts) > 2 else b""
+        need(len(parts) == (4 if made else 3 if r["auth"] == "attested" else 2) and
+             len(chain) <= 8000 and (chain != b"") == (r["auth"] == "attested") and
+             (not made or len(parts[3]) == 64), "attestation")
     need(proof[:2] == (b"\2\2" if r["mode"] == "derived" else b"\2\1"), "kind of proof")
     if r["mode"] == "derived":
         return need(len(proof) == 39, "proof")
@@ -485,7 +519,7 @@ def check_totals(m, old, counts, versions):
             need(grown == shown if old or not m["prev"] else grown >= shown, "totals")
 
 
-def verify(manifest_root, device_root, vkey, folder, before=None):
+def verify(manifest_root, device_root, vkey, folder, before=None, required={}):
     with open(vkey) as f:
         name, _, blob = f.read().strip().split("+", 2)
     log = serialization.load_der_public_key(b64(blob)[1:])
@@ -494,6 +528,7 @@ def verify(manifest_root, device_root, vkey, folder, before=None):
     need(roots[0] != roots[1], "one key for both roots")
     raw, old = read(folder, "manifest.json", 16 << 20), None
     signer = spki_of(check_cms(folder, "manifest.json.p7s", manifest_root).public_key())
+    check_others(folder, signer, manifest_root, roots[1], dict(required))
     m, tree, versions = check_statement(raw)
     if before:
         old_raw = read(before, "manifest.json", 16 << 20)
@@ -533,10 +568,14 @@ def verify(manifest_root, device_root, vkey, folder, before=None):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (5, 6):
+    given, wanted = sys.argv[1:], {}
+    while len(given) > 4 and given[-2] == "--require-alg":
+        wanted.__setitem__(*(given.pop().split("=", 1) + [""])[:2])
+        given.pop()
+    if len(given) not in (4, 5) or not wanted.keys() <= ALGORITHMS.keys():
         sys.exit(__doc__)
     try:
-        done = verify(*sys.argv[1:])
+        done = verify(*given, required=wanted)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OSError, RecursionError,
             InvalidSignature, x509.ExtensionNotFound) as why:
         sys.exit(f"refused: {why or type(why).__name__}")

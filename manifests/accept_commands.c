@@ -15,11 +15,12 @@ static json_t *json_accepted(const char *dir, const struct trust_accepted *a)
 
     if (!a->before)
         json_object_update_new(
-            one,
-            json_pack("{s:I, s:I, s:o, s:I, s:I}", "count", (json_int_t)a->report.count, "size",
-                      (json_int_t)a->report.size, "root", program_json_root(&a->report.root),
-                      "proofs_skipped", (json_int_t)a->report.proofs_skipped, "unauthenticated",
-                      (json_int_t)a->report.unauthenticated));
+            one, json_pack("{s:I, s:I, s:o, s:I, s:I, s:o}", "count", (json_int_t)a->report.count,
+                           "size", (json_int_t)a->report.size, "root",
+                           program_json_root(&a->report.root), "proofs_skipped",
+                           (json_int_t)a->report.proofs_skipped, "unauthenticated",
+                           (json_int_t)a->report.unauthenticated, "signatures",
+                           program_json_signatures(&a->report.signatures)));
     return one;
 }
 
@@ -36,6 +37,7 @@ static void print_accepted(const struct trust_accepted *a)
     if (a->report.proofs_skipped)
         printf(", %" PRIu64 " proofs not verified again", a->report.proofs_skipped);
     putchar('\n');
+    program_print_signatures(&a->report.signatures);
 }
 
 /* Each folder is accepted by itself; what went before a failure stays accepted. */
@@ -84,11 +86,13 @@ int program_accept(const struct program_args *args, struct error *err)
     json_t *list = program_json(args) ? json_array() : NULL;
     json_t *answer = program_json(args) ? json_object() : NULL;
     struct trust *t = NULL;
+    struct signatures_policy signatures = {0};
     struct verify_policy policy = {
         .root = args->option[OPT_ROOT],
         .device_root = args->option[OPT_DEVICE_ROOT],
         .log_key = args->option[OPT_LOG_KEY],
         .skip_proofs = args->option[OPT_SKIP_PROOFS] != NULL,
+        .signatures = &signatures,
         .progress = program_progress(),
     };
     int rc = orders ? 0 : error_set(err, ERR_INTERNAL, "out of memory");
@@ -96,6 +100,8 @@ int program_accept(const struct program_args *args, struct error *err)
     if (rc == 0 && args->option[OPT_AT] && clock_parse(args->option[OPT_AT], &policy.at))
         rc = error_set(err, ERR_USAGE, "'%s' is not a time like 2026-01-31T23:59:59Z",
                        args->option[OPT_AT]);
+    if (rc == 0)
+        rc = program_signatures(args, &signatures, err);
     if (rc == 0)
         rc = program_check_receipt(args, err);
     if (rc == 0)
@@ -105,6 +111,7 @@ int program_accept(const struct program_args *args, struct error *err)
     if (rc == 0)
         rc = accept_all(args, t, &policy, args->order_count ? orders : NULL, list, answer, err);
     trust_close(t);
+    signatures_policy_done(&signatures);
     free(orders);
     if (list && rc == 0) {
         json_object_set_new(answer, "manifests", list);

@@ -88,16 +88,23 @@ static X509_STORE *make_store(X509 *root, int64_t at)
     return store;
 }
 
-static int check_form(CMS_ContentInfo *cms, struct error *err)
+/* algorithm CMS_ALGORITHMS: any with SHA-256. */
+static int check_form(CMS_ContentInfo *cms, enum cms_algorithm algorithm, struct error *err)
 {
+    int hash = algorithm < CMS_ALGORITHMS ? cms_algorithm_digest(algorithm) : NID_sha256;
     STACK_OF(CMS_SignerInfo) *infos = CMS_get0_SignerInfos(cms);
-    X509_ALGOR *digest = NULL;
+    X509_ALGOR *digest = NULL, *signature = NULL;
 
     if (sk_CMS_SignerInfo_num(infos) == 1)
-        CMS_SignerInfo_get0_algs(sk_CMS_SignerInfo_value(infos, 0), NULL, NULL, &digest, NULL);
-    if (!digest || CMS_is_detached(cms) != 1 || OBJ_obj2nid(digest->algorithm) != NID_sha256)
+        CMS_SignerInfo_get0_algs(sk_CMS_SignerInfo_value(infos, 0), NULL, NULL, &digest,
+                                 &signature);
+    if (!digest || CMS_is_detached(cms) != 1 || OBJ_obj2nid(digest->algorithm) != hash)
         return error_set(err, ERR_FORMAT,
-                         "the signature is not a detached CMS with exactly one SHA-256 signer");
+                         "the signature is not a detached CMS with exactly one %s signer",
+                         hash == NID_sha256 ? "SHA-256" : "SHA-384");
+    if (algorithm < CMS_ALGORITHMS && !cms_algorithm_is(algorithm, signature))
+        return error_set(err, ERR_SIGNATURE, "the signature is not one of %s",
+                         cms_algorithm_name(algorithm));
     /* CAdES-BES: OpenSSL looks at the attribute where it is there, and does not miss it. */
     if (CMS_signed_get_attr_by_NID(sk_CMS_SignerInfo_value(infos, 0),
                                    NID_id_smime_aa_signingCertificateV2, -1) < 0)
@@ -132,7 +139,8 @@ static void describe(X509 *cert, struct cms_signer *who)
     BIO_free(out);
 }
 
-static int check_signer(CMS_ContentInfo *cms, struct cms_signer *who, struct error *err)
+static int check_signer(CMS_ContentInfo *cms, enum cms_algorithm algorithm, struct cms_signer *who,
+                        struct error *err)
 {
     STACK_OF(X509) *signers = CMS_get0_signers(cms);
     X509 *cert = sk_X509_value(signers, 0);
@@ -146,14 +154,17 @@ static int check_signer(CMS_ContentInfo *cms, struct cms_signer *who, struct err
                        "it is signed by '%s', whose certificate is not one of a manifest signer "
                        "(emailProtection, no CA): do not accept it",
                        found.subject);
+    else if (algorithm < CMS_ALGORITHMS && !cms_algorithm_fits(algorithm, cert))
+        rc = error_set(err, ERR_SIGNATURE, "it is signed by '%s', whose key is not one of %s",
+                       found.subject, cms_algorithm_name(algorithm));
     else if (who)
         *who = found;
     sk_X509_free(signers);
     return rc;
 }
 
-static int verify_with(X509_STORE *store, CMS_ContentInfo *cms, BIO *in, struct cms_signer *who,
-                       struct error *err)
+static int verify_with(X509_STORE *store, CMS_ContentInfo *cms, BIO *in,
+                       enum cms_algorithm algorithm, struct cms_signer *who, struct error *err)
 {
     if (CMS_verify(cms, NULL, store, in, NULL, CMS_BINARY | CMS_CADES) != 1)
         return error_set(
@@ -161,14 +172,13 @@ static int verify_with(X509_STORE *store, CMS_ContentInfo *cms, BIO *in, struct 
             "the signature does not verify under the pinned manifest root (%s): what it "
             "is over was changed, or someone else signed it",
             openssl_reason());
-    return check_signer(cms, who, err);
+    return check_signer(cms, algorithm, who, err);
 }
 
-int cms_verify(const void *pem, size_t pem_len, const void *content, size_t len, X509 *root,
-               int64_t at, struct cms_signer *who, struct error *err)
+/* Frees armor and in. */
+static int verify(enum cms_algorithm algorithm, BIO *armor, BIO *in, X509 *root, int64_t at,
+                  struct cms_signer *who, struct error *err)
 {
-    BIO *armor = content_bio(pem, pem_len);
-    BIO *in = content_bio(content, len);
     CMS_ContentInfo *cms = armor ? PEM_read_bio_CMS(armor, NULL, NULL, NULL) : NULL;
     X509_STORE *store = make_store(root, at);
     int rc;
@@ -179,15 +189,29 @@ int cms_verify(const void *pem, size_t pem_len, const void *content, size_t len,
     else if (!cms)
         rc = error_set(err, ERR_FORMAT, "the signature is not CMS in PEM: get the folder again");
     else
-        rc = check_form(cms, err);
+        rc = check_form(cms, algorithm, err);
     if (rc == 0)
-        rc = verify_with(store, cms, in, who, err);
+        rc = verify_with(store, cms, in, algorithm, who, err);
     X509_STORE_free(store);
     CMS_ContentInfo_free(cms);
     BIO_free(in);
     BIO_free(armor);
     ERR_clear_error();
     return rc;
+}
+
+int cms_verify(const void *pem, size_t pem_len, const void *content, size_t len, X509 *root,
+               int64_t at, struct cms_signer *who, struct error *err)
+{
+    return verify(CMS_ALGORITHMS, content_bio(pem, pem_len), content_bio(content, len), root, at,
+                  who, err);
+}
+
+int cms_verify_as(enum cms_algorithm algorithm, const struct buf *pem, const struct buf *content,
+                  X509 *root, int64_t at, struct cms_signer *who, struct error *err)
+{
+    return verify(algorithm, content_bio(pem->data, pem->len),
+                  content_bio(content->data, content->len), root, at, who, err);
 }
 
 int cms_read_certificate(const char *path, X509 **cert, struct error *err)

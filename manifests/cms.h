@@ -13,6 +13,7 @@
 #define MANIFESTS_CMS_H
 
 #include "base/buf.h"
+#include "manifests/cms_algorithm.h"
 #include "pki/digest.h"
 #include "pki/signer.h"
 
@@ -41,6 +42,11 @@ MUST_USE int cms_sign(const struct signer *signer, const void *content, size_t l
  */
 MUST_USE int cms_verify(const void *pem, size_t pem_len, const void *content, size_t len,
                         X509 *root, int64_t at, struct cms_signer *who, struct error *err);
+
+/* As cms_verify, of a signature that must have this algorithm, and the hash that belongs to it. */
+MUST_USE int cms_verify_as(enum cms_algorithm algorithm, const struct buf *pem,
+                           const struct buf *content, X509 *root, int64_t at,
+                           struct cms_signer *who, struct error *err);
 
 /* Reads the one certificate in a PEM file. Errors: ERR_INPUT, and those of file_read. */
 MUST_USE int cms_read_certificate(const char *path, X509 **cert, struct error *err);

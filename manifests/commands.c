@@ -52,7 +52,7 @@ static json_t *json_report(const struct verify_report *r)
 {
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:b, s:b, s:o, s:I, s:I, s:I,"
-        " s:I, s:I, s:I, s:b}",
+        " s:I, s:I, s:I, s:b, s:o}",
         "origin", r->origin, "station", r->station, "environment", r->environment, "customer",
         r->customer, "signer", r->signer.subject, "seq", (json_int_t)r->seq, "first",
         (json_int_t)r->first, "count", (json_int_t)r->count, "size", (json_int_t)r->size, "root",
@@ -62,7 +62,7 @@ static json_t *json_report(const struct verify_report *r)
         (json_int_t)r->proofs, "proofs_not_verifiable", (json_int_t)r->proofs_derived,
         "proofs_skipped", (json_int_t)r->proofs_skipped, "unauthenticated",
         (json_int_t)r->unauthenticated, "plaintext", (json_int_t)r->plain, "first_of_log",
-        !r->has_prev);
+        !r->has_prev, "signatures", program_json_signatures(&r->signatures));
 }
 
 /* One sentence for what was shown, one for what was not. */
@@ -92,6 +92,7 @@ static void print_report(const struct verify_report *r)
     printf("  leaves    %" PRIu64 " to %" PRIu64 "\n", r->first, r->size);
     print_root(&r->root);
     print_types(r->by_type);
+    program_print_signatures(&r->signatures);
     if (r->unauthenticated)
         printf("  note      %" PRIu64 " identities went to devices that were not authenticated\n",
                r->unauthenticated);
@@ -102,12 +103,14 @@ static void print_report(const struct verify_report *r)
 int program_verify(const struct program_args *args, struct error *err)
 {
     struct verify_report report;
+    struct signatures_policy signatures;
     struct verify_policy policy = {
         .root = args->option[OPT_ROOT],
         .device_root = args->option[OPT_DEVICE_ROOT],
         .log_key = args->option[OPT_LOG_KEY],
         .after = args->option[OPT_AFTER],
         .skip_proofs = args->option[OPT_SKIP_PROOFS] != NULL,
+        .signatures = &signatures,
         .progress = program_progress(),
     };
     int rc;
@@ -115,8 +118,11 @@ int program_verify(const struct program_args *args, struct error *err)
     if (args->option[OPT_AT] && clock_parse(args->option[OPT_AT], &policy.at))
         return error_set(err, ERR_USAGE, "'%s' is not a time like 2026-01-31T23:59:59Z",
                          args->option[OPT_AT]);
-    rc = manifest_verify(args->operand[0], &policy, &report, err);
+    rc = program_signatures(args, &signatures, err);
+    if (rc == 0)
+        rc = manifest_verify(args->operand[0], &policy, &report, err);
     program_progress_end();
+    signatures_policy_done(&signatures);
     if (rc)
         return rc;
     if (program_json(args))

@@ -1,6 +1,7 @@
 #include "manifests/folder.h"
 
 #include "base/file.h"
+#include "manifests/signatures.h"
 #include "manifests/stream.h"
 
 #include <dirent.h>
@@ -202,20 +203,6 @@ static int check_file(const char *dir, const struct statement *s, const struct m
     return check_bytes(dir, f, err);
 }
 
-/* manifest.json.p7s, and manifest.json.<algorithm>.p7s of signatures that a policy may add. */
-static bool is_signature(const char *name)
-{
-    static const char lower[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
-    const char *tail;
-
-    if (strcmp(name, MANIFEST_SIGNATURE) == 0)
-        return true;
-    if (strncmp(name, MANIFEST_NAME ".", strlen(MANIFEST_NAME) + 1))
-        return false;
-    tail = name + strlen(MANIFEST_NAME) + 1;
-    return strspn(tail, lower) > 0 && strcmp(tail + strspn(tail, lower), ".p7s") == 0;
-}
-
 static int check_entry(const char *dir, const char *name, const struct statement *s,
                        struct error *err)
 {
@@ -224,7 +211,7 @@ static int check_entry(const char *dir, const char *name, const struct statement
     int rc;
 
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, MANIFEST_NAME) == 0 ||
-        is_signature(name) || statement_file(s, name))
+        signatures_is_name(name) || statement_file(s, name))
         return 0;
     rc = file_join(path, sizeof path, dir, name, err);
     if (rc)

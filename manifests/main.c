@@ -22,6 +22,9 @@ const struct program_option_info program_options[OPT_COUNT] = {
     [OPT_AT] = {"at", 0, "TIME", "judge the signer's certificate as of this time (default: now)"},
     [OPT_SKIP_PROOFS] = {"skip-proofs", 0, NULL,
                          "do not verify again that each device proved its key"},
+    [OPT_REQUIRE_ALG] = {"require-alg", 0, "NAME[=FILE]",
+                         "require a signature of this algorithm as well, below this root (PEM; "
+                         "default: that of --root); any number of times"},
     [OPT_STATE] = {"state", 0, "FILE", "what was accepted so far"},
     [OPT_ORDER] = {"order", 0, "FILE", "an order that may stand in records; any number of times"},
     [OPT_CERT] = {"cert", 0, "FILE", "certificate (PEM or DER), - for standard input"},
@@ -48,7 +51,7 @@ const struct program_option_info program_options[OPT_COUNT] = {
 const struct program_command program_commands[] = {
     {"verify", program_verify, "DIR", 1, 1,
      BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY) | BIT(OPT_AFTER) | BIT(OPT_AT) |
-         BIT(OPT_SKIP_PROOFS) | BIT(OPT_JSON),
+         BIT(OPT_SKIP_PROOFS) | BIT(OPT_REQUIRE_ALG) | BIT(OPT_JSON),
      BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY),
      "decide whether a manifest may be imported"},
     {"show", program_show, "DIR", 1, 1, BIT(OPT_JSON), 0,
@@ -65,8 +68,8 @@ const struct program_command program_commands[] = {
      "verify the statement with which a station closed an order"},
     {"accept", program_accept, "DIR...", 1, PROGRAM_ANY,
      BIT(OPT_STATE) | BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY) | BIT(OPT_AT) |
-         BIT(OPT_ORDER) | BIT(OPT_SKIP_PROOFS) | BIT(OPT_CLOSING) | BIT(OPT_RECEIPT) |
-         BIT(OPT_KEY) | BIT(OPT_CERT) | BIT(OPT_JSON),
+         BIT(OPT_ORDER) | BIT(OPT_SKIP_PROOFS) | BIT(OPT_REQUIRE_ALG) | BIT(OPT_CLOSING) |
+         BIT(OPT_RECEIPT) | BIT(OPT_KEY) | BIT(OPT_CERT) | BIT(OPT_JSON),
      BIT(OPT_STATE) | BIT(OPT_ROOT) | BIT(OPT_DEVICE_ROOT) | BIT(OPT_LOG_KEY),
      "verify manifests as the next ones, and enter them into the whitelist"},
     {"check", program_check, "[SERIAL]", 0, 1,
@@ -254,6 +257,8 @@ static int parse_options(const struct program_command *c, int argc, char **argv,
             args->orders[args->order_count++] = optarg;
         if (option_of(value) == OPT_SET)
             args->sets[args->set_count++] = optarg;
+        if (option_of(value) == OPT_REQUIRE_ALG)
+            args->algorithms[args->algorithm_count++] = optarg;
         args->option[option_of(value)] = optarg ? optarg : "";
     }
     return 0;
@@ -317,8 +322,10 @@ int main(int argc, char **argv)
     }
     args.orders = calloc((size_t)argc, sizeof *args.orders);
     args.sets = calloc((size_t)argc, sizeof *args.sets);
-    rc = args.orders && args.sets ? parse_args(c, argc - 1, argv + 1, &args, &err)
-                                  : error_set(&err, ERR_INTERNAL, "out of memory");
+    args.algorithms = calloc((size_t)argc, sizeof *args.algorithms);
+    rc = args.orders && args.sets && args.algorithms
+             ? parse_args(c, argc - 1, argv + 1, &args, &err)
+             : error_set(&err, ERR_INTERNAL, "out of memory");
     if (rc == 0)
         rc = c->run(&args, &err);
     rc = flush_output(rc, &err);
@@ -326,5 +333,6 @@ int main(int argc, char **argv)
         report_failure(program_json(&args), rc, &err);
     free(args.orders);
     free(args.sets);
+    free(args.algorithms);
     return error_exit_status(rc);
 }

@@ -45,6 +45,42 @@ int program_print_json(json_t *value, struct error *err)
     return rc;
 }
 
+int program_signatures(const struct program_args *args, struct signatures_policy *policy,
+                       struct error *err)
+{
+    int rc = 0;
+
+    *policy = (struct signatures_policy){0};
+    for (size_t i = 0; rc == 0 && i < args->algorithm_count; i++)
+        rc = signatures_require(policy, args->algorithms[i], err);
+    return rc;
+}
+
+json_t *program_json_signatures(const struct signatures *s)
+{
+    json_t *verified = json_array(), *unknown = json_array();
+
+    for (enum cms_algorithm a = 0; a < CMS_ALGORITHMS; a++)
+        if (s->of[a].verified)
+            json_array_append_new(verified,
+                                  json_pack("{s:s, s:s}", "algorithm", cms_algorithm_name(a),
+                                            "signer", s->of[a].who.subject));
+    for (size_t i = 0; i < s->unknown_count; i++)
+        json_array_append_new(unknown, json_string(s->unknown[i]));
+    return json_pack("{s:o, s:o}", "verified", verified, "unknown", unknown);
+}
+
+void program_print_signatures(const struct signatures *s)
+{
+    for (enum cms_algorithm a = 0; a < CMS_ALGORITHMS; a++)
+        if (s->of[a].verified)
+            printf("  signature %s as well, by '%s'\n", cms_algorithm_name(a),
+                   s->of[a].who.subject);
+    for (size_t i = 0; i < s->unknown_count; i++)
+        printf("  note      '%s' was not verified: its algorithm is unknown to this program\n",
+               s->unknown[i]);
+}
+
 json_t *program_json_time(int64_t utc)
 {
     char text[CLOCK_TEXT_SIZE];

@@ -8,7 +8,7 @@
 #ifndef MANIFESTS_PROGRAM_H
 #define MANIFESTS_PROGRAM_H
 
-#include "manifests/folder.h"
+#include "manifests/verify.h"
 
 #include <jansson.h>
 
@@ -23,6 +23,7 @@ enum program_option {
     OPT_MANIFEST,
     OPT_AT,
     OPT_SKIP_PROOFS,
+    OPT_REQUIRE_ALG,
     OPT_STATE,
     OPT_ORDER,
     OPT_CERT,
@@ -61,6 +62,8 @@ struct program_args {
     size_t order_count;
     const char **sets; /* all arguments of --set */
     size_t set_count;
+    const char **algorithms; /* all arguments of --require-alg */
+    size_t algorithm_count;
     char *const *operand; /* NULL behind the last */
     int operands;
 };
@@ -117,6 +120,13 @@ json_t *program_json_error(int rc, const struct error *err);
 /* Writes a result to the file of --output, or to standard output. */
 MUST_USE int program_put(const struct program_args *args, const struct buf *bytes,
                          struct error *err);
+
+/* What --require-alg says. Free with signatures_policy_done in any case. */
+MUST_USE int program_signatures(const struct program_args *args, struct signatures_policy *policy,
+                                struct error *err);
+/* What was found beside manifest.json.p7s: {"verified":[...],"unknown":[...]}, or lines. */
+json_t *program_json_signatures(const struct signatures *s);
+void program_print_signatures(const struct signatures *s);
 
 /* A time, hash or number as a JSON text or number. */
 json_t *program_json_time(int64_t utc);

@@ -68,7 +68,8 @@ static int count_for_order(struct pass *p, const struct record *r, struct error 
     tally->identities += is_identity(r);
     tally->scrapped += r->t == RECORD_VOID && r->reason == RECORD_SCRAPPED;
     tally->burned += r->t == RECORD_VOID && r->reason == RECORD_BURNED;
-    tally->revoked += r->t == RECORD_REVOKE;
+    tally->revoked += r->t == RECORD_REVOKE || r->t == RECORD_DECOMMISSION;
+    tally->revoked -= r->t == RECORD_RECOMMISSION; /* of one that was decommissioned */
     return 0;
 }
 

@@ -1,20 +1,18 @@
 #include "manifests/unique.h"
 
+#include "base/scratch.h"
 #include "manifests/folder.h"
+#include "manifests/sorter.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A hash of something, and the line of the batch that it stands in, from 0. */
 struct seen {
     uint64_t hash;
     uint64_t line;
-};
-
-struct seen_list {
-    struct seen *at;
-    size_t count, cap;
 };
 
 enum effect { NOTHING, BEGINS, REPLACES, ENDS, REVOKES };
@@ -32,141 +30,21 @@ struct span {
     uint64_t from, to; /* lines; to is exclusive */
 };
 
-struct unique {
-    uint64_t first;
-    struct step *steps;
-    size_t count, cap;
-    struct seen_list keys, serials;
+/* What a later record asks of an earlier one, by its line; those of old lines lie in a file. */
+struct past {
+    uint64_t device;
+    uint64_t effect;
 };
 
-struct unique *unique_new(uint64_t first)
-{
-    struct unique *u = calloc(1, sizeof *u);
+#define PAST_LINES 65536 /* in memory */
 
-    if (u)
-        u->first = first;
-    return u;
-}
-
-void unique_free(struct unique *u)
-{
-    if (!u)
-        return;
-    free(u->steps);
-    free(u->keys.at);
-    free(u->serials.at);
-    free(u);
-}
-
-#define PARTS_MAX (RECORD_CERT_MAX + 128)
-
-/* Both parts are bounded by what a record can hold. */
-static uint64_t hash_parts(const void *a, size_t a_len, const void *b, size_t b_len)
-{
-    uint8_t parts[PARTS_MAX], digest[SHA256_SIZE];
-    uint64_t hash;
-
-    memcpy(parts, &a_len, sizeof a_len);
-    memcpy(parts + sizeof a_len, a, a_len);
-    memcpy(parts + sizeof a_len + a_len, b, b_len);
-    sha256(parts, sizeof a_len + a_len + b_len, digest);
-    memcpy(&hash, digest, sizeof hash);
-    return hash;
-}
-
-/* Room for one more element in a doubling array; the new address, or NULL. */
-static void *room(void *at, size_t count, size_t *cap, size_t size)
-{
-    size_t bigger = *cap ? 2 * *cap : 1024;
-    void *moved;
-
-    if (count < *cap)
-        return at;
-    moved = reallocarray(at, bigger, size);
-    if (moved)
-        *cap = bigger;
-    return moved;
-}
-
-static bool push_seen(struct seen_list *list, uint64_t hash, uint64_t line)
-{
-    struct seen *at = room(list->at, list->count, &list->cap, sizeof *at);
-
-    if (!at)
-        return false;
-    list->at = at;
-    list->at[list->count++] = (struct seen){hash, line};
-    return true;
-}
-
-static enum effect effect_of(enum record_type t)
-{
-    switch (t) {
-    case RECORD_ADD:
-    case RECORD_ATTR:
-    case RECORD_RECOMMISSION:
-        return BEGINS;
-    case RECORD_REPLACE:
-        return REPLACES;
-    case RECORD_DECOMMISSION:
-        return ENDS;
-    case RECORD_REVOKE:
-        return REVOKES;
-    default:
-        return NOTHING;
-    }
-}
-
-/* Records that change another must name one before them, and of the same device. */
-static int check_ref(const struct unique *u, const struct record *r, uint64_t device,
-                     struct error *err)
-{
-    if (!record_has_ref(r) || r->ref < u->first)
-        return 0;
-    if (r->ref - u->first >= u->count || u->steps[r->ref - u->first].device != device)
-        return error_set(err, ERR_INTEGRITY,
-                         "the record of '%s' changes record %" PRIu64
-                         ", which is not an earlier one of the same device",
-                         r->sn, r->ref);
-    if (r->t == RECORD_REVOKE && u->steps[r->ref - u->first].effect != BEGINS &&
-        u->steps[r->ref - u->first].effect != REPLACES)
-        return error_set(err, ERR_INTEGRITY,
-                         "the record of '%s' revokes record %" PRIu64 ", which gave it no identity",
-                         r->sn, r->ref);
-    return 0;
-}
-
-static bool push_step(struct unique *u, const struct record *r, uint64_t device)
-{
-    struct step *at = room(u->steps, u->count, &u->cap, sizeof *at);
-    uint64_t chip = 0;
-
-    if (!at)
-        return false;
-    u->steps = at;
-    if (r->chip_len)
-        chip = hash_parts("chip", 4, r->chip, r->chip_len);
-    u->steps[u->count] = (struct step){device, chip, u->count, effect_of(r->t)};
-    u->count++;
-    return true;
-}
-
-int unique_add(struct unique *u, const struct record *r, const struct cert *cert, struct error *err)
-{
-    uint64_t device = hash_parts(r->prod, strlen(r->prod), r->sn, strlen(r->sn));
-    uint64_t line = u->count;
-    int rc = check_ref(u, r, device, err);
-
-    if (rc)
-        return rc;
-    if (!push_step(u, r, device) ||
-        (cert &&
-         (!push_seen(&u->keys, hash_parts("key", 3, r->spki.p, r->spki.len), line) ||
-          !push_seen(&u->serials,
-                     hash_parts(r->iss, sizeof r->iss, cert->serial.p, cert->serial.len), line))))
-        return error_set(err, ERR_INTERNAL, "out of memory after %" PRIu64 " records", line);
-    return 0;
-}
+struct unique {
+    uint64_t first, count;
+    struct sorter *steps, *keys, *serials, *spans;
+    struct past *past; /* of the lines from stored on */
+    uint64_t stored;   /* lines in the file */
+    int file;          /* -1 while there are none */
+};
 
 static int order(uint64_t a, uint64_t b)
 {
@@ -197,6 +75,155 @@ static int by_chip(const void *a, const void *b)
     return first ? first : order(x->from, y->from);
 }
 
+struct unique *unique_new(uint64_t first)
+{
+    struct unique *u = calloc(1, sizeof *u);
+
+    if (!u)
+        return NULL;
+    *u = (struct unique){.first = first,
+                         .steps = sorter_new(sizeof(struct step), by_device),
+                         .keys = sorter_new(sizeof(struct seen), by_hash),
+                         .serials = sorter_new(sizeof(struct seen), by_hash),
+                         .spans = sorter_new(sizeof(struct span), by_chip),
+                         .past = calloc(PAST_LINES, sizeof *u->past),
+                         .file = -1};
+    if (u->steps && u->keys && u->serials && u->spans && u->past)
+        return u;
+    unique_free(u);
+    return NULL;
+}
+
+void unique_free(struct unique *u)
+{
+    if (!u)
+        return;
+    if (u->file >= 0)
+        close(u->file);
+    sorter_free(u->steps);
+    sorter_free(u->keys);
+    sorter_free(u->serials);
+    sorter_free(u->spans);
+    free(u->past);
+    free(u);
+}
+
+#define PARTS_MAX (RECORD_CERT_MAX + 128)
+
+/* Both parts are bounded by what a record can hold. */
+static uint64_t hash_parts(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    uint8_t parts[PARTS_MAX], digest[SHA256_SIZE];
+    uint64_t hash;
+
+    memcpy(parts, &a_len, sizeof a_len);
+    memcpy(parts + sizeof a_len, a, a_len);
+    memcpy(parts + sizeof a_len + a_len, b, b_len);
+    sha256(parts, sizeof a_len + a_len + b_len, digest);
+    memcpy(&hash, digest, sizeof hash);
+    return hash;
+}
+
+static enum effect effect_of(enum record_type t)
+{
+    switch (t) {
+    case RECORD_ADD:
+    case RECORD_ATTR:
+    case RECORD_RECOMMISSION:
+        return BEGINS;
+    case RECORD_REPLACE:
+        return REPLACES;
+    case RECORD_DECOMMISSION:
+        return ENDS;
+    case RECORD_REVOKE:
+        return REVOKES;
+    default:
+        return NOTHING;
+    }
+}
+
+static int store_past(struct unique *u, struct error *err)
+{
+    int rc = u->file < 0 ? scratch_open(&u->file, err) : 0;
+
+    if (rc == 0)
+        rc = scratch_put(u->file, u->past, PAST_LINES * sizeof *u->past,
+                         u->stored * sizeof *u->past, err);
+    if (rc == 0)
+        u->stored += PAST_LINES;
+    return rc;
+}
+
+/* What the record did that a later one refers to. */
+static int find_past(const struct unique *u, uint64_t line, struct past *found, struct error *err)
+{
+    if (line < u->stored)
+        return scratch_get(u->file, found, sizeof *found, line * sizeof *found, err);
+    *found = u->past[line - u->stored];
+    return 0;
+}
+
+/* Records that change another must name one before them, and of the same device. */
+static int check_ref(const struct unique *u, const struct record *r, uint64_t device,
+                     struct error *err)
+{
+    struct past past = {0};
+    int rc = 0;
+
+    if (!record_has_ref(r) || r->ref < u->first)
+        return 0;
+    if (r->ref - u->first < u->count)
+        rc = find_past(u, r->ref - u->first, &past, err);
+    if (rc)
+        return rc;
+    if (r->ref - u->first >= u->count || past.device != device)
+        return error_set(err, ERR_INTEGRITY,
+                         "the record of '%s' changes record %" PRIu64
+                         ", which is not an earlier one of the same device",
+                         r->sn, r->ref);
+    if (r->t == RECORD_REVOKE && past.effect != BEGINS && past.effect != REPLACES)
+        return error_set(err, ERR_INTEGRITY,
+                         "the record of '%s' revokes record %" PRIu64 ", which gave it no identity",
+                         r->sn, r->ref);
+    return 0;
+}
+
+static int add_step(struct unique *u, const struct record *r, uint64_t device, struct error *err)
+{
+    struct step step = {.device = device, .line = u->count, .effect = effect_of(r->t)};
+    int rc = u->count - u->stored == PAST_LINES ? store_past(u, err) : 0;
+
+    if (rc)
+        return rc;
+    if (r->chip_len)
+        step.chip = hash_parts("chip", 4, r->chip, r->chip_len);
+    u->past[u->count - u->stored] = (struct past){device, step.effect};
+    u->count++;
+    return sorter_add(u->steps, &step, err);
+}
+
+static int add_certificate(struct unique *u, const struct record *r, const struct cert *cert,
+                           uint64_t line, struct error *err)
+{
+    struct seen key = {hash_parts("key", 3, r->spki.p, r->spki.len), line};
+    struct seen serial = {hash_parts(r->iss, sizeof r->iss, cert->serial.p, cert->serial.len),
+                          line};
+    int rc = sorter_add(u->keys, &key, err);
+
+    return rc ? rc : sorter_add(u->serials, &serial, err);
+}
+
+int unique_add(struct unique *u, const struct record *r, const struct cert *cert, struct error *err)
+{
+    uint64_t device = hash_parts(r->prod, strlen(r->prod), r->sn, strlen(r->sn));
+    uint64_t line = u->count;
+    int rc = check_ref(u, r, device, err);
+
+    if (rc == 0)
+        rc = add_step(u, r, device, err);
+    return rc || !cert ? rc : add_certificate(u, r, cert, line, err);
+}
+
 static int report(const char *what, uint64_t one, uint64_t other, struct error *err)
 {
     char a[128], b[128];
@@ -209,68 +236,86 @@ static int report(const char *what, uint64_t one, uint64_t other, struct error *
                      what, a, b);
 }
 
-static int check_seen(struct seen_list *list, const char *what, struct error *err)
+static int check_seen(struct sorter *list, const char *what, struct error *err)
 {
-    if (list->count)
-        qsort(list->at, list->count, sizeof *list->at, by_hash);
-    for (size_t i = 1; i < list->count; i++)
-        if (list->at[i - 1].hash == list->at[i].hash)
-            return report(what, list->at[i - 1].line, list->at[i].line, err);
-    return 0;
-}
+    struct seen now, before = {0};
+    bool any = false;
+    int rc = sorter_sort(list, err);
 
-/* Walks the steps of one device; each stretch in which it is live with a chip becomes a span. */
-static int walk_device(const struct step *steps, size_t count, struct span *spans, size_t *made,
-                       struct error *err)
-{
-    const struct step *live = NULL, *revoked = NULL;
-
-    for (size_t i = 0; i <= count; i++) {
-        const struct step *s = i < count ? &steps[i] : NULL;
-
-        if (s && s->effect == NOTHING)
-            continue;
-        if (s && s->effect == BEGINS && live)
-            return report("a device", live->line, s->line, err);
-        if (s && s->effect == REVOKES && revoked)
-            return report("a revocation", revoked->line, s->line, err);
-        revoked = s && s->effect == REVOKES ? s : NULL;
-        if (live && live->chip)
-            spans[(*made)++] = (struct span){live->chip, live->line, s ? s->line : UINT64_MAX};
-        live = s && s->effect != ENDS && s->effect != REVOKES ? s : NULL;
+    while (rc == 0 && (rc = sorter_next(list, &now, err)) == 1) {
+        rc = any && now.hash == before.hash ? report(what, before.line, now.line, err) : 0;
+        before = now;
+        any = true;
     }
-    return 0;
+    return rc;
 }
 
-static int check_chips(struct span *spans, size_t count, struct error *err)
+/* A device while its steps are walked. An effect of NOTHING: there is none. */
+struct walk {
+    struct step live, revoked;
+};
+
+/* A stretch in which the device was live with a chip ends. */
+static int end_span(struct unique *u, const struct step *live, uint64_t to, struct error *err)
 {
-    if (count)
-        qsort(spans, count, sizeof *spans, by_chip);
-    for (size_t i = 1; i < count; i++)
-        if (spans[i - 1].chip == spans[i].chip && spans[i - 1].to > spans[i].from)
-            return report("a chip of a live device", spans[i - 1].from, spans[i].from, err);
-    return 0;
+    struct span span = {live->chip, live->line, to};
+
+    return live->effect == NOTHING || !live->chip ? 0 : sorter_add(u->spans, &span, err);
 }
 
+static int walk_step(struct unique *u, struct walk *w, const struct step *s, struct error *err)
+{
+    int rc;
+
+    if (s->effect == NOTHING)
+        return 0;
+    if (s->effect == BEGINS && w->live.effect != NOTHING)
+        return report("a device", w->live.line, s->line, err);
+    if (s->effect == REVOKES && w->revoked.effect != NOTHING)
+        return report("a revocation", w->revoked.line, s->line, err);
+    rc = end_span(u, &w->live, s->line, err);
+    w->revoked = s->effect == REVOKES ? *s : (struct step){0};
+    w->live = s->effect == BEGINS || s->effect == REPLACES ? *s : (struct step){0};
+    return rc;
+}
+
+static int check_chips(struct unique *u, struct error *err)
+{
+    struct span now, before = {0};
+    bool any = false;
+    int rc = sorter_sort(u->spans, err);
+
+    while (rc == 0 && (rc = sorter_next(u->spans, &now, err)) == 1) {
+        rc = any && before.chip == now.chip && before.to > now.from
+                 ? report("a chip of a live device", before.from, now.from, err)
+                 : 0;
+        before = now;
+        any = true;
+    }
+    return rc;
+}
+
+/* Walks the steps of one device after the other; each stretch with a chip becomes a span. */
 static int check_devices(struct unique *u, struct error *err)
 {
-    struct span *spans = calloc(u->count ? u->count : 1, sizeof *spans);
-    size_t made = 0, from = 0;
-    int rc = 0;
+    struct walk w = {0};
+    struct step s;
+    uint64_t device = 0;
+    int rc = sorter_sort(u->steps, err);
 
-    if (!spans)
-        return error_set(err, ERR_INTERNAL, "out of memory for %zu records", u->count);
-    if (u->count)
-        qsort(u->steps, u->count, sizeof *u->steps, by_device);
-    for (size_t i = 1; rc == 0 && i <= u->count; i++)
-        if (i == u->count || u->steps[i].device != u->steps[from].device) {
-            rc = walk_device(u->steps + from, i - from, spans, &made, err);
-            from = i;
+    while (rc == 0 && (rc = sorter_next(u->steps, &s, err)) == 1) {
+        rc = 0;
+        if (s.device != device) {
+            rc = end_span(u, &w.live, UINT64_MAX, err);
+            w = (struct walk){0};
         }
+        device = s.device;
+        if (rc == 0)
+            rc = walk_step(u, &w, &s, err);
+    }
     if (rc == 0)
-        rc = check_chips(spans, made, err);
-    free(spans);
-    return rc;
+        rc = end_span(u, &w.live, UINT64_MAX, err);
+    return rc ? rc : check_chips(u, err);
 }
 
 int unique_check(struct unique *u, struct error *err)
@@ -278,8 +323,8 @@ int unique_check(struct unique *u, struct error *err)
     int rc = check_devices(u, err);
 
     if (rc == 0)
-        rc = check_seen(&u->keys, "a public key", err);
+        rc = check_seen(u->keys, "a public key", err);
     if (rc == 0)
-        rc = check_seen(&u->serials, "a certificate serial number", err);
+        rc = check_seen(u->serials, "a certificate serial number", err);
     return rc;
 }

@@ -60,7 +60,20 @@ static int load_pins(struct verification *v, struct error *err)
     return 0;
 }
 
-/* The signature first: nothing is read out of bytes that nobody vouches for. */
+static int check_other_signatures(struct verification *v, struct error *err)
+{
+    const struct signatures_pins pins = {
+        .policy = v->policy->signatures,
+        .root = v->root,
+        .device_root = v->device_root,
+        .at = v->policy->at,
+        .first = &v->report.signer,
+    };
+
+    return signatures_verify(v->dir, &pins, &v->bytes, &v->report.signatures, err);
+}
+
+/* The signatures first: nothing is read out of bytes that nobody vouches for. */
 static int check_signature(struct verification *v, struct error *err)
 {
     int rc = folder_read_signed(v->dir, MANIFEST_NAME, v->root, v->policy->at, &v->bytes,
@@ -74,6 +87,8 @@ static int check_signature(struct verification *v, struct error *err)
                          "rotation to it was accepted ('%.100s'): do not accept it, and ask the "
                          "factory",
                          v->report.signer.subject);
+    if ((rc = check_other_signatures(v, err)))
+        return rc;
     sha256(v->bytes.data, v->bytes.len, v->report.sha256);
     return statement_parse(v->bytes.data, v->bytes.len, &v->s, err);
 }

@@ -6,7 +6,8 @@
  *     all required, and the two roots must differ (see cms.h).
  *  2. The signature of manifest.json is verified before any of its members is looked at; every
  *     other file is checked against it, and every record against the Merkle root it states (P8).
- *  3. Memory grows with the number of records only as unique.h says.
+ *  3. Memory does not grow with the number of records: what must be compared with all others goes to
+ *     temporary files.
  *  4. Nothing in the folder is changed.
  *
  * What no signature can show: that nobody was shown another manifest of the same number. Who keeps
@@ -20,6 +21,7 @@
 #include "manifests/cms.h"
 #include "manifests/folder.h"
 #include "manifests/rotation.h"
+#include "manifests/signatures.h"
 
 /*
  * Receives the records of a manifest while it is being verified, in order, each after its own
@@ -33,17 +35,19 @@ struct verify_sink {
 };
 
 struct verify_policy {
-    const char *root;                /* PEM file: the root of manifest signers */
-    const char *device_root;         /* PEM file: the root of device certificates */
-    const char *log_key;             /* file with the log's verifier key (note.h) */
-    const char *after;               /* folder of the manifest accepted last, or NULL */
-    const struct buf *after_bytes;   /* or the bytes of its manifest.json */
-    int64_t at;                      /* when the signer's certificate must be valid; 0 for now */
-    bool skip_proofs;                /* leave out the devices' signatures in the evidence */
-    unsigned threads;                /* for signatures; 0: one for each processor */
-    const uint8_t *log_spki;         /* EC_SPKI_SIZE bytes: the log key has been rotated to it */
-    const uint8_t *signer;           /* SHA256_SIZE bytes: hash of the signer's key, NULL for any */
-    const struct verify_sink *sink;  /* or NULL */
+    const char *root;               /* PEM file: the root of manifest signers */
+    const char *device_root;        /* PEM file: the root of device certificates */
+    const char *log_key;            /* file with the log's verifier key (note.h) */
+    const char *after;              /* folder of the manifest accepted last, or NULL */
+    const struct buf *after_bytes;  /* or the bytes of its manifest.json */
+    int64_t at;                     /* when the signer's certificate must be valid; 0 for now */
+    bool skip_proofs;               /* leave out the devices' signatures in the evidence */
+    unsigned threads;               /* for signatures; 0: one for each processor */
+    const uint8_t *log_spki;        /* EC_SPKI_SIZE bytes: the log key has been rotated to it */
+    const uint8_t *signer;          /* SHA256_SIZE bytes: hash of the signer's key, NULL for any */
+    const struct verify_sink *sink; /* or NULL */
+    const struct signatures_policy
+        *signatures;                 /* which other algorithms must have signed, or NULL */
     struct folder_progress progress; /* zero for none */
 };
 
@@ -54,6 +58,7 @@ struct verify_report {
     char environment[IMPRINT_ENVIRONMENT_MAX + 1];
     char customer[STATEMENT_TEXT_MAX + 1];
     struct cms_signer signer;
+    struct signatures signatures; /* of other algorithms */
     int64_t created;
     uint64_t seq, first, count, size;
     struct merkle_hash root;

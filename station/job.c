@@ -36,6 +36,19 @@ static const struct schema_field certificate_fields[] = {
     FIELD(job_certificate, product_id, SCHEMA_TEXT, false, 4, 4, "Matter's id of the product"),
     {.name = NULL}};
 
+static const struct schema_field object_fields[] = {
+    FIELD(job_objects, firmware_key, SCHEMA_TEXT, false, 1, PATH_MAX - 1,
+          "path of the public key that devices verify firmware with"),
+    FIELD(job_objects, configuration, SCHEMA_TEXT, false, 1, PATH_MAX - 1,
+          "path of the configuration that every device gets"),
+    FIELD(job_objects, configuration_signature, SCHEMA_TEXT, false, 1, PATH_MAX - 1,
+          "path of the configuration's signature"),
+    FIELD(job_objects, configuration_key, SCHEMA_TEXT, false, 1, PATH_MAX - 1,
+          "path of the public key that signs configurations"),
+    FIELD(job_objects, decommission_key, SCHEMA_TEXT, false, 1, PATH_MAX - 1,
+          "path of the public key that takes identities away"),
+    {.name = NULL}};
+
 static const struct schema_field port_fields[] = {
     FIELD(job_port_rule, name, SCHEMA_TEXT, false, 1, 128, "port, such as /dev/ttyACM*"),
     FIELD(job_port_rule, usb, SCHEMA_TEXT, false, 9, 9,
@@ -66,6 +79,29 @@ static const struct schema_field link_fields[] = {
           "attempts after the first, with a device that does not answer or answers garbage"),
     {.name = NULL}};
 
+static const char *const steps[] = {
+    [JOB_STEP_ALL] = "all", [JOB_STEP_INSTALL] = "install", [JOB_STEP_LOCK] = "lock"};
+
+#define STEPS (sizeof steps / sizeof *steps)
+
+/* The number of a step's name, STEPS for no such name. */
+static size_t find_step(const char *name)
+{
+    size_t i = 0;
+
+    while (i < STEPS && strcmp(name, steps[i]))
+        i++;
+    return i;
+}
+
+static int check_step(const void *value, const char **member, struct error *err)
+{
+    (void)member;
+    return find_step(value) < STEPS
+               ? 0
+               : error_set(err, ERR_INPUT, "'step' must be all, install or lock");
+}
+
 static const struct schema_field job_fields[] = {
     FIELD(job, name, SCHEMA_TEXT, true, 1, 64, "name of the job, for people"),
     {.name = "order",
@@ -76,6 +112,13 @@ static const struct schema_field job_fields[] = {
      .offset = offsetof(struct job, order),
      .meaning = "id of the work order, which the station has"},
     FIELD(job, key_mode, SCHEMA_TEXT, false, 3, 7, "how keys are made: hsm or device"),
+    {.name = "step",
+     .type = SCHEMA_TEXT,
+     .max = 7,
+     .min = 3,
+     .offset = offsetof(struct job, step_name),
+     .check = check_step,
+     .meaning = "all, or install now and lock in a run of its own"},
     {.name = "trust_anchors",
      .type = SCHEMA_TEXT,
      .max = PATH_MAX - 1,
@@ -94,6 +137,11 @@ static const struct schema_field job_fields[] = {
      .min = 1,
      .offset = offsetof(struct job, vendor_roots_path),
      .meaning = "path of the PEM certificates of the vendor roots that attest devices"},
+    {.name = "objects",
+     .type = SCHEMA_MAP,
+     .fields = object_fields,
+     .offset = offsetof(struct job, object_files),
+     .meaning = "files of what else every device gets"},
     {.name = "serials",
      .type = SCHEMA_MAP,
      .required = true,
@@ -359,6 +407,11 @@ static int read_named_files(struct job *job, struct error *err)
     if (rc == 0)
         rc = beside_job(job, job->vendor_roots_path, err);
     if (rc == 0)
+        rc = beside_job(job, job->object_files.configuration_signature, err);
+    for (unsigned type = 0; rc == 0 && type <= IMPRINT_OBJECTS_MAX; type++)
+        if (job_object_name(type))
+            rc = beside_job(job, job_object_path(&job->object_files, type), err);
+    if (rc == 0)
         rc = beside_job(job, job->serials.file, err);
     if (rc == 0)
         rc = beside_job(job, job->serials.input, err);
@@ -366,6 +419,8 @@ static int read_named_files(struct job *job, struct error *err)
         rc = job_serials_read(&job->serials, err);
     if (rc == 0)
         rc = read_trust_anchors(job, err);
+    if (rc == 0)
+        rc = job_objects_read(job, err);
     if (rc == 0)
         rc = read_enrolled(job, err);
     return rc ? rc : read_vendor_roots(job, err);
@@ -380,6 +435,7 @@ int job_read(const char *path, struct job *job, struct error *err)
     buf_init(&job->trust_anchors, JOB_ANCHORS_MAX);
     for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
         buf_init(&job->vendor_roots[i], JOB_ROOT_MAX);
+    strcpy(job->step_name, steps[JOB_STEP_ALL]);
     strcpy(job->serials.source_name, "assigned");
     job->serials.first = -1;
     job->link = (struct job_link){
@@ -390,6 +446,8 @@ int job_read(const char *path, struct job *job, struct error *err)
     rc = schema_read(path, job_fields, job, err);
     if (rc == ERR_MISSING)
         rc = error_set(err, rc, "there is no job '%s': name a file that exists", path);
+    if (rc == 0)
+        job->step = (enum job_step)find_step(job->step_name);
     if (rc == 0 && job->serials.first >= 0)
         rc = job_serial_text(&job->serials, job->serials.first, text, sizeof text, err);
     for (size_t i = 0; rc == 0 && i < job->port_count; i++)
@@ -466,6 +524,15 @@ static int bind_auth(const struct job *job, const struct order *order, struct er
     return error_set(err, ERR_INTERNAL, "an order's device_auth is unknown");
 }
 
+/* Without a lock there is no second step: such a device would never be finished. */
+static int bind_step(const struct job *job, const struct order *order, struct error *err)
+{
+    if (job->step == JOB_STEP_ALL || order->lock)
+        return 0;
+    return error_set(err, ERR_INPUT, "%s: order '%s' asks for no lock: take 'step: %s' out",
+                     job->path, order->id, job->step_name);
+}
+
 int job_bind(const struct job *job, const struct order *order, const struct order_share *share,
              struct error *err)
 {
@@ -473,6 +540,10 @@ int job_bind(const struct job *job, const struct order *order, const struct orde
 
     if (rc == 0)
         rc = bind_trust_anchors(job, order, err);
+    if (rc == 0)
+        rc = bind_step(job, order, err);
+    if (rc == 0)
+        rc = job_objects_bind(job, order, err);
     return rc ? rc : bind_auth(job, order, err);
 }
 
@@ -486,11 +557,11 @@ int job_mode(const struct job *job, const struct order *order, enum imprint_mode
                          job->path, job->key_mode);
     *mode = device || (!said && order->key_modes == IMPRINT_MODE_DEVICE) ? IMPRINT_MODE_DEVICE
                                                                          : IMPRINT_MODE_HSM;
-    if (*mode == IMPRINT_MODE_DEVICE && job->serials.source != SOURCE_ASSIGNED)
-        return error_set(
-            err, ERR_INPUT,
-            "%s: devices that make their own keys take 'assigned' serials only, not '%s'",
-            job->path, job->serials.source_name);
+    if (*mode == IMPRINT_MODE_DEVICE && job->serials.source == SOURCE_LISTED)
+        return error_set(err, ERR_REFUSED,
+                         "%s: a list of serials is for keys from the HSM: where devices make their "
+                         "own, serials are assigned, scanned or the device's",
+                         job->path);
     if (order->key_modes & *mode)
         return 0;
     return error_set(err, ERR_REFUSED,
@@ -573,6 +644,7 @@ int job_profile(const struct job *job, const struct order *order, struct cert_pr
 void job_done(struct job *job)
 {
     buf_done(&job->trust_anchors);
+    job_objects_done(job);
     for (size_t i = 0; i < ORDER_VENDOR_ROOTS_MAX; i++)
         buf_done(&job->vendor_roots[i]);
     job_serials_done(&job->serials);

@@ -11,6 +11,7 @@
 
 #include "agent/ids.h"
 #include "base/buf.h"
+#include "station/job_objects.h"
 #include "station/job_serials.h"
 #include "station/order.h"
 
@@ -51,14 +52,24 @@ struct job_link {
     int64_t attempts;   /* that may fail with one credential; 0: no limit */
 };
 
+/* How much of the way a run goes, where the order wants locked devices. */
+enum job_step {
+    JOB_STEP_ALL,     /* everything */
+    JOB_STEP_INSTALL, /* up to the first proof: what is locked later is whitelisted later */
+    JOB_STEP_LOCK     /* proof, lock, proof of what was installed before */
+};
+
 struct job {
     char path[PATH_MAX];
     char name[65];
-    char order[65];                    /* id of the order */
-    char key_mode[8];                  /* "hsm" or "device"; empty: the order's only one */
+    char order[65];    /* id of the order */
+    char key_mode[8];  /* "hsm" or "device"; empty: the order's only one */
+    char step_name[8]; /* "all", "install" or "lock" */
+    enum job_step step;
     char trust_anchors_path[PATH_MAX]; /* empty: none */
     char enrolled_path[PATH_MAX];      /* empty: none */
     char vendor_roots_path[PATH_MAX];  /* empty: none */
+    struct job_objects object_files;
     struct job_serials serials;
     struct job_certificate certificate;
     struct job_port_rule ports[JOB_PORT_RULES_MAX];
@@ -66,9 +77,12 @@ struct job {
     struct job_link link;
 
     /* read from the files that the job names */
-    struct buf trust_anchors;  /* DER certificates, one after the other; empty: none */
-    uint8_t enrolled_hash[32]; /* SHA-256 of the list */
-    uint8_t (*enrolled)[32];   /* sorted SHA-256 of SubjectPublicKeyInfo */
+    struct buf trust_anchors; /* DER certificates, one after the other; empty: none */
+    struct job_object
+        objects[IMPRINT_OBJECTS_MAX + 1]; /* by enum imprint_object: those of kinds that
+                                                         * job_objects.h has */
+    uint8_t enrolled_hash[32];            /* SHA-256 of the list */
+    uint8_t (*enrolled)[32];              /* sorted SHA-256 of SubjectPublicKeyInfo */
     size_t enrolled_count;
     struct buf vendor_roots[ORDER_VENDOR_ROOTS_MAX]; /* DER */
     size_t vendor_root_count;
@@ -107,7 +121,7 @@ MUST_USE int job_profile(const struct job *job, const struct order *order,
 /*
  * How the job has keys made: what it says, and where it says nothing the one that its order allows, or
  * `hsm` of several. Errors: ERR_INPUT for a word that is none, ERR_REFUSED when the order does not
- * allow it.
+ * allow it, or devices that make their own keys would take serials from a list.
  */
 MUST_USE int job_mode(const struct job *job, const struct order *order, enum imprint_mode *mode,
                       struct error *err);

@@ -121,17 +121,34 @@ static int suites_member(const struct order_source *s, const json_t *root, struc
     return 0;
 }
 
+static int object_member(const struct order_source *s, const json_t *objects, unsigned type,
+                         struct order_object *out)
+{
+    const char *name = job_object_name(type);
+
+    if (!name || !json_object_get(objects, name))
+        return 0;
+    out->named = true;
+    return order_hash_text(s, objects, name, out->hash);
+}
+
 static int objects_member(const struct order_source *s, const json_t *root, struct order *order)
 {
-    static const char *const names[] = {"trust_anchors", NULL};
+    const char *names[IMPRINT_OBJECTS_MAX + 2] = {"trust_anchors"};
     const json_t *objects = json_object_get(root, "objects");
+    size_t n = 1;
     int rc;
 
     if (!objects)
         return 0;
     if (!json_is_object(objects))
         return order_wrong(s, "objects", "an object with the SHA-256 of each injected object");
+    for (unsigned type = 0; type <= IMPRINT_OBJECTS_MAX; type++)
+        if (job_object_name(type))
+            names[n++] = job_object_name(type);
     rc = order_known(s, objects, names);
+    for (unsigned type = 0; rc == 0 && type <= IMPRINT_OBJECTS_MAX; type++)
+        rc = object_member(s, objects, type, &order->objects[type]);
     if (rc || !json_object_get(objects, "trust_anchors"))
         return rc;
     order->has_trust_anchors = true;

@@ -18,6 +18,7 @@
 #include "manifests/platforms/platform.h"
 #include "pki/cert_profile.h"
 #include "pki/signed.h"
+#include "station/job_objects.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -99,6 +100,7 @@ struct order {
     bool lock; /* only a locked device is whitelisted */
     bool has_trust_anchors;
     uint8_t trust_anchors[32]; /* SHA-256 of the object, DER certificates one after the other */
+    struct order_object objects[IMPRINT_OBJECTS_MAX + 1];   /* by enum imprint_object: the others */
     const struct export_format *exports[ORDER_EXPORTS_MAX]; /* where the devices will be told to */
     size_t export_count;
     struct order_counts counts;

@@ -1,9 +1,11 @@
 #include "agent/agent.h"
 
 #include "agent/bundle.h"
+#include "agent/decommission.h"
 #include "agent/frame.h"
 #include "agent/key.h"
 #include "agent/keygen.h"
+#include "agent/prove.h"
 #include "agent/slots.h"
 #include "agent/transcript.h"
 #include "agent/wire.h"
@@ -285,13 +287,10 @@ static enum imprint_status require_committed(struct imprint_agent *agent,
 
 static enum imprint_status handle_prove(struct imprint_agent *agent, struct exchange *e)
 {
-    const struct imprint_agent_crypto *c = &agent->platform->crypto;
-    uint8_t scalar[IMPRINT_P256_SCALAR_SIZE];
-    uint8_t digest[IMPRINT_HASH_SIZE], sig[IMPRINT_P256_SIG_SIZE];
     const struct imprint_agent_slot *slot;
+    struct imprint_agent_proof proof;
     const uint8_t *transaction, *nonce;
     enum imprint_status status;
-    bool ok;
 
     read_map(e, 2);
     transaction = imprint_agent_cbor_fixed(&e->in, IMPRINT_KEY_PROVE_TX, IMPRINT_TX_SIZE);
@@ -299,18 +298,12 @@ static enum imprint_status handle_prove(struct imprint_agent *agent, struct exch
     if (!understood(e))
         return IMPRINT_ERR_FORMAT;
     status = require_committed(agent, transaction, &slot);
+    if (status == IMPRINT_OK)
+        status = imprint_agent_prove(agent, nonce, &proof);
     if (status != IMPRINT_OK)
         return status;
-    if (!imprint_agent_slot_scalar(agent, scalar))
-        return IMPRINT_ERR_STORE;
-    ok = imprint_agent_prove_digest(agent, nonce, digest) &&
-         c->p256_sign(c->context, scalar, digest, sig);
-    imprint_agent_wipe(scalar, sizeof scalar);
-    if (!ok)
-        return IMPRINT_ERR_CRYPTO;
     reply_ok(e, 4);
-    imprint_agent_put_pair(&e->out, IMPRINT_KEY_PROVE_SIG_ALG, IMPRINT_ALG_ECDSA_SHA256, sig,
-                           sizeof sig);
+    imprint_agent_put_pair(&e->out, IMPRINT_KEY_PROVE_SIG_ALG, proof.alg, proof.bytes, proof.len);
     imprint_agent_put_uint(&e->out, IMPRINT_KEY_PROVE_LIFECYCLE, imprint_agent_lifecycle(agent));
     imprint_agent_put_uint(&e->out, IMPRINT_KEY_PROVE_COMMIT_COUNT, slot->commit_count);
     return IMPRINT_OK;
@@ -382,14 +375,54 @@ static enum imprint_status handle_abort(struct imprint_agent *agent, struct exch
     return IMPRINT_OK;
 }
 
+#if IMPRINT_AGENT_WITH_DECOMMISSION
+static enum imprint_status handle_decommission(struct imprint_agent *agent, struct exchange *e)
+{
+    struct imprint_agent_farewell said;
+    enum imprint_status status;
+    uint32_t alg;
+
+    read_map(e, 4);
+    said.chip_id =
+        imprint_agent_cbor_string(&e->in, IMPRINT_KEY_DECOMMISSION_CHIP_ID, IMPRINT_AGENT_BYTES,
+                                  IMPRINT_CHIP_ID_MAX, &said.chip_id_len);
+    said.identity =
+        imprint_agent_cbor_fixed(&e->in, IMPRINT_KEY_DECOMMISSION_IDENTITY, IMPRINT_HASH_SIZE);
+    alg = imprint_agent_cbor_uint(&e->in, IMPRINT_KEY_DECOMMISSION_SIG_ALG, UINT16_MAX);
+    if (!e->in.bad && alg != IMPRINT_ALG_ECDSA_SHA256)
+        return IMPRINT_ERR_SUITE;
+    said.sig =
+        imprint_agent_cbor_fixed(&e->in, IMPRINT_KEY_DECOMMISSION_SIG, IMPRINT_P256_SIG_SIZE);
+    if (!understood(e))
+        return IMPRINT_ERR_FORMAT;
+    status = imprint_agent_decommission(agent, &said);
+    if (status == IMPRINT_OK)
+        reply_ok(e, 0);
+    return status;
+}
+#endif
+
 static handler *const handlers[] = {
     NULL, /* by the number of the message */
-    handle_hello, handle_keygen, handle_begin, handle_put,   handle_commit,
-    handle_prove, handle_read,   handle_lock,  handle_abort,
+    handle_hello,
+    handle_keygen,
+    handle_begin,
+    handle_put,
+    handle_commit,
+    handle_prove,
+    handle_read,
+    handle_lock,
+    handle_abort,
+#if IMPRINT_AGENT_WITH_DECOMMISSION
+    handle_decommission,
+#endif
 };
 
-typedef char
-    handlers_end_with_abort[sizeof handlers / sizeof *handlers == IMPRINT_MSG_ABORT + 1 ? 1 : -1];
+typedef char handlers_are_by_number
+    [sizeof handlers / sizeof *handlers ==
+             (IMPRINT_AGENT_WITH_DECOMMISSION ? IMPRINT_MSG_DECOMMISSION : IMPRINT_MSG_ABORT) + 1
+         ? 1
+         : -1];
 
 /* Runs a request: what is wrong with the frame first, then with the store, then the handler. */
 static enum imprint_status run(struct imprint_agent *agent, struct exchange *e)
@@ -450,13 +483,19 @@ void imprint_agent_input(struct imprint_agent *agent, const uint8_t *bytes, size
 
 bool imprint_agent_identity(struct imprint_agent *agent, struct imprint_agent_identity *out)
 {
+    struct imprint_agent_secrets secrets;
     const struct imprint_agent_slot *slot;
 
     memset(out, 0, sizeof *out);
     if ((!agent->loaded && !imprint_agent_load(agent)) ||
-        !imprint_agent_slot_scalar(agent, out->scalar))
+        !imprint_agent_slot_secrets(agent, &secrets))
         return false;
+    memcpy(out->scalar, secrets.scalar, sizeof out->scalar);
+    memcpy(out->symmetric, secrets.symmetric, sizeof out->symmetric);
+    imprint_agent_wipe(&secrets, sizeof secrets);
     slot = &agent->slot[agent->committed];
+    out->has_private = imprint_agent_object_find(slot, IMPRINT_OBJ_PRIVATE_KEY) >= 0;
+    out->has_symmetric = imprint_agent_object_find(slot, IMPRINT_OBJ_SYMMETRIC_KEY) >= 0;
     memcpy(out->transaction, slot->record.transaction, IMPRINT_TX_SIZE);
     memcpy(out->serial, slot->record.serial, slot->record.serial_len);
     out->commit_count = slot->commit_count;

@@ -18,6 +18,7 @@
  *  2. The agent never sends unless it was asked. Noise, wrong checksums and echoes of its own
  *     replies are not answered.
  *  3. At every instant, through any power cut, flash holds no identity, the old one or the new one.
+ *     Only a DECOMMISSION that the owner signed takes one away.
  *  4. One transport key pair lives from the first HELLO until COMMIT or ABORT, through
  *     restarts. Its private half leaves flash only to unwrap the device key.
  *  5. Every request may be repeated: the same one gives the same answer.
@@ -42,7 +43,7 @@
 #define IMPRINT_AGENT_FRAME_MAX 1024
 #endif
 
-/* Bytes of each slot: 768 for records, the rest for certificates and trust anchors. */
+/* Bytes of each slot: 1,024 for records, the rest for the objects. */
 #ifndef IMPRINT_AGENT_SLOT_SIZE
 #define IMPRINT_AGENT_SLOT_SIZE 8192
 #endif
@@ -62,8 +63,22 @@
 #define IMPRINT_AGENT_JOURNAL_SIZE 64
 #endif
 
-/* Objects of one bundle: private key, certificates, trust anchors. */
-#define IMPRINT_AGENT_OBJECTS 3
+/* Objects of one bundle. The layout in flash is the same whatever is left out below. */
+#define IMPRINT_AGENT_OBJECTS IMPRINT_OBJECTS_MAX
+
+/*
+ * What firmware may leave out to save flash: define it as 0. A request that needs what is left out is
+ * answered with IMPRINT_ERR_SUITE or IMPRINT_ERR_MESSAGE, and HELLO does not offer it.
+ */
+#ifndef IMPRINT_AGENT_WITH_SYMMETRIC /* symmetric keys, and derived mode with its HMAC proof */
+#define IMPRINT_AGENT_WITH_SYMMETRIC 1
+#endif
+#ifndef IMPRINT_AGENT_WITH_CONFIGURATION /* signed configurations, and the key that signs them */
+#define IMPRINT_AGENT_WITH_CONFIGURATION 1
+#endif
+#ifndef IMPRINT_AGENT_WITH_DECOMMISSION /* DECOMMISSION, and the key that signs it */
+#define IMPRINT_AGENT_WITH_DECOMMISSION 1
+#endif
 
 #if IMPRINT_AGENT_FRAME_MAX < IMPRINT_FRAME_MIN || IMPRINT_AGENT_FRAME_MAX > IMPRINT_FRAME_MAX
 #error "IMPRINT_AGENT_FRAME_MAX must lie between IMPRINT_FRAME_MIN and IMPRINT_FRAME_MAX"
@@ -179,7 +194,7 @@ struct imprint_agent_record {
         uint8_t length[4];
         uint8_t hash[IMPRINT_HASH_SIZE];
     } objects[IMPRINT_AGENT_OBJECTS];
-    uint8_t pad[10]; /* to a multiple of 16 */
+    uint8_t pad[2]; /* to a multiple of 16 */
     uint8_t crc[4];
 };
 
@@ -237,7 +252,10 @@ void imprint_agent_input(struct imprint_agent *agent, const uint8_t *bytes, size
 
 /* What the firmware may use after COMMIT. */
 struct imprint_agent_identity {
-    uint8_t scalar[IMPRINT_P256_SCALAR_SIZE]; /* the private key: wipe after use */
+    bool has_private;                          /* not in derived mode */
+    bool has_symmetric;                        /* the bundle had a symmetric key */
+    uint8_t scalar[IMPRINT_P256_SCALAR_SIZE];  /* the private key: wipe after use */
+    uint8_t symmetric[IMPRINT_SYMMETRIC_SIZE]; /* the symmetric key: likewise */
     uint8_t transaction[IMPRINT_TX_SIZE];
     char serial[IMPRINT_SERIAL_MAX + 1];
     uint32_t commit_count;

@@ -2,7 +2,9 @@
 
 #include "agent/key.h"
 #include "agent/keygen.h"
+#include "agent/objects.h"
 #include "agent/slots.h"
+#include "agent/symmetric.h"
 #include "agent/transcript.h"
 
 #include <string.h>
@@ -27,7 +29,6 @@ static enum imprint_status read_object(struct imprint_agent_reader *r,
     struct imprint_agent_object *object = &record->objects[record->count];
     uint32_t type, format, length;
     const uint8_t *hash;
-    bool known;
 
     (void)imprint_agent_cbor_head(r, IMPRINT_AGENT_ARRAY, 4);
     type = imprint_agent_cbor_head(r, IMPRINT_AGENT_UINT, UINT16_MAX);
@@ -38,13 +39,9 @@ static enum imprint_status read_object(struct imprint_agent_reader *r,
     if (!hash || (length == 0) != is_made(type, format) ||
         (record->count > 0 && type <= imprint_agent_load_u16(object[-1].type)))
         return IMPRINT_ERR_FORMAT;
-    known = type == IMPRINT_OBJ_PRIVATE_KEY
-                ? format == IMPRINT_FMT_PKCS8_RFC5649 || is_made(type, format)
-                : (type == IMPRINT_OBJ_CERTIFICATES || type == IMPRINT_OBJ_TRUST_ANCHORS) &&
-                      format == IMPRINT_FMT_X509_DER;
-    if (!known)
+    if (format != imprint_agent_object_format(type) && !is_made(type, format))
         return IMPRINT_ERR_SUITE;
-    if (type == IMPRINT_OBJ_PRIVATE_KEY && length > IMPRINT_WRAPPED_KEY_MAX)
+    if (imprint_agent_object_is_key(type) && length > IMPRINT_WRAPPED_KEY_MAX)
         return IMPRINT_ERR_SIZE;
     imprint_agent_store_u16(object->type, type);
     imprint_agent_store_u16(object->format, format);
@@ -229,19 +226,6 @@ static void fill_record(const struct imprint_agent *agent, const struct imprint_
     memcpy(record->serial, b->serial, b->serial_len);
 }
 
-/* The objects that every bundle has, a key that comes as the suite says, and the room for all. */
-static enum imprint_status check_objects(const struct imprint_agent_begin *b,
-                                         const struct imprint_agent_record *record)
-{
-    if (record->count < 2 ||
-        imprint_agent_load_u16(record->objects[0].type) != IMPRINT_OBJ_PRIVATE_KEY ||
-        imprint_agent_load_u16(record->objects[1].type) != IMPRINT_OBJ_CERTIFICATES ||
-        (b->suite == IMPRINT_SUITE_NONE) !=
-            (imprint_agent_load_u16(record->objects[0].format) == IMPRINT_FMT_NONE))
-        return IMPRINT_ERR_BUNDLE;
-    return imprint_agent_objects_fit(record) ? IMPRINT_OK : IMPRINT_ERR_SIZE;
-}
-
 /* What KEYGEN opened must fit: its transaction, and a bundle for the key that it made. */
 static enum imprint_status check_made(const struct imprint_agent *agent,
                                       const struct imprint_agent_begin *b)
@@ -288,7 +272,7 @@ enum imprint_status imprint_agent_bundle_begin(struct imprint_agent *agent,
         return IMPRINT_ERR_STATE; /* HELLO comes first */
     status = check_made(agent, &b);
     if (status == IMPRINT_OK)
-        status = check_objects(&b, &record);
+        status = imprint_agent_objects_complete(&record, b.suite);
     if (status == IMPRINT_OK)
         status = verify_begin(agent, &b, &record);
     if (status != IMPRINT_OK)
@@ -296,26 +280,6 @@ enum imprint_status imprint_agent_bundle_begin(struct imprint_agent *agent,
     fill_record(agent, &b, &record);
     *slot = imprint_agent_slot_free(agent);
     return imprint_agent_slot_open(agent, &record) ? IMPRINT_OK : IMPRINT_ERR_STORE;
-}
-
-/* SHA-256 of an object's first len bytes in flash. A status. */
-static enum imprint_status hash_object(struct imprint_agent *agent, int i, uint32_t len,
-                                       uint8_t digest[IMPRINT_HASH_SIZE])
-{
-    const struct imprint_agent_crypto *c = &agent->platform->crypto;
-    uint8_t chunk[64];
-    uint32_t at, n;
-
-    c->sha256_init(c->context);
-    for (at = 0; at < len; at += n) {
-        n = len - at < sizeof chunk ? len - at : (uint32_t)sizeof chunk;
-        if (!imprint_agent_object_load(agent, agent->open, i, at, chunk, n)) {
-            (void)c->sha256_final(c->context, digest);
-            return IMPRINT_ERR_STORE;
-        }
-        c->sha256_update(c->context, chunk, n);
-    }
-    return c->sha256_final(c->context, digest) ? IMPRINT_OK : IMPRINT_ERR_CRYPTO;
 }
 
 /* Every object is there and, the key aside, hashes to what BEGIN announced; so does B. */
@@ -331,9 +295,9 @@ static enum imprint_status check_bundle(struct imprint_agent *agent)
 
         if (slot->held[i] != imprint_agent_load_u32(object->length))
             return IMPRINT_ERR_STATE;
-        if (i == 0)
-            continue; /* the private key is checked by what it unwraps to */
-        status = hash_object(agent, i, slot->held[i], digest);
+        if (imprint_agent_object_is_key(imprint_agent_load_u16(object->type)))
+            continue; /* a key is checked by what it unwraps to */
+        status = imprint_agent_object_hash(agent, i, NULL, 0, slot->held[i], digest);
         if (status != IMPRINT_OK)
             return status;
         if (!imprint_agent_equal(digest, object->hash, sizeof digest))
@@ -345,75 +309,111 @@ static enum imprint_status check_bundle(struct imprint_agent *agent)
                                                                            : IMPRINT_ERR_BUNDLE;
 }
 
-/* Unwraps the private key object. The caller wipes the scalar. */
-static enum imprint_status unwrap_key(struct imprint_agent *agent,
-                                      uint8_t scalar[IMPRINT_P256_SCALAR_SIZE])
-{
-    const struct imprint_agent_slot *slot = &agent->slot[agent->open];
-    uint8_t kek[IMPRINT_KEK_SIZE], blob[IMPRINT_WRAPPED_KEY_MAX];
-    const uint8_t *plain;
+/* What a bundle's wrapped objects hold. */
+struct opened {
+    struct imprint_agent_secrets secrets;
+    uint8_t kek[IMPRINT_KEK_SIZE];
+    uint8_t blob[IMPRINT_WRAPPED_KEY_MAX];
+    const uint8_t *plain; /* in blob */
     size_t len;
+};
+
+/* Unwraps object number i into o->plain. */
+static enum imprint_status open_object(struct imprint_agent *agent, int i, struct opened *o)
+{
+    uint32_t held = agent->slot[agent->open].held[i];
     enum imprint_status status = IMPRINT_ERR_STORE;
 
-    if (imprint_agent_object_load(agent, agent->open, 0, 0, blob, slot->held[0]))
-        status = imprint_agent_kek(agent, kek);
+    if (imprint_agent_object_load(agent, agent->open, i, 0, o->blob, held))
+        status = imprint_agent_kek(agent, o->kek);
     if (status == IMPRINT_OK &&
-        (!imprint_agent_unwrap(&agent->platform->crypto, kek, blob, slot->held[0], &plain, &len) ||
-         !imprint_agent_pkcs8(plain, len, scalar)))
+        !imprint_agent_unwrap(&agent->platform->crypto, o->kek, o->blob, held, &o->plain, &o->len))
         status = IMPRINT_ERR_KEY;
-    imprint_agent_wipe(kek, sizeof kek);
-    imprint_agent_wipe(blob, sizeof blob);
     return status;
 }
 
-/* The private key of the open slot, from where it is. The caller wipes the scalar. */
-static enum imprint_status get_key(struct imprint_agent *agent,
-                                   uint8_t scalar[IMPRINT_P256_SCALAR_SIZE])
-{
-    if (imprint_agent_load_u16(agent->slot[agent->open].record.suite) != IMPRINT_SUITE_NONE)
-        return unwrap_key(agent, scalar);
-    return imprint_agent_made_read(agent, scalar) ? IMPRINT_OK : IMPRINT_ERR_STORE;
-}
-
 /* The private key is the leaf's, and the leaf's is the one that BEGIN announced. */
-static enum imprint_status check_key(struct imprint_agent *agent, const uint8_t *scalar,
-                                     uint8_t leaf_hash[IMPRINT_HASH_SIZE])
+static enum imprint_status check_key(struct imprint_agent *agent, int i,
+                                     struct imprint_agent_secrets *secrets)
 {
     const struct imprint_agent_crypto *c = &agent->platform->crypto;
     uint8_t point[IMPRINT_P256_POINT_SIZE], digest[IMPRINT_HASH_SIZE];
-    uint8_t expected[IMPRINT_AGENT_SPKI_SIZE], spki[IMPRINT_AGENT_SPKI_SIZE];
+    uint8_t expected[IMPRINT_SPKI_SIZE], spki[IMPRINT_SPKI_SIZE];
     uint32_t leaf_len;
 
-    if (!c->p256_public(c->context, scalar, point))
+    if (!c->p256_public(c->context, secrets->scalar, point))
         return IMPRINT_ERR_CRYPTO;
     imprint_agent_spki(point, expected);
-    if (!imprint_agent_leaf(agent, 1, &leaf_len, spki) ||
+    if (!imprint_agent_leaf(agent, i + 1, &leaf_len, spki) ||
         !imprint_agent_equal(spki, expected, sizeof spki))
         return IMPRINT_ERR_KEY;
     if (!imprint_agent_hash(agent, NULL, spki, sizeof spki, digest))
         return IMPRINT_ERR_CRYPTO;
-    if (!imprint_agent_equal(digest, agent->slot[agent->open].record.objects[0].hash,
+    if (!imprint_agent_equal(digest, agent->slot[agent->open].record.objects[i].hash,
                              sizeof digest))
         return IMPRINT_ERR_BUNDLE;
-    return hash_object(agent, 1, leaf_len, leaf_hash);
+    return imprint_agent_object_hash(agent, i + 1, NULL, 0, leaf_len, secrets->leaf_hash);
+}
+
+/* The private key of the open slot, from where it is. */
+static enum imprint_status get_private(struct imprint_agent *agent, int i, struct opened *o)
+{
+    enum imprint_status status;
+
+    if (imprint_agent_load_u16(agent->slot[agent->open].record.suite) == IMPRINT_SUITE_NONE)
+        return imprint_agent_made_read(agent, o->secrets.scalar) ? IMPRINT_OK : IMPRINT_ERR_STORE;
+    status = open_object(agent, i, o);
+    if (status == IMPRINT_OK && !imprint_agent_pkcs8(o->plain, o->len, o->secrets.scalar))
+        status = IMPRINT_ERR_KEY;
+    return status;
+}
+
+static enum imprint_status open_private(struct imprint_agent *agent, struct opened *o)
+{
+    int i = imprint_agent_object_find(&agent->slot[agent->open], IMPRINT_OBJ_PRIVATE_KEY);
+    enum imprint_status status;
+
+    if (i < 0)
+        return IMPRINT_OK;
+    status = get_private(agent, i, o);
+    return status == IMPRINT_OK ? check_key(agent, i, &o->secrets) : status;
+}
+
+static enum imprint_status open_symmetric(struct imprint_agent *agent, struct opened *o)
+{
+    int i = imprint_agent_object_find(&agent->slot[agent->open], IMPRINT_OBJ_SYMMETRIC_KEY);
+    enum imprint_status status;
+
+    if (!IMPRINT_AGENT_WITH_SYMMETRIC || i < 0)
+        return IMPRINT_OK;
+    status = open_object(agent, i, o);
+    if (status == IMPRINT_OK && o->len != IMPRINT_SYMMETRIC_SIZE)
+        status = IMPRINT_ERR_KEY;
+    if (status != IMPRINT_OK)
+        return status;
+    memcpy(o->secrets.symmetric, o->plain, IMPRINT_SYMMETRIC_SIZE);
+    return imprint_agent_symmetric_check(agent, o->secrets.symmetric,
+                                         agent->slot[agent->open].record.objects[i].hash);
 }
 
 enum imprint_status imprint_agent_bundle_commit(struct imprint_agent *agent)
 {
-    uint8_t scalar[IMPRINT_P256_SCALAR_SIZE], leaf_hash[IMPRINT_HASH_SIZE];
     enum imprint_status status = check_bundle(agent);
+    struct opened o;
 
     if (status == IMPRINT_ERR_STATE)
         return status; /* objects are missing: PUT goes on */
-    memset(scalar, 0, sizeof scalar);
+    memset(&o, 0, sizeof o);
     if (status == IMPRINT_OK)
-        status = get_key(agent, scalar);
+        status = imprint_agent_objects_check(agent);
     if (status == IMPRINT_OK)
-        status = check_key(agent, scalar, leaf_hash);
+        status = open_private(agent, &o);
+    if (status == IMPRINT_OK)
+        status = open_symmetric(agent, &o);
     if (status != IMPRINT_OK)
         agent->slot[agent->open].state = IMPRINT_AGENT_SLOT_STALE; /* BEGIN starts it over */
-    else if (!imprint_agent_slot_commit(agent, leaf_hash, scalar))
+    else if (!imprint_agent_slot_commit(agent, &o.secrets))
         status = IMPRINT_ERR_STORE;
-    imprint_agent_wipe(scalar, sizeof scalar);
+    imprint_agent_wipe(&o, sizeof o);
     return status;
 }

@@ -81,7 +81,7 @@ static void put_signature(struct imprint_agent_writer *w, const uint8_t sig[IMPR
 static void put_info(struct imprint_agent_writer *w, const uint8_t *subject, size_t len,
                      const uint8_t point[IMPRINT_P256_POINT_SIZE])
 {
-    uint8_t spki[IMPRINT_AGENT_SPKI_SIZE];
+    uint8_t spki[IMPRINT_SPKI_SIZE];
 
     imprint_agent_spki(point, spki);
     put_head(w, DER_SEQUENCE, sizeof version + len + sizeof spki + sizeof attributes);

@@ -22,8 +22,8 @@ enum imprint_message {
     IMPRINT_MSG_READ = 0x07,
     IMPRINT_MSG_LOCK = 0x08,
     IMPRINT_MSG_ABORT = 0x09,
-    IMPRINT_MSG_DECOMMISSION = 0x0a, /* RESERVED until the bundle installs its key */
-    IMPRINT_MSG_FDO_HMAC = 0x0b,     /* RESERVED: header in, HMAC out (FIDO Device Onboard) */
+    IMPRINT_MSG_DECOMMISSION = 0x0a,
+    IMPRINT_MSG_FDO_HMAC = 0x0b, /* RESERVED: header in, HMAC out (FIDO Device Onboard) */
     IMPRINT_MSG_REPLY = 0x80
 };
 
@@ -41,9 +41,10 @@ enum imprint_status {
     IMPRINT_ERR_BUNDLE = 9,      /* an object is not what BEGIN announced */
     IMPRINT_ERR_KEY = 10,   /* the key does not unwrap, is not valid, or is not the certificate's */
     IMPRINT_ERR_STORE = 11, /* the store failed */
-    IMPRINT_ERR_LOCKED = 12, /* the identity is locked */
-    IMPRINT_ERR_CRYPTO = 13, /* the platform's cryptography or random source failed */
-    IMPRINT_ERR_SUITE = 14   /* a suite, mode, algorithm or format this build does not have */
+    IMPRINT_ERR_LOCKED = 12,   /* the identity is locked */
+    IMPRINT_ERR_CRYPTO = 13,   /* the platform's cryptography or random source failed */
+    IMPRINT_ERR_SUITE = 14,    /* a suite, mode, algorithm or format this build does not have */
+    IMPRINT_ERR_SIGNATURE = 15 /* what signs a configuration or DECOMMISSION does not verify */
 };
 
 /* Suites of the key transport (docs/device-link.md). */
@@ -69,7 +70,7 @@ enum imprint_algorithm {
     IMPRINT_ALG_ED25519 = 0x0103,      /* RESERVED */
     IMPRINT_ALG_RSA = 0x0104,          /* RESERVED: SubjectPublicKeyInfo */
     IMPRINT_ALG_ECDSA_SHA256 = 0x0201, /* signature: r ‖ s, 64 bytes on P-256 */
-    IMPRINT_ALG_HMAC_SHA256 = 0x0202,  /* RESERVED: proof in derived mode, 32 bytes */
+    IMPRINT_ALG_HMAC_SHA256 = 0x0202,  /* proof in derived mode, 32 bytes */
     IMPRINT_ALG_ML_KEM_768 = 0x0301,   /* RESERVED */
     IMPRINT_ALG_ML_DSA_65 = 0x0302,    /* RESERVED */
     IMPRINT_ALG_LMS = 0x0303           /* RESERVED */
@@ -80,18 +81,21 @@ enum imprint_object {
     IMPRINT_OBJ_PRIVATE_KEY = 1,
     IMPRINT_OBJ_CERTIFICATES = 2,      /* leaf first, then its issuers without the root */
     IMPRINT_OBJ_TRUST_ANCHORS = 3,     /* what the device authenticates its server with */
-    IMPRINT_OBJ_FIRMWARE_KEY = 4,      /* RESERVED */
-    IMPRINT_OBJ_SYMMETRIC_KEY = 5,     /* RESERVED */
-    IMPRINT_OBJ_CONFIGURATION = 6,     /* RESERVED */
-    IMPRINT_OBJ_CONFIGURATION_KEY = 7, /* RESERVED: signs objects of type 6 */
-    IMPRINT_OBJ_DECOMMISSION_KEY = 8   /* RESERVED: signs DECOMMISSION */
+    IMPRINT_OBJ_FIRMWARE_KEY = 4,      /* what the device verifies firmware with */
+    IMPRINT_OBJ_SYMMETRIC_KEY = 5,     /* 32 bytes; alone with no certificate: derived mode */
+    IMPRINT_OBJ_CONFIGURATION = 6,     /* signed with the key of type 7 */
+    IMPRINT_OBJ_CONFIGURATION_KEY = 7, /* P-256 */
+    IMPRINT_OBJ_DECOMMISSION_KEY = 8   /* P-256: signs DECOMMISSION */
 };
 
 /* Formats of objects. */
 enum imprint_format {
     IMPRINT_FMT_NONE = 0,          /* not carried: the private key that the device made */
     IMPRINT_FMT_PKCS8_RFC5649 = 1, /* PKCS#8, AES key wrap with padding under the KEK */
-    IMPRINT_FMT_X509_DER = 2       /* DER certificates, one after the other */
+    IMPRINT_FMT_X509_DER = 2,      /* DER certificates, one after the other */
+    IMPRINT_FMT_SPKI_DER = 3,      /* SubjectPublicKeyInfo */
+    IMPRINT_FMT_KEY_RFC5649 = 4,   /* 32 bytes, AES key wrap with padding under the KEK */
+    IMPRINT_FMT_SIGNED = 5         /* lp(u16 algorithm ‖ signature) ‖ contents */
 };
 
 /* Life cycle: a device reports it in HELLO, and its proof covers it. */
@@ -111,6 +115,8 @@ enum imprint_tx_state { IMPRINT_TX_NONE = 0, IMPRINT_TX_OPEN = 1, IMPRINT_TX_COM
 #define IMPRINT_P256_SCALAR_SIZE 32
 #define IMPRINT_P256_SIG_SIZE    64
 #define IMPRINT_KEK_SIZE         32
+#define IMPRINT_SYMMETRIC_SIZE   32 /* a symmetric key, and an HMAC with it */
+#define IMPRINT_SPKI_SIZE        91 /* SubjectPublicKeyInfo of a P-256 key */
 #define IMPRINT_CHIP_ID_MAX      32
 #define IMPRINT_SERIAL_MAX       64
 #define IMPRINT_STATION_MAX      64 /* station name */
@@ -215,16 +221,24 @@ enum imprint_key_read {
 };
 enum imprint_read { IMPRINT_READ_CHAIN = 1 /* the chain that attests the device */ };
 enum imprint_key_lock { IMPRINT_KEY_LOCK_TX = 1 };
+enum imprint_key_decommission {
+    IMPRINT_KEY_DECOMMISSION_CHIP_ID = 1,
+    IMPRINT_KEY_DECOMMISSION_IDENTITY = 2,
+    IMPRINT_KEY_DECOMMISSION_SIG_ALG = 3,
+    IMPRINT_KEY_DECOMMISSION_SIG = 4
+};
 
 /* Labels: each signed or derived byte string begins with one, its NUL included. */
-#define IMPRINT_LABEL_BUNDLE       "imprint bundle v1"
-#define IMPRINT_LABEL_KEK          "imprint kek v1"
-#define IMPRINT_LABEL_STATION      "imprint station v1"
-#define IMPRINT_LABEL_STATION_CERT "imprint station cert v1"
-#define IMPRINT_LABEL_ATTEST       "imprint attest v1"
-#define IMPRINT_LABEL_PROVE        "imprint prove v1"
-#define IMPRINT_LABEL_KEYGEN       "imprint keygen v1"
-#define IMPRINT_LABEL_ATTEST_KEY   "imprint attest key v1"
-#define IMPRINT_LABEL_KCV          "imprint kcv v1" /* RESERVED: symmetric keys */
+#define IMPRINT_LABEL_BUNDLE        "imprint bundle v1"
+#define IMPRINT_LABEL_KEK           "imprint kek v1"
+#define IMPRINT_LABEL_STATION       "imprint station v1"
+#define IMPRINT_LABEL_STATION_CERT  "imprint station cert v1"
+#define IMPRINT_LABEL_ATTEST        "imprint attest v1"
+#define IMPRINT_LABEL_PROVE         "imprint prove v1"
+#define IMPRINT_LABEL_KEYGEN        "imprint keygen v1"
+#define IMPRINT_LABEL_ATTEST_KEY    "imprint attest key v1"
+#define IMPRINT_LABEL_KCV           "imprint kcv v1" /* check value of a symmetric key */
+#define IMPRINT_LABEL_CONFIGURATION "imprint configuration v1"
+#define IMPRINT_LABEL_DECOMMISSION  "imprint decommission v1"
 
 #endif

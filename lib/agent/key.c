@@ -41,7 +41,7 @@ bool imprint_agent_scalar_valid(const uint8_t scalar[IMPRINT_P256_SCALAR_SIZE])
 }
 
 void imprint_agent_spki(const uint8_t point[IMPRINT_P256_POINT_SIZE],
-                        uint8_t spki[IMPRINT_AGENT_SPKI_SIZE])
+                        uint8_t spki[IMPRINT_SPKI_SIZE])
 {
     memcpy(spki, spki_prefix, SPKI_PREFIX);
     memcpy(spki + SPKI_PREFIX, point, IMPRINT_P256_POINT_SIZE);
@@ -223,7 +223,7 @@ static void walk_skip(struct walk *w, uint8_t tag)
 }
 
 bool imprint_agent_leaf(struct imprint_agent *agent, int i, uint32_t *leaf_len,
-                        uint8_t spki[IMPRINT_AGENT_SPKI_SIZE])
+                        uint8_t spki[IMPRINT_SPKI_SIZE])
 {
     /* serialNumber, signature, issuer, validity, subject */
     static const uint8_t before_key[] = {DER_INTEGER, DER_SEQUENCE, DER_SEQUENCE, DER_SEQUENCE,
@@ -244,8 +244,8 @@ bool imprint_agent_leaf(struct imprint_agent *agent, int i, uint32_t *leaf_len,
         walk_skip(&w, DER_CONTEXT_0);
     for (k = 0; k < sizeof before_key; k++)
         walk_skip(&w, before_key[k]);
-    if (w.bad || w.end - w.at < IMPRINT_AGENT_SPKI_SIZE ||
-        !imprint_agent_object_load(agent, agent->open, i, w.at, spki, IMPRINT_AGENT_SPKI_SIZE))
+    if (w.bad || w.end - w.at < IMPRINT_SPKI_SIZE ||
+        !imprint_agent_object_load(agent, agent->open, i, w.at, spki, IMPRINT_SPKI_SIZE))
         return false;
     return memcmp(spki, spki_prefix, SPKI_PREFIX) == 0;
 }

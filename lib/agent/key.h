@@ -10,14 +10,12 @@
 
 #include "agent/agent.h"
 
-#define IMPRINT_AGENT_SPKI_SIZE 91
-
 /* 1 <= d < n of P-256. */
 bool imprint_agent_scalar_valid(const uint8_t scalar[IMPRINT_P256_SCALAR_SIZE]);
 
 /* The SubjectPublicKeyInfo of a point: always the same 26 bytes, then the point. */
 void imprint_agent_spki(const uint8_t point[IMPRINT_P256_POINT_SIZE],
-                        uint8_t spki[IMPRINT_AGENT_SPKI_SIZE]);
+                        uint8_t spki[IMPRINT_SPKI_SIZE]);
 
 /*
  * The key encryption key of the open slot: ECDH of the transport key with the station's, then the
@@ -41,6 +39,6 @@ bool imprint_agent_pkcs8(const uint8_t *der, size_t len, uint8_t scalar[IMPRINT_
  * SubjectPublicKeyInfo. False when it is not a certificate with a P-256 key.
  */
 bool imprint_agent_leaf(struct imprint_agent *agent, int i, uint32_t *leaf_len,
-                        uint8_t spki[IMPRINT_AGENT_SPKI_SIZE]);
+                        uint8_t spki[IMPRINT_SPKI_SIZE]);
 
 #endif

@@ -8,9 +8,9 @@
 
 /* Where things lie in a slot. */
 #define AT_RECORD  0
-#define AT_COMMIT  512
-#define AT_LOCK    640
-#define AT_OBJECTS 768
+#define AT_COMMIT  768
+#define AT_LOCK    896
+#define AT_OBJECTS 1024
 
 #define ALIGNED(n) (((n) + IMPRINT_PUT_ALIGN - 1) / IMPRINT_PUT_ALIGN * IMPRINT_PUT_ALIGN)
 #define LOCK_SIZE  IMPRINT_PUT_ALIGN
@@ -22,8 +22,7 @@ static const uint8_t key_magic[4] = {'i', 'm', 'k', 1};
 struct commit {
     uint8_t magic[4];
     uint8_t count[4];
-    uint8_t leaf_hash[IMPRINT_HASH_SIZE];
-    uint8_t scalar[IMPRINT_P256_SCALAR_SIZE];
+    struct imprint_agent_secrets secrets;
     uint8_t crc[4];
     uint8_t pad[4];
 };
@@ -120,7 +119,7 @@ static bool load_commit(struct imprint_agent *agent, int i)
     if (whole) {
         slot->state = IMPRINT_AGENT_SLOT_COMMITTED;
         slot->commit_count = imprint_agent_load_u32(commit.count);
-        memcpy(slot->leaf_hash, commit.leaf_hash, sizeof slot->leaf_hash);
+        memcpy(slot->leaf_hash, commit.secrets.leaf_hash, sizeof slot->leaf_hash);
         for (object = 0; object < slot->record.count; object++)
             slot->held[object] = imprint_agent_load_u32(slot->record.objects[object].length);
         ok = load_lock(agent, i);
@@ -222,11 +221,44 @@ static bool finish_interrupted(struct imprint_agent *agent)
     return agent->open < 0 || key_is_of(agent, agent->open) || erase_slot(agent, agent->open);
 }
 
+#if IMPRINT_AGENT_WITH_DECOMMISSION
+/* In place of a transport key in the journal: both slots are to be erased. */
+static const uint8_t forget_magic[4] = {'i', 'm', 'd', 1};
+
+/* What a DECOMMISSION began: the mark goes last, so that no power cut leaves a part of an identity. */
+static bool finish_forgetting(struct imprint_agent *agent)
+{
+    struct key mark;
+
+    if (!flash_read(agent, IMPRINT_AGENT_JOURNAL, 0, &mark, sizeof mark))
+        return false;
+    return !imprint_agent_is_whole(&mark, forget_magic, mark.crc) ||
+           (erase_slot(agent, 0) && erase_slot(agent, 1) && erase_key(agent));
+}
+
+bool imprint_agent_slot_forget(struct imprint_agent *agent)
+{
+    struct key mark;
+
+    memset(&mark, 0xff, sizeof mark);
+    imprint_agent_seal(&mark, forget_magic, mark.crc);
+    agent->loaded = false;
+    return erase_key(agent) && flash_write(agent, IMPRINT_AGENT_JOURNAL, 0, &mark, sizeof mark) &&
+           imprint_agent_load(agent) && agent->committed < 0;
+}
+#else
+static bool finish_forgetting(struct imprint_agent *agent)
+{
+    (void)agent;
+    return true;
+}
+#endif
+
 bool imprint_agent_load(struct imprint_agent *agent)
 {
     agent->loaded = false;
-    if (!load_slot(agent, 0) || !load_slot(agent, 1) || !load_key(agent) ||
-        !imprint_agent_made_load(agent))
+    if (!finish_forgetting(agent) || !load_slot(agent, 0) || !load_slot(agent, 1) ||
+        !load_key(agent) || !imprint_agent_made_load(agent))
         return false;
     elect(agent);
     agent->loaded = finish_interrupted(agent);
@@ -280,8 +312,7 @@ bool imprint_agent_slot_open(struct imprint_agent *agent, struct imprint_agent_r
 }
 
 bool imprint_agent_slot_commit(struct imprint_agent *agent,
-                               const uint8_t leaf_hash[IMPRINT_HASH_SIZE],
-                               const uint8_t scalar[IMPRINT_P256_SCALAR_SIZE])
+                               const struct imprint_agent_secrets *secrets)
 {
     struct commit commit;
     int i = agent->open;
@@ -290,16 +321,14 @@ bool imprint_agent_slot_commit(struct imprint_agent *agent,
 
     memset(&commit, 0xff, sizeof commit);
     imprint_agent_store_u32(commit.count, count);
-    memcpy(commit.leaf_hash, leaf_hash, sizeof commit.leaf_hash);
-    memcpy(commit.scalar, scalar, sizeof commit.scalar);
+    commit.secrets = *secrets;
     imprint_agent_seal(&commit, commit_magic, commit.crc);
     written = flash_write(agent, region_of(i), AT_COMMIT, &commit, sizeof commit);
     imprint_agent_wipe(&commit, sizeof commit);
     return imprint_agent_load(agent) && written && agent->committed == i;
 }
 
-bool imprint_agent_slot_scalar(struct imprint_agent *agent,
-                               uint8_t scalar[IMPRINT_P256_SCALAR_SIZE])
+bool imprint_agent_slot_secrets(struct imprint_agent *agent, struct imprint_agent_secrets *secrets)
 {
     struct commit commit;
     bool whole;
@@ -307,7 +336,7 @@ bool imprint_agent_slot_scalar(struct imprint_agent *agent,
     if (agent->committed < 0 || !read_commit(agent, agent->committed, &commit, &whole))
         return false;
     if (whole)
-        memcpy(scalar, commit.scalar, sizeof commit.scalar);
+        *secrets = commit.secrets;
     imprint_agent_wipe(&commit, sizeof commit);
     return whole;
 }

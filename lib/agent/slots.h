@@ -36,20 +36,30 @@ bool imprint_agent_key_read(struct imprint_agent *agent, uint8_t scalar[IMPRINT_
 /* Erases the free slot and writes this record (magic and CRC are set here): it is then open. */
 bool imprint_agent_slot_open(struct imprint_agent *agent, struct imprint_agent_record *record);
 
+/* The keys of an identity, zero where its bundle has none, and the hash of its leaf certificate. */
+struct imprint_agent_secrets {
+    uint8_t leaf_hash[IMPRINT_HASH_SIZE];
+    uint8_t scalar[IMPRINT_P256_SCALAR_SIZE];
+    uint8_t symmetric[IMPRINT_SYMMETRIC_SIZE];
+};
+
 /* Writes the commit record, then loads: true when the slot is then in force. */
 bool imprint_agent_slot_commit(struct imprint_agent *agent,
-                               const uint8_t leaf_hash[IMPRINT_HASH_SIZE],
-                               const uint8_t scalar[IMPRINT_P256_SCALAR_SIZE]);
+                               const struct imprint_agent_secrets *secrets);
 
-/* The private key of the identity in force. The caller wipes it. */
-bool imprint_agent_slot_scalar(struct imprint_agent *agent,
-                               uint8_t scalar[IMPRINT_P256_SCALAR_SIZE]);
+/* The keys of the identity in force. The caller wipes them. */
+bool imprint_agent_slot_secrets(struct imprint_agent *agent, struct imprint_agent_secrets *secrets);
 
 /* Marks the identity in force as locked, erases the transport key, then loads. */
 bool imprint_agent_slot_lock(struct imprint_agent *agent);
 
 /* Erases the transport key and the open slot, then loads. */
 bool imprint_agent_slot_abort(struct imprint_agent *agent);
+
+#if IMPRINT_AGENT_WITH_DECOMMISSION
+/* Erases keys and both slots, then loads: true when no identity is left. A power cut is finished. */
+bool imprint_agent_slot_forget(struct imprint_agent *agent);
+#endif
 
 /* The slot that the next transaction goes to. */
 int imprint_agent_slot_free(const struct imprint_agent *agent);

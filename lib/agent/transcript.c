@@ -2,6 +2,12 @@
 
 #include <string.h>
 
+/* How keys may come to be in this build. */
+#define MODES                                                                                      \
+    ((uint32_t)IMPRINT_MODE_HSM |                                                                  \
+     (IMPRINT_AGENT_WITH_DEVICE_KEY ? (uint32_t)IMPRINT_MODE_DEVICE : 0u) |                        \
+     (IMPRINT_AGENT_WITH_SYMMETRIC ? (uint32_t)IMPRINT_MODE_DERIVED : 0u))
+
 /* A u16 each, as the attestation has them. */
 static const uint8_t suites[] = {0, IMPRINT_SUITE_ECB, 0, IMPRINT_SUITE_X963};
 
@@ -44,9 +50,7 @@ void imprint_agent_facts(const struct imprint_agent *agent, struct imprint_agent
     imprint_agent_put_open(w, IMPRINT_KEY_FACTS_SUITES, IMPRINT_AGENT_ARRAY, sizeof suites / 2);
     for (i = 1; i < sizeof suites; i += 2)
         imprint_agent_put_head(w, IMPRINT_AGENT_UINT, suites[i]);
-    imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_MODES,
-                           IMPRINT_MODE_HSM |
-                               (IMPRINT_AGENT_WITH_DEVICE_KEY ? IMPRINT_MODE_DEVICE : 0));
+    imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_MODES, MODES);
     imprint_agent_put_string(w, IMPRINT_KEY_FACTS_CHIP_ID, IMPRINT_AGENT_BYTES, p->chip_id,
                              p->chip_id_len);
     imprint_agent_put_string(w, IMPRINT_KEY_FACTS_FIRMWARE, IMPRINT_AGENT_TEXT, p->firmware,
@@ -125,21 +129,20 @@ bool imprint_agent_attest_digest(const struct imprint_agent *agent,
                               w.len, digest);
 }
 
-bool imprint_agent_prove_digest(const struct imprint_agent *agent,
-                                const uint8_t nonce[IMPRINT_NONCE_SIZE],
-                                uint8_t digest[IMPRINT_HASH_SIZE])
+void imprint_agent_prove_bytes(const struct imprint_agent *agent, uint32_t alg,
+                               const uint8_t nonce[IMPRINT_NONCE_SIZE],
+                               struct imprint_agent_writer *w)
 {
     const struct imprint_agent_slot *slot = &agent->slot[agent->committed];
-    uint8_t bytes[128], count[4];
-    struct imprint_agent_writer w;
+    uint8_t count[4];
 
     imprint_agent_store_u32(count, slot->commit_count);
-    imprint_agent_write(&w, bytes, sizeof bytes);
-    imprint_agent_put_u16(&w, IMPRINT_ALG_ECDSA_SHA256);
-    imprint_agent_put_lp(&w, nonce, IMPRINT_NONCE_SIZE);
-    imprint_agent_put_lp(&w, slot->record.transcript, IMPRINT_HASH_SIZE);
-    imprint_agent_put_lp(&w, slot->leaf_hash, IMPRINT_HASH_SIZE);
-    imprint_agent_put_u8(&w, imprint_agent_lifecycle(agent));
-    imprint_agent_put(&w, count, sizeof count);
-    return !w.bad && imprint_agent_hash(agent, IMPRINT_LABEL_PROVE, bytes, w.len, digest);
+    imprint_agent_put_u16(w, alg);
+    imprint_agent_put_lp(w, nonce, IMPRINT_NONCE_SIZE);
+    imprint_agent_put_lp(w, slot->record.transcript, IMPRINT_HASH_SIZE);
+    /* In derived mode there is no certificate. */
+    imprint_agent_put_lp(w, slot->leaf_hash,
+                         alg == IMPRINT_ALG_HMAC_SHA256 ? 0 : IMPRINT_HASH_SIZE);
+    imprint_agent_put_u8(w, imprint_agent_lifecycle(agent));
+    imprint_agent_put(w, count, sizeof count);
 }

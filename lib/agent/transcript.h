@@ -12,6 +12,7 @@
 /* Room for the encoded facts, and for X. */
 #define IMPRINT_AGENT_FACTS_MAX 256
 #define IMPRINT_AGENT_X_MAX     512
+#define IMPRINT_AGENT_PROVE_MAX 128
 
 /* What BEGIN or KEYGEN says: views into the frame. */
 struct imprint_agent_begin {
@@ -52,10 +53,10 @@ bool imprint_agent_attest_digest(const struct imprint_agent *agent,
                                  const uint8_t nonce[IMPRINT_NONCE_SIZE], const uint8_t *made,
                                  uint8_t digest[IMPRINT_HASH_SIZE]);
 
-/* The digest that the device key signs in PROVE, for the identity in force. */
-bool imprint_agent_prove_digest(const struct imprint_agent *agent,
-                                const uint8_t nonce[IMPRINT_NONCE_SIZE],
-                                uint8_t digest[IMPRINT_HASH_SIZE]);
+/* Writes what a proof of the identity in force is made over, after its label. */
+void imprint_agent_prove_bytes(const struct imprint_agent *agent, uint32_t alg,
+                               const uint8_t nonce[IMPRINT_NONCE_SIZE],
+                               struct imprint_agent_writer *w);
 
 /* What the device reports of its life cycle. */
 enum imprint_lifecycle imprint_agent_lifecycle(const struct imprint_agent *agent);

@@ -372,3 +372,19 @@ int link_client_abort(struct link_client *c, struct error *err)
         return rc;
     return decoded(c, IMPRINT_MSG_ABORT, link_empty_decode(reply.payload, reply.len, err), err);
 }
+
+int link_client_decommission(struct link_client *c, const struct link_farewell *farewell,
+                             struct error *err)
+{
+    struct link_frame reply;
+    struct buf b;
+    int rc;
+
+    buf_init(&b, IMPRINT_FRAME_MAX);
+    link_decommission_encode(&b, farewell);
+    rc = request_done(c, IMPRINT_MSG_DECOMMISSION, &b, &reply, err);
+    if (rc)
+        return rc;
+    return decoded(c, IMPRINT_MSG_DECOMMISSION, link_empty_decode(reply.payload, reply.len, err),
+                   err);
+}

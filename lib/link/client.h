@@ -93,6 +93,9 @@ MUST_USE int link_client_lock(struct link_client *c, const uint8_t transaction[I
 
 MUST_USE int link_client_abort(struct link_client *c, struct error *err);
 
+MUST_USE int link_client_decommission(struct link_client *c, const struct link_farewell *farewell,
+                                      struct error *err);
+
 /*
  * Any request: sends the payload and waits. *reply is a view of the payload of the answer, valid
  * until the next request. For the functions above, and for tests that send what they would not.

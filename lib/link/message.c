@@ -39,6 +39,8 @@ const char *link_status_text(long status)
         [IMPRINT_ERR_LOCKED] = "its identity is locked",
         [IMPRINT_ERR_CRYPTO] = "its cryptography or random source failed",
         [IMPRINT_ERR_SUITE] = "it does not have this suite, mode, algorithm or format",
+        [IMPRINT_ERR_SIGNATURE] = "what signs a configuration or DECOMMISSION does not verify, or "
+                                  "is for another identity",
     };
 
     if (status < 0 || (size_t)status >= sizeof texts / sizeof *texts)
@@ -139,6 +141,15 @@ void link_lock_encode(struct buf *out, const uint8_t transaction[IMPRINT_TX_SIZE
 void link_abort_encode(struct buf *out)
 {
     link_cbor_head(out, LINK_CBOR_MAP, 0);
+}
+
+void link_decommission_encode(struct buf *out, const struct link_farewell *f)
+{
+    link_cbor_head(out, LINK_CBOR_MAP, 4);
+    link_cbor_bytes(out, IMPRINT_KEY_DECOMMISSION_CHIP_ID, f->chip_id, f->chip_id_len);
+    link_cbor_bytes(out, IMPRINT_KEY_DECOMMISSION_IDENTITY, f->identity, IMPRINT_HASH_SIZE);
+    link_cbor_uint(out, IMPRINT_KEY_DECOMMISSION_SIG_ALG, f->sig.alg);
+    link_cbor_bytes(out, IMPRINT_KEY_DECOMMISSION_SIG, f->sig.bytes, f->sig.len);
 }
 
 /* Opens a reply and reads its status. On success the caller closes *root. */

@@ -72,6 +72,14 @@ struct link_held {
     size_t count;
 };
 
+/* What DECOMMISSION says: which identity of which chip is to be forgotten, and the owner's word. */
+struct link_farewell {
+    uint8_t chip_id[IMPRINT_CHIP_ID_MAX];
+    size_t chip_id_len;
+    uint8_t identity[IMPRINT_HASH_SIZE];
+    struct link_key sig; /* over link_decommission_message */
+};
+
 /* What PROVE answers. */
 struct link_proof {
     struct link_key sig;
@@ -104,6 +112,7 @@ void link_prove_encode(struct buf *out, const uint8_t transaction[IMPRINT_TX_SIZ
 void link_read_encode(struct buf *out, uint32_t offset, uint32_t what);
 void link_lock_encode(struct buf *out, const uint8_t transaction[IMPRINT_TX_SIZE]);
 void link_abort_encode(struct buf *out);
+void link_decommission_encode(struct buf *out, const struct link_farewell *farewell);
 
 MUST_USE int link_hello_decode(const uint8_t *reply, size_t len, struct link_hello *hello,
                                struct error *err);
@@ -118,7 +127,7 @@ MUST_USE int link_prove_decode(const uint8_t *reply, size_t len, struct link_pro
                                struct error *err);
 MUST_USE int link_read_decode(const uint8_t *reply, size_t len, struct link_part *part,
                               struct error *err);
-/* LOCK and ABORT answer with a status alone. */
+/* LOCK, ABORT and DECOMMISSION answer with a status alone. */
 MUST_USE int link_empty_decode(const uint8_t *reply, size_t len, struct error *err);
 
 #endif

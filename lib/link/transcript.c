@@ -234,10 +234,40 @@ int link_prove_message(const struct link_prove *p, struct buf *out, struct error
     buf_put_u16(out, p->alg);
     buf_put_lp(out, p->nonce, IMPRINT_NONCE_SIZE);
     buf_put_lp(out, p->x_hash, IMPRINT_HASH_SIZE);
-    buf_put_lp(out, p->leaf_hash, IMPRINT_HASH_SIZE);
+    buf_put_lp(out, p->leaf_hash, p->alg == IMPRINT_ALG_HMAC_SHA256 ? 0 : IMPRINT_HASH_SIZE);
     buf_put_u8(out, p->lifecycle);
     buf_put_u32(out, p->commit_count);
     return buf_check(out, "a proof message", err);
+}
+
+int link_decommission_message(const uint8_t *chip_id, size_t chip_id_len,
+                              const uint8_t identity[IMPRINT_HASH_SIZE], struct buf *out,
+                              struct error *err)
+{
+    if (chip_id_len < 1 || chip_id_len > IMPRINT_CHIP_ID_MAX)
+        return error_set(err, ERR_FORMAT, "a chip id is not 1 to %d bytes", IMPRINT_CHIP_ID_MAX);
+    put_label(out, IMPRINT_LABEL_DECOMMISSION);
+    buf_put_lp(out, chip_id, chip_id_len);
+    buf_put_lp(out, identity, IMPRINT_HASH_SIZE);
+    return buf_check(out, "a decommission message", err);
+}
+
+int link_configuration_message(const uint8_t *contents, size_t len, struct buf *out,
+                               struct error *err)
+{
+    put_label(out, IMPRINT_LABEL_CONFIGURATION);
+    buf_put(out, contents, len);
+    return buf_check(out, "a configuration", err);
+}
+
+int link_signed_object(const uint8_t *contents, size_t len, const uint8_t sig[EC_SIG_SIZE],
+                       struct buf *out, struct error *err)
+{
+    struct link_key key = link_sig_p256(sig);
+
+    put_lp_key(out, &key);
+    buf_put(out, contents, len);
+    return buf_check(out, "a configuration", err);
 }
 
 /* The fields that both statements of an enrolment key have. */

@@ -72,9 +72,9 @@ struct link_transcript {
     uint8_t bundle_hash[IMPRINT_HASH_SIZE];
 };
 
-/* What a device signs in PROVE. */
+/* What a device signs in PROVE; in derived mode (alg IMPRINT_ALG_HMAC_SHA256) there is no leaf. */
 struct link_prove {
-    uint16_t alg; /* of the signature */
+    uint16_t alg; /* of the proof */
     uint8_t nonce[IMPRINT_NONCE_SIZE];
     uint8_t x_hash[IMPRINT_HASH_SIZE];    /* SHA-256 of X */
     uint8_t leaf_hash[IMPRINT_HASH_SIZE]; /* SHA-256 of the leaf certificate */
@@ -137,6 +137,23 @@ MUST_USE int link_prove_message(const struct link_prove *p, struct buf *out, str
 MUST_USE int link_attest_message(const struct link_facts *facts,
                                  const uint8_t nonce[IMPRINT_NONCE_SIZE], struct buf *out,
                                  struct error *err);
+
+/* The message that the owner of a device signs so that it forgets this identity: the SHA-256 of its
+ * leaf certificate, or the check value of its symmetric key. Errors: ERR_FORMAT. */
+MUST_USE int link_decommission_message(const uint8_t *chip_id, size_t chip_id_len,
+                                       const uint8_t identity[IMPRINT_HASH_SIZE], struct buf *out,
+                                       struct error *err);
+
+/*
+ * A signed object as bundles have it, from its contents and the signature over
+ * "imprint configuration v1\0" ‖ contents. Errors: ERR_INTERNAL.
+ */
+MUST_USE int link_signed_object(const uint8_t *contents, size_t len, const uint8_t sig[EC_SIG_SIZE],
+                                struct buf *out, struct error *err);
+
+/* The message that the configuration key signs. Errors: ERR_INTERNAL. */
+MUST_USE int link_configuration_message(const uint8_t *contents, size_t len, struct buf *out,
+                                        struct error *err);
 
 /* The message that it signs in KEYGEN, over the key that the device made. Errors: ERR_FORMAT. */
 MUST_USE int link_attest_key_message(const struct link_facts *facts,

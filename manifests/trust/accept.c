@@ -4,6 +4,7 @@
 #include "manifests/trust/db.h"
 #include "manifests/trust/identities.h"
 #include "manifests/trust/quota.h"
+#include "manifests/trust/required.h"
 
 #include <inttypes.h>
 #include <openssl/x509.h>
@@ -23,8 +24,9 @@ struct acceptance {
     struct buf last; /* its manifest.json */
     int64_t now;
     struct trust_quota quota;
-    struct buf log_key, signer; /* in force for this manifest; empty: the pin, and any */
-    struct buf log_now;         /* the newest log key, empty: the pin */
+    struct buf log_key, signer;        /* in force for this manifest; empty: the pin, and any */
+    struct signatures_policy required; /* of this manifest */
+    struct buf log_now;                /* the newest log key, empty: the pin */
 };
 
 static int take(void *ctx, const struct record *r, const struct cert *cert, uint64_t index,
@@ -138,6 +140,7 @@ static struct verify_policy follow(const struct acceptance *a, const struct veri
 
     policy.log_spki = a->log_key.len ? a->log_key.data : NULL;
     policy.signer = a->signer.len ? a->signer.data : NULL;
+    policy.signatures = &a->required;
     return policy;
 }
 
@@ -256,6 +259,8 @@ static int finish(struct acceptance *a, const struct verify_report *report, stru
                 (int64_t)report->size, a->now, a->bytes.data, a->bytes.len);
     if (rc == 0)
         rc = keep_keys(a, report, err);
+    if (rc == 0)
+        rc = required_keep(a->t, a->log, (int64_t)report->seq, &a->required, err);
     if (rc)
         return rc;
     return db_run(a->t, err,
@@ -298,7 +303,7 @@ static int compare_known(struct acceptance *a, const char *dir, const struct ver
     accepted->before = true;
     accepted->newest = (int64_t)a->s.seq == a->seq;
     if (rc || same)
-        return rc;
+        return rc ? rc : required_keep(a->t, a->log, a->seq + 1, &a->required, err);
     policy.after = NULL;
     policy.after_bytes = NULL;
     policy.sink = NULL;
@@ -359,15 +364,17 @@ static int run(struct acceptance *a, const char *dir, const struct verify_policy
     if ((rc = db_begin(a->t, err)))
         return rc;
     rc = find_log(a, policy, err);
+    if (rc == 0)
+        rc = required_load(a->t, a->log, (int64_t)a->s.seq, policy->signatures, &a->required, err);
     if (rc == 0 && a->seq && a->s.seq <= (uint64_t)a->seq)
         rc = compare_known(a, dir, policy, accepted, err);
     else if (rc == 0)
         rc = accept_next(a, dir, policy, accepted, err);
-    if (rc || accepted->before) {
+    if (rc) {
         db_rollback(a->t);
         return rc;
     }
-    accepted->newest = true;
+    accepted->newest |= !accepted->before;
     return db_commit(a->t, err);
 }
 
@@ -385,6 +392,7 @@ int trust_accept(struct trust *t, const char *dir, const struct verify_policy *p
     buf_init(&a.log_now, EC_SPKI_SIZE);
     buf_init(&a.signer, SHA256_SIZE);
     rc = run(&a, dir, policy, accepted, err);
+    signatures_policy_done(&a.required);
     statement_done(&a.s);
     buf_done(&a.bytes);
     buf_done(&a.last);

@@ -17,13 +17,15 @@ struct trust_accepted {
 };
 
 /*
- * Accepts the manifest in dir; policy has the pins, and its after and sink are not looked at. orders
+ * Accepts the manifest in dir; policy has the pins, and its after and sink are not looked at. The
+ * signatures that it requires are required of this log from now on, with those that were before; of a
+ * manifest that was accepted before, from the next one on. orders
  * NULL: any; else it is held to them, which trust_orders_check found to be sound (orders.h). Errors,
  * besides those of manifest_verify:
  *   ERR_GAP        manifests before it were not accepted yet
  *   ERR_FORK       another manifest of this number, or of another history, was accepted
  *   ERR_ROLLBACK   it counts less than what was accepted
- *   ERR_IMPOSTOR   the log was accepted with other pins, or another log names the same station
+ *   ERR_IMPOSTOR   the log was accepted with other pins, or with another root of a signature, or another log names the same station
  *   ERR_DUPLICATE  a live device or chip, a key or a certificate number is in the state already
  *   ERR_REFUSED    an order is not among those given, does not list the issuing CA, or allows this
  *                  station, or all together, less

@@ -275,6 +275,12 @@ static const char copy_keys[] = "INSERT OR IGNORE INTO main.log_keys (log, kind,
                                 " SELECT newer.here, o.kind, o.seq, o.key"
                                 " FROM newer JOIN other.log_keys o ON o.log = newer.there";
 
+/* Likewise; of all logs that both know, for what one of them requires is required. */
+static const char copy_required[] =
+    "INSERT OR IGNORE INTO main.signatures_required (log, algorithm, since, root)"
+    " SELECT m.id, o.algorithm, o.since, o.root FROM other.signatures_required o"
+    " JOIN other.logs l ON l.id = o.log JOIN main.logs m ON m.origin = l.origin";
+
 static const char copy_decisions[] =
     "INSERT INTO main.decisions (at, kind, product, serial, reason, who, why)"
     " SELECT at, kind, product, serial, reason, who, why FROM other.decisions o"
@@ -310,9 +316,19 @@ static int run_all(struct trust *t, const char *const *sql, size_t count, struct
 
 #define RUN_ALL(t, list, err) run_all(t, list, sizeof(list) / sizeof *(list), err)
 
+/* Runs sql if the other state has the table, for it may be of an older version. */
+static int copy_table(struct trust *t, const char *table, const char *sql, struct error *err)
+{
+    int64_t there = 0;
+    int rc = db_number(t, err, &there, "SELECT count(*) FROM other.sqlite_schema WHERE name = ?",
+                       "t", table);
+
+    return rc || !there ? rc : db_exec(t, sql, err);
+}
+
 static int copy(struct trust *t, struct trust_merged *merged, struct error *err)
 {
-    int64_t logs = 0, keys = 0;
+    int64_t logs = 0;
     int rc;
 
     if ((rc = RUN_ALL(t, copy_logs, err)) ||
@@ -321,12 +337,9 @@ static int copy(struct trust *t, struct trust_merged *merged, struct error *err)
         return rc;
     merged->logs = (uint64_t)logs;
     merged->identities = (uint64_t)sqlite3_changes64(t->db);
-    if ((rc = RUN_ALL(t, finish_logs, err)) ||
-        (rc = db_number(t, err, &keys,
-                        "SELECT count(*) FROM other.sqlite_schema"
-                        " WHERE name = 'log_keys'",
-                        "")) ||
-        (keys && (rc = db_exec(t, copy_keys, err))) || (rc = db_exec(t, copy_decisions, err)))
+    if ((rc = RUN_ALL(t, finish_logs, err)) || (rc = copy_table(t, "log_keys", copy_keys, err)) ||
+        (rc = copy_table(t, "signatures_required", copy_required, err)) ||
+        (rc = db_exec(t, copy_decisions, err)))
         return rc;
     merged->decisions = (uint64_t)sqlite3_changes64(t->db);
     return RUN_ALL(t, apply_decisions, err);

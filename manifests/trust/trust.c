@@ -11,7 +11,7 @@
 #include <sys/statvfs.h>
 
 #define APPLICATION_ID 0x696d7774 /* "imwt": tells `file` and us what it is */
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define BUSY_MS        5000
 
 /*
@@ -25,6 +25,15 @@
     " seq INTEGER NOT NULL,"  /* of the manifest that announced it; 0: of the first manifest */    \
     " key BLOB NOT NULL,"     /* log key: SubjectPublicKeyInfo; manifest key: its SHA-256 */       \
     " PRIMARY KEY (log, kind, seq)) WITHOUT ROWID;"
+
+/* Version 3 added it: the algorithms of other signatures that a log must have (required.h). */
+#define SIGNATURES_TABLE                                                                           \
+    "CREATE TABLE signatures_required ("                                                           \
+    " log INTEGER NOT NULL REFERENCES logs(id),"                                                   \
+    " algorithm TEXT NOT NULL,"                                                                    \
+    " since INTEGER NOT NULL," /* the first manifest that must have it */                          \
+    " root BLOB NOT NULL,"     /* of its signers, DER; empty: that of manifest signers */          \
+    " PRIMARY KEY (log, algorithm)) WITHOUT ROWID;"
 
 /* The comments are the manual of the file for whoever opens it with sqlite3. */
 static const char schema[] =
@@ -71,7 +80,7 @@ static const char schema[] =
     "CREATE TABLE holds (" /* devices that are held now */
     " serial TEXT NOT NULL, product TEXT NOT NULL,"
     " decision INTEGER NOT NULL REFERENCES decisions(id),"
-    " PRIMARY KEY (serial, product)) WITHOUT ROWID;" KEYS_TABLE
+    " PRIMARY KEY (serial, product)) WITHOUT ROWID;" KEYS_TABLE SIGNATURES_TABLE
     "CREATE TABLE crls (" /* numbers of revocation lists that were made, RFC 5280 5.2.3 */
     " number INTEGER PRIMARY KEY, made INTEGER NOT NULL, entries INTEGER NOT NULL);";
 
@@ -94,7 +103,8 @@ static int create_schema(struct trust *t, struct error *err)
     return rc ? rc : db_commit(t, err);
 }
 
-static int add_keys_table(struct trust *t, struct error *err)
+/* A state of an older version gets the tables that were added since. */
+static int add_tables(struct trust *t, struct error *err)
 {
     char version[64];
     int64_t now = 0;
@@ -104,7 +114,9 @@ static int add_keys_table(struct trust *t, struct error *err)
     if ((rc = db_begin(t, err)))
         return rc;
     rc = db_number(t, err, &now, "PRAGMA user_version", ""); /* a second process may have done it */
-    if (rc == 0 && now == 1 && (rc = db_exec(t, KEYS_TABLE, err)) == 0)
+    if (rc == 0 && now < 2)
+        rc = db_exec(t, KEYS_TABLE, err);
+    if (rc == 0 && now < 3 && (rc = db_exec(t, SIGNATURES_TABLE, err)) == 0)
         rc = db_exec(t, version, err);
     if (rc)
         db_rollback(t);
@@ -121,8 +133,8 @@ static int check_schema(struct trust *t, const char *path, struct error *err)
         return rc;
     if (id != APPLICATION_ID)
         return error_set(err, ERR_FORMAT, "'%s' is not a state file of imprint-manifest", path);
-    if (version == 1)
-        return t->writable ? add_keys_table(t, err) : 0; /* nobody who only reads looks at keys */
+    if (version == 1 || version == 2)
+        return t->writable ? add_tables(t, err) : 0; /* nobody who only reads looks at them */
     if (version != SCHEMA_VERSION)
         return error_set(err, ERR_FORMAT,
                          "'%s' is a state file of version %d, and this program knows %d: use the "
@@ -146,7 +158,7 @@ static int configure(struct trust *t, struct error *err)
         return db_exec(t, "PRAGMA trusted_schema=OFF; PRAGMA query_only=ON", err);
     return db_exec(t,
                    "PRAGMA trusted_schema=OFF; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                   "PRAGMA foreign_keys=ON; PRAGMA cache_size=-65536;"
+                   "PRAGMA foreign_keys=ON; PRAGMA cache_size=-16384;"
                    "PRAGMA journal_size_limit=16777216",
                    err);
 }

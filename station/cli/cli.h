@@ -127,6 +127,10 @@ const char *cli_value(const struct cli *cli, const char *name);
 MUST_USE int cli_number(const struct cli *cli, const char *name, int64_t least, int64_t most,
                         int64_t *out, struct error *err);
 
+/* Serves the devices in the slots: provisions them, or takes their identities away as the statements in
+ * the folder farewells say (vault/farewell.h). */
+MUST_USE int cli_run(struct cli *cli, const char *farewells, struct error *err);
+
 /* The number of an NV index of a TPM, hexadecimal. Errors: ERR_USAGE. */
 MUST_USE int cli_nv_index(const char *text, uint32_t *index, struct error *err);
 
@@ -140,6 +144,7 @@ int cmd_rotate(struct cli *cli, struct error *err);
 int cmd_crl(struct cli *cli, struct error *err);
 int cmd_recover(struct cli *cli, struct error *err);
 int cmd_run(struct cli *cli, struct error *err);
+int cmd_decommission(struct cli *cli, struct error *err);
 int cmd_backup(struct cli *cli, struct error *err);
 int cmd_status(struct cli *cli, struct error *err);
 int cmd_seal(struct cli *cli, struct error *err);

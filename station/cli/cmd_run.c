@@ -1,5 +1,6 @@
 /* imprint run: provisions the devices that are put into the slots. */
 #include "station/cli/cli.h"
+#include "station/vault/farewell.h"
 #include "station/vault/quota.h"
 #include "station/vault/scan.h"
 #include "station/vault/screen.h"
@@ -42,8 +43,25 @@ static int find_labels(const struct cli *cli, struct vault *v, struct error *err
     return rc;
 }
 
-static int serve(struct cli *cli, struct server *server, struct attest *attest,
-                 struct screen *screen, struct error *err)
+/* What a run needs before the line may begin. */
+static int prepare(struct cli *cli, struct vault *v, struct error *err)
+{
+    int rc = 0;
+
+    if (v->farewells)
+        rc = farewell_check(v, err);
+    else if (v->job->step != JOB_STEP_LOCK) /* which takes nothing from the order */
+        rc = quota_check_run(v, err);
+
+    if (rc == 0)
+        rc = vault_load_certificate(v, err);
+    if (rc == 0 && !v->farewells)
+        rc = find_labels(cli, v, err);
+    return rc;
+}
+
+static int serve(struct cli *cli, const char *farewells, struct server *server,
+                 struct attest *attest, struct screen *screen, struct error *err)
 {
     struct vault v;
     int rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
@@ -56,12 +74,9 @@ static int serve(struct cli *cli, struct server *server, struct attest *attest,
     }
     rc = vault_init(&v, &cli->config, &cli->job, cli->store, cli->hsm, err);
     v.attest = attest->pid ? attest : NULL;
+    v.farewells = farewells;
     if (rc == 0)
-        rc = quota_check_run(&v, err);
-    if (rc == 0)
-        rc = vault_load_certificate(&v, err);
-    if (rc == 0)
-        rc = find_labels(cli, &v, err);
+        rc = prepare(cli, &v, err);
     if (rc) {
         server_stop_line(server);
     } else {
@@ -92,7 +107,7 @@ static bool wants_board(const struct cli *cli)
 }
 
 /* The other programs start first: they must not inherit a module, a PIN or a database. */
-int cmd_run(struct cli *cli, struct error *err)
+int cli_run(struct cli *cli, const char *farewells, struct error *err)
 {
     struct attest attest = {.fd = -1};
     struct server server = {.control = -1};
@@ -101,16 +116,21 @@ int cmd_run(struct cli *cli, struct error *err)
                                    .output = cli->json    ? "json"
                                              : cli->quiet ? "quiet"
                                                           : "words",
-                                   .once = cli_value(cli, "once") != NULL};
+                                   .once = farewells || cli_value(cli, "once")};
     int rc = start_checker(cli, &attest, err);
 
-    if (rc == 0 && wants_board(cli))
+    if (rc == 0 && !farewells && wants_board(cli))
         rc = screen_start(&screen, err);
     if (rc == 0)
         rc = server_start_line(&server, &cli->job, &run, err);
     if (rc == 0)
-        rc = serve(cli, &server, &attest, &screen, err);
+        rc = serve(cli, farewells, &server, &attest, &screen, err);
     screen_end(&screen);
     attest_stop(&attest);
     return rc;
+}
+
+int cmd_run(struct cli *cli, struct error *err)
+{
+    return cli_run(cli, NULL, err);
 }

@@ -91,6 +91,9 @@ static const struct cli_option run_options[] = {
     {"scan", "SLOT SERIAL", "the label of one unit, instead of reading labels"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option decommission_options[] = {
+    BY, REASON, {"statements", "DIR", "the folder with what the owner signed"}, {NULL, NULL, NULL}};
+
 static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
 
 static const struct cli_option crl_options[] = {
@@ -154,6 +157,15 @@ const struct cli_command cli_commands[] = {
      "when each slot that is there has passed or failed. Where the job's serials are scanned it\n"
      "first reads a line for each unit, its slot and its serial.",
      run_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
+    {"decommission", "JOB", "take the identities of devices away, as their owner signed",
+     "Takes the identity off each device in the slots, locked or not, for which the owner signed: "
+     "the\n"
+     "whitelist gets a record, then the device forgets keys and objects and can be provisioned "
+     "again.\n"
+     "Needs --statements, a folder with NAME.sig for each serial; where one is missing, NAME.tbs "
+     "is\n"
+     "written there, the bytes to be signed with the order's decommission_key.",
+     decommission_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_decommission},
     {"void", "SERIAL|TX", "end a credential: scrap, give up or revoke it",
      "Ends one credential, named by its serial or its transaction. What no device got is scrapped. "
      "What\n"

@@ -145,7 +145,7 @@ int desk_proof(struct desk *d, struct wire_proof *proof, enum wire_verdict *verd
     rc = ask(d, &r, err);
     if (rc)
         return rc;
-    if (reader_u8(&r, &said) || reader_end(&r) || (said != WIRE_PASS && said != WIRE_LOCK_FIRST))
+    if (reader_u8(&r, &said) || reader_end(&r) || said < WIRE_PASS || said > WIRE_LOCK_LATER)
         return malformed(err);
     *verdict = said;
     return 0;

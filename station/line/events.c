@@ -97,6 +97,8 @@ static void add_members(json_t *o, const struct event *e)
     switch (e->kind) {
     case EVENT_PASS:
         json_object_set_new(o, "again", json_boolean(e->again));
+        if (e->waits)
+            json_object_set_new(o, "waits", json_string("lock"));
         json_object_set_new(o, "ms", json_integer(e->took_ms));
         break;
     case EVENT_FAIL:
@@ -159,7 +161,9 @@ static void print_words(const struct event *e)
     if (e->kind == EVENT_PASS)
         printf("slot %-6s PASS  %s  %" PRId64 ".%" PRId64 " s%s\n", e->slot, serial,
                e->took_ms / 1000, e->took_ms % 1000 / 100,
-               e->again ? "  (it was finished before)" : "");
+               e->waits   ? "  (installed; it counts once it is locked)"
+               : e->again ? "  (it was finished before)"
+                          : "");
     else if (e->kind == EVENT_FAIL)
         printf("slot %-6s FAIL  %s  %s\n", e->slot, serial, plain(e->text, safe));
     else if (e->kind == EVENT_RETRY)

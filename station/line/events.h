@@ -39,6 +39,7 @@ struct event {
     const char *slot;
     const char *serial;     /* NULL or empty while unknown */
     bool again;             /* PASS: it was finished before, nothing was consumed */
+    bool waits;             /* PASS: it is whitelisted only once another run locked it */
     int code;               /* FAIL, RETRY: one of base/error.h */
     const char *text;       /* FAIL, RETRY: what happened and what to do */
     int64_t took_ms;        /* PASS, FAIL */

@@ -19,6 +19,7 @@ void slot_emit(struct slot *s, enum event_kind state, int code, const char *text
                       .slot = s->label,
                       .serial = s->plan.serial,
                       .again = s->plan.again,
+                      .waits = s->waits,
                       .code = code,
                       .text = text,
                       .took_ms = clock_mono_ms() - s->started_ms};
@@ -198,6 +199,8 @@ static int ask_for_plan(struct slot *s, int wait_ms, struct error *err)
         rc = pass_chain(s, err);
     if (rc)
         return rc;
+    memcpy(s->chip, hello.facts.chip_id, sizeof s->chip);
+    s->chip_len = hello.facts.chip_id_len;
     to_wire(&hello, &said);
     return desk_hello(&s->desk, &said, &s->plan, err);
 }
@@ -350,7 +353,8 @@ static int prove(struct slot *s, struct error *err)
     enum wire_verdict verdict = WIRE_PASS;
     int rc = prove_once(s, &verdict, err);
 
-    if (rc || verdict == WIRE_PASS)
+    s->waits = rc == 0 && verdict == WIRE_LOCK_LATER;
+    if (rc || verdict != WIRE_LOCK_FIRST)
         return rc;
     rc = link_client_lock(&s->client, s->plan.tx, err);
     if (rc == 0)
@@ -360,12 +364,40 @@ static int prove(struct slot *s, struct error *err)
     return rc;
 }
 
+/* DECOMMISSION, and a look whether the device did forget. */
+static int say_farewell(struct slot *s, struct error *err)
+{
+    static const uint8_t nonce[IMPRINT_NONCE_SIZE];
+    struct link_farewell farewell = {.chip_id_len = s->chip_len};
+    struct link_hello hello;
+    const uint8_t *bytes;
+    size_t len;
+    int rc = desk_object(&s->desk, 0, &bytes, &len, err);
+
+    if (rc == 0 && len != WIRE_FAREWELL_SIZE)
+        rc = error_set(err, ERR_INTERNAL, "the vault handed out a farewell of another length");
+    if (rc)
+        return rc;
+    memcpy(farewell.chip_id, s->chip, sizeof farewell.chip_id);
+    memcpy(farewell.identity, bytes, sizeof farewell.identity);
+    farewell.sig = link_sig_p256(bytes + sizeof farewell.identity);
+    rc = link_client_decommission(&s->client, &farewell, err);
+    if (rc == 0)
+        rc = link_client_hello(&s->client, nonce, &hello, err);
+    if (rc == 0 && hello.state != IMPRINT_TX_NONE)
+        rc = error_set(err, ERR_PROTOCOL,
+                       "the device says that it forgot its identity and still shows one: set it "
+                       "aside");
+    return rc;
+}
+
 int slot_attempt(struct slot *s, int wait_ms, struct error *err)
 {
     int rc;
 
     memset(&s->plan, 0, sizeof s->plan);
     s->answered = false;
+    s->waits = false;
     s->tail_total = 0;
     s->chip_len = 0;
     s->started_ms = clock_mono_ms();
@@ -373,6 +405,8 @@ int slot_attempt(struct slot *s, int wait_ms, struct error *err)
     s->client.progress = on_progress;
     s->client.progress_context = s;
     rc = find_plan(s, wait_ms, err);
+    if (rc == 0 && s->plan.action == WIRE_FAREWELL)
+        return say_farewell(s, err);
     if (rc == 0 && s->plan.action == WIRE_KEYGEN) {
         slot_emit(s, EVENT_KEYGEN, 0, NULL);
         rc = make_key(s, err);

@@ -43,6 +43,7 @@ struct slot {
     struct wire_plan plan;
     int64_t started_ms;
     bool answered; /* a device did, in this attempt */
+    bool waits;    /* installed, to be locked in another run */
     uint8_t chip[IMPRINT_CHIP_ID_MAX];
     size_t chip_len;
     uint32_t tail_total; /* 0: no certificate was read back */

@@ -182,6 +182,14 @@ int keygen_free_serial(struct store *store, int64_t order_id, char serial[IMPRIN
     return rc;
 }
 
+int keygen_drop_serial(struct store *store, int64_t order_id, const char *serial, struct error *err)
+{
+    return sql_run(store, err,
+                   "UPDATE keygens SET state = 2"
+                   " WHERE order_id = ? AND serial = ? AND state IN (0, 1)",
+                   "it", order_id, serial);
+}
+
 int keygen_drop_oldest(struct store *store, int64_t order_id, int64_t keep, struct error *err)
 {
     return sql_run(store, err,

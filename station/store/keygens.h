@@ -58,6 +58,11 @@ MUST_USE int keygen_free_serial(struct store *store, int64_t order_id,
                                 char serial[IMPRINT_SERIAL_MAX + 1], bool *found,
                                 struct error *err);
 
+/* Drops what an order promised of this serial: who calls it has decided that another device may have
+ * it (vault/naming.h), so no row of it has a live certificate. */
+MUST_USE int keygen_drop_serial(struct store *store, int64_t order_id, const char *serial,
+                                struct error *err);
+
 /* Drops the oldest open rows of an order but this many. */
 MUST_USE int keygen_drop_oldest(struct store *store, int64_t order_id, int64_t keep,
                                 struct error *err);

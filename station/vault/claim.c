@@ -43,10 +43,11 @@ int claim_credential(struct vault *v, const struct claim *c, struct credential *
     return ledger_expect(v->store, c->credential, fits[c->state].event, err);
 }
 
-static void object_of_bytes(uint16_t type, const struct buf *bytes, struct wire_object_info *o)
+static void object_of_bytes(uint16_t type, uint16_t format, const struct buf *bytes,
+                            struct wire_object_info *o)
 {
     o->type = type;
-    o->format = IMPRINT_FMT_X509_DER;
+    o->format = format;
     o->length = (uint32_t)bytes->len;
     sha256(bytes->data, bytes->len, o->hash);
 }
@@ -70,10 +71,15 @@ size_t claim_objects(const struct vault *v, const struct session *s,
     sha256(spki, sizeof spki, objects[n++].hash);
     buf_init(&certificates, WIRE_OBJECT_MAX);
     claim_certificates(v, c, &certificates);
-    object_of_bytes(IMPRINT_OBJ_CERTIFICATES, &certificates, &objects[n++]);
+    object_of_bytes(IMPRINT_OBJ_CERTIFICATES, IMPRINT_FMT_X509_DER, &certificates, &objects[n++]);
     buf_done(&certificates);
     if (v->job->trust_anchors.len)
-        object_of_bytes(IMPRINT_OBJ_TRUST_ANCHORS, &v->job->trust_anchors, &objects[n++]);
+        object_of_bytes(IMPRINT_OBJ_TRUST_ANCHORS, IMPRINT_FMT_X509_DER, &v->job->trust_anchors,
+                        &objects[n++]);
+    for (uint16_t type = 0; type <= IMPRINT_OBJECTS_MAX; type++)
+        if (v->job->objects[type].bytes.len)
+            object_of_bytes(type, v->job->objects[type].format, &v->job->objects[type].bytes,
+                            &objects[n++]);
     return n;
 }
 
@@ -104,7 +110,7 @@ int claim_check_bundle(const struct vault *v, const struct session *s, struct er
         return rc;
     return error_set(
         err, ERR_REFUSED,
-        "this device began '%s' with other trust anchors than the order has now: erase "
+        "this device began '%s' with other trust anchors or objects than the order has now: erase "
         "it, so that it takes another identity, or call your supervisor",
         s->credential.serial);
 }

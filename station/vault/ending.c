@@ -98,8 +98,10 @@ static int check_added(void *context, const void *line, size_t len, const void *
     return rc;
 }
 
-int ending_revoke(struct vault *v, const struct claim *claim, const struct credential *credential,
-                  enum record_reason reason, struct error *err)
+/* With a record of this type, which names the one that gave the identity. */
+static int take_back(struct vault *v, const struct claim *claim,
+                     const struct credential *credential, enum record_type type,
+                     enum record_reason reason, struct error *err)
 {
     struct buf line;
     int64_t leaf;
@@ -110,6 +112,18 @@ int ending_revoke(struct vault *v, const struct claim *claim, const struct crede
     if (rc)
         return rc;
     buf_init(&line, RECORD_LINE_MAX);
-    rc = witness_revoked(v, claim, credential, leaf, reason, &line, err);
+    rc = witness_revoked(v, claim, credential, leaf, type, reason, &line, err);
     return end_with(v, REVOKED, claim, credential, rc, &line, err);
+}
+
+int ending_revoke(struct vault *v, const struct claim *claim, const struct credential *credential,
+                  enum record_reason reason, struct error *err)
+{
+    return take_back(v, claim, credential, RECORD_REVOKE, reason, err);
+}
+
+int ending_decommission(struct vault *v, const struct claim *claim,
+                        const struct credential *credential, struct error *err)
+{
+    return take_back(v, claim, credential, RECORD_DECOMMISSION, RECORD_CESSATION_OF_OPERATION, err);
 }

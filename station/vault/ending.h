@@ -30,4 +30,8 @@ MUST_USE int ending_revoke(struct vault *v, const struct claim *claim,
                            const struct credential *credential, enum record_reason reason,
                            struct error *err);
 
+/* The same with a `decommission` record: the owner takes the identity off its device (farewell.h). */
+MUST_USE int ending_decommission(struct vault *v, const struct claim *claim,
+                                 const struct credential *credential, struct error *err);
+
 #endif

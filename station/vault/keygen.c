@@ -11,6 +11,7 @@
 #include "station/vault/csr.h"
 #include "station/vault/ending.h"
 #include "station/vault/hello.h"
+#include "station/vault/naming.h"
 #include "station/vault/quota.h"
 
 #include <inttypes.h>
@@ -41,11 +42,32 @@ static int next_serial(struct vault *v, char serial[IMPRINT_SERIAL_MAX + 1], str
               : counter_set(v->store, v->order->product, s->prefix, s->digits, number + 1, err);
 }
 
-static int find_serial(struct vault *v, char serial[IMPRINT_SERIAL_MAX + 1], struct error *err)
+/* That of a label or chip, when the device may have it. Another device that was promised it, and never
+ * had a certificate, is not the unit with this label. */
+static int take_named(struct vault *v, const struct session *s, const char *serial,
+                      struct error *err)
 {
-    bool found;
-    int rc = keygen_free_serial(v->store, v->order_id, serial, &found, err);
+    struct certify_request request = {
+        .serial = serial, .chip = s->hello.chip, .chip_len = s->hello.chip_len};
+    int rc = naming_judge_label(v, &request, err);
 
+    return rc ? rc : keygen_drop_serial(v->store, v->order_id, serial, err);
+}
+
+static int find_serial(struct vault *v, const struct session *s,
+                       char serial[IMPRINT_SERIAL_MAX + 1], struct error *err)
+{
+    char named[SERIAL_TEXT_MAX + 1];
+    bool found;
+    int rc = naming_find(v, s, named, err);
+
+    if (rc)
+        return rc;
+    if (*named) {
+        snprintf(serial, IMPRINT_SERIAL_MAX + 1, "%s", named);
+        return take_named(v, s, serial, err);
+    }
+    rc = keygen_free_serial(v->store, v->order_id, serial, &found, err);
     return rc || found ? rc : next_serial(v, serial, err);
 }
 
@@ -95,7 +117,7 @@ static int fill(struct vault *v, const struct session *s, struct keygen *k, stru
     memcpy(k->station_nonce, s->nonce, sizeof k->station_nonce);
     if (getrandom(k->tx, sizeof k->tx, 0) != (ssize_t)sizeof k->tx)
         return error_set(err, ERR_INTERNAL, "the system's random source failed");
-    rc = find_serial(v, k->serial, err);
+    rc = find_serial(v, s, k->serial, err);
     if (rc == 0)
         rc = certifier_subject(v, k->serial, k->chip, k->chip_len, &k->subject, err);
     return rc ? rc : sign(v, s, k, err);
@@ -285,11 +307,13 @@ static int check_extensions(const struct csr *csr, const struct credential *c, s
 static int issue(struct vault *v, struct session *s, const struct csr *csr, struct error *err)
 {
     const struct keygen *k = &s->keygen;
-    const struct certify_request request = {
+    struct certify_request request = {
         .serial = k->serial, .chip = k->chip, .chip_len = k->chip_len, .point = csr->point};
     bool spare;
-    int rc = certifier_issue(v, &request, &s->credential, &spare, err);
+    int rc = naming_judge(v, k->serial, &request.again, &request.replaces, err);
 
+    if (rc == 0)
+        rc = certifier_issue(v, &request, &s->credential, &spare, err);
     return rc ? rc : check_extensions(csr, &s->credential, err);
 }
 

@@ -113,9 +113,8 @@ static int from_chip(const struct vault *v, const struct session *s,
     return job_serials_allow(&v->job->serials, &v->share->serials, serial, err);
 }
 
-/* The serial that is to be certified now; empty: the next credential that was made ahead. */
-static int find_serial(const struct vault *v, const struct session *s,
-                       char serial[SERIAL_TEXT_MAX + 1], struct error *err)
+int naming_find(const struct vault *v, const struct session *s, char serial[SERIAL_TEXT_MAX + 1],
+                struct error *err)
 {
     const char *scanned = scans_find(v->scans, s->slot);
 
@@ -134,7 +133,7 @@ static int find_serial(const struct vault *v, const struct session *s,
     }
 }
 
-/* Where certificates are made ahead, a label says which unit gets a replacement. */
+/* Where serials are given out by the job itself, a label says which unit gets a replacement. */
 static int check_replacement(const struct vault *v, const struct certify_request *r,
                              struct error *err)
 {
@@ -146,15 +145,20 @@ static int check_replacement(const struct vault *v, const struct certify_request
                      r->serial);
 }
 
+int naming_judge_label(const struct vault *v, struct certify_request *r, struct error *err)
+{
+    int rc = naming_judge(v, r->serial, &r->again, &r->replaces, err);
+
+    return rc ? rc : check_replacement(v, r, err);
+}
+
 static int issue(struct vault *v, struct session *s, const char *serial, struct naming *how,
                  struct error *err)
 {
     struct certify_request request = {
         .serial = serial, .chip = s->hello.chip, .chip_len = s->hello.chip_len};
-    int rc = naming_judge(v, serial, &request.again, &request.replaces, err);
+    int rc = naming_judge_label(v, &request, err);
 
-    if (rc == 0)
-        rc = check_replacement(v, &request, err);
     if (rc == 0)
         rc = certifier_issue(v, &request, &s->credential, &how->spare, err);
     how->issued = rc == 0;
@@ -164,7 +168,7 @@ static int issue(struct vault *v, struct session *s, const char *serial, struct 
 int naming_take(struct vault *v, struct session *s, struct naming *how, struct error *err)
 {
     char serial[SERIAL_TEXT_MAX + 1];
-    int rc = find_serial(v, s, serial, err);
+    int rc = naming_find(v, s, serial, err);
 
     *how = (struct naming){false, false};
     if (rc == 0 && *serial)
@@ -174,11 +178,18 @@ int naming_take(struct vault *v, struct session *s, struct naming *how, struct e
     return rc ? rc : ledger_expect(v->store, s->credential.id, NULL, err);
 }
 
+bool naming_fits_label(const struct vault *v, const struct session *s, const char *serial)
+{
+    const char *scanned = scans_find(v->scans, s->slot);
+
+    return !scanned || strcmp(scanned, serial) == 0;
+}
+
 int naming_check_label(const struct vault *v, const struct session *s, struct error *err)
 {
     const char *scanned = scans_find(v->scans, s->slot);
 
-    if (!scanned || strcmp(scanned, s->credential.serial) == 0)
+    if (naming_fits_label(v, s, s->credential.serial))
         return 0;
     return error_set(err, ERR_REFUSED,
                      "the label scanned for slot '%s' says '%s' and the device in it is '%s': put "

@@ -9,6 +9,9 @@
  *   device                 prefix and chip id                   is signed now
  *   any, label scanned     of the label: a replacement          is signed now
  *
+ * Where devices make their own keys nothing is made ahead: the serial is promised with KEYGEN
+ * (vault/keygen.h), judged then and again when the certificate is signed.
+ *
  *   what the serial has, from the newest credential on          then
  *   ----------------------------------------------------------- ----------------------------------
  *   nothing                                                     it may have it
@@ -24,6 +27,7 @@
 #ifndef STATION_VAULT_NAMING_H
 #define STATION_VAULT_NAMING_H
 
+#include "station/vault/certifier.h"
 #include "station/vault/session.h"
 
 /* How a new device came by its credential. */
@@ -37,6 +41,21 @@ struct naming {
  * ERR_EXHAUSTED, ERR_REFUSED, ERR_DUPLICATE; those of certifier_issue.
  */
 MUST_USE int naming_take(struct vault *v, struct session *s, struct naming *how, struct error *err);
+
+/*
+ * The serial that a new device in this slot says itself, or has on its label; empty: the job's next.
+ * Errors: ERR_REFUSED without the label that the job wants, or for one that is not the station's.
+ */
+MUST_USE int naming_find(const struct vault *v, const struct session *s,
+                         char serial[SERIAL_TEXT_MAX + 1], struct error *err);
+
+/* naming_judge for r->serial, which naming_find found: fills again and replaces. Errors: as
+ * naming_judge; ERR_REFUSED for a label where the job gives out serials and nothing is replaced. */
+MUST_USE int naming_judge_label(const struct vault *v, struct certify_request *r,
+                                struct error *err);
+
+/* Whether no other label than that of this serial was scanned for the slot. */
+bool naming_fits_label(const struct vault *v, const struct session *s, const char *serial);
 
 /* Whether a label that was scanned for the slot is that of the device's credential. Errors:
  * ERR_REFUSED. */

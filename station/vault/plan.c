@@ -172,6 +172,19 @@ static int check_attempts(struct vault *v, const struct session *s, struct error
                      s->credential.serial, failures, s->credential.serial);
 }
 
+/* A run that only locks gives nothing away. */
+static int check_step(const struct vault *v, const struct session *s, enum wire_action action,
+                      struct error *err)
+{
+    if (v->job->step != JOB_STEP_LOCK || action == WIRE_PROVE)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "this device%s%s%s has no whole identity yet: run the job that installs it, "
+                     "then this one",
+                     s->credential.serial[0] ? " ('" : "", s->credential.serial,
+                     s->credential.serial[0] ? "')" : "");
+}
+
 /* The device holds, or says it holds, s->claim. */
 static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
 {
@@ -196,7 +209,9 @@ static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan
         return fill_plan(v, s, WIRE_PROVE, plan, err);
     if (s->again)
         return refuse_known_chip(&s->credential, err);
-    rc = check_attempts(v, s, err);
+    rc = check_step(v, s, WIRE_DELIVER, err);
+    if (rc == 0)
+        rc = check_attempts(v, s, err);
     if (rc)
         return rc;
     return s->claim.suite == IMPRINT_SUITE_NONE ? ask_again(v, s, plan, err)
@@ -219,7 +234,11 @@ static int plan_asked(struct vault *v, struct session *s, struct wire_plan *plan
         return error_set(err, ERR_REFUSED,
                          "this device says that it has a certificate that was never signed: set it "
                          "aside");
-    if (k->state == KEYGEN_OPEN && k->order_id == v->order_id && v->mode == IMPRINT_MODE_DEVICE)
+    rc = check_step(v, s, WIRE_KEYGEN, err);
+    if (rc)
+        return rc;
+    if (k->state == KEYGEN_OPEN && k->order_id == v->order_id && v->mode == IMPRINT_MODE_DEVICE &&
+        naming_fits_label(v, s, k->serial))
         return fill_keygen(v, s, plan, err);
     rc = k->state == KEYGEN_OPEN ? keygen_drop(v, s, err) : 0;
     memset(plan, 0, sizeof *plan);
@@ -309,7 +328,9 @@ static int plan_new(struct vault *v, struct session *s, struct wire_plan *plan, 
     int rc;
 
     claim_init(&old);
-    rc = claim_by_chip(v->store, s->hello.chip, s->hello.chip_len, &old, &found, err);
+    rc = check_step(v, s, WIRE_DELIVER, err);
+    if (rc == 0)
+        rc = claim_by_chip(v->store, s->hello.chip, s->hello.chip_len, &old, &found, err);
     if (rc == 0 && found)
         rc = check_old(v, s, &old, err);
     if (rc == 0)
@@ -351,6 +372,7 @@ int plan_object(struct vault *v, struct session *s, size_t index, struct buf *ou
 {
     struct wire_object_info objects[IMPRINT_OBJECTS_MAX];
     size_t count = claim_objects(v, s, objects);
+    const struct buf *bytes;
 
     if (index >= count)
         return error_set(err, ERR_PROTOCOL, "the bundle has no object %zu", index);
@@ -362,8 +384,12 @@ int plan_object(struct vault *v, struct session *s, size_t index, struct buf *ou
     case IMPRINT_OBJ_CERTIFICATES:
         claim_certificates(v, &s->credential, out);
         break;
-    default:
+    case IMPRINT_OBJ_TRUST_ANCHORS:
         buf_put(out, v->job->trust_anchors.data, v->job->trust_anchors.len);
+        break;
+    default:
+        bytes = &v->job->objects[objects[index].type].bytes;
+        buf_put(out, bytes->data, bytes->len);
         break;
     }
     return buf_check(out, "an object", err);

@@ -11,8 +11,9 @@
  *                                                                          KEYGEN if the device made
  *                                                                          the key
  *   T open, or T's transport key             T asked for a key             KEYGEN, the stored one
- *   T open, or T's transport key             T asked for a key, dropped    ABORT
- *                                              or by a job of another mode
+ *   T open, or T's transport key             T asked for a key, dropped,   ABORT
+ *                                              by a job of another mode,
+ *                                              or under another label
  *   T committed                              T asked for a key             refuse
  *   T committed                              T open                        PROVE
  *   T committed                              T proven                      PROVE again, consume nothing
@@ -25,8 +26,8 @@
  *     under another chip id
  *   any of the above, authenticated          claim of another key          refuse as duplicate
  *   nothing of the above                     chip has an open claim        burn it, then as below
- *   nothing of the above                     -                             claim (vault/naming.h),
- *                                                                          or ask for a key: KEYGEN
+ *   nothing of the above                     -                             claim (vault/naming.h), or
+ *                                                                          ask for a key: KEYGEN
  *   a live T                                 another label in its slot     refuse
  *
  * Authenticated: the order says `enrolled` or `attested`.

@@ -93,15 +93,16 @@ static int verify(const struct vault *v, const struct session *s, const struct w
     if (rc == 0)
         rc = verify_read_back(v, s, proof, err);
     if (rc == 0)
-        *verdict =
-            order->lock && proof->lifecycle != IMPRINT_LIFE_LOCKED ? WIRE_LOCK_FIRST : WIRE_PASS;
+        *verdict = !order->lock || proof->lifecycle == IMPRINT_LIFE_LOCKED ? WIRE_PASS
+                   : v->job->step == JOB_STEP_INSTALL                      ? WIRE_LOCK_LATER
+                                                                           : WIRE_LOCK_FIRST;
     return rc;
 }
 
 int prove_device(struct vault *v, struct session *s, const struct wire_proof *proof,
                  enum wire_verdict *verdict, struct error *err)
 {
-    enum wire_verdict found;
+    enum wire_verdict found = WIRE_LOCK_FIRST;
     int rc = verify(v, s, proof, &found, err);
 
     if (rc == 0 && found == WIRE_PASS)

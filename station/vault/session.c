@@ -6,6 +6,7 @@
 #include "station/store/ledger.h"
 #include "station/vault/claim.h"
 #include "station/vault/clock_stop.h"
+#include "station/vault/farewell.h"
 #include "station/vault/plan.h"
 #include "station/vault/prove.h"
 #include "station/vault/quota.h"
@@ -19,6 +20,7 @@ void session_init(struct session *s)
     memset(s, 0, sizeof *s);
     buf_init(&s->chain, WIRE_CHAIN_MAX);
     keygen_init(&s->keygen);
+    buf_init(&s->farewell, WIRE_FAREWELL_SIZE);
     claim_init(&s->claim);
     credential_init(&s->credential);
 }
@@ -27,6 +29,7 @@ void session_done(struct session *s)
 {
     buf_done(&s->chain);
     keygen_done(&s->keygen);
+    buf_done(&s->farewell);
     claim_done(&s->claim);
     credential_done(&s->credential);
 }
@@ -132,7 +135,7 @@ static int answer_hello(struct vault *v, struct session *s, struct reader *r, st
     s->state = SESSION_ENDING;
     rc = clock_stop_check(v->store, err);
     if (rc == 0)
-        rc = plan_device(v, s, &plan, err);
+        rc = v->farewells ? farewell_plan(v, s, &plan, err) : plan_device(v, s, &plan, err);
     if (rc)
         return rc;
     if (plan.action == WIRE_ABORT)
@@ -177,7 +180,10 @@ static int answer_object(struct vault *v, struct session *s, struct reader *r, s
     if (check_handle(s, handle, err))
         return ERR_PROTOCOL;
     buf_init(&object, WIRE_OBJECT_MAX);
-    rc = plan_object(v, s, index, &object, err);
+    if (s->farewell.len)
+        rc = farewell_object(s, index, &object, err);
+    else
+        rc = plan_object(v, s, index, &object, err);
     if (rc == 0) {
         wire_put_ok(reply);
         buf_put(reply, object.data, object.len);
@@ -209,7 +215,8 @@ static int answer_nonce(struct vault *v, struct session *s, struct reader *r, st
     uint8_t handle[WIRE_HANDLE_SIZE];
     int rc;
 
-    if ((s->state != SESSION_PLANNED && s->state != SESSION_NONCED) || wire_get_nonce(r, handle))
+    if ((s->state != SESSION_PLANNED && s->state != SESSION_NONCED) || s->farewell.len ||
+        wire_get_nonce(r, handle))
         return refuse_order(err);
     if (check_handle(s, handle, err))
         return ERR_PROTOCOL;
@@ -242,7 +249,8 @@ static int answer_proof(struct vault *v, struct session *s, struct reader *r, st
     if (rc)
         return rc;
     s->passed = verdict == WIRE_PASS;
-    s->state = verdict == WIRE_PASS ? SESSION_ENDING : SESSION_PLANNED;
+    s->waits = verdict == WIRE_LOCK_LATER;
+    s->state = verdict == WIRE_LOCK_FIRST ? SESSION_PLANNED : SESSION_ENDING;
     wire_put_ok(reply);
     buf_put_u8(reply, (uint8_t)verdict);
     return 0;
@@ -269,6 +277,15 @@ static int record_attempt(struct vault *v, const struct session *s, int code, co
     return rc;
 }
 
+/* What ends well without a proof that is recorded: a farewell, of which the device says itself that it
+ * is blank, and a device that another run locks. */
+static int result_code(const struct session *s, const struct wire_result *result)
+{
+    if (result->status)
+        return -(int)result->status;
+    return s->farewell.len || s->waits ? 0 : ERR_INTERNAL;
+}
+
 /* A pass was recorded with the proof; what the line reports here is a failure, or nothing new. */
 static int answer_result(struct vault *v, struct session *s, struct reader *r, struct buf *reply,
                          struct error *err)
@@ -281,8 +298,7 @@ static int answer_result(struct vault *v, struct session *s, struct reader *r, s
     if (check_handle(s, result.handle, err))
         return ERR_PROTOCOL;
     if (!s->passed)
-        rc = record_attempt(v, s, result.status ? -(int)result.status : ERR_INTERNAL, result.text,
-                            err);
+        rc = record_attempt(v, s, result_code(s, &result), result.text, err);
     reset(s);
     wire_put_ok(reply);
     return rc;

@@ -33,9 +33,11 @@ struct session {
     struct keygen keygen;
     struct claim claim;
     struct credential credential;
-    bool nonce_drawn; /* with the claim of this session, and it did not leave yet */
-    bool again;       /* this device was proven before */
-    bool passed;      /* its pass is recorded */
+    bool nonce_drawn;    /* with the claim of this session, and it did not leave yet */
+    bool again;          /* this device was proven before */
+    bool passed;         /* its pass is recorded */
+    bool waits;          /* it proved, and another run is to lock it */
+    struct buf farewell; /* what takes its identity away (farewell.h), or empty */
 };
 
 void session_init(struct session *s);

@@ -85,6 +85,8 @@ struct vault {
     struct cert_profile profile;     /* that the order fixes */
     enum imprint_mode mode;          /* how the job has keys made */
     int64_t order_id;
+    const char
+        *farewells; /* folder of the owner's statements: identities are taken away; or NULL */
     struct inventory_counts counts; /* of the order: vault/quota.h */
     STACK_OF(X509) * pins;          /* who may sign orders */
     uint8_t key_hash[32];           /* SHA-256 of the SubjectPublicKeyInfo of station-auth */

@@ -68,8 +68,8 @@ int witness_scrapped(const struct vault *v, const struct credential *credential,
 }
 
 int witness_revoked(const struct vault *v, const struct claim *claim,
-                    const struct credential *credential, int64_t ref, enum record_reason reason,
-                    struct buf *line, struct error *err)
+                    const struct credential *credential, int64_t ref, enum record_type type,
+                    enum record_reason reason, struct buf *line, struct error *err)
 {
     const struct order *order;
     struct record r;
@@ -78,7 +78,9 @@ int witness_revoked(const struct vault *v, const struct claim *claim,
     if (rc)
         return rc;
     fill_common(order, credential, &r);
-    r.t = RECORD_REVOKE;
+    if (type == RECORD_DECOMMISSION)
+        fill_device(claim, &r);
+    r.t = type;
     r.ref = (uint64_t)ref;
     r.reason = reason;
     if (getrandom(r.n, sizeof r.n, 0) != (ssize_t)sizeof r.n)

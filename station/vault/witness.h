@@ -21,9 +21,11 @@ MUST_USE int witness_burned(const struct vault *v, const struct claim *claim,
 MUST_USE int witness_scrapped(const struct vault *v, const struct credential *credential,
                               struct buf *line, struct error *err);
 
-/* The `revoke` record of a credential that was proven; ref is the leaf of its `add` record. */
+/* The `revoke` or `decommission` record (type) of a credential that was proven; ref is the leaf of the
+ * record that gave the identity. */
 MUST_USE int witness_revoked(const struct vault *v, const struct claim *claim,
                              const struct credential *credential, int64_t ref,
-                             enum record_reason reason, struct buf *line, struct error *err);
+                             enum record_type type, enum record_reason reason, struct buf *line,
+                             struct error *err);
 
 #endif

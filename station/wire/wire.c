@@ -322,7 +322,7 @@ int wire_get_plan(struct reader *r, struct wire_plan *v)
     size_t cert_len, subject_len;
 
     memset(&got, 0, sizeof got);
-    if (reader_u8(r, &got.action) || got.action < WIRE_DELIVER || got.action > WIRE_KEYGEN ||
+    if (reader_u8(r, &got.action) || got.action < WIRE_DELIVER || got.action > WIRE_FAREWELL ||
         get_flag(r, &got.again) || get_text(r, got.serial, sizeof got.serial) ||
         reader_bytes(r, got.tx, sizeof got.tx) || reader_u16(r, &got.suite) ||
         get_text(r, got.environment, sizeof got.environment) ||

@@ -28,12 +28,13 @@
 #include "agent/ids.h"
 #include "base/buf.h"
 
-#define WIRE_HANDLE_SIZE 16
-#define WIRE_SLOT_MAX    32
-#define WIRE_TEXT_MAX    400
-#define WIRE_NAME_MAX    64
-#define WIRE_OBJECT_MAX  8000
-#define WIRE_CHAIN_MAX   IMPRINT_CHAIN_MAX
+#define WIRE_HANDLE_SIZE   16
+#define WIRE_SLOT_MAX      32
+#define WIRE_TEXT_MAX      400
+#define WIRE_NAME_MAX      64
+#define WIRE_OBJECT_MAX    8000
+#define WIRE_FAREWELL_SIZE (IMPRINT_HASH_SIZE + IMPRINT_P256_SIG_SIZE)
+#define WIRE_CHAIN_MAX     IMPRINT_CHAIN_MAX
 
 enum wire_op {
     WIRE_OPEN = 1,
@@ -86,7 +87,8 @@ enum wire_action {
     WIRE_DELIVER = 1, /* BEGIN, PUT each object, COMMIT, then NONCE */
     WIRE_PROVE = 2,   /* committed before: NONCE at once */
     WIRE_ABORT = 3,   /* what the device holds is void: ABORT it, then OPEN and HELLO again */
-    WIRE_KEYGEN = 4   /* the device makes its key: KEYGEN, then CSR */
+    WIRE_KEYGEN = 4,  /* the device makes its key: KEYGEN, then CSR */
+    WIRE_FAREWELL = 5 /* DECOMMISSION: object 0 is identity ‖ the owner's signature, r ‖ s */
 };
 
 struct wire_object_info {
@@ -137,7 +139,8 @@ struct wire_proof {
 
 enum wire_verdict {
     WIRE_PASS = 1,
-    WIRE_LOCK_FIRST = 2 /* good, but the order wants it locked: LOCK, NONCE, PROVE again */
+    WIRE_LOCK_FIRST = 2, /* good, but the order wants it locked: LOCK, NONCE, PROVE again */
+    WIRE_LOCK_LATER = 3  /* the same, but not in this run: the device is done for now */
 };
 
 struct wire_result {

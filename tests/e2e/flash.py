@@ -7,11 +7,12 @@ import struct
 import zlib
 
 SLOTS = (0x2000, 0x4000)
-SLOT_SIZE, AT_COMMIT, AT_LOCK, AT_OBJECTS = 0x2000, 512, 640, 768
-RECORD = struct.Struct(">4sH16s32s32s32s32s65s65sB64sB120s10sI")
-COMMIT = struct.Struct(">4sI32s32sI")
+SLOT_SIZE, AT_COMMIT, AT_LOCK, AT_OBJECTS = 0x2000, 768, 896, 1024
+RECORD = struct.Struct(">4sH16s32s32s32s32s65s65sB64sB320s2sI")
+COMMIT = struct.Struct(">4sI32s32s32sI")
 OBJECT = struct.Struct(">HHI32s")
-PRIVATE_KEY, CERTIFICATES, TRUST_ANCHORS = 1, 2, 3
+PRIVATE_KEY, CERTIFICATES, TRUST_ANCHORS, FIRMWARE_KEY = 1, 2, 3, 4
+SYMMETRIC_KEY, CONFIGURATION, CONFIGURATION_KEY, DECOMMISSION_KEY = 5, 6, 7, 8
 
 
 class Identity:
@@ -19,7 +20,7 @@ class Identity:
 
     def __init__(self, record, commit, slot):
         self.transaction, self.serial = record[2], record[10][:record[9]].decode()
-        self.count, self.leaf_hash, self.key = commit[1:4]
+        self.count, self.leaf_hash, self.key, self.symmetric = commit[1:5]
         self.locked = slot[AT_LOCK:AT_LOCK + 16] != b"\xff" * 16
         self.objects, at = {}, AT_OBJECTS
         for number in range(record[11]):

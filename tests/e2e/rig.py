@@ -232,6 +232,33 @@ class Rig:
         der = run_bytes("openssl", "x509", "-in", self.owner / "root.pem", "-outform", "DER")
         self.anchors = hashlib.sha256(der).hexdigest()
 
+    def make_objects(self):
+        """Firmware key, signed configuration and decommission key, as an owner makes them with
+        openssl; the members of an order's objects, and the text of a job's."""
+        files = {}
+        for name in ("firmware_key", "configuration_key", "decommission_key"):
+            run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256",
+                "-out", self.owner / f"{name}.key")
+            run("openssl", "pkey", "-in", self.owner / f"{name}.key", "-pubout", "-out",
+                self.owner / f"{name}.pem")
+            files[name] = run_bytes("openssl", "pkey", "-pubin", "-in", self.owner / f"{name}.pem",
+                                    "-outform", "DER")
+        files["configuration"] = b'{"server":"https://onboarding.example"}'
+        (self.owner / "configuration").write_bytes(files["configuration"])
+        self.openssl_sign("configuration", b"imprint configuration v1\0" + files["configuration"])
+        lines = [f"  {name}: owner/{name}{'' if name == 'configuration' else '.pem'}\n"
+                 for name in files] + ["  configuration_signature: owner/configuration.sig\n"]
+        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        self.object_files = files
+        return {"trust_anchors": self.anchors, **hashes}, "objects:\n" + "".join(lines)
+
+    def openssl_sign(self, name, message):
+        """owner/NAME.sig: a signature with NAME_key.key, as openssl writes it."""
+        (self.owner / "message").write_bytes(message)
+        run("openssl", "dgst", "-sha256", "-sign", self.owner / f"{name}_key.key", "-out",
+            self.owner / f"{name}.sig", self.owner / "message")
+        return self.owner / f"{name}.sig"
+
     def make_order_signer(self, name):
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
             "-nodes", "-days", "3650", "-subj", f"/O=Owner/CN=Order authority {name}", "-keyout",
@@ -398,5 +425,6 @@ class Rig:
                 for line in shard.read_text().splitlines()]
 
 
-def run_bytes(*command):
-    return subprocess.run([str(c) for c in command], capture_output=True, check=True).stdout
+def run_bytes(*command, **options):
+    return subprocess.run([str(c) for c in command], capture_output=True, check=True,
+                          **options).stdout

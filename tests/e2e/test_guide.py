@@ -121,8 +121,8 @@ class GuideTest(unittest.TestCase):
 
 
 class Guide(GuideTest):
-    def test_the_guides_of_the_engineer_and_of_the_security_team_and_the_ceremony(self):
-        self.check("docs/engineers.md", "docs/security-teams.md", "docs/ceremony.md")
+    def test_the_guides_of_the_engineer_and_of_the_security_team_the_pump_and_the_ceremony(self):
+        self.check("docs/engineers.md", "docs/security-teams.md", "docs/pump.md", "docs/ceremony.md")
 
 
 if __name__ == "__main__":

@@ -169,8 +169,8 @@ static void new_device(void)
     power_on();
 }
 
-/* An identity, once there, is there for ever, and so is a lock. */
-static void check_identity(void)
+/* An identity, once there, is there until DECOMMISSION, and so is a lock. */
+static void check_identity(bool farewell)
 {
     struct imprint_agent_identity identity;
     bool any;
@@ -178,8 +178,9 @@ static void check_identity(void)
     if (device.flash.dead || device.flash.failing)
         return;
     any = imprint_agent_identity(&device.agent, &identity);
-    FUZZ_ASSERT(any || !device.identity);
-    FUZZ_ASSERT(!device.locked || identity.lifecycle == IMPRINT_LIFE_LOCKED);
+    FUZZ_ASSERT(any || !device.identity || farewell);
+    FUZZ_ASSERT(!device.locked || identity.lifecycle == IMPRINT_LIFE_LOCKED || (farewell && !any));
+    FUZZ_ASSERT(!any || identity.has_private || identity.has_symmetric);
     FUZZ_ASSERT(!any || identity.commit_count > 0);
     device.identity = any;
     device.locked = any && identity.lifecycle == IMPRINT_LIFE_LOCKED;
@@ -222,7 +223,7 @@ static void run_step(uint8_t kind, const uint8_t *bytes, size_t len)
     }
     if (device.flash.dead)
         power_on();
-    check_identity();
+    check_identity(kind == IMPRINT_MSG_DECOMMISSION || kind == STEP_RAW);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -8,6 +8,7 @@ MANIFEST_SAMPLE makes manifests (tests/unit/manifest_sample.c), PROOF_PROGRAM is
 import base64
 import functools
 import hashlib
+import hmac
 import json
 import operator
 import pathlib
@@ -17,7 +18,7 @@ import tempfile
 
 import cbor2
 
-HELLO, KEYGEN, BEGIN, PUT, COMMIT, PROVE, READ, LOCK, ABORT = 1, 2, 3, 4, 5, 6, 7, 8, 9
+HELLO, KEYGEN, BEGIN, PUT, COMMIT, PROVE, READ, LOCK, ABORT, DECOMMISSION = range(1, 11)
 RAW, RESTART, CUT, WORN = 0x40, 0x41, 0x42, 0x43
 NONCE, TX, SCALAR = b"n" * 32, b"t" * 16, b"\x11" * 32
 POINT = b"\x04" + SCALAR * 2
@@ -34,21 +35,30 @@ def der(tag, *parts):
     return bytes([tag]) + head + body
 
 
-def wrapped_key():
-    """RFC 5649 under a cipher that changes nothing: only the counters of its steps remain."""
+def private_key():
     algorithm = der(0x30, bytes.fromhex("06072a8648ce3d020106082a8648ce3d030107"))
-    plain = der(0x30, b"\2\1\0", algorithm, der(4, der(0x30, b"\2\1\1", der(4, SCALAR))))
+    return der(0x30, b"\2\1\0", algorithm, der(4, der(0x30, b"\2\1\1", der(4, SCALAR))))
+
+
+def wrapped(plain):
+    """RFC 5649 under a cipher that changes nothing: only the counters of its steps remain."""
     padded = plain + bytes(-len(plain) % 8)
     steps = functools.reduce(operator.xor, range(1, 6 * len(padded) // 8 + 1))
     head = bytes.fromhex("a65959a6") + len(plain).to_bytes(4, "big")
     return head[:7] + bytes([head[7] ^ steps & 0xff]) + padded
 
 
-KEY = wrapped_key()
+KEY = wrapped(private_key())
+SYMMETRIC = b"s" * 32
 LEAF = der(0x30, der(0x30, b"\2\1\5", der(0x30), der(0x30), der(0x30), der(0x30), SPKI), der(0x30))
 ANCHOR = der(0x30, b"\5\0" * 20)
 OBJECTS = [(1, 1, KEY, hashlib.sha256(SPKI).digest()), (2, 2, LEAF, hashlib.sha256(LEAF).digest()),
            (3, 2, ANCHOR, hashlib.sha256(ANCHOR).digest())]
+KCV = hmac.new(SYMMETRIC, b"imprint kcv v1\0", hashlib.sha256).digest()
+CONFIGURATION = (66).to_bytes(2, "big") + b"\2\1" + bytes(64) + b"contents"
+MORE = [(4, 3, b"any key"), (6, 5, CONFIGURATION), (7, 3, SPKI), (8, 3, SPKI)]
+MORE = sorted([(t, f, b, hashlib.sha256(b).digest()) for t, f, b in MORE] +
+              [(5, 4, wrapped(SYMMETRIC), KCV)])
 
 
 def station_cert():
@@ -64,8 +74,8 @@ def message(number, members):
     return step(number, cbor2.dumps(members, canonical=True))
 
 
-def begin(suite=1, tx=TX):
-    objects = [[t, f, len(b), h] for t, f, b, h in OBJECTS]
+def begin(suite=1, tx=TX, objects=OBJECTS):
+    objects = [[t, f, len(b), h] for t, f, b, h in objects]
     if suite == 0:
         objects[0][1:3] = 0, 0
     return message(BEGIN, {1: suite, 2: "test", 3: b"o" * 32, 4: tx, 5: NONCE, 6: "SN-1",
@@ -97,6 +107,19 @@ def agent_seeds():
     made = hello + keygen() + begin(0) + puts(TX, OBJECTS[1:]) + commit + prove
     yield made + lock
     yield hello + keygen() + step(RESTART) + hello + keygen() + message(ABORT, {}) + hello
+    def farewell(identity):
+        return message(DECOMMISSION, {1: b"chip0001", 2: identity, 3: 0x0201, 4: bytes(64)})
+
+    every = hello + begin(2, TX, OBJECTS + MORE) + puts(TX, OBJECTS + MORE) + commit + prove
+    derived = hello + begin(1, TX, MORE) + puts(TX, MORE) + commit + prove
+    bye = farewell(hashlib.sha256(LEAF).digest())
+    yield every + lock + bye + bye + whole
+    yield derived + lock + prove + farewell(KCV) + hello + derived
+    yield derived + again + farewell(KCV) + message(ABORT, {}) + bye
+    for operation in range(1, 7):
+        cut = step(CUT, bytes([operation, operation % 5]))
+        yield every + lock + cut + bye + prove + bye + whole
+        yield cut + derived + hello + derived
     for operation in range(1, 11):
         cut = step(CUT, bytes([operation, operation % 5]))
         yield cut + made + hello + made

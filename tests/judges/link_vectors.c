@@ -80,6 +80,48 @@ static void put_objects(struct jcs *j, const struct link_begin *b)
     jcs_end(j);
 }
 
+/* The objects that only some sessions have; "..." in the document. */
+static void put_more_objects(struct jcs *j, const struct rig_station *s)
+{
+    const struct {
+        const char *name;
+        const struct buf *bytes;
+    } all[] = {{"configuration", &s->configuration},
+               {"configuration_key", &s->configuration_spki},
+               {"decommission_key", &s->decommission_spki},
+               {"firmware_key", &s->firmware_key}};
+
+    jcs_object(j, "more");
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].bytes->len)
+            put_buf(j, all[i].name, all[i].bytes);
+    if (s->has_symmetric)
+        put_buf(j, "wrapped_symmetric", &s->wrapped_symmetric);
+    jcs_end(j);
+}
+
+/* The owner's last word, where the bundle has its key. */
+static void put_decommission(struct jcs *j, const struct rig *rig, const struct rig_station *s)
+{
+    struct link_farewell f;
+    struct buf b;
+
+    if (!s->decommission_key)
+        return;
+    f = rig_farewell(rig, s);
+    buf_init(&b, IMPRINT_FRAME_MAX);
+    jcs_object(j, "decommission");
+    jcs_hex(j, "identity", f.identity, sizeof f.identity);
+    must(link_decommission_message(f.chip_id, f.chip_id_len, f.identity, &b, &err));
+    put_buf(j, "message", &b);
+    buf_reset(&b);
+    link_decommission_encode(&b, &f);
+    put_buf(j, "request", &b);
+    jcs_hex(j, "signature", f.sig.bytes, f.sig.len);
+    jcs_end(j);
+    buf_done(&b);
+}
+
 static void put_station(struct jcs *j, const struct rig_station *s)
 {
     bool travels = s->begin.suite != IMPRINT_SUITE_NONE;
@@ -120,7 +162,7 @@ static void put_station(struct jcs *j, const struct rig_station *s)
 
 static void put_proof(struct jcs *j, struct rig *rig, const struct rig_station *s)
 {
-    struct link_prove p = {.alg = IMPRINT_ALG_ECDSA_SHA256};
+    struct link_prove p = {.alg = s->derived ? IMPRINT_ALG_HMAC_SHA256 : IMPRINT_ALG_ECDSA_SHA256};
     struct link_proof proof;
     struct buf message;
 
@@ -134,7 +176,8 @@ static void put_proof(struct jcs *j, struct rig *rig, const struct rig_station *
     must(link_prove_message(&p, &message, &err));
     jcs_object(j, "proof");
     jcs_int(j, "commit_count", proof.commit_count);
-    jcs_hex(j, "leaf_hash", s->leaf_hash, sizeof s->leaf_hash);
+    if (!s->derived)
+        jcs_hex(j, "leaf_hash", s->leaf_hash, sizeof s->leaf_hash);
     jcs_int(j, "lifecycle", proof.lifecycle);
     put_buf(j, "message", &message);
     jcs_hex(j, "nonce", rig_prove_nonce, 32);
@@ -167,6 +210,8 @@ static void put_secrets(struct jcs *j, const struct rig_station *s)
         jcs_hex(j, "ephemeral", s->ephemeral, sizeof s->ephemeral);
         put_buf(j, "pkcs8", &s->plain);
     }
+    if (s->has_symmetric)
+        jcs_hex(j, "symmetric", s->symmetric, sizeof s->symmetric);
     jcs_hex(j, "transport", drawn[0], sizeof drawn[0]);
     jcs_end(j);
 }
@@ -216,7 +261,9 @@ static void put_requests(struct jcs *j, const struct rig_station *s)
     buf_done(&b);
 }
 
-static void run_suite(struct jcs *j, uint16_t suite)
+enum bundle { PLAIN, EVERY_OBJECT, DERIVED };
+
+static void run_session(struct jcs *j, uint16_t suite, enum bundle bundle_kind)
 {
     static struct rig rig;
     static struct rig_station s;
@@ -228,6 +275,8 @@ static void run_suite(struct jcs *j, uint16_t suite)
     draws = 0;
     buf_init(&keygen_x, LINK_X_MAX);
     rig_station_init(&s, "SN/0001+x");
+    if (bundle_kind != PLAIN)
+        rig_every_object(&s, bundle_kind == DERIVED);
     rig_init(&rig, s.authority_point);
     draw = rig.platform.crypto.random;
     rig.platform.crypto.random = draw_and_keep;
@@ -252,9 +301,11 @@ static void run_suite(struct jcs *j, uint16_t suite)
     put_attestation(j, &hello);
     must(link_bundle_hash(s.begin.objects, s.begin.object_count, bundle, &err));
     jcs_hex(j, "bundle_hash", bundle, sizeof bundle);
+    put_decommission(j, &rig, &s);
     put_facts(j, &hello.facts);
     if (suite == IMPRINT_SUITE_NONE)
         put_keygen(j, &s, &hello, &keygen_x);
+    put_more_objects(j, &s);
     put_objects(j, &s.begin);
     put_proof(j, &rig, &s);
     put_requests(j, &s);
@@ -272,12 +323,14 @@ START_TEST(print_vectors)
     struct buf out;
     struct jcs j;
 
-    buf_init(&out, 100000);
+    buf_init(&out, 200000);
     jcs_init(&j, &out);
     jcs_array(&j, NULL);
-    run_suite(&j, IMPRINT_SUITE_ECB);
-    run_suite(&j, IMPRINT_SUITE_X963);
-    run_suite(&j, IMPRINT_SUITE_NONE);
+    run_session(&j, IMPRINT_SUITE_ECB, PLAIN);
+    run_session(&j, IMPRINT_SUITE_X963, PLAIN);
+    run_session(&j, IMPRINT_SUITE_NONE, PLAIN);
+    run_session(&j, IMPRINT_SUITE_X963, EVERY_OBJECT);
+    run_session(&j, IMPRINT_SUITE_ECB, DERIVED);
     jcs_end(&j);
     must(buf_check(&out, "the vectors", &err));
     printf("%.*s\n", (int)out.len, (char *)out.data);

@@ -3,11 +3,11 @@
 
 usage: link_vectors.py PROGRAM FILE
 
-PROGRAM prints what our code made of one provisioning with each suite, and of one with a key that the
-device makes (link_vectors.c), FILE holds what it printed once. Both are recomputed from docs/device-link.md with hashlib, cbor2 and the
-cryptography package.
+PROGRAM prints what our code made of five provisionings (link_vectors.c), FILE holds what it printed
+once. Both are recomputed from docs/device-link.md with hashlib, cbor2 and the cryptography package.
 """
 import hashlib
+import hmac
 import json
 import pathlib
 import subprocess
@@ -25,7 +25,9 @@ except ImportError as missing:
     print(f"link_vectors: skipped: {missing} (packages python3-cbor2, python3-cryptography)")
     sys.exit(77)
 
-P256, ECDSA = b"\x01\x01", b"\x02\x01"
+P256, ECDSA, HMAC = b"\x01\x01", b"\x02\x01", b"\x02\x02"
+PRIVATE_KEY, CERTIFICATES, ANCHORS, FIRMWARE_KEY = 1, 2, 3, 4
+SYMMETRIC_KEY, CONFIGURATION, CONFIGURATION_KEY, DECOMMISSION_KEY = 5, 6, 7, 8
 compared = 0
 
 
@@ -156,7 +158,7 @@ def signed_by(point, part, *message):
 
 
 def judge_wrapped(f, s, secrets, x):
-    """A key that came from an HSM, under the KEK."""
+    """The KEK of what came from an HSM."""
     context = sha256(b"imprint kek v1\0", x)
     same("context", s["context"], context)
     ephemeral, ephemeral_pub = point_of(secrets["ephemeral"])
@@ -167,6 +169,11 @@ def judge_wrapped(f, s, secrets, x):
     same("Z for the device", s["z"], transport.exchange(ec.ECDH(), public(ephemeral_pub)))
     kek = derive(s["suite"], s["z"], context)
     same("KEK", s["kek"], kek)
+    return kek
+
+
+def judge_private(s, secrets, kek):
+    """The private key that travelled."""
     plain = keywrap.aes_key_unwrap_with_padding(kek, s["wrapped"])
     same("the unwrapped key", secrets["pkcs8"], plain)
     same("the wrapped key", s["wrapped"], keywrap.aes_key_wrap_with_padding(kek, plain))
@@ -194,6 +201,65 @@ def judge_made(vector, f, s, station):
     return key
 
 
+def mac(key, *message):
+    return hmac.new(key, b"".join(message), hashlib.sha256).digest()
+
+
+def judge_certificate(s, key, rows, proof, x):
+    """The certificate is the key's, and the proof that the device signs is as well."""
+    leaf_der = first_der(s["certificates"])
+    leaf = x509.load_der_x509_certificate(leaf_der)
+    spki = leaf.public_key().public_bytes(serialization.Encoding.DER,
+                                          serialization.PublicFormat.SubjectPublicKeyInfo)
+    same("the key's public half", spki, key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
+    same("the hash of the private key object", rows[PRIVATE_KEY]["hash"], sha256(spki))
+    same("the hash of the certificates", rows[CERTIFICATES]["hash"], sha256(s["certificates"]))
+    same("SHA-256 of the leaf", proof["leaf_hash"], sha256(leaf_der))
+    signed_by(spki[-65:], proof, b"imprint prove v1\0", ECDSA, lp(proof["nonce"]), lp(sha256(x)),
+              lp(sha256(leaf_der)), u(proof["lifecycle"], 1), u(proof["commit_count"], 4))
+    return sha256(leaf_der)
+
+
+def judge_derived(secrets, rows, proof, x):
+    """No certificate: the proof is an HMAC over the same bytes with an empty leaf hash."""
+    same("types of a derived bundle", bytes(rows), bytes([3, 4, 5, 6, 7, 8]))
+    message = (b"imprint prove v1\0" + HMAC + lp(proof["nonce"]) + lp(sha256(x)) + lp(b"") +
+               u(proof["lifecycle"], 1) + u(proof["commit_count"], 4))
+    same("what a derived proof is over", proof["message"], message)
+    same("a derived proof", proof["signature"], mac(secrets["symmetric"], message))
+    return mac(secrets["symmetric"], b"imprint kcv v1\0")
+
+
+def judge_more(more, rows, secrets, kek):
+    """Symmetric key, configuration and the keys that verify."""
+    key = keywrap.aes_key_unwrap_with_padding(kek, more["wrapped_symmetric"])
+    same("the symmetric key", secrets["symmetric"], key)
+    same("its check value", rows[SYMMETRIC_KEY]["hash"], mac(key, b"imprint kcv v1\0"))
+    for number, name in ((FIRMWARE_KEY, "firmware_key"), (CONFIGURATION, "configuration"),
+                         (CONFIGURATION_KEY, "configuration_key"),
+                         (DECOMMISSION_KEY, "decommission_key")):
+        same(name, rows[number]["hash"], sha256(more[name]))
+    signed = more["configuration"]
+    same("the head of a signed object", signed[:4], u(66, 2) + ECDSA)
+    verifies(spki_point(more["configuration_key"]), signed[4:68], b"imprint configuration v1\0",
+             signed[68:])
+
+
+def spki_point(spki):
+    key = serialization.load_der_public_key(spki)
+    return key.public_bytes(serialization.Encoding.X962,
+                            serialization.PublicFormat.UncompressedPoint)
+
+
+def judge_decommission(said, more, chip, identity):
+    same("the identity that DECOMMISSION names", said["identity"], identity)
+    signed_by(spki_point(more["decommission_key"]), said, b"imprint decommission v1\0", lp(chip),
+              lp(identity))
+    same("DECOMMISSION", said["request"], cbor2.dumps(
+        {1: chip, 2: identity, 3: 0x0201, 4: said["signature"]}, canonical=True))
+
+
 def judge(vector):
     f, s = unhex(vector["facts"]), unhex(vector["station"])
     proof, attestation = unhex(vector["proof"]), unhex(vector["attestation"])
@@ -209,22 +275,20 @@ def judge(vector):
     same("X", s["x"], x)
     same("SHA-256 of X", s["x_hash"], sha256(x))
     station = station_key(s["certificate"], s["authority"], environment)
-    key = judge_wrapped(f, s, secrets, x) if s["suite"] else judge_made(vector, f, s, station)
+    kek = judge_wrapped(f, s, secrets, x) if s["suite"] else None
     same("HELLO", requests["hello"], cbor2.dumps({1: s["nonce"]}, canonical=True))
     same("BEGIN", requests["begin"], begin_bytes(s, rows))
-    leaf_der = first_der(s["certificates"])
-    leaf = x509.load_der_x509_certificate(leaf_der)
-    spki = leaf.public_key().public_bytes(serialization.Encoding.DER,
-                                          serialization.PublicFormat.SubjectPublicKeyInfo)
-    same("the key's public half", spki, key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
-    same("the hash of the private key object", rows[0]["hash"], sha256(spki))
-    same("the hash of the certificates", rows[1]["hash"], sha256(s["certificates"]))
-
-    same("SHA-256 of the leaf", proof["leaf_hash"], sha256(leaf_der))
     signed_by(station, s, b"imprint station v1\0", x)
-    signed_by(spki[-65:], proof, b"imprint prove v1\0", ECDSA, lp(proof["nonce"]), lp(sha256(x)),
-              lp(sha256(leaf_der)), u(proof["lifecycle"], 1), u(proof["commit_count"], 4))
+    by_type = {o["type"]: o for o in rows}
+    if PRIVATE_KEY in by_type:
+        key = judge_private(s, secrets, kek) if kek else judge_made(vector, f, s, station)
+        identity = judge_certificate(s, key, by_type, proof, x)
+    else:
+        identity = judge_derived(secrets, by_type, proof, x)
+    if "decommission" in vector:
+        more = unhex(vector["more"])
+        judge_more(more, by_type, secrets, kek)
+        judge_decommission(unhex(vector["decommission"]), more, f["chip_id"], identity)
     signed_by(attestation["key"], attestation, attested(b"imprint attest v1\0", f, s))
 
 
@@ -233,7 +297,7 @@ def main():
     kept = json.loads(pathlib.Path(sys.argv[2]).read_text())
     for vector in made + kept:
         judge(vector)
-    if len(made) != 3 or len(kept) != 3 or compared != 2 * (2 * 28 + 29):
+    if len(made) != 5 or len(kept) != 5 or compared != 2 * 160:
         sys.exit(f"link_vectors: {compared} comparisons of {len(made)} and {len(kept)} vectors: "
                  "some are missing")
     print(f"{compared} values agree")

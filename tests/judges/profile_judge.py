@@ -272,6 +272,42 @@ def everything(s):
         "1.3.6.1.4.1.32473.3": (False, b"\x04\x0aA1-0000001")}
 
 
+def pointing(profile, place):
+    """A copy of a shipped profile with what docs/profiles.md adds, for the owner's list."""
+    text = (DOCS.parent.parent / "share/profiles" / f"{profile}.yaml").read_text()
+    [added] = re.findall(r"(?ms)^```yaml\n(crl_distribution_points:\n.*?)^```",
+                         DOCS.with_suffix(".md").read_text())
+    path = place / f"{profile}-crl.yaml"
+    path.write_text(re.sub(r"(?m)^name: .*$", f"name: {profile}-crl", text) + added)
+    return path
+
+
+def points_to_owner(s):
+    points = list(s.extension(ExtensionOID.CRL_DISTRIBUTION_POINTS))
+    yield "one distribution point", [n.value for n in points[0].full_name] == \
+        ["http://crl.example.com/revoked.crl"] and len(points) == 1 and points[0].reasons is None
+    yield "cRLIssuer", [n.value.rfc4514_string() for n in points[0].crl_issuer] == \
+        ["CN=Revocations,O=Example Medical"]
+    yield "4.2.1.13: it is not critical", not s.critical(ExtensionOID.CRL_DISTRIBUTION_POINTS)
+
+
+def judge_room(profile, place, problems):
+    """Who has room for the owner's list points to it; who has none refuses."""
+    path = pointing(profile, place)
+    if profile == "minimal":
+        refused = run(IMPRINT, "profile", "check", path)
+        if refused.returncode == 0 or "no extensions" not in refused.stderr:
+            problems.append(f"{profile}: takes a distribution point: {refused.stderr}")
+        return 0
+    s = Sample(place, path)
+    s.profile = profile
+    must("openssl verify", verifies(s, "-x509_strict", "-purpose", PROFILES[profile][1]))
+    kinds = (everywhere, device, PROFILES[profile][0], points_to_owner)
+    found = [(what, holds) for kind in kinds for what, holds in kind(s)]
+    problems += [f"{profile} with a revocation list: {what}" for what, holds in found if not holds]
+    return len(found)
+
+
 def verifies(s, *options):
     chain = [part for path in s.chain for part in ("-untrusted", path)]
     return run("openssl", "verify", *options, "-CAfile", s.folder / "root.pem", *chain, s.path)
@@ -381,6 +417,10 @@ def main():
             judge_page(s, problems)
             if s.chain:
                 judge_handshake(s)
+        for profile in ("idevid", "aws-iot", "azure-dps", "tls-client", "wisun", "minimal"):
+            place = pathlib.Path(folder) / f"{profile}-crl"
+            place.mkdir()
+            assertions += judge_room(profile, place, problems)
         assertions += judge_assertions(
             Sample(stranger, pathlib.Path(__file__).parent / "everything.yaml"), problems)
     for problem in problems:

@@ -13,7 +13,8 @@ sources=$(ls lib/agent/*.c | grep -v /port_)
 [ "$(echo "$sources" | wc -l)" -ge 5 ] || fail "hardly any source: wrong folder?"
 
 # What a firmware that only takes keys from an HSM leaves out.
-hsm_only="-DIMPRINT_AGENT_WITH_DEVICE_KEY=0"
+hsm_only=$(sed -n 's/^#define \(IMPRINT_AGENT_WITH_[A-Z_]*\) 1\b.*/-D\1=0/p' lib/agent/agent.h)
+[ "$(echo "$hsm_only" | wc -l)" -ge 4 ] || fail "agent.h has hardly any switch"
 
 strict="-std=c99 -pedantic -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Wcast-qual
     -Wvla -Werror -ffreestanding -fno-pie -Ilib"
@@ -79,26 +80,29 @@ else
     echo "agent.sh: no compiler for Cortex-M here: the size is not checked"
     exit 0
 fi
-rm "$temp"/*.o
 echo '#include "agent/agent.h"
 char agent_size[sizeof(struct imprint_agent)];' >"$temp/ram.c"
 # Code and constants; not the unwinding tables, which C firmware discards.
 sections() { $size -A "$@" | awk '$1 ~ /^\.(text|rodata|data|bss)/ {sum += $2} END {print sum + 0}'; }
-# measure NAME OPTION...: code and ram of the agent built with these options.
+# measure CONFIGURATION SWITCH...: sets code and ram
 measure() {
-    name=$1
+    what=$1
     shift
+    rm -f "$temp"/*.o
     for source in $sources "$temp/ram.c"; do
-        $cross -std=c99 -ffreestanding "$@" -Ilib -c "$source" -o "$temp/$(basename "$source" .c).o"
+        $cross -std=c99 -ffreestanding -Wall -Wextra -Werror "$@" -Ilib -c "$source" \
+            -o "$temp/$(basename "$source" .c).o" || fail "$source does not compile: $what"
     done
     ram=$(sections "$temp/ram.o")
     rm "$temp/ram.o"
     code=$(sections "$temp"/*.o)
-    rm "$temp"/*.o
-    echo "Cortex-M3, $name: $code bytes of code, $ram bytes of static memory"
+    echo "Cortex-M3, $what: $code bytes of code, $ram bytes of static memory"
     [ "$code" -gt 1000 ] && [ "$ram" -gt 1000 ] || fail "that is too small to be true"
     [ "$ram" -le 4096 ] || fail "more than 4 kB of static memory"
 }
+for switch in $hsm_only; do # each alone compiles as well
+    measure "without ${switch%=0}" "$switch" >/dev/null
+done
 measure "only keys from an HSM" $hsm_only
 [ "$code" -le 10240 ] || fail "more than 10 kB of code"
 measure "all that the agent can do"

@@ -169,6 +169,67 @@ class Importer(Case):
         self.assertEqual(done.returncode == 0, "d.pem: OK" in done.stdout)
         return "" if done.returncode == 0 else done.stdout
 
+    def openssl(self, *args, text=None):
+        done = subprocess.run(["openssl", *args], cwd=self.top, input=text, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def make_second_signer(self, name, key, *sign):
+        """A root and a signer below it, of stock openssl; returns how it signs a manifest."""
+        for who in ("root", "signer"):
+            self.openssl("genpkey", *key, "-out", f"{name}-{who}.key")
+        self.openssl("req", "-x509", "-new", "-key", f"{name}-root.key", "-subj", f"/CN={name} root",
+                     "-days", "30", "-addext", "keyUsage=critical,keyCertSign", "-out",
+                     f"{name}-root.pem")
+        self.openssl("req", "-new", "-key", f"{name}-signer.key", "-subj", f"/CN={name} signer", "-out",
+                     "request.pem")
+        with open(os.path.join(self.top, "ext"), "w", encoding="ascii") as f:
+            f.write("keyUsage=critical,digitalSignature\nextendedKeyUsage=emailProtection\n"
+                    "subjectKeyIdentifier=hash\nbasicConstraints=critical,CA:FALSE\n")
+        self.openssl("x509", "-req", "-in", "request.pem", "-CA", f"{name}-root.pem", "-CAkey",
+                     f"{name}-root.key", "-CAcreateserial", "-days", "30", "-extfile", "ext", "-out",
+                     f"{name}-signer.pem")
+
+        def make(folder):
+            self.openssl("cms", "-sign", "-cades", "-binary", "-in", f"{folder}/manifest.json",
+                         "-signer", f"{name}-signer.pem", "-inkey", f"{name}-signer.key", *sign,
+                         "-outform", "PEM", "-out", f"{folder}/manifest.json.{name}.p7s")
+        return make
+
+    def test_signatures_of_other_algorithms_are_required_for_ever(self):
+        curve = ("-algorithm", "EC", "-pkeyopt")
+        pss = ("-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:32")
+        signers = {
+            "ecdsa-p256": self.make_second_signer("ecdsa-p256", (*curve, "ec_paramgen_curve:P-256")),
+            "ecdsa-p384": self.make_second_signer("ecdsa-p384", (*curve, "ec_paramgen_curve:P-384"),
+                                                  "-md", "sha384"),
+            "rsa-pss-3072": self.make_second_signer("rsa-pss-3072", ("-algorithm", "RSA", "-pkeyopt",
+                                                    "rsa_keygen_bits:3072"), "-md", "sha256", *pss),
+        }
+        policy = [part for name in signers for part in ("--require-alg", f"{name}={name}-root.pem")]
+        for folder in "12":
+            for sign in signers.values():
+                sign(folder)
+        said = json.loads(self.run_program("verify", *PINS, *policy, "--json", "1"))["signatures"]
+        self.assertEqual(said, {"unknown": [], "verified": [
+            {"algorithm": name, "signer": f"CN={name} signer"} for name in signers]})
+        with open(os.path.join(self.top, "1/manifest.json.ml-dsa-65.p7s"), "w", encoding="ascii"):
+            pass
+        text = self.accept(*policy, "1")
+        self.assertIn("signature rsa-pss-3072 as well, by 'CN=rsa-pss-3072 signer'", text)
+        self.assertIn("'manifest.json.ml-dsa-65.p7s' was not verified", text)
+        self.accept("2")
+        third = os.path.join(self.top, "3/manifest.json")
+        self.accept("3", exit=25)
+        for name in ("ecdsa-p256", "ecdsa-p384"):
+            signers[name]("3")
+        shutil.copy(os.path.join(self.top, "2/manifest.json.rsa-pss-3072.p7s"), f"{third}.rsa-pss-3072.p7s")
+        self.accept("3", exit=24)
+        signers["rsa-pss-3072"]("3")
+        self.accept("--require-alg", "ecdsa-p384=ecdsa-p256-root.pem", "3", exit=32)
+        self.accept("--require-alg", "ed25519", "3", exit=2)
+        self.accept("3")
+
     def test_the_revocation_list_is_one_that_openssl_follows(self):
         self.accept("1")
         empty = self.make_crl()
@@ -209,6 +270,8 @@ class Importer(Case):
         self.make_crl("--uri", "http://example.com/revoked.crl")
         self.assertEqual(self.judge("A1-0004"), "")
         self.assertIn("certificate revoked", self.judge("A1-0003"))
+        self.make_crl("--uri", "http://example.com/another.crl")
+        self.assertIn("different CRL scope", self.judge("A1-0004"))
 
     def test_a_list_is_not_signed_with_the_wrong_key(self):
         self.accept("1")

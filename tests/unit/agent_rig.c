@@ -2,6 +2,7 @@
 
 #include <check.h>
 #include <openssl/ec.h>
+#include <openssl/hmac.h>
 #include <openssl/x509.h>
 #include <string.h>
 
@@ -103,7 +104,8 @@ void rig_init(struct rig *rig, const uint8_t *authority)
     buf_init(&rig->sent, 65536);
     rig->transport = (struct transport){&cable_ops, "memory"};
     link_client_init(&rig->client, &rig->transport);
-    rig->client.timeout_ms = 20;
+    rig->client.timeout_ms =
+        10000; /* silence is told at once: this is for machines that are slow */
     imprint_agent_init(&rig->agent, &rig->platform);
 }
 
@@ -191,6 +193,11 @@ static void make_credential(struct rig_station *s, const char *serial)
     buf_init(&s->anchors, 8192);
     buf_init(&s->plain, 512);
     buf_init(&s->wrapped, 512);
+    buf_init(&s->wrapped_symmetric, 512);
+    buf_init(&s->firmware_key, 512);
+    buf_init(&s->configuration, 8192);
+    buf_init(&s->configuration_spki, 512);
+    buf_init(&s->decommission_spki, 512);
     buf_init(&s->x, LINK_X_MAX);
     buf_init(&s->csr, IMPRINT_CSR_MAX);
     leaf = put_cert(&s->certificates, make_cert(s->device_key, serial, s->ca, "ca", 2));
@@ -243,8 +250,75 @@ void rig_station_done(struct rig_station *s)
     buf_done(&s->anchors);
     buf_wipe(&s->plain);
     buf_done(&s->wrapped);
+    buf_done(&s->wrapped_symmetric);
+    buf_done(&s->firmware_key);
+    buf_done(&s->configuration);
+    buf_done(&s->configuration_spki);
+    buf_done(&s->decommission_spki);
+    EVP_PKEY_free(s->configuration_key);
+    EVP_PKEY_free(s->decommission_key);
     buf_done(&s->x);
     buf_done(&s->csr);
+}
+
+static void put_spki(struct buf *out, EVP_PKEY *key)
+{
+    uint8_t *der = NULL;
+    int len = i2d_PUBKEY(key, &der);
+
+    ck_assert_int_gt(len, 0);
+    buf_put(out, der, (size_t)len);
+    OPENSSL_free(der);
+}
+
+void rig_hmac(const uint8_t key[32], const void *bytes, size_t len, uint8_t mac[32])
+{
+    ck_assert_ptr_nonnull(HMAC(EVP_sha256(), key, 32, bytes, len, mac, NULL));
+}
+
+void rig_every_object(struct rig_station *s, bool derived)
+{
+    static const uint8_t contents[] = "{\"server\":\"https://onboarding.example\"}";
+    struct error err = ERROR_INIT;
+    struct buf message;
+    uint8_t sig[64];
+
+    s->derived = derived;
+    s->has_symmetric = true;
+    memset(s->symmetric, 0x5a, sizeof s->symmetric);
+    memcpy(s->symmetric, s->serial, strlen(s->serial));
+    s->configuration_key = EVP_EC_gen("P-256");
+    s->decommission_key = EVP_EC_gen("P-256");
+    put_spki(&s->firmware_key, s->ca);
+    put_spki(&s->configuration_spki, s->configuration_key);
+    put_spki(&s->decommission_spki, s->decommission_key);
+    buf_init(&message, 1024);
+    ck_assert_int_eq(link_configuration_message(contents, sizeof contents, &message, &err), 0);
+    ck_assert_int_eq(ec_sign(s->configuration_key, message.data, message.len, sig, &err), 0);
+    ck_assert_int_eq(link_signed_object(contents, sizeof contents, sig, &s->configuration, &err),
+                     0);
+    buf_done(&message);
+}
+
+struct link_farewell rig_farewell(const struct rig *rig, const struct rig_station *s)
+{
+    struct link_farewell f = {.chip_id_len = sizeof rig->chip_id};
+    struct error err = ERROR_INIT;
+    struct buf message;
+    uint8_t sig[64];
+
+    memcpy(f.chip_id, rig->chip_id, sizeof rig->chip_id);
+    if (s->derived)
+        rig_hmac(s->symmetric, "imprint kcv v1", 15, f.identity);
+    else
+        memcpy(f.identity, s->leaf_hash, sizeof f.identity);
+    buf_init(&message, 256);
+    ck_assert_int_eq(
+        link_decommission_message(f.chip_id, f.chip_id_len, f.identity, &message, &err), 0);
+    ck_assert_int_eq(ec_sign(s->decommission_key, message.data, message.len, sig, &err), 0);
+    f.sig = link_sig_p256(sig);
+    buf_done(&message);
+    return f;
 }
 
 static void get_scalar(EVP_PKEY *key, uint8_t scalar[32])
@@ -377,34 +451,73 @@ static void transaction_of(const struct rig_station *s, uint8_t transaction[16])
     memcpy(transaction, hash, 16);
 }
 
-/* Certificates and trust anchors, as any bundle has them. */
-static void prepare_begin(struct rig_station *s, uint16_t suite)
+static void add_object(struct rig_station *s, uint16_t type, uint16_t format, uint32_t length)
+{
+    s->objects[s->begin.object_count++] =
+        (struct link_object){.type = type, .format = format, .length = length};
+}
+
+static void add_bytes(struct rig_station *s, uint16_t type, uint16_t format)
+{
+    const struct buf *b = rig_object(s, type);
+
+    if (b->len == 0)
+        return;
+    add_object(s, type, format, (uint32_t)b->len);
+    sha256(b->data, b->len, s->objects[s->begin.object_count - 1].hash);
+}
+
+/* With suite 0 it is the device's own, and not carried. */
+static void add_private_key(struct rig_station *s)
 {
     uint8_t spki[EC_SPKI_SIZE];
 
+    if (s->begin.suite == IMPRINT_SUITE_NONE)
+        add_object(s, IMPRINT_OBJ_PRIVATE_KEY, IMPRINT_FMT_NONE, 0);
+    else
+        add_object(s, IMPRINT_OBJ_PRIVATE_KEY, IMPRINT_FMT_PKCS8_RFC5649,
+                   (uint32_t)(s->plain.len + 7) / 8 * 8 + 8);
+    ec_spki(s->device_point, spki);
+    sha256(spki, sizeof spki, s->objects[0].hash);
+    add_bytes(s, IMPRINT_OBJ_CERTIFICATES, IMPRINT_FMT_X509_DER);
+}
+
+static void add_objects(struct rig_station *s)
+{
+    if (!s->derived)
+        add_private_key(s);
+    add_bytes(s, IMPRINT_OBJ_TRUST_ANCHORS, IMPRINT_FMT_X509_DER);
+    add_bytes(s, IMPRINT_OBJ_FIRMWARE_KEY, IMPRINT_FMT_SPKI_DER);
+    if (s->has_symmetric) {
+        add_object(s, IMPRINT_OBJ_SYMMETRIC_KEY, IMPRINT_FMT_KEY_RFC5649, 40);
+        rig_hmac(s->symmetric, "imprint kcv v1", 15, s->objects[s->begin.object_count - 1].hash);
+    }
+    add_bytes(s, IMPRINT_OBJ_CONFIGURATION, IMPRINT_FMT_SIGNED);
+    add_bytes(s, IMPRINT_OBJ_CONFIGURATION_KEY, IMPRINT_FMT_SPKI_DER);
+    add_bytes(s, IMPRINT_OBJ_DECOMMISSION_KEY, IMPRINT_FMT_SPKI_DER);
+}
+
+void rig_wrap_symmetric(struct rig_station *s, size_t len)
+{
+    buf_reset(&s->wrapped_symmetric);
+    encrypt(EVP_aes_256_wrap_pad(), s->kek, s->symmetric, len, &s->wrapped_symmetric);
+}
+
+/* BEGIN without the station's key and signature. */
+static void prepare_begin(struct rig_station *s, uint16_t suite)
+{
     s->begin = (struct link_begin){
         .suite = suite,
         .environment = "test",
         .serial = s->serial,
         .objects = s->objects,
-        .object_count = 3,
         .cert = s->cert.data,
         .cert_len = s->cert.len,
     };
     memset(s->begin.order_hash, 0x0d, 32);
     transaction_of(s, s->begin.transaction);
     memcpy(s->begin.station_nonce, rig_hello_nonce, 32);
-    s->objects[0] = (struct link_object){.type = IMPRINT_OBJ_PRIVATE_KEY};
-    ec_spki(s->device_point, spki);
-    sha256(spki, sizeof spki, s->objects[0].hash);
-    s->objects[1] = (struct link_object){.type = IMPRINT_OBJ_CERTIFICATES,
-                                         .format = IMPRINT_FMT_X509_DER,
-                                         .length = (uint32_t)s->certificates.len};
-    sha256(s->certificates.data, s->certificates.len, s->objects[1].hash);
-    s->objects[2] = (struct link_object){.type = IMPRINT_OBJ_TRUST_ANCHORS,
-                                         .format = IMPRINT_FMT_X509_DER,
-                                         .length = (uint32_t)s->anchors.len};
-    sha256(s->anchors.data, s->anchors.len, s->objects[2].hash);
+    add_objects(s);
 }
 
 void rig_prepare_made(struct rig_station *s, const struct link_hello *hello)
@@ -500,13 +613,13 @@ void rig_prepare(struct rig_station *s, const struct link_hello *hello, uint16_t
     get_scalar(ephemeral, s->ephemeral);
     prepare_begin(s, suite);
     s->begin.station_pub = link_key_p256(point);
-    s->objects[0].format = IMPRINT_FMT_PKCS8_RFC5649;
-    s->objects[0].length = (uint32_t)(s->plain.len + 7) / 8 * 8 + 8;
     rig_sign(s, hello);
     derive_kek(s, ephemeral, &hello->facts.dev_pub);
     buf_reset(&s->wrapped);
     encrypt(EVP_aes_256_wrap_pad(), s->kek, s->plain.data, s->plain.len, &s->wrapped);
-    ck_assert_uint_eq(s->wrapped.len, s->objects[0].length);
+    if (!s->derived)
+        ck_assert_uint_eq(s->wrapped.len, s->objects[0].length);
+    rig_wrap_symmetric(s, sizeof s->symmetric);
     EVP_PKEY_free(ephemeral);
 }
 
@@ -517,11 +630,20 @@ int rig_hello(struct rig *rig, struct link_hello *hello, struct error *err)
     return link_client_hello(&rig->client, rig_hello_nonce, hello, err);
 }
 
-static const struct buf *object_bytes(const struct rig_station *s, uint16_t type)
+const struct buf *rig_object(const struct rig_station *s, uint16_t type)
 {
-    return type == IMPRINT_OBJ_PRIVATE_KEY    ? &s->wrapped
-           : type == IMPRINT_OBJ_CERTIFICATES ? &s->certificates
-                                              : &s->anchors;
+    const struct buf *const all[] = {
+        [IMPRINT_OBJ_PRIVATE_KEY] = &s->wrapped,
+        [IMPRINT_OBJ_CERTIFICATES] = &s->certificates,
+        [IMPRINT_OBJ_TRUST_ANCHORS] = &s->anchors,
+        [IMPRINT_OBJ_FIRMWARE_KEY] = &s->firmware_key,
+        [IMPRINT_OBJ_SYMMETRIC_KEY] = &s->wrapped_symmetric,
+        [IMPRINT_OBJ_CONFIGURATION] = &s->configuration,
+        [IMPRINT_OBJ_CONFIGURATION_KEY] = &s->configuration_spki,
+        [IMPRINT_OBJ_DECOMMISSION_KEY] = &s->decommission_spki,
+    };
+
+    return all[type];
 }
 
 int rig_begin(struct rig *rig, struct rig_station *s, struct error *err)
@@ -537,7 +659,7 @@ int rig_put_all(struct rig *rig, struct rig_station *s, struct error *err)
     int rc = link_client_begin(&rig->client, &s->begin, &held, err);
 
     for (size_t i = 0; rc == 0 && i < s->begin.object_count; i++) {
-        const struct buf *b = object_bytes(s, s->objects[i].type);
+        const struct buf *b = rig_object(s, s->objects[i].type);
 
         rc = link_client_put_object(&rig->client, s->begin.transaction, s->objects[i].type, b->data,
                                     (uint32_t)b->len, held.bytes[i], err);
@@ -552,11 +674,44 @@ int rig_commit(struct rig *rig, struct rig_station *s, struct error *err)
     return link_client_commit(&rig->client, s->begin.transaction, &commit_count, err);
 }
 
+/* The proof is the signature, or the HMAC, over these bytes. */
+static int check_proof(const struct rig_station *s, const struct link_proof *proof,
+                       const struct buf *message, struct error *err)
+{
+    uint8_t mac[32];
+    bool good = proof->sig.alg == IMPRINT_ALG_ECDSA_SHA256 && proof->sig.len == 64 &&
+                !ec_verify(s->device_point, message->data, message->len, proof->sig.bytes, err);
+
+    if (s->derived) {
+        rig_hmac(s->symmetric, message->data, message->len, mac);
+        good = proof->sig.alg == IMPRINT_ALG_HMAC_SHA256 && proof->sig.len == 32 &&
+               memcmp(mac, proof->sig.bytes, 32) == 0;
+    }
+    return good ? 0 : error_set(err, ERR_PROOF, "the proof does not verify");
+}
+
+static int check_read(struct rig *rig, const struct rig_station *s, struct error *err)
+{
+    struct buf read;
+    int rc;
+
+    buf_init(&read, 8192);
+    rc = link_client_read(&rig->client, &read, err);
+    if (s->derived) { /* there is none */
+        ck_assert(rc == ERR_REFUSED && err->native == IMPRINT_ERR_STATE);
+        rc = 0;
+    } else if (rc == 0 && (read.len != s->certificates.len ||
+                           memcmp(read.data, s->certificates.data, read.len) != 0))
+        rc = error_set(err, ERR_PROOF, "other certificates are read back");
+    buf_done(&read);
+    return rc;
+}
+
 int rig_prove(struct rig *rig, struct rig_station *s, struct error *err)
 {
+    struct link_prove p = {.alg = s->derived ? IMPRINT_ALG_HMAC_SHA256 : IMPRINT_ALG_ECDSA_SHA256};
     struct link_proof proof;
-    struct link_prove p = {.alg = IMPRINT_ALG_ECDSA_SHA256};
-    struct buf message, read;
+    struct buf message;
     int rc = link_client_prove(&rig->client, s->begin.transaction, rig_prove_nonce, &proof, err);
 
     if (rc)
@@ -567,18 +722,12 @@ int rig_prove(struct rig *rig, struct rig_station *s, struct error *err)
     p.lifecycle = (uint8_t)proof.lifecycle;
     p.commit_count = proof.commit_count;
     buf_init(&message, LINK_X_MAX);
-    buf_init(&read, 8192);
     rc = link_prove_message(&p, &message, err);
-    if (rc == 0 && (proof.sig.alg != p.alg || proof.sig.len != 64 ||
-                    ec_verify(s->device_point, message.data, message.len, proof.sig.bytes, err)))
-        rc = error_set(err, ERR_PROOF, "the proof does not verify");
     if (rc == 0)
-        rc = link_client_read(&rig->client, &read, err);
-    if (rc == 0 &&
-        (read.len != s->certificates.len || memcmp(read.data, s->certificates.data, read.len) != 0))
-        rc = error_set(err, ERR_PROOF, "other certificates are read back");
+        rc = check_proof(s, &proof, &message, err);
+    if (rc == 0)
+        rc = check_read(rig, s, err);
     buf_done(&message);
-    buf_done(&read);
     return rc;
 }
 
@@ -623,13 +772,42 @@ int rig_provision_made(struct rig *rig, struct rig_station *s, struct error *err
     return rc;
 }
 
+static bool holds_keys(struct rig *rig, const struct rig_station *s,
+                       const struct imprint_agent_identity *identity)
+{
+    const struct imprint_agent_crypto *c = &rig->platform.crypto;
+    uint8_t point[65];
+
+    if (identity->has_private == s->derived || identity->has_symmetric != s->has_symmetric ||
+        (s->has_symmetric && memcmp(identity->symmetric, s->symmetric, 32) != 0))
+        return false;
+    return s->derived || (c->p256_public(c->context, identity->scalar, point) &&
+                          memcmp(point, s->device_point, 65) == 0);
+}
+
+/* What is not wrapped is in flash as the station has it. */
+static bool holds_objects(struct rig *rig, const struct rig_station *s)
+{
+    uint8_t bytes[8192];
+
+    for (uint16_t type = IMPRINT_OBJ_CERTIFICATES; type <= IMPRINT_OBJ_DECOMMISSION_KEY; type++) {
+        const struct buf *b = rig_object(s, type);
+
+        if (type == IMPRINT_OBJ_SYMMETRIC_KEY || b->len == 0 ||
+            (s->derived && type == IMPRINT_OBJ_CERTIFICATES))
+            continue;
+        if (imprint_agent_object_length(&rig->agent, type) != b->len ||
+            !imprint_agent_object_read(&rig->agent, type, 0, bytes, b->len) ||
+            memcmp(bytes, b->data, b->len) != 0)
+            return false;
+    }
+    return true;
+}
+
 bool rig_holds(struct rig *rig, const struct rig_station *s)
 {
     struct imprint_agent_identity identity;
-    uint8_t point[65];
-    const struct imprint_agent_crypto *c = &rig->platform.crypto;
 
-    return imprint_agent_identity(&rig->agent, &identity) &&
-           c->p256_public(c->context, identity.scalar, point) &&
-           memcmp(point, s->device_point, 65) == 0 && strcmp(identity.serial, s->serial) == 0;
+    return imprint_agent_identity(&rig->agent, &identity) && holds_keys(rig, s, &identity) &&
+           strcmp(identity.serial, s->serial) == 0 && holds_objects(rig, s);
 }

@@ -39,7 +39,14 @@ struct rig_station {
     struct buf anchors;
     struct buf plain;   /* PKCS#8 as wrapped; a test may change it before rig_prepare */
     struct buf wrapped; /* for the device that rig_prepare was given */
-    struct link_object objects[3];
+    /* More objects of the bundle; rig_every_object fills them, and a test may change them then. */
+    bool derived; /* no private key and no certificate */
+    bool has_symmetric;
+    uint8_t symmetric[32];
+    struct buf wrapped_symmetric;
+    EVP_PKEY *configuration_key, *decommission_key;
+    struct buf firmware_key, configuration, configuration_spki, decommission_spki;
+    struct link_object objects[IMPRINT_OBJECTS_MAX];
     struct link_begin begin;
     struct buf x;
     uint8_t x_hash[32], leaf_hash[32], z[32], kek[32], ephemeral[32];
@@ -65,11 +72,22 @@ void rig_station_init(struct rig_station *s, const char *serial);
 void rig_station_next(struct rig_station *s, const struct rig_station *first, const char *serial);
 void rig_station_done(struct rig_station *s);
 
+/* A bundle of all eight types; derived: without private key and certificates. */
+void rig_every_object(struct rig_station *s, bool derived);
+/* The owner's DECOMMISSION of what s provisioned on this chip. */
+struct link_farewell rig_farewell(const struct rig *rig, const struct rig_station *s);
+/* The bytes of an object of s as they are put. */
+const struct buf *rig_object(const struct rig_station *s, uint16_t type);
+/* HMAC-SHA256 by OpenSSL. */
+void rig_hmac(const uint8_t key[32], const void *bytes, size_t len, uint8_t mac[32]);
+
 /* Replaces s->plain by the form of a key that SoftHSM wraps: 67 bytes of DER and five zeros. */
 void rig_plain_softhsm(struct rig_station *s);
 
 /* Bundle, X, wrap and station signature for a device that said hello. */
 void rig_prepare(struct rig_station *s, const struct link_hello *hello, uint16_t suite);
+/* The first len bytes of s->symmetric for the device that rig_prepare was given. */
+void rig_wrap_symmetric(struct rig_station *s, size_t len);
 /* Only the hash of B, X and the signature again, after a test changed s->begin or s->objects. */
 void rig_sign(struct rig_station *s, const struct link_hello *hello);
 

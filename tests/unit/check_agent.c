@@ -28,7 +28,8 @@ START_TEST(hello_reports_what_the_device_is)
     rig.platform.debug = true;
     ASSERT_OK(rig_hello(&rig, &hello, &err), err);
     ck_assert_uint_eq(hello.facts.suite_count, 2);
-    ck_assert_uint_eq(hello.facts.modes, IMPRINT_MODE_HSM | IMPRINT_MODE_DEVICE);
+    ck_assert_uint_eq(hello.facts.modes,
+                      IMPRINT_MODE_HSM | IMPRINT_MODE_DEVICE | IMPRINT_MODE_DERIVED);
     ck_assert_mem_eq(hello.facts.chip_id, "chip0001", 8);
     ck_assert_str_eq(hello.facts.firmware, "1.2.3");
     ck_assert(hello.facts.has_image_hash && hello.facts.debug && hello.facts.pinned);

@@ -88,12 +88,21 @@ static void abort_second(struct progress *p)
         return;
 }
 
+/* A bundle of every type, in place of an identity with nothing but a key. */
+static void provision_everything(struct progress *p)
+{
+    provision_and_lock(p, &second);
+}
+
 static void hello_after_commit(struct progress *p)
 {
     (void)hello_and_prepare(p, &second);
 }
 
 static const char *where;
+
+/* What second's bundle has besides. */
+static enum { NO_MORE, HSM, DERIVED } every_object;
 
 #define ASSERT_HERE(condition) ck_assert_msg(condition, "%s: %s (%s)", where, #condition, err.text)
 
@@ -188,6 +197,8 @@ static unsigned sweep(scenario *body, bool had_first)
 
     rig_station_init(&first, "SN-0001");
     rig_station_next(&second, &first, "SN-0002");
+    if (every_object != NO_MORE)
+        rig_every_object(&second, every_object == DERIVED);
     where = text;
     while (fired) {
         cut++;
@@ -213,6 +224,79 @@ END_TEST
 START_TEST(replacing_an_identity_survives_a_power_cut_anywhere)
 {
     ck_assert_uint_ge(sweep(replace_first, true), 11);
+}
+END_TEST
+
+START_TEST(a_bundle_of_every_type_survives_a_power_cut_anywhere)
+{
+    /* HELLO 2, BEGIN 2, one PUT at least for each of 8 or 6 objects, COMMIT 3, LOCK 1. */
+    for (int derived = 0; derived < 2; derived++) {
+        every_object = derived ? DERIVED : HSM;
+        ck_assert_uint_ge(sweep(provision_everything, true), derived ? 14 : 16);
+        every_object = NO_MORE;
+    }
+}
+END_TEST
+
+/* One run: the identity is there and can be proved, or nothing of it is. */
+static bool run_farewell(unsigned cut, unsigned torn, unsigned again)
+{
+    struct link_farewell farewell = rig_farewell(&rig, &first);
+    struct link_hello now;
+    bool answered, fired;
+
+    rig.flash.operations = 0;
+    rig.flash.cut_at = cut;
+    rig.flash.torn = torn;
+    answered = link_client_decommission(&rig.client, &farewell, &err) == 0;
+    fired = rig.flash.dead;
+    rig.flash.operations = 0;
+    rig.flash.cut_at = again;
+    rig_restart(&rig);
+    if (rig.flash.dead)
+        rig_restart(&rig);
+    rig.flash.cut_at = 0;
+    ASSERT_HERE(rig_hello(&rig, &now, &err) == 0);
+    if (now.state == IMPRINT_TX_COMMITTED) {
+        ASSERT_HERE(!answered);
+        ASSERT_HERE(now.facts.lifecycle == IMPRINT_LIFE_LOCKED && rig_holds(&rig, &first));
+        ASSERT_HERE(rig_prove(&rig, &first, &err) == 0);
+        ASSERT_HERE(link_client_decommission(&rig.client, &farewell, &err) == 0);
+        ASSERT_HERE(rig_hello(&rig, &now, &err) == 0);
+    }
+    ASSERT_HERE(now.state == IMPRINT_TX_NONE && now.facts.lifecycle == IMPRINT_LIFE_FACTORY);
+    ASSERT_HERE(!rig_flash_holds(&rig.flash, first.anchors.data, 64));
+    ASSERT_HERE(link_client_decommission(&rig.client, &farewell, &err) == 0); /* once more */
+    ASSERT_HERE(rig_provision(&rig, &second, IMPRINT_SUITE_X963, &err) == 0);
+    ASSERT_HERE(rig_holds(&rig, &second));
+    return fired;
+}
+
+START_TEST(a_decommission_survives_a_power_cut_anywhere)
+{
+    char text[80];
+    unsigned cut = 0;
+    bool fired = true;
+
+    rig_station_init(&first, "SN-0001");
+    rig_every_object(&first, false);
+    rig_station_next(&second, &first, "SN-0002");
+    where = text;
+    while (fired) {
+        cut++;
+        for (unsigned torn = 0; torn <= 4; torn++)
+            for (unsigned again = 0; again <= 4; again++) {
+                snprintf(text, sizeof text, "cut %u, %u/4 done, then cut %u", cut, torn, again);
+                prepare_device(true);
+                ASSERT_HERE(rig_lock(&rig, &first, &err) == 0);
+                fired = run_farewell(cut, torn, again);
+                rig_done(&rig);
+            }
+    }
+    /* The journal twice before, both slots, the journal after. */
+    ck_assert_uint_eq(cut - 1, 5);
+    rig_station_done(&first);
+    rig_station_done(&second);
 }
 END_TEST
 
@@ -248,5 +332,6 @@ CHECK_MAIN("agent_power", a_key_that_the_device_makes_survives_a_power_cut_anywh
            an_abort_of_a_key_that_the_device_makes_survives_a_power_cut_anywhere,
            the_first_provisioning_survives_a_power_cut_anywhere,
            replacing_an_identity_survives_a_power_cut_anywhere,
-           an_abort_survives_a_power_cut_anywhere,
+           a_bundle_of_every_type_survives_a_power_cut_anywhere,
+           a_decommission_survives_a_power_cut_anywhere, an_abort_survives_a_power_cut_anywhere,
            a_new_transport_key_survives_a_power_cut_anywhere)

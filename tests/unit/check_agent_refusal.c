@@ -155,9 +155,9 @@ static void signature_algorithm_unknown(void)
     station.begin.sig.alg = IMPRINT_ALG_LMS;
 }
 
-static void object_type_reserved(void)
+static void object_type_unknown(void)
 {
-    station.objects[2].type = IMPRINT_OBJ_FIRMWARE_KEY;
+    station.objects[2].type = IMPRINT_OBJ_DECOMMISSION_KEY + 1;
 }
 
 static void object_format_wrong(void)
@@ -227,7 +227,7 @@ START_TEST(a_begin_that_this_device_cannot_do_says_why)
         {suite_unknown, IMPRINT_ERR_SUITE},
         {key_algorithm_unknown, IMPRINT_ERR_SUITE},
         {signature_algorithm_unknown, IMPRINT_ERR_SUITE},
-        {object_type_reserved, IMPRINT_ERR_SUITE},
+        {object_type_unknown, IMPRINT_ERR_SUITE},
         {object_format_wrong, IMPRINT_ERR_SUITE},
         {key_too_large, IMPRINT_ERR_SIZE},
         {objects_too_large, IMPRINT_ERR_SIZE},

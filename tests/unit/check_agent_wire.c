@@ -64,8 +64,7 @@ END_TEST
 
 START_TEST(messages_that_this_build_does_not_have_are_answered_so)
 {
-    static const uint8_t messages[] = {0x00, IMPRINT_MSG_DECOMMISSION, IMPRINT_MSG_FDO_HMAC, 0x0c,
-                                       0x7f};
+    static const uint8_t messages[] = {0x00, IMPRINT_MSG_FDO_HMAC, 0x0c, 0x7f};
 
     begin_test();
     for (size_t i = 0; i < sizeof messages; i++) {

@@ -127,11 +127,14 @@ static void revocation_of_a_revocation(void)
     kit_add_record(&batch, &r);
 }
 
+/* Another one was revoked, so that the totals add up. */
 static void recommissioned_while_live(void)
 {
     struct record r;
 
     add_both();
+    kit_change(&r, RECORD_REVOKE, &b.record, 1);
+    kit_add_record(&batch, &r);
     kit_change(&r, RECORD_RECOMMISSION, &a.record, 0);
     kit_add_record(&batch, &r);
 }

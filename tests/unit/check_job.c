@@ -5,9 +5,11 @@
 #include "pki/authority.h"
 #include "pki/cert.h"
 #include "pki/digest.h"
+#include "pki/ec.h"
 #include "station/job.h"
 #include "station/schema/schema.h"
 
+#include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -367,6 +369,133 @@ START_TEST(a_file_without_certificates_is_no_trust_anchor)
 }
 END_TEST
 
+/* ---- objects: made as an owner does it, with openssl's own functions ---- */
+
+static EVP_PKEY *object_key; /* signs the configuration */
+
+static void put_public(const char *name, EVP_PKEY *key)
+{
+    BIO *pem = BIO_new(BIO_s_mem());
+    char *text;
+    long len;
+
+    ck_assert(PEM_write_bio_PUBKEY(pem, key));
+    BIO_write(pem, "", 1);
+    len = BIO_get_mem_data(pem, &text);
+    ck_assert_int_gt(len, 1);
+    put(name, text);
+    BIO_free(pem);
+}
+
+/* With or without the label that keeps one signature from passing for another. */
+static void put_signature(const char *name, const char *contents, bool labelled)
+{
+    struct error err = ERROR_INIT;
+    uint8_t sig[EC_SIG_SIZE], der[EC_SIG_DER_MAX];
+    struct buf message;
+    char path[128];
+    size_t len;
+
+    buf_init(&message, 1024);
+    if (labelled)
+        buf_put(&message, "imprint configuration v1", 25);
+    buf_put_str(&message, contents);
+    ASSERT_OK(ec_sign(object_key, message.data, message.len, sig, &err), err);
+    ec_sig_to_der(sig, der, &len);
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    ASSERT_OK(file_write(path, der, len, 0600, &err), err);
+    buf_done(&message);
+}
+
+static void make_objects(void)
+{
+    EVP_PKEY *p384 = EVP_EC_gen("P-384");
+
+    make_dir();
+    object_key = EVP_EC_gen("P-256");
+    put("config", "{\"server\":\"a.example\"}");
+    put("empty", "");
+    put_public("key.pem", object_key);
+    put_public("p384.pem", p384);
+    put_signature("config.sig", "{\"server\":\"a.example\"}", true);
+    put_signature("other.sig", "{\"server\":\"b.example\"}", true);
+    put_signature("bare.sig", "{\"server\":\"a.example\"}", false);
+    EVP_PKEY_free(p384);
+}
+
+#define CONFIGURATION(file, signature, key)                                                        \
+    "objects:\n  configuration: " file "\n  configuration_signature: " signature                   \
+    "\n  configuration_key: " key "\n"
+
+static const struct {
+    const char *objects;
+    int code;
+    const char *says;
+} bad_objects[] = {
+    {"objects:\n  firmware_key: nowhere.pem\n", ERR_MISSING, "correct 'firmware_key'"},
+    {"objects:\n  firmware_key: config\n", ERR_INPUT, "holds no PEM public key"},
+    {"objects:\n  decommission_key: p384.pem\n", ERR_INPUT, "not a P-256 key"},
+    {"objects:\n  configuration: config\n", ERR_INPUT, "go together"},
+    {"objects:\n  configuration_signature: config.sig\n", ERR_INPUT, "go together"},
+    {CONFIGURATION("config", "config.sig", "p384.pem"), ERR_INPUT, "not a P-256 key"},
+    {CONFIGURATION("config", "other.sig", "key.pem"), ERR_SIGNATURE, "is not that of"},
+    {CONFIGURATION("config", "bare.sig", "key.pem"), ERR_SIGNATURE, "imprint configuration v1"},
+    {CONFIGURATION("config", "config", "key.pem"), ERR_INPUT, "not an ECDSA signature"},
+    {CONFIGURATION("empty", "config.sig", "key.pem"), ERR_INPUT, "is empty"},
+    {CONFIGURATION("config", "nowhere.sig", "key.pem"), ERR_MISSING, "'configuration_signature'"},
+    {"objects:\n  root: key.pem\n", ERR_INPUT, "unknown field 'root'"},
+};
+
+START_TEST(an_object_that_devices_would_refuse_is_refused_when_the_job_is_read)
+{
+    struct error err = ERROR_INIT;
+    struct job job;
+    char text[2048];
+
+    make_objects();
+    snprintf(text, sizeof text, "%s%s", GOOD_JOB, bad_objects[_i].objects);
+    put("job.yaml", text);
+    ASSERT_FAILS(read_job(&job, &err), bad_objects[_i].code);
+    ck_assert_msg(strstr(err.text, bad_objects[_i].says) != NULL, "%s", err.text);
+    EVP_PKEY_free(object_key);
+    end(&job);
+}
+END_TEST
+
+START_TEST(objects_must_be_those_of_the_order)
+{
+    struct error err = ERROR_INIT;
+    struct order order;
+    struct job job;
+
+    make_objects();
+    fill_order(&order);
+    put("job.yaml", GOOD_JOB CONFIGURATION(
+                        "config", "config.sig",
+                        "key.pem") "  firmware_key: p384.pem\n  decommission_key: key.pem\n");
+    ASSERT_OK(read_job(&job, &err), err);
+    ck_assert_uint_eq(job.objects[IMPRINT_OBJ_CONFIGURATION].bytes.len, 68 + 22);
+    ck_assert_uint_eq(job.objects[IMPRINT_OBJ_DECOMMISSION_KEY].bytes.len, IMPRINT_SPKI_SIZE);
+    for (unsigned type = IMPRINT_OBJ_FIRMWARE_KEY; type <= IMPRINT_OBJ_DECOMMISSION_KEY; type++) {
+        if (!job_object_name(type))
+            continue;
+        ASSERT_FAILS(job_bind(&job, &order, &order.stations[0], &err), ERR_REFUSED);
+        ck_assert_ptr_nonnull(strstr(err.text, job_object_name(type)));
+        order.objects[type].named = true;
+        ASSERT_FAILS(job_bind(&job, &order, &order.stations[0], &err), ERR_REFUSED);
+        memcpy(order.objects[type].hash, job.objects[type].hash, 32);
+    }
+    ASSERT_OK(job_bind(&job, &order, &order.stations[0], &err), err);
+    job_done(&job);
+    put("job.yaml", GOOD_JOB);
+    ASSERT_OK(read_job(&job, &err), err);
+    ASSERT_FAILS(job_bind(&job, &order, &order.stations[0], &err), ERR_INPUT);
+    ck_assert_ptr_nonnull(strstr(err.text, "add 'firmware_key: FILE' to 'objects'"));
+    EVP_PKEY_free(object_key);
+    end(&job);
+}
+END_TEST
+
 START_TEST(the_nearest_name_is_at_most_two_letters_off)
 {
     static const char *const names[] = {"generate", "run", "seal", NULL};
@@ -377,13 +506,14 @@ START_TEST(the_nearest_name_is_at_most_two_letters_off)
 }
 END_TEST
 
-CHECK_ITEMS_MAIN("job", ONCE(a_good_job_is_read_with_its_defaults),
-                 EACH_ROW(a_rule_names_ports_in_one_of_five_ways, patterns),
-                 EACH_ROW(a_bad_job_is_refused_with_line_and_column, bad_jobs),
-                 EACH_ROW(the_serials_of_a_job_are_within_the_range_of_its_station, ranges),
-                 EACH_ROW(the_file_of_vendor_roots_holds_those_of_the_order_and_no_other,
-                          named_roots),
-                 ONCE(a_list_of_enrolled_keys_must_be_the_one_of_the_order),
-                 ONCE(trust_anchors_must_be_those_of_the_order),
-                 ONCE(a_file_without_certificates_is_no_trust_anchor),
-                 ONCE(the_nearest_name_is_at_most_two_letters_off))
+CHECK_ITEMS_MAIN(
+    "job", ONCE(a_good_job_is_read_with_its_defaults),
+    EACH_ROW(a_rule_names_ports_in_one_of_five_ways, patterns),
+    EACH_ROW(a_bad_job_is_refused_with_line_and_column, bad_jobs),
+    EACH_ROW(the_serials_of_a_job_are_within_the_range_of_its_station, ranges),
+    EACH_ROW(the_file_of_vendor_roots_holds_those_of_the_order_and_no_other, named_roots),
+    ONCE(a_list_of_enrolled_keys_must_be_the_one_of_the_order),
+    ONCE(trust_anchors_must_be_those_of_the_order),
+    ONCE(a_file_without_certificates_is_no_trust_anchor),
+    EACH_ROW(an_object_that_devices_would_refuse_is_refused_when_the_job_is_read, bad_objects),
+    ONCE(objects_must_be_those_of_the_order), ONCE(the_nearest_name_is_at_most_two_letters_off))

@@ -2,6 +2,8 @@
 #include "played_device.h"
 
 #include "station/vault/keygen.h"
+#include "station/vault/rework.h"
+#include "station/vault/scan.h"
 
 #include <openssl/x509v3.h>
 
@@ -467,6 +469,133 @@ START_TEST(a_promise_that_was_changed_in_the_file_is_found)
 }
 END_TEST
 
+/* ---- serials from labels and chips ---- */
+
+static const struct rig_order scanned = {.device_keys = true,
+                                         .source = SOURCE_SCANNED,
+                                         .serials = "{\"prefix\":\"\"}",
+                                         .rework = 1,
+                                         .good = 5,
+                                         .max_issued = 10};
+
+static void scan(struct rig *r, const char *line)
+{
+    static struct scans labels;
+    struct error err = ERROR_INIT;
+
+    memset(&labels, 0, sizeof labels);
+    r->v.scans = &labels;
+    ASSERT_OK(scans_add(&labels, &r->v, line, &err), err);
+}
+
+static void assert_promised(struct rig *r, struct device *d, const char *serial)
+{
+    struct wire_plan plan;
+    struct error said;
+
+    ck_assert_int_eq(meet_once(r, d, &plan, &said), 0);
+    ck_assert_int_eq(plan.action, WIRE_KEYGEN);
+    ck_assert_str_eq(plan.serial, serial);
+}
+
+static void assert_aborted(struct rig *r, struct device *d)
+{
+    struct wire_plan plan;
+    struct error said;
+
+    ck_assert_int_eq(meet_once(r, d, &plan, &said), 0);
+    ck_assert_int_eq(plan.action, WIRE_ABORT);
+    device_new_transport(d);
+}
+
+/* Nothing is issued with a promise, so a label that was wrong is corrected by scanning again, and goes
+ * to the unit that has it; with a certificate it is another device's for good. */
+START_TEST(a_label_is_the_serial_that_a_device_is_promised)
+{
+    struct device d, other;
+    struct rig r;
+
+    rig_start(&r, &scanned, 0);
+    device_init_making(&d, 0xa1);
+    device_init_making(&other, 0xa2);
+    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "no label was scanned for slot 'S1'");
+    scan(&r, "S1 UNIT-2");
+    assert_promised(&r, &d, "UNIT-2");
+    assert_promised(&r, &other, "UNIT-2");
+    assert_aborted(&r, &d); /* its promise is the other's now */
+    scan(&r, "S1 UNIT-1");
+    assert_promised(&r, &d, "UNIT-1");
+    assert_aborted(&r, &other); /* another label in its slot */
+    provision_made(&r, &d);
+    ck_assert_str_eq(d.serial, "UNIT-1");
+    ASSERT_MEET_REFUSED(&r, &other, ERR_DUPLICATE, "another device has the serial 'UNIT-1'");
+    scan(&r, "S1 UNIT-2");
+    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "the device in it is 'UNIT-1'");
+    provision_made(&r, &other);
+    ck_assert_str_eq(other.serial, "UNIT-2");
+    rig_seal_and_verify(&r);
+    device_done(&other);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+static void allow_rework(struct rig *r, const char *serial)
+{
+    const struct voiding what = {.name = serial, .reason = RECORD_SUPERSEDED};
+    struct error err = ERROR_INIT;
+    struct reworked reworked;
+    struct vault v;
+
+    ASSERT_OK(vault_init(&v, &r->config, NULL, r->store, r->hsm, &err), err);
+    ASSERT_OK(rework_run(&v, &what, &reworked, &err), err);
+    vault_done(&v);
+    rig_restart(r);
+}
+
+START_TEST(a_replacement_makes_its_own_key_as_well)
+{
+    struct record record;
+    struct device d;
+    struct rig r;
+
+    rig_start(&r, &scanned, 0);
+    scan(&r, "S1 UNIT-1");
+    device_init_making(&d, 0xa1);
+    provision_made(&r, &d);
+    device_done(&d);
+    allow_rework(&r, "UNIT-1");
+    scan(&r, "S1 UNIT-1");
+    device_init_making(&d, 0xa3);
+    provision_made(&r, &d);
+    rig_record(&r, 2, &record);
+    ck_assert_int_eq(record.t, RECORD_REPLACE);
+    ck_assert_uint_eq(record.ref, 0);
+    ck_assert_str_eq(record.sn, "UNIT-1");
+    ck_assert_int_eq(record.mode, RECORD_MODE_DEVICE);
+    record_done(&record);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_list_of_serials_is_for_keys_of_the_hsm)
+{
+    struct error err = ERROR_INIT;
+    enum imprint_mode mode;
+    struct rig r;
+
+    rig_start(&r, &device_order, 0);
+    r.job.serials.source = SOURCE_LISTED;
+    ASSERT_FAILS(job_mode(&r.job, r.v.order, &mode, &err), ERR_REFUSED);
+    ck_assert_ptr_nonnull(strstr(err.text, "a list of serials is for keys from the HSM"));
+    r.job.serials.source = SOURCE_DEVICE;
+    ASSERT_OK(job_mode(&r.job, r.v.order, &mode, &err), err);
+    r.job.serials.source = SOURCE_ASSIGNED;
+    rig_end(&r);
+}
+END_TEST
+
 RIG_MAIN("keygen", ONCE(a_device_with_its_own_key_is_proven),
          ONCE(a_device_that_cannot_make_a_key_is_refused),
          ONCE(a_device_that_comes_back_is_asked_the_same),
@@ -477,4 +606,7 @@ RIG_MAIN("keygen", ONCE(a_device_with_its_own_key_is_proven),
          ONCE(a_hostile_request_costs_one_attempt_and_nothing_else),
          ONCE(a_request_of_another_device_is_refused), ONCE(an_enrolled_device_must_attest_the_key),
          ONCE(a_request_has_its_place_among_the_messages),
-         ONCE(a_promise_that_was_changed_in_the_file_is_found))
+         ONCE(a_promise_that_was_changed_in_the_file_is_found),
+         ONCE(a_label_is_the_serial_that_a_device_is_promised),
+         ONCE(a_replacement_makes_its_own_key_as_well),
+         ONCE(a_list_of_serials_is_for_keys_of_the_hsm))

@@ -311,12 +311,12 @@ END_TEST
 
 START_TEST(every_status_has_words)
 {
-    for (long status = IMPRINT_OK; status <= IMPRINT_ERR_SUITE; status++) {
+    for (long status = IMPRINT_OK; status <= IMPRINT_ERR_SIGNATURE; status++) {
         ck_assert_ptr_nonnull(link_status_text(status));
         for (long other = IMPRINT_OK; other < status; other++)
             ck_assert_str_ne(link_status_text(status), link_status_text(other));
     }
-    ck_assert_ptr_nonnull(strstr(link_status_text(IMPRINT_ERR_SUITE + 1), "no name"));
+    ck_assert_ptr_nonnull(strstr(link_status_text(IMPRINT_ERR_SIGNATURE + 1), "no name"));
     ck_assert_ptr_nonnull(strstr(link_status_text(-1), "no name"));
     ck_assert_str_eq(link_message_name(IMPRINT_MSG_COMMIT), "COMMIT");
     ck_assert_str_eq(link_message_name(0), "an unknown message");

@@ -337,7 +337,9 @@ START_TEST(a_state_of_version_one_is_brought_up_to_date)
     trust_close(t);
     ck_assert_int_eq(sqlite3_open(state_path, &db), SQLITE_OK);
     ck_assert_int_eq(
-        sqlite3_exec(db, "DROP TABLE log_keys; PRAGMA user_version = 1", NULL, NULL, NULL),
+        sqlite3_exec(db,
+                     "DROP TABLE log_keys; DROP TABLE signatures_required; PRAGMA user_version = 1",
+                     NULL, NULL, NULL),
         SQLITE_OK);
     sqlite3_close(db);
     ASSERT_OK(trust_open(state_path, TRUST_READ, &t, &err), err);

@@ -57,7 +57,7 @@ static void begin_session(int i)
     json_t *all = json_load_file(IMPRINT_DOCS "/device-link-vectors.json", 0, &where);
 
     ck_assert_msg(all != NULL, "%s", where.text);
-    ck_assert_uint_eq(json_array_size(all), 3);
+    ck_assert_uint_eq(json_array_size(all), 5);
     vectors = json_incref(json_array_get(all, (size_t)i));
     json_decref(all);
     load_fixed("station", "authority", authority, sizeof authority);
@@ -107,15 +107,68 @@ static void say_hello(void)
     buf_done(&facts);
 }
 
-static void put(const uint8_t *transaction, uint16_t type, const char *name)
+static void put(const char *part, const uint8_t *transaction, uint16_t type, const char *name)
 {
     struct buf b;
 
-    load("station", name, &b);
+    load(part, name, &b);
     ASSERT_OK(
         link_client_put_object(&rig.client, transaction, type, b.data, (uint32_t)b.len, 0, &err),
         err);
     buf_done(&b);
+}
+
+static bool has(const char *part, const char *name)
+{
+    return json_object_get(json_object_get(vectors, part), name) != NULL;
+}
+
+/* The objects that only some sessions have. */
+static void put_more(const uint8_t *transaction)
+{
+    static const struct {
+        uint16_t type;
+        const char *name;
+    } all[] = {{IMPRINT_OBJ_FIRMWARE_KEY, "firmware_key"},
+               {IMPRINT_OBJ_SYMMETRIC_KEY, "wrapped_symmetric"},
+               {IMPRINT_OBJ_CONFIGURATION, "configuration"},
+               {IMPRINT_OBJ_CONFIGURATION_KEY, "configuration_key"},
+               {IMPRINT_OBJ_DECOMMISSION_KEY, "decommission_key"}};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (has("more", all[i].name))
+            put("more", transaction, all[i].type, all[i].name);
+}
+
+/* In derived mode: the very HMAC that is written down. */
+static void check_hmac(const uint8_t *transaction, const uint8_t *nonce)
+{
+    struct imprint_agent_identity identity;
+    struct link_proof proof;
+    uint8_t expected[32];
+
+    ck_assert(imprint_agent_identity(&rig.agent, &identity));
+    load_fixed("secrets", "symmetric", expected, sizeof expected);
+    ck_assert_mem_eq(identity.symmetric, expected, sizeof expected);
+    load_fixed("proof", "signature", expected, sizeof expected);
+    ASSERT_OK(link_client_prove(&rig.client, transaction, nonce, &proof, &err), err);
+    ck_assert_uint_eq(proof.sig.alg, IMPRINT_ALG_HMAC_SHA256);
+    ck_assert_mem_eq(proof.sig.bytes, expected, sizeof expected);
+}
+
+/* The owner's word, as it is written down, takes the identity away. */
+static void decommission(void)
+{
+    struct imprint_agent_identity identity;
+    struct link_frame reply;
+    struct buf payload;
+
+    load("decommission", "request", &payload);
+    ASSERT_OK(link_client_request(&rig.client, IMPRINT_MSG_DECOMMISSION, &payload, &reply, &err),
+              err);
+    ASSERT_OK(link_empty_decode(reply.payload, reply.len, &err), err);
+    ck_assert(!imprint_agent_identity(&rig.agent, &identity));
+    buf_done(&payload);
 }
 
 static void check_proof(const uint8_t *transaction)
@@ -125,11 +178,15 @@ static void check_proof(const uint8_t *transaction)
     struct buf message, pkcs8;
     uint8_t nonce[32], point[65];
 
+    load_fixed("proof", "nonce", nonce, sizeof nonce);
+    if (!has("proof", "leaf_hash")) {
+        check_hmac(transaction, nonce);
+        return;
+    }
     ck_assert(imprint_agent_identity(&rig.agent, &identity));
     load("secrets", makes_its_key() ? "made" : "pkcs8", &pkcs8);
     ck_assert_ptr_nonnull(memmem(pkcs8.data, pkcs8.len, identity.scalar, 32));
     ck_assert_str_eq(identity.serial, text_of("station", "serial"));
-    load_fixed("proof", "nonce", nonce, sizeof nonce);
     load("proof", "message", &message);
     ASSERT_OK(link_client_prove(&rig.client, transaction, nonce, &proof, &err), err);
     ck_assert(rig.platform.crypto.p256_public(rig.platform.crypto.context, identity.scalar, point));
@@ -170,13 +227,17 @@ START_TEST(the_agent_takes_the_sessions_as_they_are_written_down)
         make_key();
     ASSERT_OK(request(IMPRINT_MSG_BEGIN, "begin", &reply), err);
     ASSERT_OK(link_begin_decode(reply.payload, reply.len, &held, &err), err);
-    ck_assert_uint_eq(held.count, 3);
-    if (!makes_its_key())
-        put(transaction, IMPRINT_OBJ_PRIVATE_KEY, "wrapped");
-    put(transaction, IMPRINT_OBJ_CERTIFICATES, "certificates");
-    put(transaction, IMPRINT_OBJ_TRUST_ANCHORS, "anchors");
+    if (has("proof", "leaf_hash")) {
+        if (!makes_its_key())
+            put("station", transaction, IMPRINT_OBJ_PRIVATE_KEY, "wrapped");
+        put("station", transaction, IMPRINT_OBJ_CERTIFICATES, "certificates");
+    }
+    put("station", transaction, IMPRINT_OBJ_TRUST_ANCHORS, "anchors");
+    put_more(transaction);
     ASSERT_OK(link_client_commit(&rig.client, transaction, &count, &err), err);
     check_proof(transaction);
+    if (json_object_get(vectors, "decommission"))
+        decommission();
     end_session();
 }
 END_TEST
@@ -202,7 +263,7 @@ START_TEST(a_device_with_another_transport_key_refuses_them)
 }
 END_TEST
 
-static const int sessions[3];
+static const int sessions[5];
 
 CHECK_ITEMS_MAIN("vectors",
                  EACH_ROW(the_agent_takes_the_sessions_as_they_are_written_down, sessions),

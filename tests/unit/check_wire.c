@@ -144,7 +144,7 @@ static const struct {
     {"hello", offsetof(struct wire_hello, chip_len), 255},
     {"hello", offsetof(struct wire_hello, tx_state), IMPRINT_TX_COMMITTED + 1},
     {"plan", offsetof(struct wire_plan, action), 0},
-    {"plan", offsetof(struct wire_plan, action), WIRE_KEYGEN + 1},
+    {"plan", offsetof(struct wire_plan, action), WIRE_FAREWELL + 1},
     {"plan", offsetof(struct wire_plan, again), 2},
 };
 

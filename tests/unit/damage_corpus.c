@@ -4,6 +4,7 @@
  * that begin with "good" are not.
  */
 #include "damage_catalogue.h"
+#include "second_signature.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,10 +30,13 @@ START_TEST(write_all)
     begin();
     kit_compress(&kit, two);
     keep(1, "good-compressed");
+    begin();
+    second_sign_all(two);
+    keep(2, "good-signed-with-all");
     for (size_t i = 0; i < damage_count(); i++) {
         begin();
         damage_do(damage_kind(i));
-        keep(i + 2, damage_kind(i)->name);
+        keep(i + 3, damage_kind(i)->name);
     }
 }
 END_TEST

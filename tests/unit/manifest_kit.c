@@ -173,7 +173,23 @@ static void write_crl_signer(const struct kit *k, EVP_PKEY *root_key, X509 *root
     EVP_PKEY_free(key);
 }
 
-/* crlDistributionPoints with nothing but cRLIssuer. */
+/* The URI that the list of the kit's owner has. */
+static void add_crl_uri(DIST_POINT *point)
+{
+    GENERAL_NAME *name = GENERAL_NAME_new();
+    ASN1_IA5STRING *uri = ASN1_IA5STRING_new();
+
+    MUST(name && uri && ASN1_STRING_set(uri, KIT_CRL_URI, -1));
+    GENERAL_NAME_set0_value(name, GEN_URI, uri);
+    point->distpoint = DIST_POINT_NAME_new();
+    MUST(point->distpoint);
+    point->distpoint->type = 0; /* fullName */
+    point->distpoint->name.fullname = GENERAL_NAMES_new();
+    MUST(point->distpoint->name.fullname &&
+         sk_GENERAL_NAME_push(point->distpoint->name.fullname, name));
+}
+
+/* crlDistributionPoints: where the owner's list is, and cRLIssuer. */
 static void add_crl_issuer(X509 *cert)
 {
     CRL_DIST_POINTS *points = CRL_DIST_POINTS_new();
@@ -185,6 +201,7 @@ static void add_crl_issuer(X509 *cert)
     MUST(X509_NAME_add_entry_by_txt(issuer, "CN", MBSTRING_ASC,
                                     (const unsigned char *)"Revocations", -1, -1, 0));
     GENERAL_NAME_set0_value(name, GEN_DIRNAME, issuer);
+    add_crl_uri(point);
     point->CRLissuer = GENERAL_NAMES_new();
     MUST(point->CRLissuer && sk_GENERAL_NAME_push(point->CRLissuer, name));
     MUST(X509_add1_ext_i2d(cert, NID_crl_distribution_points, points, 0, 0) == 1);
@@ -404,6 +421,11 @@ static void count(struct manifest_totals *t, const struct record *r)
     case RECORD_REPLACE:
         t->replaced++;
         break;
+    case RECORD_RECOMMISSION:
+        t->good++;
+        t->revoked--;
+        break;
+    case RECORD_DECOMMISSION:
     case RECORD_REVOKE:
         t->good--;
         t->revoked++;

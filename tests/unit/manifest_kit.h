@@ -19,6 +19,7 @@
 #define KIT_STATION     "line1"
 #define KIT_ORIGIN      "factory.example/wl/" KIT_STATION
 #define KIT_ENVIRONMENT "development"
+#define KIT_CRL_URI     "http://example.com/revoked.crl"
 #define KIT_PRODUCT     "09506000134352"
 
 struct kit {

@@ -75,3 +75,13 @@ struct imprint_agent_store rig_flash_functions(struct rig_flash *f)
 {
     return (struct imprint_agent_store){f, flash_read, flash_write, flash_erase};
 }
+
+bool rig_flash_holds(const struct rig_flash *flash, const void *bytes, size_t len)
+{
+    const uint8_t *all = flash->bytes[0];
+
+    for (size_t at = 0; at + len <= sizeof flash->bytes; at++)
+        if (memcmp(all + at, bytes, len) == 0)
+            return true;
+    return false;
+}

@@ -21,6 +21,9 @@ struct rig_flash {
 
 void rig_flash_init(struct rig_flash *flash);
 
+/* Whether these bytes are anywhere in it. */
+bool rig_flash_holds(const struct rig_flash *flash, const void *bytes, size_t len);
+
 struct imprint_agent_store rig_flash_functions(struct rig_flash *flash);
 
 #endif

@@ -1,35 +1,30 @@
 /*
- * bench_verify: how fast a manifest is verified, as ratios to sha256sum over the same files and to
- * what openssl speed says of a signature.
+ * bench_verify: how fast a manifest is verified, as ratios to sha256sum over the same files, and to a
+ * bare loop of as many signatures with as many threads.
  *
- * usage: bench_verify DIR, where manifest_sample (tests/unit) wrote "DIR/1" and the pins.
+ * usage: bench_verify DIR [ROUNDS], where manifest_sample (tests/unit) wrote "DIR/1" and the pins.
+ *
+ * The two sides take turns, so that what else the machine does meets both.
  */
 #include "base/file.h"
 #include "manifests/evidence.h"
 #include "manifests/verify.h"
+#include "pki/ec.h"
+#include "tools/bench/bench_measure.h"
 
 #include <limits.h>
+#include <openssl/ec.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 static struct error err = ERROR_INIT;
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static void must(int rc, const char *what)
 {
-    if (rc == 0)
-        return;
-    fprintf(stderr, "bench_verify: %s: %s\n", what, err.text);
-    exit(1);
+    bench_must(rc, &err, what);
 }
 
 static const char *in(const char *dir, const char *name)
@@ -48,24 +43,58 @@ static double time_sha256sum(const char *dir)
     double from;
 
     snprintf(command, sizeof command, "sha256sum '%s'/1/*.jsonl >/dev/null", dir);
-    from = now();
+    from = bench_now();
     must(system(command), command);
-    return now() - from;
+    return bench_now() - from;
 }
 
-/* Verifications a second of one core. */
-static double openssl_speed(void)
-{
-    FILE *out = popen("openssl speed -seconds 2 ecdsap256 2>/dev/null", "r");
-    char line[256], *last;
-    double rate = 0;
+/* What the bare loop verifies, again and again. */
+struct bare {
+    uint8_t digest[SHA256_SIZE], sig[EC_SIG_DER_MAX];
+    size_t sig_len;
+    EVP_PKEY *key;
+    uint64_t count; /* of one thread */
+};
 
-    while (out && fgets(line, sizeof line, out))
-        if ((last = strrchr(line, ' ')))
-            rate = strtod(last, NULL);
-    if (out)
-        pclose(out);
-    return rate;
+static void *verify_bare(void *ctx)
+{
+    const struct bare *b = ctx;
+    EVP_PKEY_CTX *verifier = EVP_PKEY_CTX_new(b->key, NULL);
+
+    if (!verifier || EVP_PKEY_verify_init(verifier) != 1)
+        exit(1);
+    for (uint64_t i = 0; i < b->count; i++)
+        if (EVP_PKEY_verify(verifier, b->sig, b->sig_len, b->digest, sizeof b->digest) != 1)
+            exit(1);
+    EVP_PKEY_CTX_free(verifier);
+    return NULL;
+}
+
+static void bare_init(struct bare *b)
+{
+    uint8_t sig[EC_SIG_SIZE];
+
+    *b = (struct bare){.key = EVP_EC_gen("P-256")};
+    sha256("message", 7, b->digest);
+    must(ec_sign(b->key, "message", 7, sig, &err), "sign");
+    ec_sig_to_der(sig, b->sig, &b->sig_len);
+}
+
+/* So many signatures on all processors, and nothing else. */
+static double time_bare(struct bare *b, uint64_t signatures)
+{
+    long threads = sysconf(_SC_NPROCESSORS_ONLN);
+    pthread_t thread[64];
+    double from = bench_now();
+
+    threads = threads > 64 ? 64 : threads;
+    b->count = signatures / (uint64_t)threads;
+    for (long i = 0; i < threads; i++)
+        if (pthread_create(&thread[i], NULL, verify_bare, b))
+            exit(1);
+    for (long i = 0; i < threads; i++)
+        pthread_join(thread[i], NULL);
+    return bench_now() - from;
 }
 
 static void each_line(const char *dir, const char *kind, const struct statement *s,
@@ -106,11 +135,11 @@ static void take_evidence(const char *line, size_t len)
 /* All but signatures, on one core: reading, hashing, canonical form, members. */
 static double time_records(const char *dir, const struct statement *s)
 {
-    double from = now();
+    double from = bench_now();
 
     each_line(dir, "devices", s, take_record);
     each_line(dir, "evidence", s, take_evidence);
-    return now() - from;
+    return bench_now() - from;
 }
 
 static double time_verify(const char *top, unsigned threads, bool skip_proofs)
@@ -123,11 +152,11 @@ static double time_verify(const char *top, unsigned threads, bool skip_proofs)
         .skip_proofs = skip_proofs,
     };
     struct verify_report *report = calloc(1, sizeof *report);
-    double from = now();
+    double from = bench_now();
 
     must(manifest_verify(in(top, "1"), &policy, report, &err), "verify");
     free(report);
-    return now() - from;
+    return bench_now() - from;
 }
 
 static void print(const char *what, double seconds, uint64_t records, double base)
@@ -136,14 +165,41 @@ static void print(const char *what, double seconds, uint64_t records, double bas
            1e6 * seconds / (double)records, (double)records / seconds, seconds / base);
 }
 
+/* Both sides in turn; prints what part of the bare loop's rate verification reaches. */
+static void compare(const char *what, const char *top, uint64_t records, bool skip_proofs,
+                    int rounds)
+{
+    uint64_t signatures = skip_proofs ? records : 2 * records;
+    double ours = 0, bare_time = 0, ours_cpu = 0, bare_cpu = 0;
+    struct bare bare;
+
+    bare_init(&bare);
+    for (int i = 0; i < rounds; i++) {
+        double from = bench_cpu(), between;
+
+        ours += time_verify(top, 0, skip_proofs);
+        between = bench_cpu();
+        bare_time += time_bare(&bare, signatures);
+        ours_cpu += between - from;
+        bare_cpu += bench_cpu() - between;
+    }
+    EVP_PKEY_free(bare.key);
+    printf(
+        "%-34s %7.0f records/s; of the bare loop (%.0f signatures/s): %.2f by the clock, %.2f by "
+        "processor time\n",
+        what, rounds * (double)records / ours, rounds * (double)signatures / bare_time,
+        bare_time / ours, bare_cpu / ours_cpu);
+}
+
 int main(int argc, char **argv)
 {
+    int rounds = argc > 2 ? atoi(argv[2]) : 3;
     struct statement s;
     struct buf bytes;
-    double base, speed, all;
+    double base;
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: bench_verify DIR\n");
+    if (argc < 2 || argc > 3 || rounds < 1) {
+        fprintf(stderr, "usage: bench_verify DIR [ROUNDS]\n");
         return 2;
     }
     buf_init(&bytes, STATEMENT_MAX);
@@ -153,12 +209,8 @@ int main(int argc, char **argv)
     print("sha256sum", base, s.count, base);
     print("records without signatures", time_records(in(argv[1], "1"), &s), s.count, base);
     print("verify, one thread", time_verify(argv[1], 1, false), s.count, base);
-    all = time_verify(argv[1], 0, false);
-    print("verify, all processors", all, s.count, base);
-    print("verify --skip-proofs", time_verify(argv[1], 0, true), s.count, base);
-    speed = openssl_speed();
-    printf("openssl speed: %.0f verifications/s on one core; verify does %.0f in all, %.2f x\n",
-           speed, 2 * (double)s.count / all, 2 * (double)s.count / all / speed);
+    compare("verify", argv[1], s.count, false, rounds);
+    compare("verify --skip-proofs", argv[1], s.count, true, rounds);
     statement_done(&s);
     buf_done(&bytes);
     return 0;

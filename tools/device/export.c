@@ -81,6 +81,30 @@ static int write_certificates(const char *dir, struct imprint_agent *agent,
     return rc;
 }
 
+/* The other objects as they are, in files named by their number; the symmetric key by its value. */
+static int write_objects(const char *dir, struct imprint_agent *agent,
+                         const struct imprint_agent_identity *identity, struct error *err)
+{
+    uint8_t bytes[IMPRINT_AGENT_SLOT_SIZE];
+    char name[16];
+    int rc = 0;
+
+    for (int type = IMPRINT_OBJ_FIRMWARE_KEY; rc == 0 && type <= IMPRINT_OBJ_DECOMMISSION_KEY;
+         type++) {
+        uint32_t len = imprint_agent_object_length(agent, (enum imprint_object)type);
+
+        if (len == 0 || type == IMPRINT_OBJ_SYMMETRIC_KEY)
+            continue;
+        if (!imprint_agent_object_read(agent, (enum imprint_object)type, 0, bytes, len))
+            return error_set(err, ERR_IO, "object %d of the device cannot be read", type);
+        snprintf(name, sizeof name, "object-%d", type);
+        rc = write_in(dir, name, bytes, len, err);
+    }
+    if (rc == 0 && identity->has_symmetric)
+        rc = write_in(dir, "symmetric", identity->symmetric, sizeof identity->symmetric, err);
+    return rc;
+}
+
 static int write_texts(const char *dir, const struct imprint_agent_identity *identity,
                        struct error *err)
 {
@@ -122,7 +146,7 @@ static int export_agent(const char *dir, struct imprint_agent *agent, struct err
 
     if (rc == 0 && !any)
         rc = error_set(err, ERR_MISSING, "the device holds no identity");
-    if (rc == 0)
+    if (rc == 0 && identity.has_private)
         rc = write_key(dir, crypto, &identity, err);
     if (rc == 0)
         rc = write_texts(dir, &identity, err);
@@ -130,6 +154,8 @@ static int export_agent(const char *dir, struct imprint_agent *agent, struct err
         rc = write_certificates(dir, agent, IMPRINT_OBJ_CERTIFICATES, "certificates.pem", err);
     if (rc == 0)
         rc = write_certificates(dir, agent, IMPRINT_OBJ_TRUST_ANCHORS, "trust-anchors.pem", err);
+    if (rc == 0)
+        rc = write_objects(dir, agent, &identity, err);
     explicit_bzero(&identity, sizeof identity);
     return rc;
 }
