@@ -124,6 +124,7 @@ static void enter_state(struct board *b, struct board_slot *s, enum board_state 
         s->failed_at = ++b->failures;
     s->state = state;
     s->again = json_is_true(json_object_get(o, "again"));
+    s->waits = json_object_get(o, "waits") != NULL;
     take_text(o, "text", s->text, sizeof s->text);
     take_text(o, "action", s->action, sizeof s->action);
 }

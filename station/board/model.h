@@ -39,6 +39,7 @@ struct board_slot {
     char text[BOARD_TEXT_MAX + 1];   /* FAIL, or of the last retry: what happened */
     char action[BOARD_NAME_MAX + 1]; /* FAIL: a name of docs/events.md */
     bool again;                      /* PASS: it had passed before */
+    bool waits;                      /* PASS: it counts once another run locked it */
     int64_t done, total;             /* bytes delivered; total 0 while unknown */
     int64_t attempt, limit;          /* of a retry; attempt 0 in the first */
     unsigned failed_at;              /* FAIL: higher is later */

@@ -45,6 +45,8 @@ const char *words_next(const struct board *b, const struct board_slot *s)
     case BOARD_WAIT:
         return b->line == BOARD_RUNNING ? "Put a device in." : "";
     case BOARD_PASS:
+        if (s->waits)
+            return "It is locked later. Take it out.";
         return s->again ? "Was finished before. Take it out." : "Take it out.";
     case BOARD_FAIL:
         return actions[find_action(s->action)].next;
