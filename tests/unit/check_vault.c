@@ -342,8 +342,10 @@ START_TEST(bytes_that_are_no_message_are_refused_in_every_state)
     changes = rig_changes(&r);
     ASSERT_REFUSED(&l, line_ask(&l, &reader), ERR_PROTOCOL, "out of order");
     for (int op = 0; op < 256; op++) {
-        buf_put_u8(&l.request, (uint8_t)op); /* cut behind the operation */
-        ASSERT_REFUSED(&l, line_ask(&l, &reader), ERR_PROTOCOL, "out of order");
+        if (op != WIRE_COUNTS) { /* which is whole like this, and may always be asked */
+            buf_put_u8(&l.request, (uint8_t)op); /* cut behind the operation */
+            ASSERT_REFUSED(&l, line_ask(&l, &reader), ERR_PROTOCOL, "out of order");
+        }
         buf_put_u8(&l.request, (uint8_t)op);
         memset(buf_grow(&l.request, WIRE_MAX - 1), 0, WIRE_MAX - 1);
         ASSERT_REFUSED(&l, line_ask(&l, &reader), ERR_PROTOCOL, "out of order");
@@ -467,7 +469,8 @@ START_TEST(a_channel_that_closes_early_leaves_a_failed_attempt)
     device_init(&d, 0xa1);
     reach(&l, &d, fits[_i].state);
     line_done(&l);
-    ck_assert_int_eq(rig_attempts(&r), fits[_i].state != SESSION_IDLE);
+    /* A slot in which no device said HELLO is no attempt. */
+    ck_assert_int_eq(rig_attempts(&r), fits[_i].state > SESSION_OPENED);
     ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM attempts WHERE code = 0"), 0);
     device_done(&d);
     rig_end(&r);
