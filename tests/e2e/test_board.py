@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -18,7 +19,7 @@ class Terminal:
     """A terminal of a size with one command in it, which stays when the command ended."""
 
     def __init__(self, folder, command, env, columns=80, rows=24, term="tmux-256color"):
-        self.socket = str(folder / "tmux")
+        self.socket = tempfile.mktemp(prefix="tmux-", dir=folder)  # one that ends may still have its own
         script = folder / "command"
         settings = "".join(f"export {name}='{env[name]}'\n"
                            for name in ("IMPRINT_DIR", "TTYSHIM_DIR", "LD_PRELOAD", "ASAN_OPTIONS")

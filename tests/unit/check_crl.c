@@ -80,6 +80,7 @@ static const struct {
 
 START_TEST(openssl_reads_what_was_written)
 {
+    AUTHORITY_KEYID *authority;
     ASN1_INTEGER *number;
     X509_CRL *crl;
 
@@ -91,7 +92,9 @@ START_TEST(openssl_reads_what_was_written)
                      lists[_i].count ? (int)lists[_i].count : -1);
     number = X509_CRL_get_ext_d2i(crl, NID_crl_number, NULL, NULL);
     ck_assert_int_eq(ASN1_INTEGER_get(number), lists[_i].number);
-    ck_assert_ptr_nonnull(X509_CRL_get_ext_d2i(crl, NID_authority_key_identifier, NULL, NULL));
+    authority = X509_CRL_get_ext_d2i(crl, NID_authority_key_identifier, NULL, NULL);
+    ck_assert_ptr_nonnull(authority);
+    AUTHORITY_KEYID_free(authority);
     for (uint32_t i = 0; i < lists[_i].count; i++) {
         X509_REVOKED *r = sk_X509_REVOKED_value(X509_CRL_get_REVOKED(crl), (int)i);
         ASN1_ENUMERATED *reason = X509_REVOKED_get_ext_d2i(r, NID_crl_reason, NULL, NULL);
