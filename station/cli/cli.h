@@ -155,6 +155,9 @@ int cmd_rework(struct cli *cli, struct error *err);
 int cmd_reconcile(struct cli *cli, struct error *err);
 int cmd_void(struct cli *cli, struct error *err);
 
+/* --reason-code, where it was given; *reason has the default. Errors: ERR_USAGE for no such reason. */
+MUST_USE int cli_reason_code(const struct cli *cli, enum record_reason *reason, struct error *err);
+
 /*
  * Makes the revocation list anew after something may have been revoked, if the station has one, and
  * says so on stderr.

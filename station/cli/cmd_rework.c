@@ -8,22 +8,13 @@
 
 static int read_request(const struct cli *cli, struct voiding *what, struct error *err)
 {
-    const char *code = cli_value(cli, "reason-code");
-
     *what = (struct voiding){
         .name = cli->args[0], .product = cli_value(cli, "product"), .reason = RECORD_SUPERSEDED};
     if (!cli_value(cli, "by") || !cli_value(cli, "reason"))
         return error_set(err, ERR_USAGE,
                          "'imprint rework' needs --by and --reason: a supervisor answers for it, "
                          "and both stand in the ledger");
-    if (code)
-        what->reason = voiding_reason(code);
-    if (!what->reason)
-        return error_set(err, ERR_USAGE,
-                         "'%s' is not a reason for a revocation: superseded, keyCompromise and "
-                         "others are, see imprint(1)",
-                         code);
-    return 0;
+    return cli_reason_code(cli, &what->reason, err);
 }
 
 static void report(const struct cli *cli, const struct reworked *r)
@@ -58,6 +49,8 @@ int cmd_rework(struct cli *cli, struct error *err)
         rc = rework_run(&v, &what, &reworked, err);
     if (rc == 0)
         report(cli, &reworked);
+    if (rc == 0 && !reworked.before)
+        rc = cli_keep_revocations(cli, err);
     vault_done(&v);
     return rc;
 }

@@ -60,6 +60,15 @@ static int prepare(struct cli *cli, struct vault *v, struct error *err)
     return rc;
 }
 
+/* Identities were taken away, also where another slot failed with rc, which stays the result. */
+static int keep_revocations(const struct cli *cli, int rc, struct error *err)
+{
+    struct error later = ERROR_INIT;
+    int kept = cli_keep_revocations(cli, rc ? &later : err);
+
+    return rc ? rc : kept;
+}
+
 static int serve(struct cli *cli, const char *farewells, struct server *server,
                  struct attest *attest, struct screen *screen, struct error *err)
 {
@@ -84,6 +93,7 @@ static int serve(struct cli *cli, const char *farewells, struct server *server,
         screen_end(screen); /* what follows is to be read */
         cli_warn_order(cli, v.order, quota_warnings(&v));
         cli_warn_receipts(cli);
+        rc = farewells ? keep_revocations(cli, rc, err) : rc;
     }
     vault_done(&v);
     return rc;

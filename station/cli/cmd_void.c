@@ -15,24 +15,28 @@ static const struct {
     [CREDENTIAL_REVOKED] = {"revoked", "the whitelist revokes it"},
 };
 
+int cli_reason_code(const struct cli *cli, enum record_reason *reason, struct error *err)
+{
+    const char *name = cli_value(cli, "reason-code");
+
+    if (name)
+        *reason = voiding_reason(name);
+    return *reason ? 0
+                   : error_set(err, ERR_USAGE,
+                               "'%s' is not a reason for a revocation: keyCompromise, superseded, "
+                               "cessationOfOperation and others are, see imprint(1)",
+                               name);
+}
+
 static int read_request(const struct cli *cli, struct voiding *what, struct error *err)
 {
-    const char *code = cli_value(cli, "reason-code");
-
     *what = (struct voiding){.name = cli->args[0],
                              .product = cli_value(cli, "product"),
                              .lost = cli_value(cli, "lost") != NULL,
                              .reason = RECORD_CESSATION_OF_OPERATION};
     if (!cli_value(cli, "reason"))
         return error_set(err, ERR_USAGE, "'imprint void' needs --reason: it stands in the ledger");
-    if (code)
-        what->reason = voiding_reason(code);
-    if (!what->reason)
-        return error_set(err, ERR_USAGE,
-                         "'%s' is not a reason for a revocation: keyCompromise, superseded, "
-                         "cessationOfOperation and others are, see imprint(1)",
-                         code);
-    return 0;
+    return cli_reason_code(cli, &what->reason, err);
 }
 
 static void report(const struct cli *cli, const struct voided *voided)

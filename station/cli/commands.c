@@ -212,10 +212,11 @@ const struct cli_command cli_commands[] = {
     {"crl", "", "make the revocation list of the issuing CA",
      "Signs a list of all certificates of this station that are burned or revoked, and writes it "
      "to\n"
-     "'crl/issuing-ca.crl'. From then on 'void', 'seal' and 'order close' make it anew. It ends "
-     "with\n"
-     "the issuing CA; what devices point to for ever is the owner's list of 'imprint-manifest "
-     "crl'.",
+     "'crl/issuing-ca.crl'. From then on every command that ends an identity makes it anew: "
+     "'void',\n"
+     "'rework', 'decommission', 'seal' and 'order close'. It ends with the issuing CA; what "
+     "devices\n"
+     "point to for ever is the owner's list of 'imprint-manifest crl'.",
      crl_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_crl},
     {"backup", "DIR", "copy the station, also while it runs",
      "Copies database, configuration, certificates and pins into the new folder DIR, and lists "

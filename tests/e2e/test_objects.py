@@ -169,6 +169,7 @@ class Decommission(Station):
         self.assertIsNotNone(device.export())
         # The owner signed; a device that did not hear of it is told again, and recorded once.
         self.sign(serial, statement)
+        self.assertIn("with 0 certificates", rig.imprint("crl").stdout)
         device.stop()
         shutil.copytree(device.store, rig.dir / "before")
         for _ in range(2):
@@ -179,6 +180,8 @@ class Decommission(Station):
             self.assertEqual(result.returncode, 0, result.stderr)
             device.stop()
             self.assertIsNone(device.export())
+        revoked = x509.load_der_x509_crl((rig.station / "crl/issuing-ca.crl").read_bytes())
+        self.assertEqual(len(list(revoked)), 1)
         device.start()
         record = self.sealed()[-1]
         self.assertEqual((record["t"], record["sn"], record["chip"], record["reason"]),

@@ -8,7 +8,7 @@ from cryptography import x509
 
 from rig import EXIT, Rig, run
 
-ORDERED = {"good": 10, "max_issued": 10, "spoilage": 2, "rework": 0}
+ORDERED = {"good": 10, "max_issued": 10, "spoilage": 2, "rework": 1}
 
 
 class Revocations(unittest.TestCase):
@@ -102,6 +102,19 @@ class Revocations(unittest.TestCase):
                  for r in rig.records() if r.get("reason") == "burned"} | {leaf.serial_number}
         self.assertEqual(listed, ended)
         rig.imprint("ledger", "verify")
+
+    def test_a_replaced_identity_is_on_the_list_at_once(self):
+        rig, devices = self.rig, self.provision(2)
+        rig.imprint("crl")
+        before = self.crl_number()
+        serial = (devices[1].export() / "serial").read_text().strip()
+        rig.imprint("rework", serial, "--by", "Eve", "--reason", "new board")
+        self.judge_form(1)
+        self.assertGreater(self.crl_number(), before)
+        self.assertEqual([self.verifies(d) for d in devices], [True, False])
+        before = self.crl_number()
+        rig.imprint("rework", serial, "--by", "Eve", "--reason", "new board")
+        self.assertEqual(self.crl_number(), before)  # nothing was revoked
 
     def certificate(self, record):
         import base64
