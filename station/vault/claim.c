@@ -293,8 +293,7 @@ int claim_make(struct vault *v, struct session *s, const struct claim *old, stru
     if (rc)
         store_rollback(v->store);
     if (rc && !store_is_unanchored(v->store)) {
-        s->claim.credential = 0; /* nothing was claimed */
-        s->credential.serial[0] = 0;
+        session_forget_claim(s); /* nothing was claimed */
         return rc;
     }
     s->nonce_drawn = true;

@@ -363,8 +363,7 @@ static int certify(struct vault *v, struct session *s, const struct wire_csr *re
     if (rc)
         store_rollback(v->store);
     if (rc && !store_is_unanchored(v->store)) {
-        s->claim.credential = 0; /* nothing was issued */
-        s->credential.serial[0] = 0;
+        session_forget_claim(s); /* nothing was issued */
         return rc;
     }
     certifier_committed(v, false);
@@ -397,15 +396,37 @@ static int refuse_second_key(struct vault *v, struct session *s, struct error *e
                           s->credential.serial);
 }
 
+/* The claim of this transaction as it is now: another channel may have worked on it since KEYGEN left.
+ * What HELLO found may be another one, which this device had before. */
+static int find_claim(struct vault *v, struct session *s, bool *found, struct error *err)
+{
+    int rc = claim_by_tx(v->store, s->keygen.tx, &s->claim, found, err);
+
+    if (rc == 0 && !*found)
+        session_forget_claim(s);
+    if (rc || !*found)
+        return rc;
+    rc = claim_credential(v, &s->claim, &s->credential, err);
+    if (rc == 0 && s->claim.state != CLAIM_OPEN)
+        rc = error_set(err, ERR_DUPLICATE,
+                       "'%s' came to its end while this device was asked for its key: it is in two "
+                       "slots, or another one says that it is this device; set both aside",
+                       s->credential.serial);
+    return rc;
+}
+
 int keygen_certify(struct vault *v, struct session *s, const struct wire_csr *request,
                    struct error *err)
 {
     struct csr csr;
+    bool found = false;
     int rc = judge(v, s, request, &csr, err);
 
+    if (rc == 0)
+        rc = find_claim(v, s, &found, err);
     if (rc)
         return rc;
-    if (s->claim.credential == 0)
+    if (!found)
         return certify(v, s, request, &csr, err);
     if (memcmp(csr.point, s->credential.point, sizeof csr.point) != 0)
         return refuse_second_key(v, s, err);

@@ -36,8 +36,8 @@ MUST_USE int keygen_drop(struct vault *v, struct session *s, struct error *err);
  * Judges the request that answers s->keygen; the first one gets its certificate, and a repeat for the
  * same key the same one. Fills s->claim and s->credential. Errors: those of csr_read and of
  * certifier_issue; ERR_REFUSED for a subject or extension that is not the job's, or without the
- * attestation that the order wants; ERR_DUPLICATE for a key that is known, or a second one; the first
- * certificate is then burned.
+ * attestation that the order wants; ERR_DUPLICATE for a key that is known, or when the transaction came to
+ * its end meanwhile; and for a second key: the first certificate is then burned.
  */
 MUST_USE int keygen_certify(struct vault *v, struct session *s, const struct wire_csr *request,
                             struct error *err);

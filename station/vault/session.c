@@ -34,6 +34,12 @@ void session_done(struct session *s)
     credential_done(&s->credential);
 }
 
+void session_forget_claim(struct session *s)
+{
+    s->claim.credential = 0;
+    s->credential.serial[0] = 0;
+}
+
 /* Back to IDLE: the channel may serve the next device. */
 static void reset(struct session *s)
 {

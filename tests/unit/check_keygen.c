@@ -1,6 +1,7 @@
 /* Key mode `device`: what the vault does for devices that make their own keys, honest and hostile. */
 #include "played_device.h"
 
+#include "station/vault/claim.h"
 #include "station/vault/keygen.h"
 #include "station/vault/rework.h"
 #include "station/vault/scan.h"
@@ -72,6 +73,15 @@ static void make_statement(const struct device *d, const struct line *l, EVP_PKE
     ASSERT_OK(link_attest_key_message(&facts, l->plan.station_nonce, point, &message, &err), err);
     ASSERT_OK(ec_sign(d->enrolment, message.data, message.len, sig, &err), err);
     buf_done(&message);
+}
+
+/* It was erased: neither transaction nor keys. */
+static void device_forget(struct device *d)
+{
+    d->tx_state = IMPRINT_TX_NONE;
+    EVP_PKEY_free(d->made);
+    d->made = NULL;
+    device_new_transport(d);
 }
 
 /* KEYGEN as a device checks it, then its request. */
@@ -321,6 +331,60 @@ START_TEST(a_second_key_burns_the_first_certificate)
 }
 END_TEST
 
+/* Whoever the ports show twice: the second request is judged by what the first one left. */
+START_TEST(a_device_in_two_slots_burns_its_certificate_once)
+{
+    struct error said;
+    struct device d, e;
+    struct line l, m;
+    struct rig r;
+
+    rig_start(&r, &device_order, 0);
+    device_init_making(&d, 0xa1);
+    ck_assert_int_eq(ask_once(&r, &d, NULL, &said), 0);
+    line_init(&l, &r);
+    line_init(&m, &r);
+    ASSERT_ANSWER(&l, meet(&l, &d));
+    e = d;
+    ASSERT_ANSWER(&m, meet(&m, &e));
+    EVP_PKEY_free(d.made);
+    d.made = e.made = NULL;
+    ASSERT_REFUSED(&l, request(&l, &d, NULL), ERR_DUPLICATE, "made a second key");
+    ASSERT_REFUSED(&m, request(&m, &e, NULL), ERR_DUPLICATE, "came to its end while");
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_BURNED), 1);
+    ck_assert_int_eq(rig_records(&r), 1);
+    line_done(&l);
+    line_done(&m);
+    EVP_PKEY_free(e.made);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+/* The chip is known by its enrolment key as well; that claim is the one that is burned. */
+START_TEST(an_enrolled_device_that_lost_its_memory_is_asked_anew)
+{
+    static uint8_t keys[1][65];
+    struct error err = ERROR_INIT, said;
+    struct rig_order order = {.device_keys = true, .keys = keys, .key_count = 1};
+    struct device d;
+    struct rig r;
+
+    device_init_making(&d, 0xa1);
+    d.enrolment = EVP_EC_gen("P-256");
+    ASSERT_OK(ec_point(d.enrolment, keys[0], &err), err);
+    rig_start(&r, &order, 0);
+    ck_assert_int_eq(ask_once(&r, &d, NULL, &said), 0);
+    device_forget(&d);
+    provision_made(&r, &d);
+    ck_assert_str_eq(d.serial, "PUMP-000002");
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_BURNED), 1);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_PROVEN), 1);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
 /* The key pair of a private key that anybody can count up to. */
 static EVP_PKEY *key_of(uint8_t scalar)
 {
@@ -553,6 +617,86 @@ static void allow_rework(struct rig *r, const char *serial)
     rig_restart(r);
 }
 
+static void take_back(struct rig *r, const char *serial, bool lost)
+{
+    const struct voiding what = {.name = serial, .reason = RECORD_KEY_COMPROMISE, .lost = lost};
+    struct error err = ERROR_INIT;
+    struct voided voided;
+    struct vault v;
+
+    ASSERT_OK(vault_init(&v, &r->config, NULL, r->store, r->hsm, &err), err);
+    ASSERT_OK(voiding_run(&v, &what, &voided, &err), err);
+    vault_done(&v);
+    rig_restart(r);
+}
+
+/* How an identity ended that the device still has, and may replace because it is not locked. */
+static const struct {
+    bool proven, rework;
+    const char *then; /* the serial that it gets */
+} ends[] = {
+    {true, false, "PUMP-000002"}, {false, false, "PUMP-000002"}, {true, true, "PUMP-000001"}};
+
+START_TEST(a_device_whose_identity_was_taken_back_makes_another_key)
+{
+    const struct rig_order order = {.device_keys = true, .rework = 1, .good = 5, .max_issued = 10};
+    struct device d;
+    struct line l;
+    struct rig r;
+
+    rig_start(&r, &order, 0);
+    device_init_making(&d, 0xa1);
+    line_init(&l, &r);
+    ASSERT_ANSWER(&l, meet(&l, &d));
+    ASSERT_ANSWER(&l, request(&l, &d, NULL));
+    device_take(&d, &l);
+    device_commit(&d, &l);
+    if (ends[_i].proven)
+        pass(&l, &d);
+    line_done(&l);
+    if (ends[_i].rework) {
+        allow_rework(&r, "PUMP-000001");
+        scan(&r, "S1 PUMP-000001");
+    } else {
+        take_back(&r, "PUMP-000001", !ends[_i].proven);
+    }
+    EVP_PKEY_free(d.made);
+    d.made = NULL;
+    provision_made(&r, &d);
+    ck_assert_str_eq(d.serial, ends[_i].then);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_PROVEN), 1);
+    ck_assert_int_eq(rig_state(&r, ends[_i].proven ? CREDENTIAL_REVOKED : CREDENTIAL_BURNED), 1);
+    rig_restart(&r); /* the ledger tells what the tables say */
+    rig_seal_and_verify(&r);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(what_came_to_its_end_is_not_burned)
+{
+    struct error err = ERROR_INIT;
+    struct claim claim;
+    struct device d;
+    struct rig r;
+    bool found;
+
+    rig_start(&r, &device_order, 0);
+    device_init_making(&d, 0xa1);
+    provision_made(&r, &d);
+    take_back(&r, "PUMP-000001", false);
+    claim_init(&claim);
+    ASSERT_OK(claim_by_tx(r.store, d.tx, &claim, &found, &err), err);
+    ASSERT_OK(store_begin(r.store, &err), err);
+    ASSERT_FAILS(claim_burn(&r.v, &claim, &err), ERR_REFUSED);
+    ck_assert_ptr_nonnull(strstr(err.text, "'PUMP-000001' came to its end already"));
+    store_rollback(r.store);
+    claim_done(&claim);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(a_replacement_makes_its_own_key_as_well)
 {
     struct record record;
@@ -603,10 +747,13 @@ RIG_MAIN("keygen", ONCE(a_device_with_its_own_key_is_proven),
          ONCE(promises_are_bounded_and_the_oldest_is_dropped),
          ONCE(max_issued_holds_for_keys_of_devices), ONCE(the_last_certificate_is_signed_once),
          ONCE(a_second_key_burns_the_first_certificate),
+         ONCE(a_device_in_two_slots_burns_its_certificate_once),
+         ONCE(an_enrolled_device_that_lost_its_memory_is_asked_anew),
          ONCE(a_hostile_request_costs_one_attempt_and_nothing_else),
          ONCE(a_request_of_another_device_is_refused), ONCE(an_enrolled_device_must_attest_the_key),
          ONCE(a_request_has_its_place_among_the_messages),
          ONCE(a_promise_that_was_changed_in_the_file_is_found),
          ONCE(a_label_is_the_serial_that_a_device_is_promised),
-         ONCE(a_replacement_makes_its_own_key_as_well),
+         EACH_ROW(a_device_whose_identity_was_taken_back_makes_another_key, ends),
+         ONCE(what_came_to_its_end_is_not_burned), ONCE(a_replacement_makes_its_own_key_as_well),
          ONCE(a_list_of_serials_is_for_keys_of_the_hsm))
