@@ -157,29 +157,34 @@ int keygen_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE],
                    tx, (size_t)IMPRINT_TX_SIZE);
 }
 
-int keygen_free_serial(struct store *store, int64_t order_id, char serial[IMPRINT_SERIAL_MAX + 1],
-                       bool *found, struct error *err)
+int keygen_free_serial(struct store *store, int64_t order_id, keygen_fits_fn fits,
+                       const void *context, char serial[IMPRINT_SERIAL_MAX + 1], bool *found,
+                       struct error *err)
 {
     sqlite3_stmt *s;
+    char free[IMPRINT_SERIAL_MAX + 1];
     int rc = sql_start(store, err, &s,
                        "SELECT k.serial FROM keygens k JOIN orders o ON o.id = k.order_id"
                        " WHERE k.order_id = ?1 AND k.state = 2 AND NOT EXISTS"
                        " (SELECT 1 FROM keygens other WHERE other.order_id = ?1"
                        " AND other.serial = k.serial AND other.state IN (0, 1)) AND NOT EXISTS"
                        " (SELECT 1 FROM credentials c WHERE c.product = o.product"
-                       " AND c.serial = k.serial COLLATE NOCASE) ORDER BY k.created LIMIT 1",
+                       " AND c.serial = k.serial COLLATE NOCASE) ORDER BY k.created",
                        "i", order_id);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
-    if (rc < 0)
+    *found = false;
+    if (rc)
         return rc;
-    *found = rc == 1;
-    if (rc == 0)
-        return 0;
-    rc = sql_text(s, 0, serial, IMPRINT_SERIAL_MAX + 1, err);
+    while (!*found && (rc = sql_next(store, s, err)) == 1) {
+        rc = sql_text(s, 0, free, sizeof free, err);
+        if (rc)
+            break;
+        *found = fits(context, free);
+    }
+    if (*found)
+        strcpy(serial, free);
     sql_end(s);
-    return rc;
+    return *found ? 0 : rc;
 }
 
 int keygen_drop_serial(struct store *store, int64_t order_id, const char *serial, struct error *err)

@@ -53,10 +53,12 @@ MUST_USE int keygen_by_dev_pub(struct store *store, const uint8_t dev_pub[IMPRIN
 MUST_USE int keygen_by_chip(struct store *store, const uint8_t *chip, size_t len, struct keygen *k,
                             bool *found, struct error *err);
 
-/* A serial that an order promised to a device, dropped, and never put into a certificate. */
-MUST_USE int keygen_free_serial(struct store *store, int64_t order_id,
-                                char serial[IMPRINT_SERIAL_MAX + 1], bool *found,
-                                struct error *err);
+/* The oldest serial that an order promised to a device, dropped, and never put into a certificate, of those
+ * that fits says true of: since then the order may have been amended. */
+typedef bool (*keygen_fits_fn)(const void *context, const char *serial);
+MUST_USE int keygen_free_serial(struct store *store, int64_t order_id, keygen_fits_fn fits,
+                                const void *context, char serial[IMPRINT_SERIAL_MAX + 1],
+                                bool *found, struct error *err);
 
 /* Drops what an order promised of this serial: who calls it has decided that another device may have
  * it (vault/naming.h), so no row of it has a live certificate. */

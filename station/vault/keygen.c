@@ -54,6 +54,19 @@ static int take_named(struct vault *v, const struct session *s, const char *seri
     return rc ? rc : keygen_drop_serial(v->store, v->order_id, serial, err);
 }
 
+/* An amendment may have given this station other serials since one was promised. */
+static bool is_in_share(const void *context, const char *serial)
+{
+    const struct vault *v = context;
+
+    return job_serials_allow(&v->job->serials, &v->share->serials, serial, NULL) == 0;
+}
+
+bool keygen_is_in_force(const struct vault *v, const struct keygen *k)
+{
+    return k->state == KEYGEN_OPEN && k->order_id == v->order_id && is_in_share(v, k->serial);
+}
+
 static int find_serial(struct vault *v, const struct session *s,
                        char serial[IMPRINT_SERIAL_MAX + 1], struct error *err)
 {
@@ -67,7 +80,7 @@ static int find_serial(struct vault *v, const struct session *s,
         snprintf(serial, IMPRINT_SERIAL_MAX + 1, "%s", named);
         return take_named(v, s, serial, err);
     }
-    rc = keygen_free_serial(v->store, v->order_id, serial, &found, err);
+    rc = keygen_free_serial(v->store, v->order_id, is_in_share, v, serial, &found, err);
     return rc || found ? rc : next_serial(v, serial, err);
 }
 
@@ -310,8 +323,10 @@ static int issue(struct vault *v, struct session *s, const struct csr *csr, stru
     struct certify_request request = {
         .serial = k->serial, .chip = k->chip, .chip_len = k->chip_len, .point = csr->point};
     bool spare;
-    int rc = naming_judge(v, k->serial, &request.again, &request.replaces, err);
+    int rc = job_serials_allow(&v->job->serials, &v->share->serials, k->serial, err);
 
+    if (rc == 0)
+        rc = naming_judge(v, k->serial, &request.again, &request.replaces, err);
     if (rc == 0)
         rc = certifier_issue(v, &request, &s->credential, &spare, err);
     return rc ? rc : check_extensions(csr, &s->credential, err);

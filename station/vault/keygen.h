@@ -11,7 +11,8 @@
  *  1. A certificate is signed for one key of one transaction: a second key burns the first
  *     certificate, and the device starts over.
  *  2. A request that is refused changes nothing but the log of attempts.
- *  3. A serial of a promise that was dropped is promised again; of one that was certified, never.
+ *  3. A serial of a promise that was dropped is promised again; of one that was certified, never. Each
+ *     time, and again when the certificate is signed, it is one that the order gives this station.
  *  4. At most KEYGEN_OPEN_MAX promises of an order are open: the oldest is dropped for the next one.
  */
 #ifndef STATION_VAULT_KEYGEN_H
@@ -28,6 +29,10 @@
  */
 MUST_USE int keygen_make(struct vault *v, struct session *s, const struct claim *old,
                          struct error *err);
+
+/* Whether a promise may still become a certificate: open, of this order, and of a serial that the version in
+ * force gives this station. */
+bool keygen_is_in_force(const struct vault *v, const struct keygen *k);
 
 /* Drops the promise in s->keygen: nothing was issued for it. */
 MUST_USE int keygen_drop(struct vault *v, struct session *s, struct error *err);

@@ -13,7 +13,9 @@
  *   T open, or T's transport key             T asked for a key             KEYGEN, the stored one
  *   T open, or T's transport key             T asked for a key, dropped,   ABORT
  *                                              by a job of another mode,
- *                                              or under another label
+ *                                              under another label, or for
+ *                                              a serial that an amendment
+ *                                              took from this station
  *   T committed                              T asked for a key             refuse
  *   T committed                              T open                        PROVE
  *   T committed                              T proven                      PROVE again, consume nothing
