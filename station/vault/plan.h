@@ -32,6 +32,7 @@
  *                                                                          ask for a key: KEYGEN
  *   a live T                                 another label in its slot     refuse
  *
+ * Failed too often: as the claim's own device, by its chip id and key (session.c).
  * Authenticated: the order says `enrolled` or `attested`.
  * Void is burned or revoked: such a device, once it lost its memory, is a new one.
  */
