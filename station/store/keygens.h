@@ -8,7 +8,7 @@
  *
  * A row carries a MAC from the HSM over all but its state: "imprint keygen row v1\0" ‖ tx ‖
  * u64 order ‖ lp(serial) ‖ lp(slot) ‖ lp(chip) ‖ dev_pub ‖ station_nonce ‖ lp(x) ‖ station_sig ‖
- * lp(subject) ‖ u64 created.
+ * lp(subject) ‖ u64 created, and ‖ lp(attestation) when there is one.
  */
 #ifndef STATION_STORE_KEYGENS_H
 #define STATION_STORE_KEYGENS_H
@@ -20,6 +20,8 @@ enum keygen_state {
     KEYGEN_CLAIMED = 1, /* a claim of this transaction exists */
     KEYGEN_DROPPED = 2  /* the device lost its transport key, or made a second key */
 };
+
+#define KEYGEN_ATTESTATION_MAX 256
 
 struct keygen {
     uint8_t tx[IMPRINT_TX_SIZE];
@@ -34,6 +36,8 @@ struct keygen {
     struct buf x; /* of KEYGEN: without a bundle */
     uint8_t station_sig[IMPRINT_P256_SIG_SIZE];
     struct buf subject; /* DER Name */
+    struct buf
+        attestation; /* the HELLO's, over station_nonce (hello_statement); empty: none was asked for */
     int64_t created;
 };
 

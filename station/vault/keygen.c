@@ -62,9 +62,13 @@ static bool is_in_share(const void *context, const char *serial)
     return job_serials_allow(&v->job->serials, &v->share->serials, serial, NULL) == 0;
 }
 
-bool keygen_is_in_force(const struct vault *v, const struct keygen *k)
+bool keygen_is_in_force(const struct vault *v, const struct session *s)
 {
-    return k->state == KEYGEN_OPEN && k->order_id == v->order_id && is_in_share(v, k->serial);
+    const struct keygen *k = &s->keygen;
+
+    return k->state == KEYGEN_OPEN && k->order_id == v->order_id && is_in_share(v, k->serial) &&
+           (v->order->auth == ORDER_AUTH_NONE ||
+            hello_fits(&s->hello, &k->attestation, k->station_nonce));
 }
 
 static int find_serial(struct vault *v, const struct session *s,
@@ -128,6 +132,9 @@ static int fill(struct vault *v, const struct session *s, struct keygen *k, stru
     k->chip_len = h->chip_len;
     memcpy(k->dev_pub, h->dev_pub, sizeof k->dev_pub);
     memcpy(k->station_nonce, s->nonce, sizeof k->station_nonce);
+    buf_reset(&k->attestation);
+    if (v->order->auth != ORDER_AUTH_NONE)
+        hello_statement(h, &k->attestation);
     if (getrandom(k->tx, sizeof k->tx, 0) != (ssize_t)sizeof k->tx)
         return error_set(err, ERR_INTERNAL, "the system's random source failed");
     rc = find_serial(v, s, k->serial, err);

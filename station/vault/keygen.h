@@ -30,9 +30,10 @@
 MUST_USE int keygen_make(struct vault *v, struct session *s, const struct claim *old,
                          struct error *err);
 
-/* Whether a promise may still become a certificate: open, of this order, and of a serial that the version in
- * force gives this station. */
-bool keygen_is_in_force(const struct vault *v, const struct keygen *k);
+/* Whether the promise in s->keygen may still become a certificate: open, of this order, of a serial that the
+ * version in force gives this station, and, where the order authenticates devices, with what the device
+ * said of itself then still true: the evidence is over the nonce of then. */
+bool keygen_is_in_force(const struct vault *v, const struct session *s);
 
 /* Drops the promise in s->keygen: nothing was issued for it. */
 MUST_USE int keygen_drop(struct vault *v, struct session *s, struct error *err);

@@ -237,7 +237,7 @@ static int plan_asked(struct vault *v, struct session *s, struct wire_plan *plan
     rc = check_step(v, s, WIRE_KEYGEN, err);
     if (rc)
         return rc;
-    if (keygen_is_in_force(v, k) && v->mode == IMPRINT_MODE_DEVICE &&
+    if (keygen_is_in_force(v, s) && v->mode == IMPRINT_MODE_DEVICE &&
         naming_fits_label(v, s, k->serial))
         return fill_keygen(v, s, plan, err);
     rc = k->state == KEYGEN_OPEN ? keygen_drop(v, s, err) : 0;

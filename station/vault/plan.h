@@ -13,9 +13,10 @@
  *   T open, or T's transport key             T asked for a key             KEYGEN, the stored one
  *   T open, or T's transport key             T asked for a key, dropped,   ABORT
  *                                              by a job of another mode,
- *                                              under another label, or for
- *                                              a serial that an amendment
- *                                              took from this station
+ *                                              under another label, for a
+ *                                              serial that an amendment took
+ *                                              from this station, or with
+ *                                              another attestation
  *   T committed                              T asked for a key             refuse
  *   T committed                              T open                        PROVE
  *   T committed                              T proven                      PROVE again, consume nothing

@@ -356,6 +356,70 @@ START_TEST(an_enrolled_device_must_attest_the_key)
 }
 END_TEST
 
+/* The cable is pulled after KEYGEN; what the device signs next is over the nonce of then, as is X. */
+START_TEST(evidence_of_a_promise_that_was_resumed_is_verified)
+{
+    static uint8_t keys[1][65];
+    const struct rig_order order = {.device_keys = true, .keys = keys, .key_count = 1};
+    struct error err = ERROR_INIT, said;
+    struct wire_plan first;
+    struct device d;
+    struct rig r;
+
+    device_init_making(&d, 0xa1);
+    d.enrolment = EVP_EC_gen("P-256");
+    ASSERT_OK(ec_point(d.enrolment, keys[0], &err), err);
+    rig_start(&r, &order, 0);
+    ck_assert_int_eq(meet_once(&r, &d, &first, &said), 0);
+    rig_restart(&r);
+    provision_made(&r, &d);
+    ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM claims JOIN keygens USING (tx)"
+                                 " WHERE claims.station_nonce = keygens.station_nonce"),
+                     1);
+    device_done(&d);
+    rig_end(&r); /* verifies the evidence, and what the enrolment key signed */
+}
+END_TEST
+
+/* What a device is asked again with must still be what it said of itself: else its evidence is not. */
+static const bool changes_key[] = {true, false};
+
+START_TEST(a_promise_is_dropped_when_the_device_attests_something_else)
+{
+    static uint8_t keys[2][65];
+    const struct rig_order order = {.device_keys = true, .keys = keys, .key_count = 2};
+    EVP_PKEY *second = EVP_EC_gen("P-256");
+    struct error err = ERROR_INIT, said;
+    struct wire_plan plan;
+    struct device d;
+    struct rig r;
+
+    device_init_making(&d, 0xa1);
+    d.enrolment = EVP_EC_gen("P-256");
+    ASSERT_OK(ec_point(d.enrolment, keys[0], &err), err);
+    ASSERT_OK(ec_point(second, keys[1], &err), err);
+    rig_start(&r, &order, 0);
+    ck_assert_int_eq(meet_once(&r, &d, &plan, &said), 0);
+    memcpy(d.tx, plan.tx, sizeof d.tx);
+    d.tx_state = IMPRINT_TX_OPEN;
+    if (changes_key[_i]) {
+        EVP_PKEY_free(d.enrolment);
+        d.enrolment = second;
+        second = NULL;
+    } else {
+        device_new_transport(&d);
+    }
+    ck_assert_int_eq(meet_once(&r, &d, &plan, &said), 0);
+    ck_assert_int_eq(plan.action, WIRE_ABORT);
+    device_forget(&d);
+    provision_made(&r, &d);
+    ck_assert_str_eq(d.serial, "PUMP-000001");
+    EVP_PKEY_free(second);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(a_request_has_its_place_among_the_messages)
 {
     struct device d;
@@ -414,5 +478,7 @@ RIG_MAIN("keygen", ONCE(a_device_with_its_own_key_is_proven),
          ONCE(an_enrolled_device_that_lost_its_memory_is_asked_anew),
          ONCE(a_hostile_request_costs_one_attempt_and_nothing_else),
          ONCE(a_request_of_another_device_is_refused), ONCE(an_enrolled_device_must_attest_the_key),
+         ONCE(evidence_of_a_promise_that_was_resumed_is_verified),
+         EACH_ROW(a_promise_is_dropped_when_the_device_attests_something_else, changes_key),
          ONCE(a_request_has_its_place_among_the_messages),
          ONCE(a_promise_that_was_changed_in_the_file_is_found))
