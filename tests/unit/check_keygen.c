@@ -420,6 +420,58 @@ START_TEST(a_promise_is_dropped_when_the_device_attests_something_else)
 }
 END_TEST
 
+/* As version 3 of the database had it, which kept no attestation. */
+static void age_promise(struct rig *r, const uint8_t tx[IMPRINT_TX_SIZE])
+{
+    struct error err = ERROR_INIT;
+    struct keygen k;
+    bool found;
+
+    keygen_init(&k);
+    ASSERT_OK(keygen_by_tx(r->store, tx, &k, &found, &err), err);
+    rig_sql(r, "DELETE FROM keygens");
+    buf_reset(&k.attestation);
+    ASSERT_OK(keygen_add(r->store, &k, &err), err);
+    keygen_done(&k);
+    rig_sql(r, "ALTER TABLE keygens DROP COLUMN attestation; PRAGMA user_version = 3");
+    rig_restart(r);
+}
+
+static const struct {
+    bool enrolled;
+    int then;
+} aged[] = {{false, WIRE_KEYGEN}, {true, WIRE_ABORT}};
+
+START_TEST(a_promise_of_the_version_before_is_kept_or_dropped)
+{
+    static uint8_t keys[1][65];
+    struct rig_order order = {.device_keys = true};
+    struct error err = ERROR_INIT, said;
+    struct wire_plan plan;
+    struct device d;
+    struct rig r;
+
+    device_init_making(&d, 0xa1);
+    if (aged[_i].enrolled) {
+        d.enrolment = EVP_EC_gen("P-256");
+        ASSERT_OK(ec_point(d.enrolment, keys[0], &err), err);
+        order.keys = keys;
+        order.key_count = 1;
+    }
+    rig_start(&r, &order, 0);
+    ck_assert_int_eq(meet_once(&r, &d, &plan, &said), 0);
+    age_promise(&r, plan.tx);
+    ck_assert_int_eq(meet_once(&r, &d, &plan, &said), 0);
+    ck_assert_int_eq(plan.action, aged[_i].then);
+    if (plan.action == WIRE_ABORT)
+        device_forget(&d);
+    provision_made(&r, &d);
+    ck_assert_str_eq(d.serial, "PUMP-000001");
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(a_request_has_its_place_among_the_messages)
 {
     struct device d;
@@ -480,5 +532,6 @@ RIG_MAIN("keygen", ONCE(a_device_with_its_own_key_is_proven),
          ONCE(a_request_of_another_device_is_refused), ONCE(an_enrolled_device_must_attest_the_key),
          ONCE(evidence_of_a_promise_that_was_resumed_is_verified),
          EACH_ROW(a_promise_is_dropped_when_the_device_attests_something_else, changes_key),
+         EACH_ROW(a_promise_of_the_version_before_is_kept_or_dropped, aged),
          ONCE(a_request_has_its_place_among_the_messages),
          ONCE(a_promise_that_was_changed_in_the_file_is_found))
