@@ -116,6 +116,17 @@ class Revocations(unittest.TestCase):
         rig.imprint("rework", serial, "--by", "Eve", "--reason", "new board")
         self.assertEqual(self.crl_number(), before)  # nothing was revoked
 
+    def test_no_table_can_hide_what_the_ledger_ended(self):
+        rig, devices = self.rig, self.provision(1)
+        rig.imprint("void", (devices[0].export() / "serial").read_text().strip(), "--reason", "stolen")
+        rig.imprint("crl")
+        self.assertEqual(len(list(self.load())), 1)
+        for edit in ("UPDATE orders SET hash = zeroblob(32)", "DELETE FROM orders"):
+            run("sqlite3", rig.station / "station.db", edit)
+            result = rig.imprint("crl", check=False)
+            self.assertNotEqual(result.returncode, 0, edit)
+            self.assertEqual(len(list(self.load())), 1)
+
     def certificate(self, record):
         import base64
         return base64.b64decode(record["cert"])
