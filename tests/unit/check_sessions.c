@@ -10,7 +10,7 @@
 #include "station/vault/rework.h"
 #include "station/vault/scan.h"
 
-enum { DEVICES = 4, SLOTS = 3, ROUNDS = 120, STEPS_MAX = 6 };
+enum { DEVICES = 4, SLOTS = 3, ROUNDS = 80, STEPS_MAX = 6 };
 enum stage { EMPTY, ASKED, PLANNED, TAKEN, OVER };
 
 static const uint64_t seeds[] = {1, 2, 3, 4, 5, 6, 7, 8};
