@@ -21,7 +21,7 @@ static const uint8_t point_1[65] = {4, 1}, point_2[65] = {4, 2};
 static int add_credential(struct store *store, int64_t id, const uint8_t point[65],
                           struct error *err)
 {
-    return sql_run(store, err,
+    return sql_run(&store->sql, err,
                    "INSERT INTO credentials(id, order_id, product, serial, state, point, cert,"
                    " wrapped_hash, storage, mechanism, mac)"
                    " VALUES (?1, 1, 'pump', ?1, 0, ?2, '', '', '', 0, '')",
@@ -40,7 +40,7 @@ static struct store *open_new(void)
     snprintf(path, sizeof path, "%s/station.db", dir);
     ASSERT_OK(store_open(path, STORE_CREATE, &store, &err), err);
     ASSERT_OK(store_begin(store, &err), err);
-    ASSERT_OK(sql_run(store, &err,
+    ASSERT_OK(sql_run(&store->sql, &err,
                       "INSERT INTO orders(id, hash, name, product) VALUES (1, '', 'A-1', 'pump')",
                       ""),
               err);
@@ -63,7 +63,7 @@ static int64_t count_of(struct store *store, const char *query)
     struct error err = ERROR_INIT;
     int64_t count = 0;
 
-    ASSERT_OK(sql_integer(store, &err, &count, query, ""), err);
+    ASSERT_OK(sql_integer(&store->sql, &err, &count, query, ""), err);
     return count;
 }
 
@@ -200,10 +200,10 @@ START_TEST(merged_keys_are_sorted)
     add_many(store);
     ck_assert_int_eq(count_of(store, KEYS), 2 * KEY_RECENT_MAX + 1);
     buf_init(&row, 1 << 20);
-    ASSERT_OK(
-        sql_start(store, &err, &s, "SELECT prefix, hashes FROM key_index ORDER BY prefix", ""),
-        err);
-    while (sql_next(store, s, &err) == 1) {
+    ASSERT_OK(sql_start(&store->sql, &err, &s,
+                        "SELECT prefix, hashes FROM key_index ORDER BY prefix", ""),
+              err);
+    while (sql_next(&store->sql, s, &err) == 1) {
         ASSERT_OK(sql_blob(s, 1, &row, &err), err);
         for (size_t i = 0; i < row.len; i += sizeof before) {
             ck_assert_int_eq(sqlite3_column_int64(s, 0), row.data[i] << 8 | row.data[i + 1]);
@@ -240,7 +240,7 @@ START_TEST(a_damaged_index_is_refused)
     struct error err = ERROR_INIT;
 
     ASSERT_OK(store_begin(store, &err), err);
-    ASSERT_OK(sql_run(store, &err, "UPDATE key_recent SET hashes = x'00'", ""), err);
+    ASSERT_OK(sql_run(&store->sql, &err, "UPDATE key_recent SET hashes = x'00'", ""), err);
     ASSERT_OK(store_commit(store, &err), err);
     key_index_forget(store);
     ASSERT_FAILS(try_second(store, point_2, &err), ERR_STORE);

@@ -94,7 +94,7 @@ START_TEST(a_user_of_any_name_leaves_entries_that_can_be_read)
     ASSERT_OK(append(store, "generate", "{\"count\":0}", &err), err);
     ASSERT_OK(append(store, "claim", "{\"credential\":7}", &err), err);
     ASSERT_OK(ledger_expect(store, 7, "claim", &err), err);
-    ASSERT_OK(sql_integer(store, &err, &known,
+    ASSERT_OK(sql_integer(&store->sql, &err, &known,
                           "SELECT count(*) FROM ledger WHERE json_valid(body)"
                           " AND json_extract(body, '$.by') IS NOT NULL",
                           ""),
@@ -150,12 +150,12 @@ static const char *newest(struct store *store, const char *path)
     struct error err = ERROR_INIT;
     sqlite3_stmt *s;
 
-    ASSERT_OK(sql_start(store, &err, &s,
+    ASSERT_OK(sql_start(&store->sql, &err, &s,
                         "SELECT ifnull(json_extract(body, ?), '-') FROM ledger"
                         " ORDER BY seq DESC LIMIT 1",
                         "t", path),
               err);
-    ck_assert_int_eq(sql_next(store, s, &err), 1);
+    ck_assert_int_eq(sql_next(&store->sql, s, &err), 1);
     ASSERT_OK(sql_text(s, 0, text, sizeof text, &err), err);
     sql_end(s);
     return text;
@@ -272,7 +272,7 @@ START_TEST(entries_are_found_by_what_they_are_about)
         ASSERT_OK(append(store, entries[i][0], entries[i][1], &err), err);
     ck_assert_int_eq(
         sqlite3_exec(
-            store->db,
+            store->sql.db,
             "PRAGMA foreign_keys=OFF; INSERT INTO credentials(id, order_id, product, serial,"
             " state, point, cert, wrapped_hash, storage, mechanism, mac) VALUES"
             " (1, 1, 'p', 'P-1', 0, '', '', '', '', 0, ''),"
@@ -300,13 +300,15 @@ START_TEST(a_part_is_verified_by_itself)
     ck_assert_int_eq(tail.first, 3);
     ck_assert_mem_eq(whole.head, tail.head, 32);
     ASSERT_FAILS(ledger_verify_part(store, 5, &tail, &err), ERR_MISSING);
-    ck_assert_int_eq(sqlite3_exec(store->db, "UPDATE ledger SET mac = zeroblob(32) WHERE seq = 2",
-                                  NULL, NULL, NULL),
+    ck_assert_int_eq(sqlite3_exec(store->sql.db,
+                                  "UPDATE ledger SET mac = zeroblob(32) WHERE seq = 2", NULL, NULL,
+                                  NULL),
                      SQLITE_OK);
     ASSERT_OK(ledger_verify_part(store, 3, &tail, &err), err); /* not about entry 2 */
     ASSERT_FAILS(ledger_verify_part(store, 2, &tail, &err), ERR_INTEGRITY);
-    ck_assert_int_eq(sqlite3_exec(store->db, "UPDATE ledger SET hash = zeroblob(32) WHERE seq = 2",
-                                  NULL, NULL, NULL),
+    ck_assert_int_eq(sqlite3_exec(store->sql.db,
+                                  "UPDATE ledger SET hash = zeroblob(32) WHERE seq = 2", NULL, NULL,
+                                  NULL),
                      SQLITE_OK);
     ASSERT_FAILS(ledger_verify_part(store, 3, &tail, &err), ERR_INTEGRITY);
     end(store);
@@ -345,7 +347,7 @@ START_TEST(only_a_restore_may_leave_numbers_out)
         ASSERT_OK(ledger_verify_part(store, 3, &part, &err), err);
         ck_assert_int_eq(part.first, restores[_i].anchored == 9 ? 10 : 3);
         ck_assert_int_eq(
-            sqlite3_exec(store->db, "DELETE FROM ledger WHERE seq = 2", NULL, NULL, NULL),
+            sqlite3_exec(store->sql.db, "DELETE FROM ledger WHERE seq = 2", NULL, NULL, NULL),
             SQLITE_OK);
         ASSERT_FAILS(ledger_verify_part(store, 1, &part, &err), ERR_INTEGRITY);
     }

@@ -201,7 +201,7 @@ START_TEST(a_row_that_was_changed_is_not_issued)
     struct credential c;
 
     generate(store, 1);
-    ck_assert_int_eq(sqlite3_exec(store->db, row_changes[_i], NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(store->sql.db, row_changes[_i], NULL, NULL, NULL), SQLITE_OK);
     credential_init(&c);
     ASSERT_FAILS(credential_pick(store, 1, &c, &err), ERR_INTEGRITY);
     credential_done(&c);
@@ -339,7 +339,7 @@ START_TEST(a_ledger_that_was_changed_does_not_verify)
 
     generate(store, 3);
     generate(store, 2);
-    ck_assert_int_eq(sqlite3_exec(store->db, ledger_changes[_i].change, NULL, NULL, NULL),
+    ck_assert_int_eq(sqlite3_exec(store->sql.db, ledger_changes[_i].change, NULL, NULL, NULL),
                      SQLITE_OK);
     ASSERT_FAILS(ledger_verify(store, &count, &err), ERR_INTEGRITY);
     ck_assert_msg(strstr(err.text, ledger_changes[_i].expected) != NULL, "'%s' lacks '%s'",
@@ -431,7 +431,7 @@ START_TEST(a_database_is_compared_with_what_the_token_remembers)
     generate(store, 1);
     generate(store, 1);
     ck_assert_int_eq(anchored, 3);
-    ck_assert_int_eq(sqlite3_exec(store->db, resumes[_i].change, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(store->sql.db, resumes[_i].change, NULL, NULL, NULL), SQLITE_OK);
     ck_assert_int_eq(ledger_resume(store, anchored, anchored_head, &seq, head, &err),
                      resumes[_i].expected);
     end(store);
@@ -509,7 +509,7 @@ START_TEST(a_file_of_a_newer_program_or_no_database_is_refused)
     struct store *store = open_new(), *again;
     struct error err = ERROR_INIT;
 
-    ck_assert_int_eq(sqlite3_exec(store->db, "PRAGMA user_version = 99", NULL, NULL, NULL), 0);
+    ck_assert_int_eq(sqlite3_exec(store->sql.db, "PRAGMA user_version = 99", NULL, NULL, NULL), 0);
     store_close(store);
     ASSERT_FAILS(store_open(path, STORE_WRITE, &again, &err), ERR_STORE);
     ck_assert_ptr_nonnull(strstr(err.text, "version 99"));
@@ -536,16 +536,16 @@ START_TEST(a_database_of_version_1_is_brought_to_this_one)
     int64_t count = 0;
 
     generate(store, 3);
-    ck_assert_int_eq(sqlite3_exec(store->db, back_to_1, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(store->sql.db, back_to_1, NULL, NULL, NULL), SQLITE_OK);
     store_close(store);
     ASSERT_FAILS(store_open(path, STORE_READ, &store, &err), ERR_STORE);
     ck_assert_ptr_nonnull(strstr(err.text, "a command that writes brings it up to date"));
     ASSERT_OK(store_open(path, STORE_WRITE, &store, &err), err);
     store_set_mac(store, test_mac, NULL);
     ASSERT_OK(ledger_verify(store, &count, &err), err);
-    ASSERT_OK(sql_integer(store, &err, &count, "SELECT count(*) FROM credentials", ""), err);
+    ASSERT_OK(sql_integer(&store->sql, &err, &count, "SELECT count(*) FROM credentials", ""), err);
     ck_assert_int_eq(count, 3);
-    ASSERT_OK(sql_integer(store, &err, &count,
+    ASSERT_OK(sql_integer(&store->sql, &err, &count,
                           "SELECT count(*) FROM sqlite_master WHERE name IN"
                           " ('spare_keys', 'spare_keys_state', 'credentials_live', 'attempts_tx',"
                           " 'keygens', 'keygens_chip')",
@@ -624,7 +624,7 @@ START_TEST(a_copy_is_one_state_however_much_is_written_meanwhile)
     char to[80];
 
     ASSERT_OK(append(busy.writer, "seal", "{}", &err), err);
-    ASSERT_OK(sql_run(busy.writer, &err,
+    ASSERT_OK(sql_run(&busy.writer->sql, &err,
                       "INSERT INTO records(idx, line, evidence, mac)"
                       " VALUES (0, '', zeroblob(8000000), '')",
                       ""),
@@ -697,7 +697,7 @@ START_TEST(a_group_that_the_database_gave_up_takes_no_change)
     struct error err = ERROR_INIT;
 
     ASSERT_OK(store_group_begin(store, &err), err);
-    ck_assert_int_eq(sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(store->sql.db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
     ASSERT_FAILS(store_begin(store, &err), ERR_STORE);
     ASSERT_FAILS(store_group_end(store, &err), ERR_STORE);
     end(store);

@@ -97,10 +97,10 @@ static inline void assert_anchored(struct rig *r, const char *after)
     sqlite3_stmt *s;
 
     ASSERT_OK(hsm_anchor_read(r->hsm, &anchor, &err), err);
-    ASSERT_OK(
-        sql_start(r->store, &err, &s, "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1", ""),
-        err);
-    ck_assert_int_eq(sql_next(r->store, s, &err), 1);
+    ASSERT_OK(sql_start(&r->store->sql, &err, &s,
+                        "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1", ""),
+              err);
+    ck_assert_int_eq(sql_next(&r->store->sql, s, &err), 1);
     ck_assert_msg((int64_t)anchor.sequence == sqlite3_column_int64(s, 0),
                   "the anchor is at %lu and the ledger at %lld after %s",
                   (unsigned long)anchor.sequence, (long long)sqlite3_column_int64(s, 0), after);

@@ -549,8 +549,8 @@ static inline void rig_use_order(struct rig *r, const struct rig_order *order)
 
 static inline void rig_sql(struct rig *r, const char *text)
 {
-    ck_assert_msg(sqlite3_exec(r->store->db, text, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", text,
-                  sqlite3_errmsg(r->store->db));
+    ck_assert_msg(sqlite3_exec(r->store->sql.db, text, NULL, NULL, NULL) == SQLITE_OK, "%s: %s",
+                  text, sqlite3_errmsg(r->store->sql.db));
 }
 
 static inline int64_t rig_int(struct rig *r, const char *query)
@@ -558,7 +558,8 @@ static inline int64_t rig_int(struct rig *r, const char *query)
     sqlite3_stmt *s;
     int64_t value;
 
-    ck_assert_msg(sqlite3_prepare_v2(r->store->db, query, -1, &s, NULL) == SQLITE_OK, "%s", query);
+    ck_assert_msg(sqlite3_prepare_v2(r->store->sql.db, query, -1, &s, NULL) == SQLITE_OK, "%s",
+                  query);
     ck_assert_int_eq(sqlite3_step(s), SQLITE_ROW);
     value = sqlite3_column_int64(s, 0);
     sqlite3_finalize(s);
@@ -591,9 +592,10 @@ static inline void rig_record(struct rig *r, int64_t index, struct record *recor
     struct error err = ERROR_INIT;
     sqlite3_stmt *s;
 
-    ASSERT_OK(sql_start(r->store, &err, &s, "SELECT line FROM records WHERE idx = ?", "i", index),
-              err);
-    ck_assert_int_eq(sql_next(r->store, s, &err), 1);
+    ASSERT_OK(
+        sql_start(&r->store->sql, &err, &s, "SELECT line FROM records WHERE idx = ?", "i", index),
+        err);
+    ck_assert_int_eq(sql_next(&r->store->sql, s, &err), 1);
     ASSERT_OK(
         record_parse(sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0), record, &err),
         err);

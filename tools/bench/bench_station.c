@@ -249,7 +249,7 @@ void bench_station_done(struct bench_station *s)
 
 static int add_rows(struct bench_station *s, int64_t first, int64_t count, struct error *err)
 {
-    return sql_run(s->store, err,
+    return sql_run(&s->store->sql, err,
                    "WITH RECURSIVE n(id) AS (SELECT ?1 UNION ALL SELECT id + 1 FROM n"
                    " WHERE id + 1 < ?1 + ?2)"
                    " INSERT INTO credentials SELECT id, ?3, ?4, printf('PUMP-%09d', id), 0,"
