@@ -141,10 +141,8 @@ static int find(struct store *store, const char *query, const void *key, size_t 
                 struct claim *c, bool *found, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s, query, "b", key, len);
+    int rc = sql_row(&store->sql, err, &s, query, "b", key, len);
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc < 0)
         return rc;
     if (rc == 0) {
@@ -172,11 +170,9 @@ int claim_by_credential(struct store *store, int64_t credential, struct claim *c
 {
     uint8_t tx[IMPRINT_TX_SIZE];
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s, "SELECT tx FROM claims WHERE credential = ?", "i",
-                       credential);
+    int rc = sql_row(&store->sql, err, &s, "SELECT tx FROM claims WHERE credential = ?", "i",
+                     credential);
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc < 0)
         return rc;
     *found = rc == 1;

@@ -200,11 +200,9 @@ static int verify_row(struct store *store, const struct credential *c, struct er
 int credential_get(struct store *store, int64_t id, struct credential *c, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s, "SELECT " COLUMNS " FROM credentials WHERE id = ?",
-                       "i", id);
+    int rc =
+        sql_row(&store->sql, err, &s, "SELECT " COLUMNS " FROM credentials WHERE id = ?", "i", id);
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc < 0)
         return rc;
     if (rc == 0)
@@ -280,13 +278,11 @@ int credential_each_of_serial(struct store *store, const char *product, const ch
 int credential_pick(struct store *store, int64_t order_id, struct credential *c, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s,
-                       "SELECT " COLUMNS " FROM credentials"
-                       " WHERE order_id = ? AND state = 0 ORDER BY id LIMIT 1",
-                       "i", order_id);
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT " COLUMNS " FROM credentials"
+                     " WHERE order_id = ? AND state = 0 ORDER BY id LIMIT 1",
+                     "i", order_id);
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc < 0)
         return rc;
     if (rc == 0)

@@ -168,11 +168,9 @@ static size_t count_below(const uint8_t *hashes, size_t len, uint64_t hash)
 static int find_merged(struct store *store, uint64_t hash, bool *found, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s, "SELECT hashes FROM key_index WHERE prefix = ?", "i",
-                       (int64_t)(hash >> PREFIX_SHIFT));
+    int rc = sql_row(&store->sql, err, &s, "SELECT hashes FROM key_index WHERE prefix = ?", "i",
+                     (int64_t)(hash >> PREFIX_SHIFT));
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc == 1) {
         const uint8_t *hashes = sqlite3_column_blob(s, 0);
         size_t len = (size_t)sqlite3_column_bytes(s, 0), at = count_below(hashes, len, hash);

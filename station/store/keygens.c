@@ -113,10 +113,8 @@ static int find(struct store *store, const char *query, const void *key, size_t 
                 struct keygen *k, bool *found, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s, query, "b", key, len);
+    int rc = sql_row(&store->sql, err, &s, query, "b", key, len);
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc < 0)
         return rc;
     *found = rc == 1;
@@ -161,17 +159,15 @@ int keygen_free_serial(struct store *store, int64_t order_id, char serial[IMPRIN
                        bool *found, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s,
-                       "SELECT k.serial FROM keygens k JOIN orders o ON o.id = k.order_id"
-                       " WHERE k.order_id = ?1 AND k.state = 2 AND NOT EXISTS"
-                       " (SELECT 1 FROM keygens other WHERE other.order_id = ?1"
-                       " AND other.serial = k.serial AND other.state IN (0, 1)) AND NOT EXISTS"
-                       " (SELECT 1 FROM credentials c WHERE c.product = o.product"
-                       " AND c.serial = k.serial COLLATE NOCASE) ORDER BY k.created LIMIT 1",
-                       "i", order_id);
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT k.serial FROM keygens k JOIN orders o ON o.id = k.order_id"
+                     " WHERE k.order_id = ?1 AND k.state = 2 AND NOT EXISTS"
+                     " (SELECT 1 FROM keygens other WHERE other.order_id = ?1"
+                     " AND other.serial = k.serial AND other.state IN (0, 1)) AND NOT EXISTS"
+                     " (SELECT 1 FROM credentials c WHERE c.product = o.product"
+                     " AND c.serial = k.serial COLLATE NOCASE) ORDER BY k.created LIMIT 1",
+                     "i", order_id);
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc < 0)
         return rc;
     *found = rc == 1;

@@ -31,13 +31,11 @@ int ledger_head(struct store *store, struct ledger_head *head, struct error *err
 {
     struct ledger_head found = {.seq = 0};
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s,
-                       "SELECT seq, hash, json_extract(body, '$.at') FROM ledger"
-                       " ORDER BY seq DESC LIMIT 1",
-                       "");
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT seq, hash, json_extract(body, '$.at') FROM ledger"
+                     " ORDER BY seq DESC LIMIT 1",
+                     "");
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc == 1) {
         found.seq = sqlite3_column_int64(s, 0);
         rc = sql_blob_exact(s, 1, found.hash, sizeof found.hash, err);
@@ -204,14 +202,12 @@ int ledger_append_restored(struct store *store, int64_t anchored, const struct b
 static int newest_event(struct store *store, int64_t credential, char last[16], struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s,
-                       "SELECT json_extract(body, '$.event') FROM ledger"
-                       " WHERE json_extract(body, '$.data.credential') = ?"
-                       " ORDER BY seq DESC LIMIT 1",
-                       "i", credential);
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT json_extract(body, '$.event') FROM ledger"
+                     " WHERE json_extract(body, '$.data.credential') = ?"
+                     " ORDER BY seq DESC LIMIT 1",
+                     "i", credential);
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     strcpy(last, "nothing");
     if (rc == 1) {
         rc = sql_text(s, 0, last, 16, err);
@@ -268,17 +264,15 @@ int ledger_last_restored(struct store *store, int64_t least_lost, struct ledger_
 {
     struct ledger_restored found = {.seq = 0};
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s,
-                       "SELECT seq, json_extract(body, '$.data.anchored'),"
-                       " json_extract(body, '$.data.anchored_head'),"
-                       " json_extract(body, '$.data.lost'), json_extract(body, '$.data.ticket')"
-                       " FROM ledger WHERE" LEDGER_IS_MARK
-                       " AND json_extract(body, '$.event') = '" LEDGER_RESTORED "'"
-                       " AND json_extract(body, '$.data.lost') >= ? ORDER BY seq DESC LIMIT 1",
-                       "i", least_lost);
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT seq, json_extract(body, '$.data.anchored'),"
+                     " json_extract(body, '$.data.anchored_head'),"
+                     " json_extract(body, '$.data.lost'), json_extract(body, '$.data.ticket')"
+                     " FROM ledger WHERE" LEDGER_IS_MARK
+                     " AND json_extract(body, '$.event') = '" LEDGER_RESTORED "'"
+                     " AND json_extract(body, '$.data.lost') >= ? ORDER BY seq DESC LIMIT 1",
+                     "i", least_lost);
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc == 1) {
         rc = read_restored(s, &found, err);
         sql_end(s);

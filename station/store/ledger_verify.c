@@ -141,10 +141,8 @@ static int hash_of(struct store *store, int64_t seq, uint8_t hash[32], bool *fou
                    struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s, "SELECT hash FROM ledger WHERE seq = ?", "i", seq);
+    int rc = sql_row(&store->sql, err, &s, "SELECT hash FROM ledger WHERE seq = ?", "i", seq);
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc < 0)
         return rc;
     *found = rc == 1;
@@ -159,12 +157,10 @@ static int hash_of(struct store *store, int64_t seq, uint8_t hash[32], bool *fou
 static int start_at(struct verification *v, int64_t first, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(&v->store->sql, err, &s,
-                       "SELECT seq, hash FROM ledger WHERE seq < ? ORDER BY seq DESC LIMIT 1", "i",
-                       first);
+    int rc =
+        sql_row(&v->store->sql, err, &s,
+                "SELECT seq, hash FROM ledger WHERE seq < ? ORDER BY seq DESC LIMIT 1", "i", first);
 
-    if (rc == 0)
-        rc = sql_next(&v->store->sql, s, err);
     if (rc <= 0)
         return rc;
     v->seq = sqlite3_column_int64(s, 0);
@@ -213,10 +209,7 @@ static int verify_alone(struct store *store, int64_t seq, struct error *err)
     if (rc == 0 && !found)
         rc = error_set(err, ERR_INTEGRITY, "ledger entry %" PRId64 " is missing", seq - 1);
     if (rc == 0)
-        rc =
-            sql_start(&store->sql, err, &s, "SELECT body, mac FROM ledger WHERE seq = ?", "i", seq);
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
+        rc = sql_row(&store->sql, err, &s, "SELECT body, mac FROM ledger WHERE seq = ?", "i", seq);
     if (rc < 0)
         return rc;
     ledger_hash(previous, sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0), hash);
@@ -277,12 +270,10 @@ int ledger_of_order(struct store *store, const uint8_t order_hash[32], const cha
     int rc;
 
     hex_encode(order_hash, LEDGER_ORDER_PART, order);
-    rc = sql_start(&store->sql, err, &s,
-                   "SELECT seq, body FROM ledger" LEDGER_OF_ORDER
-                   " AND json_extract(body, '$.event') = ? ORDER BY seq DESC LIMIT 1",
-                   "tt", order, event);
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
+    rc = sql_row(&store->sql, err, &s,
+                 "SELECT seq, body FROM ledger" LEDGER_OF_ORDER
+                 " AND json_extract(body, '$.event') = ? ORDER BY seq DESC LIMIT 1",
+                 "tt", order, event);
     if (rc < 0)
         return rc;
     if (rc == 1) {
@@ -303,10 +294,8 @@ int ledger_first(struct store *store, struct buf *body, struct error *err)
     static const uint8_t nothing[32];
     uint8_t hash[32], mac[32];
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s, "SELECT body, mac FROM ledger WHERE seq = 1", "");
+    int rc = sql_row(&store->sql, err, &s, "SELECT body, mac FROM ledger WHERE seq = 1", "");
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc < 0)
         return rc;
     if (rc == 0)

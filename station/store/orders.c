@@ -22,10 +22,8 @@ int order_find(struct store *store, const char *name, struct order_row *row, boo
 {
     sqlite3_stmt *s;
     int rc =
-        sql_start(&store->sql, err, &s, "SELECT " COLUMNS " FROM orders WHERE name = ?", "t", name);
+        sql_row(&store->sql, err, &s, "SELECT " COLUMNS " FROM orders WHERE name = ?", "t", name);
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc < 0)
         return rc;
     *found = rc == 1;
@@ -39,11 +37,8 @@ int order_find(struct store *store, const char *name, struct order_row *row, boo
 int order_get(struct store *store, int64_t id, struct order_row *row, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc =
-        sql_start(&store->sql, err, &s, "SELECT " COLUMNS " FROM orders WHERE id = ?", "i", id);
+    int rc = sql_row(&store->sql, err, &s, "SELECT " COLUMNS " FROM orders WHERE id = ?", "i", id);
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc < 0)
         return rc;
     if (rc == 0)
@@ -56,10 +51,8 @@ int order_get(struct store *store, int64_t id, struct order_row *row, struct err
 int order_hash(struct store *store, int64_t id, uint8_t hash[32], struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s, "SELECT hash FROM orders WHERE id = ?", "i", id);
+    int rc = sql_row(&store->sql, err, &s, "SELECT hash FROM orders WHERE id = ?", "i", id);
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc < 0)
         return rc;
     if (rc == 0)
@@ -93,10 +86,8 @@ int order_close(struct store *store, int64_t id, const struct buf *statement, st
 int order_statement(struct store *store, int64_t id, struct buf *statement, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s, "SELECT statement FROM orders WHERE id = ?", "i", id);
+    int rc = sql_row(&store->sql, err, &s, "SELECT statement FROM orders WHERE id = ?", "i", id);
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc <= 0)
         return rc;
     rc = sql_blob(s, 0, statement, err);

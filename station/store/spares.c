@@ -99,13 +99,11 @@ int spare_pick(struct store *store, int64_t order_id, struct credential *c, bool
                struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(&store->sql, err, &s,
-                       "SELECT " COLUMNS " FROM spare_keys"
-                       " WHERE order_id = ? AND state = 0 ORDER BY id LIMIT 1",
-                       "i", order_id);
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT " COLUMNS " FROM spare_keys"
+                     " WHERE order_id = ? AND state = 0 ORDER BY id LIMIT 1",
+                     "i", order_id);
 
-    if (rc == 0)
-        rc = sql_next(&store->sql, s, err);
     if (rc < 0)
         return rc;
     *found = rc == 1;
