@@ -1,17 +1,11 @@
 /* The ledger: what it tells of one credential, and users whose names no JSON text holds as they
  * are. */
-#include "check_util.h"
-
-#include "base/file.h"
-#include "pki/digest.h"
-#include "station/store/ledger.h"
-#include "station/store/sql.h"
+#include "open_store.h"
 
 #include <pwd.h>
 #include <string.h>
 #include <time.h>
 
-static char dir[64];
 static const char *user_name = "operator";
 
 /* Takes the place of the system's: the user is whoever the test says. */
@@ -35,49 +29,6 @@ time_t time(time_t *out)
     if (out)
         *out = now ? now : real.tv_sec;
     return now ? now : real.tv_sec;
-}
-
-static int test_mac(void *context, const void *bytes, size_t len, uint8_t mac[32],
-                    struct error *err)
-{
-    (void)context;
-    (void)err;
-    sha256(bytes, len, mac);
-    return 0;
-}
-
-static struct store *open_new(void)
-{
-    struct error err = ERROR_INIT;
-    struct store *store;
-    char path[80];
-
-    strcpy(dir, "/tmp/check_ledger_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/station.db", dir);
-    ASSERT_OK(store_open(path, STORE_CREATE, &store, &err), err);
-    store_set_mac(store, test_mac, NULL);
-    return store;
-}
-
-static void end(struct store *store)
-{
-    struct error err = ERROR_INIT;
-
-    store_close(store);
-    ASSERT_OK(file_remove_tree(dir, &err), err);
-}
-
-static int append(struct store *store, const char *event, const char *json, struct error *err)
-{
-    struct buf data;
-    int rc;
-
-    buf_init(&data, 1000);
-    buf_put_str(&data, json);
-    rc = ledger_append(store, event, &data, err);
-    buf_done(&data);
-    return rc;
 }
 
 static const char *const users[] = {
@@ -144,7 +95,7 @@ START_TEST(the_database_itself_refuses_to_tell_a_thing_twice)
 END_TEST
 
 /* The text of a member of the newest entry, or "-". */
-static const char *newest(struct store *store, const char *path)
+static const char *newest(struct store *store, const char *member)
 {
     static char text[512];
     struct error err = ERROR_INIT;
@@ -153,7 +104,7 @@ static const char *newest(struct store *store, const char *path)
     ASSERT_OK(sql_start(&store->sql, &err, &s,
                         "SELECT ifnull(json_extract(body, ?), '-') FROM ledger"
                         " ORDER BY seq DESC LIMIT 1",
-                        "t", path),
+                        "t", member),
               err);
     ck_assert_int_eq(sql_next(&store->sql, s, &err), 1);
     ASSERT_OK(sql_text(s, 0, text, sizeof text, &err), err);

@@ -65,6 +65,13 @@ static inline void faulty_start(struct rig *r, const struct rig_order *order, in
         rig_generate(r, count);
 }
 
+/* Call number at of function (NULL: of any) returns rv, and with for_ever each one after it. */
+static inline void fault_at(const char *function, unsigned long at, CK_RV rv, bool for_ever)
+{
+    proxy_set(
+        &(struct p11proxy_fault){.function = function, .at = at, .rv = rv, .for_ever = for_ever});
+}
+
 /* From now on no call fails. */
 static inline void no_fault(void)
 {
