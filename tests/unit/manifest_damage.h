@@ -32,4 +32,8 @@ void damage_symlink(const char *dir, const char *name); /* moves it away, and li
 /* Makes record line number line name the evidence line of that number as it is now. */
 void damage_name_evidence(const char *dir, size_t line);
 
+/* Reads the statement, lets edit change it, and writes it back. */
+void damage_statement(const char *dir, void (*edit)(struct statement *s, void *context),
+                      void *context);
+
 #endif
