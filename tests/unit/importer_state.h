@@ -81,27 +81,6 @@ static inline unsigned rows(void)
     return count;
 }
 
-/* Another second manifest, and a third after it. */
-static inline void make_fork(char fork_two[PATH_MAX], char fork_three[PATH_MAX])
-{
-    struct manifest_state state, forked;
-    struct kit_batch b;
-    struct kit_device d;
-
-    ASSERT_OK(seal_state_read(one, &state, &err), err);
-    kit.totals.good = 4;
-    kit.totals.revoked = kit.totals.replaced = 0;
-    kit_begin(&b, &kit, "2b", &state);
-    kit_device_init(&kit, &d, "B1-0001");
-    kit_add(&b, &d);
-    kit_end(&b, &forked);
-    kit_device_done(&d);
-    kit_begin(&b, &kit, "3b", &forked);
-    kit_end(&b, NULL);
-    snprintf(fork_two, PATH_MAX, "%s/2b", top);
-    snprintf(fork_three, PATH_MAX, "%s/3b", top);
-}
-
 /* A second factory in a folder of its own. */
 static inline void begin_other(struct kit *k, char *dir, const char *origin, const char *station)
 {

@@ -229,28 +229,15 @@ static int open_beside(struct bench *b)
     return rc ? rc : sql_run(&b->beside->sql, &b->err, "INSERT INTO bench VALUES (NULL)", "");
 }
 
-static void no_progress(void *context, int64_t done)
-{
-    (void)context;
-    (void)done;
-}
-
-static bool no_stop(void *context)
-{
-    (void)context;
-    return false;
-}
-
 static int prepare(struct bench *b, int64_t credentials)
 {
-    static const struct generate_watch watch = {no_progress, no_stop, NULL};
     int64_t made;
     int rc = bench_station_open(&b->station, &b->err);
 
     if (rc == 0)
         rc = bench_device_init(&b->device, &b->err);
     if (rc == 0)
-        rc = generate_credentials(&b->station.v, credentials, 1, &watch, &made, &b->err);
+        rc = generate_credentials(&b->station.v, credentials, 1, &bench_watch, &made, &b->err);
     b->next_rewrap = credentials; /* devices take them from the other end */
     if (rc == 0)
         rc = open_beside(b);

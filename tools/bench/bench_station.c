@@ -24,6 +24,20 @@
 
 #define FILL_BATCH 100000
 
+static void no_progress(void *context, int64_t done)
+{
+    (void)context;
+    (void)done;
+}
+
+static bool no_stop(void *context)
+{
+    (void)context;
+    return false;
+}
+
+const struct generate_watch bench_watch = {no_progress, no_stop, NULL};
+
 static double read_clock(clockid_t clock)
 {
     struct timespec t;
