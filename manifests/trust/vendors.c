@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/codec.h"
-#include "base/file.h"
 #include "base/jcs.h"
 #include "manifests/statement.h"
 #include "manifests/trust/db.h"

@@ -1,8 +1,6 @@
 /* A token that fails once or for good: what the station says then, and what it does not do. */
 #include "faulty_device.h"
 
-#include "hsm/credential.h"
-
 #define BATCH 3
 
 static int64_t made;

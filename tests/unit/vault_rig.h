@@ -13,10 +13,8 @@
 #include "vault_template.h"
 
 #include "base/codec.h"
-#include "link/transcript.h"
 #include "manifests/evidence.h"
 #include "manifests/verify.h"
-#include "pki/cert.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
 #include "station/store/sql.h"
