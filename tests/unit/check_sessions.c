@@ -250,11 +250,11 @@ static bool choose_serial(struct play *p, char serial[SERIAL_TEXT_MAX + 1])
 
     if (count == 0)
         return false;
-    ASSERT_OK(sql_start(p->rig.store, &err, &s,
+    ASSERT_OK(sql_start(&p->rig.store->sql, &err, &s,
                         "SELECT serial FROM credentials ORDER BY id LIMIT 1 OFFSET ?", "i",
                         (int64_t)pick(p, (unsigned)count)),
               err);
-    ck_assert_int_eq(sql_next(p->rig.store, s, &err), 1);
+    ck_assert_int_eq(sql_next(&p->rig.store->sql, s, &err), 1);
     ASSERT_OK(sql_text(s, 0, serial, SERIAL_TEXT_MAX + 1, &err), err);
     sql_end(s);
     return true;
