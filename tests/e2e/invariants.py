@@ -1,9 +1,10 @@
 """Decides from outside whether what a station says is true.
 
-It shares no code with the station and asks none of its programs: it reads the database, the flash of
-the devices and the manifests, and reports every sentence of RULES that does not hold. What it reads may
-be in use: the database is read in one transaction, and a device that works while it is read is read
-before and after that.
+violations() shares no code with the station and asks none of its programs: it reads the database, the
+flash of the devices and the manifests, and reports every sentence of RULES that does not hold. What it
+reads may be in use: the database is read in one transaction, and a device that works while it is read is
+read before and after that. Watch.finish() then has the station say the same of itself, and the verifier
+of docs/ judge what was sealed.
 """
 import base64
 import collections
@@ -13,13 +14,17 @@ import hashlib
 import json
 import pathlib
 import sqlite3
+import sys
+import threading
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import flash
+from rig import run
 
+VERIFIER = pathlib.Path(__file__).parents[2] / "docs" / "manifest-verifier.py"
 RULES = {
     "one key, one device": "no private key, transport key or public key is on two devices",
     "one serial, one device": "no serial and no chip has two identities that are live",
@@ -321,14 +326,43 @@ def violations(directory, folders, stores=None):
 
 
 class Watch:
-    """Checks one rig again and again."""
+    """Checks one rig again and again, from any thread."""
 
     def __init__(self, rig):
-        self.rig, self.stores, self.checks = rig, Stores(), 0
+        self.rig, self.stores, self.checks, self.lock = rig, Stores(), 0, threading.Lock()
 
     def check(self, after=""):
         """Raises when something does not hold; after names what was done before."""
-        folders = {device.chip: device.store for device in self.rig.devices}
-        found = violations(self.rig.station, folders, self.stores)
-        self.checks += 1
+        with self.lock:
+            folders = {device.chip: device.store for device in self.rig.devices}
+            found = violations(self.rig.station, folders, self.stores)
+            self.checks += 1
         assert not found, f"after {after}: " + "; ".join(f"{rule}: {text}" for rule, text in found)
+
+    def finish(self):
+        """Once nothing runs: seals, checks, and compares with what the station says of itself."""
+        self.rig.seal()
+        self.check("the end")
+        self.rig.imprint("ledger", "verify")
+        self.compare_totals()
+        trust, before = self.rig.station / "trust", []
+        for folder in self.rig.manifests():
+            run(sys.executable, VERIFIER, trust / "manifest-root.pem", trust / "device-root.pem",
+                trust / "log.vkey", folder, *before)
+            before = [folder]
+
+    def compare_totals(self):
+        """`imprint reconcile` and the states of the credentials."""
+        result = self.rig.imprint("reconcile", "--json", check=False)
+        lines = [json.loads(line) for line in result.stdout.splitlines()]
+        totals = next(line["totals"] for line in lines if line.get("event") == "totals")
+        station = Station(self.rig.station / "station.db")
+        states = collections.Counter(c.state for c in station.credentials)
+        assert totals == {"issued": len(station.credentials),
+                          "good": states[PROVEN], "unresolved": states[CLAIMED],
+                          "unused": states[AVAILABLE], "burned": states[BURNED],
+                          "scrapped": states[SCRAPPED], "revoked": states[REVOKED],
+                          "replaced": 0}, (totals, states)
+        named = {line["tx"] for line in lines if line.get("event") == "unresolved"}
+        assert named == {c.tx.hex() for c in station.claims if c.state == 0}, named
+        assert bool(named) == bool(result.returncode), result.stderr

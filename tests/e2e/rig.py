@@ -3,6 +3,7 @@
 Programs come from the build folder in IMPRINT_BUILD. Everything lies in one temporary folder:
 station/ (the station's directory), owner/, job.yaml, devices/<n>/ (their stores), ports/, captures/.
 """
+import contextlib
 import datetime
 import hashlib
 import json
@@ -190,6 +191,10 @@ class Line:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.reader.join(timeout=10)
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):  # what nobody read
+                pipe.close()
 
 
 STATES = ("empty", "wait", "hello", "deliver", "prove", "pass", "fail")

@@ -223,6 +223,9 @@ class Checker(unittest.TestCase):
         self.assertEqual(copy.rules(), set())
         invariants.Watch(self.rig).check()
 
+    def test_the_station_says_the_same_of_itself(self):
+        invariants.Watch(self.rig).finish()
+
     def test_every_damage_is_found_by_its_rule(self):
         for name, (damage, rule) in DAMAGE.items():
             with self.subTest(name):
