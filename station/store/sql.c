@@ -14,6 +14,7 @@ static int code_of(int rc)
         return ERR_READONLY;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
+    case SQLITE_PROTOCOL: /* a lock that was not given a hundred times */
         return ERR_BUSY;
     default:
         return ERR_STORE;
@@ -39,6 +40,9 @@ int sql_error(struct store *store, int rc, const char *doing, struct error *err)
 {
     int code = code_of(rc);
     const char *why = store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(rc);
+
+    if ((rc & 0xff) == SQLITE_IOERR || rc == SQLITE_PROTOCOL)
+        store->failed = true;
 
     return error_set_native(err, code, rc, "cannot %s: %s; %s", doing, why, advice(code));
 }

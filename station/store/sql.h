@@ -30,6 +30,8 @@ struct store {
     sqlite3 *db;
     int lock_fd;
     int64_t version; /* PRAGMA data_version: changes when another connection commits */
+    bool
+        failed; /* an I/O error, or a lock not given: SQLite drops what it knew, which looks the same */
     struct sql_statement cache[128];
     size_t cached;
     struct key_set *keys; /* key_index.h; NULL until they are needed */
@@ -58,7 +60,8 @@ struct store {
     uint8_t unanchored_head[32];
 };
 
-/* Fills err from SQLite's code and message; returns the code that fits. */
+/* Fills err from SQLite's code and message; returns the code that fits. After an I/O error nothing more
+ * is begun with this store. */
 int sql_error(struct store *store, int rc, const char *doing, struct error *err);
 
 /* Runs a statement that returns no row. */

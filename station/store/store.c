@@ -149,8 +149,14 @@ static int simple(struct store *store, const char *text, const char *doing, stru
 static int check_alone(struct store *store, struct error *err)
 {
     int64_t version = 0;
-    int rc = sql_integer(store, err, &version, "PRAGMA data_version", "");
+    int rc;
 
+    if (store->failed)
+        return error_set(
+            err, ERR_STORE,
+            "the disk failed while the database was in use, or a lock was not given back: "
+            "nothing was lost; check the disk, and run the command again");
+    rc = sql_integer(store, err, &version, "PRAGMA data_version", "");
     if (rc == 0 && version != store->version)
         rc = error_set(
             err, ERR_INTEGRITY,
