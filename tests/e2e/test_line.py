@@ -191,7 +191,7 @@ class HotPlug(LineCase):
         fixture.put_in(rig.add_device())
         line.wait_state("A1", "pass")
         fixture.hang_up = True
-        line.wait(lambda l: l.count("empty", "A1"))
+        line.wait(lambda l: l.count("out", "A1"))
         self.assertTrue(line.wait_state("A1", "pass")["again"])
         line.quit()
 
