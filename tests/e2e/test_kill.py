@@ -3,6 +3,7 @@
 IMPRINT_KILLS says how often: 50 if it says nothing, 1000 with IMPRINT_SWEEP=all. IMPRINT_SEED repeats the
 moments of an earlier run, whose seed was printed.
 """
+import contextlib
 import os
 import random
 import signal
@@ -72,18 +73,23 @@ class Kill(unittest.TestCase):
         finally:
             line.close()
 
-    @staticmethod
-    def kill(process, victim):
-        if victim == "both":  # as when the power goes
-            os.killpg(process.pid, signal.SIGKILL)
-        elif victim == "imprint":
+    def kill(self, process, victim):
+        line = self.find_line(process) if victim != "imprint" else None
+        if victim != "imprint-line":
             process.kill()
-        else:
-            found = []
-            while not found and process.poll() is None:
-                found = subprocess.run(["pgrep", "-P", str(process.pid), "-x", "imprint-line"],
-                                       capture_output=True, text=True, check=False).stdout.split()
-            os.kill(int(found[0]), signal.SIGKILL)
+        if line and victim == "both":  # as when the power goes; the kernel may have been faster
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(line, signal.SIGKILL)
+        elif line:
+            os.kill(line, signal.SIGKILL)
+
+    @staticmethod
+    def find_line(process):
+        found = []
+        while not found and process.poll() is None:
+            found = subprocess.run(["pgrep", "-P", str(process.pid), "-x", "imprint-line"],
+                                   capture_output=True, text=True, check=False).stdout.split()
+        return int(found[0])
 
     def finish(self, rig):
         line = Line(rig)
