@@ -159,16 +159,25 @@ static void serve(struct trial *t)
 
 /* ---- the command ---- */
 
-static int hand_over(struct trial *t, const struct buf *pass, struct error *err)
+/* The judge, once the port is open: without one there is nothing to judge. */
+static int judge_port(struct trial *t, const char *const *argv, enum offer_kind kind, int fd,
+                      const struct buf *pass, struct error *err)
 {
-    enum offer_kind kind = OFFER_SERIAL;
-    int fd, rc = conform_port_open(&t->port, &kind, &fd, err);
+    int rc = start(t, argv, err);
 
-    if (rc)
+    if (rc) {
+        close(fd);
         return rc;
+    }
     rc = send_port(t, kind, fd, NULL, err);
-    close(fd);
-    return rc ? rc : channel_send(t->control, pass, err);
+    close(fd); /* a device that is turned off is gone for good */
+    if (rc == 0)
+        rc = channel_send(t->control, pass, err);
+    if (rc == 0)
+        serve(t);
+    close(t->control);
+    *err = (struct error)ERROR_INIT; /* the judge says why it ended */
+    return wait_for_end(t);
 }
 
 static int judge(struct cli *cli, struct trial *t, const char *program, const char *timeout,
@@ -177,27 +186,17 @@ static int judge(struct cli *cli, struct trial *t, const char *program, const ch
     const char *cases = cli_value(cli, "case");
     char flags[8];
     const char *argv[] = {program, output_of(cli), timeout, flags, cases ? cases : "", NULL};
+    enum offer_kind kind = OFFER_SERIAL;
     struct buf pass;
-    int rc;
+    int fd, rc;
 
     flags_of(cli, flags);
     buf_init(&pass, PASS_MAX);
     rc = make_pass(cli, &pass, err);
     if (rc == 0)
-        rc = start(t, argv, err);
-    if (rc == 0) {
-        rc = hand_over(t, &pass, err);
-        if (rc == 0)
-            serve(t);
-        close(t->control);
-        /* Without a port the judge ends because we do, and ours is the error. */
-        if (rc == ERR_GONE || rc == 0) {
-            *err = (struct error)ERROR_INIT;
-            rc = wait_for_end(t);
-        } else {
-            (void)wait_for_end(t);
-        }
-    }
+        rc = conform_port_open(&t->port, &kind, &fd, err);
+    if (rc == 0)
+        rc = judge_port(t, argv, kind, fd, &pass, err);
     conform_port_close(&t->port);
     buf_wipe(&pass);
     return rc;

@@ -56,7 +56,7 @@ struct conform_case {
     case_fn *run;
 };
 
-/* The tables, one of each file cases_*.c. */
+/* The tables, one of each file of cases/. */
 extern const struct conform_case cases_frame[], cases_cbor[], cases_hello[], cases_station[],
     cases_begin[], cases_keygen[], cases_put[], cases_commit[], cases_identity[], cases_resume[],
     cases_restart[], cases_lock[];

@@ -131,6 +131,8 @@ static int prepare(struct bench *b, unsigned needs, struct error *err)
     }
     if (rc == 0)
         rc = bench_reset(b, err);
+    if (rc == 0 && b->hello.state == IMPRINT_TX_OPEN)
+        rc = error_set(err, ERR_REFUSED, "a transaction is still open after ABORT");
     if (rc == 0 && needs & NEED_IDENTITY)
         rc = provide_identity(b, err);
     if (rc == 0 && needs & NEED_BLANK && b->hello.commit_count > 0)

@@ -132,14 +132,6 @@ static int confine(struct error *err)
     return rc;
 }
 
-static void say(const struct report *report, const struct error *err)
-{
-    if (report->json)
-        printf("{\"error\":\"%s\",\"exit\":%d}\n", error_name(err->code),
-               error_exit_status(err->code));
-    fprintf(stderr, "imprint: %s\n", err->text);
-}
-
 int main(int argc, char **argv)
 {
     struct error err = ERROR_INIT;
@@ -163,6 +155,6 @@ int main(int argc, char **argv)
     if (rc == 0)
         rc = run(argv, &report, &err);
     if (rc)
-        say(&report, &err);
+        report_error(&report, &err);
     return error_exit_status(rc);
 }

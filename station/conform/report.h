@@ -28,6 +28,9 @@ void report_case(const struct report *r, const struct conform_case *c, int verdi
 
 void report_end(const struct report *r, const struct bench *b, const struct judgement *j);
 
+/* Why there is no verdict, or which one: words on standard error, as every command has them. */
+void report_error(const struct report *r, const struct error *err);
+
 /* The table of all cases, without a device. */
 void report_list(const struct report *r);
 

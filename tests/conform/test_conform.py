@@ -1,0 +1,199 @@
+"""The judge: our agent passes every case, and each agent that is broken on purpose fails the right ones."""
+import os
+import pty
+import subprocess
+import tty
+import unittest
+
+from conform_rig import BUILD, Bench, run
+from mutants import MUTANTS
+
+EXIT = {"USAGE": 2, "INPUT": 3, "MISSING": 7, "TIMEOUT": 18, "GONE": 19, "PROTOCOL": 20, "REFUSED": 21}
+HERE = BUILD / "tests/conform"
+
+
+class Conform(unittest.TestCase):
+    def setUp(self):
+        self.bench = Bench()
+        self.addCleanup(self.bench.close)
+
+    def enrol(self):
+        """Options of a device with an enrolment key that its vendor certified."""
+        key, cert = self.bench.dir / "chip.key", self.bench.dir / "chip.pem"
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-days", "30", "-subj", "/CN=chip", "-keyout", key, "-out", cert)
+        return "--enrol-key", key, "--enrol-chain", cert
+
+
+class OurAgent(Conform):
+    def check(self, verdicts, skipped, left="blank"):
+        self.assertEqual((verdicts.failures(), verdicts.code), ("", 0), verdicts.stderr)
+        self.assertEqual(verdicts.of("skip"), skipped)
+        self.assertEqual(verdicts.end["passed"], len(verdicts.of("pass")))
+        self.assertEqual(verdicts.end["left"], left)
+
+    def test_it_passes_every_case(self):
+        verdicts = self.bench.simulate(*self.enrol()).everything()
+        self.check(verdicts, {"keygen-absent"})
+        self.assertGreater(len(verdicts.of("pass")), 120)
+
+    def test_it_passes_without_attestation_and_without_a_pinned_authority(self):
+        verdicts = self.bench.simulate(pinned=False).everything(certified=False)
+        self.check(verdicts, {"keygen-absent", "attestation", "chain", "keygen-attestation", "stranger"})
+
+    def test_with_keys_from_an_hsm_only_it_passes_what_it_claims(self):
+        verdicts = self.bench.simulate(program=HERE / "device-hsm-only").everything()
+        skipped = verdicts.of("skip")
+        self.check(verdicts, skipped, left="locked")
+        self.assertIn("keygen-absent", verdicts.of("pass"))
+        for case in ("device-key", "derived-suite-1", "decommission", "configuration"):
+            self.assertIn(case, skipped)
+        for case in ("hsm-suite-1", "hsm-suite-2", "lock", "locked-restart"):
+            self.assertIn(case, verdicts.of("pass"))
+
+    def test_a_station_with_its_own_key_and_certificate_judges_too(self):
+        owner, station = self.bench.dir, self.bench.dir / "station.key"
+        run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", station)
+        point = subprocess.run(["openssl", "ec", "-in", station, "-pubout", "-outform", "DER"],
+                               capture_output=True, check=True).stdout[-65:]
+        (owner / "station.pub").write_text(f"p256 {point.hex()}\n")
+        run(BUILD / "tools/authority/imprint-authority", "certify", "--key", self.bench.key,
+            "--station-key", owner / "station.pub", "--station", "bench", "--environment", "trial",
+            "--out", owner / "station.cert")
+        self.bench.simulate()
+        options = ("--station-key", station, "--station-cert", owner / "station.cert")
+        verdicts = self.bench.conform(*options, "--case", "begin,station-environment,hsm-suite-2",
+                                      certified=False)
+        self.check(verdicts, set())
+        verdicts = self.bench.conform(*options[:2], certified=False)
+        self.assertEqual(verdicts.code, EXIT["USAGE"])
+        verdicts = self.bench.conform("--station-key", self.bench.key, *options[2:], certified=False)
+        self.assertEqual(verdicts.code, EXIT["INPUT"])
+
+
+class WhatIsAllowed(Conform):
+    def test_a_device_that_pins_an_authority_is_judged_as_far_as_can_be(self):
+        verdicts = self.bench.simulate().conform(certified=False)
+        self.assertEqual((verdicts.failures(), verdicts.code), ("", EXIT["REFUSED"]))
+        self.assertLessEqual({"crc", "cbor-cut", "facts", "stranger", "abort-key"}, verdicts.of("pass"))
+        for case in ("begin", "hsm-suite-2", "keygen", "decommission"):
+            self.assertIn("--authority-key", verdicts.cases[case]["found"])
+
+    def test_another_authority_than_the_pinned_one_is_told_once(self):
+        self.bench.simulate()
+        other = Bench()
+        self.addCleanup(other.close)
+        verdicts = self.bench.conform("--authority-key", other.key, certified=False)
+        self.assertEqual((verdicts.of("fail"), verdicts.code), ({"begin"}, EXIT["PROTOCOL"]))
+        self.assertIn("another authority", verdicts.cases["begin"]["found"])
+        self.assertIn("case 'begin'", verdicts.cases["hsm-suite-2"]["found"])
+
+    def test_lock_and_restart_only_when_asked_for(self):
+        verdicts = self.bench.simulate(program=HERE / "device-hsm-only").conform()
+        self.assertEqual((verdicts.failures(), verdicts.code), ("", 0))
+        self.assertIn("--lock", verdicts.cases["lock"]["found"])
+        self.assertIn("--restart", verdicts.cases["restart-key"]["found"])
+        self.assertEqual(verdicts.end["left"], "identity")
+
+    def test_an_identity_is_kept_unless_it_may_be_replaced(self):
+        self.bench.simulate(program=HERE / "device-hsm-only")
+        self.assertEqual(self.bench.conform("--case", "hsm-suite-2").code, 0)
+        slots = [self.bench.dir / "store" / name for name in ("slot-a", "slot-b")]
+        before = [slot.read_bytes() for slot in slots]
+        verdicts = self.bench.everything()
+        self.assertEqual((verdicts.failures(), verdicts.code), ("", EXIT["REFUSED"]))
+        self.assertEqual((verdicts.device["state"], verdicts.end["left"]), ("identity", "identity"))
+        self.assertLessEqual({"crc", "cbor-cut", "facts"}, verdicts.of("pass"))
+        self.assertIn("--replace", verdicts.cases["lock"]["found"])
+        self.assertEqual([slot.read_bytes() for slot in slots], before)
+        verdicts = self.bench.conform("--replace")
+        self.assertEqual((verdicts.failures(), verdicts.code), ("", 0))
+        self.assertNotEqual([slot.read_bytes() for slot in slots], before)
+
+    def test_nothing_changes_a_device_that_is_locked(self):
+        self.bench.simulate(program=HERE / "device-hsm-only")
+        self.assertEqual(self.bench.conform("--case", "lock", "--lock").end["left"], "locked")
+        verdicts = self.bench.conform("--replace", "--lock")
+        self.assertEqual((verdicts.failures(), verdicts.code), ("", EXIT["REFUSED"]))
+        self.assertIn("locked", verdicts.cases["begin"]["found"])
+        self.assertLessEqual({"crc", "transport-key"}, verdicts.of("pass"))
+
+
+class WhatIsSaid(Conform):
+    def words(self, *options):
+        env = dict(os.environ, TTYSHIM_DIR=str(self.bench.dir / "ports"),
+                   LD_PRELOAD=str(BUILD / "tools/ttyshim/ttyshim.so"))
+        if os.environ.get("IMPRINT_PRELOAD"):
+            env["LD_PRELOAD"] = os.environ["IMPRINT_PRELOAD"] + " " + env["LD_PRELOAD"]
+        return run(BUILD / "station/imprint", "conform", *options, env=env, check=False)
+
+    def test_every_case_says_section_requirement_and_bytes(self):
+        verdicts = self.bench.simulate().conform("--case", "crc,put-repeat")
+        case = verdicts.cases["put-repeat"]
+        self.assertEqual((case["section"], case["result"]), ("5", "pass"))
+        self.assertIn("put again", case["requires"])
+        self.assertEqual([(e["request"], e["status"]) for e in case["exchanges"]],
+                         [("BEGIN", 0), ("PUT", 0), ("PUT", 0), ("PUT", 0)])
+        for exchange in case["exchanges"]:
+            for direction in ("sent", "came"):
+                wire = bytes.fromhex(exchange[direction])
+                self.assertEqual((wire[0], wire[-1], wire.count(0)), (0, 0, 2))
+
+    def test_a_failure_shows_what_was_sent_and_what_came(self):
+        self.bench.simulate(program=HERE / "device-put-other-bytes")
+        result = self.words("/dev/ttyFACT1", "--authority-key", self.bench.key, "--case",
+                            "put-repeat,put-other-bytes")
+        self.assertEqual(result.returncode, EXIT["PROTOCOL"])
+        passed, failed = result.stdout.index("pass  5"), result.stdout.index("FAIL  5")
+        self.assertNotIn("sent", result.stdout[passed:failed])
+        self.assertRegex(result.stdout[failed:], r"it was not refused; BUNDLE was to be answered")
+        self.assertRegex(result.stdout[failed:], r"sent PUT +00[0-9a-f]+00\n +came +00[0-9a-f]+00\n")
+        self.assertIn("1 passed, 1 failed, 0 skipped", result.stdout)
+        self.assertIn("1 of 2 cases failed", result.stderr)
+
+    def test_hex_shows_the_bytes_of_what_passed(self):
+        self.bench.simulate()
+        result = self.words("/dev/ttyFACT1", "--case", "facts", "--hex")
+        self.assertRegex(result.stdout, r"pass  3  facts .*\n +sent HELLO +00[0-9a-f]+00\n +came +00")
+
+    def test_what_cannot_be_judged_has_an_exit_status_of_its_own(self):
+        self.assertEqual(self.bench.conform().code, EXIT["MISSING"])
+        master, slave = pty.openpty()
+        tty.setraw(slave)
+        self.bench.port.symlink_to(os.ttyname(slave))
+        verdicts = self.bench.conform("--timeout", "50")
+        self.assertEqual((verdicts.code, verdicts.error["error"]), (EXIT["TIMEOUT"], "ERR_TIMEOUT"))
+        os.close(master)
+        os.close(slave)
+        self.bench.port.unlink()
+        self.bench.simulate()
+        self.assertEqual(self.bench.conform("--case", "crc,nothing").code, EXIT["USAGE"])
+        self.assertEqual(self.words().returncode, EXIT["USAGE"])
+        self.assertEqual(self.bench.conform("--restart", "exit 3", "--case", "restart-key").code, 4)
+
+    def test_a_device_that_vanishes_ends_the_run(self):
+        verdicts = self.bench.simulate("--fault", "vanish").conform()
+        self.assertEqual(verdicts.code, EXIT["GONE"], verdicts.stderr)
+
+
+class Broken(Conform):
+    """Each mutant fails the cases that are about it, and no other."""
+
+    def judge(self, name):
+        bench = Bench()
+        try:
+            return bench.simulate(*self.enrol(), program=HERE / f"device-{name}").everything()
+        finally:
+            bench.close()
+
+    def test_each_broken_agent_fails_the_right_cases(self):
+        self.assertGreaterEqual(len(MUTANTS), 10)
+        for name, (_, _, _, expected) in MUTANTS.items():
+            with self.subTest(mutant=name):
+                verdicts = self.judge(name)
+                self.assertEqual(verdicts.of("fail"), expected, verdicts.failures())
+                self.assertEqual(verdicts.code, EXIT["PROTOCOL"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
