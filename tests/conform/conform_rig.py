@@ -73,18 +73,20 @@ class Bench:
         return self.plug_in(program, "--store", self.dir / store, "--port", self.port, "--chip-id",
                             "c0ffee0000000001", *pin, *options)
 
+    def environment(self, shim=True):
+        # A sanitizer's runtime must come first, so it may not be pushed back by the shim.
+        preload = [os.environ.get("IMPRINT_PRELOAD"), str(SHIM) if shim else None]
+        return dict(os.environ, TTYSHIM_DIR=str(self.dir / "ports"),
+                    LD_PRELOAD=" ".join(filter(None, preload)))
+
     def conform(self, *options, port="/dev/ttyFACT1", wrapper=(), shim=True, certified=True):
         """Judges the device, as JSON."""
-        env = dict(os.environ)
-        if shim:
-            env |= {"TTYSHIM_DIR": str(self.dir / "ports"),
-                    "LD_PRELOAD": ":".join(p for p in (os.environ.get("IMPRINT_PRELOAD"), str(SHIM)) if p)}
         key = ["--authority-key", self.key] if certified else []
-        return Verdicts(run(*wrapper, IMPRINT, "conform", port, "--json", *key, *options, env=env,
-                            check=False))
+        return Verdicts(run(*wrapper, IMPRINT, "conform", port, "--json", *key, *options,
+                            env=self.environment(shim), check=False))
 
     def everything(self, **more):
         return self.conform("--lock", "--restart", self.switch, **more)
 
 
-__all__ = ["BUILD", "Bench", "Verdicts", "run"]
+__all__ = ["BUILD", "IMPRINT", "Bench", "Verdicts", "run"]

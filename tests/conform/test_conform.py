@@ -1,12 +1,16 @@
 """The judge: our agent passes every case, and each agent that is broken on purpose fails the right ones."""
 import os
+import pathlib
 import pty
+import socket
 import subprocess
+import time
 import tty
 import unittest
 
-from conform_rig import BUILD, Bench, run
+from conform_rig import BUILD, IMPRINT, Bench, run
 from mutants import MUTANTS
+from rig import TerminalServer
 
 EXIT = {"USAGE": 2, "INPUT": 3, "MISSING": 7, "TIMEOUT": 18, "GONE": 19, "PROTOCOL": 20, "REFUSED": 21}
 HERE = BUILD / "tests/conform"
@@ -23,6 +27,14 @@ class Conform(unittest.TestCase):
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
             "-days", "30", "-subj", "/CN=chip", "-keyout", key, "-out", cert)
         return "--enrol-key", key, "--enrol-chain", cert
+
+    def plug_in_silence(self):
+        """A port behind which nobody answers."""
+        master, slave = pty.openpty()
+        tty.setraw(slave)
+        self.bench.port.symlink_to(os.ttyname(slave))
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.close, slave)
 
 
 class OurAgent(Conform):
@@ -69,6 +81,18 @@ class OurAgent(Conform):
         self.assertEqual(verdicts.code, EXIT["USAGE"])
         verdicts = self.bench.conform("--station-key", self.bench.key, *options[2:], certified=False)
         self.assertEqual(verdicts.code, EXIT["INPUT"])
+
+
+    def test_it_passes_behind_a_socket(self):
+        self.bench.simulate()
+        address = self.bench.dir / "socket"
+        server = TerminalServer(self.bench, socket.AF_UNIX, str(address))
+        self.addCleanup(server.close)
+        verdicts = self.bench.conform(port=f"unix:{address}", shim=False)
+        self.assertEqual((verdicts.failures(), verdicts.code), ("", 0), verdicts.stderr)
+        self.assertGreater(len(verdicts.of("pass")), 100)
+        address.unlink()
+        self.assertEqual(self.bench.conform(port=f"unix:{address}", shim=False).code, EXIT["MISSING"])
 
 
 class WhatIsAllowed(Conform):
@@ -121,11 +145,7 @@ class WhatIsAllowed(Conform):
 
 class WhatIsSaid(Conform):
     def words(self, *options):
-        env = dict(os.environ, TTYSHIM_DIR=str(self.bench.dir / "ports"),
-                   LD_PRELOAD=str(BUILD / "tools/ttyshim/ttyshim.so"))
-        if os.environ.get("IMPRINT_PRELOAD"):
-            env["LD_PRELOAD"] = os.environ["IMPRINT_PRELOAD"] + " " + env["LD_PRELOAD"]
-        return run(BUILD / "station/imprint", "conform", *options, env=env, check=False)
+        return run(IMPRINT, "conform", *options, env=self.bench.environment(), check=False)
 
     def test_every_case_says_section_requirement_and_bytes(self):
         verdicts = self.bench.simulate().conform("--case", "crc,put-repeat")
@@ -158,13 +178,9 @@ class WhatIsSaid(Conform):
 
     def test_what_cannot_be_judged_has_an_exit_status_of_its_own(self):
         self.assertEqual(self.bench.conform().code, EXIT["MISSING"])
-        master, slave = pty.openpty()
-        tty.setraw(slave)
-        self.bench.port.symlink_to(os.ttyname(slave))
+        self.plug_in_silence()
         verdicts = self.bench.conform("--timeout", "50")
         self.assertEqual((verdicts.code, verdicts.error["error"]), (EXIT["TIMEOUT"], "ERR_TIMEOUT"))
-        os.close(master)
-        os.close(slave)
         self.bench.port.unlink()
         self.bench.simulate()
         self.assertEqual(self.bench.conform("--case", "crc,nothing").code, EXIT["USAGE"])
@@ -174,6 +190,31 @@ class WhatIsSaid(Conform):
     def test_a_device_that_vanishes_ends_the_run(self):
         verdicts = self.bench.simulate("--fault", "vanish").conform()
         self.assertEqual(verdicts.code, EXIT["GONE"], verdicts.stderr)
+
+
+class Confined(Conform):
+    def find_judge(self, parent):
+        """The process id of the judge, once it waits for the device; None before."""
+        children = pathlib.Path(f"/proc/{parent}/task/{parent}/children")
+        for pid in children.read_text().split():
+            status = dict(line.split(":\t", 1) for line in
+                          pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+            if status["Name"] == "imprint-conform" and status["Seccomp"] == "2":
+                return status
+        return None
+
+    def test_who_parses_the_device_can_open_and_start_nothing(self):
+        self.plug_in_silence()
+        process = subprocess.Popen(
+            [IMPRINT, "conform", "/dev/ttyFACT1", "--authority-key", self.bench.key, "--timeout", "600000"],
+            env=self.bench.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        deadline = time.monotonic() + 60
+        while not (judge := self.find_judge(process.pid)):
+            self.assertLess(time.monotonic(), deadline, "the judge is not confined")
+            time.sleep(0.05)
+        self.assertEqual((judge["NoNewPrivs"], int(judge["CapEff"], 16)), ("1", 0))
 
 
 class Broken(Conform):

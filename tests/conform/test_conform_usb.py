@@ -1,5 +1,4 @@
 """The judge on a device behind a USB bulk interface: libusb as it is, umockdev plays the bus."""
-import os
 import unittest
 
 from conform_rig import BUILD, Bench
@@ -36,5 +35,4 @@ class Usb(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("LD_PRELOAD", os.environ.get("IMPRINT_PRELOAD", ""))
     unittest.main(verbosity=2)
