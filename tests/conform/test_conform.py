@@ -192,6 +192,35 @@ class WhatIsSaid(Conform):
         self.assertEqual(verdicts.code, EXIT["GONE"], verdicts.stderr)
 
 
+class Dishonest(Conform):
+    """Devices whose answers are changed on the way out, by the simulator and not by the agent."""
+
+    def test_what_a_device_does_not_do_it_does_not_pass(self):
+        for fault, expected in (("wrong-proof", {"hsm-suite-2", "device-key", "prove"}),
+                                ("replay-proof", {"hsm-suite-2", "prove"}),
+                                ("other-cert", {"hsm-suite-2", "device-key"}),
+                                ("old-key", {"abort-key"}), ("downgrade", {"begin"}),
+                                ("fake-commit", {"hsm-suite-2", "commit-hash", "commit-early"}),
+                                ("fake-lock", {"lock", "locked-abort"})):
+            with self.subTest(fault=fault):
+                bench = Bench()
+                try:
+                    verdicts = bench.simulate("--fault", fault).conform("--lock")
+                finally:
+                    bench.close()
+                self.assertEqual(verdicts.code, EXIT["PROTOCOL"], verdicts.stderr)
+                self.assertLessEqual(expected, verdicts.of("fail"))
+
+    def test_a_device_that_cannot_be_understood_is_told(self):
+        self.bench.simulate("--fault", "garbage")
+        self.assertEqual(self.bench.conform("--timeout", "200").code, EXIT["PROTOCOL"])
+
+    def test_a_device_that_claims_an_identity_is_left_alone(self):
+        self.bench.simulate("--fault", "clone-tx=" + 32 * "0")
+        verdicts = self.bench.conform()
+        self.assertEqual((verdicts.code, verdicts.end["left"]), (EXIT["REFUSED"], "identity"))
+
+
 class Confined(Conform):
     def find_judge(self, parent):
         """The process id of the judge, once it waits for the device; None before."""
