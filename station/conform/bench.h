@@ -81,6 +81,7 @@ MUST_USE int bench_receive(struct bench *b, struct link_frame *frame, struct err
 /* The mode and suite by which cases go that are about neither: as wrapped keys, where it takes them. */
 uint32_t bench_mode(const struct bench *b);
 uint16_t bench_suite(const struct bench *b, uint32_t mode);
+bool bench_offers(const struct bench *b, uint16_t suite);
 
 /* A new bundle for the device that said hello, KEYGEN included where it makes the key: b->bundle. */
 MUST_USE int bench_prepare(struct bench *b, uint32_t mode, uint16_t suite, struct error *err);
@@ -88,6 +89,10 @@ MUST_USE int bench_prepare_any(struct bench *b, struct error *err); /* by bench_
 
 MUST_USE int bench_keygen(struct bench *b, struct error *err); /* the request is judged */
 MUST_USE int bench_begin(struct bench *b, struct link_held *held, struct error *err);
+/* A bundle by bench_mode that BEGIN opened. */
+MUST_USE int bench_open_any(struct bench *b, struct error *err);
+/* Nothing may be held of any object, after what `when` says. */
+MUST_USE int bench_holds_nothing(const struct link_held *held, const char *when, struct error *err);
 /* BEGIN, which must be refused with one of the statuses. */
 MUST_USE int bench_begin_refused(struct bench *b, unsigned statuses, struct error *err);
 /* Every object from what is held; held NULL: from the start. */
@@ -99,6 +104,7 @@ MUST_USE int bench_commit(struct bench *b, struct error *err);
 MUST_USE int bench_commit_refused(struct bench *b, unsigned statuses, struct error *err);
 /* PROVE and READ, both judged against b->identity. */
 MUST_USE int bench_prove(struct bench *b, struct error *err);
+MUST_USE int bench_complete(struct bench *b, struct error *err); /* COMMIT and that */
 /* All of that. */
 MUST_USE int bench_provision(struct bench *b, uint32_t mode, uint16_t suite, struct error *err);
 /* DECOMMISSION of b->identity, by its owner. */

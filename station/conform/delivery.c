@@ -14,7 +14,7 @@ uint32_t bench_mode(const struct bench *b)
                                           : IMPRINT_MODE_DEVICE;
 }
 
-static bool offers(const struct bench *b, uint16_t suite)
+bool bench_offers(const struct bench *b, uint16_t suite)
 {
     for (size_t i = 0; i < b->hello.facts.suite_count; i++)
         if (b->hello.facts.suites[i] == suite)
@@ -26,7 +26,7 @@ uint16_t bench_suite(const struct bench *b, uint32_t mode)
 {
     if (mode == IMPRINT_MODE_DEVICE)
         return IMPRINT_SUITE_NONE;
-    return offers(b, IMPRINT_SUITE_X963) ? IMPRINT_SUITE_X963 : IMPRINT_SUITE_ECB;
+    return bench_offers(b, IMPRINT_SUITE_X963) ? IMPRINT_SUITE_X963 : IMPRINT_SUITE_ECB;
 }
 
 int bench_keygen(struct bench *b, struct error *err)
@@ -64,6 +64,22 @@ int bench_prepare_any(struct bench *b, struct error *err)
 int bench_begin(struct bench *b, struct link_held *held, struct error *err)
 {
     return link_client_begin(&b->client, &b->bundle->begin, held, err);
+}
+
+int bench_open_any(struct bench *b, struct error *err)
+{
+    struct link_held held;
+    int rc = bench_prepare_any(b, err);
+
+    return rc ? rc : bench_begin(b, &held, err);
+}
+
+int bench_holds_nothing(const struct link_held *held, const char *when, struct error *err)
+{
+    for (size_t i = 0; i < held->count; i++)
+        if (held->bytes[i] != 0)
+            return error_set(err, ERR_PROTOCOL, "BEGIN %s says that bytes are held", when);
+    return 0;
 }
 
 int bench_begin_refused(struct bench *b, unsigned statuses, struct error *err)
@@ -158,15 +174,20 @@ int bench_prove(struct bench *b, struct error *err)
     return rc ? rc : check_read(b, err);
 }
 
+int bench_complete(struct bench *b, struct error *err)
+{
+    int rc = bench_commit(b, err);
+
+    return rc ? rc : bench_prove(b, err);
+}
+
 int bench_provision(struct bench *b, uint32_t mode, uint16_t suite, struct error *err)
 {
     int rc = bench_prepare(b, mode, suite, err);
 
     if (rc == 0)
         rc = bench_deliver(b, err);
-    if (rc == 0)
-        rc = bench_commit(b, err);
-    return rc ? rc : bench_prove(b, err);
+    return rc ? rc : bench_complete(b, err);
 }
 
 void bench_farewell_of(const struct bench *b, struct link_farewell *f)

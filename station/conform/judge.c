@@ -40,14 +40,6 @@ static bool is_wanted(const char *names, const char *name)
 
 /* ---- whether a case can run ---- */
 
-static bool offers(const struct bench *b, uint16_t suite)
-{
-    for (size_t i = 0; i < b->hello.facts.suite_count; i++)
-        if (b->hello.facts.suites[i] == suite)
-            return true;
-    return false;
-}
-
 /* Why the device cannot do what the case is about; NULL when it can. */
 static const char *not_claimed(const struct bench *b, unsigned needs)
 {
@@ -61,9 +53,9 @@ static const char *not_claimed(const struct bench *b, unsigned needs)
         return "the device makes keys (modes with 2)";
     if (needs & NEED_DERIVED && !(f->modes & IMPRINT_MODE_DERIVED))
         return "the device takes no symmetric keys (modes without 4)";
-    if (needs & NEED_SUITE_1 && !offers(b, IMPRINT_SUITE_ECB))
+    if (needs & NEED_SUITE_1 && !bench_offers(b, IMPRINT_SUITE_ECB))
         return "the device does not offer suite 1";
-    if (needs & NEED_SUITE_2 && !offers(b, IMPRINT_SUITE_X963))
+    if (needs & NEED_SUITE_2 && !bench_offers(b, IMPRINT_SUITE_X963))
         return "the device does not offer suite 2";
     if (needs & NEED_PINNED && !f->pinned)
         return "the device pins no authority";

@@ -73,6 +73,24 @@ MUTANTS = {
         {"decommission-signature"}),
 }
 
+# Agents that claim less than they can, made likewise: nothing else is wrong with them, but that the one
+# without mode 2 still has KEYGEN.
+MUTANTS |= {
+    "device-mode": (
+        "transcript.c", "IMPRINT_KEY_FACTS_MODES, MODES);", "IMPRINT_KEY_FACTS_MODES, IMPRINT_MODE_DEVICE);",
+        set()),
+    "derived-mode": (
+        "transcript.c", "IMPRINT_KEY_FACTS_MODES, MODES);", "IMPRINT_KEY_FACTS_MODES, IMPRINT_MODE_DERIVED);",
+        {"keygen-absent"}),
+}
+
+# One that a malformed request brings to a stop.
+HANGS = "hangs"
+MUTANTS[HANGS] = (
+    "agent.c", "read_map(e, 0);\n    if (!understood(e))\n        return IMPRINT_ERR_FORMAT;",
+    "read_map(e, 0);\n    if (!understood(e)) {\n        extern int pause(void);\n        pause();\n    }",
+    {"abort-format"})
+
 
 def make(name, source, out):
     _, old, new, _ = MUTANTS[name]

@@ -9,7 +9,7 @@ import tty
 import unittest
 
 from conform_rig import BUILD, IMPRINT, Bench, run
-from mutants import MUTANTS
+from mutants import HANGS, MUTANTS
 from rig import TerminalServer
 
 EXIT = {"USAGE": 2, "INPUT": 3, "MISSING": 7, "TIMEOUT": 18, "GONE": 19, "PROTOCOL": 20, "REFUSED": 21}
@@ -213,7 +213,7 @@ class Dishonest(Conform):
 
     def test_a_device_that_cannot_be_understood_is_told(self):
         self.bench.simulate("--fault", "garbage")
-        self.assertEqual(self.bench.conform("--timeout", "200").code, EXIT["PROTOCOL"])
+        self.assertEqual(self.bench.conform("--timeout", "1000").code, EXIT["PROTOCOL"])
 
     def test_a_device_that_claims_an_identity_is_left_alone(self):
         self.bench.simulate("--fault", "clone-tx=" + 32 * "0")
@@ -249,20 +249,28 @@ class Confined(Conform):
 class Broken(Conform):
     """Each mutant fails the cases that are about it, and no other."""
 
-    def judge(self, name):
+    def judge(self, name, *options):
         bench = Bench()
         try:
-            return bench.simulate(*self.enrol(), program=HERE / f"device-{name}").everything()
+            return bench.simulate(*self.enrol(), program=HERE / f"device-{name}").everything(*options)
         finally:
             bench.close()
 
     def test_each_broken_agent_fails_the_right_cases(self):
-        self.assertGreaterEqual(len(MUTANTS), 10)
+        self.assertGreaterEqual(len(MUTANTS), 20)
         for name, (_, _, _, expected) in MUTANTS.items():
+            if name == HANGS:
+                continue
             with self.subTest(mutant=name):
                 verdicts = self.judge(name)
                 self.assertEqual(verdicts.of("fail"), expected, verdicts.failures())
-                self.assertEqual(verdicts.code, EXIT["PROTOCOL"])
+                self.assertEqual(verdicts.code, EXIT["PROTOCOL"] if expected else 0)
+
+    def test_a_device_that_hangs_fails_the_case_that_brought_it_down(self):
+        verdicts = self.judge(HANGS, "--timeout", "3000")
+        self.assertEqual((verdicts.of("fail"), verdicts.code), (MUTANTS[HANGS][3], EXIT["TIMEOUT"]))
+        self.assertIn("no answer", verdicts.cases["abort-format"]["found"])
+        self.assertNotIn("begin-repeat", verdicts.cases)
 
 
 if __name__ == "__main__":

@@ -177,18 +177,10 @@ static int unknown_member(struct bench *b, struct error *err)
 
 /* ---- transactions ---- */
 
-static int opened(struct bench *b, struct error *err)
-{
-    struct link_held held;
-    int rc = bench_prepare_any(b, err);
-
-    return rc ? rc : bench_begin(b, &held, err);
-}
-
 static int repeat(struct bench *b, struct error *err)
 {
     struct link_held held;
-    int rc = opened(b, err);
+    int rc = bench_open_any(b, err);
 
     if (rc == 0)
         rc = bench_begin(b, &held, err);
@@ -197,7 +189,7 @@ static int repeat(struct bench *b, struct error *err)
 
 static int other_begin(struct bench *b, struct error *err)
 {
-    int rc = opened(b, err);
+    int rc = bench_open_any(b, err);
 
     if (rc)
         return rc;
@@ -209,7 +201,7 @@ static int other_begin(struct bench *b, struct error *err)
 static int busy(struct bench *b, struct error *err)
 {
     uint8_t first[IMPRINT_TX_SIZE];
-    int rc = opened(b, err);
+    int rc = bench_open_any(b, err);
 
     if (rc)
         return rc;
@@ -282,7 +274,7 @@ static int abort_format(struct bench *b, struct error *err)
 static int abort_open(struct bench *b, struct error *err)
 {
     struct link_key before = b->hello.facts.dev_pub;
-    int rc = opened(b, err);
+    int rc = bench_open_any(b, err);
 
     if (rc == 0)
         rc = link_client_abort(&b->client, err);

@@ -61,11 +61,7 @@ static int starts_over(struct bench *b, struct error *err)
         rc = bench_commit_refused(b, STATUS(STATE), err);
     if (rc == 0)
         rc = bench_begin(b, &held, err);
-    for (size_t i = 0; rc == 0 && i < held.count; i++)
-        if (held.bytes[i] != 0)
-            rc = error_set(err, ERR_PROTOCOL,
-                           "BEGIN after the COMMIT that failed says that bytes are held");
-    return rc;
+    return rc ? rc : bench_holds_nothing(&held, "after the COMMIT that failed", err);
 }
 
 static int wrapped(struct bench *b, uint32_t mode, uint16_t type, struct error *err)

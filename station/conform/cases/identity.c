@@ -77,9 +77,7 @@ static int embedded_public_key(struct bench *b, struct error *err)
     rc = bundle_offer(b->bundle, &b->provider, &b->hello, b->nonce, suite, err);
     if (rc == 0)
         rc = bench_deliver(b, err);
-    if (rc == 0)
-        rc = bench_commit(b, err);
-    return rc ? rc : bench_prove(b, err);
+    return rc ? rc : bench_complete(b, err);
 }
 
 static int configuration(struct bench *b, struct error *err)
@@ -100,9 +98,7 @@ static int configuration(struct bench *b, struct error *err)
     }
     if (rc == 0)
         rc = bench_put_all(b, &held, err);
-    if (rc == 0)
-        rc = bench_commit(b, err);
-    return rc ? rc : bench_prove(b, err);
+    return rc ? rc : bench_complete(b, err);
 }
 
 /* ---- an identity that is in force ---- */
@@ -174,11 +170,8 @@ static int read_tail(struct bench *b, struct error *err)
 /* Another identity is opened; the one in force must still be whole. */
 static int open_another(struct bench *b, struct error *err)
 {
-    struct link_held held;
-    int rc = bench_prepare_any(b, err);
+    int rc = bench_open_any(b, err);
 
-    if (rc == 0)
-        rc = bench_begin(b, &held, err);
     if (rc == 0)
         rc = bench_state(b, IMPRINT_TX_OPEN, b->bundle->begin.transaction, err);
     if (rc == 0 && strcmp(b->hello.serial, b->identity->serial))

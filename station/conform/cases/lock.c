@@ -19,11 +19,8 @@ static int lock_transaction(struct bench *b, struct error *err)
 
 static int lock_busy(struct bench *b, struct error *err)
 {
-    struct link_held held;
-    int rc = bench_prepare_any(b, err);
+    int rc = bench_open_any(b, err);
 
-    if (rc == 0)
-        rc = bench_begin(b, &held, err);
     return rc ? rc : bench_expect(lock(b, err), STATUS(BUSY), err);
 }
 

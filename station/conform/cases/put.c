@@ -6,14 +6,6 @@
 #define OBJECT IMPRINT_OBJ_TRUST_ANCHORS /* every bundle has it, and it is longer than PIECE */
 #define PIECE  32
 
-static int opened(struct bench *b, struct error *err)
-{
-    struct link_held held;
-    int rc = bench_prepare_any(b, err);
-
-    return rc ? rc : bench_begin(b, &held, err);
-}
-
 /* A PUT of the object under test that must be refused. */
 static int refuse(struct bench *b, uint32_t offset, const uint8_t *bytes, size_t len,
                   unsigned statuses, struct error *err)
@@ -40,7 +32,7 @@ static int put(struct bench *b, uint32_t offset, size_t len, uint32_t expected, 
 
 static int offset(struct bench *b, struct error *err)
 {
-    int rc = opened(b, err);
+    int rc = bench_open_any(b, err);
 
     if (rc)
         return rc;
@@ -50,7 +42,7 @@ static int offset(struct bench *b, struct error *err)
 
 static int unaligned(struct bench *b, struct error *err)
 {
-    int rc = opened(b, err);
+    int rc = bench_open_any(b, err);
 
     if (rc)
         return rc;
@@ -63,7 +55,7 @@ static int oversize(struct bench *b, struct error *err)
     const struct buf *object;
     uint8_t bytes[PIECE] = {0};
     uint32_t last;
-    int rc = opened(b, err);
+    int rc = bench_open_any(b, err);
 
     if (rc)
         return rc;
@@ -77,7 +69,7 @@ static int oversize(struct bench *b, struct error *err)
 
 static int repeat(struct bench *b, struct error *err)
 {
-    int rc = opened(b, err);
+    int rc = bench_open_any(b, err);
 
     if (rc == 0)
         rc = put(b, 0, PIECE, PIECE, err);
@@ -89,7 +81,7 @@ static int repeat(struct bench *b, struct error *err)
 static int other_bytes(struct bench *b, struct error *err)
 {
     uint8_t bytes[PIECE];
-    int rc = opened(b, err);
+    int rc = bench_open_any(b, err);
 
     if (rc == 0)
         rc = put(b, 0, PIECE, PIECE, err);
@@ -104,7 +96,7 @@ static int other_type(struct bench *b, struct error *err)
 {
     uint8_t bytes[PIECE] = {0};
     uint32_t held;
-    int rc = opened(b, err);
+    int rc = bench_open_any(b, err);
 
     if (rc)
         return rc;
@@ -117,7 +109,7 @@ static int other_transaction(struct bench *b, struct error *err)
 {
     uint8_t transaction[IMPRINT_TX_SIZE];
     uint32_t held;
-    int rc = opened(b, err);
+    int rc = bench_open_any(b, err);
 
     if (rc)
         return rc;

@@ -31,10 +31,8 @@ static int keeps_transaction(struct bench *b, struct error *err)
 {
     struct link_held held;
     uint32_t bytes;
-    int rc = bench_prepare_any(b, err);
+    int rc = bench_open_any(b, err);
 
-    if (rc == 0)
-        rc = bench_begin(b, &held, err);
     if (rc == 0)
         rc = put(b, &bytes, err);
     if (rc == 0)
@@ -47,14 +45,11 @@ static int keeps_transaction(struct bench *b, struct error *err)
         rc = bench_commit_refused(b, STATUS(STATE), err);
     if (rc == 0)
         rc = bench_begin(b, &held, err);
-    for (size_t i = 0; rc == 0 && i < held.count; i++)
-        if (held.bytes[i] != 0)
-            rc = error_set(err, ERR_PROTOCOL, "BEGIN after a restart says that bytes are held");
+    if (rc == 0)
+        rc = bench_holds_nothing(&held, "after a restart", err);
     if (rc == 0)
         rc = bench_put_all(b, &held, err);
-    if (rc == 0)
-        rc = bench_commit(b, err);
-    return rc ? rc : bench_prove(b, err);
+    return rc ? rc : bench_complete(b, err);
 }
 
 static int keeps_made_key(struct bench *b, struct error *err)

@@ -36,11 +36,9 @@ static int resume(struct bench *b, struct error *err)
 {
     struct link_held held;
     struct link_key key;
-    int rc = bench_prepare_any(b, err);
+    int rc = bench_open_any(b, err);
 
     key = b->hello.facts.dev_pub;
-    if (rc == 0)
-        rc = bench_begin(b, &held, err);
     if (rc == 0)
         rc = put(b, OBJECT, 0, 2 * (size_t)PIECE, err);
     if (rc == 0)
@@ -56,9 +54,7 @@ static int resume(struct bench *b, struct error *err)
                          held_of(b, &held, OBJECT), 2 * PIECE);
     if (rc == 0)
         rc = bench_put_all(b, &held, err);
-    if (rc == 0)
-        rc = bench_commit(b, err);
-    return rc ? rc : bench_prove(b, err);
+    return rc ? rc : bench_complete(b, err);
 }
 
 /* Every request twice under one sequence, as if each answer had been lost once. */
@@ -100,10 +96,8 @@ static int commit_twice(struct bench *b, struct error *err)
 static int every_answer_lost(struct bench *b, struct error *err)
 {
     struct link_held held;
-    int rc = bench_prepare_any(b, err);
+    int rc = bench_open_any(b, err);
 
-    if (rc == 0)
-        rc = bench_begin(b, &held, err);
     b->client.sequence--;
     if (rc == 0)
         rc = bench_begin(b, &held, err);
@@ -119,11 +113,8 @@ static int every_answer_lost(struct bench *b, struct error *err)
 /* The smallest pieces, the last object first. */
 static int pieces(struct bench *b, struct error *err)
 {
-    struct link_held held;
-    int rc = bench_prepare_any(b, err);
+    int rc = bench_open_any(b, err);
 
-    if (rc == 0)
-        rc = bench_begin(b, &held, err);
     for (size_t i = rc ? 0 : b->bundle->begin.object_count; rc == 0 && i > 0; i--) {
         const struct link_object *row = &b->bundle->rows[i - 1];
 
@@ -132,9 +123,7 @@ static int pieces(struct bench *b, struct error *err)
             rc = put(b, row->type, at, n, err);
         }
     }
-    if (rc == 0)
-        rc = bench_commit(b, err);
-    return rc ? rc : bench_prove(b, err);
+    return rc ? rc : bench_complete(b, err);
 }
 
 #define BELIEVED (NEED_CHANGE | NEED_READY | NEED_BELIEF)

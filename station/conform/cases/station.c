@@ -47,9 +47,8 @@ static int begin(struct bench *b, struct error *err)
         b->disbelief = true;
         return error_set(err, rc, "it answers STATION: is it pinned to another authority?");
     }
-    for (size_t i = 0; rc == 0 && i < held.count; i++)
-        if (held.bytes[i] != 0)
-            rc = error_set(err, ERR_PROTOCOL, "the device holds bytes of an object before any PUT");
+    if (rc == 0)
+        rc = bench_holds_nothing(&held, "before any PUT", err);
     return rc ? rc : bench_state(b, IMPRINT_TX_OPEN, b->bundle->begin.transaction, err);
 }
 
