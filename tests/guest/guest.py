@@ -39,6 +39,11 @@ PROGRAMS = [IMPRINT, MANIFEST, SOFTHSM, GADGET, TOOL, SIZES, PULL, UDEVD, UDEVAD
               for n in ("line", "opener", "checker", "connector", "board"))]
 
 
+# What sanitizers of the programs were told out here, they are told in there.
+SANITIZERS = "".join(f"export {n}={shlex.quote(os.environ[n])}\n"
+                     for n in ("ASAN_OPTIONS", "UBSAN_OPTIONS") if n in os.environ)
+
+
 def why_not():
     """Why no guest can run here; None where it can."""
     if os.uname().machine != "x86_64":
@@ -122,7 +127,7 @@ class Guest:
     def start(self, script):
         """Starts a script of the guest's shell; its number."""
         self.count += 1
-        (self.share / f"{self.count}.sh").write_text(script)
+        (self.share / f"{self.count}.sh").write_text(SANITIZERS + script)
         self.control.sendall(b"%d\n" % self.count)
         return self.count
 
