@@ -131,5 +131,6 @@ int main(int argc, char **argv)
     }
     for (int i = 2; i < argc; i++)
         all &= ask(&p, (size_t)strtoul(argv[i], NULL, 10));
+    transport_close(p.under);
     return all ? 0 : 1;
 }
