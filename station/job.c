@@ -536,7 +536,7 @@ static int bind_step(const struct job *job, const struct order *order, struct er
 int job_bind(const struct job *job, const struct order *order, const struct order_share *share,
              struct error *err)
 {
-    int rc = job_serials_bind(&job->serials, &share->serials, job->path, job->order, err);
+    int rc = job_serials_bind(&job->serials, &share->serials, job->path, order, err);
 
     if (rc == 0)
         rc = bind_trust_anchors(job, order, err);

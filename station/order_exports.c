@@ -10,9 +10,16 @@
 #include <stdio.h>
 #include <string.h>
 
-static void serial_text(const struct order_serials *s, int64_t n, char out[IMPRINT_SERIAL_MAX + 1])
+#define SAMPLE_DIGITS 4 /* where the order does not say how many follow the prefix */
+
+/* The first serial of a range, or one of those that begin with the prefix. What others there are is
+ * known only when they come: order_exports_serial judges each. */
+static void serial_sample(const struct order_serials *s, char out[IMPRINT_SERIAL_MAX + 1])
 {
-    snprintf(out, IMPRINT_SERIAL_MAX + 1, "%s%0*" PRId64, s->prefix, (int)s->digits, n);
+    bool range = s->kind == ORDER_SERIALS_RANGE;
+
+    snprintf(out, IMPRINT_SERIAL_MAX + 1, "%s%0*" PRId64, s->prefix,
+             range ? (int)s->digits : SAMPLE_DIGITS, range ? s->first : 0);
 }
 
 static const char *rule_of(const struct order *order, const char *serial,
@@ -36,7 +43,7 @@ static int check_range(const struct order_source *s, const struct order *order,
     const struct export_format *broken;
     const char *rule;
 
-    serial_text(&share->serials, share->serials.first, serial);
+    serial_sample(&share->serials, serial);
     rule = rule_of(order, serial, &broken);
     if (!rule)
         return 0;
@@ -129,7 +136,7 @@ int order_exports_profile(const struct order *order, const struct cert_profile *
     for (i = 0; i < VALUE_COUNT; i++)
         if (values[i])
             all[i] = values[i];
-    serial_text(&order->stations[0].serials, order->stations[0].serials.first, serial);
+    serial_sample(&order->stations[0].serials, serial);
     all[VALUE_SERIAL] = serial;
     rc = sample_make(profile, all, clock_utc(), &sample, err);
     for (i = 0; rc == 0 && !rule && i < order->export_count; i++)

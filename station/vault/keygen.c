@@ -59,7 +59,7 @@ static bool is_in_share(const void *context, const char *serial)
 {
     const struct vault *v = context;
 
-    return job_serials_allow(&v->job->serials, &v->share->serials, serial, NULL) == 0;
+    return job_serials_allow(&v->job->serials, &v->share->serials, v->order, serial, NULL) == 0;
 }
 
 bool keygen_is_in_force(const struct vault *v, const struct session *s)
@@ -330,7 +330,7 @@ static int issue(struct vault *v, struct session *s, const struct csr *csr, stru
     struct certify_request request = {
         .serial = k->serial, .chip = k->chip, .chip_len = k->chip_len, .point = csr->point};
     bool spare;
-    int rc = job_serials_allow(&v->job->serials, &v->share->serials, k->serial, err);
+    int rc = job_serials_allow(&v->job->serials, &v->share->serials, v->order, k->serial, err);
 
     if (rc == 0)
         rc = naming_judge(v, k->serial, &request.again, &request.replaces, err);

@@ -110,7 +110,7 @@ static int from_chip(const struct vault *v, const struct session *s,
                          "the device's chip id cannot be its serial: it has %zu bytes, and prefix "
                          "and digits together at most %d characters",
                          (size_t)s->hello.chip_len, SERIAL_TEXT_MAX);
-    return job_serials_allow(&v->job->serials, &v->share->serials, serial, err);
+    return job_serials_allow(&v->job->serials, &v->share->serials, v->order, serial, err);
 }
 
 int naming_find(const struct vault *v, const struct session *s, char serial[SERIAL_TEXT_MAX + 1],
