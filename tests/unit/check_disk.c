@@ -22,7 +22,6 @@ static const struct {
     {"locked", DISK_LOCKED, true, ERR_BUSY},
 };
 
-static const struct rig_order plain_order = {.lock = false};
 static unsigned long runs;
 
 /* After an I/O error or a lock the command has ended; after others it has every other time. */

@@ -2,51 +2,29 @@
  * swept_work: what a station does all day, for sweeps of faults: a batch, a device, a sealing. Each has a
  * body, which may fail anywhere, and a verification that the station is none the worse for it and
  * finishes it the next time.
- *
- * A program that injects faults may say what there is to do around them.
  */
 #ifndef TESTS_SWEPT_WORK_H
 #define TESTS_SWEPT_WORK_H
 
-#include "faulty_station.h"
+#include "faulty_device.h"
 
 #define BATCH 3
-
-struct work_hooks {
-    void (*pause)(bool pause); /* around calls of the test itself within a body; NULL: nothing */
-    void (*recover)(struct rig *,
-                    int rc); /* after rc, before the work is done once more; NULL: nothing */
-    bool grouped;            /* the line asks in groups */
-};
-static struct work_hooks work_hooks;
-
-static inline void work_pause(bool pause)
-{
-    if (work_hooks.pause)
-        work_hooks.pause(pause);
-}
-
-static inline void work_recover(struct rig *r, int rc)
-{
-    if (work_hooks.recover)
-        work_hooks.recover(r, rc);
-}
 
 /* ---- a batch ---- */
 
 static int64_t had, made;
 
-static void batch_prepare(struct rig *r)
+static inline void batch_prepare(struct rig *r)
 {
     had = rig_int(r, "SELECT count(*) FROM credentials");
 }
 
-static int batch_body(struct rig *r, struct error *err)
+static inline int batch_body(struct rig *r, struct error *err)
 {
     return generate_credentials(&r->v, BATCH, RIG_THREADS, &rig_watch, &made, err);
 }
 
-static void batch_verify(struct rig *r, int rc, const char *after)
+static inline void batch_verify(struct rig *r, int rc, const char *after)
 {
     struct error err = ERROR_INIT;
     int64_t have;
@@ -74,59 +52,7 @@ static void batch_verify(struct rig *r, int rc, const char *after)
 
 /* ---- a device ---- */
 
-static struct device dut;
-static bool dut_served; /* it was given the blob */
-
-static void device_prepare(struct rig *r)
-{
-    static uint8_t number[2];
-
-    if (++number[0] == 0)
-        number[1]++;
-    if (rig_state(r, CREDENTIAL_AVAILABLE) == 0 && r->job.serials.source == SOURCE_ASSIGNED)
-        rig_generate(r, softhsm_is_nss() ? 20 : 200);
-    device_done(&dut);
-    device_init(&dut, 0xa1);
-    memcpy(dut.chip, number, sizeof number);
-    dut_served = false;
-}
-
-/* As deliver and pass of played_device.h, but it ends at the first refusal. */
-static int device_body(struct rig *r, struct error *err)
-{
-    struct line l;
-    uint8_t verdict = 0;
-    int rc;
-
-    line_init(&l, r);
-    l.grouped = work_hooks.grouped;
-    rc = meet(&l, &dut);
-    if (rc == 0 && l.plan.action == WIRE_DELIVER) {
-        work_pause(true);
-        ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM claims WHERE state = 0"), 1);
-        work_pause(false);
-        rc = device_receive(&dut, &l);
-    }
-    if (rc == 0 && l.plan.action == WIRE_DELIVER) {
-        device_commit(&dut, &l);
-        dut_served = true;
-    }
-    if (rc == 0)
-        rc = prove(&l, &dut, &verdict);
-    if (rc)
-        *err = l.said;
-    if (rc == 0)
-        rc = line_result(&l, 0, "");
-    work_pause(true);
-    if (rc == ERR_STORE || rc == ERR_BUSY)
-        line_drop(&l);
-    else
-        line_done(&l);
-    work_pause(false);
-    return rc;
-}
-
-static void device_verify(struct rig *r, int rc, const char *after)
+static inline void device_verify(struct rig *r, int rc, const char *after)
 {
     struct error err = ERROR_INIT;
     int64_t burned = rig_state(r, CREDENTIAL_BURNED);
@@ -152,21 +78,21 @@ static void device_verify(struct rig *r, int rc, const char *after)
 
 static int64_t manifests;
 
-static void seal_prepare(struct rig *r)
+static inline void seal_prepare(struct rig *r)
 {
     device_prepare(r);
     provision(r, &dut);
     manifests = rig_int(r, "SELECT count(*) FROM manifests");
 }
 
-static int seal_body(struct rig *r, struct error *err)
+static inline int seal_body(struct rig *r, struct error *err)
 {
     struct sealed sealed;
 
     return sealing_run(&r->config, r->store, r->hsm, NULL, &sealed, err);
 }
 
-static void seal_verify(struct rig *r, int rc, const char *after)
+static inline void seal_verify(struct rig *r, int rc, const char *after)
 {
     struct error err = ERROR_INIT;
     struct verify_policy policy;
