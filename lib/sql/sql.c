@@ -39,7 +39,6 @@ static const char *advice(const struct sql *sql, int rc)
         return sql->terms->readonly;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-    case SQLITE_PROTOCOL:
         return sql->terms->busy;
     case SQLITE_NOTADB:
         return sql->terms->foreign;

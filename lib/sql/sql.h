@@ -11,7 +11,6 @@
 #include "base/buf.h"
 
 #include <sqlite3.h>
-#include <stdbool.h>
 
 #define SQL_STATEMENTS 128
 
@@ -29,15 +28,15 @@ struct sql_terms {
 
 struct sql {
     sqlite3 *db; /* NULL: not open */
+    /* An I/O error, or a lock that was not given: SQLite drops what it knew, which looks as if somebody
+     * else had written. */
+    bool failed;
     const struct sql_terms *terms;
     struct {
         const char *text;
         sqlite3_stmt *prepared;
     } cache[SQL_STATEMENTS];
     size_t cached;
-    bool
-        failed; /* an I/O error, or a lock that was not given: SQLite dropped what it knew of the file,
-                    and data_version shows that as a write of another program */
 };
 
 /* Fills err from SQLite's code and message; returns ERR_FULL, ERR_READONLY, ERR_BUSY, ERR_INTERNAL (no

@@ -2,13 +2,37 @@
  * swept_work: what a station does all day, for sweeps of faults: a batch, a device, a sealing. Each has a
  * body, which may fail anywhere, and a verification that the station is none the worse for it and
  * finishes it the next time.
+ *
+ * A program that injects faults may say what there is to do around them.
  */
 #ifndef TESTS_SWEPT_WORK_H
 #define TESTS_SWEPT_WORK_H
 
-#include "faulty_device.h"
+#include "faulty_station.h"
 
 #define BATCH 3
+
+static const struct rig_order plain_order = {.lock = false};
+
+struct work_hooks {
+    void (*pause)(bool pause); /* around calls of the test itself within a body; NULL: nothing */
+    /* After rc, before the work is done once more; NULL: nothing. */
+    void (*recover)(struct rig *r, int rc);
+    bool grouped; /* the line asks in groups */
+};
+static struct work_hooks work_hooks;
+
+static inline void work_pause(bool pause)
+{
+    if (work_hooks.pause)
+        work_hooks.pause(pause);
+}
+
+static inline void work_recover(struct rig *r, int rc)
+{
+    if (work_hooks.recover)
+        work_hooks.recover(r, rc);
+}
 
 /* ---- a batch ---- */
 
@@ -51,6 +75,58 @@ static inline void batch_verify(struct rig *r, int rc, const char *after)
 }
 
 /* ---- a device ---- */
+
+static struct device dut;
+static bool dut_served; /* it was given the blob */
+
+static inline void device_prepare(struct rig *r)
+{
+    static uint8_t number[2];
+
+    if (++number[0] == 0)
+        number[1]++;
+    if (rig_state(r, CREDENTIAL_AVAILABLE) == 0 && r->job.serials.source == SOURCE_ASSIGNED)
+        rig_generate(r, softhsm_is_nss() ? 20 : 200);
+    device_done(&dut);
+    device_init(&dut, 0xa1);
+    memcpy(dut.chip, number, sizeof number);
+    dut_served = false;
+}
+
+/* As deliver and pass of played_device.h, but it ends at the first refusal. */
+static inline int device_body(struct rig *r, struct error *err)
+{
+    struct line l;
+    uint8_t verdict = 0;
+    int rc;
+
+    line_init(&l, r);
+    l.grouped = work_hooks.grouped;
+    rc = meet(&l, &dut);
+    if (rc == 0 && l.plan.action == WIRE_DELIVER) {
+        work_pause(true);
+        ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM claims WHERE state = 0"), 1);
+        work_pause(false);
+        rc = device_receive(&dut, &l);
+    }
+    if (rc == 0 && l.plan.action == WIRE_DELIVER) {
+        device_commit(&dut, &l);
+        dut_served = true;
+    }
+    if (rc == 0)
+        rc = prove(&l, &dut, &verdict);
+    if (rc)
+        *err = l.said;
+    if (rc == 0)
+        rc = line_result(&l, 0, "");
+    work_pause(true);
+    if (rc == ERR_STORE || rc == ERR_BUSY)
+        line_drop(&l);
+    else
+        line_done(&l);
+    work_pause(false);
+    return rc;
+}
 
 static inline void device_verify(struct rig *r, int rc, const char *after)
 {
