@@ -55,7 +55,7 @@ static int check(struct sql *sql, struct error *err)
         rc = sqlite3_step(s);
     if (rc == SQLITE_ROW)
         answer = (const char *)sqlite3_column_text(s, 0);
-    if (rc != SQLITE_ROW) /* a lock or the disk, and no word on the pages */
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         rc = sql_error(sql, rc, "check the database", err);
     else if (!answer || strcmp(answer, "ok"))
         rc = error_set(err, ERR_STORE,
