@@ -11,7 +11,7 @@ import unittest
 
 import judge
 from boards import ACM, GENERIC, RULES, USB, Board
-from guest import GADGET, SIZES, TOOL, UDEVADM, UDEVD, Guest, GuestLine, why_not
+from guest import GADGET, SIZES, TOOL, UDEVADM, UDEVD, GuestLine, start_guest, why_not
 from rig import EXIT, Rig
 from test_guide import blocks_of
 
@@ -21,8 +21,8 @@ EVERYTHING = os.environ.get("IMPRINT_SWEEP") == "all"
 
 def setUpModule():
     global GUEST
-    GUEST = Guest()
-    unittest.addModuleCleanup(GUEST.close)
+    GUEST = start_guest()
+    unittest.addModuleCleanup(lambda: GUEST.close())
 
 
 class Case(unittest.TestCase):
@@ -30,6 +30,10 @@ class Case(unittest.TestCase):
     rules = RULES
 
     def setUp(self):
+        global GUEST
+        if GUEST.down:
+            GUEST.close()
+            GUEST = start_guest()
         self.rig = Rig(credentials=self.credentials, job={"ports": self.rules, "hello_ms": 10000,
                                                           "request_ms": 5000})
         self.addCleanup(self.rig.close)
