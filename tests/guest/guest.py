@@ -36,7 +36,7 @@ MODULES = [("virtio_pci", ""), ("9pnet_virtio", ""), ("9p", ""),
            ("usb_f_serial", ""), ("cdc_acm", ""), ("usbserial", "vendor=0x1209 product=0x0005")]
 PROGRAMS = [IMPRINT, MANIFEST, SOFTHSM, GADGET, TOOL, SIZES, PULL, UDEVD, UDEVADM,
             *(BUILD / "station" / f"imprint-{n}"
-              for n in ("line", "opener", "checker", "connector", "board"))]
+              for n in ("line", "opener", "checker", "connector", "board", "conform"))]
 
 
 # What sanitizers of the programs were told out here, they are told in there.

@@ -109,6 +109,22 @@ class HotPlug(Case):
         self.judge(boards)
 
 
+class Judged(Case):
+    credentials = 0
+
+    def test_a_board_keeps_the_specification_over_usb(self):
+        for kind in (USB, ACM) if EVERYTHING else (USB,):
+            board = self.board(kind)
+            result = GUEST.imprint(self.rig, "conform", f"usb_path:{board.place()}", "--authority-key",
+                                   self.rig.owner / "authority.key", "--timeout", 20000, "--lock",
+                                   "--json", check=False)
+            events = [json.loads(line) for line in result.stdout.splitlines()]
+            failed = [e for e in events if e.get("result") == "fail"]
+            self.assertEqual((result.returncode, failed), (0, []), result.stderr)
+            self.assertGreater(events[-1]["passed"], 110)
+            self.assertEqual(events[-1]["left"], "blank")
+
+
 class WithoutRoot(Case):
     def run_as_nobody(self):
         """`imprint run --once --json` of a user in the group of serial ports: (exit status, slots, errors)."""
