@@ -140,7 +140,7 @@ class WithoutRoot(Case):
         self.assertEqual({e["error"] for e in slots.values()}, {"ERR_IO"}, (code, slots, said))
         self.assertIn("install the station's udev rule", slots["U1"]["text"])
         GUEST.sh(f"{UDEVD} --daemon >/share/udevd.log 2>&1")
-        self.addCleanup(GUEST.sh, "killall systemd-udevd")
+        self.addCleanup(GUEST.sh, "killall systemd-udevd || true")  # its children end by themselves
         for board in boards:
             board.pull().plug()
         GUEST.sh(f"{UDEVADM} settle")
