@@ -9,8 +9,9 @@ import pathlib
 import shutil
 import unittest
 
+import envelope
 import judge
-from rig import EXIT, Rig, run, run_bytes
+from rig import EXIT, MANIFEST, Rig, run, run_bytes
 from test_nss import MODULES as NSS_MODULES, NssRig
 
 VERIFIER = pathlib.Path(__file__).parent.parent.parent / "docs/manifest-verifier.py"
@@ -275,6 +276,161 @@ class Derived(unittest.TestCase):
         self.assertEqual({r["mode"] for r in live.values()}, {"hsm"})
         self.assertNotEqual(*keys)
 
+    # ---- exports
+
+    def make_recipient(self, name, *key, usage=None):
+        """A certificate and its key, as openssl makes them; the hash that an order names it by."""
+        rig = self.rig
+        extra = ("-addext", f"keyUsage=critical,{usage}") if usage else ()
+        run("openssl", "req", "-x509", "-newkey", *key, "-nodes", "-days", "30", "-subj",
+            f"/CN={name}", "-keyout", rig.dir / f"{name}.key", "-out", rig.dir / f"{name}.pem", *extra)
+        der = run_bytes("openssl", "x509", "-in", rig.dir / f"{name}.pem", "-outform", "DER")
+        return hashlib.sha256(der).hexdigest()
+
+    def export(self, recipient, format="symmetric-keys", check=True):
+        result = self.rig.imprint("seal", "--export", format, "--recipient",
+                                  self.rig.dir / f"{recipient}.pem", "--json", check=check)
+        if not check:
+            return result
+        return pathlib.Path(json.loads(result.stdout.splitlines()[-1])["path"])
+
+    def check_index(self, folder):
+        """The station signed the hash of each file, and nothing in the folder is a key."""
+        rig, index = self.rig, json.loads((folder / "export.json").read_text())
+        run("openssl", "cms", "-verify", "-binary", "-inform", "PEM", "-in", folder / "export.json.p7s",
+            "-content", folder / "export.json", "-CAfile", rig.station / "trust/manifest-root.pem",
+            "-out", "/dev/null")
+        for file in index["files"]:
+            data = (folder / file["name"]).read_bytes()
+            self.assertEqual(file["sha256"], hashlib.sha256(data).hexdigest())
+        return index
+
+    def decrypt(self, folder, name):
+        """With openssl; then its parts without it, as RFC 5652 has them."""
+        plain = b""
+        for file in sorted(folder.glob("*.cms")):
+            plain += run_bytes("openssl", "cms", "-decrypt", "-binary", "-inform", "DER", "-in", file,
+                               "-inkey", self.rig.dir / f"{name}.key", "-recip",
+                               self.rig.dir / f"{name}.pem")
+            self.assertTrue(plain.endswith(envelope.open_envelope(
+                file.read_bytes(), (self.rig.dir / f"{name}.key").read_bytes())))
+        return plain
+
+    def exported_keys(self, folder, name):
+        return {d["sn"]: base64.b64decode(d["key"])
+                for d in map(json.loads, self.decrypt(folder, name).splitlines())}
+
+    def test_keys_leave_for_recipients_whom_the_order_names(self):
+        rig = self.make()
+        devices = [rig.add_device() for _ in range(12)]
+        names = {"rsa": ("rsa:3072",), "ec": ("ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+                 "other": ("ec", "-pkeyopt", "ec_paramgen_curve:P-384")}
+        hashes = {name: self.make_recipient(name, *key) for name, key in names.items()}
+        rig.write_order(id="E2E-2", key_recipients=[hashes["rsa"], hashes["ec"]],
+                        exports=["symmetric-keys", "azure-dps-keys"], **ORDER)
+        rig.write_job(order="E2E-2", **JOB)
+        self.provision(devices)
+        keys = self.check(devices)
+        for name in ("rsa", "ec"):
+            folder = self.export(name)
+            index = self.check_index(folder)
+            self.assertEqual((index["devices"], index["platform"]), (12, "symmetric-keys"))
+            self.assertEqual(self.exported_keys(folder, name), keys)
+            self.assert_nowhere(keys.values(), rig.station)
+            folder.rename(rig.dir / f"to-{name}")
+        # Both at once open one file, each with its own key.
+        both = rig.dir / "both.pem"
+        both.write_text((rig.dir / "rsa.pem").read_text() + (rig.dir / "ec.pem").read_text())
+        folder = self.export("both")
+        for name in ("rsa", "ec"):
+            self.assertEqual(self.exported_keys(folder, name), keys)
+        wrong = run("openssl", "cms", "-decrypt", "-inform", "DER", "-in", next(folder.glob("*.cms")),
+                    "-inkey", rig.dir / "other.key", check=False)
+        self.assertNotEqual(wrong.returncode, 0)
+        folder.rename(rig.dir / "to-both")
+        # Enrolments, ten a call.
+        folder = self.export("ec", "azure-dps-keys")
+        self.check_index(folder)
+        calls = [json.loads(line) for line in self.decrypt(folder, "ec").splitlines()]
+        self.assertEqual([len(c["enrollments"]) for c in calls], [10, 2])
+        enrolled = {e["registrationId"]: e["attestation"] for c in calls for e in c["enrollments"]}
+        self.assertEqual({sn: base64.b64decode(a["symmetricKey"]["primaryKey"])
+                          for sn, a in enrolled.items()}, keys)
+        self.assertEqual({a["type"] for a in enrolled.values()}, {"symmetricKey"})
+        self.assertEqual({c["mode"] for c in calls}, {"create"})
+        folder.rename(rig.dir / "to-azure")
+        # To nobody else, and of no device that ended.
+        folder = self.export("other")
+        index = json.loads((folder / "export.json").read_text())
+        self.assertEqual((index["devices"], index["files"], index["left_out"]["other_recipients"]),
+                         (0, [], 12))
+        folder.rename(rig.dir / "to-other")
+        rig.imprint("void", "PUMP-000001", "--by", "Ada", "--reason", "a test")
+        ended = rig.imprint("seal", "--export", "symmetric-keys", "--recipient", rig.dir / "ec.pem",
+                            "--manifest", 1, "--json")
+        folder = pathlib.Path(json.loads(ended.stdout.splitlines()[-1])["path"])
+        self.assertEqual(json.loads((folder / "export.json").read_text())["left_out"]["ended"], 1)
+        self.assertEqual(set(self.exported_keys(folder, "ec")), set(keys) - {"PUMP-000001"})
+        told = [e for e in map(json.loads, rig.imprint("ledger", "show", "--json").stdout.splitlines())
+                if e.get("event") == "export"]
+        self.assertEqual(told[0]["data"]["recipients"], [hashes["rsa"]])
+
+    @unittest.skipUnless(NSS_MODULES, "NSS softokn is not installed")
+    def test_keys_leave_a_token_that_derives_by_itself(self):
+        rig = self.make(NssRig)
+        device = rig.add_device()
+        name = self.make_recipient("ec", "ec", "-pkeyopt", "ec_paramgen_curve:P-521")
+        rig.write_order(id="E2E-2", key_recipients=[name], **ORDER)
+        rig.write_job(order="E2E-2", **JOB)
+        self.provision([device])
+        self.assertEqual(self.exported_keys(self.export("ec"), "ec"),
+                         self.check([device], made="token"))
+
+    def test_keys_beside_certificates_leave_as_well(self):
+        rig = Rig(order={"symmetric_key": True})
+        self.rig = rig
+        self.addCleanup(rig.close)
+        rig.imprint("generate", rig.job, "--count", 2)
+        plain, device = rig.add_device(), rig.add_device(start=False)
+        self.provision([plain])
+        name = self.make_recipient("ec", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                                   usage="keyAgreement")
+        rig.write_order(type="amendment", amends=rig.order_hash, symmetric_key=True,
+                        key_recipients=[name])
+        rig.write_job(more="symmetric_key: true\n")
+        device.start()
+        self.provision([plain, device])
+        folder = self.export("ec")
+        self.assertEqual(list(self.exported_keys(folder, "ec").values()),
+                         [(device.export() / "symmetric").read_bytes()])
+        left = json.loads((folder / "export.json").read_text())["left_out"]
+        self.assertEqual(left["without_symmetric_key"], 1)
+
+    def test_recipients_that_nothing_is_encrypted_for(self):
+        rig = self.make()
+        self.make_recipient("short", "rsa:1024")
+        self.make_recipient("signer", "rsa:2048", usage="digitalSignature")
+        self.make_recipient("odd", "ec", "-pkeyopt", "ec_paramgen_curve:secp256k1")
+        (rig.dir / "none.pem").write_text("nothing")
+        for name, status, words in (("short", "REFUSED", "neither RSA from 2048"),
+                                    ("signer", "REFUSED", "lacks keyEncipherment"),
+                                    ("odd", "REFUSED", "neither RSA"),
+                                    ("none", "INPUT", "no PEM certificate")):
+            result = self.export(name, check=False)
+            self.assertEqual(result.returncode, EXIT[status], result.stderr)
+            self.assertIn(words, result.stderr)
+        for options, words in ((("--export", "symmetric-keys"), "--recipient"),
+                               (("--export", "aws-iot", "--set", "policy=p", "--recipient", "x"),
+                                "holds no secret"),
+                               (("--recipient", "x"), "are for --export")):
+            result = rig.imprint("seal", *options, check=False)
+            self.assertEqual(result.returncode, EXIT["USAGE"], result.stderr)
+            self.assertIn(words, result.stderr)
+        result = run(MANIFEST, "export", "--state", rig.dir / "w", "--format", "symmetric-keys", "--output",
+                     rig.dir / "x", rig.dir, check=False)
+        self.assertEqual(result.returncode, EXIT["USAGE"], result.stderr)
+        self.assertIn("only the station has", result.stderr)
+
     # ---- what is refused
 
     def test_what_a_job_may_not_ask_for(self):
@@ -302,6 +458,9 @@ class Derived(unittest.TestCase):
                 ({"profile": {"name": "idevid", "sha256": "0" * 64}}, "there are no certificates"),
                 ({"symmetric_key": True}, "without key mode"),
                 ({"key_recipients": []}, "SHA-256 of each recipient"),
+                ({"exports": ["aws-iot"]}, "which needs certificates"),
+                ({"key_modes": ["device"], "exports": ["azure-dps-keys"], "profile":
+                  {"name": "idevid", "sha256": "0" * 64}}, "no symmetric keys are made"),
                 ({"key_modes": ["device"], "key_recipients": ["0" * 64], "profile":
                   {"name": "idevid", "sha256": "0" * 64}}, "no symmetric keys")):
             rig.write_order(add=False, id="E2E-9", **{**ORDER, **changes})
