@@ -20,10 +20,11 @@ static void put_key(struct buf *out, const struct platform_device *d)
 
 /* ---- one object a line ---- */
 
-static const char *any_serial(const char *serial)
+static const char *refuses(const char *serial)
 {
-    (void)serial;
-    return NULL;
+    size_t len = strlen(serial);
+
+    return len > 0 && len <= IMPRINT_SERIAL_MAX ? NULL : "a serial has 1 to 64 characters";
 }
 
 static int line_device(const struct platform_run *run, const struct platform_device *d, uint64_t n,
@@ -50,7 +51,7 @@ const struct export_format platform_symmetric_keys = {
     .extension = "cms",
     .per_file = KEYS_PER_FILE,
     .secret = true,
-    .refuses = any_serial,
+    .refuses = refuses,
     .device = line_device,
 };
 
