@@ -89,6 +89,8 @@ static int begin_part(struct store *store, struct error *err)
     /* After some failures SQLite ends the whole transaction: what comes now would be one by itself. */
     if (sqlite3_get_autocommit(store->sql.db))
         return error_set(err, ERR_STORE, "the database gave up a change: run the command again");
+    if (store_group_counts(store))
+        return error_set(err, ERR_INTERNAL, "one step of the counter would stand for two changes");
     rc = sql_exec(&store->sql, "SAVEPOINT change", "start a change of the database", err);
     if (rc)
         return rc;
@@ -102,6 +104,11 @@ static int begin_part(struct store *store, struct error *err)
 int store_begin(struct store *store, struct error *err)
 {
     return store->grouped ? begin_part(store, err) : begin_whole(store, err);
+}
+
+bool store_group_counts(const struct store *store)
+{
+    return store->counts;
 }
 
 int store_group_begin(struct store *store, struct error *err)

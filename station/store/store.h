@@ -98,9 +98,14 @@ MUST_USE int store_set_actor(struct store *store, const char *operator, const ch
  * store_commit returned 0 for is durable, and may be released, when store_group_end returned 0 and not
  * before. When that fails none of the changes remains, or, if only the anchor failed, all do as
  * with store_commit. The caller keeps a group short: nothing else can write meanwhile.
+ *
+ * A step of the counter stands for one change, for it tells how many there were that nobody knows any
+ * more. So a group ends with the first change that counts (store_group_counts): the next store_begin in it
+ * is refused (ERR_INTERNAL).
  */
 MUST_USE int store_group_begin(struct store *store, struct error *err);
 MUST_USE int store_group_end(struct store *store, struct error *err);
+bool store_group_counts(const struct store *store);
 
 MUST_USE int store_begin(struct store *store, struct error *err);
 /*

@@ -237,7 +237,7 @@ static int plan_asked(struct vault *v, struct session *s, struct wire_plan *plan
     rc = check_step(v, s, WIRE_KEYGEN, err);
     if (rc)
         return rc;
-    if (k->state == KEYGEN_OPEN && k->order_id == v->order_id && v->mode == IMPRINT_MODE_DEVICE &&
+    if (keygen_is_in_force(v, s) && v->mode == IMPRINT_MODE_DEVICE &&
         naming_fits_label(v, s, k->serial))
         return fill_keygen(v, s, plan, err);
     rc = k->state == KEYGEN_OPEN ? keygen_drop(v, s, err) : 0;
@@ -277,6 +277,7 @@ static int find_by_transaction(struct vault *v, struct session *s, bool *known, 
     if (rc || !is_replaced(&s->claim, &s->hello))
         return rc;
     rc = claim_credential(v, &s->claim, &s->credential, err);
+    session_forget_claim(s);
     return rc ? rc : find_by_dev_pub(v, s, known, err);
 }
 
@@ -309,15 +310,20 @@ static int check_old(struct vault *v, struct session *s, const struct claim *old
 /* An enrolled or attested key with a live identity under another chip id. */
 static int refuse_second_identity(struct vault *v, struct session *s, struct error *err)
 {
+    struct claim other;
     bool found = false;
     int rc = 0;
 
+    claim_init(&other);
     if (v->order->auth != ORDER_AUTH_NONE)
-        rc = claim_by_enrolment(v->store, s->hello.attest_key, &s->claim, &found, err);
-    if (rc || !found || same_chip(&s->claim, &s->hello))
-        return rc;
-    rc = claim_credential(v, &s->claim, &s->credential, err);
-    return rc ? rc : refuse_other_chip(&s->claim, &s->credential, err);
+        rc = claim_by_enrolment(v->store, s->hello.attest_key, &other, &found, err);
+    if (rc == 0 && found && !same_chip(&other, &s->hello)) {
+        rc = claim_credential(v, &other, &s->credential, err);
+        if (rc == 0)
+            rc = refuse_other_chip(&other, &s->credential, err);
+    }
+    claim_done(&other);
+    return rc;
 }
 
 /* Nothing the device reports is known: a new device, or a known chip that lost its memory. */
