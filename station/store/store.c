@@ -35,8 +35,14 @@ const struct sql_terms store_terms = {
 static int check_alone(struct store *store, struct error *err)
 {
     int64_t version = 0;
-    int rc = sql_integer(&store->sql, err, &version, "PRAGMA data_version", "");
+    int rc;
 
+    if (store->sql.failed)
+        return error_set(
+            err, ERR_STORE,
+            "the disk failed while the database was in use, or a lock was not given back: "
+            "nothing was lost; check the disk, and run the command again");
+    rc = sql_integer(&store->sql, err, &version, "PRAGMA data_version", "");
     if (rc == 0 && version != store->version)
         rc = error_set(
             err, ERR_INTEGRITY,

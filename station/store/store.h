@@ -9,7 +9,9 @@
  *  4. Deleted key blobs are overwritten in the file (secure_delete).
  *  5. One program writes: when another connection has committed since store_open, store_begin,
  *     store_commit and store_settle refuse with ERR_INTEGRITY.
- *  6. Schema changes run in one transaction when the file is opened; a file of a newer program is
+ *  6. After an I/O error of the disk the same three refuse with ERR_STORE: whoever opens the store anew
+ *     finds what is really there.
+ *  7. Schema changes run in one transaction when the file is opened; a file of a newer program is
  *     refused, not guessed at.
  *
  * Errors of every function: ERR_FULL, ERR_READONLY, ERR_BUSY, ERR_STORE (damaged or failed), with a

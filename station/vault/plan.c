@@ -185,6 +185,16 @@ static int check_step(const struct vault *v, const struct session *s, enum wire_
                      s->credential.serial[0] ? "')" : "");
 }
 
+/* What it committed was all signed by the station: it does not show another serial by mistake. */
+static int check_serial(const struct session *s, struct error *err)
+{
+    if (strcmp(s->hello.serial, s->credential.serial) == 0)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "this device was given '%s' and shows another serial: set it aside",
+                     s->credential.serial);
+}
+
 /* The device holds, or says it holds, s->claim. */
 static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
 {
@@ -205,8 +215,10 @@ static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan
     if (rc)
         return rc;
     s->again = s->claim.state == CLAIM_PROVEN;
-    if (committed)
-        return fill_plan(v, s, WIRE_PROVE, plan, err);
+    if (committed) {
+        rc = check_serial(s, err);
+        return rc ? rc : fill_plan(v, s, WIRE_PROVE, plan, err);
+    }
     if (s->again)
         return refuse_known_chip(&s->credential, err);
     rc = check_step(v, s, WIRE_DELIVER, err);

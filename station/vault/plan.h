@@ -18,6 +18,7 @@
  *                                              from this station, or with
  *                                              another attestation
  *   T committed                              T asked for a key             refuse
+ *   T committed, under another serial        T open or proven              refuse
  *   T committed                              T open                        PROVE
  *   T committed                              T proven                      PROVE again, consume nothing
  *   T open, or T's transport key             T proven                      refuse: an old copy of a store

@@ -68,6 +68,35 @@ START_TEST(a_device_that_comes_back_gets_the_same_bytes)
 }
 END_TEST
 
+START_TEST(a_device_that_shows_another_serial_than_its_own_is_refused)
+{
+    struct rig r;
+    struct line l;
+    struct device d;
+
+    rig_start(&r, &plain_order, 2);
+    device_init(&d, 0xa1);
+    line_init(&l, &r);
+    deliver(&l, &d);
+    line_done(&l);
+    for (int proven = 0; proven < 2; proven++) {
+        line_init(&l, &r);
+        d.serial[strlen(d.serial) - 1] ^= 1;
+        ck_assert_int_eq(meet(&l, &d), ERR_REFUSED);
+        ck_assert_msg(strstr(l.said.text, "another serial") != NULL, "%s", l.said.text);
+        d.serial[strlen(d.serial) - 1] ^= 1;
+        line_done(&l);
+        line_init(&l, &r);
+        ASSERT_ANSWER(&l, meet(&l, &d));
+        pass(&l, &d);
+        line_done(&l);
+    }
+    ck_assert_int_eq(rig_records(&r), 1);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(a_device_that_committed_goes_on_to_its_proof)
 {
     struct rig r;
@@ -402,6 +431,7 @@ END_TEST
 
 RIG_MAIN("plan", EACH_ROW(nobody_else_uses_a_devices_attempts_up, strangers),
          EACH_ROW(a_device_that_comes_back_gets_the_same_bytes, resumed_as),
+         ONCE(a_device_that_shows_another_serial_than_its_own_is_refused),
          ONCE(a_device_that_committed_goes_on_to_its_proof),
          ONCE(a_device_that_is_locked_and_not_proven_can_still_prove),
          ONCE(a_proven_device_proves_again_and_consumes_nothing),

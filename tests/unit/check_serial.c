@@ -313,6 +313,44 @@ START_TEST(ports_are_listed_with_what_usb_says_of_them)
 }
 END_TEST
 
+/* In a process of its own: a port comes and goes as fast as it can. */
+static pid_t flicker(const char *path)
+{
+    pid_t child = fork();
+
+    if (child == 0)
+        for (;;)
+            if (symlink("/dev/ptmx", path) || unlink(path))
+                _exit(EXIT_FAILURE);
+    return child;
+}
+
+static int count_port(void *context, const struct serial_info *info)
+{
+    ck_assert_ptr_nonnull(info->name);
+    *(int *)context += strcmp(info->name, "/dev/ttyFACT0") == 0;
+    return 0;
+}
+
+/* A bug of libserialport 0.1.1: its list of ports is NULL then, and it says that all is well. */
+START_TEST(a_port_that_goes_while_ports_are_listed_is_left_out)
+{
+    enum { LISTS = 20000 };
+    char path[PATH_MAX];
+    int seen = 0;
+
+    plug_in("");
+    snprintf(path, sizeof path, "%s/ttyZ", dir);
+    pid_t child = flicker(path);
+    for (int i = 0; i < LISTS; i++)
+        ASSERT_OK(serial_list(count_port, &seen, &err), err);
+    ck_assert_int_eq(seen, LISTS);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    clean_up(NULL);
+}
+END_TEST
+
 START_TEST(other_programs_run_as_ever_under_the_shim)
 {
     plug_in("");
@@ -332,4 +370,5 @@ SHIM_MAIN("serial", all_256_byte_values_come_back_unchanged,
           a_port_that_is_open_is_busy_and_free_once_closed,
           a_port_that_another_program_locked_is_busy, a_symbolic_link_is_followed,
           what_is_no_serial_port_is_missing, ports_are_listed_with_what_usb_says_of_them,
+          a_port_that_goes_while_ports_are_listed_is_left_out,
           other_programs_run_as_ever_under_the_shim)
