@@ -1,5 +1,7 @@
 #include "station/line/serial.h"
 
+#include "station/line/terminal.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +22,8 @@
 
 struct serial {
     struct sp_port *port;
-    int fd; /* belongs to port */
+    bool plain; /* libserialport does not open it: see terminal.h */
+    int fd;     /* belongs to port, unless plain */
     char name[PATH_MAX];
 };
 
@@ -114,6 +117,11 @@ static int configure(const struct serial *s, int baud, struct error *err)
 {
     enum sp_return rc;
 
+    if (s->plain)
+        return terminal_configure(s->fd, baud) == 0
+                   ? 0
+                   : error_set_errno(err, errno, "port '%s': cannot set %d baud, 8N1", s->name,
+                                     baud);
     if ((rc = sp_set_baudrate(s->port, baud)) < 0)
         return fail_io(s, "set the baud rate", rc, err);
     if ((rc = sp_set_bits(s->port, 8)) < 0 || (rc = sp_set_parity(s->port, SP_PARITY_NONE)) < 0 ||
@@ -125,18 +133,38 @@ static int configure(const struct serial *s, int baud, struct error *err)
     return 0;
 }
 
+/* A port without modem lines (ENOTTY) is opened without libserialport. */
+static int open_descriptor(struct serial *s, struct error *err)
+{
+    enum sp_return rc = sp_open(s->port, SP_MODE_READ_WRITE);
+
+    s->plain = last_errno(rc) == ENOTTY;
+    if (rc < 0 && !s->plain)
+        return fail_open(s, rc, err);
+    if (s->plain && (s->fd = terminal_open(s->name)) < 0)
+        return fail_open(s, SP_ERR_FAIL, err);
+    if (!s->plain && sp_get_port_handle(s->port, &s->fd) < 0)
+        return error_set(err, ERR_INTERNAL, "port '%s' has no handle", s->name);
+    return 0;
+}
+
+static void let_go(struct serial *s)
+{
+    if (!s->plain)
+        (void)sp_close(s->port);
+    else if (s->fd >= 0)
+        close(s->fd);
+}
+
 /* Opens, locks and configures s->port. */
 static int acquire(struct serial *s, int baud, struct error *err)
 {
-    enum sp_return rc = sp_open(s->port, SP_MODE_READ_WRITE);
-    int code;
+    int code = open_descriptor(s, err);
 
-    if (rc < 0)
-        return fail_open(s, rc, err);
-    if (sp_get_port_handle(s->port, &s->fd) < 0)
-        code = error_set(err, ERR_INTERNAL, "port '%s' has no handle", s->name);
     /* The lock stops programs that look for it, exclusive mode those that do not. */
-    else if (flock(s->fd, LOCK_EX | LOCK_NB))
+    if (code)
+        return code;
+    if (flock(s->fd, LOCK_EX | LOCK_NB))
         code = errno == EWOULDBLOCK ? fail_busy(s, err)
                                     : error_set_errno(err, errno, "cannot lock '%s'", s->name);
     else if (ioctl(s->fd, TIOCEXCL))
@@ -144,17 +172,17 @@ static int acquire(struct serial *s, int baud, struct error *err)
     else
         code = configure(s, baud, err);
     if (code)
-        (void)sp_close(s->port);
+        let_go(s);
     return code;
 }
 
 /* libserialport keeps the descriptor to itself: the caller gets another one of the same open file. */
-static int hand_out(const struct serial *s, int *fd, struct error *err)
+static int hand_out(struct serial *s, int *fd, struct error *err)
 {
     int copy = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
     int rc = copy < 0 ? error_set_errno(err, errno, "cannot hand out port '%s'", s->name) : 0;
 
-    (void)sp_close(s->port);
+    let_go(s);
     if (rc == 0)
         *fd = copy;
     return rc;

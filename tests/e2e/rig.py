@@ -140,17 +140,20 @@ class Line:
 
     def read(self):
         for text in self.process.stdout:
-            event = json.loads(text)
-            with self.changed:
-                self.events.append(event)
-                if event.get("event") in STATES:
-                    self.states[event["slot"]] = event
-                self.changed.notify_all()
+            self.take(text)
         with self.changed:
             self.ended = True
             self.changed.notify_all()
 
     ended = False
+
+    def take(self, text):
+        event = json.loads(text)
+        with self.changed:
+            self.events.append(event)
+            if event.get("event") in STATES:
+                self.states[event["slot"]] = event
+            self.changed.notify_all()
 
     def wait(self, found, seconds=60):
         """Waits until found(self) is true, and returns that."""
