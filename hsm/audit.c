@@ -268,6 +268,18 @@ static int check_halves(struct hsm *h, struct work *w, const struct key_policy *
     return rc;
 }
 
+/* A ceremony makes the master key where the token derives; those of earlier versions made none, and
+ * the ceremony's transcript tells which it was. */
+static void report_missing(const struct hsm *h, struct work *w, const struct key_policy *policy)
+{
+    if (policy != key_policy_of(h, HSM_KEY_DERIVATION))
+        report(w, HSM_FINDING_MISSING, policy->label, "",
+               "the key is not on the token: it is another token, or somebody deleted the key");
+    else
+        report(w, HSM_FINDING_NOTE, policy->label, "",
+               "the key is not on the token: the station makes no symmetric keys");
+}
+
 static int check_key(struct hsm *h, struct work *w, const struct key_policy *policy,
                      struct error *err)
 {
@@ -277,8 +289,7 @@ static int check_key(struct hsm *h, struct work *w, const struct key_policy *pol
     if (policy->public_rows)
         other = find_object(w, CKO_PUBLIC_KEY, policy->label, policy->label);
     if (!own && !other)
-        report(w, HSM_FINDING_MISSING, policy->label, "",
-               "the key is not on the token: it is another token, or somebody deleted the key");
+        report_missing(h, w, policy);
     else if (policy->public_rows && (!own || !other))
         report(w, HSM_FINDING_MISSING, policy->label, "",
                "the %s half of the pair is not on the token: somebody deleted it",
@@ -293,7 +304,7 @@ static int check_generations(struct hsm *h, struct work *w, enum hsm_key key, st
     int rc = 0;
 
     for (unsigned n = 2; rc == 0; n++) {
-        key_policy_name(key, n, &name);
+        key_policy_name(h, key, n, &name);
         if (!find_object(w, name.policy.class, name.policy.label, name.policy.label))
             break;
         rc = check_key(h, w, &name.policy, err);
@@ -526,7 +537,7 @@ static int check_all(struct hsm *h, struct work *w, struct error *err)
 
     for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
         if (session_owns(h, (enum hsm_key)key))
-            rc = check_key(h, w, &key_policies[key], err);
+            rc = check_key(h, w, key_policy_of(h, (enum hsm_key)key), err);
     if (rc == 0 && !h->is_ca)
         rc = check_station(h, w, err);
     if (rc)

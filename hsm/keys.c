@@ -19,16 +19,29 @@ const struct key_policy key_policies[HSM_KEY_COUNT] = {
     [HSM_KEY_STATION_AUTH] = SIGNING("station-auth"),
     [HSM_KEY_LEDGER_HMAC] = {"ledger-hmac", CKM_GENERIC_SECRET_KEY_GEN, CKO_SECRET_KEY, policy_hmac,
                              NULL},
+    [HSM_KEY_DERIVATION] = {"derivation-master", CKM_GENERIC_SECRET_KEY_GEN, CKO_SECRET_KEY,
+                            policy_hmac, NULL},
 };
+
+const struct key_policy *key_policy_of(const struct hsm *h, enum hsm_key key)
+{
+    static const struct key_policy derives = {"derivation-master", CKM_GENERIC_SECRET_KEY_GEN,
+                                              CKO_SECRET_KEY, policy_derivation, NULL};
+
+    return key == HSM_KEY_DERIVATION && h->can.derivation == HSM_DERIVES_INSIDE
+               ? &derives
+               : &key_policies[key];
+}
 
 const char *hsm_key_label(enum hsm_key key)
 {
     return key_policies[key].label;
 }
 
-void key_policy_name(enum hsm_key key, unsigned generation, struct key_named *out)
+void key_policy_name(const struct hsm *h, enum hsm_key key, unsigned generation,
+                     struct key_named *out)
 {
-    out->policy = key_policies[key];
+    out->policy = *key_policy_of(h, key);
     if (generation > 1)
         snprintf(out->text, sizeof out->text, "%s-%u", out->policy.label, generation);
     else
@@ -39,7 +52,7 @@ void key_policy_name(enum hsm_key key, unsigned generation, struct key_named *ou
 /* The generation that h uses. */
 static const struct key_policy *named(const struct hsm *h, enum hsm_key key, struct key_named *out)
 {
-    key_policy_name(key, h->key_generation[key], out);
+    key_policy_name(h, key, h->key_generation[key], out);
     return &out->policy;
 }
 
@@ -244,6 +257,16 @@ int hsm_key_point(struct hsm *h, enum hsm_key key, uint8_t point[EC_POINT_SIZE],
     return session_run(session_owner(h, key), point_work, &(struct point_call){key, point}, err);
 }
 
+int key_handle(struct hsm *h, enum hsm_key key, CK_OBJECT_HANDLE *out, struct error *err)
+{
+    struct key_handles *handles;
+    int rc = handles_of(h, key, &handles, err);
+
+    if (rc == 0)
+        *out = handles->key;
+    return rc;
+}
+
 struct digest_call {
     enum hsm_key key;
     const uint8_t *digest;
@@ -292,23 +315,10 @@ int hsm_sign(struct hsm *h, enum hsm_key key, const void *message, size_t len,
 static int hmac_work(struct hsm *h, void *arg, struct error *err)
 {
     struct sign_call *call = arg;
-    CK_MECHANISM mechanism = {CKM_SHA256_HMAC, NULL, 0};
-    struct key_handles *handles;
-    uint8_t mac[HSM_MAC_SIZE];
-    CK_ULONG mac_len = sizeof mac;
-    CK_RV rv;
-    int rc = handles_of(h, call->key, &handles, err);
+    CK_OBJECT_HANDLE key;
+    int rc = key_handle(h, call->key, &key, err);
 
-    if (rc)
-        return rc;
-    rv = h->module.p11->C_SignInit(h->session, &mechanism, handles->key);
-    if (rv == CKR_OK)
-        rv = h->module.p11->C_Sign(h->session, (CK_BYTE_PTR)(uintptr_t)call->message, call->len,
-                                   mac, &mac_len);
-    if (rv != CKR_OK || mac_len != sizeof mac)
-        return session_fail(h, rv, err, "cannot make a MAC");
-    memcpy(call->out, mac, sizeof mac);
-    return 0;
+    return rc ? rc : session_mac(h, key, call->message, call->len, call->out, err);
 }
 
 int hsm_hmac(struct hsm *h, const void *message, size_t len, uint8_t mac[HSM_MAC_SIZE],

@@ -28,6 +28,7 @@ enum hsm_key {
     HSM_KEY_LOG_SIGN,      /* checkpoints of the log */
     HSM_KEY_STATION_AUTH,  /* transcripts: the station towards devices */
     HSM_KEY_LEDGER_HMAC,   /* MACs of ledger entries and inventory rows */
+    HSM_KEY_DERIVATION,    /* master key of symmetric device keys (hsm/derived.h) */
     HSM_KEY_COUNT
 };
 

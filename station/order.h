@@ -28,6 +28,7 @@
 #define ORDER_STATIONS_MAX     64
 #define ORDER_VENDOR_ROOTS_MAX 8
 #define ORDER_EXPORTS_MAX      16
+#define ORDER_RECIPIENTS_MAX   8
 
 enum order_type { ORDER_FIRST, ORDER_AMENDMENT };
 
@@ -84,10 +85,10 @@ struct order {
     char id[65];          /* the owner's own name for it, the same in all versions */
     char environment[17]; /* must be the station's */
     char product[65];
-    char gtin[15]; /* GTIN-14, or empty */
-    char profile[PROFILE_NAME_MAX + 1];
-    uint8_t profile_hash[32]; /* of its canonical content, pki/cert_profile.h */
-    char use[16];             /* "registration" or "operational" */
+    char gtin[15];                      /* GTIN-14, or empty */
+    char profile[PROFILE_NAME_MAX + 1]; /* empty where no key mode has certificates */
+    uint8_t profile_hash[32];           /* of its canonical content, pki/cert_profile.h */
+    char use[16];                       /* "registration" or "operational" */
     int64_t from, until;
     bool software_hsm; /* a token of class "software" will do */
     enum order_auth auth;
@@ -97,7 +98,11 @@ struct order {
     uint32_t key_modes; /* bits of enum imprint_mode: how keys may be made */
     uint16_t suites[ORDER_SUITES_MAX];
     size_t suite_count;
-    bool lock; /* only a locked device is whitelisted */
+    bool lock;          /* only a locked device is whitelisted */
+    bool symmetric_key; /* a job may have a symmetric key delivered beside a private one */
+    uint8_t recipients[ORDER_RECIPIENTS_MAX][32]; /* SHA-256 of the certificates (DER) of those whom
+                                                   * symmetric keys may be exported to */
+    size_t recipient_count;
     bool has_trust_anchors;
     uint8_t trust_anchors[32]; /* SHA-256 of the object, DER certificates one after the other */
     struct order_object objects[IMPRINT_OBJECTS_MAX + 1];   /* by enum imprint_object: the others */

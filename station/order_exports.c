@@ -81,6 +81,22 @@ static int check_case(const struct order_source *s, const struct order *order)
     return 0;
 }
 
+/* What has no certificates is not told by them, and no keys where there are none. */
+static int check_kind(const struct order_source *s, const struct order *order,
+                      const struct export_format *p)
+{
+    char text[160];
+
+    if (p->secret && !order->symmetric_key && !(order->key_modes & IMPRINT_MODE_DERIVED))
+        snprintf(text, sizeof text, "without '%s' where no symmetric keys are made", p->name);
+    else if (!p->secret && order->key_modes == IMPRINT_MODE_DERIVED)
+        snprintf(text, sizeof text, "without '%s', which needs certificates, in key mode derived",
+                 p->name);
+    else
+        return 0;
+    return order_wrong(s, "exports", text);
+}
+
 int order_exports_member(const struct order_source *s, const json_t *root, struct order *order)
 {
     const json_t *list = json_object_get(root, "exports");
@@ -101,6 +117,8 @@ int order_exports_member(const struct order_source *s, const json_t *root, struc
                 p = NULL;
         if (!p)
             return order_wrong(s, "exports", expected);
+        if (check_kind(s, order, p))
+            return ERR_INPUT;
         order->exports[order->export_count++] = p;
     }
     for (size_t i = 0; i < order->station_count; i++)
@@ -140,7 +158,8 @@ int order_exports_profile(const struct order *order, const struct cert_profile *
     all[VALUE_SERIAL] = serial;
     rc = sample_make(profile, all, clock_utc(), &sample, err);
     for (i = 0; rc == 0 && !rule && i < order->export_count; i++)
-        rule = platform_refuses_certificate(order->exports[i], sample.cert, serial);
+        if (!order->exports[i]->secret)
+            rule = platform_refuses_certificate(order->exports[i], sample.cert, serial);
     if (rule)
         rc = error_set(err, ERR_REFUSED,
                        "order '%s' exports to '%s', which would refuse certificates of profile "

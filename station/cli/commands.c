@@ -74,6 +74,7 @@ static const struct cli_option seal_options[] = {
     BY,
     {"export", "FORMAT", "then export it: a format of 'imprint-manifest formats'"},
     {"set", "SETTING", "NAME=VALUE, a setting of the format; any number of times"},
+    {"recipient", "FILE", "for formats of secret keys: certificates of who may open them"},
     {"manifest", "N", "export manifest N instead of the last one"},
     {NULL, NULL, NULL}};
 

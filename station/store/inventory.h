@@ -35,14 +35,21 @@ struct credential {
     int state;
     char product[65];
     char serial[65];
-    uint8_t point[65];
-    struct buf cert;
+    uint8_t point[65];  /* zeros where a symmetric key is all */
+    struct buf cert;    /* empty where a symmetric key is all: credential_is_derived */
     struct buf wrapped; /* empty once it came to an end */
     uint8_t wrapped_hash[32];
-    char storage[INVENTORY_STORAGE_MAX + 1]; /* empty: the device made its key, and there is none */
+    char storage[INVENTORY_STORAGE_MAX +
+                 1]; /* empty: no key is stored, the device made it or it is derived */
     int64_t mechanism;
     uint8_t mac[32];
 };
+
+/* Its key is symmetric, derived when it is needed: there is no certificate. */
+static inline bool credential_is_derived(const struct credential *c)
+{
+    return c->cert.len == 0;
+}
 
 void credential_init(struct credential *c);
 void credential_done(struct credential *c);

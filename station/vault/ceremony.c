@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/jcs.h"
 #include "hsm/anchor.h"
+#include "hsm/derived.h"
 #include "hsm/signer.h"
 #include "manifests/note.h"
 #include "pki/authority.h"
@@ -109,10 +110,12 @@ static int open_token(struct making *m, const struct ceremony *c, struct error *
 
 static int make_keys(struct making *m, struct error *err)
 {
+    bool derives = hsm_derivation(m->hsm) != HSM_DERIVES_NOT;
     int rc = 0;
 
     for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
-        rc = hsm_key_create(m->hsm, (enum hsm_key)key, err);
+        if (key != HSM_KEY_DERIVATION || derives)
+            rc = hsm_key_create(m->hsm, (enum hsm_key)key, err);
     return rc;
 }
 

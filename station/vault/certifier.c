@@ -258,8 +258,8 @@ static int mac_with_hsm(void *context, const void *bytes, size_t len, uint8_t ma
     return hsm_hmac(context, bytes, len, mac, err);
 }
 
-static int record(struct vault *v, const struct certify_request *r, const struct credential *c,
-                  int64_t spare, struct error *err)
+int certifier_record(struct vault *v, const struct certify_request *r, const struct credential *c,
+                     int64_t spare, struct error *err)
 {
     struct buf data;
     struct jcs j;
@@ -290,7 +290,7 @@ static int store_credential(struct vault *v, const struct certify_request *r, st
         rc = r->again ? credential_add_again(v->store, c, err) : credential_add(v->store, c, err);
     if (rc == 0)
         rc = index_key(v, c, spare, err);
-    return rc ? rc : record(v, r, c, spare, err);
+    return rc ? rc : certifier_record(v, r, c, spare, err);
 }
 
 int certifier_issue(struct vault *v, const struct certify_request *r, struct credential *c,

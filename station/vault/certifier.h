@@ -53,6 +53,11 @@ struct certify_request {
 MUST_USE int certifier_issue(struct vault *v, const struct certify_request *request,
                              struct credential *c, bool *spare, struct error *err);
 
+/* The ledger entry `issue` of a credential that was made at its claim; spare is the id of its key, or
+ * 0. Errors: those of ledger_append. */
+MUST_USE int certifier_record(struct vault *v, const struct certify_request *request,
+                              const struct credential *c, int64_t spare, struct error *err);
+
 /* The subject that the certificate of this device will have: DER Name, appended. Errors: ERR_INPUT
  * when a value does not fit, or it is longer than IMPRINT_SUBJECT_MAX. */
 MUST_USE int certifier_subject(struct vault *v, const char *serial, const uint8_t *chip,

@@ -326,6 +326,10 @@ int generate_credentials(struct vault *v, int64_t count, unsigned threads,
             err, ERR_REFUSED,
             "devices make their own keys in this job, so there is nothing to generate: "
             "run it");
+    if (v->mode == IMPRINT_MODE_DERIVED)
+        return error_set(err, ERR_REFUSED,
+                         "the keys of this job are derived when a device asks for one, so there is "
+                         "nothing to generate: run it");
     rc = quota_check_issue(v, v->counts.spares + count, err);
     if (rc == 0)
         rc = restore_check_order(v, err);

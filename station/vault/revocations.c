@@ -97,7 +97,7 @@ static int add_ended(void *context, const struct ledger_ended *e, struct error *
         rc = whitelist_each(w->store, e->leaf, 1, read_record, &entry, err);
     if (rc == 0)
         rc = credential_get(w->store, e->credential, &c, err);
-    if (rc == 0)
+    if (rc == 0 && !credential_is_derived(&c)) /* a derived key is on no list but the whitelist */
         rc = add_certificate(w, &c, &entry, err);
     credential_done(&c);
     return rc;

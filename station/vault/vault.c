@@ -12,6 +12,7 @@
 #include "station/vault/counting.h"
 #include "station/vault/pin.h"
 #include "station/vault/quota.h"
+#include "station/vault/symmetric.h"
 #include "station/vault/token_files.h"
 
 #include <jansson.h>
@@ -306,7 +307,10 @@ static int bind_order(struct vault *v, struct error *err)
     if (rc == 0)
         rc = job_mode(v->job, v->order, &v->mode, err);
     if (rc == 0)
-        rc = job_profile(v->job, v->order, &v->profile, err);
+        rc = v->mode == IMPRINT_MODE_DERIVED ? job_no_certificate(v->job, err)
+                                             : job_profile(v->job, v->order, &v->profile, err);
+    if (rc == 0 && symmetric_is_wanted(v))
+        rc = symmetric_check_token(v, err);
     return rc ? rc : quota_load(v, err);
 }
 

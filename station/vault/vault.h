@@ -85,6 +85,7 @@ struct vault {
     struct cert_profile profile;     /* that the order fixes */
     enum imprint_mode mode;          /* how the job has keys made */
     int64_t order_id;
+    size_t listed; /* the serials of the job's list before this one are known (vault/naming.h) */
     const char
         *farewells; /* folder of the owner's statements: identities are taken away; or NULL */
     struct inventory_counts counts; /* of the order: vault/quota.h */

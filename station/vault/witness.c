@@ -1,6 +1,8 @@
 #include "station/vault/witness.h"
 
 #include "base/clock.h"
+#include "base/jcs.h"
+#include "hsm/derived.h"
 #include "manifests/evidence.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
@@ -20,13 +22,24 @@ static void fill_common(const struct order *order, const struct credential *cred
     strcpy(r->sn, credential->serial);
 }
 
-static void fill_certificate(const struct vault *v, const struct credential *credential,
-                             uint8_t spki[EC_SPKI_SIZE], struct record *r)
+static int fill_random(struct record *r, struct error *err)
 {
+    if (getrandom(r->n, sizeof r->n, 0) != (ssize_t)sizeof r->n)
+        return error_set(err, ERR_INTERNAL, "the system's random source failed");
+    return 0;
+}
+
+/* Of a derived key there is none, and random bytes in its place. */
+static int fill_certificate(const struct vault *v, const struct credential *credential,
+                            uint8_t spki[EC_SPKI_SIZE], struct record *r, struct error *err)
+{
+    if (credential_is_derived(credential))
+        return fill_random(r, err);
     r->cert = (struct record_bytes){credential->cert.data, credential->cert.len};
     memcpy(r->iss, v->issuer_hash, sizeof r->iss);
     ec_spki(credential->point, spki);
     r->spki = (struct record_bytes){spki, EC_SPKI_SIZE};
+    return 0;
 }
 
 static void fill_device(const struct claim *claim, struct record *r)
@@ -47,11 +60,11 @@ int witness_burned(const struct vault *v, const struct claim *claim,
     if (rc)
         return rc;
     fill_common(order, credential, &r);
-    fill_certificate(v, credential, spki, &r);
+    rc = fill_certificate(v, credential, spki, &r, err);
     fill_device(claim, &r);
     r.t = RECORD_VOID;
     r.reason = RECORD_BURNED;
-    return record_write(&r, line, err);
+    return rc ? rc : record_write(&r, line, err);
 }
 
 int witness_scrapped(const struct vault *v, const struct credential *credential, struct buf *line,
@@ -59,12 +72,13 @@ int witness_scrapped(const struct vault *v, const struct credential *credential,
 {
     uint8_t spki[EC_SPKI_SIZE];
     struct record r;
+    int rc;
 
     fill_common(v->order, credential, &r);
-    fill_certificate(v, credential, spki, &r);
+    rc = fill_certificate(v, credential, spki, &r, err);
     r.t = RECORD_VOID;
     r.reason = RECORD_SCRAPPED;
-    return record_write(&r, line, err);
+    return rc ? rc : record_write(&r, line, err);
 }
 
 int witness_revoked(const struct vault *v, const struct claim *claim,
@@ -83,9 +97,8 @@ int witness_revoked(const struct vault *v, const struct claim *claim,
     r.t = type;
     r.ref = (uint64_t)ref;
     r.reason = reason;
-    if (getrandom(r.n, sizeof r.n, 0) != (ssize_t)sizeof r.n)
-        return error_set(err, ERR_INTERNAL, "the system's random source failed");
-    return record_write(&r, line, err);
+    rc = fill_random(&r, err);
+    return rc ? rc : record_write(&r, line, err);
 }
 
 /* Splits the stored attestation; the evidence keeps its parts, the chain as a view. */
@@ -116,7 +129,7 @@ static int read_attestation(const struct claim *claim, struct evidence *e, struc
     return 0;
 }
 
-static int write_evidence(const struct claim *claim, const struct wire_proof *proof,
+static int write_evidence(const struct claim *claim, bool derived, const struct wire_proof *proof,
                           const uint8_t nonce[IMPRINT_NONCE_SIZE], struct buf *line,
                           struct error *err)
 {
@@ -126,7 +139,7 @@ static int write_evidence(const struct claim *claim, const struct wire_proof *pr
     memcpy(e.tx, claim->tx, sizeof e.tx);
     memcpy(e.nonce, nonce, sizeof e.nonce);
     e.x = (struct record_bytes){claim->x.data, claim->x.len};
-    e.proof_algorithm = IMPRINT_ALG_ECDSA_SHA256;
+    e.proof_algorithm = derived ? IMPRINT_ALG_HMAC_SHA256 : IMPRINT_ALG_ECDSA_SHA256;
     e.lifecycle = proof->lifecycle;
     e.commit_count = proof->commit_count;
     memcpy(e.proof, proof->sig, sizeof e.proof);
@@ -174,6 +187,49 @@ static int fill_replaced(const struct vault *v, const struct credential *credent
     return rc;
 }
 
+static enum record_mode record_mode(const struct session *s)
+{
+    if (credential_is_derived(&s->credential))
+        return RECORD_MODE_DERIVED;
+    return s->claim.suite == IMPRINT_SUITE_NONE ? RECORD_MODE_DEVICE : RECORD_MODE_HSM;
+}
+
+/* What the record says of a symmetric key: its check value, and whether it was in the vault's memory
+ * (hsm/derived.h). Empty where there is none. */
+static int put_symmetric(const struct vault *v, const struct claim *claim, struct buf *ext,
+                         struct error *err)
+{
+    struct jcs j;
+
+    if (!claim->has_kcv)
+        return 0;
+    jcs_init(&j, ext);
+    jcs_object(&j, NULL);
+    jcs_object(&j, "symmetric");
+    jcs_hex(&j, "kcv", claim->kcv, sizeof claim->kcv);
+    jcs_str(&j, "made", hsm_derivation(v->hsm) == HSM_DERIVES_INSIDE ? "token" : "vault");
+    jcs_end(&j);
+    jcs_end(&j);
+    buf_put_u8(ext, 0);
+    return buf_check(ext, "what a record says of a symmetric key", err);
+}
+
+static int write_record(const struct vault *v, const struct session *s, struct record *r,
+                        struct buf *line, struct error *err)
+{
+    struct buf ext;
+    int rc;
+
+    buf_init(&ext, 256);
+    rc = put_symmetric(v, &s->claim, &ext, err);
+    if (ext.len)
+        r->ext = (const char *)ext.data;
+    if (rc == 0)
+        rc = record_write(r, line, err);
+    buf_done(&ext);
+    return rc;
+}
+
 int witness_add(const struct vault *v, const struct session *s, const struct wire_proof *proof,
                 const uint8_t nonce[IMPRINT_NONCE_SIZE], struct buf *line, struct buf *evidence,
                 struct error *err)
@@ -181,19 +237,21 @@ int witness_add(const struct vault *v, const struct session *s, const struct wir
     const struct order *order;
     uint8_t spki[EC_SPKI_SIZE];
     struct record r;
-    int rc = write_evidence(&s->claim, proof, nonce, evidence, err);
+    int rc = write_evidence(&s->claim, credential_is_derived(&s->credential), proof, nonce,
+                            evidence, err);
 
     if (rc == 0)
         rc = vault_claim_order(v, &s->claim.x, &order, err);
     if (rc)
         return rc;
     fill_common(order, &s->credential, &r);
-    fill_certificate(v, &s->credential, spki, &r);
-    fill_device(&s->claim, &r);
-    rc = fill_replaced(v, &s->credential, &r, err);
+    rc = fill_certificate(v, &s->credential, spki, &r, err);
+    if (rc == 0)
+        rc = fill_replaced(v, &s->credential, &r, err);
     if (rc)
         return rc;
-    r.mode = s->claim.suite == IMPRINT_SUITE_NONE ? RECORD_MODE_DEVICE : RECORD_MODE_HSM;
+    fill_device(&s->claim, &r);
+    r.mode = record_mode(s);
     r.auth = record_auth(order->auth);
     r.lock = proof->lifecycle == IMPRINT_LIFE_LOCKED;
     r.use =
@@ -201,5 +259,5 @@ int witness_add(const struct vault *v, const struct session *s, const struct wir
     snprintf(r.hsm, sizeof r.hsm, "%s", hsm_class(v->hsm));
     fill_firmware(&s->claim, &r.fw);
     sha256(evidence->data, evidence->len, r.ev);
-    return record_write(&r, line, err);
+    return write_record(v, s, &r, line, err);
 }

@@ -163,8 +163,12 @@ def order_seeds():
                    {"device_auth": "attested", "vendor_roots": ["ef" * 32]},
                    {"stations": [{**share, "after": after}]}, {"lock": 1.5},
                    {"stations": [{**share, "serials": {"prefix": ""}}]},
-                   {"stations": [{**share, "serials": {"list": "ab" * 32}}]}):
-        yield b"o" + json.dumps({**order, **change}).encode()
+                   {"stations": [{**share, "serials": {"list": "ab" * 32}}]},
+                   {"symmetric_key": True, "key_recipients": ["ab" * 32, "cd" * 32]},
+                   {"key_modes": ["derived"], "profile": None, "key_recipients": ["ab" * 32],
+                    "exports": ["azure-dps-keys", "symmetric-keys"]}):
+        changed = {name: value for name, value in {**order, **change}.items() if value is not None}
+        yield b"o" + json.dumps(changed).encode()
     yield b"lPUMP-1\nAB/12\nz_1\n!\"%&'()*+,-./:;<=>\n"
     yield b"l\xef\xbb\xbfA-1\r\nA-2 \n\nA-1\na-1"
     yield b"lABZ2F12--Z"
