@@ -20,13 +20,19 @@ static void fill_common(const struct order *order, const struct credential *cred
     strcpy(r->sn, credential->serial);
 }
 
-static void fill_certificate(const struct vault *v, const struct credential *credential,
-                             uint8_t spki[EC_SPKI_SIZE], struct record *r)
+static int fill_certificate(const struct vault *v, const struct credential *credential,
+                            uint8_t spki[EC_SPKI_SIZE], struct record *r, struct error *err)
 {
+    const struct issuer *issuer;
+    int rc = issuers_of_der(&v->issuers, &credential->cert, &issuer, err);
+
+    if (rc)
+        return rc;
     r->cert = (struct record_bytes){credential->cert.data, credential->cert.len};
-    memcpy(r->iss, v->issuer_hash, sizeof r->iss);
+    memcpy(r->iss, issuer->sha256, sizeof r->iss);
     ec_spki(credential->point, spki);
     r->spki = (struct record_bytes){spki, EC_SPKI_SIZE};
+    return 0;
 }
 
 static void fill_device(const struct claim *claim, struct record *r)
@@ -47,11 +53,11 @@ int witness_burned(const struct vault *v, const struct claim *claim,
     if (rc)
         return rc;
     fill_common(order, credential, &r);
-    fill_certificate(v, credential, spki, &r);
+    rc = fill_certificate(v, credential, spki, &r, err);
     fill_device(claim, &r);
     r.t = RECORD_VOID;
     r.reason = RECORD_BURNED;
-    return record_write(&r, line, err);
+    return rc ? rc : record_write(&r, line, err);
 }
 
 int witness_scrapped(const struct vault *v, const struct credential *credential, struct buf *line,
@@ -59,12 +65,13 @@ int witness_scrapped(const struct vault *v, const struct credential *credential,
 {
     uint8_t spki[EC_SPKI_SIZE];
     struct record r;
+    int rc;
 
     fill_common(v->order, credential, &r);
-    fill_certificate(v, credential, spki, &r);
+    rc = fill_certificate(v, credential, spki, &r, err);
     r.t = RECORD_VOID;
     r.reason = RECORD_SCRAPPED;
-    return record_write(&r, line, err);
+    return rc ? rc : record_write(&r, line, err);
 }
 
 int witness_revoked(const struct vault *v, const struct claim *claim,
@@ -188,9 +195,10 @@ int witness_add(const struct vault *v, const struct session *s, const struct wir
     if (rc)
         return rc;
     fill_common(order, &s->credential, &r);
-    fill_certificate(v, &s->credential, spki, &r);
+    rc = fill_certificate(v, &s->credential, spki, &r, err);
     fill_device(&s->claim, &r);
-    rc = fill_replaced(v, &s->credential, &r, err);
+    if (rc == 0)
+        rc = fill_replaced(v, &s->credential, &r, err);
     if (rc)
         return rc;
     r.mode = s->claim.suite == IMPRINT_SUITE_NONE ? RECORD_MODE_DEVICE : RECORD_MODE_HSM;

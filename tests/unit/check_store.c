@@ -526,7 +526,7 @@ static const char back_to_1[] =
     "DROP TABLE spare_keys; DROP INDEX credentials_live; DROP INDEX credentials_serial;"
     "DROP INDEX attempts_tx; DROP TABLE keygens;"
     "CREATE UNIQUE INDEX credentials_serial ON credentials(product, serial);"
-    "DROP INDEX ledger_key;"
+    "DROP INDEX ledger_key; DROP INDEX ledger_issuers;"
     "PRAGMA user_version = 1;";
 
 START_TEST(a_database_of_version_1_is_brought_to_this_one)

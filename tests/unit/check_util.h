@@ -75,4 +75,7 @@ static inline int check_run(const char *name, const struct check_item *items, si
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* A chain (pki/ca_chain.h) of an issuing CA and its root, for one expression. */
+#define CHAIN(issuer, root) (&(struct ca_chain){{issuer, root}, 2})
+
 #endif
