@@ -173,9 +173,10 @@ static int read_ceremony(const struct config *config, struct issuer *i, struct e
             rc = take_certificate(i, cert, err);
     }
     if (rc == 0 && X509_verify(i->chain.certs[0], X509_get0_pubkey(i->chain.certs[1])) != 1)
-        rc = error_set(err, ERR_INTEGRITY,
-                       "'ca/device-root.pem' is not the root that certified 'ca/issuing-ca.pem', the "
-                       "certificate of this station's issuing CA: restore the file");
+        rc = error_set(
+            err, ERR_INTEGRITY,
+            "'ca/device-root.pem' is not the root that certified 'ca/issuing-ca.pem', the "
+            "certificate of this station's issuing CA: restore the file");
     return rc;
 }
 
