@@ -198,6 +198,8 @@ class Ca(unittest.TestCase):
         share["issuer"] = [own, second["sha256"]]
         first = rig.owner / "first.p7"
         first.write_bytes((rig.owner / "order.p7").read_bytes())
+        first = rig.owner / "first.p7"
+        first.write_bytes((rig.owner / "order.p7").read_bytes())
         rig.write_order(type="amendment", amends=rig.order_hash, stations=[share])
         rig.imprint("generate", rig.job, "--count", 2)
         devices[0].port.unlink()
