@@ -235,6 +235,11 @@ class Ca(unittest.TestCase):
         self.ca(rig, "destroy", "root")
         rig.imprint("audit")
         self.assertEqual([c["state"] for c in self.list(rig)], ["destroyed", "active", "active"])
+        rig.write_job(more="issuer: Customer pumps\n")
+        refused = rig.imprint("generate", rig.job, "--count", 1, check=False)
+        self.assertEqual(refused.returncode, EXIT["REFUSED"])
+        self.assertIn("'Customer pumps', which order 'E2E-1' does not list", refused.stderr)
+        rig.write_job(more="issuer: Customer monitors\n")
         rig.imprint("generate", rig.job, "--count", 1)  # by the new one, as before
         rig.seal()
         rig.accept("--order", first, "--order", rig.owner / "order.p7")
