@@ -1,6 +1,7 @@
 #include "manifests/trust/receipts.h"
 
 #include "base/clock.h"
+#include "manifests/rotation.h"
 #include "manifests/trust/db.h"
 
 #include <inttypes.h>
@@ -56,6 +57,30 @@ static int compare(struct trust *t, const struct closing *c, struct error *err)
     return rc;
 }
 
+/* The key of the manifest that it names, or one that came after it: an older one may be stolen. */
+static int check_signer(struct trust *t, const struct closing *c, const uint8_t signer[SHA256_SIZE],
+                        struct error *err)
+{
+    sqlite3_stmt *row;
+    int rc = db_row(t, err, &row,
+                    "SELECT 1 FROM log_keys k JOIN logs l ON l.id = k.log"
+                    " WHERE l.origin = ? AND k.kind = ? AND k.key = ? AND k.seq >="
+                    " (SELECT max(seq) FROM log_keys WHERE log = k.log AND kind = k.kind"
+                    " AND seq < ?)",
+                    "tibi", c->origin, (int64_t)ROTATION_MANIFEST, signer, (size_t)SHA256_SIZE,
+                    (int64_t)c->manifest + 1);
+
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return error_set(err, ERR_IMPOSTOR,
+                         "the closing statement is signed with a key that is not the manifest key "
+                         "of '%s' any more: ask the factory who made it",
+                         c->origin);
+    db_end(row);
+    return 0;
+}
+
 static int check_orders(const struct closing *c, const struct trust_orders *orders,
                         struct error *err)
 {
@@ -79,11 +104,13 @@ static int check_orders(const struct closing *c, const struct trust_orders *orde
     return 0;
 }
 
-int trust_closing(struct trust *t, const struct closing *c, const struct trust_orders *orders,
-                  struct error *err)
+int trust_closing(struct trust *t, const struct closing *c, const uint8_t signer[SHA256_SIZE],
+                  const struct trust_orders *orders, struct error *err)
 {
     int rc = c->manifest ? compare(t, c, err) : 0;
 
+    if (rc == 0 && c->manifest)
+        rc = check_signer(t, c, signer, err);
     if (rc == 0 && c->manifest == 0 && c->totals.issued)
         rc = error_set(err, ERR_INTEGRITY,
                        "the closing statement names no manifest, and counts certificates");

@@ -169,6 +169,15 @@ int ports_assign(const struct port_rule *rules, size_t rule_count, struct port_n
     return rc;
 }
 
+/* What a device says of itself is shown to people: it shall not speak to their terminal. */
+static void plain(char *out, size_t size, const char *text)
+{
+    snprintf(out, size, "%s", text);
+    for (; *out; out++)
+        if (*out < 0x20 || *out > 0x7e)
+            *out = '?';
+}
+
 static int add_port(void *context, const struct serial_info *info)
 {
     struct ports *ports = context;
@@ -177,8 +186,7 @@ static int add_port(void *context, const struct serial_info *info)
     if (ports->count == PORTS_MAX || strlen(info->name) > PORT_NAME_MAX)
         return 0; /* beyond what a fixture has: such a port is not a slot */
     snprintf(p->name, sizeof p->name, "%s", info->name);
-    snprintf(p->description, sizeof p->description, "%s",
-             info->description ? info->description : "");
+    plain(p->description, sizeof p->description, info->description ? info->description : "");
     if (info->usb_vid >= 0)
         snprintf(p->usb_id, sizeof p->usb_id, "%04x:%04x", (uint16_t)info->usb_vid,
                  (uint16_t)info->usb_pid);

@@ -4,6 +4,7 @@
 #include "pki/digest.h"
 #include "station/store/sql.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define COLUMNS                                                                                    \
@@ -234,6 +235,25 @@ int claim_by_dev_pub(struct store *store, const uint8_t dev_pub[IMPRINT_P256_POI
 {
     return find(store, "SELECT " COLUMNS " FROM claims WHERE dev_pub = ?", dev_pub,
                 IMPRINT_P256_POINT_SIZE, c, found, err);
+}
+
+int claims_check_complete(struct store *store, struct error *err)
+{
+    int64_t live = 0, given = 0;
+    int rc =
+        sql_integer(store, err, &live, "SELECT count(*) FROM claims WHERE state IN (0, 1)", "");
+
+    if (rc == 0)
+        rc = sql_integer(store, err, &given,
+                         "SELECT count(*) FROM orders JOIN credentials ON order_id = orders.id"
+                         " AND credentials.state IN (1, 2)",
+                         "");
+    if (rc == 0 && live != given)
+        rc = error_set(err, ERR_INTEGRITY,
+                       "%" PRId64 " devices have a credential and the database tells of %" PRId64
+                       " claims: it was changed; keep it as it is and call the security team",
+                       given, live);
+    return rc;
 }
 
 int claim_by_chip(struct store *store, const uint8_t *chip, size_t len, struct claim *c,

@@ -518,23 +518,21 @@ int ledger_count_rotations(struct store *store, const char *key, int64_t leaf, i
                        "ti", key, leaf);
 }
 
-int ledger_each_ended(struct store *store, const uint8_t order_hash[32],
+int ledger_each_ended(struct store *store,
                       int (*each)(void *context, const struct ledger_ended *ended,
                                   struct error *err),
                       void *context, struct error *err)
 {
-    char order[2 * LEDGER_ORDER_PART + 1], at[CLOCK_TEXT_SIZE];
+    char at[CLOCK_TEXT_SIZE];
     struct ledger_ended e;
     sqlite3_stmt *s;
-    int rc;
-
-    hex_encode(order_hash, LEDGER_ORDER_PART, order);
-    rc = sql_start(store, err, &s,
-                   "SELECT json_extract(body, '$.data.credential'),"
-                   " coalesce(json_extract(body, '$.data.leaf'), -1), json_extract(body, '$.at')"
-                   " FROM ledger" LEDGER_OF_ORDER
-                   " AND json_extract(body, '$.event') IN ('burned', 'lost', 'revoked')",
-                   "t", order);
+    int rc =
+        sql_start(store, err, &s,
+                  "SELECT json_extract(body, '$.data.credential'),"
+                  " coalesce(json_extract(body, '$.data.leaf'), -1), json_extract(body, '$.at')"
+                  " FROM ledger"
+                  " WHERE json_extract(body, '$.event') IN ('burned', 'lost', 'revoked')",
+                  "");
     while (rc == 0 && (rc = sql_next(store, s, err)) == 1) {
         e = (struct ledger_ended){sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1), 0};
         rc = sql_text(s, 2, at, sizeof at, err);

@@ -364,6 +364,23 @@ static int older(int64_t anchored, int64_t held, struct error *err)
                      held, anchored);
 }
 
+/* What is asked of the ledger is found by its indexes: one that was made over something else, or that
+ * leaves entries out, would hide what the chain proves. */
+static int verify_indexes(struct store *store, struct error *err)
+{
+    int64_t faults = 0;
+    int rc = sql_integer(store, err, &faults,
+                         "SELECT count(*) FROM pragma_integrity_check('ledger')"
+                         " WHERE integrity_check <> 'ok'",
+                         "");
+
+    if (rc == 0 && faults)
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the ledger's indexes do not hold what its entries tell: the database was "
+                       "changed or is damaged; keep it as it is and call the security team");
+    return rc;
+}
+
 /* The whole chain: what starts and claims read of the entries is what the token remembers. The
  * entries after the anchored one, if a crash came before their anchor, must be our own. */
 static int verify_chain(struct store *store, int64_t anchored, struct error *err)
@@ -371,6 +388,8 @@ static int verify_chain(struct store *store, int64_t anchored, struct error *err
     struct verification v = {.store = store};
     int rc = ledger_each(store, 0, chain_entry, &v, err);
 
+    if (rc == 0)
+        rc = verify_indexes(store, err);
     return rc ? rc : verify_macs(store, anchored, err);
 }
 

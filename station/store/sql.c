@@ -43,6 +43,13 @@ int sql_error(struct store *store, int rc, const char *doing, struct error *err)
     return error_set_native(err, code, rc, "cannot %s: %s; %s", doing, why, advice(code));
 }
 
+int sql_execute(struct store *store, const char *text, const char *doing, struct error *err)
+{
+    int rc = sqlite3_exec(store->db, text, NULL, NULL, NULL);
+
+    return rc ? sql_error(store, rc, doing, err) : 0;
+}
+
 static int find_statement(struct store *store, const char *text, sqlite3_stmt **statement,
                           struct error *err)
 {

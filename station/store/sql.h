@@ -64,6 +64,10 @@ struct store {
 /* Fills err from SQLite's code and message; returns the code that fits. */
 int sql_error(struct store *store, int rc, const char *doing, struct error *err);
 
+/* Runs what needs no arguments, several statements too; doing names it in the message. */
+MUST_USE int sql_execute(struct store *store, const char *text, const char *doing,
+                         struct error *err);
+
 /* Runs a statement that returns no row. */
 MUST_USE int sql_run(struct store *store, struct error *err, const char *text, const char *format,
                      ...);

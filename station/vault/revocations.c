@@ -8,7 +8,6 @@
 #include "pki/crl.h"
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
-#include "station/store/orders.h"
 #include "station/store/whitelist.h"
 #include "station/vault/clock_stop.h"
 
@@ -105,13 +104,6 @@ static int add_ended(void *context, const struct ledger_ended *e, struct error *
         rc = add_certificate(w, &c, &entry, err);
     credential_done(&c);
     return rc;
-}
-
-static int add_order(void *context, const struct order_row *row, struct error *err)
-{
-    struct work *w = context;
-
-    return ledger_each_ended(w->store, row->hash, add_ended, w, err);
 }
 
 /* The number is that of this entry, which stands before the list is signed. */
@@ -218,7 +210,7 @@ int revocations_write(const struct config *config, struct store *store, struct h
     if (rc == 0)
         rc = open_list(&w, err);
     if (rc == 0)
-        rc = order_each(store, add_order, &w, err);
+        rc = ledger_each_ended(store, add_ended, &w, err);
     if (rc == 0) {
         out->entries = crl_count(w.crl);
         rc = journal(&w, err);
