@@ -31,7 +31,7 @@ int counter_next(struct store *store, const char *product, const char *prefix, i
 {
     int64_t stored = first;
     int rc =
-        sql_integer(store, err, &stored,
+        sql_integer(&store->sql, err, &stored,
                     "SELECT next FROM counters WHERE product = ? AND prefix = ? AND digits = ?",
                     "tti", product, prefix, digits);
 
@@ -43,7 +43,7 @@ int counter_next(struct store *store, const char *product, const char *prefix, i
 int counter_set(struct store *store, const char *product, const char *prefix, int64_t digits,
                 int64_t next, struct error *err)
 {
-    return sql_run(store, err,
+    return sql_run(&store->sql, err,
                    "INSERT INTO counters(product, prefix, digits, next) VALUES (?, ?, ?, ?)"
                    " ON CONFLICT(product, prefix, digits) DO UPDATE SET next = excluded.next",
                    "ttii", product, prefix, digits, next);
@@ -52,7 +52,7 @@ int counter_set(struct store *store, const char *product, const char *prefix, in
 int credential_next_id(struct store *store, int64_t *id, struct error *err)
 {
     int64_t last = 0;
-    int rc = sql_integer(store, err, &last, "SELECT max(id) FROM credentials", "");
+    int rc = sql_integer(&store->sql, err, &last, "SELECT max(id) FROM credentials", "");
 
     if (rc == 0)
         *id = last + 1;
@@ -111,7 +111,7 @@ static int known_serial(const struct credential *c, struct error *err)
 static int refuse_known_serial(struct store *store, const struct credential *c, struct error *err)
 {
     int64_t known = 0;
-    int rc = sql_integer(store, err, &known,
+    int rc = sql_integer(&store->sql, err, &known,
                          "SELECT count(*) FROM credentials"
                          " WHERE product = ? AND serial = ? COLLATE NOCASE",
                          "tt", c->product, c->serial);
@@ -129,7 +129,7 @@ int credential_add(struct store *store, const struct credential *c, struct error
 int credential_add_again(struct store *store, const struct credential *c, struct error *err)
 {
     int rc =
-        sql_run(store, err,
+        sql_run(&store->sql, err,
                 "INSERT INTO credentials(" COLUMNS ")"
                 " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 "iittbbbtibb", c->id, c->order_id, c->product, c->serial, c->point, sizeof c->point,
@@ -200,10 +200,9 @@ static int verify_row(struct store *store, const struct credential *c, struct er
 int credential_get(struct store *store, int64_t id, struct credential *c, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, "SELECT " COLUMNS " FROM credentials WHERE id = ?", "i", id);
+    int rc =
+        sql_row(&store->sql, err, &s, "SELECT " COLUMNS " FROM credentials WHERE id = ?", "i", id);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     if (rc == 0)
@@ -217,7 +216,7 @@ int credential_by_serial(struct store *store, const char *serial, const char *pr
                          struct credential *c, struct error *err)
 {
     int64_t count = 0, id = 0;
-    int rc = sql_integer(store, err, &count,
+    int rc = sql_integer(&store->sql, err, &count,
                          "SELECT count(DISTINCT product) FROM credentials WHERE serial = ?1"
                          " AND (?2 IS NULL OR product = ?2)",
                          "tt", serial, product);
@@ -229,7 +228,7 @@ int credential_by_serial(struct store *store, const char *serial, const char *pr
                          "%" PRId64 " products have the serial '%s': name the one with --product",
                          count, serial);
     if (rc == 0)
-        rc = sql_integer(store, err, &id,
+        rc = sql_integer(&store->sql, err, &id,
                          "SELECT max(id) FROM credentials WHERE serial = ?1"
                          " AND (?2 IS NULL OR product = ?2)",
                          "tt", serial, product);
@@ -240,7 +239,7 @@ int credential_order_of_serial(struct store *store, const char *product, const c
                                int64_t *order_id, struct error *err)
 {
     *order_id = 0;
-    return sql_integer(store, err, order_id,
+    return sql_integer(&store->sql, err, order_id,
                        "SELECT order_id FROM credentials"
                        " WHERE product = ? AND serial = ? COLLATE NOCASE ORDER BY id DESC LIMIT 1",
                        "tt", product, serial);
@@ -253,7 +252,7 @@ int credential_each_of_serial(struct store *store, const char *product, const ch
 {
     struct credential c;
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
+    int rc = sql_start(&store->sql, err, &s,
                        "SELECT " COLUMNS " FROM credentials"
                        " WHERE product = ? AND serial = ? COLLATE NOCASE ORDER BY id DESC",
                        "tt", product, serial);
@@ -261,7 +260,7 @@ int credential_each_of_serial(struct store *store, const char *product, const ch
     if (rc)
         return rc;
     credential_init(&c);
-    while ((rc = sql_next(store, s, err)) == 1) {
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
         rc = read_row(s, &c, err);
         if (rc == 0)
             rc = verify_row(store, &c, err);
@@ -282,13 +281,13 @@ int credential_each_unfinished(struct store *store,
 {
     struct buf der;
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, "SELECT cert FROM credentials WHERE state IN (?, ?)", "ii",
-                       (int64_t)CREDENTIAL_AVAILABLE, (int64_t)CREDENTIAL_CLAIMED);
+    int rc = sql_start(&store->sql, err, &s, "SELECT cert FROM credentials WHERE state IN (?, ?)",
+                       "ii", (int64_t)CREDENTIAL_AVAILABLE, (int64_t)CREDENTIAL_CLAIMED);
 
     if (rc)
         return rc;
     buf_init(&der, INVENTORY_CERT_MAX);
-    while ((rc = sql_next(store, s, err)) == 1) {
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
         buf_reset(&der);
         rc = sql_blob(s, 0, &der, err);
         if (rc == 0)
@@ -305,13 +304,11 @@ int credential_each_unfinished(struct store *store,
 int credential_pick(struct store *store, int64_t order_id, struct credential *c, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
-                       "SELECT " COLUMNS " FROM credentials"
-                       " WHERE order_id = ? AND state = 0 ORDER BY id LIMIT 1",
-                       "i", order_id);
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT " COLUMNS " FROM credentials"
+                     " WHERE order_id = ? AND state = 0 ORDER BY id LIMIT 1",
+                     "i", order_id);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     if (rc == 0)
@@ -327,9 +324,10 @@ int credential_set_state(struct store *store, int64_t id, enum credential_state 
                          struct error *err)
 {
     if (state != CREDENTIAL_AVAILABLE && state != CREDENTIAL_CLAIMED)
-        return sql_run(store, err, "UPDATE credentials SET state = ?, wrapped = NULL WHERE id = ?",
-                       "ii", (int64_t)state, id);
-    return sql_run(store, err, "UPDATE credentials SET state = ? WHERE id = ?", "ii",
+        return sql_run(&store->sql, err,
+                       "UPDATE credentials SET state = ?, wrapped = NULL WHERE id = ?", "ii",
+                       (int64_t)state, id);
+    return sql_run(&store->sql, err, "UPDATE credentials SET state = ? WHERE id = ?", "ii",
                    (int64_t)state, id);
 }
 
@@ -338,18 +336,18 @@ int inventory_count(struct store *store, int64_t order_id, struct inventory_coun
 {
     struct inventory_counts c = {.spares = 0};
     sqlite3_stmt *s;
-    int rc = sql_integer(store, err, &c.spares,
+    int rc = sql_integer(&store->sql, err, &c.spares,
                          "SELECT count(*) FROM spare_keys WHERE order_id = ? AND state = 0", "i",
                          order_id);
 
     if (rc == 0)
-        rc = sql_start(store, err, &s,
+        rc = sql_start(&store->sql, err, &s,
                        "SELECT state, count(*) FROM credentials WHERE order_id = ? GROUP BY state",
                        "i", order_id);
 
     if (rc)
         return rc;
-    while ((rc = sql_next(store, s, err)) == 1) {
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
         int64_t state = sqlite3_column_int64(s, 0);
 
         if (sqlite3_column_type(s, 0) != SQLITE_INTEGER || state < CREDENTIAL_AVAILABLE ||

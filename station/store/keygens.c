@@ -57,7 +57,7 @@ int keygen_add(struct store *store, const struct keygen *k, struct error *err)
     if (rc)
         return rc;
     rc =
-        sql_run(store, err,
+        sql_run(&store->sql, err,
                 "INSERT INTO keygens(" COLUMNS ") VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 "bittbbbbbbib", k->tx, sizeof k->tx, k->order_id, k->serial, k->slot, k->chip,
                 k->chip_len, k->dev_pub, sizeof k->dev_pub, k->station_nonce,
@@ -113,10 +113,8 @@ static int find(struct store *store, const char *query, const void *key, size_t 
                 struct keygen *k, bool *found, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, query, "b", key, len);
+    int rc = sql_row(&store->sql, err, &s, query, "b", key, len);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     *found = rc == 1;
@@ -153,25 +151,23 @@ int keygen_by_chip(struct store *store, const uint8_t *chip, size_t len, struct 
 int keygen_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE],
                      enum keygen_state state, struct error *err)
 {
-    return sql_run(store, err, "UPDATE keygens SET state = ? WHERE tx = ?", "ib", (int64_t)state,
-                   tx, (size_t)IMPRINT_TX_SIZE);
+    return sql_run(&store->sql, err, "UPDATE keygens SET state = ? WHERE tx = ?", "ib",
+                   (int64_t)state, tx, (size_t)IMPRINT_TX_SIZE);
 }
 
 int keygen_free_serial(struct store *store, int64_t order_id, char serial[IMPRINT_SERIAL_MAX + 1],
                        bool *found, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
-                       "SELECT k.serial FROM keygens k JOIN orders o ON o.id = k.order_id"
-                       " WHERE k.order_id = ?1 AND k.state = 2 AND NOT EXISTS"
-                       " (SELECT 1 FROM keygens other WHERE other.order_id = ?1"
-                       " AND other.serial = k.serial AND other.state IN (0, 1)) AND NOT EXISTS"
-                       " (SELECT 1 FROM credentials c WHERE c.product = o.product"
-                       " AND c.serial = k.serial COLLATE NOCASE) ORDER BY k.created LIMIT 1",
-                       "i", order_id);
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT k.serial FROM keygens k JOIN orders o ON o.id = k.order_id"
+                     " WHERE k.order_id = ?1 AND k.state = 2 AND NOT EXISTS"
+                     " (SELECT 1 FROM keygens other WHERE other.order_id = ?1"
+                     " AND other.serial = k.serial AND other.state IN (0, 1)) AND NOT EXISTS"
+                     " (SELECT 1 FROM credentials c WHERE c.product = o.product"
+                     " AND c.serial = k.serial COLLATE NOCASE) ORDER BY k.created LIMIT 1",
+                     "i", order_id);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     *found = rc == 1;
@@ -184,7 +180,7 @@ int keygen_free_serial(struct store *store, int64_t order_id, char serial[IMPRIN
 
 int keygen_drop_serial(struct store *store, int64_t order_id, const char *serial, struct error *err)
 {
-    return sql_run(store, err,
+    return sql_run(&store->sql, err,
                    "UPDATE keygens SET state = 2"
                    " WHERE order_id = ? AND serial = ? AND state IN (0, 1)",
                    "it", order_id, serial);
@@ -192,7 +188,7 @@ int keygen_drop_serial(struct store *store, int64_t order_id, const char *serial
 
 int keygen_drop_oldest(struct store *store, int64_t order_id, int64_t keep, struct error *err)
 {
-    return sql_run(store, err,
+    return sql_run(&store->sql, err,
                    "UPDATE keygens SET state = 2 WHERE order_id = ?1 AND state = 0 AND tx NOT IN"
                    " (SELECT tx FROM keygens WHERE order_id = ?1 AND state = 0"
                    " ORDER BY created DESC, tx LIMIT ?2)",

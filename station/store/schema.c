@@ -186,7 +186,7 @@ static int compare(struct store *store, sqlite3_stmt *held, sqlite3_stmt *model,
         int more = sqlite3_step(held), expected = sqlite3_step(model), rc;
 
         if (more != SQLITE_ROW && more != SQLITE_DONE)
-            return sql_error(store, more, "read the database's tables", err);
+            return sql_error(&store->sql, more, "read the database's tables", err);
         if (more != expected)
             return refuse(name_of(more == SQLITE_ROW ? held : model), err);
         if (more == SQLITE_DONE)
@@ -208,8 +208,8 @@ static int check_objects(struct store *store, struct error *err)
     if (rc)
         rc = error_set(err, ERR_INTERNAL, "cannot make the database's tables in memory: %s",
                        sqlite3_errmsg(model));
-    else if ((rc = sqlite3_prepare_v2(store->db, OBJECTS, -1, &held, NULL)))
-        rc = sql_error(store, rc, "read the database's tables", err);
+    else if ((rc = sqlite3_prepare_v2(store->sql.db, OBJECTS, -1, &held, NULL)))
+        rc = sql_error(&store->sql, rc, "read the database's tables", err);
     else
         rc = compare(store, held, expected, err);
     sqlite3_finalize(held);
@@ -230,10 +230,10 @@ static int migrate(struct store *store, int64_t from, struct error *err)
         return rc;
     snprintf(version, sizeof version, "PRAGMA user_version = %" PRId64, SCHEMA_VERSION);
     for (int64_t i = from; rc == 0 && i < SCHEMA_VERSION; i++)
-        rc = sql_execute(store, schemas[i],
-                         from ? "bring the database to this version" : "create the database", err);
+        rc = sql_exec(&store->sql, schemas[i],
+                      from ? "bring the database to this version" : "create the database", err);
     if (rc == 0)
-        rc = sql_execute(store, version, "bring the database to this version", err);
+        rc = sql_exec(&store->sql, version, "bring the database to this version", err);
     if (rc == 0)
         rc = check_objects(store, err);
     if (rc) {
@@ -246,7 +246,7 @@ static int migrate(struct store *store, int64_t from, struct error *err)
 int schema_settle(struct store *store, enum store_mode mode, struct error *err)
 {
     int64_t version = 0;
-    int rc = sql_integer(store, err, &version, "PRAGMA user_version", "");
+    int rc = sql_integer(&store->sql, err, &version, "PRAGMA user_version", "");
 
     if (rc)
         return rc;

@@ -14,7 +14,7 @@
 int spare_next_id(struct store *store, int64_t *id, struct error *err)
 {
     int64_t last = 0;
-    int rc = sql_integer(store, err, &last, "SELECT max(id) FROM spare_keys", "");
+    int rc = sql_integer(&store->sql, err, &last, "SELECT max(id) FROM spare_keys", "");
 
     if (rc == 0)
         *id = last + 1;
@@ -50,10 +50,11 @@ int spare_seal(struct credential *c, const uint8_t order_hash[32], store_mac_fn 
 
 int spare_add(struct store *store, const struct credential *c, struct error *err)
 {
-    return sql_run(
-        store, err, "INSERT INTO spare_keys(" COLUMNS ", state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
-        "iibbbtib", c->id, c->order_id, c->point, sizeof c->point, c->wrapped.data, c->wrapped.len,
-        c->wrapped_hash, sizeof c->wrapped_hash, c->storage, c->mechanism, c->mac, sizeof c->mac);
+    return sql_run(&store->sql, err,
+                   "INSERT INTO spare_keys(" COLUMNS ", state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                   "iibbbtib", c->id, c->order_id, c->point, sizeof c->point, c->wrapped.data,
+                   c->wrapped.len, c->wrapped_hash, sizeof c->wrapped_hash, c->storage,
+                   c->mechanism, c->mac, sizeof c->mac);
 }
 
 static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
@@ -98,13 +99,11 @@ int spare_pick(struct store *store, int64_t order_id, struct credential *c, bool
                struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
-                       "SELECT " COLUMNS " FROM spare_keys"
-                       " WHERE order_id = ? AND state = 0 ORDER BY id LIMIT 1",
-                       "i", order_id);
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT " COLUMNS " FROM spare_keys"
+                     " WHERE order_id = ? AND state = 0 ORDER BY id LIMIT 1",
+                     "i", order_id);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     *found = rc == 1;
@@ -117,8 +116,8 @@ int spare_pick(struct store *store, int64_t order_id, struct credential *c, bool
 
 int spare_end(struct store *store, int64_t id, enum spare_state state, struct error *err)
 {
-    return sql_run(store, err, "UPDATE spare_keys SET state = ?, wrapped = NULL WHERE id = ?", "ii",
-                   (int64_t)state, id);
+    return sql_run(&store->sql, err, "UPDATE spare_keys SET state = ?, wrapped = NULL WHERE id = ?",
+                   "ii", (int64_t)state, id);
 }
 
 static int record_destroyed(struct store *store, int64_t order_id, const uint8_t order_hash[32],
@@ -127,12 +126,12 @@ static int record_destroyed(struct store *store, int64_t order_id, const uint8_t
     int64_t first = 0, last = 0;
     struct buf data;
     struct jcs j;
-    int rc = sql_integer(store, err, &first,
+    int rc = sql_integer(&store->sql, err, &first,
                          "SELECT min(id) FROM spare_keys WHERE order_id = ? AND state = 0", "i",
                          order_id);
 
     if (rc == 0)
-        rc = sql_integer(store, err, &last,
+        rc = sql_integer(&store->sql, err, &last,
                          "SELECT max(id) FROM spare_keys WHERE order_id = ? AND state = 0", "i",
                          order_id);
     if (rc)
@@ -160,7 +159,7 @@ int spares_destroy(struct store *store, int64_t order_id, const uint8_t order_ha
         return rc;
     rc = record_destroyed(store, order_id, order_hash, count, err);
     return rc ? rc
-              : sql_run(store, err,
+              : sql_run(&store->sql, err,
                         "UPDATE spare_keys SET state = 2, wrapped = NULL"
                         " WHERE order_id = ? AND state = 0",
                         "i", order_id);
@@ -170,7 +169,7 @@ int spare_count(struct store *store, int64_t order_id, enum spare_state state, i
                 struct error *err)
 {
     *count = 0;
-    return sql_integer(store, err, count,
+    return sql_integer(&store->sql, err, count,
                        "SELECT count(*) FROM spare_keys WHERE order_id = ? AND state = ?", "ii",
                        order_id, (int64_t)state);
 }

@@ -14,6 +14,20 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define DAMAGED "check the disk, keep the directory as it is and call the security team"
+
+const struct sql_terms store_terms = {
+    .file = "database",
+    .full = "free space on the disk and run the command again: nothing was lost",
+    .readonly = "the database cannot be written: check the owner and mode of the station's "
+                "directory",
+    .busy = "another program uses the database",
+    .foreign = DAMAGED,
+    .damaged = DAMAGED,
+    .foreign_code = ERR_STORE,
+    .constraint_code = ERR_STORE,
+};
+
 /*
  * The lock file is only a file, and what the vault counts is in its memory: whoever writes beside it,
  * a second vault or a person with sqlite3, ends it here.
@@ -21,7 +35,7 @@
 static int check_alone(struct store *store, struct error *err)
 {
     int64_t version = 0;
-    int rc = sql_integer(store, err, &version, "PRAGMA data_version", "");
+    int rc = sql_integer(&store->sql, err, &version, "PRAGMA data_version", "");
 
     if (rc == 0 && version != store->version)
         rc = error_set(
@@ -56,7 +70,7 @@ bool store_is_unanchored(const struct store *store)
 
 static int begin_whole(struct store *store, struct error *err)
 {
-    int rc = sql_execute(store, "BEGIN IMMEDIATE", "start a change of the database", err);
+    int rc = sql_exec(&store->sql, "BEGIN IMMEDIATE", "start a change of the database", err);
 
     store->new_seq = 0;
     store->counts = false;
@@ -73,9 +87,9 @@ static int begin_part(struct store *store, struct error *err)
     int rc;
 
     /* After some failures SQLite ends the whole transaction: what comes now would be one by itself. */
-    if (sqlite3_get_autocommit(store->db))
+    if (sqlite3_get_autocommit(store->sql.db))
         return error_set(err, ERR_STORE, "the database gave up a change: run the command again");
-    rc = sql_execute(store, "SAVEPOINT change", "start a change of the database", err);
+    rc = sql_exec(&store->sql, "SAVEPOINT change", "start a change of the database", err);
     if (rc)
         return rc;
     store->changing = true;
@@ -106,7 +120,7 @@ int store_group_end(struct store *store, struct error *err)
 
 static int commit_part(struct store *store, struct error *err)
 {
-    int rc = sql_execute(store, "RELEASE change", "change the database", err);
+    int rc = sql_exec(&store->sql, "RELEASE change", "change the database", err);
 
     if (rc)
         store_rollback(store);
@@ -128,7 +142,7 @@ static void note_step(struct store *store)
 
 static int commit_whole(struct store *store, struct error *err)
 {
-    int rc = sql_execute(store, "COMMIT", "write the database", err);
+    int rc = sql_exec(&store->sql, "COMMIT", "write the database", err);
 
     if (rc)
         store_rollback(store);
@@ -153,7 +167,7 @@ static void rollback_part(struct store *store)
 {
     if (!store->changing)
         return;
-    (void)sqlite3_exec(store->db, "ROLLBACK TO change; RELEASE change", NULL, NULL, NULL);
+    (void)sqlite3_exec(store->sql.db, "ROLLBACK TO change; RELEASE change", NULL, NULL, NULL);
     store->changing = false;
     store->new_seq = store->old_seq;
     memcpy(store->new_head, store->old_head, sizeof store->new_head);
@@ -165,8 +179,8 @@ void store_rollback(struct store *store)
     key_index_rolled_back(store);
     if (store->grouped)
         rollback_part(store);
-    else if (!sqlite3_get_autocommit(store->db))
-        (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    else if (!sqlite3_get_autocommit(store->sql.db))
+        (void)sqlite3_exec(store->sql.db, "ROLLBACK", NULL, NULL, NULL);
 }
 
 void store_set_mac(struct store *store, store_mac_fn mac, void *context)
@@ -263,21 +277,20 @@ static int configure(struct store *store, enum store_mode mode, struct error *er
 {
     int rc = 0;
 
-    sqlite3_extended_result_codes(store->db, 1);
+    sqlite3_extended_result_codes(store->sql.db, 1);
     /* The file may have been edited: nothing in it is run, neither triggers nor views. */
-    sqlite3_db_config(store->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-    sqlite3_db_config(store->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-    sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_busy_timeout(store->db, 5000);
+    sqlite3_db_config(store->sql.db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(store->sql.db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+    sqlite3_db_config(store->sql.db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_busy_timeout(store->sql.db, 5000);
     if (mode != STORE_READ)
-        rc =
-            sql_execute(store,
-                        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
-                        "PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=16777216;"
-                        "PRAGMA wal_autocheckpoint=4000" /* pages: as much as the log keeps */,
-                        "open the database", err);
+        rc = sql_exec(&store->sql,
+                      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
+                      "PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=16777216;"
+                      "PRAGMA wal_autocheckpoint=4000" /* pages: as much as the log keeps */,
+                      "open the database", err);
     if (rc == 0)
-        rc = sql_integer(store, err, &store->version, "PRAGMA data_version", "");
+        rc = sql_integer(&store->sql, err, &store->version, "PRAGMA data_version", "");
     return rc ? rc : schema_settle(store, mode, err);
 }
 
@@ -294,9 +307,9 @@ static int open_file(struct store *store, const char *path, enum store_mode mode
             return rc;
     }
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* no lock for each allocation */
-    rc = sqlite3_open_v2(path, &store->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    rc = sqlite3_open_v2(path, &store->sql.db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc)
-        return sql_error(store, rc, "open the database", err);
+        return sql_error(&store->sql, rc, "open the database", err);
     return configure(store, mode, err);
 }
 
@@ -314,6 +327,7 @@ int store_open(const char *path, enum store_mode mode, struct store **store, str
     opened = calloc(1, sizeof *opened);
     if (!opened)
         return error_set(err, ERR_INTERNAL, "out of memory");
+    opened->sql.terms = &store_terms;
     opened->lock_fd = -1;
     rc = open_file(opened, path, mode, err);
     if (rc) {
@@ -329,9 +343,7 @@ void store_close(struct store *store)
     if (!store)
         return;
     key_index_forget(store);
-    for (size_t i = 0; i < store->cached; i++)
-        sqlite3_finalize(store->cache[i].prepared);
-    sqlite3_close(store->db);
+    sql_close(&store->sql);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     free(store);

@@ -80,7 +80,7 @@ static void name_it(X509 *cert, const struct spec *s)
         return;
     X509_NAME_add_entry_by_txt(n, "OU", MBSTRING_UTF8, (const uint8_t *)ou, -1, -1, 0);
     X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_UTF8, (const uint8_t *)s->cn,
-                               s->nul ? (int)strlen(s->cn) + 2 : -1, -1, 0);
+                               s->nul ? (int)strlen(s->cn) + 1 : -1, -1, 0);
 }
 
 static void number_it(X509 *cert, const struct spec *s)

@@ -424,12 +424,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("rotation");
     TCase *tcase = tcase_create("rotation");
-    SRunner *runner;
-    int failed;
 
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_new_log_key_is_followed);
     tcase_add_test(tcase, after_a_rotation_the_old_log_key_counts_no_more);
     tcase_add_test(tcase, without_a_rotation_a_new_log_key_is_not_followed);
@@ -444,10 +440,5 @@ int main(void)
     tcase_add_test(tcase, a_merged_state_knows_the_new_keys);
     tcase_add_test(tcase, a_state_of_version_one_is_brought_up_to_date);
     tcase_add_test(tcase, a_rotate_record_says_what_is_rotated);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run_case("rotation", tcase, 120);
 }
