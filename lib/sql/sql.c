@@ -15,6 +15,7 @@ static int code_of(const struct sql *sql, int rc)
         return ERR_READONLY;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
+    case SQLITE_PROTOCOL: /* a lock that was not given a hundred times */
         return ERR_BUSY;
     case SQLITE_CONSTRAINT:
         return sql->terms->constraint_code;
@@ -46,10 +47,12 @@ static const char *advice(const struct sql *sql, int rc)
     }
 }
 
-int sql_error(const struct sql *sql, int rc, const char *doing, struct error *err)
+int sql_error(struct sql *sql, int rc, const char *doing, struct error *err)
 {
     const char *why = sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(rc);
 
+    if ((rc & 0xff) == SQLITE_IOERR || rc == SQLITE_PROTOCOL)
+        sql->failed = true;
     return error_set_native(err, code_of(sql, rc), rc, "cannot %s: %s; %s", doing, why,
                             advice(sql, rc));
 }
@@ -61,7 +64,7 @@ int sql_exec(struct sql *sql, const char *text, const char *doing, struct error 
     return rc ? sql_error(sql, rc, doing, err) : 0;
 }
 
-static int file_error(const struct sql *sql, int rc, const char *verb, struct error *err)
+static int file_error(struct sql *sql, int rc, const char *verb, struct error *err)
 {
     char doing[64];
 

@@ -28,6 +28,9 @@ struct sql_terms {
 
 struct sql {
     sqlite3 *db; /* NULL: not open */
+    /* An I/O error, or a lock that was not given: SQLite drops what it knew, which looks as if somebody
+     * else had written. */
+    bool failed;
     const struct sql_terms *terms;
     struct {
         const char *text;
@@ -38,7 +41,7 @@ struct sql {
 
 /* Fills err from SQLite's code and message; returns ERR_FULL, ERR_READONLY, ERR_BUSY, ERR_INTERNAL (no
  * memory), a code of the terms, or ERR_STORE. */
-int sql_error(const struct sql *sql, int rc, const char *doing, struct error *err);
+int sql_error(struct sql *sql, int rc, const char *doing, struct error *err);
 
 /* Runs statements without arguments. doing, for messages: "start a change of the database". */
 MUST_USE int sql_exec(struct sql *sql, const char *text, const char *doing, struct error *err);

@@ -8,7 +8,7 @@
 #define PAGES_AT_ONCE 256
 
 /* A failure on the side of the copy, in the words of its own connection. */
-static int copy_error(const struct sql *copy, int rc, const char *path, struct error *err)
+static int copy_error(struct sql *copy, int rc, const char *path, struct error *err)
 {
     int code = sql_error(copy, rc, "copy the database", err);
 
@@ -28,7 +28,7 @@ static int hold_state(struct store *store, struct error *err)
     return sql_integer(&store->sql, err, &ignored, "SELECT count(*) FROM sqlite_schema", "");
 }
 
-static int copy_pages(struct store *store, const struct sql *copy, const char *path,
+static int copy_pages(struct store *store, struct sql *copy, const char *path,
                       store_progress_fn progress, void *context, struct error *err)
 {
     sqlite3_backup *b = sqlite3_backup_init(copy->db, "main", store->sql.db, "main");
@@ -45,7 +45,7 @@ static int copy_pages(struct store *store, const struct sql *copy, const char *p
     return rc == SQLITE_DONE ? 0 : copy_error(copy, rc, path, err);
 }
 
-static int check(const struct sql *sql, struct error *err)
+static int check(struct sql *sql, struct error *err)
 {
     const char *answer = NULL;
     sqlite3_stmt *s = NULL;
@@ -70,7 +70,7 @@ int store_check(struct store *store, struct error *err)
 }
 
 /* Whole without a log beside it, and without damage that was copied along. */
-static int finish_copy(const struct sql *copy, const char *path, struct error *err)
+static int finish_copy(struct sql *copy, const char *path, struct error *err)
 {
     int rc = sqlite3_exec(copy->db, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL);
 

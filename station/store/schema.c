@@ -123,12 +123,16 @@ static const char schema_3[] =
     "CREATE UNIQUE INDEX keygens_serial ON keygens(order_id, serial) WHERE state IN (0, 1);"
     "CREATE INDEX keygens_state ON keygens(order_id, state, created);";
 
-/* Version 4. */
-static const char schema_4[] = "CREATE INDEX ledger_issuers ON ledger(seq) WHERE" LEDGER_IS_ISSUER
+/* Version 4: what a device that is asked for its key attested itself with (keygens.h). */
+static const char schema_4[] =
+    "ALTER TABLE keygens ADD COLUMN attestation BLOB NOT NULL DEFAULT x'';";
+
+/* Version 5. */
+static const char schema_5[] = "CREATE INDEX ledger_issuers ON ledger(seq) WHERE" LEDGER_IS_ISSUER
                                ";"; /* few, read at starts */
 
 /* What makes each version of the one before. */
-static const char *const schemas[] = {schema_1, schema_2, schema_3, schema_4};
+static const char *const schemas[] = {schema_1, schema_2, schema_3, schema_4, schema_5};
 
 #define SCHEMA_VERSION ((int64_t)(sizeof schemas / sizeof *schemas))
 

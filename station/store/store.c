@@ -35,8 +35,14 @@ const struct sql_terms store_terms = {
 static int check_alone(struct store *store, struct error *err)
 {
     int64_t version = 0;
-    int rc = sql_integer(&store->sql, err, &version, "PRAGMA data_version", "");
+    int rc;
 
+    if (store->sql.failed)
+        return error_set(
+            err, ERR_STORE,
+            "the disk failed while the database was in use, or a lock was not given back: "
+            "nothing was lost; check the disk, and run the command again");
+    rc = sql_integer(&store->sql, err, &version, "PRAGMA data_version", "");
     if (rc == 0 && version != store->version)
         rc = error_set(
             err, ERR_INTEGRITY,
@@ -89,6 +95,8 @@ static int begin_part(struct store *store, struct error *err)
     /* After some failures SQLite ends the whole transaction: what comes now would be one by itself. */
     if (sqlite3_get_autocommit(store->sql.db))
         return error_set(err, ERR_STORE, "the database gave up a change: run the command again");
+    if (store_group_counts(store))
+        return error_set(err, ERR_INTERNAL, "one step of the counter would stand for two changes");
     rc = sql_exec(&store->sql, "SAVEPOINT change", "start a change of the database", err);
     if (rc)
         return rc;
@@ -102,6 +110,11 @@ static int begin_part(struct store *store, struct error *err)
 int store_begin(struct store *store, struct error *err)
 {
     return store->grouped ? begin_part(store, err) : begin_whole(store, err);
+}
+
+bool store_group_counts(const struct store *store)
+{
+    return store->counts;
 }
 
 int store_group_begin(struct store *store, struct error *err)

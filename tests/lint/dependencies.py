@@ -40,6 +40,9 @@ ROOMS = {
     "station/board": ["base/", "station/confine/", "station/board/"],
     "station/line": ["base/", "pki/digest.h", "link/", "agent/ids.h", "station/confine/",
                      "station/wire/", "station/connector/address.h", "station/line/"],
+    "station/conform": ["base/", "pki/digest.h", "pki/ec.h", "link/", "agent/ids.h",
+                        "station/confine/", "station/wire/", "station/line/stream.h",
+                        "station/conform/"],
     "station/vault": ["base/", "pki/", "hsm/", "manifests/", "link/transcript.h", "agent/ids.h",
                       "station/counter/counter.h", "station/store/", "station/wire/",
                       "station/vault/", "station/config.h",
@@ -76,6 +79,9 @@ FORBIDDEN = {
                                 "jansson", "tss2"],
     "station/imprint-connector": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport",
                                   "usb", "jansson", "crypto", "tss2"],
+    "station/imprint-conform": ["p11", "sqlite", "softhsm", "fyaml", "serialport", "usb", "tss2"],
+    # The vault parses no CBOR.
+    "station/imprint": ["cbor"],
     "manifests/imprint-manifest": ["p11", "softhsm", "serialport", "usb", "cbor", "fyaml",
                                    "tss2"],
 }

@@ -125,6 +125,33 @@ START_TEST(what_was_rolled_back_does_not_count)
 }
 END_TEST
 
+/* What the store refuses to whoever goes on with a group that counts already. */
+START_TEST(a_group_ends_with_the_first_change_that_counts)
+{
+    struct store *store = open_counted();
+    struct error err = ERROR_INIT;
+
+    ASSERT_OK(change(store, "init", NULL, &err), err);
+    ASSERT_OK(store_group_begin(store, &err), err);
+    ASSERT_OK(change(store, "proven", NULL, &err), err);
+    ck_assert(!store_group_counts(store));
+    ASSERT_OK(store_begin(store, &err), err);
+    ASSERT_OK(append(store, "claim", "{}", &err), err);
+    store_rollback(store);
+    ck_assert(!store_group_counts(store));
+    ASSERT_OK(change(store, "claim", NULL, &err), err);
+    ck_assert(store_group_counts(store));
+    ASSERT_FAILS(store_begin(store, &err), ERR_INTERNAL);
+    anchors = steps;
+    ASSERT_OK(store_group_end(store, &err), err);
+    ck_assert_int_eq(tpm.number, 43);
+    ck_assert(!store_group_counts(store));
+    ASSERT_OK(change(store, "claim", NULL, &err), err);
+    ck_assert_int_eq(tpm.number, 44);
+    end(store);
+}
+END_TEST
+
 START_TEST(a_step_that_fails_is_made_before_anything_else)
 {
     struct store *store = open_counted();
@@ -172,5 +199,6 @@ CHECK_ITEMS_MAIN("counter",
                  EACH_ROW(a_transaction_counts_once_when_it_gives_something_out, changes),
                  ONCE(the_ledger_alone_tells_where_the_counter_is),
                  ONCE(what_was_rolled_back_does_not_count),
+                 ONCE(a_group_ends_with_the_first_change_that_counts),
                  ONCE(a_step_that_fails_is_made_before_anything_else),
                  ONCE(a_station_without_a_counter_has_none))

@@ -1,9 +1,7 @@
 /* A token that fails: each call of each operation in turn, and what the station does then. */
-#include "faulty_device.h"
+#include "swept_work.h"
 
 #include "hsm/worker.h"
-
-#define BATCH 3
 
 /* ---- opening a token ---- */
 
@@ -59,48 +57,29 @@ END_TEST
 
 /* ---- a batch ---- */
 
-static int64_t had, made;
-
 /* An order of its own each time, so that its storage key is made, too. */
-static void batch_prepare(struct rig *r)
+static void keyed_batch_prepare(struct rig *r)
 {
     uint8_t *hash = r->v.history.row.hash;
 
     hash[0]++;
     if (hash[0] == 0)
         hash[1]++;
-    had = rig_int(r, "SELECT count(*) FROM credentials");
+    batch_prepare(r);
 }
 
-static int batch_body(struct rig *r, struct error *err)
-{
-    return generate_credentials(&r->v, BATCH, RIG_THREADS, &rig_watch, &made, err);
-}
-
-static void batch_verify(struct rig *r, int rc, const char *after)
+static void keyed_batch_verify(struct rig *r, int rc, const char *after)
 {
     struct error err = ERROR_INIT;
-    int64_t rest = BATCH - made;
-    int again;
 
-    ck_assert_msg(rc != 0 || made == BATCH, "%s", after);
-    ck_assert_msg(rig_int(r, "SELECT count(*) FROM credentials") == had + made,
-                  "%s: %d were said to be made", after, (int)made);
-    again = generate_credentials(&r->v, rest, RIG_THREADS, &rig_watch, &made, &err);
-    ck_assert_msg(again == 0, "%s: then %s", after, err.text);
-    ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM credentials"), had + BATCH);
-    ck_assert_int_eq(rig_int(r, "SELECT count(DISTINCT serial) FROM credentials"), had + BATCH);
-    ck_assert_int_eq(rig_int(r, "SELECT count(DISTINCT point) FROM credentials"), had + BATCH);
-    ck_assert_int_eq(rig_int(r, "SELECT next - 1 FROM counters"), had + BATCH);
-    ASSERT_OK(store_settle(r->store, &err), err); /* as the next batch would */
-    assert_anchored(r, after);
-    assert_no_session_objects(r, after);
+    batch_verify(r, rc, after);
     ASSERT_OK(hsm_storage_destroy(r->hsm, r->v.history.row.hash, &err), err);
 }
 
 START_TEST(a_batch_that_fails_is_there_whole_or_not_at_all)
 {
-    static const struct sweep sweep = {"generate", batch_prepare, batch_body, batch_verify, 4};
+    static const struct sweep sweep = {"generate", keyed_batch_prepare, batch_body,
+                                       keyed_batch_verify, 4};
     struct rig r;
 
     faulty_start(&r, &plain_order, 0);
@@ -110,27 +89,6 @@ START_TEST(a_batch_that_fails_is_there_whole_or_not_at_all)
 END_TEST
 
 /* ---- a device ---- */
-
-static void device_verify(struct rig *r, int rc, const char *after)
-{
-    struct error err = ERROR_INIT;
-    int64_t burned = rig_state(r, CREDENTIAL_BURNED);
-    int again;
-
-    if (dut_served)
-        ck_assert_int_ge(dut.tx_state, IMPRINT_TX_OPEN);
-    if (rc) {
-        again = device_body(r, &err);
-        ck_assert_msg(again == 0, "%s: then %s", after, err.text);
-    }
-    /* One device took one credential, and none was lost over it. */
-    ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM claims WHERE state = 0"), 0);
-    ck_assert_msg(burned == 0, "%s: a credential was burned", after);
-    ck_assert_int_eq(rig_state(r, CREDENTIAL_PROVEN), rig_records(r));
-    ck_assert_int_eq(rig_claims(r), rig_records(r));
-    assert_anchored(r, after);
-    assert_no_session_objects(r, after);
-}
 
 START_TEST(a_device_whose_session_fails_is_provisioned_the_next_time)
 {
@@ -179,43 +137,6 @@ START_TEST(a_certificate_of_the_claim_fails_and_comes_with_it)
 END_TEST
 
 /* ---- sealing ---- */
-
-static int64_t manifests;
-
-static void seal_prepare(struct rig *r)
-{
-    device_prepare(r);
-    provision(r, &dut);
-    manifests = rig_int(r, "SELECT count(*) FROM manifests");
-}
-
-static int seal_body(struct rig *r, struct error *err)
-{
-    struct sealed sealed;
-
-    return sealing_run(&r->config, r->store, r->hsm, NULL, &sealed, err);
-}
-
-static void seal_verify(struct rig *r, int rc, const char *after)
-{
-    struct error err = ERROR_INIT;
-    struct verify_policy policy;
-    struct verify_report report;
-    char paths[3][PATH_MAX], name[64], dir[PATH_MAX];
-    int again = seal_body(r, &err);
-
-    (void)rc;
-    ck_assert_msg(again == 0, "%s: then %s", after, err.text);
-    ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM manifests"), manifests + 1);
-    ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM manifests WHERE published = 0"), 0);
-    ck_assert_int_eq(rig_int(r, "SELECT sum(count) FROM manifests"), rig_records(r));
-    snprintf(name, sizeof name, "manifests/%06d", (int)manifests + 1);
-    rig_path(r->dir, name, dir);
-    rig_pins(r, &policy, paths);
-    ASSERT_OK(manifest_verify(dir, &policy, &report, &err), err);
-    assert_anchored(r, after);
-    assert_no_session_objects(r, after);
-}
 
 START_TEST(a_sealing_that_fails_is_finished_with_the_same_bytes)
 {

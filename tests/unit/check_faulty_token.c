@@ -1,9 +1,5 @@
 /* A token that fails once or for good: what the station says then, and what it does not do. */
-#include "faulty_device.h"
-
-#define BATCH 3
-
-static int64_t made;
+#include "swept_work.h"
 
 /* ---- PINs ---- */
 

@@ -418,6 +418,35 @@ struct rig_seen {
     int64_t adds, burned, scrapped, revoked;
 };
 
+/* What the device's own key signed, as an owner verifies it who knows which suites the device offers: with
+ * what X says and nothing else. Played devices offer one suite. */
+static inline void rig_check_attestation(const struct evidence *e, const struct record *r)
+{
+    struct link_facts facts = {.suite_count = 1, .firmware = "-", .frame_max = 1024};
+    struct error err = ERROR_INIT;
+    struct transcript x;
+    struct buf message;
+
+    ck_assert_int_eq(transcript_parse(e->x.p, e->x.len, &x), 0);
+    ck_assert_uint_eq(x.dev_pub.len, 2 + EC_POINT_SIZE);
+    facts.suites[0] = x.suite ? x.suite : IMPRINT_SUITE_ECB;
+    facts.lifecycle = IMPRINT_LIFE_FACTORY;
+    facts.dev_pub = link_key_p256(x.dev_pub.p + 2);
+    facts.chip_id_len = x.chip.len;
+    memcpy(facts.chip_id, x.chip.p, x.chip.len);
+    buf_init(&message, LINK_X_MAX);
+    ASSERT_OK(link_attest_message(&facts, x.station_nonce.p, &message, &err), err);
+    ASSERT_OK(ec_verify(e->att_key, message.data, message.len, e->att_sig, &err), err);
+    buf_reset(&message);
+    if (e->made) {
+        ASSERT_OK(link_attest_key_message(&facts, x.station_nonce.p,
+                                          r->spki.p + r->spki.len - EC_POINT_SIZE, &message, &err),
+                  err);
+        ASSERT_OK(ec_verify(e->att_key, message.data, message.len, e->att_made, &err), err);
+    }
+    buf_done(&message);
+}
+
 static inline int rig_check_record(void *context, const void *line, size_t len,
                                    const void *evidence, size_t evidence_len, struct error *err)
 {
@@ -433,6 +462,8 @@ static inline int rig_check_record(void *context, const void *line, size_t len,
         ASSERT_OK(evidence_parse(evidence, evidence_len, &e, err), *err);
         ASSERT_OK(evidence_verify(&e, &r, RIG_ENVIRONMENT, verifier, &verified, err), *err);
         ck_assert(verified);
+        if (e.attested)
+            rig_check_attestation(&e, &r);
         evidence_done(&e);
     } else {
         ck_assert(r.t == RECORD_VOID || r.t == RECORD_REVOKE);
