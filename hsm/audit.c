@@ -11,6 +11,8 @@
 #define FIND_STEP      64
 #define STORAGE_PREFIX "storage:ec:"
 
+#define GENERATIONS_MAX 64
+
 /* An object of the token, as far as is needed to say whose it is. */
 struct object {
     CK_OBJECT_HANDLE handle;
@@ -297,17 +299,24 @@ static int check_key(struct hsm *h, struct work *w, const struct key_policy *pol
     return check_halves(h, w, policy, own, other, err);
 }
 
-/* The later generations of a key that was rotated, as many as follow one another. */
+static bool has_label(const struct work *w, const char *label)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (strcmp(w->objects[i].label, label) == 0)
+            return true;
+    return false;
+}
+
+/* The later generations that are there; those of an issuing CA may have been destroyed between. */
 static int check_generations(struct hsm *h, struct work *w, enum hsm_key key, struct error *err)
 {
     struct key_named name;
     int rc = 0;
 
-    for (unsigned n = 2; rc == 0; n++) {
+    for (unsigned n = 2; rc == 0 && n <= GENERATIONS_MAX; n++) {
         key_policy_name(h, key, n, &name);
-        if (!find_object(w, name.policy.class, name.policy.label, name.policy.label))
-            break;
-        rc = check_key(h, w, &name.policy, err);
+        if (has_label(w, name.policy.label))
+            rc = check_key(h, w, &name.policy, err);
     }
     return rc;
 }
@@ -538,6 +547,8 @@ static int check_all(struct hsm *h, struct work *w, struct error *err)
     for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
         if (session_owns(h, (enum hsm_key)key))
             rc = check_key(h, w, key_policy_of(h, (enum hsm_key)key), err);
+    if (rc == 0 && session_owns(h, HSM_KEY_ISSUING_CA))
+        rc = check_generations(h, w, HSM_KEY_ISSUING_CA, err);
     if (rc == 0 && !h->is_ca)
         rc = check_station(h, w, err);
     if (rc)

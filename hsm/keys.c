@@ -58,6 +58,7 @@ static const struct key_policy *named(const struct hsm *h, enum hsm_key key, str
 
 void hsm_use_generation(struct hsm *h, enum hsm_key key, unsigned generation)
 {
+    h = session_owner(h, key);
     if (h->key_generation[key] == generation)
         return;
     h->key_generation[key] = generation;
@@ -228,11 +229,55 @@ static int clear_work(struct hsm *h, void *arg, struct error *err)
 
 int hsm_key_complete(struct hsm *h, enum hsm_key key, struct error *err)
 {
-    int rc = session_run(h, clear_work, &key, err);
+    int rc = session_run(session_owner(h, key), clear_work, &key, err);
 
     if (rc == 0)
         rc = hsm_key_create(h, key, err);
     return rc == ERR_EXISTS ? hsm_key_check(h, key, err) : rc;
+}
+
+/* Whatever halves are there. */
+static int destroy_work(struct hsm *h, void *arg, struct error *err)
+{
+    enum hsm_key key = *(enum hsm_key *)arg;
+    struct key_named name;
+    const struct key_policy *policy = named(h, key, &name);
+    const CK_OBJECT_CLASS classes[] = {policy->class, CKO_PUBLIC_KEY};
+    int rc = 0;
+
+    h->keys[key] = (struct key_handles){CK_INVALID_HANDLE, CK_INVALID_HANDLE};
+    for (size_t i = 0; rc == 0 && i < sizeof classes / sizeof *classes; i++) {
+        CK_OBJECT_HANDLE half;
+
+        rc = session_find(h, classes[i], policy->label, NULL, 0, &half, err);
+        if (rc == 0)
+            rc = destroy_half(h, half, err);
+        else if (rc == ERR_MISSING)
+            rc = 0;
+    }
+    return rc;
+}
+
+static int is_gone_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct key_named name;
+    const struct key_policy *policy = named(h, *(enum hsm_key *)arg, &name);
+    CK_OBJECT_HANDLE half;
+    int rc = session_find(h, policy->class, policy->label, NULL, 0, &half, err);
+
+    if (rc == ERR_MISSING)
+        return 0;
+    return rc ? rc
+              : error_set(err, ERR_HSM,
+                          "token '%s' says that it destroyed key '%s' and has it still", h->token,
+                          policy->label);
+}
+
+int hsm_key_destroy(struct hsm *h, enum hsm_key key, struct error *err)
+{
+    int rc = session_run(session_owner(h, key), destroy_work, &key, err);
+
+    return rc ? rc : session_run(session_owner(h, key), is_gone_work, &key, err);
 }
 
 struct point_call {

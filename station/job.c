@@ -111,6 +111,8 @@ static const struct schema_field job_fields[] = {
      .min = 1,
      .offset = offsetof(struct job, order),
      .meaning = "id of the work order, which the station has"},
+    FIELD(job, issuer, SCHEMA_TEXT, false, 1, 95,
+          "name of the issuing CA, of those that the order lists; without it, the newest"),
     FIELD(job, key_mode, SCHEMA_TEXT, false, 3, 7, "how keys are made: hsm, device or derived"),
     {.name = "symmetric_key",
      .type = SCHEMA_BOOL,

@@ -11,6 +11,7 @@
 
 #include "agent/ids.h"
 #include "base/buf.h"
+#include "pki/ca_chain.h"
 #include "station/job_objects.h"
 #include "station/job_serials.h"
 #include "station/order.h"
@@ -62,10 +63,11 @@ enum job_step {
 struct job {
     char path[PATH_MAX];
     char name[65];
-    char order[65];     /* id of the order */
-    char key_mode[8];   /* "hsm", "device" or "derived"; empty: the order's only one */
-    bool symmetric_key; /* deliver one beside a private key from the HSM */
-    char step_name[8];  /* "all", "install" or "lock" */
+    char order[65];            /* id of the order */
+    char issuer[CA_NAME_SIZE]; /* name of the issuing CA; empty: the newest that the order lists */
+    char key_mode[8];          /* "hsm", "device" or "derived"; empty: the order's only one */
+    bool symmetric_key;        /* deliver one beside a private key from the HSM */
+    char step_name[8];         /* "all", "install" or "lock" */
     enum job_step step;
     char trust_anchors_path[PATH_MAX]; /* empty: none */
     char enrolled_path[PATH_MAX];      /* empty: none */

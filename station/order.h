@@ -29,6 +29,7 @@
 #define ORDER_VENDOR_ROOTS_MAX 8
 #define ORDER_EXPORTS_MAX      16
 #define ORDER_RECIPIENTS_MAX   8
+#define ORDER_ISSUERS_MAX      8
 
 enum order_type { ORDER_FIRST, ORDER_AMENDMENT };
 
@@ -67,8 +68,9 @@ struct order_after {
 
 /* What one station may make. */
 struct order_share {
-    uint8_t key[32];    /* SHA-256 of the SubjectPublicKeyInfo of station-auth */
-    uint8_t issuer[32]; /* SHA-256 of the issuing CA's certificate, DER */
+    uint8_t key[32]; /* SHA-256 of the SubjectPublicKeyInfo of station-auth */
+    uint8_t issuers[ORDER_ISSUERS_MAX][32]; /* SHA-256 of its issuing CAs' certificates, DER */
+    size_t issuer_count;
     struct order_counts counts;
     struct order_serials serials;
     bool has_after;

@@ -40,6 +40,7 @@ static int seal(struct cli *cli, struct error *err)
     else
         printf("sealed manifest %" PRId64 " with %" PRId64 " records (%" PRId64 " in all): %s\n",
                sealed.seq, sealed.count, sealed.size, sealed.dir);
+    cli_warn_issuers(cli);
     return sealed.seq ? cli_keep_revocations(cli, err) : 0;
 }
 

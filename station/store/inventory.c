@@ -275,6 +275,32 @@ int credential_each_of_serial(struct store *store, const char *product, const ch
     return rc < 0 ? rc : 0;
 }
 
+int credential_each_unfinished(struct store *store,
+                               int (*each)(void *context, const struct buf *der, struct error *err),
+                               void *context, struct error *err)
+{
+    struct buf der;
+    sqlite3_stmt *s;
+    int rc = sql_start(&store->sql, err, &s, "SELECT cert FROM credentials WHERE state IN (?, ?)",
+                       "ii", (int64_t)CREDENTIAL_AVAILABLE, (int64_t)CREDENTIAL_CLAIMED);
+
+    if (rc)
+        return rc;
+    buf_init(&der, INVENTORY_CERT_MAX);
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
+        buf_reset(&der);
+        rc = sql_blob(s, 0, &der, err);
+        if (rc == 0)
+            rc = each(context, &der, err);
+        if (rc) {
+            sql_end(s);
+            break;
+        }
+    }
+    buf_done(&der);
+    return rc < 0 ? rc : 0;
+}
+
 int credential_pick(struct store *store, int64_t order_id, struct credential *c, struct error *err)
 {
     sqlite3_stmt *s;

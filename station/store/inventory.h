@@ -100,6 +100,13 @@ MUST_USE int credential_each_of_serial(struct store *store, const char *product,
                                                    struct error *err),
                                        void *context, struct error *err);
 
+/* Calls the certificate (DER) of each credential that is available or claimed, nothing verified. A
+ * negative return ends the walk. */
+MUST_USE int credential_each_unfinished(struct store *store,
+                                        int (*each)(void *context, const struct buf *der,
+                                                    struct error *err),
+                                        void *context, struct error *err);
+
 /* The order of the newest credential of a serial, the case of letters left out of account; 0 when it
  * has none. Nothing is verified. */
 MUST_USE int credential_order_of_serial(struct store *store, const char *product,

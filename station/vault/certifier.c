@@ -9,6 +9,7 @@
 #include "station/store/key_index.h"
 #include "station/store/ledger.h"
 #include "station/store/spares.h"
+#include "station/vault/ca/fitting.h"
 #include "station/vault/quota.h"
 #include "station/vault/restore.h"
 #include "station/vault/token_files.h"
@@ -20,36 +21,11 @@
 
 /* Kept between certificates: compiling a template takes longer than signing with it. */
 struct certifier {
-    struct authorities authorities;
     struct cert_template *template;
     struct buf tbs;
 };
 
-/* ---- authorities and storage key ---- */
-
-int authorities_read(const struct vault *v, struct authorities *a, struct error *err)
-{
-    char path[PATH_MAX];
-    int rc = cert_from_der(v->issuer.data, v->issuer.len, &a->issuer, err);
-
-    if (rc == 0)
-        rc = config_path(v->config, "ca/device-root.pem", path, err);
-    if (rc == 0)
-        rc = cert_read(path, &a->root, err);
-    if (rc == 0 && X509_verify(a->issuer, X509_get0_pubkey(a->root)) != 1)
-        rc = error_set(err, ERR_INTEGRITY,
-                       "'%s' is not the root that certified this station's issuing CA: restore the "
-                       "file",
-                       path);
-    return rc;
-}
-
-void authorities_done(struct authorities *a)
-{
-    X509_free(a->issuer);
-    X509_free(a->root);
-    *a = (struct authorities){NULL, NULL};
-}
+/* ---- storage key ---- */
 
 int certifier_storage(const struct vault *v, char name[HSM_STORAGE_NAME_SIZE], struct error *err)
 {
@@ -66,7 +42,8 @@ int certifier_storage(const struct vault *v, char name[HSM_STORAGE_NAME_SIZE], s
 
 static int open_certifier(struct vault *v, size_t name_len, struct error *err)
 {
-    struct cert_template_params params = {.profile = &v->profile};
+    struct cert_template_params params = {.profile = &v->profile,
+                                          .issuer = v->issuer->chain.certs[0]};
     struct certifier *c = calloc(1, sizeof *c);
     int rc;
 
@@ -75,10 +52,7 @@ static int open_certifier(struct vault *v, size_t name_len, struct error *err)
     buf_init(&c->tbs, CERT_DER_MAX);
     v->certifier = c;
     job_values(v->job, v->order, params.values);
-    rc = authorities_read(v, &c->authorities, err);
-    params.issuer = c->authorities.issuer;
-    if (rc == 0)
-        rc = cert_template_new(&params, name_len, &c->template, err);
+    rc = cert_template_new(&params, name_len, &c->template, err);
     if (rc)
         certifier_done(v);
     return rc;
@@ -88,7 +62,6 @@ void certifier_done(struct vault *v)
 {
     if (!v->certifier)
         return;
-    authorities_done(&v->certifier->authorities);
     cert_template_free(v->certifier->template);
     buf_done(&v->certifier->tbs);
     free(v->certifier);
@@ -122,13 +95,12 @@ static int make_names(const struct vault *v, const struct certify_request *r, st
 static int check(const struct vault *v, const struct cert_subject *subject,
                  const struct credential *c, struct error *err)
 {
-    const struct authorities *a = &v->certifier->authorities;
     struct cert_expect expect = {subject->number, subject->serial, c->point, &v->profile, {NULL}};
 
     job_values(v->job, v->order, expect.values);
     expect.values[VALUE_CHIP_ID] = subject->chip_id;
     expect.values[VALUE_UDI] = subject->udi;
-    return cert_check(c->cert.data, c->cert.len, a->issuer, a->root, &expect, err);
+    return cert_check(c->cert.data, c->cert.len, &v->issuer->chain, &expect, err);
 }
 
 static int sign(struct vault *v, const struct names *n, struct credential *c, struct error *err)
@@ -150,6 +122,7 @@ static int sign(struct vault *v, const struct names *n, struct credential *c, st
     buf_reset(tbs);
     buf_reset(&c->cert);
     rc = cert_template_tbs(v->certifier->template, &subject, tbs, err);
+    issuer_use(v->issuer, v->hsm);
     if (rc == 0)
         rc = hsm_sign(v->hsm, HSM_KEY_ISSUING_CA, tbs->data, tbs->len, sig, err);
     if (rc == 0)
@@ -193,7 +166,7 @@ int certifier_subject(struct vault *v, const char *serial, const uint8_t *chip, 
     of.chip_id = *n.chip ? n.chip : NULL;
     of.udi = *n.udi ? n.udi : NULL;
     cert_number(no_signature, 0, of.number);
-    rc = ec_point(X509_get0_pubkey(v->certifier->authorities.issuer), of.point, err);
+    rc = ec_point(X509_get0_pubkey(v->issuer->chain.certs[0]), of.point, err);
     buf_init(&der, CERT_DER_MAX);
     buf_reset(&v->certifier->tbs);
     if (rc == 0)
@@ -300,6 +273,8 @@ int certifier_issue(struct vault *v, const struct certify_request *r, struct cre
     int64_t key = 0;
     int rc = quota_check_issue(v, 1, err);
 
+    if (rc == 0)
+        rc = fitting_check_life(v, clock_utc(), err);
     if (rc == 0)
         rc = restore_check_order(v, err);
     if (rc == 0)

@@ -13,18 +13,6 @@
 #include "pki/serial_name.h"
 #include "station/vault/vault.h"
 
-#include <openssl/x509.h>
-
-/* The issuing CA, compared with the order, and the root that certified it, which only judges. */
-struct authorities {
-    X509 *issuer, *root;
-};
-
-/* Zero first; authorities_done in any case. Errors: ERR_INTEGRITY when the root in the station's
- * directory did not certify the issuing CA; those of files. */
-MUST_USE int authorities_read(const struct vault *v, struct authorities *a, struct error *err);
-void authorities_done(struct authorities *a);
-
 /* The storage key of the vault's order: found, or made for the first key. Errors: those of the HSM. */
 MUST_USE int certifier_storage(const struct vault *v, char name[HSM_STORAGE_NAME_SIZE],
                                struct error *err);

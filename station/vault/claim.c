@@ -16,10 +16,23 @@
 #include <string.h>
 #include <sys/random.h>
 
+/* Of a CA that is itself the root there is nothing above the leaf. A certificate of no CA of ours has
+ * none either; it was refused before (claim_credential). */
 void claim_certificates(const struct vault *v, const struct credential *c, struct buf *out)
 {
+    const struct issuer *issuer;
+    uint8_t *der = NULL;
+
     buf_put(out, c->cert.data, c->cert.len);
-    buf_put(out, v->issuer.data, v->issuer.len);
+    if (issuers_of_der(&v->issuers, &c->cert, &issuer, NULL))
+        return;
+    for (size_t i = 0; i + 1 < issuer->chain.count; i++) {
+        int len = i2d_X509(issuer->chain.certs[i], &der);
+
+        buf_put(out, der, len > 0 ? (size_t)len : 0);
+        OPENSSL_free(der);
+        der = NULL;
+    }
 }
 
 int claim_credential(struct vault *v, const struct claim *c, struct credential *credential,

@@ -2,6 +2,7 @@
 
 #include "base/codec.h"
 #include "station/store/ledger.h"
+#include "station/vault/ca/fitting.h"
 #include "station/vault/certifier.h"
 #include "station/vault/scan.h"
 #include "station/vault/symmetric.h"
@@ -261,6 +262,8 @@ int naming_take(struct vault *v, struct session *s, struct naming *how, struct e
         return issue(v, s, serial, how, err);
     if (rc == 0)
         rc = credential_pick(v->store, v->order_id, &s->credential, err);
+    if (rc == 0)
+        rc = fitting_check_stock(v, &s->credential.cert, err);
     return rc ? rc : ledger_expect(v->store, s->credential.id, NULL, err);
 }
 

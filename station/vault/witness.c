@@ -33,10 +33,16 @@ static int fill_random(struct record *r, struct error *err)
 static int fill_certificate(const struct vault *v, const struct credential *credential,
                             uint8_t spki[EC_SPKI_SIZE], struct record *r, struct error *err)
 {
+    const struct issuer *issuer;
+    int rc;
+
     if (credential_is_derived(credential))
         return fill_random(r, err);
+    rc = issuers_of_der(&v->issuers, &credential->cert, &issuer, err);
+    if (rc)
+        return rc;
     r->cert = (struct record_bytes){credential->cert.data, credential->cert.len};
-    memcpy(r->iss, v->issuer_hash, sizeof r->iss);
+    memcpy(r->iss, issuer->sha256, sizeof r->iss);
     ec_spki(credential->point, spki);
     r->spki = (struct record_bytes){spki, EC_SPKI_SIZE};
     return 0;

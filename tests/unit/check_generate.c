@@ -262,7 +262,7 @@ START_TEST(every_certificate_is_good_in_openssl_s_judgement)
         ck_assert_int_eq(number[CERT_NUMBER_SIZE - 1], id); /* unique by construction */
         expect = (struct cert_expect){number, c.serial, c.point, &r.v.profile, {NULL}};
         job_values(&r.job, r.v.order, expect.values);
-        ASSERT_OK(cert_check(c.cert.data, c.cert.len, issuer, root, &expect, &err), err);
+        ASSERT_OK(cert_check(c.cert.data, c.cert.len, CHAIN(issuer, root), &expect, &err), err);
         X509_free(cert);
         credential_done(&c);
     }

@@ -55,6 +55,7 @@ struct rig_order {
     const char *environment;  /* NULL: RIG_ENVIRONMENT */
     const char *product;      /* NULL: RIG_PRODUCT */
     const char *key, *issuer; /* NULL: this station's */
+    const char *issuers;      /* the JSON of the member instead; NULL: issuer */
     const char *after;        /* the JSON of the member; NULL: none */
     bool no_software_hsm;
     const struct buf *vendor_root; /* DER: device_auth attested; NULL: not */
@@ -136,8 +137,11 @@ static inline void rig_put_stations(const struct rig *r, struct buf *json,
 
     rig_station_json(r, "key", key);
     rig_station_json(r, "issuer", issuer);
-    buf_printf(json, ",\"stations\":[{\"key\":\"%s\",\"issuer\":\"%s\",", o->key ? o->key : key,
-               o->issuer ? o->issuer : issuer);
+    buf_printf(json, ",\"stations\":[{\"key\":\"%s\",", o->key ? o->key : key);
+    if (o->issuers)
+        buf_printf(json, "\"issuer\":%s,", o->issuers);
+    else
+        buf_printf(json, "\"issuer\":\"%s\",", o->issuer ? o->issuer : issuer);
     rig_put_counts(json, o);
     if (o->serials)
         buf_printf(json, ",\"serials\":%s", o->serials);
