@@ -83,21 +83,30 @@ static void transcript_custodian(void *context, const char *name, const char *fi
         printf("unsigned   transcript, by '%s'\n", name);
 }
 
-/* A key that the station gave up is not missing. */
-static int print_findings(struct cli *cli, struct audit_report *report,
-                          const struct hsm_audit *audit, struct error *err)
+/* A key that the station gave up is not missing; unknown: NULL. */
+static void print_findings(struct audit_report *report, const struct hsm_audit *audit,
+                           const struct issuers *issuers)
+{
+    for (size_t i = 0; i < audit->count; i++) {
+        const struct hsm_finding *f = &audit->findings[i];
+
+        if (f->kind != HSM_FINDING_MISSING || !issuers || !auditing_is_gone(issuers, f->key))
+            print_finding(report, f->kind, f->key, f->attribute, f->text);
+    }
+}
+
+/* A token without the ledger's key cannot say which CAs there are: what it lacks is told all the same. */
+static int report_token(struct cli *cli, struct audit_report *report, const struct hsm_audit *audit,
+                        struct error *err)
 {
     struct issuers issuers;
     int rc = issuers_load(&cli->config, cli->store, &issuers, err);
 
-    for (size_t i = 0; rc == 0 && i < audit->count; i++) {
-        const struct hsm_finding *f = &audit->findings[i];
-
-        if (f->kind != HSM_FINDING_MISSING || !auditing_is_gone(&issuers, f->key))
-            print_finding(report, f->kind, f->key, f->attribute, f->text);
-    }
+    print_findings(report, audit, rc ? NULL : &issuers);
     if (rc == 0)
         rc = auditing_run(&issuers, cli->hsm, transcript_finding, report, err);
+    else if (report->faults)
+        rc = 0;
     issuers_done(&issuers);
     return rc;
 }
@@ -112,7 +121,7 @@ static int audit_token(struct cli *cli, struct audit_report *report, struct hsm_
         rc = hsm_audit_run(cli->hsm, (const uint8_t(*)[SHA256_SIZE])orders.hashes, orders.count,
                            audit, err);
     free(orders.hashes);
-    return rc ? rc : print_findings(cli, report, audit, err);
+    return rc ? rc : report_token(cli, report, audit, err);
 }
 
 static void print_end(const struct audit_report *report, const struct hsm_audit *audit)

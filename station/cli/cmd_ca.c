@@ -295,8 +295,11 @@ bool cli_issuers_end_soon(const struct cli *cli)
 
 void cli_warn_issuing(const struct cli *cli, const struct vault *v)
 {
-    int64_t now = clock_utc(), last = fitting_last(v, now), begin, end;
+    int64_t now = clock_utc(), last, begin, end;
 
+    if (!v->issuer) /* derived keys have no certificate */
+        return;
+    last = fitting_last(v, now);
     if (issuer_ends_soon(v->issuer, now)) {
         warn(cli, v->issuer->name, "ends on", ca_chain_end(&v->issuer->chain));
         return;

@@ -194,7 +194,17 @@ static bool same_member(const json_t *a, const json_t *b, const char *name)
     return first == second || (first && second && json_equal(first, second));
 }
 
-/* Keys that are missing now are told by the audit of the token. */
+/* Keys that are missing now are told by the audit of the token, but for this one, which not every
+ * ceremony makes. */
+static void check_master(const struct check *c, const json_t *live)
+{
+    const char *label = hsm_key_label(HSM_KEY_DERIVATION);
+
+    if (key_of(c->said, label) && !key_of(live, label))
+        tell(c, HSM_FINDING_MISSING, label,
+             "the ceremony made it and it is not on the token: somebody deleted it");
+}
+
 static void compare_key(const struct check *c, const json_t *said, const json_t *is,
                         const char *label)
 {
@@ -219,6 +229,7 @@ static void compare_keys(const struct check *c, const json_t *live)
 
         compare_key(c, key_of(c->said, label), key, label);
     }
+    check_master(c, live);
 }
 
 static void compare_one_token(const struct check *c, const char *name, const json_t *said_all,

@@ -52,8 +52,11 @@ static int count_one(void *context, const struct buf *der, struct error *err)
 {
     struct counting *c = context;
     const struct issuer *issuer;
-    int rc = issuers_of_der(c->issuers, der, &issuer, err);
+    int rc;
 
+    if (der->len == 0) /* of a derived key */
+        return 0;
+    rc = issuers_of_der(c->issuers, der, &issuer, err);
     c->count += rc == 0 && issuer == c->of;
     return rc;
 }
