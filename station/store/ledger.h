@@ -130,6 +130,16 @@ MUST_USE int ledger_allows_rework(struct store *store, const uint8_t order_hash[
 MUST_USE int ledger_replaces(struct store *store, int64_t credential, int64_t *replaced,
                              struct error *err);
 
+/* Whether an `issue` entry gave the derived key of this order (its first version) and serial to a
+ * device. */
+MUST_USE int ledger_has_derived(struct store *store, const uint8_t order_hash[32],
+                                const char *serial, bool *issued, struct error *err);
+
+/* The hash of the entry `restored` that the `issue` entry of a credential names: the newest one when a
+ * derived key was given out; *found is false for none. */
+MUST_USE int ledger_restored_before(struct store *store, int64_t credential, uint8_t hash[32],
+                                    bool *found, struct error *err);
+
 /* How many credentials the entries after this number burned as lost. */
 MUST_USE int ledger_count_lost(struct store *store, int64_t after, int64_t *count,
                                struct error *err);

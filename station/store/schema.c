@@ -136,8 +136,14 @@ static const char schema_5[] =
 static const char schema_6[] = "CREATE INDEX ledger_issuers ON ledger(seq) WHERE" LEDGER_IS_ISSUER
                                ";"; /* few, read at starts */
 
+/* Version 7: a derived key goes to one device. */
+static const char schema_7[] = "CREATE UNIQUE INDEX ledger_derived ON ledger("
+                               " json_extract(body, '$.data.order'),"
+                               " json_extract(body, '$.data.serial')) WHERE" LEDGER_IS_DERIVED ";";
+
 /* What makes each version of the one before. */
-static const char *const schemas[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6};
+static const char *const schemas[] = {schema_1, schema_2, schema_3, schema_4,
+                                      schema_5, schema_6, schema_7};
 
 #define SCHEMA_VERSION ((int64_t)(sizeof schemas / sizeof *schemas))
 

@@ -15,6 +15,10 @@
 /* Entries about the station's issuing CAs, and an index on them. */
 #define LEDGER_IS_ISSUER " json_extract(body, '$.event') IN ('ca', 'ca_destroyed', 'ca_requested')"
 
+/* Entries of credentials that are a derived key alone, and an index on them. */
+#define LEDGER_IS_DERIVED                                                                          \
+    " json_extract(body, '$.event') = 'issue' AND json_extract(body, '$.data.derived') = 1"
+
 /* Entries of one order, by the bytes of its hash that are indexed. */
 #define LEDGER_OF_ORDER   " WHERE substr(json_extract(body, '$.data.order'), 1, 16) = ?"
 #define LEDGER_ORDER_PART 8

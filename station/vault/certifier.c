@@ -242,11 +242,15 @@ int certifier_record(struct vault *v, const struct certify_request *r, const str
     jcs_init(&j, &data);
     jcs_object(&j, NULL);
     jcs_int(&j, "credential", c->id);
+    if (credential_is_derived(c))
+        jcs_bool(&j, "derived", true);
     if (spare)
         jcs_int(&j, "key", spare);
     jcs_hex(&j, "order", v->history.row.hash, 32);
     if (r->replaces)
         jcs_int(&j, "replaces", r->replaces);
+    if (r->restored)
+        jcs_int(&j, "restored", r->restored);
     jcs_str(&j, "serial", c->serial);
     jcs_end(&j);
     rc = ledger_append(v->store, LEDGER_ISSUE, &data, err);

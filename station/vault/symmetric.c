@@ -2,6 +2,7 @@
 
 #include "hsm/derived.h"
 #include "pki/digest.h"
+#include "station/store/ledger.h"
 #include "station/store/orders.h"
 #include "station/vault/certifier.h"
 #include "station/vault/naming.h"
@@ -15,9 +16,12 @@
 int symmetric_input(const struct config *config, struct store *store, const struct credential *c,
                     struct buf *input, struct error *err)
 {
-    uint8_t order[32], leaf[32];
+    uint8_t order[32], leaf[32], restored[32];
+    bool was_restored = false;
     int rc = order_hash(store, c->order_id, order, err);
 
+    if (rc == 0 && credential_is_derived(c))
+        rc = ledger_restored_before(store, c->id, restored, &was_restored, err);
     if (rc)
         return rc;
     sha256(c->cert.data, c->cert.len, leaf);
@@ -27,6 +31,8 @@ int symmetric_input(const struct config *config, struct store *store, const stru
     buf_put_lp(input, c->product, strlen(c->product));
     buf_put_lp(input, c->serial, strlen(c->serial));
     buf_put_lp(input, leaf, credential_is_derived(c) ? 0 : sizeof leaf);
+    if (was_restored)
+        buf_put_lp(input, restored, sizeof restored);
     buf_put_u32(input, 8 * HSM_DERIVED_SIZE);
     return buf_check(input, "what a key is derived from", err);
 }
@@ -132,14 +138,31 @@ static int refuse_released(void *context, const struct credential *c, struct err
                      c->serial, c->serial);
 }
 
+/* The tables can be edited, the ledger cannot. */
+static int expect_unreleased(struct vault *v, const char *serial, struct error *err)
+{
+    bool issued;
+    int rc = ledger_has_derived(v->store, v->history.row.hash, serial, &issued, err);
+
+    if (rc == 0 && issued)
+        rc = error_set(
+            err, ERR_INTEGRITY,
+            "the ledger tells that the derived key of '%s' was given to a device, and the "
+            "tables do not: the database was changed; keep it as it is and call the "
+            "security team",
+            serial);
+    return rc;
+}
+
 static int judge(struct vault *v, struct certify_request *r, bool named, struct error *err)
 {
     int rc = named ? naming_judge_label(v, r, err)
                    : naming_judge(v, r->serial, &r->again, &r->replaces, err);
 
-    return rc ? rc
-              : credential_each_of_serial(v->store, v->order->product, r->serial, refuse_released,
-                                          NULL, err);
+    if (rc == 0)
+        rc = credential_each_of_serial(v->store, v->order->product, r->serial, refuse_released,
+                                       NULL, err);
+    return rc ? rc : expect_unreleased(v, r->serial, err);
 }
 
 static int mac_with_hsm(void *context, const void *bytes, size_t len, uint8_t mac[32],
@@ -164,14 +187,18 @@ int symmetric_issue(struct vault *v, const char *serial, bool named, struct cred
                     struct error *err)
 {
     struct certify_request request = {.serial = serial};
+    struct ledger_restored last;
     int rc = quota_check_issue(v, 1, err);
 
     if (rc == 0)
         rc = restore_check_order(v, err);
     if (rc == 0)
         rc = judge(v, &request, named, err);
+    if (rc == 0)
+        rc = ledger_last_restored(v->store, 0, &last, err);
     if (rc)
         return rc;
+    request.restored = last.seq;
     memset(c->point, 0, sizeof c->point);
     buf_reset(&c->cert);
     buf_reset(&c->wrapped);

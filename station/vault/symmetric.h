@@ -5,14 +5,17 @@
  * A key is derived in the HSM (hsm/derived.h) whenever it is needed, from
  *
  *   "imprint derive v1\0" ‖ lp(environment) ‖ lp(order hash) ‖ lp(product) ‖ lp(serial)
- *                         ‖ lp(SHA-256(leaf certificate)) ‖ 00 00 01 00
+ *                         ‖ lp(SHA-256(leaf certificate)) ‖ lp(restored) ‖ 00 00 01 00
  *
  * order hash is that of the order's first version; in derived mode there is no leaf certificate, and
- * its lp() is two zero bytes.
+ * its lp() is two zero bytes. restored is the hash of the newest ledger entry `restored` when a key of
+ * derived mode was given out, which its `issue` entry names; its lp() is left out where there is none.
  *
  * Invariants
  *  1. One key, one device: a key beside a certificate changes with it. One in its place is that of the
- *     serial, so a serial whose derived key was released once gets no second one (symmetric_issue).
+ *     serial, so a serial whose derived key was released once gets no second one (symmetric_issue). The
+ *     ledger says so, for the tables can be edited; what a restore lost it does not know, so that
+ *     the keys after a restore are others than those before, whatever the serials are.
  *  2. A key that is needed again must have the check value that its claim says.
  */
 #ifndef STATION_VAULT_SYMMETRIC_H
@@ -53,7 +56,8 @@ MUST_USE int symmetric_export(const struct config *config, struct store *store, 
 /*
  * Inside the transaction of a claim: a credential of this serial that is a derived key, available,
  * with its ledger entry. named: by label or chip, and not the job's next. quota_move is the caller's after the commit, as with certifier_committed.
- * Errors: ERR_REFUSED when the serial had a derived key before, or max_issued is reached;
+ * Errors: ERR_REFUSED when the serial had a derived key before, ERR_INTEGRITY when the ledger alone
+ * says so; ERR_REFUSED when max_issued is reached;
  * ERR_DUPLICATE; those of naming_judge.
  */
 MUST_USE int symmetric_issue(struct vault *v, const char *serial, bool named, struct credential *c,

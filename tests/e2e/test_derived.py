@@ -232,6 +232,53 @@ class Derived(unittest.TestCase):
         self.provision([first, second])
         self.assertEqual(sorted(self.check([first, second])), ["AB-1", "CD-2"])
 
+    def restore(self, backup):
+        """The database is lost, and the backup takes its place. The ticket's hash."""
+        rig = self.rig
+        for part in ("", "-wal", "-shm"):
+            pathlib.Path(f"{rig.station}/station.db{part}").unlink(missing_ok=True)
+        rig.recover(rig.ticket("restore"), "--backup", backup)
+        shown = rig.imprint("ledger", "show", "--event", "restored").stdout
+        return json.loads(shown.splitlines()[-1])["data"]["ticket"]
+
+    def next_device(self, before):
+        before.stop()
+        before.port.unlink(missing_ok=True)
+        device = self.rig.add_device()
+        self.provision([device])
+        return device
+
+    def test_after_a_restore_a_serial_that_is_given_out_again_has_another_key(self):
+        rig = self.make()
+        backup, text = rig.dir / "backup", "PUMP-000002\nPUMP-000003\n"
+        first = rig.add_device()
+        self.provision([first])
+        rig.imprint("backup", backup)
+        lost = self.next_device(first)
+        ticket = self.restore(backup)
+        (rig.dir / "list.txt").write_text(text)
+        only = {"list": hashlib.sha256(text.encode()).hexdigest()}
+        rig.write_order(type="amendment", amends=rig.order_hash, recovery=ticket,
+                        serials={"only": only}, **ORDER)
+        rig.write_job(serials="  source: listed\n  file: list.txt\n", **JOB)
+        again = self.next_device(lost)
+        self.assertEqual((again.export() / "serial").read_text().strip(), "PUMP-000002")
+        self.assertNotEqual(self.key_of(again), self.key_of(lost))
+        self.assertEqual(list(self.check([first, again])), ["PUMP-000001", "PUMP-000002"])
+
+    def test_an_order_that_the_backup_does_not_know_gives_other_keys_when_it_is_added_again(self):
+        rig = self.make(station=False)
+        backup = rig.dir / "backup"
+        rig.make_station(order=False)
+        rig.imprint("backup", backup)
+        rig.write_order(**rig.order_changes)
+        lost = rig.add_device()
+        self.provision([lost])
+        self.restore(backup)
+        rig.imprint("order", "add", rig.owner / "order.p7")
+        again = self.next_device(lost)
+        self.assertNotEqual(self.key_of(again), self.key_of(lost))
+
     def test_an_owner_takes_a_derived_identity_away(self):
         rig = self.make()
         objects, text = rig.make_objects()

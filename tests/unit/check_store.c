@@ -337,7 +337,8 @@ static const char back_to_1[] =
     "DROP TABLE spare_keys; DROP INDEX credentials_live; DROP INDEX credentials_serial;"
     "DROP INDEX attempts_tx; DROP TABLE keygens;"
     "CREATE UNIQUE INDEX credentials_serial ON credentials(product, serial);"
-    "DROP INDEX ledger_key; DROP INDEX ledger_issuers; ALTER TABLE claims DROP COLUMN kcv;"
+    "DROP INDEX ledger_key; DROP INDEX ledger_issuers;"
+    "DROP INDEX ledger_derived; ALTER TABLE claims DROP COLUMN kcv;"
     "ALTER TABLE claims DROP COLUMN symmetric;"
     "PRAGMA user_version = 1;";
 

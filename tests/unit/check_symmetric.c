@@ -268,6 +268,62 @@ START_TEST(rows_that_were_changed_are_not_believed)
 }
 END_TEST
 
+/* The ledger tells who got a key, whatever the tables were made to say while the station stood. */
+START_TEST(a_released_key_goes_to_no_other_device_by_a_change_of_the_tables)
+{
+    static const char *const statements[] = {
+        "UPDATE credentials SET serial = 'PUMP-000777'; DELETE FROM counters",
+        "UPDATE credentials SET product = 'x'; DELETE FROM counters",
+    };
+    struct error said = ERROR_INIT;
+    struct device d[2];
+    struct line l;
+    struct rig r;
+    int rc;
+
+    for (uint8_t i = 0; i < 2; i++)
+        dut_init(&d[i], (uint8_t)(i + 1));
+    rig_start(&r, &derived_order, 0);
+    provision(&r, &d[0]);
+    rig_sql(&r, statements[_i]);
+    rig_restart(&r);
+    line_init(&l, &r);
+    rc = meet(&l, &d[1]);
+    said = l.said;
+    line_done(&l);
+    ck_assert_msg(rc == ERR_INTEGRITY, "%s: %s", error_name(rc), said.text);
+    ck_assert_ptr_nonnull(strstr(said.text, "the derived key of 'PUMP-000001' was given"));
+    ck_assert_int_eq(rig_claims(&r), 1);
+    for (uint8_t i = 0; i < 2; i++)
+        device_done(&d[i]);
+    rig_drop(&r);
+}
+END_TEST
+
+START_TEST(the_ledger_takes_one_issue_of_a_derived_key)
+{
+    struct error err = ERROR_INIT;
+    struct buf data;
+    struct device d;
+    struct rig r;
+
+    dut_init(&d, 1);
+    rig_start(&r, &derived_order, 0);
+    provision(&r, &d);
+    buf_init(&data, LEDGER_BODY_MAX);
+    buf_put_str(&data, "{\"credential\":2,\"derived\":true,\"order\":\"");
+    for (size_t i = 0; i < SHA256_SIZE; i++)
+        buf_printf(&data, "%02x", r.v.history.row.hash[i]);
+    buf_put_str(&data, "\",\"serial\":\"PUMP-000001\"}");
+    ASSERT_OK(store_begin(r.store, &err), err);
+    ck_assert_int_ne(ledger_append(r.store, LEDGER_ISSUE, &data, &err), 0);
+    store_rollback(r.store);
+    buf_done(&data);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(a_device_without_symmetric_keys_is_refused_untouched)
 {
     struct device d;
@@ -289,4 +345,6 @@ RIG_MAIN("symmetric", ((struct check_item){what_a_key_is_derived_from, 2}),
          EACH_ROW(a_proof_that_was_changed_is_none, changes),
          ((struct check_item){another_key_and_another_kind_of_proof_are_none, 3}),
          ((struct check_item){rows_that_were_changed_are_not_believed, 4}),
+         ((struct check_item){a_released_key_goes_to_no_other_device_by_a_change_of_the_tables, 2}),
+         ONCE(the_ledger_takes_one_issue_of_a_derived_key),
          ((struct check_item){a_device_without_symmetric_keys_is_refused_untouched, 2}))
