@@ -47,10 +47,26 @@ int trust_quota_load(struct trust_quota *q, struct trust *t, const struct trust_
 
 /* ---- a record */
 
+/* A void record makes nothing: the certificate may be of a CA that its version lists no more, or was
+ * recovered under one that did not list it yet. */
+static const struct trust_share *share_of_any(const struct trust_quota *q,
+                                              const struct trust_order *order,
+                                              const uint8_t issuer[SHA256_SIZE])
+{
+    const struct trust_order *first = trust_orders_first(q->orders, order);
+    const struct trust_share *found = trust_order_share(order, issuer);
+
+    for (size_t i = 0; !found && i < q->orders->count; i++)
+        if (trust_orders_first(q->orders, &q->orders->at[i]) == first)
+            found = trust_order_share(&q->orders->at[i], issuer);
+    return found;
+}
+
 static int check_issuer(struct trust_quota *q, const struct trust_order *order,
                         const struct record *r, struct error *err)
 {
-    const struct trust_share *share = trust_order_share(order, r->iss);
+    const struct trust_share *share =
+        r->t == RECORD_VOID ? share_of_any(q, order, r->iss) : trust_order_share(order, r->iss);
 
     if (!share)
         return error_set(err, ERR_REFUSED,

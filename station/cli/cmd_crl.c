@@ -7,11 +7,22 @@
 #include <jansson.h>
 #include <stdio.h>
 
+static int warn_skipped(const struct revocations *list)
+{
+    fprintf(stderr,
+            "warning: the key of issuing CA %u is not on the token: its revocation list stays as "
+            "it was; 'imprint ca destroy %u' ends it\n",
+            list->issuer, list->issuer);
+    return 0;
+}
+
 static int say_made(void *context, const struct revocations *list, struct error *err)
 {
     const struct cli *cli = context;
 
     (void)err;
+    if (list->without_key)
+        return warn_skipped(list);
     if (!cli->quiet)
         fprintf(stderr, "revocation list %" PRId64 " with %" PRIu64 " certificates: %s\n",
                 list->number, list->entries, list->path);
@@ -29,6 +40,8 @@ static int report(void *context, const struct revocations *list, struct error *e
     char next[CLOCK_TEXT_SIZE];
 
     (void)err;
+    if (list->without_key)
+        return warn_skipped(list);
     clock_text(list->next, next);
     if (cli->json)
         cli_print_json(json_pack("{s:s, s:I, s:I, s:I, s:s, s:s}", "event", "crl", "number",

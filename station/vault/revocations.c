@@ -256,6 +256,16 @@ struct round {
     unsigned count;
 };
 
+/* Its key is gone for good: that must not keep the others from revoking. */
+static int report_skipped(const struct round *r, const struct issuer *issuer, const char *path,
+                          struct error *err)
+{
+    struct revocations list = {.issuer = issuer->number, .without_key = true};
+
+    snprintf(list.path, sizeof list.path, "%s", path);
+    return r->made(r->context, &list, err);
+}
+
 static int write_one(struct round *r, const struct issuers *issuers, const struct issuer *issuer,
                      struct error *err)
 {
@@ -267,6 +277,8 @@ static int write_one(struct round *r, const struct issuers *issuers, const struc
 
     if (rc || (r->days == 0 && !file_exists(path)))
         return rc;
+    if (!issuer_can_sign(issuer))
+        return report_skipped(r, issuer, path, err);
     if (r->days == 0)
         rc = ledger_find(r->store, &filter, read_days, &last, err);
     if (rc == 0)
@@ -300,7 +312,8 @@ int revocations_write_all(const struct config *config, struct store *store, stru
 
     if (rc == 0 && r.count == 0)
         rc = error_set(err, ERR_MISSING,
-                       "no issuing CA of this station is active: there is nobody to sign a list");
+                       "no issuing CA of this station is active and has its key: there is nobody "
+                       "to sign a list");
     return rc;
 }
 

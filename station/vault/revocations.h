@@ -21,6 +21,8 @@ struct revocations {
     int64_t number, made, next;
     uint64_t entries;
     unsigned issuer; /* number of the CA */
+    bool
+        without_key; /* of revocations_made: the token has no key for it, and the list stays as it was */
     char path[PATH_MAX];
 };
 
@@ -33,10 +35,10 @@ MUST_USE int revocations_write(const struct config *config, struct store *store,
                                const struct issuers *issuers, const struct issuer *issuer,
                                int64_t days, struct revocations *out, struct error *err);
 
-/* Calls each list that was made; a negative return ends. */
+/* Calls each list that was made, or could not be without a key; a negative return ends. */
 typedef int (*revocations_made)(void *context, const struct revocations *list, struct error *err);
 
-/* As revocations_write, for each active CA. Errors: ERR_MISSING when there is none. */
+/* As revocations_write, for each active CA that has its key. Errors: ERR_MISSING when there is none. */
 MUST_USE int revocations_write_all(const struct config *config, struct store *store,
                                    struct hsm *hsm, int64_t days, revocations_made made,
                                    void *context, struct error *err);

@@ -1,6 +1,7 @@
 """The company's CA, made and used with openssl alone, and every other way to an issuing CA."""
 import base64
 import json
+import pathlib
 import subprocess
 import unittest
 
@@ -291,6 +292,33 @@ class Ca(unittest.TestCase):
         self.ca(rig, "destroy", "1")
         self.ca(rig, "destroy", "root")
         rig.imprint("audit")
+
+    def test_a_backup_of_before_a_ca_was_destroyed_still_revokes(self):
+        rig = self.rig()
+        rig.write_job()
+        rig.write_order()
+        self.ca(rig, "create", "--name", "Second")
+        rig.imprint("generate", rig.job, "--count", 1)
+        self.provision(rig)
+        rig.imprint("crl")
+        rig.imprint("backup", rig.dir / "backup")
+        self.ca(rig, "destroy", "2")
+        for suffix in ("", "-wal", "-shm"):
+            pathlib.Path(f"{rig.station}/station.db{suffix}").unlink(missing_ok=True)
+        rig.recover(rig.ticket("restore"), "--backup", rig.dir / "backup")
+        made = rig.imprint("crl")
+        self.assertIn("issuing-ca.crl", made.stdout)
+        self.assertIn("the key of issuing CA 2 is not on the token", made.stderr)
+        rig.seal()
+        self.assertIn("with 1 certificates",
+                      rig.imprint("void", "PUMP-000001", "--reason", "x").stderr)
+        rig.write_job(more="issuer: Second\n")
+        refused = rig.imprint("generate", rig.job, "--count", 1, check=False)
+        self.assertEqual(refused.returncode, EXIT["REFUSED"])
+        self.assertIn("whose key is not on the token", refused.stderr)
+        self.ca(rig, "destroy", "2")
+        self.assertEqual([c["state"] for c in self.list(rig)], ["active", "destroyed"])
+        self.assertEqual(rig.imprint("crl").stderr, "")
 
     def test_the_station_warns_before_a_ca_ends(self):
         rig = self.rig()

@@ -384,6 +384,45 @@ START_TEST(a_station_may_have_several_issuing_cas)
 }
 END_TEST
 
+/* After a rollover what the CA before made is still scrapped, under a version without that CA. */
+START_TEST(what_a_delisted_ca_made_may_end_and_not_begin)
+{
+    struct record r = {.sn = "line-a-1", .cert = {(const uint8_t *)"", 1}};
+    const struct trust_order *second;
+    char text[1024], amends[2 * SHA256_SIZE + 1], hex[sizeof amends];
+    struct trust_quota q;
+
+    begin_stations();
+    issuer_of(&a, hex);
+    snprintf(text, sizeof text,
+             "{\"type\":\"order\",\"counts\":{\"good\":9,\"max_issued\":9},\"stations\":["
+             "{\"key\":\"%064d\",\"issuer\":[\"%s\"],\"good\":3,\"max_issued\":3}]}",
+             7, hex);
+    ASSERT_OK(read_order(text), err);
+    memcpy(r.iss, orders.at[0].stations[0].issuers[0], sizeof r.iss);
+    hex_encode(orders.at[0].hash, SHA256_SIZE, amends);
+    issuer_of(&b, hex);
+    snprintf(text, sizeof text,
+             "{\"type\":\"amendment\",\"amends\":\"%s\",\"counts\":{\"good\":9,\"max_issued\":9},"
+             "\"stations\":[{\"key\":\"%064d\",\"issuer\":[\"%s\"],\"good\":3,\"max_issued\":3}]}",
+             amends, 7, hex);
+    ASSERT_OK(read_order(text), err);
+    second = &orders.at[1];
+    memcpy(r.order, second->hash, sizeof r.order);
+    for (r.t = RECORD_ADD; r.t <= RECORD_REPLACE; r.t++) {
+        ASSERT_OK(trust_quota_load(&q, t, &orders, 1, &err), err);
+        ASSERT_FAILS(trust_quota_record(&q, &r, &err), ERR_REFUSED);
+        assert_text("gives to no station");
+    }
+    r.t = RECORD_VOID;
+    ASSERT_OK(trust_quota_load(&q, t, &orders, 1, &err), err);
+    ASSERT_OK(trust_quota_record(&q, &r, &err), err);
+    memset(r.iss, 9, sizeof r.iss);
+    ASSERT_FAILS(trust_quota_record(&q, &r, &err), ERR_REFUSED);
+    end_stations();
+}
+END_TEST
+
 START_TEST(what_no_version_of_the_order_is_is_not_counted_as_one)
 {
     static uint8_t named[1][SHA256_SIZE];
@@ -479,6 +518,7 @@ CHECK_ITEMS_MAIN("accept_orders", ONCE(a_station_is_held_to_its_own_share),
                  ONCE(all_stations_together_stay_within_the_order),
                  ONCE(an_issuing_ca_that_the_order_does_not_list_is_refused),
                  ONCE(a_log_is_of_one_station), ONCE(a_station_may_have_several_issuing_cas),
+                 ONCE(what_a_delisted_ca_made_may_end_and_not_begin),
                  ONCE(what_no_version_of_the_order_is_is_not_counted_as_one),
                  ONCE(only_orders_that_are_given_may_stand_in_a_manifest),
                  ONCE(versions_that_are_given_are_one_chain),

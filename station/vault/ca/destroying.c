@@ -79,8 +79,15 @@ static int end_active(const struct ca_place *p, const struct issuers *issuers,
                       const struct issuer *i, int64_t days, struct destroyed *out,
                       struct error *err)
 {
+    uint8_t point[EC_POINT_SIZE];
     int rc = check_unused(p, issuers, i, err);
 
+    if (rc)
+        return rc;
+    issuer_use(i, p->hsm);
+    rc = hsm_key_point(p->hsm, HSM_KEY_ISSUING_CA, point, err);
+    if (rc == ERR_MISSING) /* it was destroyed before, and the database is of before that */
+        return journal(p, i->number, i->sha256, err);
     if (rc == 0)
         rc = revocations_write(p->config, p->store, p->hsm, issuers, i, days, &out->list, err);
     out->has_list = rc == 0;

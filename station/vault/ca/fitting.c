@@ -29,9 +29,10 @@ static int refuse_all(const struct issuers *issuers, const struct order *order, 
     char hash[2 * SHA256_SIZE + 1];
 
     if (!newest)
-        return error_set(err, ERR_REFUSED,
-                         "this station has no issuing CA yet: 'imprint ca request', let it be "
-                         "certified, and 'imprint ca import'");
+        return error_set(
+            err, ERR_REFUSED,
+            "this station has no issuing CA with a key: 'imprint ca request', let it be "
+            "certified, and 'imprint ca import'");
     hex_encode(newest->sha256, sizeof newest->sha256, hash);
     return error_set(err, ERR_REFUSED,
                      "order '%s' names another issuing CA for this station: ask the owner for "
@@ -54,6 +55,11 @@ static int choose_wanted(const struct issuers *issuers, const struct order *orde
         return error_set(err, ERR_REFUSED,
                          "the job names issuing CA '%s', whose key was destroyed: name another",
                          wanted);
+    if (!issuer_can_sign(i))
+        return error_set(err, ERR_REFUSED,
+                         "the job names issuing CA '%s', whose key is not on the token: name "
+                         "another",
+                         wanted);
     if (!issuer_is_listed(share, i))
         return error_set(err, ERR_REFUSED,
                          "the job names issuing CA '%s', which order '%s' does not list for this "
@@ -72,7 +78,7 @@ int issuers_choose(const struct issuers *issuers, const struct order *order,
     for (size_t n = issuers->count; n > 0; n--) {
         const struct issuer *i = &issuers->of[n - 1];
 
-        if (i->state == ISSUER_ACTIVE && issuer_is_listed(share, i)) {
+        if (issuer_can_sign(i) && issuer_is_listed(share, i)) {
             *out = i;
             return 0;
         }

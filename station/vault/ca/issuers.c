@@ -314,28 +314,47 @@ void issuer_use(const struct issuer *issuer, struct hsm *hsm)
     hsm_use_generation(hsm, HSM_KEY_ISSUING_CA, issuer->number);
 }
 
-int issuers_check_keys(const struct issuers *issuers, struct hsm *hsm, struct error *err)
+/* The first was checked when the token was opened. */
+static int read_point(const struct issuer *i, struct hsm *hsm, uint8_t point[EC_POINT_SIZE],
+                      struct error *err)
 {
-    uint8_t certified[EC_POINT_SIZE], own[EC_POINT_SIZE];
     int rc = 0;
 
-    for (size_t n = 0; rc == 0 && n < issuers->count; n++) {
-        const struct issuer *i = &issuers->of[n];
+    issuer_use(i, hsm);
+    if (i->number > 1)
+        rc = hsm_key_check(hsm, HSM_KEY_ISSUING_CA, err);
+    return rc ? rc : hsm_key_point(hsm, HSM_KEY_ISSUING_CA, point, err);
+}
 
-        if (i->state != ISSUER_ACTIVE)
-            continue;
-        issuer_use(i, hsm);
-        if (i->number > 1) /* the first was checked when the token was opened */
-            rc = hsm_key_check(hsm, HSM_KEY_ISSUING_CA, err);
-        if (rc == 0)
-            rc = hsm_key_point(hsm, HSM_KEY_ISSUING_CA, own, err);
-        if (rc == 0 && (ec_point(X509_get0_pubkey(i->chain.certs[0]), certified, NULL) ||
-                        memcmp(certified, own, sizeof own)))
-            rc = error_set(err, ERR_INTEGRITY,
-                           "'ca/issuing-ca.pem' is not the certificate of this station's issuing "
-                           "CA: restore the file"); /* of the others the ledger has the hash */
-    }
+static int check_key(struct issuer *i, struct hsm *hsm, struct error *err)
+{
+    uint8_t certified[EC_POINT_SIZE], own[EC_POINT_SIZE];
+    int rc = read_point(i, hsm, own, err);
+
+    i->without_key = rc == ERR_MISSING;
+    if (rc)
+        return i->without_key ? 0 : rc;
+    if (ec_point(X509_get0_pubkey(i->chain.certs[0]), certified, NULL) == 0 &&
+        memcmp(certified, own, sizeof own) == 0)
+        return 0;
+    return error_set(err, ERR_INTEGRITY,
+                     "'ca/issuing-ca.pem' is not the certificate of this station's issuing "
+                     "CA: restore the file"); /* of the others the ledger has the hash */
+}
+
+int issuers_check_keys(struct issuers *issuers, struct hsm *hsm, struct error *err)
+{
+    int rc = 0;
+
+    for (size_t n = 0; rc == 0 && n < issuers->count; n++)
+        if (issuers->of[n].state == ISSUER_ACTIVE)
+            rc = check_key(&issuers->of[n], hsm, err);
     return rc;
+}
+
+bool issuer_can_sign(const struct issuer *issuer)
+{
+    return issuer->state == ISSUER_ACTIVE && !issuer->without_key;
 }
 
 /* ---- finding one ---- */
@@ -389,7 +408,7 @@ int issuers_of_der(const struct issuers *issuers, const struct buf *der, const s
 const struct issuer *issuers_newest(const struct issuers *issuers)
 {
     for (size_t n = issuers->count; n > 0; n--)
-        if (issuers->of[n - 1].state == ISSUER_ACTIVE)
+        if (issuer_can_sign(&issuers->of[n - 1]))
             return &issuers->of[n - 1];
     return NULL;
 }

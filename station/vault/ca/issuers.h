@@ -43,6 +43,7 @@ struct issuer {
     struct ca_chain chain;              /* empty while it is requested */
     struct buf der;                     /* its certificate */
     uint8_t sha256[SHA256_SIZE];        /* of der */
+    bool without_key;                   /* issuers_check_keys: the token does not have its key */
 };
 
 struct issuers {
@@ -60,8 +61,15 @@ MUST_USE int issuers_load(const struct config *config, struct store *store, stru
                           struct error *err);
 void issuers_done(struct issuers *issuers);
 
-/* Whether the certificate of each active CA is of the token's key. Errors: ERR_INTEGRITY. */
-MUST_USE int issuers_check_keys(const struct issuers *issuers, struct hsm *hsm, struct error *err);
+/*
+ * Whether the certificate of each active CA is of the token's key. One whose key is gone is marked
+ * without_key and the others go on: a backup from before a CA was destroyed tells of it as active,
+ * and its key never comes back. Errors: ERR_INTEGRITY when a key is another one; those of the HSM.
+ */
+MUST_USE int issuers_check_keys(struct issuers *issuers, struct hsm *hsm, struct error *err);
+
+/* Whether a CA is active and, as far as was looked, has its key. */
+bool issuer_can_sign(const struct issuer *issuer);
 
 /* From here on hsm signs with the key of this CA where it signs with HSM_KEY_ISSUING_CA. */
 void issuer_use(const struct issuer *issuer, struct hsm *hsm);
@@ -78,7 +86,7 @@ const struct issuer *issuers_of_certificate(const struct issuers *issuers, X509 
 MUST_USE int issuers_of_der(const struct issuers *issuers, const struct buf *der,
                             const struct issuer **out, struct error *err);
 
-/* The active one with the highest number, or NULL. */
+/* The one with the highest number that can sign, or NULL. */
 const struct issuer *issuers_newest(const struct issuers *issuers);
 
 /* The number that the next key gets. */
