@@ -90,7 +90,7 @@ static const struct cli_option run_options[] = {
     BY,
     {"once", NULL, "one device in each slot that is there now, then end"},
     {"lines", NULL, "lines instead of the board, also on a terminal"},
-    {"scan", "'SLOT SERIAL'", "the label of one unit, one argument, instead of reading labels"},
+    {"scan", "SLOT SERIAL", "the label of one unit, in one argument, instead of reading labels"},
     {NULL, NULL, NULL}};
 
 static const struct cli_option decommission_options[] = {

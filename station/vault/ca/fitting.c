@@ -29,10 +29,10 @@ static int refuse_all(const struct issuers *issuers, const struct order *order, 
     char hash[2 * SHA256_SIZE + 1];
 
     if (!newest)
-        return error_set(
-            err, ERR_REFUSED,
-            "this station has no issuing CA with a key: 'imprint ca request', let it be "
-            "certified, and 'imprint ca import'");
+        return error_set(err, ERR_REFUSED,
+                         "this station has no issuing CA yet, or none whose key is on the token: "
+                         "'imprint ca request', let it be "
+                         "certified, and 'imprint ca import'");
     hex_encode(newest->sha256, sizeof newest->sha256, hash);
     return error_set(err, ERR_REFUSED,
                      "order '%s' names another issuing CA for this station: ask the owner for "
