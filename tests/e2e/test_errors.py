@@ -331,8 +331,10 @@ class Errors(unittest.TestCase):
         self.assertIn("no answer within 150 ms", failure["text"])
 
     def test_device_that_is_slow_and_within_its_time(self):
-        self.rig.add_device("--fault", "slow=700")  # longer than from one HELLO to the next
-        self.assertEqual(self.rig.run_json()[0], 0)
+        rig = Rig(credentials=1)
+        self.addCleanup(rig.close)
+        rig.add_device("--fault", "slow=700")  # longer than from one HELLO to the next
+        self.assertEqual(rig.run_json()[0], 0)
 
     def test_device_that_disappears(self):
         self.rig.add_device("--fault", "vanish")

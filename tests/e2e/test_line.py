@@ -192,7 +192,7 @@ class HotPlug(LineCase):
         line.wait_state("A1", "pass")
         fixture.hang_up = True
         line.wait(lambda l: l.count("out", "A1"))
-        self.assertTrue(line.wait_state("A1", "pass")["again"])
+        line.wait_state("A1", "pass", again=True)
         line.quit()
 
 
