@@ -387,7 +387,6 @@ class Ca(unittest.TestCase):
                 process.kill()
             process.wait()
             process.stdout.close()
-        rig.imprint("audit")
         numbers = [c["number"] for c in self.list(rig)]
         self.assertEqual(numbers, list(range(1, len(numbers) + 1)))
         self.assertEqual(self.ca(rig, "request")["number"], len(numbers) + 1)
