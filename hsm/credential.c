@@ -62,19 +62,11 @@ int hsm_credential_rewrap_begin(struct hsm *h, const char *storage, const void *
                               .wrapped_len = wrapped_len,
                               .point = point,
                               .rewrap = calloc(1, sizeof *call.rewrap)};
-    int rc;
+    int rc = rewrap_run(h, begin_work, &call, call.rewrap, out, err);
 
-    if (!call.rewrap)
-        return error_set(err, ERR_INTERNAL, "out of memory");
-    rc = session_run(h, begin_work, &call, err);
-    if (rc) {
-        free(call.rewrap);
-        return rc;
-    }
-    h->rewraps++;
-    memcpy(station_pub, call.station_pub, EC_POINT_SIZE);
-    *out = call.rewrap;
-    return 0;
+    if (rc == 0)
+        memcpy(station_pub, call.station_pub, EC_POINT_SIZE);
+    return rc;
 }
 
 void hsm_credential_rewrap_abort(struct hsm_rewrap *r)

@@ -2,6 +2,7 @@
 
 #include "agent/ids.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define WRAPPED_MAX 2048 /* an EC key takes 80 to 152 bytes; room for what a module may add */
@@ -14,6 +15,23 @@ void rewrap_init(struct hsm_rewrap *r, struct hsm *h, size_t stored_len)
                              .device = CK_INVALID_HANDLE,
                              .ephemeral = CK_INVALID_HANDLE,
                              .ephemeral_public = CK_INVALID_HANDLE};
+}
+
+int rewrap_run(struct hsm *h, session_work *work, void *call, struct hsm_rewrap *rewrap,
+               struct hsm_rewrap **out, struct error *err)
+{
+    int rc;
+
+    if (!rewrap)
+        return error_set(err, ERR_INTERNAL, "out of memory");
+    rc = session_run(h, work, call, err);
+    if (rc) {
+        free(rewrap);
+        return rc;
+    }
+    h->rewraps++;
+    *out = rewrap;
+    return 0;
 }
 
 void rewrap_drop(struct hsm_rewrap *r)

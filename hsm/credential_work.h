@@ -19,6 +19,13 @@ struct hsm_rewrap {
 /* CK_INVALID_HANDLE thrice and a fresh generation. */
 void rewrap_init(struct hsm_rewrap *r, struct hsm *h, size_t stored_len);
 
+/*
+ * Runs the work that begins a rewrap, and hands it out as one that is open (hsm/credential.h), or frees
+ * it. rewrap: from calloc; NULL is no memory. Errors: those of the work, ERR_INTERNAL.
+ */
+MUST_USE int rewrap_run(struct hsm *h, session_work *work, void *call, struct hsm_rewrap *rewrap,
+                        struct hsm_rewrap **out, struct error *err);
+
 /* Makes a pair, wraps it under the storage key with h->can.wrap, destroys it. */
 MUST_USE int credential_make_under(struct hsm *h, CK_OBJECT_HANDLE storage,
                                    uint8_t point[EC_POINT_SIZE], struct buf *wrapped,

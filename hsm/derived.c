@@ -299,19 +299,11 @@ int hsm_derived_begin(struct hsm *h, struct hsm_rewrap **out, uint8_t station_pu
                       struct error *err)
 {
     struct ephemeral_call call = {.rewrap = calloc(1, sizeof *call.rewrap)};
-    int rc;
+    int rc = rewrap_run(h, begin_work, &call, call.rewrap, out, err);
 
-    if (!call.rewrap)
-        return error_set(err, ERR_INTERNAL, "out of memory");
-    rc = session_run(h, begin_work, &call, err);
-    if (rc) {
-        free(call.rewrap);
-        return rc;
-    }
-    h->rewraps++;
-    memcpy(station_pub, call.station_pub, EC_POINT_SIZE);
-    *out = call.rewrap;
-    return 0;
+    if (rc == 0)
+        memcpy(station_pub, call.station_pub, EC_POINT_SIZE);
+    return rc;
 }
 
 /* A rewrap lives in one session: what is lost here is not tried again. */

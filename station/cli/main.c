@@ -215,6 +215,22 @@ static bool is_whole_name(char **argv, const char *name)
     return strcspn(text + 2, "=") == strlen(name);
 }
 
+/* Nothing that was said is dropped: of two values one would be. */
+static int take_value(struct cli *cli, size_t index, const char *name, struct error *err)
+{
+    bool again = strcmp(name, "set") == 0;
+
+    if (cli->values[index] && !again)
+        return error_set(err, ERR_USAGE, "--%s is given twice, and it can be one of them only",
+                         name);
+    if (again && cli->set_count == CLI_SETS_MAX)
+        return error_set(err, ERR_USAGE, "--%s is given more than %d times", name, CLI_SETS_MAX);
+    cli->values[index] = optarg ? optarg : "";
+    if (again)
+        cli->sets[cli->set_count++] = optarg;
+    return 0;
+}
+
 /* 1 when help was asked for and printed. */
 static int parse_options(struct cli *cli, int argc, char **argv, struct error *err)
 {
@@ -234,9 +250,10 @@ static int parse_options(struct cli *cli, int argc, char **argv, struct error *e
         if (!is_whole_name(argv, options[found - 1].name))
             return refuse_abbreviation(cli, options[found - 1].name, err);
         if ((size_t)found <= own) {
-            cli->values[found - 1] = optarg ? optarg : "";
-            if (strcmp(options[found - 1].name, "set") == 0 && cli->set_count < CLI_SETS_MAX)
-                cli->sets[cli->set_count++] = optarg;
+            int rc = take_value(cli, (size_t)found - 1, options[found - 1].name, err);
+
+            if (rc)
+                return rc;
         } else if (common_option(cli, options[found - 1].name)) {
             print_command_help(cli->command);
             return 1;

@@ -130,6 +130,7 @@ class Errors(unittest.TestCase):
                      self.rig.job, "--cuont", "1")
         self.refused("USAGE", "comes after the command", "--dir", "x", "status")
         self.refused("USAGE", "usage: imprint status [options]", "status", "extra")
+        self.refused("USAGE", "--count is given twice", "generate", self.rig.job, "--count", "1", "--count", "2")
         for option in (("--cou", "1"), ("--coun=1",), ("--up", "1"), ("--quie",), ("--up-t=1",)):
             self.refused("USAGE", "options are written out: --", "generate", self.rig.job, *option)
         self.assertEqual(self.rig.imprint("--version").stdout.split()[0], "imprint")

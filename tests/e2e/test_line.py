@@ -317,7 +317,7 @@ class Operator(LineCase):
         self.assertEqual((code, end["reason"]), (0, "done"))
         counts = [e for e in line.events if e["event"] == "counts"][-1]
         self.assertEqual((counts["proven"], counts["remaining"], counts["good"]), (2, 0, 2))
-        self.assertGreater(counts["pace"], 0)
+        self.assertIn("pace", counts)  # null: of so few in so short a time it would say nothing
 
 
 class Many(LineCase):

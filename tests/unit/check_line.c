@@ -92,13 +92,17 @@ END_TEST
 
 START_TEST(the_pace_is_that_of_the_last_ten_minutes)
 {
-    static struct pace p;
+    static struct pace p, early;
 
     ck_assert_int_eq((int)pace_per_hour(&p, 0), -1);
     pace_add(&p, 1000);
     ck_assert_int_eq((int)pace_per_hour(&p, 2000), -1);
     pace_add(&p, 31000);
     ck_assert_int_eq((int)pace_per_hour(&p, 31000), 120);
+    for (int i = 0; i < 2; i++) /* two slots of one press: no pace yet */
+        pace_add(&early, 1000);
+    ck_assert_int_eq((int)pace_per_hour(&early, 10999), -1);
+    ck_assert_int_eq((int)pace_per_hour(&early, 11000), 360);
     ck_assert_int_eq((int)pace_per_hour(&p, 61000), 60); /* nothing more came */
     ck_assert_int_eq((int)pace_per_hour(&p, 1000 + PACE_WINDOW_MS + 1), -1);
     for (int i = 0; i < PACE_MAX + 10; i++)

@@ -338,8 +338,9 @@ static int check_key(struct issuer *i, struct hsm *hsm, struct error *err)
         memcmp(certified, own, sizeof own) == 0)
         return 0;
     return error_set(err, ERR_INTEGRITY,
-                     "'ca/issuing-ca.pem' is not the certificate of this station's issuing "
-                     "CA: restore the file"); /* of the others the ledger has the hash */
+                     "the key of issuing CA %u on the token is not that of its certificate: it is "
+                     "another token, or somebody exchanged the key; call the security team",
+                     i->number); /* the files were compared with their hashes */
 }
 
 int issuers_check_keys(struct issuers *issuers, struct hsm *hsm, struct error *err)
