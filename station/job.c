@@ -102,6 +102,16 @@ static int check_step(const void *value, const char **member, struct error *err)
                : error_set(err, ERR_INPUT, "'step' must be all, install or lock");
 }
 
+static int check_key_name(const void *value, const char **member, struct error *err)
+{
+    enum key_type type;
+
+    (void)member;
+    return key_type_named(value, &type)
+               ? 0
+               : error_set(err, ERR_INPUT, "'key' must be one of " KEY_TYPE_NAMES);
+}
+
 static const struct schema_field job_fields[] = {
     FIELD(job, name, SCHEMA_TEXT, true, 1, 64, "name of the job, for people"),
     {.name = "order",
@@ -112,6 +122,13 @@ static const struct schema_field job_fields[] = {
      .offset = offsetof(struct job, order),
      .meaning = "id of the work order, which the station has"},
     FIELD(job, key_mode, SCHEMA_TEXT, false, 3, 7, "how keys are made: hsm or device"),
+    {.name = "key",
+     .type = SCHEMA_TEXT,
+     .max = KEY_NAME_MAX,
+     .min = 4,
+     .offset = offsetof(struct job, key),
+     .check = check_key_name,
+     .meaning = "type of the devices' keys: " KEY_TYPE_NAMES},
     {.name = "step",
      .type = SCHEMA_TEXT,
      .max = 7,
@@ -567,6 +584,24 @@ int job_mode(const struct job *job, const struct order *order, enum imprint_mode
     return error_set(err, ERR_REFUSED,
                      "%s: order '%s' does not allow key mode '%s': choose one of its 'key_modes'",
                      job->path, order->id, *mode == IMPRINT_MODE_DEVICE ? "device" : "hsm");
+}
+
+int job_key(const struct job *job, const struct order *order, enum key_type *type,
+            struct error *err)
+{
+    enum key_type only = KEY_P256;
+
+    for (int i = 0; i < KEY_TYPES; i++)
+        if (order->keys == 1u << i)
+            only = (enum key_type)i;
+    *type = only;
+    if (*job->key && !key_type_named(job->key, type))
+        return error_set(err, ERR_INPUT, "%s: 'key' must be one of " KEY_TYPE_NAMES, job->path);
+    if (order->keys >> *type & 1)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "%s: order '%s' does not allow keys of type %s: choose one of its 'keys'",
+                     job->path, order->id, key_type_name(*type));
 }
 
 void job_values(const struct job *job, const struct order *order, const char *values[VALUE_COUNT])

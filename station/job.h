@@ -62,8 +62,10 @@ enum job_step {
 struct job {
     char path[PATH_MAX];
     char name[65];
-    char order[65];    /* id of the order */
-    char key_mode[8];  /* "hsm" or "device"; empty: the order's only one */
+    char order[65];   /* id of the order */
+    char key_mode[8]; /* "hsm" or "device"; empty: the order's only one */
+    char key[KEY_NAME_MAX +
+             1];       /* type of the devices' keys; empty: P-256, or the order's only one */
     char step_name[8]; /* "all", "install" or "lock" */
     enum job_step step;
     char trust_anchors_path[PATH_MAX]; /* empty: none */
@@ -125,6 +127,13 @@ MUST_USE int job_profile(const struct job *job, const struct order *order,
  */
 MUST_USE int job_mode(const struct job *job, const struct order *order, enum imprint_mode *mode,
                       struct error *err);
+
+/*
+ * Of which type the devices' keys are: what the job says, and where it says nothing P-256, or the one
+ * type that the order allows. Errors: ERR_REFUSED when the order does not allow it.
+ */
+MUST_USE int job_key(const struct job *job, const struct order *order, enum key_type *type,
+                     struct error *err);
 
 /* The values of the job and its order, by enum pattern_value; borrowed. */
 void job_values(const struct job *job, const struct order *order, const char *values[VALUE_COUNT]);

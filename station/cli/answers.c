@@ -59,6 +59,8 @@ static const struct question questions[] = {
     QUESTION(ca_token, WORD, false, 256, "", "label or pkcs11: URI of that token"),
     QUESTION(ca_pin_file, PLACE, false, PATH_MAX - 1, "ask each time",
              "file with that token's PIN"),
+    QUESTION(ca_algorithm, WORD, false, 15, "p256",
+             "keys of root and issuing CA: " CA_ALGORITHM_NAMES),
     QUESTION(counter, WORD, false, 15, "none",
              "NV index of a TPM 2.0 for a counter against copies, such as 0x01800100"),
     QUESTION(tpm, WORD, false, 255, CEREMONY_TPM, "where that TPM is, as a TCTI of tpm2-tss"),

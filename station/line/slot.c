@@ -144,7 +144,7 @@ static void to_wire(const struct link_hello *h, struct wire_hello *w)
     memset(w, 0, sizeof *w);
     w->suite_count = (uint8_t)f->suite_count;
     memcpy(w->suites, f->suites, sizeof w->suites);
-    w->modes = (uint8_t)f->modes;
+    w->modes = (uint16_t)f->modes;
     w->chip_len = (uint8_t)f->chip_id_len;
     memcpy(w->chip, f->chip_id, f->chip_id_len);
     strcpy(w->firmware, f->firmware);
@@ -340,9 +340,11 @@ static int prove_once(struct slot *s, enum wire_verdict *verdict, struct error *
         rc = read_back(s, said.read_back, err);
     if (rc)
         return rc;
-    if (proof.sig.alg != IMPRINT_ALG_ECDSA_SHA256 || proof.sig.len != sizeof said.sig)
-        return error_set(err, ERR_PROTOCOL, "the device's proof is not an ECDSA signature");
-    memcpy(said.sig, proof.sig.bytes, sizeof said.sig);
+    /* Of which algorithm it has to be, the vault knows: what the device says of it is in what it signs. */
+    if (proof.sig.len == 0 || proof.sig.len > sizeof said.sig)
+        return error_set(err, ERR_PROTOCOL, "the device's proof is no signature");
+    memcpy(said.sig, proof.sig.bytes, proof.sig.len);
+    said.sig_len = proof.sig.len;
     said.lifecycle = (uint8_t)proof.lifecycle;
     said.commit_count = proof.commit_count;
     return desk_proof(&s->desk, &said, verdict, err);

@@ -184,6 +184,17 @@ int sql_blob_exact(sqlite3_stmt *statement, int column, void *out, size_t len, s
     return 0;
 }
 
+int sql_key(sqlite3_stmt *statement, int column, struct public_key *out, struct error *err)
+{
+    const void *bytes = sqlite3_column_blob(statement, column);
+    int len = sqlite3_column_bytes(statement, column);
+
+    if (len <= 0 || key_from_stored(bytes, (size_t)len, out, NULL))
+        return error_set(err, ERR_STORE, "column '%s' of the database holds no public key",
+                         sqlite3_column_name(statement, column));
+    return 0;
+}
+
 int sql_blob(sqlite3_stmt *statement, int column, struct buf *out, struct error *err)
 {
     const void *bytes = sqlite3_column_blob(statement, column);

@@ -8,6 +8,7 @@
 #define STATION_STORE_SQL_H
 
 #include "base/buf.h"
+#include "pki/key.h"
 #include "station/store/store.h"
 
 #include <sqlite3.h>
@@ -83,6 +84,9 @@ MUST_USE int sql_integer(struct store *store, struct error *err, int64_t *value,
 /* Columns. A blob of any other size than asked for is ERR_STORE: the file was damaged. */
 MUST_USE int sql_blob_exact(sqlite3_stmt *statement, int column, void *out, size_t len,
                             struct error *err);
+/* A public key as key_stored wrote it. */
+MUST_USE int sql_key(sqlite3_stmt *statement, int column, struct public_key *out,
+                     struct error *err);
 MUST_USE int sql_blob(sqlite3_stmt *statement, int column, struct buf *out, struct error *err);
 MUST_USE int sql_text(sqlite3_stmt *statement, int column, char *out, size_t size,
                       struct error *err);

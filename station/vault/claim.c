@@ -56,11 +56,9 @@ size_t claim_objects(const struct vault *v, const struct session *s,
                      struct wire_object_info objects[IMPRINT_OBJECTS_MAX])
 {
     const struct credential *c = &s->credential;
-    uint8_t spki[EC_SPKI_SIZE];
     struct buf certificates;
     size_t n = 0;
 
-    ec_spki(c->point, spki);
     objects[n].type = IMPRINT_OBJ_PRIVATE_KEY;
     objects[n].format = IMPRINT_FMT_NONE; /* the device has it */
     objects[n].length = 0;
@@ -68,7 +66,7 @@ size_t claim_objects(const struct vault *v, const struct session *s,
         objects[n].format = IMPRINT_FMT_PKCS8_RFC5649;
         objects[n].length = (uint32_t)hsm_rewrap_length(v->hsm, c->wrapped.len);
     }
-    sha256(spki, sizeof spki, objects[n++].hash);
+    sha256(c->key.spki, c->key.len, objects[n++].hash);
     buf_init(&certificates, WIRE_OBJECT_MAX);
     claim_certificates(v, c, &certificates);
     object_of_bytes(IMPRINT_OBJ_CERTIFICATES, IMPRINT_FMT_X509_DER, &certificates, &objects[n++]);
@@ -192,7 +190,7 @@ static int rewrap(struct vault *v, struct session *s, struct error *err)
     struct hsm_rewrap *r;
     uint8_t context[32];
     int rc = hsm_credential_rewrap_begin(v->hsm, cred->storage, cred->wrapped.data,
-                                         cred->wrapped.len, cred->point, &r, c->station_pub, err);
+                                         cred->wrapped.len, &cred->key, &r, c->station_pub, err);
 
     if (rc)
         return rc;

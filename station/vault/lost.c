@@ -45,7 +45,6 @@ static int issuer_hash(const struct config *config, uint8_t hash[SHA256_SIZE], s
 static int write_record(const struct work *w, const struct credential *c,
                         const uint8_t order[SHA256_SIZE], struct buf *line, struct error *err)
 {
-    uint8_t spki[EC_SPKI_SIZE];
     struct record r;
 
     memset(&r, 0, sizeof r);
@@ -57,8 +56,7 @@ static int write_record(const struct work *w, const struct credential *c,
     strcpy(r.sn, c->serial);
     r.cert = (struct record_bytes){c->cert.data, c->cert.len};
     memcpy(r.iss, w->issuer, sizeof r.iss);
-    ec_spki(c->point, spki);
-    r.spki = (struct record_bytes){spki, sizeof spki};
+    r.spki = (struct record_bytes){c->key.spki, c->key.len};
     r.chip_len = 1;
     r.ext = "{\"lost\":true}";
     return record_write(&r, line, err);

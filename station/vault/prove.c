@@ -2,7 +2,7 @@
 
 #include "link/transcript.h"
 #include "pki/digest.h"
-#include "pki/ec.h"
+#include "pki/scheme.h"
 #include "station/vault/claim.h"
 
 #include <string.h>
@@ -30,7 +30,7 @@ static int forget_nonce(struct vault *v, struct session *s, int wrong, struct er
 static int verify_signature(const struct session *s, const struct wire_proof *proof,
                             struct error *err)
 {
-    struct link_prove said = {.alg = IMPRINT_ALG_ECDSA_SHA256,
+    struct link_prove said = {.alg = link_proof_algorithm(s->credential.key.type),
                               .lifecycle = proof->lifecycle,
                               .commit_count = proof->commit_count};
     struct buf message;
@@ -41,7 +41,8 @@ static int verify_signature(const struct session *s, const struct wire_proof *pr
     sha256(s->credential.cert.data, s->credential.cert.len, said.leaf_hash);
     buf_init(&message, LINK_X_MAX);
     rc = link_prove_message(&said, &message, err);
-    if (rc == 0 && ec_verify(s->credential.point, message.data, message.len, proof->sig, NULL) != 0)
+    if (rc == 0 && scheme_verify_raw(&s->credential.key, message.data, message.len, proof->sig,
+                                     proof->sig_len, NULL) != 0)
         rc = error_set(err, ERR_PROOF,
                        "the device did not prove that it holds the key of '%s': set it aside",
                        s->credential.serial);

@@ -159,13 +159,13 @@ static int sign(struct work *w, struct error *err)
 {
     struct crl_head head = {w->issuer, w->out->number, w->out->made, w->out->next};
     struct crl *crl = w->crl;
-    EVP_PKEY *key = NULL;
-    int rc = hsm_signer_open(w->hsm, HSM_KEY_ISSUING_CA, &key, err);
+    struct ca_signer signer;
+    int rc = hsm_ca_signer(w->hsm, HSM_KEY_ISSUING_CA, &signer, err);
 
     if (rc)
         return rc;
     w->crl = NULL; /* crl_finish frees it */
-    return hsm_signer_close(key, crl_finish(crl, &head, key, err), err);
+    return crl_finish(crl, &head, &signer, err);
 }
 
 static int open_list(struct work *w, struct error *err)

@@ -8,6 +8,7 @@
 #include "pki/cert.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
+#include "station/vault/algorithms.h"
 #include "station/vault/certifier.h"
 #include "station/vault/counting.h"
 #include "station/vault/pin.h"
@@ -143,14 +144,14 @@ int vault_open_hsm_unchecked(const struct config *config, struct hsm **hsm, stru
 }
 
 /* Devices carry it and records name it: with another one no owner could verify either. */
-static int check_issuer(const struct vault *v, const char *path, X509 *cert, struct error *err)
+static int check_issuer(struct vault *v, const char *path, X509 *cert, struct error *err)
 {
-    uint8_t named[EC_POINT_SIZE], own[EC_POINT_SIZE];
-    int rc = hsm_key_point(v->hsm, HSM_KEY_ISSUING_CA, own, err);
+    struct public_key named, own;
+    int rc = hsm_key_public(v->hsm, HSM_KEY_ISSUING_CA, &own, &v->scheme, err);
 
     if (rc)
         return rc;
-    if (ec_point(X509_get0_pubkey(cert), named, NULL) || memcmp(named, own, sizeof own))
+    if (key_of(X509_get0_pubkey(cert), &named, NULL) || !key_same(&named, &own))
         rc = error_set(err, ERR_INTEGRITY,
                        "'%s' is not the certificate of this station's issuing CA: restore the file",
                        path);
@@ -307,6 +308,8 @@ static int bind_order(struct vault *v, struct error *err)
         rc = job_mode(v->job, v->order, &v->mode, err);
     if (rc == 0)
         rc = job_profile(v->job, v->order, &v->profile, err);
+    if (rc == 0)
+        rc = algorithms_bind(v, err);
     return rc ? rc : quota_load(v, err);
 }
 

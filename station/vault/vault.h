@@ -84,6 +84,7 @@ struct vault {
     const struct order_share *share; /* what of it is this station's */
     struct cert_profile profile;     /* that the order fixes */
     enum imprint_mode mode;          /* how the job has keys made */
+    enum key_type key;               /* and of which type */
     int64_t order_id;
     const char
         *farewells; /* folder of the owner's statements: identities are taken away; or NULL */
@@ -91,6 +92,7 @@ struct vault {
     STACK_OF(X509) * pins;          /* who may sign orders */
     uint8_t key_hash[32];           /* SHA-256 of the SubjectPublicKeyInfo of station-auth */
     struct buf issuer;              /* certificate of the issuing CA, DER */
+    enum sig_scheme scheme;         /* how it signs */
     uint8_t issuer_hash[32];        /* its SHA-256 */
     const struct scans *scans;      /* labels of the units in the slots (vault/scan.h), or NULL */
     struct certifier *certifier;    /* vault/certifier.h; NULL until it is needed */

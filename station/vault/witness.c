@@ -1,6 +1,7 @@
 #include "station/vault/witness.h"
 
 #include "base/clock.h"
+#include "link/transcript.h"
 #include "manifests/evidence.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
@@ -8,8 +9,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* What every record about a credential says; then what one with a certificate, whose spki must live
- * as long as r, and one of a device says. */
+/* What every record about a credential says; then what one with a certificate, and one of a device
+ * says. r points into credential. */
 static void fill_common(const struct order *order, const struct credential *credential,
                         struct record *r)
 {
@@ -21,12 +22,11 @@ static void fill_common(const struct order *order, const struct credential *cred
 }
 
 static void fill_certificate(const struct vault *v, const struct credential *credential,
-                             uint8_t spki[EC_SPKI_SIZE], struct record *r)
+                             struct record *r)
 {
     r->cert = (struct record_bytes){credential->cert.data, credential->cert.len};
     memcpy(r->iss, v->issuer_hash, sizeof r->iss);
-    ec_spki(credential->point, spki);
-    r->spki = (struct record_bytes){spki, EC_SPKI_SIZE};
+    r->spki = (struct record_bytes){credential->key.spki, credential->key.len};
 }
 
 static void fill_device(const struct claim *claim, struct record *r)
@@ -39,7 +39,6 @@ static void fill_device(const struct claim *claim, struct record *r)
 int witness_burned(const struct vault *v, const struct claim *claim,
                    const struct credential *credential, struct buf *line, struct error *err)
 {
-    uint8_t spki[EC_SPKI_SIZE];
     const struct order *order;
     struct record r;
     int rc = vault_claim_order(v, &claim->x, &order, err);
@@ -47,7 +46,7 @@ int witness_burned(const struct vault *v, const struct claim *claim,
     if (rc)
         return rc;
     fill_common(order, credential, &r);
-    fill_certificate(v, credential, spki, &r);
+    fill_certificate(v, credential, &r);
     fill_device(claim, &r);
     r.t = RECORD_VOID;
     r.reason = RECORD_BURNED;
@@ -57,11 +56,10 @@ int witness_burned(const struct vault *v, const struct claim *claim,
 int witness_scrapped(const struct vault *v, const struct credential *credential, struct buf *line,
                      struct error *err)
 {
-    uint8_t spki[EC_SPKI_SIZE];
     struct record r;
 
     fill_common(v->order, credential, &r);
-    fill_certificate(v, credential, spki, &r);
+    fill_certificate(v, credential, &r);
     r.t = RECORD_VOID;
     r.reason = RECORD_SCRAPPED;
     return record_write(&r, line, err);
@@ -116,9 +114,9 @@ static int read_attestation(const struct claim *claim, struct evidence *e, struc
     return 0;
 }
 
-static int write_evidence(const struct claim *claim, const struct wire_proof *proof,
-                          const uint8_t nonce[IMPRINT_NONCE_SIZE], struct buf *line,
-                          struct error *err)
+static int write_evidence(const struct claim *claim, enum key_type type,
+                          const struct wire_proof *proof, const uint8_t nonce[IMPRINT_NONCE_SIZE],
+                          struct buf *line, struct error *err)
 {
     struct evidence e;
 
@@ -126,10 +124,11 @@ static int write_evidence(const struct claim *claim, const struct wire_proof *pr
     memcpy(e.tx, claim->tx, sizeof e.tx);
     memcpy(e.nonce, nonce, sizeof e.nonce);
     e.x = (struct record_bytes){claim->x.data, claim->x.len};
-    e.proof_algorithm = IMPRINT_ALG_ECDSA_SHA256;
+    e.proof_algorithm = link_proof_algorithm(type);
+    e.proof_len = proof->sig_len;
     e.lifecycle = proof->lifecycle;
     e.commit_count = proof->commit_count;
-    memcpy(e.proof, proof->sig, sizeof e.proof);
+    memcpy(e.proof, proof->sig, proof->sig_len);
     memcpy(e.station_sig, claim->station_sig, sizeof e.station_sig);
     if (read_attestation(claim, &e, err))
         return ERR_STORE;
@@ -179,16 +178,15 @@ int witness_add(const struct vault *v, const struct session *s, const struct wir
                 struct error *err)
 {
     const struct order *order;
-    uint8_t spki[EC_SPKI_SIZE];
     struct record r;
-    int rc = write_evidence(&s->claim, proof, nonce, evidence, err);
+    int rc = write_evidence(&s->claim, s->credential.key.type, proof, nonce, evidence, err);
 
     if (rc == 0)
         rc = vault_claim_order(v, &s->claim.x, &order, err);
     if (rc)
         return rc;
     fill_common(order, &s->credential, &r);
-    fill_certificate(v, &s->credential, spki, &r);
+    fill_certificate(v, &s->credential, &r);
     fill_device(&s->claim, &r);
     rc = fill_replaced(v, &s->credential, &r, err);
     if (rc)

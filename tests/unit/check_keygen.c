@@ -62,14 +62,14 @@ static void make_statement(const struct device *d, const struct line *l, EVP_PKE
                            uint8_t sig[EC_SIG_SIZE])
 {
     struct error err = ERROR_INIT;
-    uint8_t point[EC_POINT_SIZE];
+    struct public_key made;
     struct link_facts facts;
     struct buf message;
 
     device_facts(d, &facts);
     buf_init(&message, 1024);
-    ASSERT_OK(ec_point(of, point, &err), err);
-    ASSERT_OK(link_attest_key_message(&facts, l->plan.station_nonce, point, &message, &err), err);
+    ASSERT_OK(key_of(of, &made, &err), err);
+    ASSERT_OK(link_attest_key_message(&facts, l->plan.station_nonce, &made, &message, &err), err);
     ASSERT_OK(ec_sign(d->enrolment, message.data, message.len, sig, &err), err);
     buf_done(&message);
 }
@@ -322,7 +322,7 @@ START_TEST(a_second_key_burns_the_first_certificate)
 END_TEST
 
 /* The key pair of a private key that anybody can count up to. */
-static EVP_PKEY *key_of(uint8_t scalar)
+static EVP_PKEY *key_for(uint8_t scalar)
 {
     uint8_t der[67] = {0x30, 0x41, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
                        0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03,
@@ -340,7 +340,7 @@ START_TEST(a_hostile_request_costs_one_attempt_and_nothing_else)
 {
     const struct wish subject = {.cn = "another"},
                       usage = {.usage = "digitalSignature,keyCertSign"};
-    struct wish weak = {.key = key_of(7)}, transport = {0};
+    struct wish weak = {.key = key_for(7)}, transport = {0};
     struct device d;
     struct rig r;
 

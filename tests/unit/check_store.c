@@ -85,6 +85,7 @@ static void generate(struct store *store, int count)
     if (!found)
         ASSERT_OK(order_add(store, &row, &err), err);
     for (int i = 0; i < count; i++) {
+        uint8_t point[EC_POINT_SIZE];
         struct credential c;
         struct key_hash hash;
 
@@ -94,13 +95,15 @@ static void generate(struct store *store, int count)
         c.order_id = row.id;
         strcpy(c.product, "pump");
         snprintf(c.serial, sizeof c.serial, "P-%04d", (int)id);
-        memset(c.point, (int)id, sizeof c.point);
+        memset(point, (int)id, sizeof point);
+        point[0] = 0x04;
+        c.key = key_p256(point);
         buf_put_str(&c.cert, "certificate");
         buf_put_str(&c.wrapped, "wrapped key");
         strcpy(c.storage, "storage:ec:aa");
         ASSERT_OK(credential_seal(&c, order, test_mac, NULL, &err), err);
         ASSERT_OK(credential_add(store, &c, &err), err);
-        hash = key_hash_of(c.point, c.id);
+        hash = key_hash_of(&c.key, c.id);
         ASSERT_OK(key_index_add(store, &hash, 1, &err), err);
         credential_done(&c);
     }
@@ -180,7 +183,7 @@ START_TEST(a_serial_or_key_that_is_known_is_refused)
     ck_assert_ptr_nonnull(strstr(err.text, "P-0001"));
     strcpy(c.serial, "P-0002");
     ASSERT_OK(credential_add(store, &c, &err), err);
-    hash = key_hash_of(c.point, c.id);
+    hash = key_hash_of(&c.key, c.id);
     ASSERT_FAILS(key_index_add(store, &hash, 1, &err), ERR_DUPLICATE);
     credential_done(&c);
     end(store);
