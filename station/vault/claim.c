@@ -63,7 +63,8 @@ size_t claim_objects(const struct vault *v, const struct session *s,
     objects[n].format = IMPRINT_FMT_NONE; /* the device has it */
     objects[n].length = 0;
     if (s->claim.suite != IMPRINT_SUITE_NONE) {
-        objects[n].format = IMPRINT_FMT_PKCS8_RFC5649;
+        objects[n].format =
+            c->key.type == KEY_P256 ? IMPRINT_FMT_PKCS8_RFC5649 : IMPRINT_FMT_PKCS8_OTHER;
         objects[n].length = (uint32_t)hsm_rewrap_length(v->hsm, c->wrapped.len);
     }
     sha256(c->key.spki, c->key.len, objects[n++].hash);

@@ -27,7 +27,7 @@ struct device {
     uint8_t authority[IMPRINT_P256_POINT_SIZE];
     uint8_t chip_id[IMPRINT_CHIP_ID_MAX];
     uint8_t image_hash[IMPRINT_HASH_SIZE];
-    uint8_t unit[2048]; /* received bytes up to a delimiter */
+    uint8_t unit[4096]; /* received bytes up to a delimiter */
     size_t unit_len;
 };
 
