@@ -155,7 +155,7 @@ int device_open(struct device *d, const struct device_options *o, struct error *
         rc = fault_parse(&d->fault, o->fault, o->store, err);
     if (rc == 0 && !imprint_agent_port_openssl_init(&d->platform.crypto))
         rc = error_set(err, ERR_INTERNAL, "out of memory");
-    d->platform.keys = &imprint_agent_keys_openssl;
+    d->platform.keys = o->only_p256 ? NULL : &imprint_agent_keys_openssl;
     if (rc == 0 && o->capture) {
         d->capture = open(o->capture, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         if (d->capture < 0)

@@ -36,7 +36,7 @@ struct device_options {
     const char *store, *port, *chip_id, *firmware, *authority, *enrol_key, *enrol_chain,
         *image_hash, *capture, *fault;
     long baud_pace;
-    bool debug;
+    bool debug, only_p256;
 };
 
 /* Opens all that the options name and starts the agent. Close with device_close in any case. */
