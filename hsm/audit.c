@@ -40,6 +40,8 @@ static const struct {
     {CKA_VALUE_LEN, "how long the key is"},
     {CKA_LABEL, "by which name it is found"},
     {CKA_ID, "by which id it is found"},
+    {CKA_MODULUS_BITS, "how long an RSA key is"},
+    {CKA_PUBLIC_EXPONENT, "how an RSA key is verified"},
     {CKA_EC_PARAMS, "which curve it is on"},
     {CKA_TOKEN, "whether it stays on the token"},
     {CKA_PRIVATE, "whether it can be seen and replaced without the PIN"},

@@ -292,7 +292,8 @@ enum imprint_status imprint_agent_bundle_begin(struct imprint_agent *agent,
     if (!agent->has_key)
         return IMPRINT_ERR_STATE; /* HELLO comes first */
     status = check_made(agent, &b);
-    if (b.suite == IMPRINT_SUITE_NONE && imprint_agent_made_is_other(agent))
+    if (IMPRINT_AGENT_WITH_OTHER_KEYS && b.suite == IMPRINT_SUITE_NONE &&
+        imprint_agent_made_is_other(agent))
         record.other = 1;
     if (status == IMPRINT_OK)
         status = imprint_agent_objects_complete(&record, b.suite);
@@ -458,7 +459,7 @@ static enum imprint_status open_private(struct imprint_agent *agent, struct open
 
     if (i < 0)
         return IMPRINT_OK;
-    if (agent->slot[agent->open].record.other)
+    if (IMPRINT_AGENT_WITH_OTHER_KEYS && agent->slot[agent->open].record.other)
         return open_other(agent, i, o);
     status = get_private(agent, i, o);
     return status == IMPRINT_OK ? check_key(agent, i, &o->secrets) : status;

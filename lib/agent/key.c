@@ -77,13 +77,16 @@ enum imprint_status imprint_agent_kek(struct imprint_agent *agent, uint8_t kek[I
     return ok ? IMPRINT_OK : IMPRINT_ERR_KEY;
 }
 
-/* The number of a step of RFC 3394 is two bytes for the lengths that are unwrapped here. */
+/* The number of a step of RFC 3394 is one byte for the lengths that are unwrapped here, two with other
+ * keys. */
 #if IMPRINT_AGENT_WITH_OTHER_KEYS
 #define WRAPPED_MAX IMPRINT_WRAPPED_OTHER_MAX
+#define STEPS_MAX   65536
 #else
 #define WRAPPED_MAX IMPRINT_WRAPPED_KEY_MAX
+#define STEPS_MAX   256
 #endif
-typedef char step_is_short[6 * (WRAPPED_MAX / WRAP_BLOCK - 1) < 65536 ? 1 : -1];
+typedef char step_is_short[6 * (WRAPPED_MAX / WRAP_BLOCK - 1) < STEPS_MAX ? 1 : -1];
 
 bool imprint_agent_unwrap(const struct imprint_agent_crypto *crypto,
                           const uint8_t kek[IMPRINT_KEK_SIZE], uint8_t *blob, size_t len,
@@ -102,7 +105,9 @@ bool imprint_agent_unwrap(const struct imprint_agent_crypto *crypto,
         r = blob + (size_t)WRAP_BLOCK * (1 + (step - 1) % n);
         memcpy(block + WRAP_BLOCK, r, WRAP_BLOCK);
         block[WRAP_BLOCK - 1] = (uint8_t)(block[WRAP_BLOCK - 1] ^ step);
+#if IMPRINT_AGENT_WITH_OTHER_KEYS
         block[WRAP_BLOCK - 2] = (uint8_t)(block[WRAP_BLOCK - 2] ^ step >> 8);
+#endif
         ok = crypto->aes256_decrypt(crypto->context, kek, block, block);
         memcpy(r, block + WRAP_BLOCK, WRAP_BLOCK);
     }

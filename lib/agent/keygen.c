@@ -138,7 +138,7 @@ static enum imprint_status make(struct imprint_agent *agent, uint32_t algorithm,
     const struct imprint_agent_crypto *c = &agent->platform->crypto;
     const struct imprint_agent_store *s = &agent->platform->store;
     struct made made;
-    bool other = algorithm != IMPRINT_ALG_P256, stored = false;
+    bool other = IMPRINT_AGENT_WITH_OTHER_KEYS && algorithm != IMPRINT_ALG_P256, stored = false;
     enum imprint_status status;
 
     if (agent->made.at >= PLACES)
@@ -293,7 +293,7 @@ static enum imprint_status answer(struct imprint_agent *agent, const struct want
     out->attested = p->enrol_point != NULL;
     if (!read_scalar(agent, scalar))
         return IMPRINT_ERR_STORE;
-    if (imprint_agent_made_is_other(agent))
+    if (IMPRINT_AGENT_WITH_OTHER_KEYS && imprint_agent_made_is_other(agent))
         return answer_other(agent, k, scalar, out);
     ok = c->p256_public(c->context, scalar, point) &&
          imprint_agent_csr(agent, k->subject, k->subject_len, point, scalar, &out->csr);

@@ -116,7 +116,9 @@ static bool square_root(const BIGNUM *n, BIGNUM *root, BN_CTX *ctx)
     BIGNUM *next = BN_new();
     bool ok = next && BN_set_word(root, 0) == 1 && BN_set_bit(root, (BN_num_bits(n) + 1) / 2) == 1;
 
-    while (ok) {
+    if (BN_is_zero(n))
+        BN_zero(root);
+    while (ok && !BN_is_zero(n)) {
         ok = BN_div(next, NULL, n, root, ctx) == 1 && BN_add(next, next, root) == 1 &&
              BN_rshift1(next, next) == 1;
         if (!ok || BN_cmp(next, root) >= 0)
