@@ -124,7 +124,7 @@ static const struct schema_field job_fields[] = {
     FIELD(job, key_mode, SCHEMA_TEXT, false, 3, 7, "how keys are made: hsm or device"),
     {.name = "key",
      .type = SCHEMA_TEXT,
-     .max = 7, /* KEY_NAME_MAX */
+     .max = 7,
      .min = 4,
      .offset = offsetof(struct job, key),
      .check = check_key_name,

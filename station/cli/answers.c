@@ -198,7 +198,7 @@ static int ask(FILE *tty, const struct question *q, char *answer, struct error *
 }
 
 /* The built-in module takes no arguments; without a counter no TPM is needed; and who wants a token of
- * its own for the CA names it in the file or on the command line. */
+ * its own for the CA, or another algorithm, names it in the file or on the command line. */
 static bool applies(const struct answers *a, const struct question *q)
 {
     switch (q->field.offset) {
@@ -206,6 +206,7 @@ static bool applies(const struct answers *a, const struct question *q)
         return *a->module;
     case offsetof(struct answers, tpm):
         return *a->counter;
+    case offsetof(struct answers, ca_algorithm):
     case offsetof(struct answers, ca_module):
         return false;
     case offsetof(struct answers, ca_module_arguments):
