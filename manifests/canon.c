@@ -582,6 +582,14 @@ int canon_check_ext(const char *ext, const char *crit, const char *known, struct
     return check_ext(ext, crit, false, known, err);
 }
 
+int canon_same(const struct buf *again, const void *bytes, size_t len, const char *wrong,
+               struct error *err)
+{
+    if (!buf_failed(again) && again->len == len && memcmp(again->data, bytes, len) == 0)
+        return 0;
+    return error_set(err, ERR_FORMAT, "%s", wrong);
+}
+
 int canon_check_ext_form(const char *ext, const char *crit, struct error *err)
 {
     return check_ext(ext, crit, true, NULL, err);

@@ -81,6 +81,13 @@ json_t *canon_array(struct canon *c, const char *name);
 /* 0, or the first failure, or ERR_FORMAT when a member is left over. */
 MUST_USE int canon_end(struct canon *c);
 
+/*
+ * The last check of a parser: whether what it read is the same bytes when it is written again, so that
+ * two programs cannot read different things out of them. Errors: ERR_FORMAT, which says wrong.
+ */
+MUST_USE int canon_same(const struct buf *again, const void *bytes, size_t len, const char *wrong,
+                        struct error *err);
+
 /* Writes any JSON value through j: integers, texts, booleans, null, arrays, objects. Fails j's
  * buffer on what canonical JSON of this project cannot hold. */
 void canon_write(struct jcs *j, const char *name, const json_t *value);

@@ -178,14 +178,14 @@ static void take_members(struct canon *c, struct closing *out)
 static int same_bytes(const struct closing *c, const void *bytes, size_t len, struct error *err)
 {
     struct buf again;
-    int rc = 0;
+    int rc;
 
     buf_init(&again, CLOSING_MAX);
     put_bytes(c, &again);
-    if (buf_failed(&again) || again.len != len || memcmp(again.data, bytes, len))
-        rc = error_set(err, ERR_FORMAT,
-                       CLOSING_NAME " is not canonical JSON and one line end: it was edited or "
-                                    "reformatted");
+    rc = canon_same(&again, bytes, len,
+                    CLOSING_NAME " is not canonical JSON and one line end: it was edited or "
+                                 "reformatted",
+                    err);
     buf_done(&again);
     return rc;
 }

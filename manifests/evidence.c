@@ -202,10 +202,9 @@ int evidence_parse(const void *line, size_t len, struct evidence *e, struct erro
     rc = read_line(line, len, &made, err);
     if (rc == 0) {
         write_line(&made, &again);
-        if (buf_failed(&again) || again.len != len || memcmp(again.data, line, len))
-            rc = error_set(err, ERR_FORMAT,
-                           "the evidence is not canonical JSON: order of members, blanks or "
-                           "escapes");
+        rc = canon_same(&again, line, len,
+                        "the evidence is not canonical JSON: order of members, blanks or escapes",
+                        err);
     }
     buf_done(&again);
     if (rc)

@@ -96,8 +96,9 @@ static int parse_statement(const struct buf *bytes, struct ledger_statement *s, 
         return rc;
     buf_init(&again, STATEMENT_FILE_MAX);
     rc = ledger_statement_write(s, &again, err);
-    if (rc == 0 && (again.len != bytes->len || memcmp(again.data, bytes->data, again.len)))
-        rc = error_set(err, ERR_FORMAT, "'" LEDGER_EXPORT_STATEMENT "' is not canonical JSON");
+    if (rc == 0)
+        rc = canon_same(&again, bytes->data, bytes->len,
+                        "'" LEDGER_EXPORT_STATEMENT "' is not canonical JSON", err);
     buf_done(&again);
     return rc ? rc : check_numbers(s, err);
 }

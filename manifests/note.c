@@ -359,8 +359,7 @@ void checkpoint_write(const struct checkpoint *c, struct buf *text)
     buf_put_u8(text, '\n');
 }
 
-/* The next line without its line end, as a view. */
-static bool next_line(const char **at, const char *end, const char **line, size_t *len)
+bool note_line(const char **at, const char *end, const char **line, size_t *len)
 {
     const char *stop = *at < end ? memchr(*at, '\n', (size_t)(end - *at)) : NULL;
 
@@ -372,7 +371,7 @@ static bool next_line(const char **at, const char *end, const char **line, size_
     return true;
 }
 
-static bool parse_size(const char *line, size_t len, uint64_t *size)
+bool note_number(const char *line, size_t len, uint64_t *number)
 {
     uint64_t value = 0;
 
@@ -383,19 +382,19 @@ static bool parse_size(const char *line, size_t len, uint64_t *size)
             return false;
         value = 10 * value + (uint64_t)(line[i] - '0');
     }
-    *size = value;
+    *number = value;
     return true;
 }
 
-static bool parse_root(const char *line, size_t len, struct merkle_hash *root)
+bool note_hash(const char *line, size_t len, struct merkle_hash *hash)
 {
     struct buf bytes;
     bool good;
 
-    buf_init(&bytes, sizeof root->bytes);
-    good = base64_decode(line, len, &bytes) == 0 && bytes.len == sizeof root->bytes;
+    buf_init(&bytes, sizeof hash->bytes);
+    good = base64_decode(line, len, &bytes) == 0 && bytes.len == sizeof hash->bytes;
     if (good)
-        memcpy(root->bytes, bytes.data, sizeof root->bytes);
+        memcpy(hash->bytes, bytes.data, sizeof hash->bytes);
     buf_done(&bytes);
     return good;
 }
@@ -407,12 +406,12 @@ int checkpoint_parse(const void *text, size_t len, struct checkpoint *c, struct 
     size_t n;
     bool good;
 
-    good = next_line(&at, end, &line, &n) && n <= NOTE_NAME_MAX;
+    good = note_line(&at, end, &line, &n) && n <= NOTE_NAME_MAX;
     if (good)
         memcpy(made.origin, line, n);
     good = good && strlen(made.origin) == n && note_name_valid(made.origin) &&
-           next_line(&at, end, &line, &n) && parse_size(line, n, &made.size) &&
-           next_line(&at, end, &line, &n) && parse_root(line, n, &made.root) && at == end;
+           note_line(&at, end, &line, &n) && note_number(line, n, &made.size) &&
+           note_line(&at, end, &line, &n) && note_hash(line, n, &made.root) && at == end;
     if (!good)
         return error_set(err, ERR_FORMAT,
                          "this is not a checkpoint: expected three lines with origin, size and "

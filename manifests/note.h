@@ -84,4 +84,10 @@ void checkpoint_write(const struct checkpoint *c, struct buf *text);
 MUST_USE int checkpoint_parse(const void *text, size_t len, struct checkpoint *c,
                               struct error *err);
 
+/* What the lines of notes and proofs are made of: the next line without its line end, as a view; a number
+ * of at most 16 digits with no zero before it; a hash in base64. False: it is none. */
+bool note_line(const char **at, const char *end, const char **line, size_t *len);
+bool note_number(const char *line, size_t len, uint64_t *number);
+bool note_hash(const char *line, size_t len, struct merkle_hash *hash);
+
 #endif

@@ -1,7 +1,6 @@
 /* imprint-manifest export for platforms, and formats. */
 #include "manifests/platform_command.h"
 
-#include "base/file.h"
 #include "manifests/platforms/signer_file.h"
 #include "manifests/state_program.h"
 #include "manifests/trust/exportable.h"

@@ -167,46 +167,9 @@ struct parts {
     size_t note_len;
 };
 
-static bool take_line(const char **at, const char *end, const char **line, size_t *len)
-{
-    const char *stop = *at < end ? memchr(*at, '\n', (size_t)(end - *at)) : NULL;
-
-    if (!stop)
-        return false;
-    *line = *at;
-    *len = (size_t)(stop - *at);
-    *at = stop + 1;
-    return true;
-}
-
 static bool has_prefix(const char *line, size_t len, const char *prefix)
 {
     return len > strlen(prefix) && memcmp(line, prefix, strlen(prefix)) == 0;
-}
-
-static bool parse_index(const char *line, size_t len, uint64_t *index)
-{
-    char text[24] = "", again[24];
-
-    if (len == 0 || len > 16)
-        return false;
-    memcpy(text, line, len);
-    *index = strtoull(text, NULL, 10);
-    snprintf(again, sizeof again, "%" PRIu64, *index);
-    return strcmp(text, again) == 0;
-}
-
-static bool parse_hash(const char *line, size_t len, struct merkle_hash *hash)
-{
-    struct buf bytes;
-    bool good;
-
-    buf_init(&bytes, sizeof hash->bytes);
-    good = base64_decode(line, len, &bytes) == 0 && bytes.len == sizeof hash->bytes;
-    if (good)
-        memcpy(hash->bytes, bytes.data, sizeof hash->bytes);
-    buf_done(&bytes);
-    return good;
 }
 
 static int parse_parts(const char *at, size_t len, struct parts *p)
@@ -214,17 +177,17 @@ static int parse_parts(const char *at, size_t len, struct parts *p)
     const char *end = at + len, *line;
     size_t n;
 
-    if (!take_line(&at, end, &line, &n) || n != strlen(HEADER) || memcmp(line, HEADER, n) ||
-        !take_line(&at, end, &line, &n) || !has_prefix(line, n, "extra ") ||
-        base64_decode(line + 6, n - 6, &p->line) || !take_line(&at, end, &line, &n) ||
-        !has_prefix(line, n, "index ") || !parse_index(line + 6, n - 6, &p->index))
+    if (!note_line(&at, end, &line, &n) || n != strlen(HEADER) || memcmp(line, HEADER, n) ||
+        !note_line(&at, end, &line, &n) || !has_prefix(line, n, "extra ") ||
+        base64_decode(line + 6, n - 6, &p->line) || !note_line(&at, end, &line, &n) ||
+        !has_prefix(line, n, "index ") || !note_number(line + 6, n - 6, &p->index))
         return ERR_FORMAT;
     for (;;) {
-        if (!take_line(&at, end, &line, &n))
+        if (!note_line(&at, end, &line, &n))
             return ERR_FORMAT;
         if (n == 0)
             break;
-        if (p->count == MERKLE_LEVELS || !parse_hash(line, n, &p->path[p->count++]))
+        if (p->count == MERKLE_LEVELS || !note_hash(line, n, &p->path[p->count++]))
             return ERR_FORMAT;
     }
     p->note = at;

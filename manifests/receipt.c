@@ -75,12 +75,11 @@ static void take_members(struct canon *c, struct receipt *r)
 static int same_bytes(const struct receipt *r, const void *bytes, size_t len, struct error *err)
 {
     struct buf again;
-    int rc = 0;
+    int rc;
 
     buf_init(&again, RECEIPT_MAX);
     put_bytes(r, &again);
-    if (buf_failed(&again) || again.len != len || memcmp(again.data, bytes, len))
-        rc = error_set(err, ERR_FORMAT, "the receipt is not canonical JSON and one line end");
+    rc = canon_same(&again, bytes, len, "the receipt is not canonical JSON and one line end", err);
     buf_done(&again);
     return rc;
 }

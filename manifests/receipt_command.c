@@ -38,7 +38,7 @@ static int check_closing(const struct program_args *args, struct trust *t, int64
                        "one of the same station",
                        c.origin, r->origin);
     if (rc == 0)
-        rc = trust_closing(t, &c, orders, err);
+        rc = trust_closing(t, &c, signer.key, orders, err);
     if (rc == 0)
         rc = closing_write(&c, &bytes, err);
     if (rc == 0) {

@@ -425,13 +425,12 @@ static int read_members(const void *line, size_t len, struct record *r, struct e
 static int same_bytes(const struct record *r, const void *line, size_t len, struct error *err)
 {
     struct buf again;
-    int rc = 0;
+    int rc;
 
     buf_init(&again, RECORD_LINE_MAX);
     write_line(r, &again);
-    if (buf_failed(&again) || again.len != len || memcmp(again.data, line, len))
-        rc = error_set(err, ERR_FORMAT,
-                       "the record is not canonical JSON: order of members, blanks or escapes");
+    rc = canon_same(&again, line, len,
+                    "the record is not canonical JSON: order of members, blanks or escapes", err);
     buf_done(&again);
     return rc;
 }

@@ -490,14 +490,14 @@ static void read_members(struct canon *c, struct statement *s)
 static int same_bytes(const struct statement *s, const void *bytes, size_t len, struct error *err)
 {
     struct buf again;
-    int rc = 0;
+    int rc;
 
     buf_init(&again, STATEMENT_MAX);
     write_bytes(s, &again);
-    if (buf_failed(&again) || again.len != len || memcmp(again.data, bytes, len))
-        rc = error_set(err, ERR_FORMAT,
-                       "manifest.json is not canonical JSON and one line end: it was edited or "
-                       "reformatted");
+    rc = canon_same(&again, bytes, len,
+                    "manifest.json is not canonical JSON and one line end: it was edited or "
+                    "reformatted",
+                    err);
     buf_done(&again);
     return rc;
 }

@@ -1,6 +1,5 @@
 #include "station/job_serials.h"
 
-#include "base/codec.h"
 #include "pki/serial_name.h"
 
 #include <inttypes.h>

@@ -138,7 +138,7 @@ static enum imprint_status make(struct imprint_agent *agent, uint32_t algorithm,
     const struct imprint_agent_crypto *c = &agent->platform->crypto;
     const struct imprint_agent_store *s = &agent->platform->store;
     struct made made;
-    bool other = IMPRINT_AGENT_WITH_OTHER_KEYS && algorithm != IMPRINT_ALG_P256, stored = false;
+    bool other = algorithm != IMPRINT_ALG_P256, stored = false;
     enum imprint_status status;
 
     if (agent->made.at >= PLACES)

@@ -52,7 +52,8 @@ int hex_decode_any(const char *text, void *out, size_t max, size_t *len)
     return 0;
 }
 
-size_t base64_size(size_t len)
+/* Characters that base64 of len bytes takes, padding included, without a NUL. */
+static size_t base64_size(size_t len)
 {
     return (len + 2) / 3 * 4;
 }

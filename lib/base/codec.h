@@ -17,9 +17,6 @@ MUST_USE int hex_decode(const char *text, void *out, size_t len);
 /* As hex_decode for any length up to max bytes; *len is set on success. */
 MUST_USE int hex_decode_any(const char *text, void *out, size_t max, size_t *len);
 
-/* Characters that base64 of len bytes takes, padding included, without a NUL. */
-size_t base64_size(size_t len);
-
 /* Standard base64 with padding (RFC 4648 section 4), without line ends, appended to out. */
 void base64_put(struct buf *out, const void *bytes, size_t len);
 

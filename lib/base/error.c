@@ -8,9 +8,8 @@
 static const struct {
     int code;
     const char *name;
-    const char *meaning;
 } error_table[] = {
-#define ERROR_ROW(name, status, meaning) {name, #name, meaning},
+#define ERROR_ROW(name, status, meaning) {name, #name},
     ERROR_LIST(ERROR_ROW)
 #undef ERROR_ROW
 };
@@ -108,14 +107,6 @@ const char *error_name(int code)
         if (error_table[i].code == code)
             return error_table[i].name;
     return code == 0 ? "ERR_NONE" : "ERR_UNKNOWN";
-}
-
-const char *error_meaning(int code)
-{
-    for (size_t i = 0; i < sizeof error_table / sizeof *error_table; i++)
-        if (error_table[i].code == code)
-            return error_table[i].meaning;
-    return code == 0 ? "success" : "unknown error";
 }
 
 int error_exit_status(int code)

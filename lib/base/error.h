@@ -95,9 +95,8 @@ int error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
  * else; returns it. */
 int error_recode(struct error *err, int code);
 
-/* The symbolic name ("ERR_PIN") and the meaning of a code. Never NULL. */
+/* The symbolic name of a code: "ERR_PIN". Never NULL. */
 const char *error_name(int code);
-const char *error_meaning(int code);
 
 /* The exit status a program ends with after this code; 0 for 0. */
 int error_exit_status(int code);

@@ -36,6 +36,13 @@ static void put_cobs(struct buf *out, const uint8_t *bytes, size_t len)
     }
 }
 
+void link_frame_stuff(struct buf *out, const uint8_t *bytes, size_t len)
+{
+    buf_put_u8(out, 0);
+    put_cobs(out, bytes, len);
+    buf_put_u8(out, 0);
+}
+
 void link_frame_encode(struct buf *out, uint8_t message, uint16_t sequence, const uint8_t *payload,
                        size_t len)
 {
@@ -48,13 +55,10 @@ void link_frame_encode(struct buf *out, uint8_t message, uint16_t sequence, cons
     buf_put(&raw, payload, len);
     if (!buf_failed(&raw))
         buf_put_u32(&raw, link_crc32(raw.data, raw.len));
-    if (buf_failed(&raw)) {
+    if (buf_failed(&raw))
         out->failed = true;
-    } else {
-        buf_put_u8(out, 0);
-        put_cobs(out, raw.data, raw.len);
-        buf_put_u8(out, 0);
-    }
+    else
+        link_frame_stuff(out, raw.data, raw.len);
     buf_done(&raw);
 }
 

@@ -40,6 +40,10 @@ uint32_t link_crc32(const void *bytes, size_t len);
 void link_frame_encode(struct buf *out, uint8_t message, uint16_t sequence, const uint8_t *payload,
                        size_t len);
 
+/* Appends these bytes by COBS between two delimiters, whatever they are: a frame is one that
+ * link_frame_encode made. */
+void link_frame_stuff(struct buf *out, const uint8_t *bytes, size_t len);
+
 void link_frame_reader_init(struct link_frame_reader *r);
 
 /* Takes one byte. True when it ends a frame whose version and CRC are right; frame is then set. */

@@ -27,7 +27,6 @@
 #define CERT_CREDENTIAL_MAX ((UINT64_C(1) << 48) - 1)
 #define SERIAL_MIN          2
 #define SERIAL_MAX          63
-#define COMMON_NAME_MAX     64                  /* X.520 ub-common-name */
 #define HW_MODULE_NAME_OID  "1.3.6.1.5.5.7.8.4" /* id-on-hardwareModuleName, RFC 4108 */
 
 /*

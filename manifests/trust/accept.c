@@ -120,16 +120,16 @@ static int key_in_force(struct acceptance *a, enum rotation_key kind, int64_t se
                         struct buf *out, struct error *err)
 {
     sqlite3_stmt *row;
-    int rc = db_row(a->t, err, &row,
-                    "SELECT key FROM log_keys WHERE log = ? AND kind = ? AND seq < ?"
-                    " ORDER BY seq DESC LIMIT 1",
-                    "iii", a->log, (int64_t)kind, seq);
+    int rc = sql_row(&a->t->sql, err, &row,
+                     "SELECT key FROM log_keys WHERE log = ? AND kind = ? AND seq < ?"
+                     " ORDER BY seq DESC LIMIT 1",
+                     "iii", a->log, (int64_t)kind, seq);
 
     if (rc <= 0)
         return rc;
     if ((size_t)sqlite3_column_bytes(row, 0) == size)
         buf_put(out, sqlite3_column_blob(row, 0), size);
-    db_end(row);
+    sql_end(row);
     return out->len == size ? 0 : error_set(err, ERR_STORE, "a key in the state is damaged");
 }
 
@@ -147,8 +147,9 @@ static struct verify_policy follow(const struct acceptance *a, const struct veri
 static int add_key(struct acceptance *a, enum rotation_key kind, uint64_t seq, const void *key,
                    size_t len, struct error *err)
 {
-    return db_run(a->t, err, "INSERT INTO log_keys (log, kind, seq, key) VALUES (?, ?, ?, ?)",
-                  "iiib", a->log, (int64_t)kind, (int64_t)seq, key, len);
+    return sql_run(&a->t->sql, err,
+                   "INSERT INTO log_keys (log, kind, seq, key) VALUES (?, ?, ?, ?)", "iiib", a->log,
+                   (int64_t)kind, (int64_t)seq, key, len);
 }
 
 /* From the first manifest on a log keeps its manifest key, until a rotation says otherwise. */
@@ -174,8 +175,9 @@ static int keep_keys(struct acceptance *a, const struct verify_report *report, s
 static int read_last(struct acceptance *a, struct error *err)
 {
     sqlite3_stmt *row;
-    int rc = db_row(a->t, err, &row, "SELECT statement FROM manifests WHERE log = ? AND seq = ?",
-                    "ii", a->log, a->seq);
+    int rc =
+        sql_row(&a->t->sql, err, &row, "SELECT statement FROM manifests WHERE log = ? AND seq = ?",
+                "ii", a->log, a->seq);
 
     if (rc < 0)
         return rc;
@@ -183,7 +185,7 @@ static int read_last(struct acceptance *a, struct error *err)
         return error_set(err, ERR_STORE, "the state lacks manifest %" PRId64 " of log '%s'", a->seq,
                          a->s.origin);
     buf_put(&a->last, sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0));
-    db_end(row);
+    sql_end(row);
     return buf_check(&a->last, "the manifest accepted last", err);
 }
 
@@ -201,15 +203,15 @@ static int find_log(struct acceptance *a, const struct verify_policy *policy, st
 {
     uint8_t pins[SHA256_SIZE];
     sqlite3_stmt *row;
-    int rc = db_row(a->t, err, &row, "SELECT id, seq, pins FROM logs WHERE origin = ?", "t",
-                    a->s.origin);
+    int rc = sql_row(&a->t->sql, err, &row, "SELECT id, seq, pins FROM logs WHERE origin = ?", "t",
+                     a->s.origin);
 
     if (rc <= 0)
         return rc;
     a->log = sqlite3_column_int64(row, 0);
     a->seq = sqlite3_column_int64(row, 1);
-    rc = db_blob(row, 2, pins, sizeof pins, err);
-    db_end(row);
+    rc = sql_blob_exact(row, 2, pins, sizeof pins, err);
+    sql_end(row);
     if (rc == 0)
         rc = read_keys(a, err);
     if (rc == 0)
@@ -227,12 +229,12 @@ static int add_log(struct acceptance *a, struct error *err)
                          "the state knows nothing of log '%s': accept its manifests from number 1 "
                          "on, this is %" PRIu64,
                          a->s.origin, a->s.seq);
-    rc = db_run(a->t, err,
-                "INSERT INTO logs (origin, station, environment, customer, pins, seq, size, root,"
-                " frontier) VALUES (?, ?, ?, ?, ?, 0, 0, x'', x'')",
-                "ttttb", a->s.origin, a->s.station, a->s.environment, a->s.customer, a->pins,
-                sizeof a->pins);
-    a->log = sqlite3_last_insert_rowid(a->t->db);
+    rc = sql_run(&a->t->sql, err,
+                 "INSERT INTO logs (origin, station, environment, customer, pins, seq, size, root,"
+                 " frontier) VALUES (?, ?, ?, ?, ?, 0, 0, x'', x'')",
+                 "ttttb", a->s.origin, a->s.station, a->s.environment, a->s.customer, a->pins,
+                 sizeof a->pins);
+    a->log = sqlite3_last_insert_rowid(a->t->sql.db);
     if (rc == ERR_EXISTS)
         rc = error_set(err, ERR_IMPOSTOR,
                        "station '%s' (%s) is known with another log than '%s': this is a second "
@@ -252,22 +254,22 @@ static int finish(struct acceptance *a, const struct verify_report *report, stru
     if (!sha256_equal(report->sha256, a->sha256))
         return error_set(err, ERR_INTEGRITY, "'%s' changed while it was being accepted",
                          MANIFEST_NAME);
-    rc = db_run(a->t, err,
-                "INSERT INTO manifests (log, seq, sha256, size, accepted, statement)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                "iibiib", a->log, (int64_t)report->seq, a->sha256, sizeof a->sha256,
-                (int64_t)report->size, a->now, a->bytes.data, a->bytes.len);
+    rc = sql_run(&a->t->sql, err,
+                 "INSERT INTO manifests (log, seq, sha256, size, accepted, statement)"
+                 " VALUES (?, ?, ?, ?, ?, ?)",
+                 "iibiib", a->log, (int64_t)report->seq, a->sha256, sizeof a->sha256,
+                 (int64_t)report->size, a->now, a->bytes.data, a->bytes.len);
     if (rc == 0)
         rc = keep_keys(a, report, err);
     if (rc == 0)
         rc = required_keep(a->t, a->log, (int64_t)report->seq, &a->required, err);
     if (rc)
         return rc;
-    return db_run(a->t, err,
-                  "UPDATE logs SET seq = ?, size = ?, root = ?, frontier = ? WHERE id = ?", "iibbi",
-                  (int64_t)report->seq, (int64_t)report->size, report->root.bytes,
-                  sizeof report->root.bytes, count ? frontier : (const void *)"",
-                  count * sizeof *frontier, a->log);
+    return sql_run(&a->t->sql, err,
+                   "UPDATE logs SET seq = ?, size = ?, root = ?, frontier = ? WHERE id = ?",
+                   "iibbi", (int64_t)report->seq, (int64_t)report->size, report->root.bytes,
+                   sizeof report->root.bytes, count ? frontier : (const void *)"",
+                   count * sizeof *frontier, a->log);
 }
 
 static int accept_next(struct acceptance *a, const char *dir, const struct verify_policy *given,
@@ -296,9 +298,9 @@ static int compare_known(struct acceptance *a, const char *dir, const struct ver
 {
     struct verify_policy policy = follow(a, given);
     int64_t same = 0;
-    int rc = db_number(a->t, err, &same,
-                       "SELECT 1 FROM manifests WHERE log = ? AND seq = ? AND sha256 = ?", "iib",
-                       a->log, (int64_t)a->s.seq, a->sha256, sizeof a->sha256);
+    int rc = sql_integer(&a->t->sql, err, &same,
+                         "SELECT 1 FROM manifests WHERE log = ? AND seq = ? AND sha256 = ?", "iib",
+                         a->log, (int64_t)a->s.seq, a->sha256, sizeof a->sha256);
 
     accepted->before = true;
     accepted->newest = (int64_t)a->s.seq == a->seq;
@@ -343,8 +345,8 @@ static int read_statement(struct acceptance *a, const char *dir, const struct ve
     if (rc)
         return rc;
     sha256(a->bytes.data, a->bytes.len, a->sha256);
-    rc = db_number(a->t, err, &known, "SELECT 1 FROM manifests WHERE sha256 = ?", "b", a->sha256,
-                   sizeof a->sha256);
+    rc = sql_integer(&a->t->sql, err, &known, "SELECT 1 FROM manifests WHERE sha256 = ?", "b",
+                     a->sha256, sizeof a->sha256);
     if (rc == 0 && !known) {
         rc = check_signature(a, dir, policy, err);
         sha256(a->bytes.data, a->bytes.len, a->sha256);

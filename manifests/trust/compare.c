@@ -16,8 +16,8 @@ static int attach(struct trust *t, const char *path, struct error *err)
     if (rc)
         return rc;
     trust_close(other);
-    rc = db_run(t, err, "ATTACH ? AS other", "t", path);
-    sqlite3_file_control(t->db, "other", SQLITE_FCNTL_PERSIST_WAL, &keep);
+    rc = sql_run(&t->sql, err, "ATTACH ? AS other", "t", path);
+    sqlite3_file_control(t->sql.db, "other", SQLITE_FCNTL_PERSIST_WAL, &keep);
     return rc;
 }
 
@@ -25,8 +25,7 @@ static void detach(struct trust *t)
 {
     struct error ignored;
 
-    for (size_t i = 0; i < t->cached; i++)
-        sqlite3_reset(t->cache[i].prepared);
+    sql_reset(&t->sql);
     if (db_exec(t, "DETACH other", &ignored))
         return; /* the file is closed with the state */
 }
@@ -82,7 +81,7 @@ static int diff(struct trust *t,
                 struct error *err)
 {
     sqlite3_stmt *row;
-    int rc = db_row(t, err, &row, diff_sql, "");
+    int rc = sql_row(&t->sql, err, &row, diff_sql, "");
 
     while (rc == 1) {
         struct trust_change c = {text_at(row, 0), text_at(row, 1),  text_at(row, 2),
@@ -90,9 +89,9 @@ static int diff(struct trust *t,
 
         rc = c.before == c.after ? 0 : each(ctx, &c, err);
         if (rc)
-            db_end(row);
+            sql_end(row);
         else
-            rc = db_next(t, row, err);
+            rc = sql_next(&t->sql, row, err);
     }
     return rc;
 }
@@ -168,7 +167,7 @@ static int find_clones(struct trust *t,
                        void *ctx, struct trust_merged *merged, struct error *err)
 {
     sqlite3_stmt *row;
-    int rc = db_row(t, err, &row, clones_sql, "");
+    int rc = sql_row(&t->sql, err, &row, clones_sql, "");
 
     while (rc == 1) {
         struct trust_clone c = {text_at(row, 0), text_at(row, 1), text_at(row, 2),
@@ -178,9 +177,9 @@ static int find_clones(struct trust *t,
         merged->clones++;
         rc = each(ctx, &c, err);
         if (rc)
-            db_end(row);
+            sql_end(row);
         else
-            rc = db_next(t, row, err);
+            rc = sql_next(&t->sql, row, err);
     }
     if (rc == 0 && merged->clones)
         rc = error_set(err, ERR_DUPLICATE,
@@ -195,12 +194,12 @@ static int refuse_row(struct trust *t, const char *sql, int code, const char *fo
                       struct error *err)
 {
     sqlite3_stmt *row;
-    int rc = db_row(t, err, &row, sql, "");
+    int rc = sql_row(&t->sql, err, &row, sql, "");
 
     if (rc <= 0)
         return rc;
     rc = error_set(err, code, "log '%s' %s: nothing was merged", text_at(row, 0), format);
-    db_end(row);
+    sql_end(row);
     return rc;
 }
 
@@ -320,8 +319,8 @@ static int run_all(struct trust *t, const char *const *sql, size_t count, struct
 static int copy_table(struct trust *t, const char *table, const char *sql, struct error *err)
 {
     int64_t there = 0;
-    int rc = db_number(t, err, &there, "SELECT count(*) FROM other.sqlite_schema WHERE name = ?",
-                       "t", table);
+    int rc = sql_integer(&t->sql, err, &there,
+                         "SELECT count(*) FROM other.sqlite_schema WHERE name = ?", "t", table);
 
     return rc || !there ? rc : db_exec(t, sql, err);
 }
@@ -332,16 +331,16 @@ static int copy(struct trust *t, struct trust_merged *merged, struct error *err)
     int rc;
 
     if ((rc = RUN_ALL(t, copy_logs, err)) ||
-        (rc = db_number(t, err, &logs, "SELECT count(*) FROM newer", "")) ||
+        (rc = sql_integer(&t->sql, err, &logs, "SELECT count(*) FROM newer", "")) ||
         (rc = db_exec(t, copy_identities, err)))
         return rc;
     merged->logs = (uint64_t)logs;
-    merged->identities = (uint64_t)sqlite3_changes64(t->db);
+    merged->identities = (uint64_t)sqlite3_changes64(t->sql.db);
     if ((rc = RUN_ALL(t, finish_logs, err)) || (rc = copy_table(t, "log_keys", copy_keys, err)) ||
         (rc = copy_table(t, "signatures_required", copy_required, err)) ||
         (rc = db_exec(t, copy_decisions, err)))
         return rc;
-    merged->decisions = (uint64_t)sqlite3_changes64(t->db);
+    merged->decisions = (uint64_t)sqlite3_changes64(t->sql.db);
     return RUN_ALL(t, apply_decisions, err);
 }
 

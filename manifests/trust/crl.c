@@ -147,28 +147,28 @@ static int add_entries(struct trust *t, X509_CRL *crl, uint64_t *count, struct e
     int64_t issuer = 0;
     sqlite3_stmt *row;
     int rc =
-        db_row(t, err, &row,
-               "SELECT i.number, i.issuer, s.name, i.state, i.reason, i.changed, r.at,"
-               " r.reason, h.at FROM identities i NOT INDEXED JOIN issuers s ON s.id = i.issuer"
-               " LEFT JOIN decisions r ON r.id = i.revoked"
-               " LEFT JOIN holds o ON o.serial = i.serial AND o.product = i.product"
-               " LEFT JOIN decisions h ON h.id = o.decision"
-               " WHERE i.state NOT IN (1, 6) OR (i.state = 1 AND (i.revoked != 0"
-               " OR o.decision IS NOT NULL)) ORDER BY i.issuer, i.number",
-               "");
+        sql_row(&t->sql, err, &row,
+                "SELECT i.number, i.issuer, s.name, i.state, i.reason, i.changed, r.at,"
+                " r.reason, h.at FROM identities i NOT INDEXED JOIN issuers s ON s.id = i.issuer"
+                " LEFT JOIN decisions r ON r.id = i.revoked"
+                " LEFT JOIN holds o ON o.serial = i.serial AND o.product = i.product"
+                " LEFT JOIN decisions h ON h.id = o.decision"
+                " WHERE i.state NOT IN (1, 6) OR (i.state = 1 AND (i.revoked != 0"
+                " OR o.decision IS NOT NULL)) ORDER BY i.issuer, i.number",
+                "");
 
     for (*count = 0; rc == 1; (*count)++) {
         struct entry e;
 
         read_entry(row, &e);
         if (!add_entry(crl, &e, e.issuer_id != issuer)) {
-            db_end(row);
+            sql_end(row);
             return error_set(err, ERR_CRYPTO,
                              "a certificate of the state cannot be listed: its issuer or number is "
                              "malformed, or there is no memory");
         }
         issuer = e.issuer_id;
-        rc = db_next(t, row, err);
+        rc = sql_next(&t->sql, row, err);
     }
     return rc;
 }
@@ -279,12 +279,12 @@ static int build(struct trust *t, X509_CRL *crl, const struct crl_policy *p, str
         return error_set(err, ERR_CRYPTO, "cannot build the revocation list");
     rc = add_entries(t, crl, &made->entries, err);
     /* The pages that were read make room for the list. */
-    (void)sqlite3_db_release_memory(t->db);
+    (void)sqlite3_db_release_memory(t->sql.db);
     if (rc == 0 && !X509_CRL_sign(crl, p->key, EVP_sha256()))
         rc = error_set(err, ERR_CRYPTO, "the key cannot sign the revocation list");
     if (rc == 0)
-        rc = db_run(t, err, "INSERT INTO crls (number, made, entries) VALUES (?, ?, ?)", "iii",
-                    made->number, now, (int64_t)made->entries);
+        rc = sql_run(&t->sql, err, "INSERT INTO crls (number, made, entries) VALUES (?, ?, ?)",
+                     "iii", made->number, now, (int64_t)made->entries);
     return rc;
 }
 
@@ -299,7 +299,7 @@ int trust_crl(struct trust *t, const struct crl_policy *policy, struct buf *out,
     *made = (struct crl_made){.number = 1};
     if ((rc = db_begin(t, err)))
         return rc;
-    rc = db_number(t, err, &made->number, "SELECT max(number) + 1 FROM crls", "");
+    rc = sql_integer(&t->sql, err, &made->number, "SELECT max(number) + 1 FROM crls", "");
     crl = X509_CRL_new();
     if (rc == 0 && !crl)
         rc = error_set(err, ERR_INTERNAL, "out of memory for the revocation list");

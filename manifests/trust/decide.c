@@ -18,13 +18,13 @@ static bool is_reason(const char *text)
 static int write_decision(struct trust *t, const struct trust_decision *d,
                           const struct trust_verdict *v, int64_t *id, struct error *err)
 {
-    int rc = db_run(t, err,
-                    "INSERT INTO decisions (at, kind, product, serial, reason, who, why)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    "itttitt", clock_utc(), kind_names[d->kind], v->product, v->serial,
-                    (int64_t)(d->kind == TRUST_REVOKE ? d->reason : 0), d->who, d->why);
+    int rc = sql_run(&t->sql, err,
+                     "INSERT INTO decisions (at, kind, product, serial, reason, who, why)"
+                     " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                     "itttitt", clock_utc(), kind_names[d->kind], v->product, v->serial,
+                     (int64_t)(d->kind == TRUST_REVOKE ? d->reason : 0), d->who, d->why);
 
-    *id = sqlite3_last_insert_rowid(t->db);
+    *id = sqlite3_last_insert_rowid(t->sql.db);
     return rc;
 }
 
@@ -33,17 +33,17 @@ static int apply(struct trust *t, const struct trust_decision *d, const struct t
 {
     switch (d->kind) {
     case TRUST_HOLD:
-        return db_run(t, err,
-                      "INSERT OR REPLACE INTO holds (serial, product, decision) VALUES (?, ?, ?)",
-                      "tti", v->serial, v->product, id);
+        return sql_run(&t->sql, err,
+                       "INSERT OR REPLACE INTO holds (serial, product, decision) VALUES (?, ?, ?)",
+                       "tti", v->serial, v->product, id);
     case TRUST_LIFT:
-        return db_run(t, err, "DELETE FROM holds WHERE serial = ? AND product = ?", "tt", v->serial,
-                      v->product);
+        return sql_run(&t->sql, err, "DELETE FROM holds WHERE serial = ? AND product = ?", "tt",
+                       v->serial, v->product);
     case TRUST_REVOKE:
-        return db_run(t, err,
-                      "UPDATE identities SET revoked = ? WHERE serial = ? AND product = ?"
-                      " AND revoked = 0",
-                      "itt", id, v->serial, v->product);
+        return sql_run(&t->sql, err,
+                       "UPDATE identities SET revoked = ? WHERE serial = ? AND product = ?"
+                       " AND revoked = 0",
+                       "itt", id, v->serial, v->product);
     }
     return error_set(err, ERR_INTERNAL, "no such kind of decision");
 }
@@ -62,7 +62,7 @@ static int decide_one(struct trust *t, const struct trust_decision *d, const cha
         rc = write_decision(t, d, &v, &id, err);
     if (rc == 0)
         rc = apply(t, d, &v, id, err);
-    if (rc == 0 && d->kind == TRUST_LIFT && sqlite3_changes(t->db) == 0)
+    if (rc == 0 && d->kind == TRUST_LIFT && sqlite3_changes(t->sql.db) == 0)
         rc = error_set(err, ERR_MISSING, "serial '%s' is not held: nothing was decided", serial);
     return rc;
 }

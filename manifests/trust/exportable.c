@@ -13,8 +13,8 @@ int exportable_open(struct trust *t, const struct buf *manifest, struct exportab
     int rc;
 
     sha256(manifest->data, manifest->len, hash);
-    rc = db_number(t, err, &log, "SELECT log FROM manifests WHERE sha256 = ?", "b", hash,
-                   sizeof hash);
+    rc = sql_integer(&t->sql, err, &log, "SELECT log FROM manifests WHERE sha256 = ?", "b", hash,
+                     sizeof hash);
     if (rc == 0 && log == 0)
         rc = error_set(err, ERR_UNKNOWN,
                        "the state did not accept this manifest: accept it before it is exported");
@@ -39,17 +39,17 @@ int exportable_judge(void *context, const struct record *r, uint64_t index, int 
     const struct exportable *x = context;
     sqlite3_stmt *row;
     enum whitelist_answer says;
-    int rc = db_row(x->t, err, &row,
-                    "SELECT i.cert, i.state, i.revoked, h.decision FROM identities i"
-                    " LEFT JOIN holds h ON h.serial = i.serial AND h.product = i.product"
-                    " WHERE i.id = ? AND i.serial = ? AND i.product = ?",
-                    "itt", x->log << TRUST_LEAF_BITS | (int64_t)index, r->sn, r->prod);
+    int rc = sql_row(&x->t->sql, err, &row,
+                     "SELECT i.cert, i.state, i.revoked, h.decision FROM identities i"
+                     " LEFT JOIN holds h ON h.serial = i.serial AND h.product = i.product"
+                     " WHERE i.id = ? AND i.serial = ? AND i.product = ?",
+                     "itt", x->log << TRUST_LEAF_BITS | (int64_t)index, r->sn, r->prod);
 
     if (rc < 0)
         return rc;
     if (rc == 0 || !same_certificate(row, r)) {
         if (rc)
-            db_end(row);
+            sql_end(row);
         return error_set(
             err, ERR_INTEGRITY,
             "the record of '%s' is not the one that was accepted: get the folder again", r->sn);
@@ -57,7 +57,7 @@ int exportable_judge(void *context, const struct record *r, uint64_t index, int 
     says =
         trust_judge((enum trust_state)sqlite3_column_int64(row, 1),
                     sqlite3_column_int64(row, 2) != 0, sqlite3_column_type(row, 3) != SQLITE_NULL);
-    db_end(row);
+    sql_end(row);
     *answer = says == WHITELIST_OK     ? SOURCE_TAKE
               : says == WHITELIST_HELD ? EXPORT_HELD
                                        : EXPORT_ENDED;

@@ -16,17 +16,17 @@ static int intern(struct identities *a, const uint8_t hash[SHA256_SIZE],
     int rc;
 
     *id = 0;
-    rc = name ? db_number(a->t, err, id, "SELECT id FROM issuers WHERE hash = ?", "b", hash,
-                          (size_t)SHA256_SIZE)
-              : db_number(a->t, err, id, "SELECT id FROM orders WHERE hash = ?", "b", hash,
-                          (size_t)SHA256_SIZE);
+    rc = name ? sql_integer(&a->t->sql, err, id, "SELECT id FROM issuers WHERE hash = ?", "b", hash,
+                            (size_t)SHA256_SIZE)
+              : sql_integer(&a->t->sql, err, id, "SELECT id FROM orders WHERE hash = ?", "b", hash,
+                            (size_t)SHA256_SIZE);
     if (rc || *id)
         return rc;
-    rc = name ? db_run(a->t, err, "INSERT INTO issuers (hash, name) VALUES (?, ?)", "bb", hash,
-                       (size_t)SHA256_SIZE, name->p, name->len)
-              : db_run(a->t, err, "INSERT INTO orders (hash) VALUES (?)", "b", hash,
-                       (size_t)SHA256_SIZE);
-    *id = sqlite3_last_insert_rowid(a->t->db);
+    rc = name ? sql_run(&a->t->sql, err, "INSERT INTO issuers (hash, name) VALUES (?, ?)", "bb",
+                        hash, (size_t)SHA256_SIZE, name->p, name->len)
+              : sql_run(&a->t->sql, err, "INSERT INTO orders (hash) VALUES (?)", "b", hash,
+                        (size_t)SHA256_SIZE);
+    *id = sqlite3_last_insert_rowid(a->t->sql.db);
     return rc;
 }
 
@@ -46,7 +46,7 @@ static int report_row(struct identities *a, sqlite3_stmt *row, const char *what,
                        id & ((INT64_C(1) << TRUST_LEAF_BITS) - 1), origin ? origin : "?");
 
     (void)a;
-    db_end(row);
+    sql_end(row);
     return rc;
 }
 
@@ -61,16 +61,16 @@ static int report_duplicate(struct identities *a, const struct record *r, const 
     sqlite3_stmt *row;
 
     if (r->spki.p &&
-        db_row(a->t, err, &row, ROW_AND_LOG "i.key = ?", "b", key, (size_t)SHA256_SIZE) == 1)
+        sql_row(&a->t->sql, err, &row, ROW_AND_LOG "i.key = ?", "b", key, (size_t)SHA256_SIZE) == 1)
         return report_row(a, row, "public key", r, err);
-    if (cert && db_row(a->t, err, &row, ROW_AND_LOG "i.issuer = ? AND i.number = ?", "ib", issuer,
-                       cert->serial.p, cert->serial.len) == 1)
+    if (cert && sql_row(&a->t->sql, err, &row, ROW_AND_LOG "i.issuer = ? AND i.number = ?", "ib",
+                        issuer, cert->serial.p, cert->serial.len) == 1)
         return report_row(a, row, "certificate number", r, err);
-    if (r->chip_len && db_row(a->t, err, &row, ROW_AND_LOG "i.chip = ? AND i.ended = 0", "b",
-                              r->chip, r->chip_len) == 1)
+    if (r->chip_len && sql_row(&a->t->sql, err, &row, ROW_AND_LOG "i.chip = ? AND i.ended = 0", "b",
+                               r->chip, r->chip_len) == 1)
         return report_row(a, row, "chip", r, err);
-    if (db_row(a->t, err, &row, ROW_AND_LOG "i.serial = ? AND i.product = ? AND i.ended = 0", "tt",
-               r->sn, r->prod) == 1)
+    if (sql_row(&a->t->sql, err, &row, ROW_AND_LOG "i.serial = ? AND i.product = ? AND i.ended = 0",
+                "tt", r->sn, r->prod) == 1)
         return report_row(a, row, "live identity", r, err);
     return error_set(err, ERR_DUPLICATE, "the record of '%s' is in the state already", r->sn);
 }
@@ -98,16 +98,16 @@ static int insert(struct identities *a, const struct record *r, const struct cer
     if ((rc = intern(a, r->order, NULL, &order, err)) ||
         (cert && (rc = intern(a, r->iss, &cert->issuer, &issuer, err))))
         return rc;
-    rc = db_run(a->t, err,
-                "INSERT INTO identities (id, ended, state, reason, type, product, serial, chip,"
-                " key, cert, issuer, number, order_id, auth, plain, use, ts, changed, revoked)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, 0)",
-                "iiiiittbbbibiiiiii", id, state == TRUST_LIVE ? INT64_C(0) : id, (int64_t)state,
-                (int64_t)r->reason, (int64_t)r->t, r->prod, r->sn, r->chip_len ? r->chip : NULL,
-                r->chip_len, r->spki.p ? key : NULL, (size_t)SHA256_SIZE, cert ? der : NULL,
-                (size_t)SHA256_SIZE, issuer, cert ? cert->serial.p : NULL,
-                cert ? cert->serial.len : (size_t)0, order, (int64_t)(named ? r->auth : 0),
-                (int64_t)(named && r->plain), (int64_t)(named ? r->use : 0), r->ts, r->ts);
+    rc = sql_run(&a->t->sql, err,
+                 "INSERT INTO identities (id, ended, state, reason, type, product, serial, chip,"
+                 " key, cert, issuer, number, order_id, auth, plain, use, ts, changed, revoked)"
+                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, 0)",
+                 "iiiiittoooioiiiiii", id, state == TRUST_LIVE ? INT64_C(0) : id, (int64_t)state,
+                 (int64_t)r->reason, (int64_t)r->t, r->prod, r->sn, r->chip_len ? r->chip : NULL,
+                 r->chip_len, r->spki.p ? key : NULL, (size_t)SHA256_SIZE, cert ? der : NULL,
+                 (size_t)SHA256_SIZE, issuer, cert ? cert->serial.p : NULL,
+                 cert ? cert->serial.len : (size_t)0, order, (int64_t)(named ? r->auth : 0),
+                 (int64_t)(named && r->plain), (int64_t)(named ? r->use : 0), r->ts, r->ts);
     return rc == ERR_EXISTS ? report_duplicate(a, r, cert, key, issuer, err) : rc;
 }
 
@@ -116,9 +116,9 @@ static int find_ref(struct identities *a, const struct record *r, enum trust_sta
                     struct error *err)
 {
     int64_t found = 0;
-    int rc = db_number(a->t, err, &found,
-                       "SELECT state FROM identities WHERE id = ? AND serial = ? AND product = ?",
-                       "itt", identity(a, r->ref), r->sn, r->prod);
+    int rc = sql_integer(&a->t->sql, err, &found,
+                         "SELECT state FROM identities WHERE id = ? AND serial = ? AND product = ?",
+                         "itt", identity(a, r->ref), r->sn, r->prod);
 
     if (rc == 0 && !found)
         rc = error_set(err, ERR_INTEGRITY,
@@ -132,10 +132,11 @@ static int find_ref(struct identities *a, const struct record *r, enum trust_sta
 static int change(struct identities *a, const struct record *r, enum trust_state state,
                   int64_t ended, struct error *err)
 {
-    int rc = db_run(a->t, err,
-                    "UPDATE identities SET state = ?, ended = ?, reason = ?, changed = ?"
-                    " WHERE id = ?",
-                    "iiiii", (int64_t)state, ended, (int64_t)r->reason, r->ts, identity(a, r->ref));
+    int rc =
+        sql_run(&a->t->sql, err,
+                "UPDATE identities SET state = ?, ended = ?, reason = ?, changed = ?"
+                " WHERE id = ?",
+                "iiiii", (int64_t)state, ended, (int64_t)r->reason, r->ts, identity(a, r->ref));
 
     return rc == ERR_EXISTS ? report_duplicate(a, r, NULL, NULL, 0, err) : rc;
 }

@@ -55,14 +55,14 @@ int trust_list(struct trust *t,
 {
     struct trust_row r;
     sqlite3_stmt *row;
-    int rc = db_row(t, err, &row,
-                    "SELECT i.id, i.product, i.serial, l.origin, i.state, h.decision, i.revoked,"
-                    " i.reason, i.key, i.cert, s.hash, i.number, o.hash, i.ts, i.changed"
-                    " FROM identities i JOIN logs l ON l.id = i.id >> 48"
-                    " JOIN orders o ON o.id = i.order_id LEFT JOIN issuers s ON s.id = i.issuer"
-                    " LEFT JOIN holds h ON h.serial = i.serial AND h.product = i.product"
-                    " ORDER BY i.id",
-                    "");
+    int rc = sql_row(&t->sql, err, &row,
+                     "SELECT i.id, i.product, i.serial, l.origin, i.state, h.decision, i.revoked,"
+                     " i.reason, i.key, i.cert, s.hash, i.number, o.hash, i.ts, i.changed"
+                     " FROM identities i JOIN logs l ON l.id = i.id >> 48"
+                     " JOIN orders o ON o.id = i.order_id LEFT JOIN issuers s ON s.id = i.issuer"
+                     " LEFT JOIN holds h ON h.serial = i.serial AND h.product = i.product"
+                     " ORDER BY i.id",
+                     "");
 
     while (rc == 1) {
         fill(&r, row);
@@ -70,9 +70,9 @@ int trust_list(struct trust *t,
                  ? each(ctx, &r, err)
                  : error_set(err, ERR_STORE, "a row of the state is damaged");
         if (rc)
-            db_end(row);
+            sql_end(row);
         else
-            rc = db_next(t, row, err);
+            rc = sql_next(&t->sql, row, err);
     }
     return rc;
 }

@@ -74,9 +74,9 @@ static int fill(struct trust_verdict *v, sqlite3_stmt *row, struct error *err)
     *v = (struct trust_verdict){
         .leaf = (uint64_t)sqlite3_column_int64(row, ID) & ((UINT64_C(1) << TRUST_LEAF_BITS) - 1),
     };
-    if ((rc = db_text(row, PRODUCT, v->product, sizeof v->product, err)) ||
-        (rc = db_text(row, SERIAL, v->serial, sizeof v->serial, err)) ||
-        (rc = db_text(row, ORIGIN, v->origin, sizeof v->origin, err)))
+    if ((rc = sql_text(row, PRODUCT, v->product, sizeof v->product, err)) ||
+        (rc = sql_text(row, SERIAL, v->serial, sizeof v->serial, err)) ||
+        (rc = sql_text(row, ORIGIN, v->origin, sizeof v->origin, err)))
         return rc;
     judge(v, row);
     return 0;
@@ -120,15 +120,15 @@ int trust_lookup_cert(struct trust *t, const void *der, size_t len, struct trust
         return 0;
     sha256(der, len, have);
     unknown(v, "no accepted manifest has its key");
-    rc = db_row(t, err, &row, COLUMNS " WHERE i.key = ?", "b", key, sizeof key);
+    rc = sql_row(&t->sql, err, &row, COLUMNS " WHERE i.key = ?", "b", key, sizeof key);
     if (rc <= 0)
         return rc;
-    rc = db_blob(row, CERT, want, sizeof want, err);
+    rc = sql_blob_exact(row, CERT, want, sizeof want, err);
     if (rc == 0 && !sha256_equal(want, have))
         unknown(v, "its key is in an accepted manifest, with another certificate");
     else if (rc == 0)
         rc = fill(v, row, err);
-    db_end(row);
+    sql_end(row);
     return rc;
 }
 
@@ -138,7 +138,7 @@ static int take_serial(struct trust *t, sqlite3_stmt *row, struct trust_verdict 
 {
     int rc = fill(v, row, err);
 
-    while (rc == 0 && (rc = db_next(t, row, err)) == 1) {
+    while (rc == 0 && (rc = sql_next(&t->sql, row, err)) == 1) {
         const char *product = (const char *)sqlite3_column_text(row, PRODUCT);
 
         rc = 0;
@@ -147,7 +147,7 @@ static int take_serial(struct trust *t, sqlite3_stmt *row, struct trust_verdict 
                            "serial '%s' exists in products '%s' and '%s': say which (--product)",
                            v->serial, v->product, product ? product : "?");
     }
-    db_end(row);
+    sql_end(row);
     return rc;
 }
 
@@ -158,9 +158,9 @@ int trust_lookup_serial(struct trust *t, const char *serial, const char *product
     int rc;
 
     unknown(v, "no accepted manifest has it");
-    rc = db_row(t, err, &row,
-                COLUMNS " WHERE i.serial = ?1 AND (?2 IS NULL OR i.product = ?2)"
-                        " ORDER BY i.ended != 0, i.state = 6, i.id DESC",
-                "tt", serial, product);
+    rc = sql_row(&t->sql, err, &row,
+                 COLUMNS " WHERE i.serial = ?1 AND (?2 IS NULL OR i.product = ?2)"
+                         " ORDER BY i.ended != 0, i.state = 6, i.id DESC",
+                 "tt", serial, product);
     return rc <= 0 ? rc : take_serial(t, row, v, err);
 }

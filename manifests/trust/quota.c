@@ -19,14 +19,14 @@ int trust_quota_load(struct trust_quota *q, struct trust *t, const struct trust_
     *q = (struct trust_quota){.orders = orders, .t = t, .log = log};
     if (!orders)
         return 0;
-    rc = db_row(t, err, &row,
-                "SELECT hash FROM issuers WHERE id = (SELECT issuer FROM identities"
-                " WHERE id >= ? AND id < ? AND +issuer IS NOT NULL ORDER BY id LIMIT 1)",
-                "ii", log << TRUST_LEAF_BITS, (log + 1) << TRUST_LEAF_BITS);
+    rc = sql_row(&t->sql, err, &row,
+                 "SELECT hash FROM issuers WHERE id = (SELECT issuer FROM identities"
+                 " WHERE id >= ? AND id < ? AND +issuer IS NOT NULL ORDER BY id LIMIT 1)",
+                 "ii", log << TRUST_LEAF_BITS, (log + 1) << TRUST_LEAF_BITS);
     if (rc <= 0)
         return rc;
-    rc = db_blob(row, 0, q->issuer, sizeof q->issuer, err);
-    db_end(row);
+    rc = sql_blob_exact(row, 0, q->issuer, sizeof q->issuer, err);
+    sql_end(row);
     q->has_issuer = rc == 0;
     return rc;
 }
@@ -176,16 +176,16 @@ static int add_up(const struct trust_quota *q, struct sums *sums, struct error *
     for (size_t i = 0; i < sums->s->totals_count; i++)
         sums->of[i] = (struct trust_counts){.issued = places(&sums->s->totals[i]),
                                             .good = sums->s->totals[i].good};
-    rc = db_row(q->t, err, &row,
-                "SELECT m.statement FROM logs l JOIN manifests m ON m.log = l.id AND m.seq = l.seq"
-                " WHERE l.id != ?",
-                "i", q->log);
+    rc = sql_row(&q->t->sql, err, &row,
+                 "SELECT m.statement FROM logs l JOIN manifests m ON m.log = l.id AND m.seq = l.seq"
+                 " WHERE l.id != ?",
+                 "i", q->log);
     while (rc == 1) {
         rc = add_log(sums, sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0), err);
         if (rc)
-            db_end(row);
+            sql_end(row);
         else
-            rc = db_next(q->t, row, err);
+            rc = sql_next(&q->t->sql, row, err);
     }
     return rc;
 }

@@ -1,6 +1,7 @@
 #include "manifests/trust/receipts.h"
 
 #include "base/clock.h"
+#include "manifests/rotation.h"
 #include "manifests/trust/db.h"
 
 #include <inttypes.h>
@@ -9,10 +10,10 @@
 int trust_receipt(struct trust *t, const char *origin, struct receipt *r, struct error *err)
 {
     sqlite3_stmt *row;
-    int rc = db_row(t, err, &row,
-                    "SELECT l.environment, l.seq, l.size, l.root, m.sha256 FROM logs l"
-                    " JOIN manifests m ON m.log = l.id AND m.seq = l.seq WHERE l.origin = ?",
-                    "t", origin);
+    int rc = sql_row(&t->sql, err, &row,
+                     "SELECT l.environment, l.seq, l.size, l.root, m.sha256 FROM logs l"
+                     " JOIN manifests m ON m.log = l.id AND m.seq = l.seq WHERE l.origin = ?",
+                     "t", origin);
 
     if (rc < 0)
         return rc;
@@ -22,12 +23,12 @@ int trust_receipt(struct trust *t, const char *origin, struct receipt *r, struct
                           .size = (uint64_t)sqlite3_column_int64(row, 2),
                           .accepted = clock_utc()};
     snprintf(r->origin, sizeof r->origin, "%s", origin);
-    rc = db_text(row, 0, r->environment, sizeof r->environment, err);
+    rc = sql_text(row, 0, r->environment, sizeof r->environment, err);
     if (rc == 0)
-        rc = db_blob(row, 3, r->root.bytes, sizeof r->root.bytes, err);
+        rc = sql_blob_exact(row, 3, r->root.bytes, sizeof r->root.bytes, err);
     if (rc == 0)
-        rc = db_blob(row, 4, r->sha256, sizeof r->sha256, err);
-    db_end(row);
+        rc = sql_blob_exact(row, 4, r->sha256, sizeof r->sha256, err);
+    sql_end(row);
     return rc;
 }
 
@@ -35,10 +36,10 @@ static int compare(struct trust *t, const struct closing *c, struct error *err)
 {
     struct statement s = {0};
     sqlite3_stmt *row;
-    int rc = db_row(t, err, &row,
-                    "SELECT m.statement FROM logs l JOIN manifests m ON m.log = l.id"
-                    " WHERE l.origin = ? AND m.seq = ?",
-                    "ti", c->origin, (int64_t)c->manifest);
+    int rc = sql_row(&t->sql, err, &row,
+                     "SELECT m.statement FROM logs l JOIN manifests m ON m.log = l.id"
+                     " WHERE l.origin = ? AND m.seq = ?",
+                     "ti", c->origin, (int64_t)c->manifest);
 
     if (rc < 0)
         return rc;
@@ -49,11 +50,35 @@ static int compare(struct trust *t, const struct closing *c, struct error *err)
                          c->manifest, c->origin);
     rc =
         statement_parse(sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0), &s, err);
-    db_end(row);
+    sql_end(row);
     if (rc == 0)
         rc = closing_compare(c, &s, err);
     statement_done(&s);
     return rc;
+}
+
+/* The key of the manifest that it names, or one that came after it: an older one may be stolen. */
+static int check_signer(struct trust *t, const struct closing *c, const uint8_t signer[SHA256_SIZE],
+                        struct error *err)
+{
+    sqlite3_stmt *row;
+    int rc = sql_row(&t->sql, err, &row,
+                     "SELECT 1 FROM log_keys k JOIN logs l ON l.id = k.log"
+                     " WHERE l.origin = ? AND k.kind = ? AND k.key = ? AND k.seq >="
+                     " (SELECT max(seq) FROM log_keys WHERE log = k.log AND kind = k.kind"
+                     " AND seq < ?)",
+                     "tibi", c->origin, (int64_t)ROTATION_MANIFEST, signer, (size_t)SHA256_SIZE,
+                     (int64_t)c->manifest + 1);
+
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return error_set(err, ERR_IMPOSTOR,
+                         "the closing statement is signed with a key that is not the manifest key "
+                         "of '%s' any more: ask the factory who made it",
+                         c->origin);
+    sql_end(row);
+    return 0;
 }
 
 static int check_orders(const struct closing *c, const struct trust_orders *orders,
@@ -79,11 +104,13 @@ static int check_orders(const struct closing *c, const struct trust_orders *orde
     return 0;
 }
 
-int trust_closing(struct trust *t, const struct closing *c, const struct trust_orders *orders,
-                  struct error *err)
+int trust_closing(struct trust *t, const struct closing *c, const uint8_t signer[SHA256_SIZE],
+                  const struct trust_orders *orders, struct error *err)
 {
     int rc = c->manifest ? compare(t, c, err) : 0;
 
+    if (rc == 0 && c->manifest)
+        rc = check_signer(t, c, signer, err);
     if (rc == 0 && c->manifest == 0 && c->totals.issued)
         rc = error_set(err, ERR_INTEGRITY,
                        "the closing statement names no manifest, and counts certificates");

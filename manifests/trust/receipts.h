@@ -17,10 +17,12 @@ MUST_USE int trust_receipt(struct trust *t, const char *origin, struct receipt *
 /*
  * Checks a verified closing statement against what was accepted: the manifest that it names must be
  * in the state and have the same totals, and with orders (not NULL) its versions be among them and
- * its totals within the newest. Errors: ERR_GAP (accept the manifest first), ERR_INTEGRITY (they
- * differ), ERR_REFUSED (the orders).
+ * its totals within the newest. signer: hash of the key that signed it (struct cms_signer); one that
+ * was rotated away before that manifest counts no more. Errors: ERR_GAP (accept the manifest first),
+ * ERR_INTEGRITY (they differ), ERR_IMPOSTOR (the key), ERR_REFUSED (the orders).
  */
 MUST_USE int trust_closing(struct trust *t, const struct closing *c,
-                           const struct trust_orders *orders, struct error *err);
+                           const uint8_t signer[SHA256_SIZE], const struct trust_orders *orders,
+                           struct error *err);
 
 #endif

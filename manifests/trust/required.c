@@ -69,12 +69,12 @@ int required_load(struct trust *t, int64_t log, int64_t seq, const struct signat
 
     if (rc || !log)
         return rc;
-    rc = db_row(t, err, &row,
-                "SELECT algorithm, since, root FROM signatures_required WHERE log = ?", "i", log);
+    rc = sql_row(&t->sql, err, &row,
+                 "SELECT algorithm, since, root FROM signatures_required WHERE log = ?", "i", log);
     while (rc == 1 && (rc = take_row(row, seq, out, err)) == 0)
-        rc = db_next(t, row, err);
+        rc = sql_next(&t->sql, row, err);
     if (rc < 0)
-        db_end(row);
+        sql_end(row);
     return rc;
 }
 
@@ -86,11 +86,11 @@ static int keep_one(struct trust *t, int64_t log, int64_t since, enum cms_algori
 
     if (len < 0)
         return error_set(err, ERR_CRYPTO, "cannot encode a root");
-    rc = db_run(t, err,
-                "INSERT OR IGNORE INTO signatures_required (log, algorithm, since, root)"
-                " VALUES (?, ?, ?, ?)",
-                "itib", log, cms_algorithm_name(a), since, der ? der : (const void *)"",
-                (size_t)len);
+    rc = sql_run(&t->sql, err,
+                 "INSERT OR IGNORE INTO signatures_required (log, algorithm, since, root)"
+                 " VALUES (?, ?, ?, ?)",
+                 "itib", log, cms_algorithm_name(a), since, der ? der : (const void *)"",
+                 (size_t)len);
     OPENSSL_free(der);
     return rc;
 }

@@ -95,7 +95,7 @@ static int create_schema(struct trust *t, struct error *err)
         return rc;
     snprintf(versions, sizeof versions, "PRAGMA application_id = %d; PRAGMA user_version = %d",
              APPLICATION_ID, SCHEMA_VERSION);
-    rc = db_number(t, err, &tables, "SELECT count(*) FROM sqlite_schema", "");
+    rc = sql_integer(&t->sql, err, &tables, "SELECT count(*) FROM sqlite_schema", "");
     if (rc == 0 && tables == 0 && (rc = db_exec(t, schema, err)) == 0)
         rc = db_exec(t, versions, err);
     if (rc)
@@ -113,7 +113,8 @@ static int add_tables(struct trust *t, struct error *err)
     snprintf(version, sizeof version, "PRAGMA user_version = %d", SCHEMA_VERSION);
     if ((rc = db_begin(t, err)))
         return rc;
-    rc = db_number(t, err, &now, "PRAGMA user_version", ""); /* a second process may have done it */
+    rc = sql_integer(&t->sql, err, &now, "PRAGMA user_version",
+                     ""); /* a second process may have done it */
     if (rc == 0 && now < 2)
         rc = db_exec(t, KEYS_TABLE, err);
     if (rc == 0 && now < 3 && (rc = db_exec(t, SIGNATURES_TABLE, err)) == 0)
@@ -128,8 +129,8 @@ static int check_schema(struct trust *t, const char *path, struct error *err)
     int64_t id = 0, version = 0;
     int rc;
 
-    if ((rc = db_number(t, err, &id, "PRAGMA application_id", "")) ||
-        (rc = db_number(t, err, &version, "PRAGMA user_version", "")))
+    if ((rc = sql_integer(&t->sql, err, &id, "PRAGMA application_id", "")) ||
+        (rc = sql_integer(&t->sql, err, &version, "PRAGMA user_version", "")))
         return rc;
     if (id != APPLICATION_ID)
         return error_set(err, ERR_FORMAT, "'%s' is not a state file of imprint-manifest", path);
@@ -151,9 +152,9 @@ static int configure(struct trust *t, struct error *err)
 {
     int keep = 1;
 
-    sqlite3_busy_timeout(t->db, BUSY_MS);
-    sqlite3_db_config(t->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_file_control(t->db, NULL, SQLITE_FCNTL_PERSIST_WAL, &keep);
+    sqlite3_busy_timeout(t->sql.db, BUSY_MS);
+    sqlite3_db_config(t->sql.db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_file_control(t->sql.db, NULL, SQLITE_FCNTL_PERSIST_WAL, &keep);
     if (!t->writable)
         return db_exec(t, "PRAGMA trusted_schema=OFF; PRAGMA query_only=ON", err);
     return db_exec(t,
@@ -181,11 +182,11 @@ static int reopen_immutable(struct trust *t, const char *path, struct error *err
     char uri[PATH_MAX + 32];
     int rc;
 
-    db_close(t);
+    sql_close(&t->sql);
     snprintf(uri, sizeof uri, "file:%s?immutable=1", path);
-    rc = sqlite3_open_v2(uri, &t->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+    rc = sqlite3_open_v2(uri, &t->sql.db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
     if (rc)
-        return db_error(t, rc, "open the state", err);
+        return sql_error(&t->sql, rc, "open the state", err);
     return configure(t, err);
 }
 
@@ -194,10 +195,10 @@ static int prepare(struct trust *t, const char *path, enum trust_mode mode, stru
     int flags = mode == TRUST_READ    ? SQLITE_OPEN_READONLY
                 : mode == TRUST_WRITE ? SQLITE_OPEN_READWRITE
                                       : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    int rc = sqlite3_open_v2(path, &t->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = sqlite3_open_v2(path, &t->sql.db, flags | SQLITE_OPEN_NOMUTEX, NULL);
 
     if (rc)
-        return db_error(t, rc, "open the state", err);
+        return sql_error(&t->sql, rc, "open the state", err);
     t->writable = mode != TRUST_READ;
     rc = configure(t, err);
     if (rc == 0 && mode == TRUST_CREATE)
@@ -223,6 +224,7 @@ int trust_open(const char *path, enum trust_mode mode, struct trust **trust, str
     t = calloc(1, sizeof *t);
     if (!t)
         return error_set(err, ERR_INTERNAL, "out of memory");
+    t->sql.terms = &db_terms;
     rc = prepare(t, path, mode, err);
     if (rc) {
         error_prefix(err, "'%s'", path);
@@ -237,8 +239,8 @@ void trust_close(struct trust *t)
 {
     if (!t)
         return;
-    if (t->db && t->writable)
-        (void)sqlite3_wal_checkpoint_v2(t->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    db_close(t);
+    if (t->sql.db && t->writable)
+        (void)sqlite3_wal_checkpoint_v2(t->sql.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sql_close(&t->sql);
     free(t);
 }

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/codec.h"
-#include "base/file.h"
 #include "base/jcs.h"
 #include "manifests/statement.h"
 #include "manifests/trust/db.h"
@@ -178,8 +177,8 @@ static int read_log(struct import *i, sqlite3_stmt *row, struct error *err)
 
     i->ids.log = sqlite3_column_int64(row, 0);
     p->seq = (uint64_t)sqlite3_column_int64(row, 1);
-    if (db_blob(row, 3, p->root.bytes, sizeof p->root.bytes, err) ||
-        db_blob(row, 5, p->sha256, sizeof p->sha256, err))
+    if (sql_blob_exact(row, 3, p->root.bytes, sizeof p->root.bytes, err) ||
+        sql_blob_exact(row, 5, p->sha256, sizeof p->sha256, err))
         return ERR_STORE;
     if (merkle_restore(&p->tree, (uint64_t)sqlite3_column_int64(row, 2),
                        sqlite3_column_blob(row, 4), len / sizeof(struct merkle_hash)))
@@ -196,28 +195,28 @@ static int add_log(struct import *i, struct error *err)
 
     /* a station has one log: the name says which import this is */
     snprintf(station, sizeof station, "%.64s", i->out->origin);
-    rc = db_run(i->t, err,
-                "INSERT INTO logs (origin, station, environment, customer, pins, seq, size, root,"
-                " frontier) VALUES (?, ?, ?, ?, ?, 0, 0, x'', x'')",
-                "ttttb", i->out->origin, station, ENVIRONMENT, STATION, i->pins, sizeof i->pins);
-    i->ids.log = sqlite3_last_insert_rowid(i->t->db);
+    rc = sql_run(&i->t->sql, err,
+                 "INSERT INTO logs (origin, station, environment, customer, pins, seq, size, root,"
+                 " frontier) VALUES (?, ?, ?, ?, ?, 0, 0, x'', x'')",
+                 "ttttb", i->out->origin, station, ENVIRONMENT, STATION, i->pins, sizeof i->pins);
+    i->ids.log = sqlite3_last_insert_rowid(i->t->sql.db);
     return rc;
 }
 
 static int find_log(struct import *i, struct error *err)
 {
     sqlite3_stmt *row;
-    int rc = db_row(i->t, err, &row,
-                    "SELECT l.id, l.seq, l.size, l.root, l.frontier, m.sha256 FROM logs l"
-                    " JOIN manifests m ON m.log = l.id AND m.seq = l.seq WHERE l.origin = ?",
-                    "t", i->out->origin);
+    int rc = sql_row(&i->t->sql, err, &row,
+                     "SELECT l.id, l.seq, l.size, l.root, l.frontier, m.sha256 FROM logs l"
+                     " JOIN manifests m ON m.log = l.id AND m.seq = l.seq WHERE l.origin = ?",
+                     "t", i->out->origin);
 
     if (rc < 0)
         return rc;
     if (rc == 0)
         return add_log(i, err);
     rc = read_log(i, row, err);
-    db_end(row);
+    sql_end(row);
     return rc;
 }
 
@@ -251,16 +250,16 @@ static int finish(struct import *i, struct error *err)
     rc = statement_write(&s, &bytes, err);
     sha256(bytes.data, bytes.len, hash);
     if (rc == 0)
-        rc = db_run(i->t, err,
-                    "INSERT INTO manifests (log, seq, sha256, size, accepted, statement)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
-                    "iibiib", i->ids.log, (int64_t)s.seq, hash, sizeof hash, (int64_t)s.size,
-                    i->now, bytes.data, bytes.len);
+        rc = sql_run(&i->t->sql, err,
+                     "INSERT INTO manifests (log, seq, sha256, size, accepted, statement)"
+                     " VALUES (?, ?, ?, ?, ?, ?)",
+                     "iibiib", i->ids.log, (int64_t)s.seq, hash, sizeof hash, (int64_t)s.size,
+                     i->now, bytes.data, bytes.len);
     if (rc == 0)
-        rc = db_run(i->t, err,
-                    "UPDATE logs SET seq = ?, size = ?, root = ?, frontier = ? WHERE id = ?",
-                    "iibbi", (int64_t)s.seq, (int64_t)s.size, s.root.bytes, sizeof s.root.bytes,
-                    count ? frontier : (const void *)"", count * sizeof *frontier, i->ids.log);
+        rc = sql_run(&i->t->sql, err,
+                     "UPDATE logs SET seq = ?, size = ?, root = ?, frontier = ? WHERE id = ?",
+                     "iibbi", (int64_t)s.seq, (int64_t)s.size, s.root.bytes, sizeof s.root.bytes,
+                     count ? frontier : (const void *)"", count * sizeof *frontier, i->ids.log);
     buf_done(&bytes);
     return rc;
 }

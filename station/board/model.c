@@ -13,7 +13,8 @@ void board_init(struct board *b)
     b->pace = -1;
 }
 
-void board_plain(char *out, size_t size, const char *text, size_t len)
+/* Copies at most size - 1 bytes; what is not printable ASCII becomes '?'. Ends with a zero. */
+static void put_plain(char *out, size_t size, const char *text, size_t len)
 {
     size_t n = len < size - 1 ? len : size - 1;
 
@@ -30,7 +31,7 @@ static void take_text(const json_t *o, const char *name, char *out, size_t size)
     const json_t *text = json_object_get(o, name);
 
     if (json_is_string(text))
-        board_plain(out, size, json_string_value(text), json_string_length(text));
+        put_plain(out, size, json_string_value(text), json_string_length(text));
 }
 
 static void take_number(const json_t *o, const char *name, int64_t *out)
@@ -209,7 +210,7 @@ void board_take(struct board *b, const char *line, size_t len)
 
 void board_notice(struct board *b, const char *text, size_t len)
 {
-    board_plain(b->notice, sizeof b->notice, text, len);
+    put_plain(b->notice, sizeof b->notice, text, len);
 }
 
 /* ---- figures ---- */

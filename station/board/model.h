@@ -71,9 +71,6 @@ void board_take(struct board *b, const char *line, size_t len);
 /* A text that belongs to no event, such as what a program wrote on stderr. */
 void board_notice(struct board *b, const char *text, size_t len);
 
-/* Copies at most size - 1 bytes; what is not printable ASCII becomes '?'. Ends with a zero. */
-void board_plain(char *out, size_t size, const char *text, size_t len);
-
 /* The place of the slot with this label, or -1. */
 int board_find(const struct board *b, const char *label);
 

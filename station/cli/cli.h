@@ -171,6 +171,7 @@ int cmd_devices(struct cli *cli, struct error *err);
 int cmd_audit(struct cli *cli, struct error *err);
 int cmd_ledger(struct cli *cli, struct error *err);
 int cmd_profile(struct cli *cli, struct error *err);
+int cmd_conform(struct cli *cli, struct error *err);
 int cmd_help(struct cli *cli, struct error *err);
 
 #endif

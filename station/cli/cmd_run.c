@@ -60,7 +60,13 @@ static int prepare(struct cli *cli, struct vault *v, struct error *err)
     return rc;
 }
 
-/* Identities were taken away, also where another slot failed with rc, which stays the result. */
+/* How many identities of the order came to an end. */
+static int64_t ended(const struct vault *v)
+{
+    return v->counts.by_state[CREDENTIAL_BURNED] + v->counts.by_state[CREDENTIAL_REVOKED];
+}
+
+/* Also where another slot failed with rc, which stays the result. */
 static int keep_revocations(const struct cli *cli, int rc, struct error *err)
 {
     struct error later = ERROR_INIT;
@@ -73,6 +79,7 @@ static int serve(struct cli *cli, const char *farewells, struct server *server,
                  struct attest *attest, struct screen *screen, struct error *err)
 {
     struct vault v;
+    int64_t before;
     int rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
 
     if (rc == 0)
@@ -89,11 +96,12 @@ static int serve(struct cli *cli, const char *farewells, struct server *server,
     if (rc) {
         server_stop_line(server);
     } else {
+        before = ended(&v);
         rc = server_run(server, &v, err);
         screen_end(screen); /* what follows is to be read */
         cli_warn_order(cli, v.order, quota_warnings(&v));
         cli_warn_receipts(cli);
-        rc = farewells ? keep_revocations(cli, rc, err) : rc;
+        rc = ended(&v) > before ? keep_revocations(cli, rc, err) : rc;
     }
     vault_done(&v);
     return rc;

@@ -120,6 +120,20 @@ static const struct cli_option ledger_options[] = {
     {"from", "N", "export: begin with entry N; default: 1"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option conform_options[] = {
+    {"authority-key", "FILE", "PEM: the private key of the authority that the firmware pins"},
+    {"station-key", "FILE", "PEM: the key of a station that the authority certified, instead"},
+    {"station-cert", "FILE", "and its certificate, as imprint-authority writes it"},
+    {"baud", "N", "bits a second of a serial port; default: 115200"},
+    {"timeout", "MS", "how long the device may take for an answer; default: 3000"},
+    {"replace", NULL, "the device's identity may be replaced, an open transaction ended"},
+    {"lock", NULL, "also LOCK, for ever where the firmware has no DECOMMISSION"},
+    {"restart", "COMMAND", "turns the device off and on: also what it keeps without power"},
+    {"case", "NAMES", "only these cases, joined by commas"},
+    {"list", NULL, "list the cases, without a device"},
+    {"hex", NULL, "in words: what was sent and what came, also where a case passed"},
+    {NULL, NULL, NULL}};
+
 const struct cli_command cli_commands[] = {
     {"init", "", "create a station: token, keys, authorities, database",
      "Creates the station in its directory: initialises a token, makes the long-lived keys in it,\n"
@@ -257,6 +271,23 @@ const struct cli_command cli_commands[] = {
      "certificate will look like, its size, and which platforms would refuse it and why. 'sample'\n"
      "issues one under throw-away keys. Needs no station.",
      profile_options, 0, 1, 2, cmd_profile},
+    {"conform", "PORT", "judge a device by the specification of the link",
+     "Tries one thing after the other that docs/device-link.md requires of the device at PORT, a "
+     "serial\n"
+     "port, 'usb:1209:0001', 'usb_path:1-2.3', 'tcp:HOST:PORT' or 'unix:/PATH', and says for each "
+     "what "
+     "the\n"
+     "page requires and whether the device does it; where not, what was sent and what came. It "
+     "gives "
+     "the\n"
+     "device identities that nobody knows, and takes the last one away if the firmware has "
+     "DECOMMISSION.\n"
+     "A device that pins an authority believes only a station of it. Needs no station, HSM or "
+     "PIN.\n"
+     "Exit status 20 when a case failed, 21 when cases were skipped for want of a key or because "
+     "the\n"
+     "device has an identity.",
+     conform_options, 0, 0, 1, cmd_conform},
     {"help", "[COMMAND]", "list the commands, or explain one",
      "Lists the commands, or explains one.", no_options, 0, 0, 1, cmd_help},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, 0, NULL}};

@@ -287,11 +287,3 @@ void events_end(const char *reason)
     fflush(stdout);
     pthread_mutex_unlock(&lock);
 }
-
-void events_results(unsigned *all_passed, unsigned *all_failed)
-{
-    pthread_mutex_lock(&lock);
-    *all_passed = passed + again;
-    *all_failed = failed;
-    pthread_mutex_unlock(&lock);
-}

@@ -65,7 +65,4 @@ void events_notice(const char *text, const char *command, bool ok);
 /* Why the line ends: "once", "quit", "done" or "lost". The last line: how many passed and failed. */
 void events_end(const char *reason);
 
-/* How many passed, those that had passed before among them, and failed. */
-void events_results(unsigned *passed, unsigned *failed);
-
 #endif

@@ -1,5 +1,6 @@
 #include "station/line/place.h"
 
+#include "base/clock.h"
 #include "station/line/stream.h"
 
 #include <string.h>
@@ -200,7 +201,7 @@ static int report_unopened(struct place *p, const struct place_port *port)
     uint8_t nonce[IMPRINT_NONCE_SIZE];
     struct error err = ERROR_INIT;
 
-    p->slot.started_ms = 0;
+    p->slot.started_ms = clock_mono_ms();
     memset(&p->slot.plan, 0, sizeof p->slot.plan);
     if (desk_begin(&p->slot.desk, p->label, nonce, NULL, &err) == 0)
         err = port->failure;

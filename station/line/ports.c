@@ -3,7 +3,6 @@
 #include "station/connector/address.h"
 #include "station/line/serial.h"
 
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,28 +89,6 @@ static int refuse_same_label(const struct ports *ports, size_t index, struct err
     return 0;
 }
 
-/* What follows the prefix, or NULL. */
-static const char *after(const char *text, const char *prefix)
-{
-    size_t len = strlen(prefix);
-
-    return strncmp(text, prefix, len) == 0 ? text + len : NULL;
-}
-
-static bool matches(const struct port_rule *rule, const struct port *p)
-{
-    const char *id = after(rule->pattern, RULE_USB);
-    const char *path = after(rule->pattern, RULE_USB_PATH);
-
-    if (id)
-        return strcasecmp(id, p->usb_id) == 0;
-    if (path)
-        return *p->usb_path && fnmatch(path, p->usb_path, 0) == 0;
-    if (address_is(rule->pattern))
-        return p->kind == PORT_ADDRESS && strcmp(rule->pattern, p->name) == 0;
-    return p->kind == PORT_SERIAL && fnmatch(rule->pattern, p->name, 0) == 0;
-}
-
 /* A port that gets no label is no slot. */
 static int give_label(const struct port_rule *rule, struct port_numbers *numbers,
                       struct ports *ports, size_t index, struct error *err)
@@ -137,7 +114,7 @@ static int give_label(const struct port_rule *rule, struct port_numbers *numbers
 static int first_rule(const struct port_rule *rules, size_t rule_count, const struct port *p)
 {
     for (size_t r = 0; r < rule_count; r++)
-        if (matches(&rules[r], p))
+        if (!port_differs(&rules[r], p, NULL))
             return (int)r;
     return -1;
 }
@@ -169,6 +146,15 @@ int ports_assign(const struct port_rule *rules, size_t rule_count, struct port_n
     return rc;
 }
 
+/* What a device says of itself is shown to people: it shall not speak to their terminal. */
+static void plain(char *out, size_t size, const char *text)
+{
+    snprintf(out, size, "%s", text);
+    for (; *out; out++)
+        if (*out < 0x20 || *out > 0x7e)
+            *out = '?';
+}
+
 static int add_port(void *context, const struct serial_info *info)
 {
     struct ports *ports = context;
@@ -177,8 +163,7 @@ static int add_port(void *context, const struct serial_info *info)
     if (ports->count == PORTS_MAX || strlen(info->name) > PORT_NAME_MAX)
         return 0; /* beyond what a fixture has: such a port is not a slot */
     snprintf(p->name, sizeof p->name, "%s", info->name);
-    snprintf(p->description, sizeof p->description, "%s",
-             info->description ? info->description : "");
+    plain(p->description, sizeof p->description, info->description ? info->description : "");
     if (info->usb_vid >= 0)
         snprintf(p->usb_id, sizeof p->usb_id, "%04x:%04x", (uint16_t)info->usb_vid,
                  (uint16_t)info->usb_pid);
@@ -199,27 +184,52 @@ static bool place_serial(struct ports *ports, const struct usb_info *info)
         if (p->kind != PORT_SERIAL || p->usb_bus != info->bus || p->usb_address != info->address)
             continue;
         strcpy(p->usb_path, info->path);
+        strcpy(p->driver, info->driver);
         found = true;
     }
     return found;
 }
 
+/* What is found, and the rules by which it is judged whether a device without a port is worth a word. */
+struct search {
+    struct ports *ports;
+    const struct port_rule *rules;
+    size_t rule_count;
+};
+
+/* Some rule means this device by its ids or its place. */
+static bool is_meant(const struct search *s, const struct port *p)
+{
+    struct port_difference why;
+
+    for (size_t r = 0; r < s->rule_count; r++)
+        if (!address_is(s->rules[r].pattern) && port_differs(&s->rules[r], p, &why) &&
+            strcmp(why.field, "driver") == 0)
+            return true;
+    return false;
+}
+
 /* A serial adapter, too, may have such an interface: then its serial port is the one to use. */
 static int add_usb(void *context, const struct usb_info *info)
 {
-    struct ports *ports = context;
+    const struct search *s = context;
+    struct ports *ports = s->ports;
     struct port *p = &ports->list[ports->count];
 
-    if (place_serial(ports, info) || !info->bulk || ports->count == PORTS_MAX)
+    if (place_serial(ports, info) || ports->count == PORTS_MAX)
         return 0;
-    p->kind = PORT_USB;
+    memset(p, 0, sizeof *p);
+    p->kind = info->bulk ? PORT_USB : PORT_NONE;
     snprintf(p->name, sizeof p->name, "usb:%s", info->path);
     snprintf(p->usb_id, sizeof p->usb_id, "%04x:%04x", (uint16_t)info->vid, (uint16_t)info->pid);
     strcpy(p->usb_path, info->path);
-    strcpy(p->description, "a vendor-specific USB interface");
+    strcpy(p->driver, info->driver);
+    strcpy(p->description,
+           info->bulk ? "a vendor-specific USB interface" : "a USB device that is no port");
     p->usb_bus = info->bus;
     p->usb_address = info->address;
-    ports->count++;
+    if (info->bulk || is_meant(s, p))
+        ports->count++;
     return 0;
 }
 
@@ -240,12 +250,13 @@ static void add_addresses(const struct port_rule *rules, size_t count, struct po
 int ports_find(const struct port_rule *rules, size_t rule_count, struct port_numbers *numbers,
                struct ports *ports, struct error *err)
 {
+    struct search search = {ports, rules, rule_count};
     int rc;
 
     memset(ports, 0, sizeof *ports);
     add_addresses(rules, rule_count, ports);
     rc = serial_list(add_port, ports, err);
     if (rc == 0)
-        rc = usb_list(add_usb, ports, err);
+        rc = usb_list(add_usb, &search, err);
     return rc ? rc : ports_assign(rules, rule_count, numbers, ports, err);
 }

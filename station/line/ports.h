@@ -37,9 +37,12 @@ struct port_rule {
     int baud;
 };
 
-enum port_kind { PORT_SERIAL, PORT_USB, PORT_ADDRESS };
+enum port_kind { PORT_SERIAL, PORT_USB, PORT_ADDRESS, PORT_NONE };
 
-/* A serial port, a USB device, or an address that a rule names. */
+/*
+ * A serial port, a USB device, or an address that a rule names. PORT_NONE is a USB device that a rule means
+ * but that gives neither a serial port nor a bulk interface: it is listed, so that it is explained.
+ */
 struct port {
     enum port_kind kind;
     char name[PORT_NAME_MAX + 1];
@@ -47,8 +50,9 @@ struct port {
     char usb_id[10];                 /* "1209:0001", of a serial port as well; empty without USB */
     char usb_path[USB_PATH_MAX + 1]; /* "1-2.3", likewise */
     int usb_bus, usb_address;
-    char slot[PORT_LABEL_MAX + 1]; /* empty: no rule matches */
-    int rule;                      /* index of the rule, -1 for none */
+    char driver[USB_DRIVER_MAX + 1]; /* of the kernel, of a USB device; empty: none has it */
+    char slot[PORT_LABEL_MAX + 1];   /* empty: no rule matches */
+    int rule;                        /* index of the rule, -1 for none */
     int baud;
 };
 
@@ -81,5 +85,20 @@ MUST_USE int ports_find(const struct port_rule *rules, size_t rule_count,
 /* As ports_find for ports of which all but slot, rule and baud is filled in already. */
 MUST_USE int ports_assign(const struct port_rule *rules, size_t rule_count,
                           struct port_numbers *numbers, struct ports *ports, struct error *err);
+
+/* What is other than a rule wants. */
+struct port_difference {
+    const char
+        *field; /* "vendor", "product", "usb_path", "name", "driver" or "address", as in the docs */
+    char wants[PORT_NAME_MAX + 1];
+    char has[PORT_NAME_MAX + 1]; /* empty: the port has none */
+};
+
+/*
+ * Whether the rule names another port than this one; then *why, which may be NULL, has the first thing that
+ * differs. This is how rules are matched: who asks gets the reason that counts.
+ */
+bool port_differs(const struct port_rule *rule, const struct port *port,
+                  struct port_difference *why);
 
 #endif

@@ -23,13 +23,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define USB_PATH_MAX 31 /* "1-2.3": bus, and the port of each hub down to the device */
+#define USB_PATH_MAX   31 /* "1-2.3": bus, and the port of each hub down to the device */
+#define USB_DRIVER_MAX 31
 
 struct usb_info {
     char path[USB_PATH_MAX + 1];
     int vid, pid;
     int bus, address;
     bool bulk; /* has an interface that usb_hub_open takes */
+    char driver[USB_DRIVER_MAX +
+                1]; /* the kernel's, of the first interface that has one; or empty */
 };
 
 /*

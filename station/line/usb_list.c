@@ -87,6 +87,40 @@ static bool has_bulk(const uint8_t *d, size_t len, int active)
     return false;
 }
 
+/* The driver of one interface, which lies in the device's folder as "1-2.3:1.0"; false without one. */
+static bool read_driver(const char *device, const char *interface, char out[USB_DRIVER_MAX + 1])
+{
+    char path[PATH_MAX], target[PATH_MAX];
+    const char *name;
+    ssize_t n;
+
+    snprintf(path, sizeof path, FOLDER "/%s/%s/driver", device, interface);
+    n = readlink(path, target, sizeof target - 1);
+    if (n <= 0)
+        return false;
+    target[n] = 0;
+    name = strrchr(target, '/');
+    snprintf(out, USB_DRIVER_MAX + 1, "%.*s", USB_DRIVER_MAX, name ? name + 1 : target);
+    return true;
+}
+
+static void find_driver(const char *device, char out[USB_DRIVER_MAX + 1])
+{
+    size_t len = strlen(device);
+    char path[PATH_MAX];
+    struct dirent *entry;
+    DIR *folder;
+
+    snprintf(path, sizeof path, FOLDER "/%s", device);
+    folder = opendir(path);
+    while (folder && (entry = readdir(folder)))
+        if (strncmp(entry->d_name, device, len) == 0 && entry->d_name[len] == ':' &&
+            read_driver(device, entry->d_name, out))
+            break;
+    if (folder)
+        closedir(folder);
+}
+
 /* False for what is no device, or is on its way out. */
 static bool describe(const char *name, struct usb_info *info)
 {
@@ -103,6 +137,7 @@ static bool describe(const char *name, struct usb_info *info)
     strcpy(info->path, name);
     n = read_file(name, "descriptors", descriptors, sizeof descriptors);
     (void)!read_number(name, "bConfigurationValue", 10, &active);
+    find_driver(name, info->driver);
     info->bulk = n > 0 && has_bulk(descriptors, (size_t)n, active);
     return true;
 }

@@ -4,6 +4,7 @@
 #include "pki/digest.h"
 #include "station/store/sql.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define COLUMNS                                                                                    \
@@ -70,7 +71,7 @@ int claim_add(struct store *store, const struct claim *c, struct error *err)
 
     if (rc)
         return rc;
-    rc = sql_run(store, err,
+    rc = sql_run(&store->sql, err,
                  "INSERT INTO claims(" COLUMNS ")"
                  " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)",
                  "bitbbbibbbbtbibib", c->tx, sizeof c->tx, c->credential, c->slot, c->chip,
@@ -141,10 +142,8 @@ static int find(struct store *store, const char *query, const void *key, size_t 
                 struct claim *c, bool *found, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, query, "b", key, len);
+    int rc = sql_row(&store->sql, err, &s, query, "b", key, len);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     if (rc == 0) {
@@ -172,11 +171,9 @@ int claim_by_credential(struct store *store, int64_t credential, struct claim *c
 {
     uint8_t tx[IMPRINT_TX_SIZE];
     sqlite3_stmt *s;
-    int rc =
-        sql_start(store, err, &s, "SELECT tx FROM claims WHERE credential = ?", "i", credential);
+    int rc = sql_row(&store->sql, err, &s, "SELECT tx FROM claims WHERE credential = ?", "i",
+                     credential);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     *found = rc == 1;
@@ -206,7 +203,7 @@ int claim_each_unresolved(struct store *store, int64_t order_id,
 {
     struct unresolved u;
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
+    int rc = sql_start(&store->sql, err, &s,
                        "SELECT c.serial, lower(hex(k.chip)), k.slot, k.created, k.tx,"
                        " (SELECT count(*) FROM attempts a WHERE a.tx = k.tx AND a.code <> 0),"
                        " coalesce((SELECT substr(a.text, 1, 400) FROM attempts a"
@@ -217,7 +214,7 @@ int claim_each_unresolved(struct store *store, int64_t order_id,
 
     if (rc)
         return rc;
-    while ((rc = sql_next(store, s, err)) == 1) {
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
         rc = read_unresolved(s, &u, err);
         if (rc == 0)
             rc = each(context, &u, err);
@@ -234,6 +231,25 @@ int claim_by_dev_pub(struct store *store, const uint8_t dev_pub[IMPRINT_P256_POI
 {
     return find(store, "SELECT " COLUMNS " FROM claims WHERE dev_pub = ?", dev_pub,
                 IMPRINT_P256_POINT_SIZE, c, found, err);
+}
+
+int claims_check_complete(struct store *store, struct error *err)
+{
+    int64_t live = 0, given = 0;
+    int rc = sql_integer(&store->sql, err, &live,
+                         "SELECT count(*) FROM claims WHERE state IN (0, 1)", "");
+
+    if (rc == 0)
+        rc = sql_integer(&store->sql, err, &given,
+                         "SELECT count(*) FROM orders JOIN credentials ON order_id = orders.id"
+                         " AND credentials.state IN (1, 2)",
+                         "");
+    if (rc == 0 && live != given)
+        rc = error_set(err, ERR_INTEGRITY,
+                       "%" PRId64 " devices have a credential and the database tells of %" PRId64
+                       " claims: it was changed; keep it as it is and call the security team",
+                       given, live);
+    return rc;
 }
 
 int claim_by_chip(struct store *store, const uint8_t *chip, size_t len, struct claim *c,
@@ -262,7 +278,7 @@ bool claim_is_enrolled_as(const struct claim *c, const uint8_t key[IMPRINT_P256_
 int claim_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], enum claim_state state,
                     struct error *err)
 {
-    return sql_run(store, err,
+    return sql_run(&store->sql, err,
                    "UPDATE claims SET state = ?, wrapped = NULL, prove_nonce = NULL WHERE tx = ?",
                    "ib", (int64_t)state, tx, (size_t)IMPRINT_TX_SIZE);
 }
@@ -271,15 +287,15 @@ int claim_set_nonce(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], cons
                     struct error *err)
 {
     if (!nonce)
-        return sql_run(store, err, "UPDATE claims SET prove_nonce = NULL WHERE tx = ?", "b", tx,
-                       (size_t)IMPRINT_TX_SIZE);
-    return sql_run(store, err, "UPDATE claims SET prove_nonce = ? WHERE tx = ?", "bb", nonce,
+        return sql_run(&store->sql, err, "UPDATE claims SET prove_nonce = NULL WHERE tx = ?", "b",
+                       tx, (size_t)IMPRINT_TX_SIZE);
+    return sql_run(&store->sql, err, "UPDATE claims SET prove_nonce = ? WHERE tx = ?", "bb", nonce,
                    (size_t)IMPRINT_NONCE_SIZE, tx, (size_t)IMPRINT_TX_SIZE);
 }
 
 int attempt_add(struct store *store, const struct attempt *a, struct error *err)
 {
-    return sql_run(store, err,
+    return sql_run(&store->sql, err,
                    "INSERT INTO attempts(at, slot, chip, tx, serial, code, text)"
                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
                    "itbbtit", clock_utc(), a->slot, a->chip, a->chip ? a->chip_len : (size_t)0,
@@ -291,7 +307,7 @@ int attempt_failures(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], int
                      struct error *err)
 {
     *failures = 0;
-    return sql_integer(store, err, failures,
+    return sql_integer(&store->sql, err, failures,
                        "SELECT count(*) FROM attempts WHERE tx = ? AND code <> 0", "b", tx,
                        (size_t)IMPRINT_TX_SIZE);
 }
@@ -299,10 +315,12 @@ int attempt_failures(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], int
 int attempt_count(struct store *store, int64_t *passed, int64_t *failed, struct error *err)
 {
     int64_t good = 0, bad = 0;
-    int rc = sql_integer(store, err, &good, "SELECT count(*) FROM attempts WHERE code = 0", "");
+    int rc =
+        sql_integer(&store->sql, err, &good, "SELECT count(*) FROM attempts WHERE code = 0", "");
 
     if (rc == 0)
-        rc = sql_integer(store, err, &bad, "SELECT count(*) FROM attempts WHERE code <> 0", "");
+        rc = sql_integer(&store->sql, err, &bad, "SELECT count(*) FROM attempts WHERE code <> 0",
+                         "");
     if (rc)
         return rc;
     *passed = good;

@@ -55,6 +55,12 @@ void claim_init(struct claim *c);
 void claim_done(struct claim *c);
 
 /*
+ * Whether each credential that a device has or is getting has its claim: without it the device's chip
+ * would be a new one. Errors: ERR_INTEGRITY.
+ */
+MUST_USE int claims_check_complete(struct store *store, struct error *err);
+
+/*
  * Stores a new open claim. Errors: ERR_DUPLICATE when the chip has a live claim or the transport
  * key was seen before: the caller has looked for both, so this is the database's own last word.
  */

@@ -8,7 +8,7 @@
 #define PAGES_AT_ONCE 256
 
 /* A failure on the side of the copy, in the words of its own connection. */
-static int copy_error(struct store *copy, int rc, const char *path, struct error *err)
+static int copy_error(struct sql *copy, int rc, const char *path, struct error *err)
 {
     int code = sql_error(copy, rc, "copy the database", err);
 
@@ -21,17 +21,17 @@ static int copy_error(struct store *copy, int rc, const char *path, struct error
 static int hold_state(struct store *store, struct error *err)
 {
     int64_t ignored = 0;
-    int rc = sqlite3_exec(store->db, "BEGIN", NULL, NULL, NULL);
+    int rc = sql_exec(&store->sql, "BEGIN", "read the database", err);
 
     if (rc)
-        return sql_error(store, rc, "read the database", err);
-    return sql_integer(store, err, &ignored, "SELECT count(*) FROM sqlite_schema", "");
+        return rc;
+    return sql_integer(&store->sql, err, &ignored, "SELECT count(*) FROM sqlite_schema", "");
 }
 
-static int copy_pages(struct store *store, struct store *copy, const char *path,
+static int copy_pages(struct store *store, struct sql *copy, const char *path,
                       store_progress_fn progress, void *context, struct error *err)
 {
-    sqlite3_backup *b = sqlite3_backup_init(copy->db, "main", store->db, "main");
+    sqlite3_backup *b = sqlite3_backup_init(copy->db, "main", store->sql.db, "main");
     int rc;
 
     if (!b)
@@ -45,16 +45,16 @@ static int copy_pages(struct store *store, struct store *copy, const char *path,
     return rc == SQLITE_DONE ? 0 : copy_error(copy, rc, path, err);
 }
 
-int store_check(struct store *store, struct error *err)
+static int check(struct sql *sql, struct error *err)
 {
     const char *answer = NULL;
     sqlite3_stmt *s = NULL;
-    int rc = sqlite3_prepare_v2(store->db, "PRAGMA quick_check(1)", -1, &s, NULL);
+    int rc = sqlite3_prepare_v2(sql->db, "PRAGMA quick_check(1)", -1, &s, NULL);
 
     if (rc == 0 && sqlite3_step(s) == SQLITE_ROW)
         answer = (const char *)sqlite3_column_text(s, 0);
     if (rc)
-        rc = sql_error(store, rc, "check the database", err);
+        rc = sql_error(sql, rc, "check the database", err);
     else if (!answer || strcmp(answer, "ok"))
         rc = error_set(err, ERR_STORE,
                        "the database is damaged: %s; keep the directory as it is and call the "
@@ -64,14 +64,19 @@ int store_check(struct store *store, struct error *err)
     return rc;
 }
 
+int store_check(struct store *store, struct error *err)
+{
+    return check(&store->sql, err);
+}
+
 /* Whole without a log beside it, and without damage that was copied along. */
-static int finish_copy(struct store *copy, const char *path, struct error *err)
+static int finish_copy(struct sql *copy, const char *path, struct error *err)
 {
     int rc = sqlite3_exec(copy->db, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL);
 
     if (rc)
         return copy_error(copy, rc, path, err);
-    return store_check(copy, err);
+    return check(copy, err);
 }
 
 /* Made here so that nobody else may read it. */
@@ -88,7 +93,7 @@ static int create_file(const char *path, struct error *err)
 int store_copy(struct store *store, const char *path, store_progress_fn progress, void *context,
                struct error *err)
 {
-    struct store copy = {.lock_fd = -1};
+    struct sql copy = {.terms = &store_terms};
     int rc = create_file(path, err), opened;
 
     if (rc)

@@ -31,7 +31,7 @@ int counter_next(struct store *store, const char *product, const char *prefix, i
 {
     int64_t stored = first;
     int rc =
-        sql_integer(store, err, &stored,
+        sql_integer(&store->sql, err, &stored,
                     "SELECT next FROM counters WHERE product = ? AND prefix = ? AND digits = ?",
                     "tti", product, prefix, digits);
 
@@ -43,7 +43,7 @@ int counter_next(struct store *store, const char *product, const char *prefix, i
 int counter_set(struct store *store, const char *product, const char *prefix, int64_t digits,
                 int64_t next, struct error *err)
 {
-    return sql_run(store, err,
+    return sql_run(&store->sql, err,
                    "INSERT INTO counters(product, prefix, digits, next) VALUES (?, ?, ?, ?)"
                    " ON CONFLICT(product, prefix, digits) DO UPDATE SET next = excluded.next",
                    "ttii", product, prefix, digits, next);
@@ -52,7 +52,7 @@ int counter_set(struct store *store, const char *product, const char *prefix, in
 int credential_next_id(struct store *store, int64_t *id, struct error *err)
 {
     int64_t last = 0;
-    int rc = sql_integer(store, err, &last, "SELECT max(id) FROM credentials", "");
+    int rc = sql_integer(&store->sql, err, &last, "SELECT max(id) FROM credentials", "");
 
     if (rc == 0)
         *id = last + 1;
@@ -113,7 +113,7 @@ static int known_serial(const struct credential *c, struct error *err)
 static int refuse_known_serial(struct store *store, const struct credential *c, struct error *err)
 {
     int64_t known = 0;
-    int rc = sql_integer(store, err, &known,
+    int rc = sql_integer(&store->sql, err, &known,
                          "SELECT count(*) FROM credentials"
                          " WHERE product = ? AND serial = ? COLLATE NOCASE",
                          "tt", c->product, c->serial);
@@ -132,7 +132,7 @@ int credential_add_again(struct store *store, const struct credential *c, struct
 {
     size_t key_len;
     const uint8_t *key = key_stored(&c->key, &key_len);
-    int rc = sql_run(store, err,
+    int rc = sql_run(&store->sql, err,
                      "INSERT INTO credentials(" COLUMNS ")"
                      " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                      "iittbbbtibb", c->id, c->order_id, c->product, c->serial, key, key_len,
@@ -152,6 +152,17 @@ static int refuse_changed(const struct credential *c, const char *how, struct er
                      c->serial, how);
 }
 
+int store_key(sqlite3_stmt *row, int column, struct public_key *out, struct error *err)
+{
+    const void *bytes = sqlite3_column_blob(row, column);
+    int len = sqlite3_column_bytes(row, column);
+
+    if (len <= 0 || key_from_stored(bytes, (size_t)len, out, NULL))
+        return error_set(err, ERR_STORE, "column '%s' of the database holds no public key",
+                         sqlite3_column_name(row, column));
+    return 0;
+}
+
 static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
 {
     c->id = sqlite3_column_int64(s, 0);
@@ -164,7 +175,7 @@ static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
         sql_blob_exact(s, 10, c->mac, sizeof c->mac, err) ||
         sql_blob_exact(s, 11, c->wrapped_hash, sizeof c->wrapped_hash, err))
         return ERR_STORE;
-    return sql_key(s, 5, &c->key, err) ? refuse_changed(c, "its public key is none", err) : 0;
+    return store_key(s, 5, &c->key, err) ? refuse_changed(c, "its public key is none", err) : 0;
 }
 
 /* The wrapped key is there until the credential comes to an end, and then it is gone. */
@@ -202,10 +213,9 @@ static int verify_row(struct store *store, const struct credential *c, struct er
 int credential_get(struct store *store, int64_t id, struct credential *c, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, "SELECT " COLUMNS " FROM credentials WHERE id = ?", "i", id);
+    int rc =
+        sql_row(&store->sql, err, &s, "SELECT " COLUMNS " FROM credentials WHERE id = ?", "i", id);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     if (rc == 0)
@@ -219,7 +229,7 @@ int credential_by_serial(struct store *store, const char *serial, const char *pr
                          struct credential *c, struct error *err)
 {
     int64_t count = 0, id = 0;
-    int rc = sql_integer(store, err, &count,
+    int rc = sql_integer(&store->sql, err, &count,
                          "SELECT count(DISTINCT product) FROM credentials WHERE serial = ?1"
                          " AND (?2 IS NULL OR product = ?2)",
                          "tt", serial, product);
@@ -231,7 +241,7 @@ int credential_by_serial(struct store *store, const char *serial, const char *pr
                          "%" PRId64 " products have the serial '%s': name the one with --product",
                          count, serial);
     if (rc == 0)
-        rc = sql_integer(store, err, &id,
+        rc = sql_integer(&store->sql, err, &id,
                          "SELECT max(id) FROM credentials WHERE serial = ?1"
                          " AND (?2 IS NULL OR product = ?2)",
                          "tt", serial, product);
@@ -242,7 +252,7 @@ int credential_order_of_serial(struct store *store, const char *product, const c
                                int64_t *order_id, struct error *err)
 {
     *order_id = 0;
-    return sql_integer(store, err, order_id,
+    return sql_integer(&store->sql, err, order_id,
                        "SELECT order_id FROM credentials"
                        " WHERE product = ? AND serial = ? COLLATE NOCASE ORDER BY id DESC LIMIT 1",
                        "tt", product, serial);
@@ -255,7 +265,7 @@ int credential_each_of_serial(struct store *store, const char *product, const ch
 {
     struct credential c;
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
+    int rc = sql_start(&store->sql, err, &s,
                        "SELECT " COLUMNS " FROM credentials"
                        " WHERE product = ? AND serial = ? COLLATE NOCASE ORDER BY id DESC",
                        "tt", product, serial);
@@ -263,7 +273,7 @@ int credential_each_of_serial(struct store *store, const char *product, const ch
     if (rc)
         return rc;
     credential_init(&c);
-    while ((rc = sql_next(store, s, err)) == 1) {
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
         rc = read_row(s, &c, err);
         if (rc == 0)
             rc = verify_row(store, &c, err);
@@ -278,11 +288,10 @@ int credential_each_of_serial(struct store *store, const char *product, const ch
     return rc < 0 ? rc : 0;
 }
 
-/* The one row that s is about to give. */
-static int pick(struct store *store, sqlite3_stmt *s, struct credential *c, struct error *err)
+/* What sql_row found; rc is its answer. */
+static int take_pick(struct store *store, sqlite3_stmt *s, int rc, struct credential *c,
+                     struct error *err)
 {
-    int rc = sql_next(store, s, err);
-
     if (rc < 0)
         return rc;
     if (rc == 0)
@@ -296,35 +305,36 @@ static int pick(struct store *store, sqlite3_stmt *s, struct credential *c, stru
 
 int credential_pick(struct store *store, int64_t order_id, struct credential *c, struct error *err)
 {
-    sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
-                       "SELECT " COLUMNS " FROM credentials"
-                       " WHERE order_id = ? AND state = 0 ORDER BY id LIMIT 1",
-                       "i", order_id);
+    sqlite3_stmt *s = NULL;
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT " COLUMNS " FROM credentials"
+                     " WHERE order_id = ? AND state = 0 ORDER BY id LIMIT 1",
+                     "i", order_id);
 
-    return rc ? rc : pick(store, s, c, err);
+    return take_pick(store, s, rc, c, err);
 }
 
 int credential_pick_type(struct store *store, int64_t order_id, enum key_type type,
                          struct credential *c, struct error *err)
 {
-    sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
-                       "SELECT " COLUMNS " FROM credentials"
-                       " WHERE order_id = ? AND state = 0 AND length(point) = ?"
-                       " ORDER BY id LIMIT 1",
-                       "ii", order_id, (int64_t)key_stored_length(type));
+    sqlite3_stmt *s = NULL;
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT " COLUMNS " FROM credentials"
+                     " WHERE order_id = ? AND state = 0 AND length(point) = ?"
+                     " ORDER BY id LIMIT 1",
+                     "ii", order_id, (int64_t)key_stored_length(type));
 
-    return rc ? rc : pick(store, s, c, err);
+    return take_pick(store, s, rc, c, err);
 }
 
 int credential_set_state(struct store *store, int64_t id, enum credential_state state,
                          struct error *err)
 {
     if (state != CREDENTIAL_AVAILABLE && state != CREDENTIAL_CLAIMED)
-        return sql_run(store, err, "UPDATE credentials SET state = ?, wrapped = NULL WHERE id = ?",
-                       "ii", (int64_t)state, id);
-    return sql_run(store, err, "UPDATE credentials SET state = ? WHERE id = ?", "ii",
+        return sql_run(&store->sql, err,
+                       "UPDATE credentials SET state = ?, wrapped = NULL WHERE id = ?", "ii",
+                       (int64_t)state, id);
+    return sql_run(&store->sql, err, "UPDATE credentials SET state = ? WHERE id = ?", "ii",
                    (int64_t)state, id);
 }
 
@@ -333,18 +343,18 @@ int inventory_count(struct store *store, int64_t order_id, struct inventory_coun
 {
     struct inventory_counts c = {.spares = 0};
     sqlite3_stmt *s;
-    int rc = sql_integer(store, err, &c.spares,
+    int rc = sql_integer(&store->sql, err, &c.spares,
                          "SELECT count(*) FROM spare_keys WHERE order_id = ? AND state = 0", "i",
                          order_id);
 
     if (rc == 0)
-        rc = sql_start(store, err, &s,
+        rc = sql_start(&store->sql, err, &s,
                        "SELECT state, count(*) FROM credentials WHERE order_id = ? GROUP BY state",
                        "i", order_id);
 
     if (rc)
         return rc;
-    while ((rc = sql_next(store, s, err)) == 1) {
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
         int64_t state = sqlite3_column_int64(s, 0);
 
         if (sqlite3_column_type(s, 0) != SQLITE_INTEGER || state < CREDENTIAL_AVAILABLE ||

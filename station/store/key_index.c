@@ -76,15 +76,15 @@ static int read_recent(struct store *store, struct key_set *set, struct error *e
     struct buf run;
     sqlite3_stmt *s;
     int64_t merged = 0;
-    int rc = sql_integer(store, err, &merged, "SELECT EXISTS (SELECT 1 FROM key_index)", "");
+    int rc = sql_integer(&store->sql, err, &merged, "SELECT EXISTS (SELECT 1 FROM key_index)", "");
 
     set->merged = merged != 0;
     if (rc == 0)
-        rc = sql_start(store, err, &s, "SELECT hashes FROM key_recent", "");
+        rc = sql_start(&store->sql, err, &s, "SELECT hashes FROM key_recent", "");
     if (rc)
         return rc;
     buf_init(&run, HASH_SIZE * KEY_RECENT_MAX);
-    while ((rc = sql_next(store, s, err)) == 1) {
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
         rc = sql_blob(s, 0, &run, err);
         if (rc == 0)
             rc = put_run(set, &run, err);
@@ -143,7 +143,7 @@ static int write_run(struct store *store, const struct key_hash *hashes, size_t 
         buf_put_u64(&run, hashes[i].hash);
     rc = buf_check(&run, "the keys of a batch", err);
     if (rc == 0)
-        rc = sql_run(store, err, "INSERT INTO key_recent(hashes) VALUES (?)", "b", run.data,
+        rc = sql_run(&store->sql, err, "INSERT INTO key_recent(hashes) VALUES (?)", "b", run.data,
                      run.len);
     buf_done(&run);
     return rc;
@@ -170,11 +170,9 @@ static size_t count_below(const uint8_t *hashes, size_t len, uint64_t hash)
 static int find_merged(struct store *store, uint64_t hash, bool *found, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, "SELECT hashes FROM key_index WHERE prefix = ?", "i",
-                       (int64_t)(hash >> PREFIX_SHIFT));
+    int rc = sql_row(&store->sql, err, &s, "SELECT hashes FROM key_index WHERE prefix = ?", "i",
+                     (int64_t)(hash >> PREFIX_SHIFT));
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc == 1) {
         const uint8_t *hashes = sqlite3_column_blob(s, 0);
         size_t len = (size_t)sqlite3_column_bytes(s, 0), at = count_below(hashes, len, hash);
@@ -198,14 +196,15 @@ static int make_filter(struct store *store, struct error *err)
     struct key_filter *filter;
     sqlite3_stmt *s;
     int64_t count = 0;
-    int rc = sql_integer(store, err, &count, "SELECT sum(length(hashes)) / 8 FROM key_index", "");
+    int rc =
+        sql_integer(&store->sql, err, &count, "SELECT sum(length(hashes)) / 8 FROM key_index", "");
 
     if (rc == 0)
-        rc = sql_start(store, err, &s, "SELECT hashes FROM key_index", "");
+        rc = sql_start(&store->sql, err, &s, "SELECT hashes FROM key_index", "");
     if (rc)
         return rc;
     filter = key_filter_new((uint64_t)count);
-    while ((rc = sql_next(store, s, err)) == 1)
+    while ((rc = sql_next(&store->sql, s, err)) == 1)
         if (filter)
             filter_row(filter, sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
     if (rc == 0 && !filter)
@@ -251,13 +250,13 @@ static int merge_prefix(struct store *store, const uint64_t *from, const uint64_
 {
     int64_t prefix = (int64_t)(*from >> PREFIX_SHIFT);
     sqlite3_stmt *s;
-    int rc =
-        sql_start(store, err, &s, "SELECT hashes FROM key_index WHERE prefix = ?", "i", prefix);
+    int rc = sql_start(&store->sql, err, &s, "SELECT hashes FROM key_index WHERE prefix = ?", "i",
+                       prefix);
 
     buf_reset(old);
     buf_reset(merged);
     if (rc == 0)
-        rc = sql_next(store, s, err);
+        rc = sql_next(&store->sql, s, err);
     if (rc == 1) {
         rc = sql_blob(s, 0, old, err);
         sql_end(s);
@@ -267,7 +266,7 @@ static int merge_prefix(struct store *store, const uint64_t *from, const uint64_
     merge_row(merged, old, from, end);
     rc = buf_check(merged, "the index of public keys", err);
     return rc ? rc
-              : sql_run(store, err,
+              : sql_run(&store->sql, err,
                         "INSERT OR REPLACE INTO key_index(prefix, hashes) VALUES (?, ?)", "ib",
                         prefix, merged->data, merged->len);
 }
@@ -290,7 +289,7 @@ static int merge_sorted(struct store *store, const uint64_t *hashes, const uint6
     }
     buf_done(&old);
     buf_done(&merged);
-    return rc ? rc : sql_run(store, err, "DELETE FROM key_recent", "");
+    return rc ? rc : sql_run(&store->sql, err, "DELETE FROM key_recent", "");
 }
 
 static int compare(const void *a, const void *b)
@@ -328,7 +327,7 @@ static int refuse_double(struct store *store, int64_t credential, struct error *
 {
     int64_t doubled = 0;
     int rc = sql_integer(
-        store, err, &doubled,
+        &store->sql, err, &doubled,
         "SELECT id FROM credentials WHERE id <> ?1 AND point = " POINT_OF(
             "?1") " UNION ALL"
                   " SELECT -id FROM spare_keys WHERE -id <> ?1 AND point = " POINT_OF("?1"),
@@ -398,7 +397,7 @@ int key_index_find(struct store *store, const struct public_key *key, int64_t *c
         rc = find_hash(store, key_hash_of(key, 0).hash, &found, err);
     if (rc || !found)
         return rc;
-    return sql_integer(store, err, credential,
+    return sql_integer(&store->sql, err, credential,
                        "SELECT id FROM credentials WHERE point = ?1"
                        " UNION ALL SELECT -id FROM spare_keys WHERE point = ?1",
                        "b", stored, len);

@@ -7,7 +7,7 @@
 
 #define COLUMNS                                                                                    \
     "tx, order_id, state, serial, slot, chip, dev_pub, station_nonce, x, station_sig, subject,"    \
-    " created, mac"
+    " created, mac, attestation"
 #define ROW_LABEL "imprint keygen row v1"
 #define ROW_MAX   (CLAIM_X_MAX + 2048)
 
@@ -16,12 +16,14 @@ void keygen_init(struct keygen *k)
     memset(k, 0, sizeof *k);
     buf_init(&k->x, CLAIM_X_MAX);
     buf_init(&k->subject, IMPRINT_SUBJECT_MAX);
+    buf_init(&k->attestation, KEYGEN_ATTESTATION_MAX);
 }
 
 void keygen_done(struct keygen *k)
 {
     buf_done(&k->x);
     buf_done(&k->subject);
+    buf_done(&k->attestation);
 }
 
 static int row_mac(struct store *store, const struct keygen *k, uint8_t mac[32], struct error *err)
@@ -42,6 +44,8 @@ static int row_mac(struct store *store, const struct keygen *k, uint8_t mac[32],
     buf_put(&b, k->station_sig, sizeof k->station_sig);
     buf_put_lp(&b, k->subject.data, k->subject.len);
     buf_put_u64(&b, (uint64_t)k->created);
+    if (k->attestation.len)
+        buf_put_lp(&b, k->attestation.data, k->attestation.len);
     rc = buf_check(&b, "a row of KEYGEN", err);
     if (rc == 0)
         rc = store_mac(store, b.data, b.len, mac, err);
@@ -56,13 +60,14 @@ int keygen_add(struct store *store, const struct keygen *k, struct error *err)
 
     if (rc)
         return rc;
-    rc =
-        sql_run(store, err,
-                "INSERT INTO keygens(" COLUMNS ") VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                "bittbbbbbbib", k->tx, sizeof k->tx, k->order_id, k->serial, k->slot, k->chip,
-                k->chip_len, k->dev_pub, sizeof k->dev_pub, k->station_nonce,
-                sizeof k->station_nonce, k->x.data, k->x.len, k->station_sig, sizeof k->station_sig,
-                k->subject.data, k->subject.len, k->created, mac, sizeof mac);
+    rc = sql_run(
+        &store->sql, err,
+        "INSERT INTO keygens(" COLUMNS ") VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "bittbbbbbbibb", k->tx, sizeof k->tx, k->order_id, k->serial, k->slot, k->chip, k->chip_len,
+        k->dev_pub, sizeof k->dev_pub, k->station_nonce, sizeof k->station_nonce, k->x.data,
+        k->x.len, k->station_sig, sizeof k->station_sig, k->subject.data, k->subject.len,
+        k->created, mac, sizeof mac, k->attestation.len ? (const void *)k->attestation.data : "",
+        k->attestation.len);
     if (rc == ERR_STORE && err && (err->native & 0xff) == SQLITE_CONSTRAINT)
         rc = error_set(err, ERR_DUPLICATE,
                        "this chip id or transport key was asked for a key already");
@@ -87,7 +92,7 @@ static int read_row(sqlite3_stmt *s, struct keygen *k, struct error *err)
         sql_blob_exact(s, 7, k->station_nonce, sizeof k->station_nonce, err) ||
         sql_blob(s, 8, &k->x, err) ||
         sql_blob_exact(s, 9, k->station_sig, sizeof k->station_sig, err) ||
-        sql_blob(s, 10, &k->subject, err))
+        sql_blob(s, 10, &k->subject, err) || sql_blob(s, 13, &k->attestation, err))
         return ERR_STORE;
     return 0;
 }
@@ -113,10 +118,8 @@ static int find(struct store *store, const char *query, const void *key, size_t 
                 struct keygen *k, bool *found, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, query, "b", key, len);
+    int rc = sql_row(&store->sql, err, &s, query, "b", key, len);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     *found = rc == 1;
@@ -153,38 +156,43 @@ int keygen_by_chip(struct store *store, const uint8_t *chip, size_t len, struct 
 int keygen_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE],
                      enum keygen_state state, struct error *err)
 {
-    return sql_run(store, err, "UPDATE keygens SET state = ? WHERE tx = ?", "ib", (int64_t)state,
-                   tx, (size_t)IMPRINT_TX_SIZE);
+    return sql_run(&store->sql, err, "UPDATE keygens SET state = ? WHERE tx = ?", "ib",
+                   (int64_t)state, tx, (size_t)IMPRINT_TX_SIZE);
 }
 
-int keygen_free_serial(struct store *store, int64_t order_id, char serial[IMPRINT_SERIAL_MAX + 1],
-                       bool *found, struct error *err)
+int keygen_free_serial(struct store *store, int64_t order_id, keygen_fits_fn fits,
+                       const void *context, char serial[IMPRINT_SERIAL_MAX + 1], bool *found,
+                       struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
+    char free[IMPRINT_SERIAL_MAX + 1];
+    int rc = sql_start(&store->sql, err, &s,
                        "SELECT k.serial FROM keygens k JOIN orders o ON o.id = k.order_id"
                        " WHERE k.order_id = ?1 AND k.state = 2 AND NOT EXISTS"
                        " (SELECT 1 FROM keygens other WHERE other.order_id = ?1"
                        " AND other.serial = k.serial AND other.state IN (0, 1)) AND NOT EXISTS"
                        " (SELECT 1 FROM credentials c WHERE c.product = o.product"
-                       " AND c.serial = k.serial COLLATE NOCASE) ORDER BY k.created LIMIT 1",
+                       " AND c.serial = k.serial COLLATE NOCASE) ORDER BY k.created",
                        "i", order_id);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
-    if (rc < 0)
+    *found = false;
+    if (rc)
         return rc;
-    *found = rc == 1;
-    if (rc == 0)
-        return 0;
-    rc = sql_text(s, 0, serial, IMPRINT_SERIAL_MAX + 1, err);
+    while (!*found && (rc = sql_next(&store->sql, s, err)) == 1) {
+        rc = sql_text(s, 0, free, sizeof free, err);
+        if (rc)
+            break;
+        *found = fits(context, free);
+    }
+    if (*found)
+        strcpy(serial, free);
     sql_end(s);
-    return rc;
+    return *found ? 0 : rc;
 }
 
 int keygen_drop_serial(struct store *store, int64_t order_id, const char *serial, struct error *err)
 {
-    return sql_run(store, err,
+    return sql_run(&store->sql, err,
                    "UPDATE keygens SET state = 2"
                    " WHERE order_id = ? AND serial = ? AND state IN (0, 1)",
                    "it", order_id, serial);
@@ -192,7 +200,7 @@ int keygen_drop_serial(struct store *store, int64_t order_id, const char *serial
 
 int keygen_drop_oldest(struct store *store, int64_t order_id, int64_t keep, struct error *err)
 {
-    return sql_run(store, err,
+    return sql_run(&store->sql, err,
                    "UPDATE keygens SET state = 2 WHERE order_id = ?1 AND state = 0 AND tx NOT IN"
                    " (SELECT tx FROM keygens WHERE order_id = ?1 AND state = 0"
                    " ORDER BY created DESC, tx LIMIT ?2)",

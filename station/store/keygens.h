@@ -8,7 +8,7 @@
  *
  * A row carries a MAC from the HSM over all but its state: "imprint keygen row v1\0" ‖ tx ‖
  * u64 order ‖ lp(serial) ‖ lp(slot) ‖ lp(chip) ‖ dev_pub ‖ station_nonce ‖ lp(x) ‖ station_sig ‖
- * lp(subject) ‖ u64 created.
+ * lp(subject) ‖ u64 created, and ‖ lp(attestation) when there is one.
  */
 #ifndef STATION_STORE_KEYGENS_H
 #define STATION_STORE_KEYGENS_H
@@ -20,6 +20,8 @@ enum keygen_state {
     KEYGEN_CLAIMED = 1, /* a claim of this transaction exists */
     KEYGEN_DROPPED = 2  /* the device lost its transport key, or made a second key */
 };
+
+#define KEYGEN_ATTESTATION_MAX 256
 
 struct keygen {
     uint8_t tx[IMPRINT_TX_SIZE];
@@ -34,6 +36,8 @@ struct keygen {
     struct buf x; /* of KEYGEN: without a bundle */
     uint8_t station_sig[IMPRINT_P256_SIG_SIZE];
     struct buf subject; /* DER Name */
+    struct buf
+        attestation; /* the HELLO's, over station_nonce (hello_statement); empty: none was asked for */
     int64_t created;
 };
 
@@ -53,10 +57,12 @@ MUST_USE int keygen_by_dev_pub(struct store *store, const uint8_t dev_pub[IMPRIN
 MUST_USE int keygen_by_chip(struct store *store, const uint8_t *chip, size_t len, struct keygen *k,
                             bool *found, struct error *err);
 
-/* A serial that an order promised to a device, dropped, and never put into a certificate. */
-MUST_USE int keygen_free_serial(struct store *store, int64_t order_id,
-                                char serial[IMPRINT_SERIAL_MAX + 1], bool *found,
-                                struct error *err);
+/* The oldest serial that an order promised to a device, dropped, and never put into a certificate, of those
+ * that fits says true of: since then the order may have been amended. */
+typedef bool (*keygen_fits_fn)(const void *context, const char *serial);
+MUST_USE int keygen_free_serial(struct store *store, int64_t order_id, keygen_fits_fn fits,
+                                const void *context, char serial[IMPRINT_SERIAL_MAX + 1],
+                                bool *found, struct error *err);
 
 /* Drops what an order promised of this serial: who calls it has decided that another device may have
  * it (vault/naming.h), so no row of it has a live certificate. */

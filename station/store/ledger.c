@@ -31,13 +31,11 @@ int ledger_head(struct store *store, struct ledger_head *head, struct error *err
 {
     struct ledger_head found = {.seq = 0};
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
-                       "SELECT seq, hash, json_extract(body, '$.at') FROM ledger"
-                       " ORDER BY seq DESC LIMIT 1",
-                       "");
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT seq, hash, json_extract(body, '$.at') FROM ledger"
+                     " ORDER BY seq DESC LIMIT 1",
+                     "");
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc == 1) {
         found.seq = sqlite3_column_int64(s, 0);
         rc = sql_blob_exact(s, 1, found.hash, sizeof found.hash, err);
@@ -168,8 +166,9 @@ static int append(struct store *store, const char *event, int64_t seq, const str
     }
     buf_put_u8(&body, 0);
     if (rc == 0)
-        rc = sql_run(store, err, "INSERT INTO ledger(seq, body, hash, mac) VALUES (?, ?, ?, ?)",
-                     "itbb", seq, (const char *)body.data, hash, sizeof hash, mac, sizeof mac);
+        rc = sql_run(&store->sql, err,
+                     "INSERT INTO ledger(seq, body, hash, mac) VALUES (?, ?, ?, ?)", "itbb", seq,
+                     (const char *)body.data, hash, sizeof hash, mac, sizeof mac);
     if (rc == 0) {
         store->new_seq = seq;
         memcpy(store->new_head, hash, sizeof hash);
@@ -203,14 +202,12 @@ int ledger_append_restored(struct store *store, int64_t anchored, const struct b
 static int newest_event(struct store *store, int64_t credential, char last[16], struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
-                       "SELECT json_extract(body, '$.event') FROM ledger"
-                       " WHERE json_extract(body, '$.data.credential') = ?"
-                       " ORDER BY seq DESC LIMIT 1",
-                       "i", credential);
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT json_extract(body, '$.event') FROM ledger"
+                     " WHERE json_extract(body, '$.data.credential') = ?"
+                     " ORDER BY seq DESC LIMIT 1",
+                     "i", credential);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     strcpy(last, "nothing");
     if (rc == 1) {
         rc = sql_text(s, 0, last, 16, err);
@@ -267,17 +264,15 @@ int ledger_last_restored(struct store *store, int64_t least_lost, struct ledger_
 {
     struct ledger_restored found = {.seq = 0};
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
-                       "SELECT seq, json_extract(body, '$.data.anchored'),"
-                       " json_extract(body, '$.data.anchored_head'),"
-                       " json_extract(body, '$.data.lost'), json_extract(body, '$.data.ticket')"
-                       " FROM ledger WHERE" LEDGER_IS_MARK
-                       " AND json_extract(body, '$.event') = '" LEDGER_RESTORED "'"
-                       " AND json_extract(body, '$.data.lost') >= ? ORDER BY seq DESC LIMIT 1",
-                       "i", least_lost);
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT seq, json_extract(body, '$.data.anchored'),"
+                     " json_extract(body, '$.data.anchored_head'),"
+                     " json_extract(body, '$.data.lost'), json_extract(body, '$.data.ticket')"
+                     " FROM ledger WHERE" LEDGER_IS_MARK
+                     " AND json_extract(body, '$.event') = '" LEDGER_RESTORED "'"
+                     " AND json_extract(body, '$.data.lost') >= ? ORDER BY seq DESC LIMIT 1",
+                     "i", least_lost);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc == 1) {
         rc = read_restored(s, &found, err);
         sql_end(s);
@@ -289,7 +284,7 @@ int ledger_last_restored(struct store *store, int64_t least_lost, struct ledger_
 
 int ledger_count_lost(struct store *store, int64_t after, int64_t *count, struct error *err)
 {
-    return sql_integer(store, err, count,
+    return sql_integer(&store->sql, err, count,
                        "SELECT count(*) FROM ledger WHERE seq > ?"
                        " AND json_extract(body, '$.event') = 'lost'",
                        "i", after);
@@ -304,7 +299,7 @@ int ledger_lost_order(struct store *store, const uint8_t order_hash[32], bool *l
 
     hex_encode(order_hash, 32, order);
     rc = sql_integer(
-        store, err, &count,
+        &store->sql, err, &count,
         "SELECT count(*) FROM ledger, json_each(body, '$.data.lost_orders') WHERE" LEDGER_IS_MARK
         " AND json_each.value = ?",
         "t", order);
@@ -319,13 +314,14 @@ int ledger_first_of_order(struct store *store, const uint8_t order_hash[32], int
 
     hex_encode(order_hash, LEDGER_ORDER_PART, order);
     *seq = 0;
-    return sql_integer(store, err, seq, "SELECT min(seq) FROM ledger" LEDGER_OF_ORDER, "t", order);
+    return sql_integer(&store->sql, err, seq, "SELECT min(seq) FROM ledger" LEDGER_OF_ORDER, "t",
+                       order);
 }
 
 int ledger_clock_stopped(struct store *store, bool *stopped, struct error *err)
 {
     int64_t value = 0;
-    int rc = sql_integer(store, err, &value,
+    int rc = sql_integer(&store->sql, err, &value,
                          "SELECT json_extract(body, '$.event') = 'clock_stopped' FROM ledger"
                          " WHERE" LEDGER_IS_MARK " AND json_extract(body, '$.event') IN"
                          " ('clock_confirmed', 'clock_stopped') ORDER BY seq DESC LIMIT 1",
@@ -358,7 +354,7 @@ static void take_count(struct ledger_counts *c, const char *event, int64_t count
 int ledger_leaf(struct store *store, int64_t credential, int64_t *leaf, struct error *err)
 {
     int64_t found = -1;
-    int rc = sql_integer(store, err, &found,
+    int rc = sql_integer(&store->sql, err, &found,
                          "SELECT json_extract(body, '$.data.leaf') FROM ledger"
                          " WHERE json_extract(body, '$.data.credential') = ?"
                          " AND json_extract(body, '$.event') = 'proven'",
@@ -392,20 +388,20 @@ int ledger_count_order(struct store *store, const uint8_t order_hash[32],
     int rc;
 
     hex_encode(order_hash, LEDGER_ORDER_PART, order);
-    rc = sql_integer(store, err, &c.issued,
+    rc = sql_integer(&store->sql, err, &c.issued,
                      "SELECT sum(json_extract(body, '$.data.count')) FROM ledger" LEDGER_OF_ORDER
                      " AND json_extract(body, '$.event') = 'generate'",
                      "t", order);
     if (rc == 0)
-        rc = sql_integer(store, err, &c.spares, SPARES_OF, "t", order);
+        rc = sql_integer(&store->sql, err, &c.spares, SPARES_OF, "t", order);
     if (rc == 0)
-        rc = sql_start(store, err, &s,
+        rc = sql_start(&store->sql, err, &s,
                        "SELECT json_extract(body, '$.event'), count(*) FROM ledger" LEDGER_OF_ORDER
                        " GROUP BY 1",
                        "t", order);
     if (rc)
         return rc;
-    while ((rc = sql_next(store, s, err)) == 1) {
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
         rc = sql_text(s, 0, event, sizeof event, err);
         if (rc) {
             sql_end(s);
@@ -426,7 +422,7 @@ int ledger_allows_rework(struct store *store, const uint8_t order_hash[32], int6
     int rc;
 
     hex_encode(order_hash, LEDGER_ORDER_PART, order);
-    rc = sql_integer(store, err, &count,
+    rc = sql_integer(&store->sql, err, &count,
                      "SELECT count(*) FROM ledger" LEDGER_OF_ORDER
                      " AND json_extract(body, '$.event') = '" LEDGER_REWORK "'"
                      " AND json_extract(body, '$.data.replaces') = ?",
@@ -438,7 +434,7 @@ int ledger_allows_rework(struct store *store, const uint8_t order_hash[32], int6
 int ledger_replaces(struct store *store, int64_t credential, int64_t *replaced, struct error *err)
 {
     *replaced = 0;
-    return sql_integer(store, err, replaced,
+    return sql_integer(&store->sql, err, replaced,
                        "SELECT json_extract(body, '$.data.replaces') FROM ledger"
                        " WHERE json_extract(body, '$.data.credential') = ?"
                        " AND json_extract(body, '$.event') = '" LEDGER_ISSUE "'",
@@ -450,7 +446,7 @@ static int visit_rows(struct store *store, sqlite3_stmt *s, ledger_visit each, v
 {
     int rc;
 
-    while ((rc = sql_next(store, s, err)) == 1) {
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
         struct ledger_entry entry = {sqlite3_column_int64(s, 0),
                                      (const char *)sqlite3_column_text(s, 1),
                                      sqlite3_column_blob(s, 2)};
@@ -471,7 +467,7 @@ int ledger_each(struct store *store, int64_t after, ledger_visit each, void *con
                 struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
+    int rc = sql_start(&store->sql, err, &s,
                        "SELECT seq, body, hash FROM ledger WHERE seq > ? ORDER BY seq", "i", after);
 
     return rc ? rc : visit_rows(store, s, each, context, err);
@@ -494,12 +490,12 @@ int ledger_find(struct store *store, const struct ledger_filter *filter, ledger_
     int rc = 0;
 
     if (filter->last)
-        rc = sql_integer(store, err, &first,
+        rc = sql_integer(&store->sql, err, &first,
                          MADE "SELECT min(seq) FROM (SELECT seq FROM ledger WHERE " IS_ABOUT
                               " ORDER BY seq DESC LIMIT ?3)",
                          "tti", filter->event, filter->serial, filter->last);
     if (rc == 0)
-        rc = sql_start(store, err, &s,
+        rc = sql_start(&store->sql, err, &s,
                        MADE "SELECT seq, body, hash FROM ledger WHERE " IS_ABOUT
                             " AND seq >= ?3 ORDER BY seq",
                        "tti", filter->event, filter->serial, first);
@@ -510,7 +506,7 @@ int ledger_count_rotations(struct store *store, const char *key, int64_t leaf, i
                            struct error *err)
 {
     *count = 0;
-    return sql_integer(store, err, count,
+    return sql_integer(&store->sql, err, count,
                        "SELECT count(*) FROM ledger WHERE" LEDGER_IS_MARK
                        " AND json_extract(body, '$.event') = 'rotated'"
                        " AND (?1 IS NULL OR json_extract(body, '$.data.key') = ?1)"
@@ -518,24 +514,22 @@ int ledger_count_rotations(struct store *store, const char *key, int64_t leaf, i
                        "ti", key, leaf);
 }
 
-int ledger_each_ended(struct store *store, const uint8_t order_hash[32],
+int ledger_each_ended(struct store *store,
                       int (*each)(void *context, const struct ledger_ended *ended,
                                   struct error *err),
                       void *context, struct error *err)
 {
-    char order[2 * LEDGER_ORDER_PART + 1], at[CLOCK_TEXT_SIZE];
+    char at[CLOCK_TEXT_SIZE];
     struct ledger_ended e;
     sqlite3_stmt *s;
-    int rc;
-
-    hex_encode(order_hash, LEDGER_ORDER_PART, order);
-    rc = sql_start(store, err, &s,
-                   "SELECT json_extract(body, '$.data.credential'),"
-                   " coalesce(json_extract(body, '$.data.leaf'), -1), json_extract(body, '$.at')"
-                   " FROM ledger" LEDGER_OF_ORDER
-                   " AND json_extract(body, '$.event') IN ('burned', 'lost', 'revoked')",
-                   "t", order);
-    while (rc == 0 && (rc = sql_next(store, s, err)) == 1) {
+    int rc =
+        sql_start(&store->sql, err, &s,
+                  "SELECT json_extract(body, '$.data.credential'),"
+                  " coalesce(json_extract(body, '$.data.leaf'), -1), json_extract(body, '$.at')"
+                  " FROM ledger"
+                  " WHERE json_extract(body, '$.event') IN ('burned', 'lost', 'revoked')",
+                  "");
+    while (rc == 0 && (rc = sql_next(&store->sql, s, err)) == 1) {
         e = (struct ledger_ended){sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1), 0};
         rc = sql_text(s, 2, at, sizeof at, err);
         if (rc == 0 && clock_parse(at, &e.at))
@@ -551,7 +545,7 @@ int ledger_each_ended(struct store *store, const uint8_t order_hash[32],
 int ledger_knows_order(struct store *store, const char *id, bool *known, struct error *err)
 {
     int64_t count = 0;
-    int rc = sql_integer(store, err, &count,
+    int rc = sql_integer(&store->sql, err, &count,
                          "SELECT count(*) FROM ledger WHERE json_extract(body, '$.event') = 'order'"
                          " AND json_extract(body, '$.data.id') = ?",
                          "t", id);

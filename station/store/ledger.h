@@ -110,14 +110,14 @@ MUST_USE int ledger_count_rotations(struct store *store, const char *key, int64_
                                     int64_t *count, struct error *err);
 
 /*
- * Calls each credential of an order that was released and must not be trusted any more: burned, lost
- * or revoked, by the ledger. leaf is that of the record which says so, -1 where no entry names it. A
- * negative return ends the walk.
+ * Calls each credential of any order that was released and must not be trusted any more: burned,
+ * lost or revoked, by the ledger, and by no table. leaf is that of the record which says so, -1 where
+ * no entry names it. A negative return ends the walk.
  */
 struct ledger_ended {
     int64_t credential, leaf, at; /* at: seconds since 1970 UTC */
 };
-MUST_USE int ledger_each_ended(struct store *store, const uint8_t order_hash[32],
+MUST_USE int ledger_each_ended(struct store *store,
                                int (*each)(void *context, const struct ledger_ended *ended,
                                            struct error *err),
                                void *context, struct error *err);

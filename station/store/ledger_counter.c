@@ -20,7 +20,7 @@ static int read_hex(sqlite3_stmt *s, int column, uint8_t *out, size_t len, struc
 static int is_named(struct store *store, bool *named, struct error *err)
 {
     int64_t index = 0;
-    int rc = sql_integer(store, err, &index,
+    int rc = sql_integer(&store->sql, err, &index,
                          "SELECT json_extract(body, '$.data.counter.index') FROM ledger"
                          " WHERE seq = 1",
                          "");
@@ -32,18 +32,16 @@ static int is_named(struct store *store, bool *named, struct error *err)
 static int read_named(struct store *store, struct ledger_counter *c, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
-                       "SELECT json_extract(body, '$.data.counter.index'),"
-                       " json_extract(body, '$.data.counter.tpm'),"
-                       " json_extract(body, '$.data.counter.names[0]'),"
-                       " json_extract(body, '$.data.counter.names[1]') FROM ledger"
-                       " WHERE json_extract(body, '$.event') IN ('init', 'counter')"
-                       " AND json_extract(body, '$.data.counter') IS NOT NULL"
-                       " ORDER BY seq DESC LIMIT 1",
-                       "");
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT json_extract(body, '$.data.counter.index'),"
+                     " json_extract(body, '$.data.counter.tpm'),"
+                     " json_extract(body, '$.data.counter.names[0]'),"
+                     " json_extract(body, '$.data.counter.names[1]') FROM ledger"
+                     " WHERE json_extract(body, '$.event') IN ('init', 'counter')"
+                     " AND json_extract(body, '$.data.counter') IS NOT NULL"
+                     " ORDER BY seq DESC LIMIT 1",
+                     "");
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc != 1)
         return rc;
     c->index = sqlite3_column_int64(s, 0);
@@ -57,15 +55,13 @@ static int read_named(struct store *store, struct ledger_counter *c, struct erro
 static int read_step(struct store *store, struct ledger_counter *c, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
-                       "SELECT json_extract(body, '$.counter.number'),"
-                       " json_extract(body, '$.counter.chain'), hash FROM ledger"
-                       " WHERE json_extract(body, '$.counter') IS NOT NULL"
-                       " ORDER BY seq DESC LIMIT 1",
-                       "");
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT json_extract(body, '$.counter.number'),"
+                     " json_extract(body, '$.counter.chain'), hash FROM ledger"
+                     " WHERE json_extract(body, '$.counter') IS NOT NULL"
+                     " ORDER BY seq DESC LIMIT 1",
+                     "");
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc == 0)
         return error_set(err, ERR_INTEGRITY, "the ledger names a counter and never counted");
     if (rc != 1)

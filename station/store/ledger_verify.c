@@ -117,12 +117,12 @@ static int verify_macs(struct store *store, int64_t after, struct error *err)
 {
     sqlite3_stmt *s;
     uint8_t hash[32], mac[32];
-    int rc = sql_start(store, err, &s,
+    int rc = sql_start(&store->sql, err, &s,
                        "SELECT seq, hash, mac FROM ledger WHERE seq > ? ORDER BY seq", "i", after);
 
     if (rc)
         return rc;
-    while ((rc = sql_next(store, s, err)) == 1) {
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
         rc = sql_blob_exact(s, 1, hash, 32, err);
         if (rc == 0)
             rc = sql_blob_exact(s, 2, mac, 32, err);
@@ -141,10 +141,8 @@ static int hash_of(struct store *store, int64_t seq, uint8_t hash[32], bool *fou
                    struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, "SELECT hash FROM ledger WHERE seq = ?", "i", seq);
+    int rc = sql_row(&store->sql, err, &s, "SELECT hash FROM ledger WHERE seq = ?", "i", seq);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     *found = rc == 1;
@@ -159,12 +157,10 @@ static int hash_of(struct store *store, int64_t seq, uint8_t hash[32], bool *fou
 static int start_at(struct verification *v, int64_t first, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(v->store, err, &s,
-                       "SELECT seq, hash FROM ledger WHERE seq < ? ORDER BY seq DESC LIMIT 1", "i",
-                       first);
+    int rc =
+        sql_row(&v->store->sql, err, &s,
+                "SELECT seq, hash FROM ledger WHERE seq < ? ORDER BY seq DESC LIMIT 1", "i", first);
 
-    if (rc == 0)
-        rc = sql_next(v->store, s, err);
     if (rc <= 0)
         return rc;
     v->seq = sqlite3_column_int64(s, 0);
@@ -194,8 +190,8 @@ int ledger_verify_part(struct store *store, int64_t first, struct ledger_part *p
     if (rc == 0)
         rc = verify_macs(store, first - 1, err);
     if (rc == 0)
-        rc = sql_integer(store, err, &part->first, "SELECT min(seq) FROM ledger WHERE seq >= ?",
-                         "i", first);
+        rc = sql_integer(&store->sql, err, &part->first,
+                         "SELECT min(seq) FROM ledger WHERE seq >= ?", "i", first);
     part->last = v.seq;
     part->count = v.count;
     memcpy(part->head, v.previous, sizeof part->head);
@@ -213,9 +209,7 @@ static int verify_alone(struct store *store, int64_t seq, struct error *err)
     if (rc == 0 && !found)
         rc = error_set(err, ERR_INTEGRITY, "ledger entry %" PRId64 " is missing", seq - 1);
     if (rc == 0)
-        rc = sql_start(store, err, &s, "SELECT body, mac FROM ledger WHERE seq = ?", "i", seq);
-    if (rc == 0)
-        rc = sql_next(store, s, err);
+        rc = sql_row(&store->sql, err, &s, "SELECT body, mac FROM ledger WHERE seq = ?", "i", seq);
     if (rc < 0)
         return rc;
     ledger_hash(previous, sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0), hash);
@@ -249,7 +243,7 @@ int ledger_each_version(struct store *store, const uint8_t order_hash[32],
     int rc;
 
     hex_encode(order_hash, LEDGER_ORDER_PART, order);
-    rc = sql_start(store, err, &s,
+    rc = sql_start(&store->sql, err, &s,
                    "SELECT seq, json_extract(body, '$.event'), json_extract(body, '$.data.hash')"
                    " FROM ledger" LEDGER_OF_ORDER
                    " AND json_extract(body, '$.event') IN ('order', 'amendment', 'close', 'closed')"
@@ -257,7 +251,7 @@ int ledger_each_version(struct store *store, const uint8_t order_hash[32],
                    "t", order);
     if (rc)
         return rc;
-    while ((rc = sql_next(store, s, err)) == 1) {
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
         rc = take_version(store, s, each, context, err);
         if (rc < 0) {
             sql_end(s);
@@ -276,12 +270,10 @@ int ledger_of_order(struct store *store, const uint8_t order_hash[32], const cha
     int rc;
 
     hex_encode(order_hash, LEDGER_ORDER_PART, order);
-    rc = sql_start(store, err, &s,
-                   "SELECT seq, body FROM ledger" LEDGER_OF_ORDER
-                   " AND json_extract(body, '$.event') = ? ORDER BY seq DESC LIMIT 1",
-                   "tt", order, event);
-    if (rc == 0)
-        rc = sql_next(store, s, err);
+    rc = sql_row(&store->sql, err, &s,
+                 "SELECT seq, body FROM ledger" LEDGER_OF_ORDER
+                 " AND json_extract(body, '$.event') = ? ORDER BY seq DESC LIMIT 1",
+                 "tt", order, event);
     if (rc < 0)
         return rc;
     if (rc == 1) {
@@ -302,10 +294,8 @@ int ledger_first(struct store *store, struct buf *body, struct error *err)
     static const uint8_t nothing[32];
     uint8_t hash[32], mac[32];
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, "SELECT body, mac FROM ledger WHERE seq = 1", "");
+    int rc = sql_row(&store->sql, err, &s, "SELECT body, mac FROM ledger WHERE seq = 1", "");
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     if (rc == 0)
@@ -331,6 +321,23 @@ static int older(int64_t anchored, int64_t held, struct error *err)
                      held, anchored);
 }
 
+/* What is asked of the ledger is found by its indexes: one that was made over something else, or that
+ * leaves entries out, would hide what the chain proves. */
+static int verify_indexes(struct store *store, struct error *err)
+{
+    int64_t faults = 0;
+    int rc = sql_integer(&store->sql, err, &faults,
+                         "SELECT count(*) FROM pragma_integrity_check('ledger')"
+                         " WHERE integrity_check <> 'ok'",
+                         "");
+
+    if (rc == 0 && faults)
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the ledger's indexes do not hold what its entries tell: the database was "
+                       "changed or is damaged; keep it as it is and call the security team");
+    return rc;
+}
+
 /* The whole chain: what starts and claims read of the entries is what the token remembers. The
  * entries after the anchored one, if a crash came before their anchor, must be our own. */
 static int verify_chain(struct store *store, int64_t anchored, struct error *err)
@@ -338,6 +345,8 @@ static int verify_chain(struct store *store, int64_t anchored, struct error *err
     struct verification v = {.store = store};
     int rc = ledger_each(store, 0, chain_entry, &v, err);
 
+    if (rc == 0)
+        rc = verify_indexes(store, err);
     return rc ? rc : verify_macs(store, anchored, err);
 }
 
@@ -379,7 +388,7 @@ static int compare_count(struct store *store, const char *what, const char *quer
                          struct error *err)
 {
     int64_t held = 0;
-    int rc = sql_integer(store, err, &held, query, "");
+    int rc = sql_integer(&store->sql, err, &held, query, "");
 
     if (rc == 0 && held != said)
         rc = error_set(err, ERR_INTEGRITY,

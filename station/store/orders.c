@@ -21,10 +21,9 @@ int order_find(struct store *store, const char *name, struct order_row *row, boo
                struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, "SELECT " COLUMNS " FROM orders WHERE name = ?", "t", name);
+    int rc =
+        sql_row(&store->sql, err, &s, "SELECT " COLUMNS " FROM orders WHERE name = ?", "t", name);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     *found = rc == 1;
@@ -38,10 +37,8 @@ int order_find(struct store *store, const char *name, struct order_row *row, boo
 int order_get(struct store *store, int64_t id, struct order_row *row, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, "SELECT " COLUMNS " FROM orders WHERE id = ?", "i", id);
+    int rc = sql_row(&store->sql, err, &s, "SELECT " COLUMNS " FROM orders WHERE id = ?", "i", id);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     if (rc == 0)
@@ -54,10 +51,8 @@ int order_get(struct store *store, int64_t id, struct order_row *row, struct err
 int order_hash(struct store *store, int64_t id, uint8_t hash[32], struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, "SELECT hash FROM orders WHERE id = ?", "i", id);
+    int rc = sql_row(&store->sql, err, &s, "SELECT hash FROM orders WHERE id = ?", "i", id);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     if (rc == 0)
@@ -70,31 +65,29 @@ int order_hash(struct store *store, int64_t id, uint8_t hash[32], struct error *
 int order_add(struct store *store, struct order_row *row, struct error *err)
 {
     bool found;
-    int rc = sql_run(store, err, "INSERT INTO orders(hash, name, product) VALUES (?, ?, ?)", "btt",
-                     row->hash, sizeof row->hash, row->name, row->product);
+    int rc = sql_run(&store->sql, err, "INSERT INTO orders(hash, name, product) VALUES (?, ?, ?)",
+                     "btt", row->hash, sizeof row->hash, row->name, row->product);
 
     return rc ? rc : order_find(store, row->name, row, &found, err);
 }
 
 int order_set_state(struct store *store, int64_t id, enum order_state state, struct error *err)
 {
-    return sql_run(store, err, "UPDATE orders SET state = ? WHERE id = ?", "ii", (int64_t)state,
-                   id);
+    return sql_run(&store->sql, err, "UPDATE orders SET state = ? WHERE id = ?", "ii",
+                   (int64_t)state, id);
 }
 
 int order_close(struct store *store, int64_t id, const struct buf *statement, struct error *err)
 {
-    return sql_run(store, err, "UPDATE orders SET state = ?, statement = ? WHERE id = ?", "ibi",
-                   (int64_t)ORDER_CLOSED, statement->data, statement->len, id);
+    return sql_run(&store->sql, err, "UPDATE orders SET state = ?, statement = ? WHERE id = ?",
+                   "ibi", (int64_t)ORDER_CLOSED, statement->data, statement->len, id);
 }
 
 int order_statement(struct store *store, int64_t id, struct buf *statement, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, "SELECT statement FROM orders WHERE id = ?", "i", id);
+    int rc = sql_row(&store->sql, err, &s, "SELECT statement FROM orders WHERE id = ?", "i", id);
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc <= 0)
         return rc;
     rc = sql_blob(s, 0, statement, err);
@@ -105,7 +98,7 @@ int order_statement(struct store *store, int64_t id, struct buf *statement, stru
 int order_add_version(struct store *store, int64_t id, const uint8_t hash[32],
                       const struct buf *bytes, struct error *err)
 {
-    int rc = sql_run(store, err,
+    int rc = sql_run(&store->sql, err,
                      "INSERT INTO order_versions(hash, order_id, number, signed)"
                      " SELECT ?, ?, 1 + count(*), ? FROM order_versions WHERE order_id = ?",
                      "bibi", hash, (size_t)32, id, bytes->data, bytes->len, id);
@@ -121,11 +114,11 @@ int order_each(struct store *store,
 {
     struct order_row row;
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s, "SELECT " COLUMNS " FROM orders ORDER BY id", "");
+    int rc = sql_start(&store->sql, err, &s, "SELECT " COLUMNS " FROM orders ORDER BY id", "");
 
     if (rc)
         return rc;
-    while ((rc = sql_next(store, s, err)) == 1) {
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
         rc = read_row(s, &row, err);
         if (rc == 0)
             rc = each(context, &row, err);
@@ -145,14 +138,14 @@ int order_each_version(struct store *store, int64_t id,
     struct buf bytes;
     uint8_t hash[32];
     sqlite3_stmt *s;
-    int rc = sql_start(store, err, &s,
+    int rc = sql_start(&store->sql, err, &s,
                        "SELECT hash, signed FROM order_versions WHERE order_id = ? ORDER BY number",
                        "i", id);
 
     if (rc)
         return rc;
     buf_init(&bytes, ORDERS_SIGNED_MAX);
-    while ((rc = sql_next(store, s, err)) == 1) {
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
         buf_reset(&bytes);
         rc = sql_blob_exact(s, 0, hash, sizeof hash, err);
         if (rc == 0)

@@ -14,7 +14,7 @@
 int spare_next_id(struct store *store, int64_t *id, struct error *err)
 {
     int64_t last = 0;
-    int rc = sql_integer(store, err, &last, "SELECT max(id) FROM spare_keys", "");
+    int rc = sql_integer(&store->sql, err, &last, "SELECT max(id) FROM spare_keys", "");
 
     if (rc == 0)
         *id = last + 1;
@@ -56,7 +56,7 @@ int spare_add(struct store *store, const struct credential *c, struct error *err
     const uint8_t *key = key_stored(&c->key, &key_len);
 
     return sql_run(
-        store, err, "INSERT INTO spare_keys(" COLUMNS ", state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+        &store->sql, err, "INSERT INTO spare_keys(" COLUMNS ", state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
         "iibbbtib", c->id, c->order_id, key, key_len, c->wrapped.data, c->wrapped.len,
         c->wrapped_hash, sizeof c->wrapped_hash, c->storage, c->mechanism, c->mac, sizeof c->mac);
 }
@@ -66,7 +66,7 @@ static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
     c->id = sqlite3_column_int64(s, 0);
     c->order_id = sqlite3_column_int64(s, 1);
     c->mechanism = sqlite3_column_int64(s, 6);
-    if (sql_key(s, 2, &c->key, err) || sql_blob(s, 3, &c->wrapped, err) ||
+    if (store_key(s, 2, &c->key, err) || sql_blob(s, 3, &c->wrapped, err) ||
         sql_blob_exact(s, 4, c->wrapped_hash, sizeof c->wrapped_hash, err) ||
         sql_text(s, 5, c->storage, sizeof c->storage, err) ||
         sql_blob_exact(s, 7, c->mac, sizeof c->mac, err))
@@ -104,13 +104,11 @@ int spare_pick(struct store *store, int64_t order_id, enum key_type type, struct
 {
     sqlite3_stmt *s;
     int rc =
-        sql_start(store, err, &s,
+        sql_row(&store->sql, err, &s,
                   "SELECT " COLUMNS " FROM spare_keys"
                   " WHERE order_id = ? AND state = 0 AND length(point) = ? ORDER BY id LIMIT 1",
                   "ii", order_id, (int64_t)key_stored_length(type));
 
-    if (rc == 0)
-        rc = sql_next(store, s, err);
     if (rc < 0)
         return rc;
     *found = rc == 1;
@@ -123,8 +121,8 @@ int spare_pick(struct store *store, int64_t order_id, enum key_type type, struct
 
 int spare_end(struct store *store, int64_t id, enum spare_state state, struct error *err)
 {
-    return sql_run(store, err, "UPDATE spare_keys SET state = ?, wrapped = NULL WHERE id = ?", "ii",
-                   (int64_t)state, id);
+    return sql_run(&store->sql, err, "UPDATE spare_keys SET state = ?, wrapped = NULL WHERE id = ?",
+                   "ii", (int64_t)state, id);
 }
 
 static int record_destroyed(struct store *store, int64_t order_id, const uint8_t order_hash[32],
@@ -133,12 +131,12 @@ static int record_destroyed(struct store *store, int64_t order_id, const uint8_t
     int64_t first = 0, last = 0;
     struct buf data;
     struct jcs j;
-    int rc = sql_integer(store, err, &first,
+    int rc = sql_integer(&store->sql, err, &first,
                          "SELECT min(id) FROM spare_keys WHERE order_id = ? AND state = 0", "i",
                          order_id);
 
     if (rc == 0)
-        rc = sql_integer(store, err, &last,
+        rc = sql_integer(&store->sql, err, &last,
                          "SELECT max(id) FROM spare_keys WHERE order_id = ? AND state = 0", "i",
                          order_id);
     if (rc)
@@ -166,7 +164,7 @@ int spares_destroy(struct store *store, int64_t order_id, const uint8_t order_ha
         return rc;
     rc = record_destroyed(store, order_id, order_hash, count, err);
     return rc ? rc
-              : sql_run(store, err,
+              : sql_run(&store->sql, err,
                         "UPDATE spare_keys SET state = 2, wrapped = NULL"
                         " WHERE order_id = ? AND state = 0",
                         "i", order_id);
@@ -176,7 +174,7 @@ int spare_count(struct store *store, int64_t order_id, enum spare_state state, i
                 struct error *err)
 {
     *count = 0;
-    return sql_integer(store, err, count,
+    return sql_integer(&store->sql, err, count,
                        "SELECT count(*) FROM spare_keys WHERE order_id = ? AND state = ?", "ii",
                        order_id, (int64_t)state);
 }

@@ -1,6 +1,7 @@
 #include "base/file.h"
 #include "pki/digest.h"
 #include "station/store/key_index.h"
+#include "station/store/schema.h"
 #include "station/store/sql.h"
 
 #include <errno.h>
@@ -13,134 +14,19 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/* Version 1. The comments are the manual of the file for whoever opens it with sqlite3. */
-static const char schema_1[] =
-    "CREATE TABLE orders ("
-    " id INTEGER PRIMARY KEY,"
-    " hash BLOB NOT NULL UNIQUE," /* of the first version's content; names the order for ever */
-    " name TEXT NOT NULL UNIQUE," /* its id */
-    " product TEXT NOT NULL,"
-    " state INTEGER NOT NULL DEFAULT 0," /* enum order_state */
-    " statement BLOB);"                  /* of its closing, journalled before it is signed */
-    "CREATE TABLE order_versions ("      /* the order and its amendments */
-    " hash BLOB PRIMARY KEY,"            /* SHA-256 of the signed content */
-    " order_id INTEGER NOT NULL REFERENCES orders(id),"
-    " number INTEGER NOT NULL," /* from 1; the highest is in force */
-    " signed BLOB NOT NULL,"    /* CMS, as the owner made it */
-    " UNIQUE (order_id, number)) WITHOUT ROWID;"
-    "CREATE TABLE counters (" /* the next number of each pattern of serials */
-    " product TEXT NOT NULL, prefix TEXT NOT NULL, digits INTEGER NOT NULL,"
-    " next INTEGER NOT NULL, PRIMARY KEY (product, prefix, digits)) WITHOUT ROWID;"
-    "CREATE TABLE credentials (" /* the inventory; id is in the certificate's serial number */
-    " id INTEGER PRIMARY KEY,"
-    " order_id INTEGER NOT NULL REFERENCES orders(id),"
-    " product TEXT NOT NULL,"
-    " serial TEXT NOT NULL,"
-    " state INTEGER NOT NULL,"     /* enum credential_state */
-    " point BLOB NOT NULL,"        /* public key: a P-256 point, else a SubjectPublicKeyInfo */
-    " cert BLOB NOT NULL,"         /* DER */
-    " wrapped BLOB,"               /* PKCS#8 under the storage key; NULL once it came to an end */
-    " wrapped_hash BLOB NOT NULL," /* its SHA-256, which stays */
-    " storage TEXT NOT NULL,"      /* label of the storage key */
-    " mechanism INTEGER NOT NULL," /* that wrapped it, for diagnosis */
-    " mac BLOB NOT NULL);"         /* inventory.h says over what */
-    "CREATE UNIQUE INDEX credentials_serial ON credentials(product, serial);"
-    "CREATE INDEX credentials_state ON credentials(order_id, state);" /* and id, as each index */
-    "CREATE TABLE key_recent ("                                       /* key_index.h */
-    " id INTEGER PRIMARY KEY, hashes BLOB NOT NULL);"
-    "CREATE TABLE key_index (" /* hashes of public keys, sorted, by their first two bytes */
-    " prefix INTEGER PRIMARY KEY, hashes BLOB NOT NULL);"
-    "CREATE TABLE claims (" /* a credential bound to one device's transport key */
-    " tx BLOB PRIMARY KEY,"
-    " credential INTEGER NOT NULL UNIQUE REFERENCES credentials(id),"
-    " state INTEGER NOT NULL," /* enum claim_state */
-    " slot TEXT NOT NULL,"
-    " chip BLOB NOT NULL,"
-    " dev_pub BLOB NOT NULL UNIQUE," /* one credential, one device key, ever */
-    " station_pub BLOB NOT NULL,"
-    " suite INTEGER NOT NULL,"
-    " station_nonce BLOB NOT NULL,"
-    " x BLOB NOT NULL," /* the transcript */
-    " station_sig BLOB NOT NULL,"
-    " wrapped BLOB," /* for the device; NULL once no longer open */
-    " fw_version TEXT NOT NULL, fw_hash BLOB NOT NULL, fw_debug INTEGER NOT NULL,"
-    " attestation BLOB NOT NULL," /* empty: none */
-    " prove_nonce BLOB,"          /* drawn and not yet used */
-    " created INTEGER NOT NULL,"
-    " mac BLOB NOT NULL) WITHOUT ROWID;" /* claims.h says over what */
-    "CREATE UNIQUE INDEX claims_chip ON claims(chip) WHERE state IN (0, 1);" /* open or proven */
-    "CREATE UNIQUE INDEX claims_enrolment ON claims(substr(attestation, 5, 65))"
-    " WHERE state IN (0, 1) AND length(attestation) > 0;" /* an enrolled key is one device */
-    "CREATE TABLE attempts ("                             /* every try, good or bad */
-    " id INTEGER PRIMARY KEY, at INTEGER NOT NULL, slot TEXT NOT NULL, chip BLOB, tx BLOB,"
-    " serial TEXT NOT NULL, code INTEGER NOT NULL, text TEXT NOT NULL);"
-    "CREATE TABLE ledger (" /* ledger.h */
-    " seq INTEGER PRIMARY KEY, body TEXT NOT NULL, hash BLOB NOT NULL, mac BLOB NOT NULL);"
-    "CREATE UNIQUE INDEX ledger_credential ON ledger(" /* claimed, proven, and so on: each once */
-    " json_extract(body, '$.data.credential'), json_extract(body, '$.event'));"
-    "CREATE INDEX ledger_order ON ledger(" /* what it tells of one order */
-    " substr(json_extract(body, '$.data.order'), 1, 16), json_extract(body, '$.event'));"
-    "CREATE INDEX ledger_marks ON ledger(seq) WHERE" LEDGER_IS_MARK ";" /* few, and asked often */
-    "CREATE UNIQUE INDEX ledger_manifest ON ledger(" /* no two manifests bear one number */
-    " json_extract(body, '$.data.manifest'));"
-    "CREATE TABLE records (" /* lines of the whitelist; idx is the leaf's index */
-    " idx INTEGER PRIMARY KEY, line BLOB NOT NULL, evidence BLOB NOT NULL,"
-    " mac BLOB NOT NULL);"     /* whitelist.h says over what */
-    "CREATE TABLE manifests (" /* whitelist.h */
-    " seq INTEGER PRIMARY KEY, first INTEGER NOT NULL, count INTEGER NOT NULL,"
-    " created INTEGER NOT NULL, totals BLOB NOT NULL, root BLOB, checkpoint BLOB, statement BLOB,"
-    " published INTEGER NOT NULL);";
+#define DAMAGED "check the disk, keep the directory as it is and call the security team"
 
-/* Version 2: keys that get their certificate at the claim, and a serial whose identity is replaced. */
-static const char schema_2[] =
-    "CREATE TABLE spare_keys (" /* spares.h */
-    " id INTEGER PRIMARY KEY,"
-    " order_id INTEGER NOT NULL REFERENCES orders(id),"
-    " state INTEGER NOT NULL," /* enum spare_state */
-    " point BLOB NOT NULL,"
-    " wrapped BLOB," /* NULL once it is a credential's, or destroyed */
-    " wrapped_hash BLOB NOT NULL,"
-    " storage TEXT NOT NULL, mechanism INTEGER NOT NULL, mac BLOB NOT NULL);"
-    "CREATE INDEX spare_keys_state ON spare_keys(order_id, state, id);"
-    "DROP INDEX credentials_serial;"
-    "CREATE INDEX credentials_serial ON credentials(product, serial COLLATE NOCASE);"
-    "CREATE UNIQUE INDEX credentials_live ON credentials(product, serial)"
-    " WHERE state IN (0, 1, 2);"                /* available, claimed or proven */
-    "CREATE UNIQUE INDEX ledger_key ON ledger(" /* a spare key becomes one credential's */
-    " json_extract(body, '$.data.key')) WHERE json_extract(body, '$.event') = 'issue';"
-    "CREATE INDEX attempts_tx ON attempts(tx) WHERE tx IS NOT NULL;";
-
-/* Version 3. */
-static const char schema_3[] =
-    "CREATE TABLE keygens (" /* devices that were asked to make their key (keygens.h) */
-    " tx BLOB PRIMARY KEY,"
-    " order_id INTEGER NOT NULL REFERENCES orders(id),"
-    " state INTEGER NOT NULL," /* enum keygen_state */
-    " serial TEXT NOT NULL,"
-    " slot TEXT NOT NULL,"
-    " chip BLOB NOT NULL,"
-    " dev_pub BLOB NOT NULL UNIQUE,"
-    " station_nonce BLOB NOT NULL,"
-    " x BLOB NOT NULL," /* the transcript of KEYGEN */
-    " station_sig BLOB NOT NULL,"
-    " subject BLOB NOT NULL,"
-    " created INTEGER NOT NULL,"
-    " mac BLOB NOT NULL) WITHOUT ROWID;"
-    "CREATE UNIQUE INDEX keygens_chip ON keygens(chip) WHERE state = 0;"
-    "CREATE UNIQUE INDEX keygens_serial ON keygens(order_id, serial) WHERE state IN (0, 1);"
-    "CREATE INDEX keygens_state ON keygens(order_id, state, created);";
-
-/* What makes each version of the one before. */
-static const char *const schemas[] = {schema_1, schema_2, schema_3};
-
-#define SCHEMA_VERSION ((int64_t)(sizeof schemas / sizeof *schemas))
-
-static int simple(struct store *store, const char *text, const char *doing, struct error *err)
-{
-    int rc = sqlite3_exec(store->db, text, NULL, NULL, NULL);
-
-    return rc ? sql_error(store, rc, doing, err) : 0;
-}
+const struct sql_terms store_terms = {
+    .file = "database",
+    .full = "free space on the disk and run the command again: nothing was lost",
+    .readonly = "the database cannot be written: check the owner and mode of the station's "
+                "directory",
+    .busy = "another program uses the database",
+    .foreign = DAMAGED,
+    .damaged = DAMAGED,
+    .foreign_code = ERR_STORE,
+    .constraint_code = ERR_STORE,
+};
 
 /*
  * The lock file is only a file, and what the vault counts is in its memory: whoever writes beside it,
@@ -149,8 +35,14 @@ static int simple(struct store *store, const char *text, const char *doing, stru
 static int check_alone(struct store *store, struct error *err)
 {
     int64_t version = 0;
-    int rc = sql_integer(store, err, &version, "PRAGMA data_version", "");
+    int rc;
 
+    if (store->sql.failed)
+        return error_set(
+            err, ERR_STORE,
+            "the disk failed while the database was in use, or a lock was not given back: "
+            "nothing was lost; check the disk, and run the command again");
+    rc = sql_integer(&store->sql, err, &version, "PRAGMA data_version", "");
     if (rc == 0 && version != store->version)
         rc = error_set(
             err, ERR_INTEGRITY,
@@ -184,7 +76,7 @@ bool store_is_unanchored(const struct store *store)
 
 static int begin_whole(struct store *store, struct error *err)
 {
-    int rc = simple(store, "BEGIN IMMEDIATE", "start a change of the database", err);
+    int rc = sql_exec(&store->sql, "BEGIN IMMEDIATE", "start a change of the database", err);
 
     store->new_seq = 0;
     store->counts = false;
@@ -201,9 +93,11 @@ static int begin_part(struct store *store, struct error *err)
     int rc;
 
     /* After some failures SQLite ends the whole transaction: what comes now would be one by itself. */
-    if (sqlite3_get_autocommit(store->db))
+    if (sqlite3_get_autocommit(store->sql.db))
         return error_set(err, ERR_STORE, "the database gave up a change: run the command again");
-    rc = simple(store, "SAVEPOINT change", "start a change of the database", err);
+    if (store_group_counts(store))
+        return error_set(err, ERR_INTERNAL, "one step of the counter would stand for two changes");
+    rc = sql_exec(&store->sql, "SAVEPOINT change", "start a change of the database", err);
     if (rc)
         return rc;
     store->changing = true;
@@ -216,6 +110,11 @@ static int begin_part(struct store *store, struct error *err)
 int store_begin(struct store *store, struct error *err)
 {
     return store->grouped ? begin_part(store, err) : begin_whole(store, err);
+}
+
+bool store_group_counts(const struct store *store)
+{
+    return store->counts;
 }
 
 int store_group_begin(struct store *store, struct error *err)
@@ -234,7 +133,7 @@ int store_group_end(struct store *store, struct error *err)
 
 static int commit_part(struct store *store, struct error *err)
 {
-    int rc = simple(store, "RELEASE change", "change the database", err);
+    int rc = sql_exec(&store->sql, "RELEASE change", "change the database", err);
 
     if (rc)
         store_rollback(store);
@@ -256,7 +155,7 @@ static void note_step(struct store *store)
 
 static int commit_whole(struct store *store, struct error *err)
 {
-    int rc = simple(store, "COMMIT", "write the database", err);
+    int rc = sql_exec(&store->sql, "COMMIT", "write the database", err);
 
     if (rc)
         store_rollback(store);
@@ -281,7 +180,7 @@ static void rollback_part(struct store *store)
 {
     if (!store->changing)
         return;
-    (void)sqlite3_exec(store->db, "ROLLBACK TO change; RELEASE change", NULL, NULL, NULL);
+    (void)sqlite3_exec(store->sql.db, "ROLLBACK TO change; RELEASE change", NULL, NULL, NULL);
     store->changing = false;
     store->new_seq = store->old_seq;
     memcpy(store->new_head, store->old_head, sizeof store->new_head);
@@ -293,8 +192,8 @@ void store_rollback(struct store *store)
     key_index_rolled_back(store);
     if (store->grouped)
         rollback_part(store);
-    else if (!sqlite3_get_autocommit(store->db))
-        (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    else if (!sqlite3_get_autocommit(store->sql.db))
+        (void)sqlite3_exec(store->sql.db, "ROLLBACK", NULL, NULL, NULL);
 }
 
 void store_set_mac(struct store *store, store_mac_fn mac, void *context)
@@ -368,48 +267,6 @@ int store_mac(struct store *store, const void *bytes, size_t len, uint8_t mac[32
     return store->mac(store->mac_context, bytes, len, mac, err);
 }
 
-/* From one version to this program's own, in one transaction. */
-static int migrate(struct store *store, int64_t from, struct error *err)
-{
-    char version[64];
-    int rc = store_begin(store, err);
-
-    if (rc)
-        return rc;
-    snprintf(version, sizeof version, "PRAGMA user_version = %" PRId64, SCHEMA_VERSION);
-    for (int64_t i = from; rc == 0 && i < SCHEMA_VERSION; i++)
-        rc = simple(store, schemas[i],
-                    from ? "bring the database to this version" : "create the database", err);
-    if (rc == 0)
-        rc = simple(store, version, "bring the database to this version", err);
-    if (rc) {
-        store_rollback(store);
-        return rc;
-    }
-    return store_commit(store, err);
-}
-
-static int check_schema(struct store *store, enum store_mode mode, struct error *err)
-{
-    int64_t version = 0;
-    int rc = sql_integer(store, err, &version, "PRAGMA user_version", "");
-
-    if (rc || version == SCHEMA_VERSION)
-        return rc;
-    if (mode == STORE_CREATE ? version == 0
-                             : mode == STORE_WRITE && version > 0 && version < SCHEMA_VERSION)
-        return migrate(store, version, err);
-    if (mode == STORE_READ && version > 0 && version < SCHEMA_VERSION)
-        return error_set(err, ERR_STORE,
-                         "the database has version %" PRId64 " and this program writes %" PRId64
-                         ": a command that writes brings it up to date, such as 'imprint seal'",
-                         version, SCHEMA_VERSION);
-    return error_set(err, ERR_STORE,
-                     "the database has version %" PRId64 " and this program knows %" PRId64
-                     ": use the program that wrote it, or a newer one",
-                     version, SCHEMA_VERSION);
-}
-
 /* One vault at a time: the lock is the open file's, so a killed vault leaves none behind. */
 int store_lock(const char *path, int *fd, struct error *err)
 {
@@ -433,17 +290,21 @@ static int configure(struct store *store, enum store_mode mode, struct error *er
 {
     int rc = 0;
 
-    sqlite3_extended_result_codes(store->db, 1);
-    sqlite3_busy_timeout(store->db, 5000);
+    sqlite3_extended_result_codes(store->sql.db, 1);
+    /* The file may have been edited: nothing in it is run, neither triggers nor views. */
+    sqlite3_db_config(store->sql.db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(store->sql.db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+    sqlite3_db_config(store->sql.db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_busy_timeout(store->sql.db, 5000);
     if (mode != STORE_READ)
-        rc = simple(store,
-                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
-                    "PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=16777216;"
-                    "PRAGMA wal_autocheckpoint=4000" /* pages: as much as the log keeps */,
-                    "open the database", err);
+        rc = sql_exec(&store->sql,
+                      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
+                      "PRAGMA foreign_keys=ON; PRAGMA journal_size_limit=16777216;"
+                      "PRAGMA wal_autocheckpoint=4000" /* pages: as much as the log keeps */,
+                      "open the database", err);
     if (rc == 0)
-        rc = sql_integer(store, err, &store->version, "PRAGMA data_version", "");
-    return rc ? rc : check_schema(store, mode, err);
+        rc = sql_integer(&store->sql, err, &store->version, "PRAGMA data_version", "");
+    return rc ? rc : schema_settle(store, mode, err);
 }
 
 static int open_file(struct store *store, const char *path, enum store_mode mode, struct error *err)
@@ -459,9 +320,9 @@ static int open_file(struct store *store, const char *path, enum store_mode mode
             return rc;
     }
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* no lock for each allocation */
-    rc = sqlite3_open_v2(path, &store->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    rc = sqlite3_open_v2(path, &store->sql.db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc)
-        return sql_error(store, rc, "open the database", err);
+        return sql_error(&store->sql, rc, "open the database", err);
     return configure(store, mode, err);
 }
 
@@ -479,6 +340,7 @@ int store_open(const char *path, enum store_mode mode, struct store **store, str
     opened = calloc(1, sizeof *opened);
     if (!opened)
         return error_set(err, ERR_INTERNAL, "out of memory");
+    opened->sql.terms = &store_terms;
     opened->lock_fd = -1;
     rc = open_file(opened, path, mode, err);
     if (rc) {
@@ -494,9 +356,7 @@ void store_close(struct store *store)
     if (!store)
         return;
     key_index_forget(store);
-    for (size_t i = 0; i < store->cached; i++)
-        sqlite3_finalize(store->cache[i].prepared);
-    sqlite3_close(store->db);
+    sql_close(&store->sql);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     free(store);

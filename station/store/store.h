@@ -9,7 +9,9 @@
  *  4. Deleted key blobs are overwritten in the file (secure_delete).
  *  5. One program writes: when another connection has committed since store_open, store_begin,
  *     store_commit and store_settle refuse with ERR_INTEGRITY.
- *  6. Schema changes run in one transaction when the file is opened; a file of a newer program is
+ *  6. After an I/O error of the disk the same three refuse with ERR_STORE: whoever opens the store anew
+ *     finds what is really there.
+ *  7. Schema changes run in one transaction when the file is opened; a file of a newer program is
  *     refused, not guessed at.
  *
  * Errors of every function: ERR_FULL, ERR_READONLY, ERR_BUSY, ERR_STORE (damaged or failed), with a
@@ -98,9 +100,14 @@ MUST_USE int store_set_actor(struct store *store, const char *operator, const ch
  * store_commit returned 0 for is durable, and may be released, when store_group_end returned 0 and not
  * before. When that fails none of the changes remains, or, if only the anchor failed, all do as
  * with store_commit. The caller keeps a group short: nothing else can write meanwhile.
+ *
+ * A step of the counter stands for one change, for it tells how many there were that nobody knows any
+ * more. So a group ends with the first change that counts (store_group_counts): the next store_begin in it
+ * is refused (ERR_INTERNAL).
  */
 MUST_USE int store_group_begin(struct store *store, struct error *err);
 MUST_USE int store_group_end(struct store *store, struct error *err);
+bool store_group_counts(const struct store *store);
 
 MUST_USE int store_begin(struct store *store, struct error *err);
 /*

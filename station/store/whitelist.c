@@ -12,7 +12,7 @@
 int whitelist_size(struct store *store, int64_t *size, struct error *err)
 {
     int64_t n = 0;
-    int rc = sql_integer(store, err, &n, "SELECT max(idx) + 1 FROM records", "");
+    int rc = sql_integer(&store->sql, err, &n, "SELECT max(idx) + 1 FROM records", "");
 
     if (rc == 0)
         *size = n;
@@ -47,9 +47,9 @@ int whitelist_add(struct store *store, const struct buf *line, const struct buf 
         rc = row_mac(store, index, line->data, line->len, evidence->data, evidence->len, mac, err);
     if (rc)
         return rc;
-    return sql_run(store, err, "INSERT INTO records(idx, line, evidence, mac) VALUES (?, ?, ?, ?)",
-                   "ibbb", index, line->data, line->len, evidence->data, evidence->len, mac,
-                   sizeof mac);
+    return sql_run(&store->sql, err,
+                   "INSERT INTO records(idx, line, evidence, mac) VALUES (?, ?, ?, ?)", "ibbb",
+                   index, line->data, line->len, evidence->data, evidence->len, mac, sizeof mac);
 }
 
 static int refuse_changed(int64_t index, const char *how, struct error *err)
@@ -84,14 +84,14 @@ int whitelist_each(struct store *store, int64_t first, int64_t count,
 {
     sqlite3_stmt *s;
     int64_t index = first;
-    int rc = sql_start(store, err, &s,
+    int rc = sql_start(&store->sql, err, &s,
                        "SELECT idx, line, evidence, mac FROM records WHERE idx >= ? AND idx < ?"
                        " ORDER BY idx",
                        "ii", first, first + count);
 
     if (rc)
         return rc;
-    while ((rc = sql_next(store, s, err)) == 1) {
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
         rc = verify_row(store, s, index++, err);
         if (rc == 0)
             rc = each(context, sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1),
@@ -126,7 +126,7 @@ void sealing_done(struct sealing *s)
 static int read_row(struct store *store, sqlite3_stmt *q, struct sealing *s, bool *found,
                     struct error *err)
 {
-    int rc = sql_next(store, q, err);
+    int rc = sql_next(&store->sql, q, err);
 
     if (rc < 0)
         return rc;
@@ -154,7 +154,7 @@ static int read_row(struct store *store, sqlite3_stmt *q, struct sealing *s, boo
 int sealing_last(struct store *store, struct sealing *s, bool *found, struct error *err)
 {
     sqlite3_stmt *q;
-    int rc = sql_start(store, err, &q,
+    int rc = sql_start(&store->sql, err, &q,
                        "SELECT " COLUMNS " FROM manifests ORDER BY seq DESC LIMIT 1", "");
 
     return rc ? rc : read_row(store, q, s, found, err);
@@ -163,14 +163,15 @@ int sealing_last(struct store *store, struct sealing *s, bool *found, struct err
 int sealing_get(struct store *store, int64_t seq, struct sealing *s, bool *found, struct error *err)
 {
     sqlite3_stmt *q;
-    int rc = sql_start(store, err, &q, "SELECT " COLUMNS " FROM manifests WHERE seq = ?", "i", seq);
+    int rc = sql_start(&store->sql, err, &q, "SELECT " COLUMNS " FROM manifests WHERE seq = ?", "i",
+                       seq);
 
     return rc ? rc : read_row(store, q, s, found, err);
 }
 
 int sealing_add(struct store *store, const struct sealing *s, struct error *err)
 {
-    return sql_run(store, err,
+    return sql_run(&store->sql, err,
                    "INSERT INTO manifests(seq, first, count, created, totals, published)"
                    " VALUES (?, ?, ?, ?, ?, 0)",
                    "iiiib", s->seq, s->first, s->count, s->created, s->totals.data, s->totals.len);
@@ -178,7 +179,7 @@ int sealing_add(struct store *store, const struct sealing *s, struct error *err)
 
 int sealing_update(struct store *store, const struct sealing *s, struct error *err)
 {
-    return sql_run(store, err,
+    return sql_run(&store->sql, err,
                    "UPDATE manifests SET root = ?, checkpoint = ?, statement = ?, published = ?"
                    " WHERE seq = ?",
                    "bbbii", s->root.data, s->root.len, s->checkpoint.data, s->checkpoint.len,

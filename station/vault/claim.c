@@ -249,17 +249,21 @@ static int make_in_transaction(struct vault *v, struct session *s, const struct 
     return rc ? rc : add_claim(v, s, err);
 }
 
-/* Behind the attestation of the device: the chain, which is empty without one, and the signature over
- * the key that it made. */
-static int put_key_attestation(const struct vault *v, struct claim *c,
-                               const struct wire_csr *request, struct error *err)
+/* The device's attestation with KEYGEN, which may be of a session before, the chain, which is empty without
+ * one, and the signature over the key that it made. */
+static int put_attestation(const struct vault *v, struct session *s, const struct wire_csr *request,
+                           struct error *err)
 {
+    struct buf *out = &s->claim.attestation;
+    bool chain = v->order->auth == ORDER_AUTH_ATTESTED;
+
+    buf_reset(out);
     if (v->order->auth == ORDER_AUTH_NONE)
         return 0;
-    if (v->order->auth != ORDER_AUTH_ATTESTED)
-        buf_put_lp(&c->attestation, "", 0);
-    buf_put_lp(&c->attestation, request->attest_sig, sizeof request->attest_sig);
-    return buf_check(&c->attestation, "an attestation", err);
+    buf_put(out, s->keygen.attestation.data, s->keygen.attestation.len);
+    buf_put_lp(out, chain ? (const void *)s->chain.data : "", chain ? s->chain.len : 0);
+    buf_put_lp(out, request->attest_sig, sizeof request->attest_sig);
+    return buf_check(out, "an attestation", err);
 }
 
 int claim_for_request(struct vault *v, struct session *s, const struct wire_csr *request,
@@ -269,8 +273,10 @@ int claim_for_request(struct vault *v, struct session *s, const struct wire_csr 
     int rc = copy_hello(v, s, err);
 
     if (rc == 0)
-        rc = put_key_attestation(v, c, request, err);
-    memcpy(c->tx, s->keygen.tx, sizeof c->tx); /* KEYGEN named it */
+        rc = put_attestation(v, s, request, err);
+    /* KEYGEN named both: what the device signed for its key is over this nonce. */
+    memcpy(c->tx, s->keygen.tx, sizeof c->tx);
+    memcpy(c->station_nonce, s->keygen.station_nonce, sizeof c->station_nonce);
     memset(c->station_pub, 0, sizeof c->station_pub);
     buf_reset(&c->wrapped);
     c->credential = s->credential.id;
@@ -292,8 +298,7 @@ int claim_make(struct vault *v, struct session *s, const struct claim *old, stru
     if (rc)
         store_rollback(v->store);
     if (rc && !store_is_unanchored(v->store)) {
-        s->claim.credential = 0; /* nothing was claimed */
-        s->credential.serial[0] = 0;
+        session_forget_claim(s); /* nothing was claimed */
         return rc;
     }
     s->nonce_drawn = true;

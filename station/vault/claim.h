@@ -30,7 +30,7 @@ MUST_USE int claim_for_request(struct vault *v, struct session *s, const struct 
                                struct error *err);
 
 /* Burns an open claim whose key is lost, inside the caller's transaction: what was released may be
- * live for ever. */
+ * live for ever. Errors: ERR_REFUSED for one that is not open; ERR_INTEGRITY. */
 MUST_USE int claim_burn(struct vault *v, const struct claim *claim, struct error *err);
 
 /*

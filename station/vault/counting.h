@@ -9,6 +9,10 @@
  * both be one short and each count once for something else, so the TPM keeps a chain of the entries as
  * well: it is extended by the entry's hash, then counted, and both must fit.
  *
+ * A step stands for at most one credential that was given out, also where several slots are answered in
+ * one transaction (store_group_counts): how far the counter is ahead of an old copy is how many that copy
+ * does not know (counting_catch_up).
+ *
  * Which counter it is stands in the ledger, not in a file: in the first entry, or in an entry
  * `counter` that a recovery ticket allowed. station.yaml says only where the TPM is reached. The
  * counter's authorisation is a MAC of the token, so that who has not the token cannot count.

@@ -62,6 +62,9 @@ int ending_burn(struct vault *v, const struct claim *claim, const struct credent
     struct buf line;
     int rc;
 
+    if (claim->state != CLAIM_OPEN || credential->state != CREDENTIAL_CLAIMED)
+        return error_set(err, ERR_REFUSED, "'%s' came to its end already: nothing of it is burned",
+                         credential->serial);
     buf_init(&line, RECORD_LINE_MAX);
     rc = witness_burned(v, claim, credential, &line, err);
     return end_with(v, BURNED, claim, credential, rc, &line, err);

@@ -21,6 +21,8 @@
 MUST_USE int ending_proven(struct vault *v, const struct claim *claim,
                            const struct credential *credential, const struct buf *line,
                            const struct buf *evidence, struct error *err);
+
+/* Errors: ERR_REFUSED when claim or credential came to an end before. */
 MUST_USE int ending_burn(struct vault *v, const struct claim *claim,
                          const struct credential *credential, struct error *err);
 MUST_USE int ending_scrap(struct vault *v, const struct credential *credential, struct error *err);

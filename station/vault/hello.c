@@ -45,18 +45,45 @@ void hello_facts(const struct wire_hello *h, struct link_facts *facts)
         facts->dev_pub = link_key_p256(h->dev_pub);
 }
 
-void hello_attestation(const struct session *s, enum order_auth auth, struct buf *out)
+void hello_statement(const struct wire_hello *h, struct buf *out)
 {
-    const struct wire_hello *h = &s->hello;
-
     buf_reset(out);
     if (!h->has_attestation)
         return;
     buf_put_u16(out, IMPRINT_ALG_ECDSA_SHA256);
     buf_put_lp(out, h->attest_key, sizeof h->attest_key);
     buf_put_lp(out, h->attest_sig, sizeof h->attest_sig);
-    if (auth == ORDER_AUTH_ATTESTED)
+}
+
+void hello_attestation(const struct session *s, enum order_auth auth, struct buf *out)
+{
+    hello_statement(&s->hello, out);
+    if (out->len && auth == ORDER_AUTH_ATTESTED)
         buf_put_lp(out, s->chain.data, s->chain.len);
+}
+
+bool hello_fits(const struct wire_hello *h, const struct buf *statement,
+                const uint8_t nonce[IMPRINT_NONCE_SIZE])
+{
+    struct wire_hello then = *h;
+    struct link_facts facts;
+    struct buf again, message;
+    bool fits;
+
+    if (!h->has_attestation || statement->len < sizeof then.attest_sig)
+        return false;
+    memcpy(then.attest_sig, statement->data + statement->len - sizeof then.attest_sig,
+           sizeof then.attest_sig);
+    hello_facts(h, &facts);
+    buf_init(&again, KEYGEN_ATTESTATION_MAX);
+    buf_init(&message, LINK_X_MAX);
+    hello_statement(&then, &again); /* the rest of it must be what it is now */
+    fits = again.len == statement->len && memcmp(again.data, statement->data, again.len) == 0 &&
+           link_attest_message(&facts, nonce, &message, NULL) == 0 &&
+           ec_verify(h->attest_key, message.data, message.len, then.attest_sig, NULL) == 0;
+    buf_done(&again);
+    buf_done(&message);
+    return fits;
 }
 
 /* The signature over this session's nonce and the device's transport key. */

@@ -54,6 +54,23 @@ static int take_named(struct vault *v, const struct session *s, const char *seri
     return rc ? rc : keygen_drop_serial(v->store, v->order_id, serial, err);
 }
 
+/* An amendment may have given this station other serials since one was promised. */
+static bool is_in_share(const void *context, const char *serial)
+{
+    const struct vault *v = context;
+
+    return job_serials_allow(&v->job->serials, &v->share->serials, serial, NULL) == 0;
+}
+
+bool keygen_is_in_force(const struct vault *v, const struct session *s)
+{
+    const struct keygen *k = &s->keygen;
+
+    return k->state == KEYGEN_OPEN && k->order_id == v->order_id && is_in_share(v, k->serial) &&
+           (v->order->auth == ORDER_AUTH_NONE ||
+            hello_fits(&s->hello, &k->attestation, k->station_nonce));
+}
+
 static int find_serial(struct vault *v, const struct session *s,
                        char serial[IMPRINT_SERIAL_MAX + 1], struct error *err)
 {
@@ -67,7 +84,7 @@ static int find_serial(struct vault *v, const struct session *s,
         snprintf(serial, IMPRINT_SERIAL_MAX + 1, "%s", named);
         return take_named(v, s, serial, err);
     }
-    rc = keygen_free_serial(v->store, v->order_id, serial, &found, err);
+    rc = keygen_free_serial(v->store, v->order_id, is_in_share, v, serial, &found, err);
     return rc || found ? rc : next_serial(v, serial, err);
 }
 
@@ -115,6 +132,9 @@ static int fill(struct vault *v, const struct session *s, struct keygen *k, stru
     k->chip_len = h->chip_len;
     memcpy(k->dev_pub, h->dev_pub, sizeof k->dev_pub);
     memcpy(k->station_nonce, s->nonce, sizeof k->station_nonce);
+    buf_reset(&k->attestation);
+    if (v->order->auth != ORDER_AUTH_NONE)
+        hello_statement(h, &k->attestation);
     if (getrandom(k->tx, sizeof k->tx, 0) != (ssize_t)sizeof k->tx)
         return error_set(err, ERR_INTERNAL, "the system's random source failed");
     rc = find_serial(v, s, k->serial, err);
@@ -312,8 +332,10 @@ static int issue(struct vault *v, struct session *s, const struct csr *csr, stru
     struct certify_request request = {
         .serial = k->serial, .chip = k->chip, .chip_len = k->chip_len, .key = &csr->key};
     bool spare;
-    int rc = naming_judge(v, k->serial, &request.again, &request.replaces, err);
+    int rc = job_serials_allow(&v->job->serials, &v->share->serials, k->serial, err);
 
+    if (rc == 0)
+        rc = naming_judge(v, k->serial, &request.again, &request.replaces, err);
     if (rc == 0)
         rc = certifier_issue(v, &request, &s->credential, &spare, err);
     return rc ? rc : check_extensions(csr, &s->credential, err);
@@ -365,8 +387,7 @@ static int certify(struct vault *v, struct session *s, const struct wire_csr *re
     if (rc)
         store_rollback(v->store);
     if (rc && !store_is_unanchored(v->store)) {
-        s->claim.credential = 0; /* nothing was issued */
-        s->credential.serial[0] = 0;
+        session_forget_claim(s); /* nothing was issued */
         return rc;
     }
     certifier_committed(v, false);
@@ -399,15 +420,37 @@ static int refuse_second_key(struct vault *v, struct session *s, struct error *e
                           s->credential.serial);
 }
 
+/* The claim of this transaction as it is now: another channel may have worked on it since KEYGEN left.
+ * What HELLO found may be another one, which this device had before. */
+static int find_claim(struct vault *v, struct session *s, bool *found, struct error *err)
+{
+    int rc = claim_by_tx(v->store, s->keygen.tx, &s->claim, found, err);
+
+    if (rc == 0 && !*found)
+        session_forget_claim(s);
+    if (rc || !*found)
+        return rc;
+    rc = claim_credential(v, &s->claim, &s->credential, err);
+    if (rc == 0 && s->claim.state != CLAIM_OPEN)
+        rc = error_set(err, ERR_DUPLICATE,
+                       "'%s' came to its end while this device was asked for its key: it is in two "
+                       "slots, or another one says that it is this device; set both aside",
+                       s->credential.serial);
+    return rc;
+}
+
 int keygen_certify(struct vault *v, struct session *s, const struct wire_csr *request,
                    struct error *err)
 {
     struct csr csr;
+    bool found = false;
     int rc = judge(v, s, request, &csr, err);
 
+    if (rc == 0)
+        rc = find_claim(v, s, &found, err);
     if (rc)
         return rc;
-    if (s->claim.credential == 0)
+    if (!found)
         return certify(v, s, request, &csr, err);
     if (!key_same(&csr.key, &s->credential.key))
         return refuse_second_key(v, s, err);

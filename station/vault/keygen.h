@@ -11,7 +11,8 @@
  *  1. A certificate is signed for one key of one transaction: a second key burns the first
  *     certificate, and the device starts over.
  *  2. A request that is refused changes nothing but the log of attempts.
- *  3. A serial of a promise that was dropped is promised again; of one that was certified, never.
+ *  3. A serial of a promise that was dropped is promised again; of one that was certified, never. Each
+ *     time, and again when the certificate is signed, it is one that the order gives this station.
  *  4. At most KEYGEN_OPEN_MAX promises of an order are open: the oldest is dropped for the next one.
  */
 #ifndef STATION_VAULT_KEYGEN_H
@@ -29,6 +30,11 @@
 MUST_USE int keygen_make(struct vault *v, struct session *s, const struct claim *old,
                          struct error *err);
 
+/* Whether the promise in s->keygen may still become a certificate: open, of this order, of a serial that the
+ * version in force gives this station, and, where the order authenticates devices, with what the device
+ * said of itself then still true: the evidence is over the nonce of then. */
+bool keygen_is_in_force(const struct vault *v, const struct session *s);
+
 /* Drops the promise in s->keygen: nothing was issued for it. */
 MUST_USE int keygen_drop(struct vault *v, struct session *s, struct error *err);
 
@@ -36,8 +42,8 @@ MUST_USE int keygen_drop(struct vault *v, struct session *s, struct error *err);
  * Judges the request that answers s->keygen; the first one gets its certificate, and a repeat for the
  * same key the same one. Fills s->claim and s->credential. Errors: those of csr_read and of
  * certifier_issue; ERR_REFUSED for a subject or extension that is not the job's, or without the
- * attestation that the order wants; ERR_DUPLICATE for a key that is known, or a second one; the first
- * certificate is then burned.
+ * attestation that the order wants; ERR_DUPLICATE for a key that is known, or when the transaction came to
+ * its end meanwhile; and for a second key: the first certificate is then burned.
  */
 MUST_USE int keygen_certify(struct vault *v, struct session *s, const struct wire_csr *request,
                             struct error *err);

@@ -185,6 +185,16 @@ static int check_step(const struct vault *v, const struct session *s, enum wire_
                      s->credential.serial[0] ? "')" : "");
 }
 
+/* What it committed was all signed by the station: it does not show another serial by mistake. */
+static int check_serial(const struct session *s, struct error *err)
+{
+    if (strcmp(s->hello.serial, s->credential.serial) == 0)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "this device was given '%s' and shows another serial: set it aside",
+                     s->credential.serial);
+}
+
 /* The device holds, or says it holds, s->claim. */
 static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
 {
@@ -205,8 +215,10 @@ static int plan_known(struct vault *v, struct session *s, struct wire_plan *plan
     if (rc)
         return rc;
     s->again = s->claim.state == CLAIM_PROVEN;
-    if (committed)
-        return fill_plan(v, s, WIRE_PROVE, plan, err);
+    if (committed) {
+        rc = check_serial(s, err);
+        return rc ? rc : fill_plan(v, s, WIRE_PROVE, plan, err);
+    }
     if (s->again)
         return refuse_known_chip(&s->credential, err);
     rc = check_step(v, s, WIRE_DELIVER, err);
@@ -237,7 +249,7 @@ static int plan_asked(struct vault *v, struct session *s, struct wire_plan *plan
     rc = check_step(v, s, WIRE_KEYGEN, err);
     if (rc)
         return rc;
-    if (k->state == KEYGEN_OPEN && k->order_id == v->order_id && v->mode == IMPRINT_MODE_DEVICE &&
+    if (keygen_is_in_force(v, s) && v->mode == IMPRINT_MODE_DEVICE &&
         naming_fits_label(v, s, k->serial))
         return fill_keygen(v, s, plan, err);
     rc = k->state == KEYGEN_OPEN ? keygen_drop(v, s, err) : 0;
@@ -277,6 +289,7 @@ static int find_by_transaction(struct vault *v, struct session *s, bool *known, 
     if (rc || !is_replaced(&s->claim, &s->hello))
         return rc;
     rc = claim_credential(v, &s->claim, &s->credential, err);
+    session_forget_claim(s);
     return rc ? rc : find_by_dev_pub(v, s, known, err);
 }
 
@@ -309,15 +322,20 @@ static int check_old(struct vault *v, struct session *s, const struct claim *old
 /* An enrolled or attested key with a live identity under another chip id. */
 static int refuse_second_identity(struct vault *v, struct session *s, struct error *err)
 {
+    struct claim other;
     bool found = false;
     int rc = 0;
 
+    claim_init(&other);
     if (v->order->auth != ORDER_AUTH_NONE)
-        rc = claim_by_enrolment(v->store, s->hello.attest_key, &s->claim, &found, err);
-    if (rc || !found || same_chip(&s->claim, &s->hello))
-        return rc;
-    rc = claim_credential(v, &s->claim, &s->credential, err);
-    return rc ? rc : refuse_other_chip(&s->claim, &s->credential, err);
+        rc = claim_by_enrolment(v->store, s->hello.attest_key, &other, &found, err);
+    if (rc == 0 && found && !same_chip(&other, &s->hello)) {
+        rc = claim_credential(v, &other, &s->credential, err);
+        if (rc == 0)
+            rc = refuse_other_chip(&other, &s->credential, err);
+    }
+    claim_done(&other);
+    return rc;
 }
 
 /* Nothing the device reports is known: a new device, or a known chip that lost its memory. */

@@ -13,8 +13,12 @@
  *   T open, or T's transport key             T asked for a key             KEYGEN, the stored one
  *   T open, or T's transport key             T asked for a key, dropped,   ABORT
  *                                              by a job of another mode,
- *                                              or under another label
+ *                                              under another label, for a
+ *                                              serial that an amendment took
+ *                                              from this station, or with
+ *                                              another attestation
  *   T committed                              T asked for a key             refuse
+ *   T committed, under another serial        T open or proven              refuse
  *   T committed                              T open                        PROVE
  *   T committed                              T proven                      PROVE again, consume nothing
  *   T open, or T's transport key             T proven                      refuse: an old copy of a store
@@ -30,6 +34,7 @@
  *                                                                          ask for a key: KEYGEN
  *   a live T                                 another label in its slot     refuse
  *
+ * Failed too often: as the claim's own device, by its chip id and key (session.c).
  * Authenticated: the order says `enrolled` or `attested`.
  * Void is burned or revoked: such a device, once it lost its memory, is a new one.
  */

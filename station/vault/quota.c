@@ -1,6 +1,7 @@
 #include "station/vault/quota.h"
 
 #include "base/clock.h"
+#include "station/store/claims.h"
 #include "station/store/ledger.h"
 
 #include <inttypes.h>
@@ -67,7 +68,9 @@ int quota_load(struct vault *v, struct error *err)
 {
     int rc = inventory_count(v->store, v->order_id, &v->counts, err);
 
-    return rc ? rc : quota_compare(v->store, &v->history.row, &v->counts, err);
+    if (rc == 0)
+        rc = quota_compare(v->store, &v->history.row, &v->counts, err);
+    return rc ? rc : claims_check_complete(v->store, err);
 }
 
 int quota_check_issue(const struct vault *v, int64_t more, struct error *err)

@@ -9,7 +9,6 @@
 #include "pki/crl.h"
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
-#include "station/store/orders.h"
 #include "station/store/whitelist.h"
 #include "station/vault/clock_stop.h"
 
@@ -104,13 +103,6 @@ static int add_ended(void *context, const struct ledger_ended *e, struct error *
     return rc;
 }
 
-static int add_order(void *context, const struct order_row *row, struct error *err)
-{
-    struct work *w = context;
-
-    return ledger_each_ended(w->store, row->hash, add_ended, w, err);
-}
-
 static int read_issuer(struct work *w, struct error *err)
 {
     char path[PATH_MAX];
@@ -195,7 +187,7 @@ int revocations_write(const struct config *config, struct store *store, struct h
     if (rc == 0)
         rc = open_list(&w, err);
     if (rc == 0)
-        rc = order_each(store, add_order, &w, err);
+        rc = ledger_each_ended(store, add_ended, &w, err);
     if (rc == 0) {
         out->entries = crl_count(w.crl);
         rc = journal(&w, err);

@@ -284,25 +284,29 @@ static int send_answers(struct serving *s, struct error *err)
 
 /*
  * Answers what has come, in one transaction of the database with one anchor (store_group_begin): only
- * then do the answers leave. A group takes no further request after GROUP_MS, for its first one waits.
+ * then do the answers leave. A group takes no further request after GROUP_MS, for its first one waits; and
+ * none after one that the counter counts, for a step of it stands for one (vault/counting.h).
  */
 static int serve_group(struct serving *s, const struct pollfd *polled, size_t count,
                        struct error *err)
 {
     struct error group = ERROR_INIT;
-    int64_t until = clock_mono_ms() + GROUP_MS;
-    int rc = store_group_begin(s->vault->store, err), end = 0;
+    struct store *store = s->vault->store;
+    int rc = store_group_begin(store, err), end = 0;
+    int64_t until = clock_mono_ms() + GROUP_MS; /* what the beginning took is not the requests' */
 
     if (rc)
         return rc;
     for (size_t n = 0; n < count && rc == 0 && clock_mono_ms() < until; n++) {
         size_t i = (s->next + n) % count;
 
+        if (store_group_counts(store))
+            break;
         if (polled[i].revents)
             rc = answer_channel(s, s->channels[i], err);
     }
     s->next++;
-    end = store_group_end(s->vault->store, &group);
+    end = store_group_end(store, &group);
     if (end)
         refuse_answers(s, end, &group);
     if (end && rc == 0) {

@@ -34,6 +34,12 @@ void session_done(struct session *s)
     credential_done(&s->credential);
 }
 
+void session_forget_claim(struct session *s)
+{
+    s->claim.credential = 0;
+    s->credential.serial[0] = 0;
+}
+
 /* Back to IDLE: the channel may serve the next device. */
 static void reset(struct session *s)
 {
@@ -256,13 +262,25 @@ static int answer_proof(struct vault *v, struct session *s, struct reader *r, st
     return 0;
 }
 
+/* Whether this is the claim's device, as far as it can be told: any other may report its transaction, and
+ * its failures must not add up to those that set the claim's device aside (plan.h). */
+static bool is_of_claim(const struct session *s)
+{
+    const struct claim *c = &s->claim;
+    const struct wire_hello *h = &s->hello;
+
+    return c->credential && c->chip_len == h->chip_len &&
+           memcmp(c->chip, h->chip, h->chip_len) == 0 &&
+           (c->attestation.len == 0 || claim_is_enrolled_as(c, h->attest_key));
+}
+
 static int record_attempt(struct vault *v, const struct session *s, int code, const char *text,
                           struct error *err)
 {
     struct attempt a = {.slot = s->slot,
                         .chip = s->hello.chip_len ? s->hello.chip : NULL,
                         .chip_len = s->hello.chip_len,
-                        .tx = s->claim.credential ? s->claim.tx : NULL,
+                        .tx = is_of_claim(s) ? s->claim.tx : NULL,
                         .serial = s->claim.credential ? s->credential.serial : s->keygen.serial,
                         .code = code,
                         .text = text};

@@ -43,6 +43,9 @@ struct session {
 void session_init(struct session *s);
 void session_done(struct session *s);
 
+/* The session is about no claim, or none any more: its attempts are not counted for one. */
+void session_forget_claim(struct session *s);
+
 /*
  * Answers one request. reply is a whole message in any case. An error return is one that the vault
  * itself cannot go on after (the database or the HSM failed); what is wrong with a device or a

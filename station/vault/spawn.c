@@ -70,6 +70,9 @@ static bool place_descriptors(const struct spawn *s)
 
 static void become(const struct spawn *s, pid_t parent)
 {
+    /* A session of its own has no terminal: nothing that it could open as /dev/tty. */
+    if (!s->screen && setsid() < 0)
+        _exit(ERR_INTERNAL * -1);
     if (!place_descriptors(s))
         _exit(ERR_INTERNAL * -1);
     /* Without the vault nothing can be finished; the ports must be free for the next run. */

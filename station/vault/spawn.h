@@ -2,9 +2,9 @@
  * spawn: starts the station's other programs, and sees that they end.
  *
  * Invariants
- *  1. A program that is started inherits stderr and the descriptors it is given, from 3 on; stdin and
- *     stdout only when it has the screen; and none of the three where others stand for them. Start them before the HSM module is loaded and the PIN is
- *     read.
+ *  1. A program that is started inherits stderr and the descriptors it is given, from 3 on; stdin,
+ *     stdout and the terminal's session only when it has the screen; and none of the three where
+ *     others stand for them. Start them before the HSM module is loaded and the PIN is read.
  *  2. It ends when this process does, however that ends, at the latest when its sockets are closed.
  */
 #ifndef STATION_VAULT_SPAWN_H

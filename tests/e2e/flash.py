@@ -1,8 +1,11 @@
 """Reads the flash of a device that runs lib/agent, sharing no code with it.
 
 The layout is that of lib/agent/slots.c and agent.h: three regions, each structure with a magic
-number and a CRC-32. tools/firmware/run keeps them in one file, at the offsets of its board.h.
+number and a CRC-32. tools/firmware/run keeps them in one file, at the offsets of its board.h;
+tools/device in a folder with a file for each, and beside each byte another that says whether it was
+written.
 """
+import pathlib
 import struct
 import zlib
 
@@ -47,4 +50,11 @@ def read(path):
     with open(path, "rb") as file:
         memory = file.read(SLOTS[-1] + SLOT_SIZE)
     found = [i for i in (read_slot(memory[at:at + SLOT_SIZE]) for at in SLOTS) if i]
+    return max(found, key=lambda identity: identity.count, default=None)
+
+
+def read_folder(folder):
+    """The identity in force of a simulated device, or None."""
+    slots = [pathlib.Path(folder) / name for name in ("slot-a", "slot-b")]
+    found = [i for i in (read_slot(s.read_bytes()[0::2]) for s in slots if s.exists()) if i]
     return max(found, key=lambda identity: identity.count, default=None)

@@ -2,10 +2,12 @@
 true: no key on two devices, no serial twice, every whitelisted device holds its key, no other does.
 """
 import base64
+import json
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from rig import run
 
@@ -77,3 +79,37 @@ def check_all(rig, finished):
     keys = {r["spki"] for r in live.values()}
     assert len(keys) == len(live), "a key stands twice"
     return live
+
+
+SUITES = b"\0\1\0\2"  # what the simulated device offers
+
+
+def lp(data):
+    return len(data).to_bytes(2, "big") + data
+
+
+def fields(data):
+    out = []
+    while data:
+        size = int.from_bytes(data[:2], "big")
+        out.append(data[2:2 + size])
+        data = data[2 + size:]
+    return out
+
+
+def check_attestations(rig):
+    """What the devices' own keys signed, verified with what X says and the device's list of suites."""
+    folder = rig.manifests()[-1]
+    records = {r["tx"]: r for r in rig.records() if r["t"] == "add"}
+    lines = (folder / "evidence-00000.jsonl").read_text().splitlines()
+    for evidence in map(json.loads, lines):
+        x = fields(base64.b64decode(evidence["x"])[2:])
+        point, in_hello, _, for_key = fields(base64.b64decode(evidence["att"])[2:])
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+        said = lp(SUITES) + lp(x[3]) + lp(x[5]) + lp(x[6]) + b"\1"
+        made = base64.b64decode(records[evidence["tx"]]["spki"])[-65:]
+        for signature, message in ((in_hello, b"imprint attest v1\0" + said),
+                                   (for_key, b"imprint attest key v1\0" + said + lp(b"\1\1" + made))):
+            pair = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
+            key.verify(encode_dss_signature(*pair), message, ec.ECDSA(hashes.SHA256()))
+    assert lines

@@ -3,6 +3,7 @@
 Programs come from the build folder in IMPRINT_BUILD. Everything lies in one temporary folder:
 station/ (the station's directory), owner/, job.yaml, devices/<n>/ (their stores), ports/, captures/.
 """
+import contextlib
 import datetime
 import hashlib
 import json
@@ -139,17 +140,20 @@ class Line:
 
     def read(self):
         for text in self.process.stdout:
-            event = json.loads(text)
-            with self.changed:
-                self.events.append(event)
-                if event["event"] in STATES:
-                    self.states[event["slot"]] = event
-                self.changed.notify_all()
+            self.take(text)
         with self.changed:
             self.ended = True
             self.changed.notify_all()
 
     ended = False
+
+    def take(self, text):
+        event = json.loads(text)
+        with self.changed:
+            self.events.append(event)
+            if event.get("event") in STATES:
+                self.states[event["slot"]] = event
+            self.changed.notify_all()
 
     def wait(self, found, seconds=60):
         """Waits until found(self) is true, and returns that."""
@@ -170,7 +174,7 @@ class Line:
 
     def count(self, event, slot=None):
         with self.changed:
-            return sum(e["event"] == event and slot in (None, e.get("slot")) for e in self.events)
+            return sum(e.get("event") == event and slot in (None, e.get("slot")) for e in self.events)
 
     def say(self, **command):
         self.process.stdin.write(json.dumps(command) + "\n")
@@ -180,7 +184,7 @@ class Line:
         """Waits for the end; (exit status, the event that says so)."""
         code = self.process.wait(timeout=60)
         self.reader.join(timeout=10)
-        return code, [e for e in self.events if e["event"] == "end"][-1]
+        return code, [e for e in self.events if e.get("event") == "end"][-1]
 
     def quit(self):
         self.say(command="quit")
@@ -190,6 +194,10 @@ class Line:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.reader.join(timeout=10)
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):  # what nobody read
+                pipe.close()
 
 
 STATES = ("empty", "wait", "hello", "deliver", "prove", "pass", "fail")
@@ -378,9 +386,9 @@ class Rig:
     def imprint(self, *arguments, check=True, **options):
         return run(IMPRINT, *self.once(arguments), check=check, env=self.environment(), **options)
 
-    def start_imprint(self, *arguments):
+    def start_imprint(self, *arguments, env=None):
         return subprocess.Popen([str(IMPRINT), *map(str, self.once(arguments))],
-                                env=self.environment(), stdout=subprocess.PIPE,
+                                env=env or self.environment(), stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
     def run_json(self, *options, check=True, labels=None):

@@ -289,6 +289,10 @@ class Ends(BoardCase):
             self.assertEqual((status["Seccomp"].strip(), status["NoNewPrivs"].strip(),
                               int(status["CapEff"], 16)), ("2", "1", 0), name)
         self.assertEqual(os.listdir(f"/proc/{self.child('imprint-board')}/root"), [])
+        # The others cannot get at the terminal as that of their session either.
+        for name, has in (("imprint-board", True), ("imprint-line", False), ("imprint-opener", False)):
+            stat = pathlib.Path(f"/proc/{self.child(name)}/stat").read_text()
+            self.assertEqual(stat.rpartition(")")[2].split()[4] != "0", has, name)
 
 
 class Beginning(BoardCase):

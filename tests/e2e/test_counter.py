@@ -516,6 +516,29 @@ class Recover(Base):
         self.assertNotIn((new.export() / "serial").read_text(), given)
         self.refused("was restored since", "generate", self.rig.job, "--count", 1, name="REFUSED")
 
+    def test_slots_that_are_served_at_once_are_counted_one_by_one(self):
+        """A step for several claims would burn too few: one key would go to two devices."""
+        slots = 8
+        self.make(credentials=2 * slots + 4)
+        copy = self.keep()
+        before = self.counted()
+        given = [self.rig.add_device() for _ in range(slots)]
+        self.assertEqual(self.rig.run_json()[0], 0)
+        self.assertEqual(len(self.entries("claim")), slots)
+        self.assertEqual(self.counted(), before + slots)
+        for device in given:
+            device.stop()
+            device.port.unlink(missing_ok=True)
+        self.exchange(copy)
+        backup = self.rig.dir / "backup"
+        self.rig.imprint("backup", backup)
+        self.lose_database()
+        said = self.restore(backup)
+        self.assertEqual((said["lost"], said["burned"]), (slots + 1, slots + 1))
+        after = [self.provision() for _ in range(3)]
+        certificates = [(d.export() / "certificates.pem").read_bytes() for d in (*given, *after)]
+        self.assertEqual(len(set(certificates)), len(certificates))
+
     def test_a_restore_without_the_tpm_needs_a_counter_afterwards(self):
         self.make(credentials=6)
         backup = self.rig.dir / "backup"

@@ -1,12 +1,15 @@
 """The main job with keys that the devices make themselves (key mode `device`)."""
 import hashlib
+import pathlib
 import shutil
+import sys
 import unittest
 
 import judge
 from rig import EXIT, Rig, run
 from test_nss import MODULES as NSS_MODULES, NssRig
 
+VERIFIER = pathlib.Path(__file__).resolve().parents[2] / "docs/manifest-verifier.py"
 ORDER = {"key_modes": ["device"]}
 
 
@@ -87,8 +90,8 @@ class DeviceKey(unittest.TestCase):
         self.assertEqual(rig.order_status()["burned"], 1)
         self.check(rig, [device])
 
-    def test_enrolled_devices_attest_the_keys_that_they_made(self):
-        rig = self.make()
+    def enrolled_order(self, rig):
+        """An order for the one enrolled key of a.pem, and its job."""
         run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out",
             rig.dir / "a.pem")
         der = rig.dir / "a.der"
@@ -98,9 +101,36 @@ class DeviceKey(unittest.TestCase):
         rig.write_order(id="E2E-2", device_auth="enrolled",
                         enrolled=hashlib.sha256(lines.encode()).hexdigest(), **ORDER)
         rig.write_job(order="E2E-2", more="enrolled: list.txt\n", first=1)
+
+    def test_enrolled_devices_attest_the_keys_that_they_made(self):
+        rig = self.make()
+        self.enrolled_order(rig)
         device = rig.add_device("--enrol-key", str(rig.dir / "a.pem"))
         self.provision(rig, [device])
         self.check(rig, [device], "enrolled")
+        judge.check_attestations(rig)
+
+    def test_evidence_of_a_device_that_was_asked_twice_is_verified(self):
+        """The power goes after KEYGEN left: request and evidence are of two sessions."""
+        rig = self.make()
+        self.enrolled_order(rig)
+        device = rig.add_device("--enrol-key", str(rig.dir / "a.pem"), start=False)
+        cuts, shown = 0, ""
+        while "keygen" not in shown:
+            cuts += 1
+            shutil.rmtree(device.store, ignore_errors=True)
+            device.start("--fault", f"power-cut={cuts}")
+            self.assertNotEqual(rig.run_json(check=False)[0], 0)
+            device.stop()
+            shown = rig.imprint("ledger", "show", "--event", "keygen").stdout
+        self.assertEqual(rig.imprint("ledger", "show", "--event", "claim").stdout, "")
+        device.start()
+        self.provision(rig, [device])
+        self.check(rig, [device], "enrolled")
+        judge.check_attestations(rig)
+        trust = rig.station / "trust"
+        run(sys.executable, VERIFIER, trust / "manifest-root.pem", trust / "device-root.pem",
+            trust / "log.vkey", rig.manifests()[-1])
 
     def test_a_job_chooses_a_mode_that_its_order_allows(self):
         rig = self.make(order={"key_modes": ["hsm", "device"]})

@@ -2,6 +2,7 @@
 import datetime
 import json
 import subprocess
+import shutil
 import unittest
 
 from cryptography import x509
@@ -115,6 +116,32 @@ class Revocations(unittest.TestCase):
         before = self.crl_number()
         rig.imprint("rework", serial, "--by", "Eve", "--reason", "new board")
         self.assertEqual(self.crl_number(), before)  # nothing was revoked
+
+    def test_what_a_run_burns_is_on_the_list_after_it(self):
+        rig = self.rig
+        rig.imprint("crl")
+        before = self.crl_number()
+        device = rig.add_device("--fault", "vanish")
+        rig.run_json(check=False)
+        device.stop()
+        self.assertEqual(self.crl_number(), before)  # unresolved, and nothing ended
+        shutil.rmtree(device.store)
+        again = rig.add_device(chip=device.chip)
+        rig.run_json()
+        again.stop()
+        self.assertEqual(len(list(self.load())), 1)
+        self.assertGreater(self.crl_number(), before)
+
+    def test_no_table_can_hide_what_the_ledger_ended(self):
+        rig, devices = self.rig, self.provision(1)
+        rig.imprint("void", (devices[0].export() / "serial").read_text().strip(), "--reason", "stolen")
+        rig.imprint("crl")
+        self.assertEqual(len(list(self.load())), 1)
+        for edit in ("UPDATE orders SET hash = zeroblob(32)", "DELETE FROM orders"):
+            run("sqlite3", rig.station / "station.db", edit)
+            result = rig.imprint("crl", check=False)
+            self.assertNotEqual(result.returncode, 0, edit)
+            self.assertEqual(len(list(self.load())), 1)
 
     def certificate(self, record):
         import base64

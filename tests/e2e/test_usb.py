@@ -99,6 +99,28 @@ class Usb(unittest.TestCase):
                           "/dev/ttyACM2": ("A", 1, "1209:0001", "1-2")})
         self.assertEqual([p for p in listed if not p["port"]],
                          [{"port": None, "rule": 2, "unused": "usb:1209:00ff"}])
+        self.assertEqual(ports["usb:1-1"]["why"], [
+            {"rule": 1, "slot": "A", "field": "usb_path", "wants": "1-2", "has": "1-1"},
+            {"rule": 2, "slot": "B", "field": "product", "wants": "00ff", "has": "0001"}])
+        self.assertEqual(ports["/dev/ttyACM2"]["why"], [])
+
+    def test_what_is_no_slot_says_why_rule_by_rule(self):
+        device = self.rig.add_device()
+        self.rig.write_job(ports="  - usb: 120a:0001\n    slot: A\n"
+                                 "  - usb_path: 1-7.*\n    slot: B\n"
+                                 "  - name: /dev/ttyUSB*\n    slot: C{n}\n")
+        result = self.on_usb([device.port, "tty"], "devices", self.rig.job, check=False)
+        self.assertEqual(result.returncode, EXIT["NO_PORT"])
+        lines = result.stdout.splitlines()
+        usb = next(i for i, line in enumerate(lines) if line.startswith("usb:1-1 "))
+        self.assertIn("not a slot: no rule names it", lines[usb])
+        self.assertEqual([line.strip() for line in lines[usb + 1:usb + 4]], [
+            "rule 1 (slot A): vendor is 1209, not 120a",
+            "rule 2 (slot B): usb_path is 1-1, not 1-7.*",
+            "rule 3 (slot C{n}): it has no name, which would be /dev/ttyUSB*"])
+        tty = next(i for i, line in enumerate(lines) if line.startswith("/dev/ttyACM2 "))
+        self.assertEqual(lines[tty + 3].strip(),
+                         "rule 3 (slot C{n}): name is /dev/ttyACM2, not /dev/ttyUSB*")
 
 
 if __name__ == "__main__":

@@ -329,7 +329,7 @@ def check_order_document():
 
 def check_station_document():
     text = source("docs/station.md")
-    tables = re.findall(r"CREATE TABLE (\w+)", source("station/store/store.c"))
+    tables = re.findall(r"CREATE TABLE (\w+)", source("station/store/schema.c"))
     code = "".join(p.read_text() for p in sorted((ROOT / "station/vault").glob("*.c")))
     events = set(re.findall(r'ledger_append\([^"]*"(\w+)"', code)) | \
         set(re.findall(r'event_put\(v, "(\w+)"', code)) | \
@@ -342,6 +342,22 @@ def check_station_document():
         return re.findall(r"(?m)^\| `(\w+)`", part.group(1)) if part else []
     return differences("docs/station.md, tables", first_column("Database"), tables) + \
         differences("docs/station.md, ledger events", first_column("Ledger"), events)
+
+
+def check_conformance_document():
+    """Every case of the judge is in the document, with its section and what it requires, in order."""
+    listed = output(BUILD / "station/imprint", "conform", "--list", "--json").stdout.splitlines()
+    real = [tuple(json.loads(line)[m] for m in ("case", "section", "requires")) for line in listed]
+    part = source("docs/conformance.md").split("\n## Cases\n")[1]
+    said = re.findall(r"(?m)^\| `([a-z0-9-]+)` \| (\d) \| (.*) \|$", part)
+    problems = differences("docs/conformance.md, cases", said, real)
+    if not problems and said != real:
+        problems.append("docs/conformance.md: the cases are in another order")
+    if len(set(case for case, _, _ in real)) != len(real) or len(real) < 100:
+        problems.append("'imprint conform --list' names a case twice, or hardly any")
+    headings = {h[0] for h in re.findall(r"(?m)^## (\d)\.", source("docs/device-link.md"))}
+    return problems + [f"case {case}: device-link.md has no section {number}"
+                       for case, number, _ in real if number not in headings]
 
 
 def check_operator_sentences():
@@ -401,7 +417,7 @@ def main():
         check_usage_page("imprint-authority.1", BUILD / "tools/authority/imprint-authority") + \
         check_exit_statuses() + check_ceremony_page() + check_policy_tables() + check_job_page() + check_profile_document() + \
         check_order_document() + \
-        check_station_document() + check_operator_sentences() + check_links(files) + \
+        check_station_document() + check_conformance_document() + check_operator_sentences() + check_links(files) + \
         check_machine_paths(files) + check_format(files)
     if (BUILD / "tools/device/imprint-device").exists():
         problems += check_usage_page("imprint-device.1", BUILD / "tools/device/imprint-device",

@@ -1,83 +1,12 @@
 /* The importer's state: what it accepts, what it refuses and what it then says of a device. */
-#include "manifest_fixture.h"
+#include "importer_state.h"
 
 #include "base/file.h"
-#include "manifests/trust/accept.h"
-#include "manifests/trust/compare.h"
 #include "manifests/trust/decide.h"
-#include "manifests/trust/list.h"
-#include "manifests/trust/lookup.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-
-static char state_path[PATH_MAX];
-static struct trust *t;
-static struct trust_accepted accepted;
-
-static void open_state(void)
-{
-    ASSERT_OK(trust_open(state_path, TRUST_CREATE, &t, &err), err);
-}
-
-static void begin_state(void)
-{
-    begin();
-    snprintf(state_path, sizeof state_path, "%s/state", top);
-    open_state();
-}
-
-static void end_state(void)
-{
-    trust_close(t);
-    t = NULL;
-    end();
-}
-
-static int accept_of(const struct kit *k, const char *dir)
-{
-    struct verify_policy policy = kit_policy(k);
-
-    err.text[0] = 0;
-    return trust_accept(t, dir, &policy, NULL, &accepted, &err);
-}
-
-static int accept(const char *dir)
-{
-    return accept_of(&kit, dir);
-}
-
-static void accept_all(void)
-{
-    ASSERT_OK(accept(one), err);
-    ASSERT_OK(accept(two), err);
-    ASSERT_OK(accept(three), err);
-}
-
-static enum whitelist_answer answer(const char *serial)
-{
-    struct trust_verdict v;
-
-    ASSERT_OK(trust_lookup_serial(t, serial, NULL, &v, &err), err);
-    return v.answer;
-}
-
-static int count_row(void *ctx, const struct trust_row *row, struct error *why)
-{
-    (void)row;
-    (void)why;
-    ++*(unsigned *)ctx;
-    return 0;
-}
-
-static unsigned rows(void)
-{
-    unsigned count = 0;
-
-    ASSERT_OK(trust_list(t, count_row, &count, &err), err);
-    return count;
-}
 
 static void assert_text(const char *part)
 {
@@ -156,27 +85,6 @@ START_TEST(a_gap_is_refused_and_changes_nothing)
 }
 END_TEST
 
-/* Another second manifest, and a third after it. */
-static void make_fork(char fork_two[PATH_MAX], char fork_three[PATH_MAX])
-{
-    struct manifest_state state, forked;
-    struct kit_batch b;
-    struct kit_device d;
-
-    ASSERT_OK(seal_state_read(one, &state, &err), err);
-    kit.totals.good = 4;
-    kit.totals.revoked = kit.totals.replaced = 0;
-    kit_begin(&b, &kit, "2b", &state);
-    kit_device_init(&kit, &d, "B1-0001");
-    kit_add(&b, &d);
-    kit_end(&b, &forked);
-    kit_device_done(&d);
-    kit_begin(&b, &kit, "3b", &forked);
-    kit_end(&b, NULL);
-    snprintf(fork_two, PATH_MAX, "%s/2b", top);
-    snprintf(fork_three, PATH_MAX, "%s/3b", top);
-}
-
 START_TEST(a_fork_is_refused_and_called_one)
 {
     char fork_two[PATH_MAX], fork_three[PATH_MAX];
@@ -233,33 +141,6 @@ START_TEST(a_manifest_that_was_damaged_changes_nothing)
     end_state();
 }
 END_TEST
-
-/* A second factory in a folder of its own. */
-static void begin_other(struct kit *k, char *dir, const char *origin, const char *station)
-{
-    snprintf(dir, 64, "/tmp/check_other_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    kit_init_station(k, dir, origin, station);
-}
-
-static void end_other(struct kit *k, const char *dir)
-{
-    kit_done(k);
-    ASSERT_OK(file_remove_tree(dir, &err), err);
-}
-
-static int accept_one_of(struct kit *k, const char *serial)
-{
-    struct kit_device d;
-    struct kit_batch b;
-
-    kit_begin(&b, k, "1", NULL);
-    kit_device_init(k, &d, serial);
-    kit_add(&b, &d);
-    kit_end(&b, NULL);
-    kit_device_done(&d);
-    return accept_of(k, b.dir);
-}
 
 START_TEST(a_second_station_under_a_known_name_is_refused)
 {
@@ -372,30 +253,6 @@ START_TEST(a_clone_in_a_later_manifest_or_another_log_is_refused)
     end_state();
 }
 END_TEST
-
-/* One more manifest after the three, with one record about a device. */
-static int accept_change(enum record_type type, const char *serial, uint64_t ref)
-{
-    struct manifest_state state;
-    struct record of = {.ts = 1795000000, .chip_len = 12}, r;
-    const struct manifest_totals before = kit.totals; /* of the three: the last try is gone */
-    struct error ignored = ERROR_INIT;
-    struct kit_batch b;
-    int rc;
-
-    ASSERT_OK(seal_state_read(three, &state, &err), err);
-    memcpy(of.order, kit.totals.order, sizeof of.order);
-    strcpy(of.prod, KIT_PRODUCT);
-    strcpy(of.sn, serial);
-    kit_begin(&b, &kit, "4", &state);
-    kit_change(&r, type, &of, ref);
-    kit_add_record(&b, &r);
-    kit_end(&b, NULL);
-    kit.totals = before;
-    rc = accept(b.dir);
-    ASSERT_OK(file_remove_tree(b.dir, &ignored), ignored);
-    return rc;
-}
 
 START_TEST(what_is_revoked_does_not_come_back)
 {
@@ -564,158 +421,6 @@ START_TEST(what_is_no_state_file_is_refused)
 }
 END_TEST
 
-/* ---- two states */
-
-static int count_change(void *ctx, const struct trust_change *c, struct error *why)
-{
-    unsigned *counts = ctx;
-
-    (void)why;
-    counts[c->before == WHITELIST_UNKNOWN ? WHITELIST_UNKNOWN : c->after]++;
-    return 0;
-}
-
-static int count_clone(void *ctx, const struct trust_clone *c, struct error *why)
-{
-    (void)why;
-    ck_assert_str_ne(c->origin, c->other_origin);
-    ++*(unsigned *)ctx;
-    return 0;
-}
-
-/* A state of its own, with one manifest of a factory. */
-static void make_state(const char *path, const struct kit *k, const char *dir)
-{
-    struct verify_policy policy = kit_policy(k);
-    struct trust *other;
-
-    ASSERT_OK(trust_open(path, TRUST_CREATE, &other, &err), err);
-    ASSERT_OK(trust_accept(other, dir, &policy, NULL, &accepted, &err), err);
-    trust_close(other);
-}
-
-START_TEST(two_states_differ_in_what_was_accepted_between)
-{
-    unsigned counts[WHITELIST_FAILED + 1] = {0};
-    char older[PATH_MAX];
-
-    begin_state();
-    snprintf(older, sizeof older, "%s/older", top);
-    make_state(older, &kit, one);
-    accept_all();
-    ASSERT_OK(trust_diff(t, older, count_change, counts, &err), err);
-    ck_assert_uint_eq(counts[WHITELIST_UNKNOWN], 4);
-    ck_assert_uint_eq(counts[WHITELIST_REVOKED], 1);
-    ck_assert_uint_eq(counts[WHITELIST_REPLACED], 1);
-    ck_assert_uint_eq(counts[WHITELIST_OK], 0);
-    ASSERT_FAILS(trust_diff(t, kit.root, count_change, counts, &err), ERR_FORMAT);
-    end_state();
-}
-END_TEST
-
-START_TEST(states_of_several_importers_become_one)
-{
-    static const char *const serial[] = {"A1-0004"};
-    struct trust_decision d = {.kind = TRUST_HOLD, .who = "qa", .why = "x"};
-    struct trust_merged merged;
-    struct trust *further;
-    char path[PATH_MAX];
-    unsigned found = 0;
-
-    begin_state();
-    snprintf(path, sizeof path, "%s/further", top);
-    make_state(path, &kit, one);
-    ASSERT_OK(trust_open(path, TRUST_WRITE, &further, &err), err);
-    ASSERT_OK(accept(one), err);
-    {
-        struct trust *mine = t;
-
-        t = further;
-        ASSERT_OK(accept(two), err);
-        ASSERT_OK(accept(three), err);
-        ASSERT_OK(trust_decide(t, &d, serial, 1, &err), err);
-        d.kind = TRUST_REVOKE;
-        ASSERT_OK(trust_decide(t, &d, (const char *const[]){"A1-0007"}, 1, &err), err);
-        trust_close(t);
-        t = mine;
-    }
-    ASSERT_OK(trust_merge(t, path, count_clone, &found, &merged, &err), err);
-    ck_assert_uint_eq(merged.logs, 1);
-    ck_assert_uint_eq(merged.identities, 4);
-    ck_assert_uint_eq(merged.decisions, 2);
-    ck_assert_uint_eq(found, 0);
-    ck_assert_int_eq(answer("A1-0001"), WHITELIST_REVOKED);
-    ck_assert_int_eq(answer("A1-0002"), WHITELIST_OK);
-    ck_assert_int_eq(answer("A1-0004"), WHITELIST_HELD);
-    ck_assert_int_eq(answer("A1-0007"), WHITELIST_REVOKED);
-    ASSERT_OK(trust_merge(t, path, count_clone, &found, &merged, &err), err);
-    ck_assert_uint_eq(merged.logs + merged.identities + merged.decisions, 0);
-    ck_assert_uint_eq(rows(), 10);
-    ASSERT_OK(accept_change(RECORD_DECOMMISSION, "A1-0003", 2), err);
-    end_state();
-}
-END_TEST
-
-START_TEST(clones_between_two_states_are_found_and_nothing_is_merged)
-{
-    struct trust_merged merged;
-    struct kit_batch b;
-    struct kit other;
-    char dir[64], path[PATH_MAX];
-    unsigned found = 0;
-
-    begin_state();
-    ASSERT_OK(accept(one), err);
-    snprintf(path, sizeof path, "%s/theirs", top);
-    begin_other(&other, dir, "factory.example/wl/line2", "line2");
-    kit_begin(&b, &other, "1", NULL);
-    kit_device_init(&other, &second, "A1-0002");
-    kit_add(&b, &second);
-    kit_end(&b, NULL);
-    kit_device_done(&second);
-    make_state(path, &other, b.dir);
-    ASSERT_FAILS(trust_merge(t, path, count_clone, &found, &merged, &err), ERR_DUPLICATE);
-    ck_assert_uint_eq(found, 1);
-    ck_assert_uint_eq(rows(), 6);
-    end_other(&other, dir);
-    end_state();
-}
-END_TEST
-
-START_TEST(histories_that_contradict_each_other_are_not_merged)
-{
-    char fork_two[PATH_MAX], fork_three[PATH_MAX], path[PATH_MAX], dir[64];
-    struct trust_merged merged;
-    struct trust *mine;
-    struct kit other;
-    unsigned found = 0;
-
-    begin_state();
-    make_fork(fork_two, fork_three);
-    snprintf(path, sizeof path, "%s/forked", top);
-    make_state(path, &kit, one);
-    ASSERT_OK(accept(one), err);
-    ASSERT_OK(accept(two), err);
-    mine = t;
-    ASSERT_OK(trust_open(path, TRUST_WRITE, &t, &err), err);
-    ASSERT_OK(accept(fork_two), err);
-    trust_close(t);
-    t = mine;
-    ASSERT_FAILS(trust_merge(t, path, count_clone, &found, &merged, &err), ERR_FORK);
-    begin_other(&other, dir, KIT_ORIGIN, KIT_STATION);
-    snprintf(path, sizeof path, "%s/impostor", top);
-    t = NULL;
-    ASSERT_OK(trust_open(path, TRUST_CREATE, &t, &err), err);
-    ASSERT_OK(accept_one_of(&other, "C1-0001"), err);
-    trust_close(t);
-    t = mine;
-    ASSERT_FAILS(trust_merge(t, path, count_clone, &found, &merged, &err), ERR_IMPOSTOR);
-    ck_assert_uint_eq(rows(), 8);
-    end_other(&other, dir);
-    end_state();
-}
-END_TEST
-
 CHECK_ITEMS_MAIN(
     "accept", ONCE(a_chain_of_manifests_becomes_the_whitelist),
     ONCE(the_state_survives_being_closed), ONCE(what_was_accepted_is_known_and_not_entered_again),
@@ -727,8 +432,4 @@ CHECK_ITEMS_MAIN(
     EACH_ROW(a_clone_in_a_later_manifest_or_another_log_is_refused, clones),
     ONCE(what_is_revoked_does_not_come_back), ONCE(what_nobody_signed_is_not_parsed),
     ONCE(the_owners_decisions_count_beside_the_log), ONCE(a_certificate_is_judged_byte_for_byte),
-    ONCE(a_reader_sees_what_is_accepted_meanwhile), ONCE(what_is_no_state_file_is_refused),
-    ONCE(two_states_differ_in_what_was_accepted_between),
-    ONCE(states_of_several_importers_become_one),
-    ONCE(clones_between_two_states_are_found_and_nothing_is_merged),
-    ONCE(histories_that_contradict_each_other_are_not_merged))
+    ONCE(a_reader_sees_what_is_accepted_meanwhile), ONCE(what_is_no_state_file_is_refused))

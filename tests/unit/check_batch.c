@@ -5,7 +5,6 @@
 
 #include "base/file.h"
 #include "manifests/cert.h"
-#include "manifests/unique.h"
 
 #include <openssl/x509.h>
 #include <signal.h>

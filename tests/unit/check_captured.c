@@ -325,8 +325,8 @@ static void load_credentials(struct thief *t, const EC_GROUP *group)
     sqlite3_stmt *s;
     size_t n = 0;
 
-    ASSERT_OK(sql_start(t->w->rig.store, &err, &s, "SELECT point FROM credentials", ""), err);
-    while (sql_next(t->w->rig.store, s, &err) == 1 && n < CREDENTIALS) {
+    ASSERT_OK(sql_start(&t->w->rig.store->sql, &err, &s, "SELECT point FROM credentials", ""), err);
+    while (sql_next(&t->w->rig.store->sql, s, &err) == 1 && n < CREDENTIALS) {
         t->credentials[n] = EC_POINT_new(group);
         ck_assert_int_eq(EC_POINT_oct2point(group, t->credentials[n++], sqlite3_column_blob(s, 0),
                                             (size_t)sqlite3_column_bytes(s, 0), NULL),
@@ -538,9 +538,10 @@ static void check_claims(struct thief *t)
     struct error err = ERROR_INIT;
     sqlite3_stmt *s;
 
-    ASSERT_OK(sql_start(t->w->rig.store, &err, &s, "SELECT dev_pub, attestation FROM claims", ""),
-              err);
-    while (sql_next(t->w->rig.store, s, &err) == 1) {
+    ASSERT_OK(
+        sql_start(&t->w->rig.store->sql, &err, &s, "SELECT dev_pub, attestation FROM claims", ""),
+        err);
+    while (sql_next(&t->w->rig.store->sql, s, &err) == 1) {
         const uint8_t *attestation = sqlite3_column_blob(s, 1);
         size_t genuine = 0;
 

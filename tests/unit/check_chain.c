@@ -4,7 +4,6 @@
 #include "pki/ec.h"
 #include "station/checker/chain.h"
 #include "station/vault/attest.h"
-#include "station/wire/channel.h"
 
 #include <signal.h>
 #include <string.h>

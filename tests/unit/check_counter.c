@@ -1,10 +1,6 @@
 /* What the store does about a counter: which transactions count, what their entries bear, and when the
  * counter moves. */
-#include "check_util.h"
-
-#include "base/file.h"
-#include "pki/digest.h"
-#include "station/store/ledger.h"
+#include "open_store.h"
 
 #include <string.h>
 
@@ -13,19 +9,9 @@
     "{\"counter\":{\"index\":7,\"names\":[\"" NAME "\",\"" NAME "\"],\"start\":41,\"tpm\":\"" NAME \
     "\"}}"
 
-static char dir[64];
 static struct store_count tpm; /* the counter */
 static int steps, anchors;
 static bool broken;
-
-static int test_mac(void *context, const void *bytes, size_t len, uint8_t mac[32],
-                    struct error *err)
-{
-    (void)context;
-    (void)err;
-    sha256(bytes, len, mac);
-    return 0;
-}
 
 static int test_anchor(void *context, int64_t seq, const uint8_t head[32], struct error *err)
 {
@@ -51,40 +37,14 @@ static int test_step(void *context, const struct store_count *from, const uint8_
     return 0;
 }
 
-static struct store *open_new(void)
+static struct store *open_counted(void)
 {
-    struct error err = ERROR_INIT;
-    struct store *store;
-    char path[80];
+    struct store *store = open_new();
 
-    strcpy(dir, "/tmp/check_counter_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/station.db", dir);
-    ASSERT_OK(store_open(path, STORE_CREATE, &store, &err), err);
-    store_set_mac(store, test_mac, NULL);
     store_set_anchor(store, test_anchor, NULL);
     tpm = (struct store_count){.number = 41, .chain = {0xcc}};
     store_set_counter(store, &tpm, test_step, NULL);
     return store;
-}
-
-static void end(struct store *store)
-{
-    struct error err = ERROR_INIT;
-
-    store_close(store);
-    ASSERT_OK(file_remove_tree(dir, &err), err);
-}
-
-static void append(struct store *store, const char *event, const char *json)
-{
-    struct error err = ERROR_INIT;
-    struct buf data;
-
-    buf_init(&data, 1000);
-    buf_put_str(&data, json);
-    ASSERT_OK(ledger_append(store, event, &data, &err), err);
-    buf_done(&data);
 }
 
 /* One transaction of one or two entries; what store_commit says. */
@@ -94,9 +54,9 @@ static int change(struct store *store, const char *first, const char *second, st
 
     if (rc)
         return rc;
-    append(store, first, strcmp(first, "init") ? "{}" : NAMED);
+    ASSERT_OK(append(store, first, strcmp(first, "init") ? "{}" : NAMED, err), *err);
     if (second)
-        append(store, second, "{}");
+        ASSERT_OK(append(store, second, "{}", err), *err);
     anchors = steps;
     return store_commit(store, err);
 }
@@ -113,7 +73,7 @@ static const struct {
 
 START_TEST(a_transaction_counts_once_when_it_gives_something_out)
 {
-    struct store *store = open_new();
+    struct store *store = open_counted();
     struct error err = ERROR_INIT;
     struct ledger_counter c;
 
@@ -132,7 +92,7 @@ END_TEST
 
 START_TEST(the_ledger_alone_tells_where_the_counter_is)
 {
-    struct store *store = open_new();
+    struct store *store = open_counted();
     struct error err = ERROR_INIT;
     struct store_count next;
     struct ledger_counter c;
@@ -150,12 +110,12 @@ END_TEST
 
 START_TEST(what_was_rolled_back_does_not_count)
 {
-    struct store *store = open_new();
+    struct store *store = open_counted();
     struct error err = ERROR_INIT;
 
     ASSERT_OK(change(store, "init", NULL, &err), err);
     ASSERT_OK(store_begin(store, &err), err);
-    append(store, "claim", "{}");
+    ASSERT_OK(append(store, "claim", "{}", &err), err);
     store_rollback(store);
     ASSERT_OK(change(store, "proven", NULL, &err), err);
     ck_assert_int_eq(steps, 1);
@@ -165,9 +125,36 @@ START_TEST(what_was_rolled_back_does_not_count)
 }
 END_TEST
 
-START_TEST(a_step_that_fails_is_made_before_anything_else)
+/* What the store refuses to whoever goes on with a group that counts already. */
+START_TEST(a_group_ends_with_the_first_change_that_counts)
 {
     struct store *store = open_new();
+    struct error err = ERROR_INIT;
+
+    ASSERT_OK(change(store, "init", NULL, &err), err);
+    ASSERT_OK(store_group_begin(store, &err), err);
+    ASSERT_OK(change(store, "proven", NULL, &err), err);
+    ck_assert(!store_group_counts(store));
+    ASSERT_OK(store_begin(store, &err), err);
+    ASSERT_OK(append(store, "claim", "{}", &err), err);
+    store_rollback(store);
+    ck_assert(!store_group_counts(store));
+    ASSERT_OK(change(store, "claim", NULL, &err), err);
+    ck_assert(store_group_counts(store));
+    ASSERT_FAILS(store_begin(store, &err), ERR_INTERNAL);
+    anchors = steps;
+    ASSERT_OK(store_group_end(store, &err), err);
+    ck_assert_int_eq(tpm.number, 43);
+    ck_assert(!store_group_counts(store));
+    ASSERT_OK(change(store, "claim", NULL, &err), err);
+    ck_assert_int_eq(tpm.number, 44);
+    end(store);
+}
+END_TEST
+
+START_TEST(a_step_that_fails_is_made_before_anything_else)
+{
+    struct store *store = open_counted();
     struct error err = ERROR_INIT;
 
     ASSERT_OK(change(store, "init", NULL, &err), err);
@@ -189,7 +176,7 @@ END_TEST
 
 START_TEST(a_station_without_a_counter_has_none)
 {
-    struct store *store = open_new();
+    struct store *store = open_counted();
     struct error err = ERROR_INIT;
     struct ledger_counter c;
     struct buf body;
@@ -212,5 +199,6 @@ CHECK_ITEMS_MAIN("counter",
                  EACH_ROW(a_transaction_counts_once_when_it_gives_something_out, changes),
                  ONCE(the_ledger_alone_tells_where_the_counter_is),
                  ONCE(what_was_rolled_back_does_not_count),
+                 ONCE(a_group_ends_with_the_first_change_that_counts),
                  ONCE(a_step_that_fails_is_made_before_anything_else),
                  ONCE(a_station_without_a_counter_has_none))

@@ -155,20 +155,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("crl");
     TCase *tcase = tcase_create("crl");
-    SRunner *runner;
-    int failed;
 
-    tcase_set_timeout(tcase, 300);
     tcase_add_loop_test(tcase, openssl_reads_what_was_written, 0,
                         (int)(sizeof lists / sizeof *lists));
     tcase_add_test(tcase, memory_does_not_grow_with_the_list);
     tcase_add_test(tcase, what_cannot_be_a_list_is_refused);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run_case("crl", tcase, 300);
 }

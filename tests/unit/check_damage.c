@@ -89,18 +89,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("damage");
     TCase *tcase = tcase_create("damage");
-    SRunner *runner;
-    int failed;
 
-    tcase_set_timeout(tcase, 600);
     tcase_add_test(tcase, what_is_not_damaged_is_accepted);
     tcase_add_test(tcase, every_kind_of_damage_is_refused_as_what_it_is);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run_case("damage", tcase, 600);
 }

@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/codec.h"
-#include "station/line/serial.h"
 
 #include <fcntl.h>
 #include <openssl/pem.h>

@@ -1,15 +1,11 @@
 /* Evidence lines and the transcript in them: only exact bytes are read. */
 #include "check_util.h"
-#include "manifest_kit.h"
+#include "manifest_damage.h"
 
 #include "base/file.h"
 
 #include <string.h>
 #include <unistd.h>
-
-struct edit {
-    const char *find, *put;
-};
 
 static struct error err;
 static char dir[] = "/tmp/check_evidence_XXXXXX";
@@ -25,18 +21,6 @@ static void end(void)
 {
     kit_done(&kit);
     ASSERT_OK(file_remove_tree(dir, &err), err);
-}
-
-static void replace_text(const struct buf *in, const struct edit *e, struct buf *out)
-{
-    const char *at = memmem(in->data, in->len, e->find, strlen(e->find));
-    size_t before;
-
-    ck_assert_msg(at != NULL, "the line has no '%s'", e->find);
-    before = (size_t)(at - (const char *)in->data);
-    buf_put(out, in->data, before);
-    buf_put_str(out, e->put);
-    buf_put(out, at + strlen(e->find), in->len - before - strlen(e->find));
 }
 
 START_TEST(evidence_reads_back_as_it_was_written)
@@ -74,7 +58,7 @@ END_TEST
 
 START_TEST(evidence_in_another_form_is_refused)
 {
-    static const struct edit bad[] = {
+    static const struct damage_edit bad[] = {
         {"{\"att\":\"\"", "{\"att\":null"},     {"{\"att\":\"\",", "{"},
         {"{\"att\":\"\"", "{\"att\":\"AgE=\""}, {"\"nonce\":\"", "\"nonce\":\"AAAA"},
         {"\"proof\":\"AgE", "\"proof\":\"AgM"}, /* an algorithm that does not exist */
@@ -92,7 +76,7 @@ START_TEST(evidence_in_another_form_is_refused)
     ASSERT_OK(evidence_write(&d.evidence, &line, &err), err);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         buf_init(&edited, RECORD_LINE_MAX);
-        replace_text(&line, &bad[i], &edited);
+        damage_line(&line, &bad[i], &edited);
         ck_assert_msg(evidence_parse(edited.data, edited.len, &e, &err) == ERR_FORMAT, "%s",
                       bad[i].put);
         buf_done(&edited);

@@ -458,13 +458,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("exports");
     TCase *tcase = tcase_create("exports");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, begin, end);
-    tcase_set_timeout(tcase, 900);
     tcase_add_loop_test(tcase, serials_of_each_platform, 0, ROWS(serials));
     tcase_add_test(tcase, no_platform_takes_an_empty_or_endless_serial);
     tcase_add_loop_test(tcase, key_types_of_each_platform, 0, ROWS(keys));
@@ -481,10 +477,5 @@ int main(void)
     tcase_add_test(tcase, a_kill_leaves_no_half_file);
     tcase_add_loop_test(tcase, settings_of_formats, 0, ROWS(settings));
     tcase_add_test(tcase, base64url_is_strict);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run_case("exports", tcase, 900);
 }

@@ -1,8 +1,6 @@
 /* What is asked of a device before anything is claimed for it: facts, suites, enrolment. */
 #include "played_device.h"
 
-#include "hsm/credential.h"
-
 static const struct rig_order plain_order = {.lock = false};
 
 /* HELLO as the device would say it, with one thing changed. */

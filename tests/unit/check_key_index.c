@@ -1,10 +1,7 @@
 /* Doubled public keys are found wherever the index has them: in memory, in its tables, in neither. */
-#include "check_util.h"
+#include "open_store.h"
 
-#include "base/file.h"
 #include "station/store/key_filter.h"
-#include "station/store/key_index.h"
-#include "station/store/sql.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +12,6 @@
     "SELECT (SELECT coalesce(sum(length(hashes)), 0) / 8 FROM key_index) +"                        \
     " (SELECT coalesce(sum(length(hashes)), 0) / 8 FROM key_recent)"
 
-static char dir[] = "/tmp/check_keys_XXXXXX";
 static const uint8_t point_1[65] = {4, 1}, point_2[65] = {4, 2};
 
 static struct key_hash hash_of(const uint8_t point[65], int64_t credential)
@@ -28,26 +24,21 @@ static struct key_hash hash_of(const uint8_t point[65], int64_t credential)
 static int add_credential(struct store *store, int64_t id, const uint8_t point[65],
                           struct error *err)
 {
-    return sql_run(store, err,
+    return sql_run(&store->sql, err,
                    "INSERT INTO credentials(id, order_id, product, serial, state, point, cert,"
                    " wrapped_hash, storage, mechanism, mac)"
                    " VALUES (?1, 1, 'pump', ?1, 0, ?2, '', '', '', 0, '')",
                    "ib", id, point, (size_t)65);
 }
 
-static struct store *open_new(void)
+static struct store *open_with_key(void)
 {
     struct key_hash hash = hash_of(point_1, 1);
     struct error err = ERROR_INIT;
-    struct store *store;
-    char path[64];
+    struct store *store = open_new();
 
-    strcpy(dir, "/tmp/check_keys_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/station.db", dir);
-    ASSERT_OK(store_open(path, STORE_CREATE, &store, &err), err);
     ASSERT_OK(store_begin(store, &err), err);
-    ASSERT_OK(sql_run(store, &err,
+    ASSERT_OK(sql_run(&store->sql, &err,
                       "INSERT INTO orders(id, hash, name, product) VALUES (1, '', 'A-1', 'pump')",
                       ""),
               err);
@@ -57,20 +48,12 @@ static struct store *open_new(void)
     return store;
 }
 
-static void end(struct store *store)
-{
-    struct error err = ERROR_INIT;
-
-    store_close(store);
-    ASSERT_OK(file_remove_tree(dir, &err), err);
-}
-
 static int64_t count_of(struct store *store, const char *query)
 {
     struct error err = ERROR_INIT;
     int64_t count = 0;
 
-    ASSERT_OK(sql_integer(store, &err, &count, query, ""), err);
+    ASSERT_OK(sql_integer(&store->sql, &err, &count, query, ""), err);
     return count;
 }
 
@@ -134,7 +117,7 @@ static void add_many(struct store *store)
 
 START_TEST(a_double_is_found_in_memory_and_in_the_file)
 {
-    struct store *store = open_new();
+    struct store *store = open_with_key();
 
     assert_found(store); /* in memory: nothing was rolled back since it came */
     assert_found(store); /* read again */
@@ -145,7 +128,7 @@ END_TEST
 
 START_TEST(a_double_is_found_among_merged_keys)
 {
-    struct store *store = open_new();
+    struct store *store = open_with_key();
 
     add_many(store);
     ck_assert_int_gt(count_of(store, ROWS), 60000);
@@ -159,7 +142,7 @@ END_TEST
 START_TEST(a_double_within_a_batch_is_found)
 {
     struct key_hash hashes[] = {hash_of(point_2, 2), hash_of(point_2, 3)};
-    struct store *store = open_new();
+    struct store *store = open_with_key();
     struct error err = ERROR_INIT;
 
     ASSERT_OK(store_begin(store, &err), err);
@@ -174,7 +157,7 @@ END_TEST
 START_TEST(what_was_rolled_back_is_forgotten)
 {
     struct key_hash hash = hash_of(point_2, 2);
-    struct store *store = open_new();
+    struct store *store = open_with_key();
     struct error err = ERROR_INIT;
 
     ASSERT_OK(store_begin(store, &err), err);
@@ -197,7 +180,7 @@ END_TEST
 /* Twice merged: each row sorted, and each key in the row of its first two bytes. */
 START_TEST(merged_keys_are_sorted)
 {
-    struct store *store = open_new();
+    struct store *store = open_with_key();
     struct error err = ERROR_INIT;
     uint8_t before[8] = {0};
     struct buf row;
@@ -207,10 +190,10 @@ START_TEST(merged_keys_are_sorted)
     add_many(store);
     ck_assert_int_eq(count_of(store, KEYS), 2 * KEY_RECENT_MAX + 1);
     buf_init(&row, 1 << 20);
-    ASSERT_OK(
-        sql_start(store, &err, &s, "SELECT prefix, hashes FROM key_index ORDER BY prefix", ""),
-        err);
-    while (sql_next(store, s, &err) == 1) {
+    ASSERT_OK(sql_start(&store->sql, &err, &s,
+                        "SELECT prefix, hashes FROM key_index ORDER BY prefix", ""),
+              err);
+    while (sql_next(&store->sql, s, &err) == 1) {
         ASSERT_OK(sql_blob(s, 1, &row, &err), err);
         for (size_t i = 0; i < row.len; i += sizeof before) {
             ck_assert_int_eq(sqlite3_column_int64(s, 0), row.data[i] << 8 | row.data[i + 1]);
@@ -243,11 +226,11 @@ END_TEST
 
 START_TEST(a_damaged_index_is_refused)
 {
-    struct store *store = open_new();
+    struct store *store = open_with_key();
     struct error err = ERROR_INIT;
 
     ASSERT_OK(store_begin(store, &err), err);
-    ASSERT_OK(sql_run(store, &err, "UPDATE key_recent SET hashes = x'00'", ""), err);
+    ASSERT_OK(sql_run(&store->sql, &err, "UPDATE key_recent SET hashes = x'00'", ""), err);
     ASSERT_OK(store_commit(store, &err), err);
     key_index_forget(store);
     ASSERT_FAILS(try_second(store, point_2, &err), ERR_STORE);

@@ -1,129 +1,9 @@
 /* Key mode `device`: what the vault does for devices that make their own keys, honest and hostile. */
-#include "played_device.h"
+#include "played_request.h"
 
 #include "station/vault/keygen.h"
-#include "station/vault/rework.h"
-#include "station/vault/scan.h"
-
-#include <openssl/x509v3.h>
 
 static const struct rig_order device_order = {.device_keys = true};
-
-static void device_init_making(struct device *d, uint8_t mark)
-{
-    device_init(d, mark);
-    d->modes = IMPRINT_MODE_HSM | IMPRINT_MODE_DEVICE;
-}
-
-/* ---- requests, made with OpenSSL ---- */
-
-/* What a request is to be; zero: an honest one. */
-struct wish {
-    const char *cn;    /* another subject */
-    const char *usage; /* an extension request */
-    EVP_PKEY *key;     /* another key than d->made */
-    bool no_statement; /* of the enrolment key */
-};
-
-static void make_request(struct device *d, const struct line *l, const struct wish *w,
-                         struct buf *csr)
-{
-    const uint8_t *p = l->plan.subject;
-    X509_NAME *name = d2i_X509_NAME(NULL, &p, l->plan.subject_len);
-    X509_REQ *req = X509_REQ_new();
-    uint8_t *der = NULL;
-    int len;
-
-    if (!d->made)
-        d->made = EVP_EC_gen("P-256");
-    if (w->cn)
-        ck_assert(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)w->cn, -1,
-                                             -1, 0));
-    ck_assert(X509_REQ_set_subject_name(req, name));
-    ck_assert(X509_REQ_set_pubkey(req, w->key ? w->key : d->made));
-    if (w->usage) {
-        STACK_OF(X509_EXTENSION) *list = sk_X509_EXTENSION_new_null();
-
-        sk_X509_EXTENSION_push(list, X509V3_EXT_conf_nid(NULL, NULL, NID_key_usage, w->usage));
-        ck_assert(X509_REQ_add_extensions(req, list));
-        sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
-    }
-    ck_assert(X509_REQ_sign(req, w->key ? w->key : d->made, EVP_sha256()) > 0);
-    len = i2d_X509_REQ(req, &der);
-    buf_reset(csr);
-    buf_put(csr, der, (size_t)len);
-    OPENSSL_free(der);
-    X509_REQ_free(req);
-    X509_NAME_free(name);
-}
-
-/* The enrolment key's statement over the key of the request. */
-static void make_statement(const struct device *d, const struct line *l, EVP_PKEY *of,
-                           uint8_t sig[EC_SIG_SIZE])
-{
-    struct error err = ERROR_INIT;
-    struct public_key made;
-    struct link_facts facts;
-    struct buf message;
-
-    device_facts(d, &facts);
-    buf_init(&message, 1024);
-    ASSERT_OK(key_of(of, &made, &err), err);
-    ASSERT_OK(link_attest_key_message(&facts, l->plan.station_nonce, &made, &message, &err), err);
-    ASSERT_OK(ec_sign(d->enrolment, message.data, message.len, sig, &err), err);
-    buf_done(&message);
-}
-
-/* KEYGEN as a device checks it, then its request. */
-static int request(struct line *l, struct device *d, const struct wish *w)
-{
-    static const struct wish honest;
-    uint8_t sig[EC_SIG_SIZE];
-    struct buf csr;
-    int rc;
-
-    ck_assert_int_eq(l->plan.action, WIRE_KEYGEN);
-    ck_assert_int_eq(l->plan.suite, IMPRINT_SUITE_NONE);
-    ck_assert_int_eq(l->plan.key_alg, IMPRINT_ALG_P256);
-    memcpy(d->tx, l->plan.tx, sizeof d->tx);
-    d->tx_state = IMPRINT_TX_OPEN;
-    buf_init(&csr, IMPRINT_CSR_MAX);
-    make_request(d, l, w ? w : &honest, &csr);
-    if (d->enrolment)
-        make_statement(d, l, d->made, sig);
-    rc = line_request(l, csr.data, csr.len, d->enrolment && !(w && w->no_statement) ? sig : NULL);
-    buf_done(&csr);
-    return rc;
-}
-
-static void provision_made(struct rig *r, struct device *d)
-{
-    struct line l;
-
-    line_init(&l, r);
-    ASSERT_ANSWER(&l, meet(&l, d));
-    ASSERT_ANSWER(&l, request(&l, d, NULL));
-    device_take(d, &l);
-    device_commit(d, &l);
-    pass(&l, d);
-    ASSERT_ANSWER(&l, line_result(&l, 0, ""));
-    line_done(&l);
-}
-
-/* OPEN, HELLO and a request, on a channel of its own. */
-static int ask_once(struct rig *r, struct device *d, const struct wish *w, struct error *said)
-{
-    struct line l;
-    int rc;
-
-    line_init(&l, r);
-    ASSERT_ANSWER(&l, meet(&l, d));
-    rc = request(&l, d, w);
-    *said = l.said;
-    ck_assert_int_eq(l.fatal, 0);
-    line_done(&l);
-    return rc;
-}
 
 #define ASSERT_ASK_REFUSED(r, d, w, code, part)                                                    \
     do {                                                                                           \
@@ -321,6 +201,60 @@ START_TEST(a_second_key_burns_the_first_certificate)
 }
 END_TEST
 
+/* Whoever the ports show twice: the second request is judged by what the first one left. */
+START_TEST(a_device_in_two_slots_burns_its_certificate_once)
+{
+    struct error said;
+    struct device d, e;
+    struct line l, m;
+    struct rig r;
+
+    rig_start(&r, &device_order, 0);
+    device_init_making(&d, 0xa1);
+    ck_assert_int_eq(ask_once(&r, &d, NULL, &said), 0);
+    line_init(&l, &r);
+    line_init(&m, &r);
+    ASSERT_ANSWER(&l, meet(&l, &d));
+    e = d;
+    ASSERT_ANSWER(&m, meet(&m, &e));
+    EVP_PKEY_free(d.made);
+    d.made = e.made = NULL;
+    ASSERT_REFUSED(&l, request(&l, &d, NULL), ERR_DUPLICATE, "made a second key");
+    ASSERT_REFUSED(&m, request(&m, &e, NULL), ERR_DUPLICATE, "came to its end while");
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_BURNED), 1);
+    ck_assert_int_eq(rig_records(&r), 1);
+    line_done(&l);
+    line_done(&m);
+    EVP_PKEY_free(e.made);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+/* The chip is known by its enrolment key as well; that claim is the one that is burned. */
+START_TEST(an_enrolled_device_that_lost_its_memory_is_asked_anew)
+{
+    static uint8_t keys[1][65];
+    struct error err = ERROR_INIT, said;
+    struct rig_order order = {.device_keys = true, .keys = keys, .key_count = 1};
+    struct device d;
+    struct rig r;
+
+    device_init_making(&d, 0xa1);
+    d.enrolment = EVP_EC_gen("P-256");
+    ASSERT_OK(ec_point(d.enrolment, keys[0], &err), err);
+    rig_start(&r, &order, 0);
+    ck_assert_int_eq(ask_once(&r, &d, NULL, &said), 0);
+    device_forget(&d);
+    provision_made(&r, &d);
+    ck_assert_str_eq(d.serial, "PUMP-000002");
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_BURNED), 1);
+    ck_assert_int_eq(rig_state(&r, CREDENTIAL_PROVEN), 1);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
 /* The key pair of a private key that anybody can count up to. */
 static EVP_PKEY *key_for(uint8_t scalar)
 {
@@ -422,6 +356,122 @@ START_TEST(an_enrolled_device_must_attest_the_key)
 }
 END_TEST
 
+/* The cable is pulled after KEYGEN; what the device signs next is over the nonce of then, as is X. */
+START_TEST(evidence_of_a_promise_that_was_resumed_is_verified)
+{
+    static uint8_t keys[1][65];
+    const struct rig_order order = {.device_keys = true, .keys = keys, .key_count = 1};
+    struct error err = ERROR_INIT, said;
+    struct wire_plan first;
+    struct device d;
+    struct rig r;
+
+    device_init_making(&d, 0xa1);
+    d.enrolment = EVP_EC_gen("P-256");
+    ASSERT_OK(ec_point(d.enrolment, keys[0], &err), err);
+    rig_start(&r, &order, 0);
+    ck_assert_int_eq(meet_once(&r, &d, &first, &said), 0);
+    rig_restart(&r);
+    provision_made(&r, &d);
+    ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM claims JOIN keygens USING (tx)"
+                                 " WHERE claims.station_nonce = keygens.station_nonce"),
+                     1);
+    device_done(&d);
+    rig_end(&r); /* verifies the evidence, and what the enrolment key signed */
+}
+END_TEST
+
+/* What a device is asked again with must still be what it said of itself: else its evidence is not. */
+static const bool changes_key[] = {true, false};
+
+START_TEST(a_promise_is_dropped_when_the_device_attests_something_else)
+{
+    static uint8_t keys[2][65];
+    const struct rig_order order = {.device_keys = true, .keys = keys, .key_count = 2};
+    EVP_PKEY *second = EVP_EC_gen("P-256");
+    struct error err = ERROR_INIT, said;
+    struct wire_plan plan;
+    struct device d;
+    struct rig r;
+
+    device_init_making(&d, 0xa1);
+    d.enrolment = EVP_EC_gen("P-256");
+    ASSERT_OK(ec_point(d.enrolment, keys[0], &err), err);
+    ASSERT_OK(ec_point(second, keys[1], &err), err);
+    rig_start(&r, &order, 0);
+    ck_assert_int_eq(meet_once(&r, &d, &plan, &said), 0);
+    memcpy(d.tx, plan.tx, sizeof d.tx);
+    d.tx_state = IMPRINT_TX_OPEN;
+    if (changes_key[_i]) {
+        EVP_PKEY_free(d.enrolment);
+        d.enrolment = second;
+        second = NULL;
+    } else {
+        device_new_transport(&d);
+    }
+    ck_assert_int_eq(meet_once(&r, &d, &plan, &said), 0);
+    ck_assert_int_eq(plan.action, WIRE_ABORT);
+    device_forget(&d);
+    provision_made(&r, &d);
+    ck_assert_str_eq(d.serial, "PUMP-000001");
+    EVP_PKEY_free(second);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+/* As version 3 of the database had it, which kept no attestation. */
+static void age_promise(struct rig *r, const uint8_t tx[IMPRINT_TX_SIZE])
+{
+    struct error err = ERROR_INIT;
+    struct keygen k;
+    bool found;
+
+    keygen_init(&k);
+    ASSERT_OK(keygen_by_tx(r->store, tx, &k, &found, &err), err);
+    rig_sql(r, "DELETE FROM keygens");
+    buf_reset(&k.attestation);
+    ASSERT_OK(keygen_add(r->store, &k, &err), err);
+    keygen_done(&k);
+    rig_sql(r, "ALTER TABLE keygens DROP COLUMN attestation; PRAGMA user_version = 3");
+    rig_restart(r);
+}
+
+static const struct {
+    bool enrolled;
+    int then;
+} aged[] = {{false, WIRE_KEYGEN}, {true, WIRE_ABORT}};
+
+START_TEST(a_promise_of_the_version_before_is_kept_or_dropped)
+{
+    static uint8_t keys[1][65];
+    struct rig_order order = {.device_keys = true};
+    struct error err = ERROR_INIT, said;
+    struct wire_plan plan;
+    struct device d;
+    struct rig r;
+
+    device_init_making(&d, 0xa1);
+    if (aged[_i].enrolled) {
+        d.enrolment = EVP_EC_gen("P-256");
+        ASSERT_OK(ec_point(d.enrolment, keys[0], &err), err);
+        order.keys = keys;
+        order.key_count = 1;
+    }
+    rig_start(&r, &order, 0);
+    ck_assert_int_eq(meet_once(&r, &d, &plan, &said), 0);
+    age_promise(&r, plan.tx);
+    ck_assert_int_eq(meet_once(&r, &d, &plan, &said), 0);
+    ck_assert_int_eq(plan.action, aged[_i].then);
+    if (plan.action == WIRE_ABORT)
+        device_forget(&d);
+    provision_made(&r, &d);
+    ck_assert_str_eq(d.serial, "PUMP-000001");
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(a_request_has_its_place_among_the_messages)
 {
     struct device d;
@@ -469,133 +519,6 @@ START_TEST(a_promise_that_was_changed_in_the_file_is_found)
 }
 END_TEST
 
-/* ---- serials from labels and chips ---- */
-
-static const struct rig_order scanned = {.device_keys = true,
-                                         .source = SOURCE_SCANNED,
-                                         .serials = "{\"prefix\":\"\"}",
-                                         .rework = 1,
-                                         .good = 5,
-                                         .max_issued = 10};
-
-static void scan(struct rig *r, const char *line)
-{
-    static struct scans labels;
-    struct error err = ERROR_INIT;
-
-    memset(&labels, 0, sizeof labels);
-    r->v.scans = &labels;
-    ASSERT_OK(scans_add(&labels, &r->v, line, &err), err);
-}
-
-static void assert_promised(struct rig *r, struct device *d, const char *serial)
-{
-    struct wire_plan plan;
-    struct error said;
-
-    ck_assert_int_eq(meet_once(r, d, &plan, &said), 0);
-    ck_assert_int_eq(plan.action, WIRE_KEYGEN);
-    ck_assert_str_eq(plan.serial, serial);
-}
-
-static void assert_aborted(struct rig *r, struct device *d)
-{
-    struct wire_plan plan;
-    struct error said;
-
-    ck_assert_int_eq(meet_once(r, d, &plan, &said), 0);
-    ck_assert_int_eq(plan.action, WIRE_ABORT);
-    device_new_transport(d);
-}
-
-/* Nothing is issued with a promise, so a label that was wrong is corrected by scanning again, and goes
- * to the unit that has it; with a certificate it is another device's for good. */
-START_TEST(a_label_is_the_serial_that_a_device_is_promised)
-{
-    struct device d, other;
-    struct rig r;
-
-    rig_start(&r, &scanned, 0);
-    device_init_making(&d, 0xa1);
-    device_init_making(&other, 0xa2);
-    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "no label was scanned for slot 'S1'");
-    scan(&r, "S1 UNIT-2");
-    assert_promised(&r, &d, "UNIT-2");
-    assert_promised(&r, &other, "UNIT-2");
-    assert_aborted(&r, &d); /* its promise is the other's now */
-    scan(&r, "S1 UNIT-1");
-    assert_promised(&r, &d, "UNIT-1");
-    assert_aborted(&r, &other); /* another label in its slot */
-    provision_made(&r, &d);
-    ck_assert_str_eq(d.serial, "UNIT-1");
-    ASSERT_MEET_REFUSED(&r, &other, ERR_DUPLICATE, "another device has the serial 'UNIT-1'");
-    scan(&r, "S1 UNIT-2");
-    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "the device in it is 'UNIT-1'");
-    provision_made(&r, &other);
-    ck_assert_str_eq(other.serial, "UNIT-2");
-    rig_seal_and_verify(&r);
-    device_done(&other);
-    device_done(&d);
-    rig_end(&r);
-}
-END_TEST
-
-static void allow_rework(struct rig *r, const char *serial)
-{
-    const struct voiding what = {.name = serial, .reason = RECORD_SUPERSEDED};
-    struct error err = ERROR_INIT;
-    struct reworked reworked;
-    struct vault v;
-
-    ASSERT_OK(vault_init(&v, &r->config, NULL, r->store, r->hsm, &err), err);
-    ASSERT_OK(rework_run(&v, &what, &reworked, &err), err);
-    vault_done(&v);
-    rig_restart(r);
-}
-
-START_TEST(a_replacement_makes_its_own_key_as_well)
-{
-    struct record record;
-    struct device d;
-    struct rig r;
-
-    rig_start(&r, &scanned, 0);
-    scan(&r, "S1 UNIT-1");
-    device_init_making(&d, 0xa1);
-    provision_made(&r, &d);
-    device_done(&d);
-    allow_rework(&r, "UNIT-1");
-    scan(&r, "S1 UNIT-1");
-    device_init_making(&d, 0xa3);
-    provision_made(&r, &d);
-    rig_record(&r, 2, &record);
-    ck_assert_int_eq(record.t, RECORD_REPLACE);
-    ck_assert_uint_eq(record.ref, 0);
-    ck_assert_str_eq(record.sn, "UNIT-1");
-    ck_assert_int_eq(record.mode, RECORD_MODE_DEVICE);
-    record_done(&record);
-    device_done(&d);
-    rig_end(&r);
-}
-END_TEST
-
-START_TEST(a_list_of_serials_is_for_keys_of_the_hsm)
-{
-    struct error err = ERROR_INIT;
-    enum imprint_mode mode;
-    struct rig r;
-
-    rig_start(&r, &device_order, 0);
-    r.job.serials.source = SOURCE_LISTED;
-    ASSERT_FAILS(job_mode(&r.job, r.v.order, &mode, &err), ERR_REFUSED);
-    ck_assert_ptr_nonnull(strstr(err.text, "a list of serials is for keys from the HSM"));
-    r.job.serials.source = SOURCE_DEVICE;
-    ASSERT_OK(job_mode(&r.job, r.v.order, &mode, &err), err);
-    r.job.serials.source = SOURCE_ASSIGNED;
-    rig_end(&r);
-}
-END_TEST
-
 RIG_MAIN("keygen", ONCE(a_device_with_its_own_key_is_proven),
          ONCE(a_device_that_cannot_make_a_key_is_refused),
          ONCE(a_device_that_comes_back_is_asked_the_same),
@@ -603,10 +526,12 @@ RIG_MAIN("keygen", ONCE(a_device_with_its_own_key_is_proven),
          ONCE(promises_are_bounded_and_the_oldest_is_dropped),
          ONCE(max_issued_holds_for_keys_of_devices), ONCE(the_last_certificate_is_signed_once),
          ONCE(a_second_key_burns_the_first_certificate),
+         ONCE(a_device_in_two_slots_burns_its_certificate_once),
+         ONCE(an_enrolled_device_that_lost_its_memory_is_asked_anew),
          ONCE(a_hostile_request_costs_one_attempt_and_nothing_else),
          ONCE(a_request_of_another_device_is_refused), ONCE(an_enrolled_device_must_attest_the_key),
+         ONCE(evidence_of_a_promise_that_was_resumed_is_verified),
+         EACH_ROW(a_promise_is_dropped_when_the_device_attests_something_else, changes_key),
+         EACH_ROW(a_promise_of_the_version_before_is_kept_or_dropped, aged),
          ONCE(a_request_has_its_place_among_the_messages),
-         ONCE(a_promise_that_was_changed_in_the_file_is_found),
-         ONCE(a_label_is_the_serial_that_a_device_is_promised),
-         ONCE(a_replacement_makes_its_own_key_as_well),
-         ONCE(a_list_of_serials_is_for_keys_of_the_hsm))
+         ONCE(a_promise_that_was_changed_in_the_file_is_found))

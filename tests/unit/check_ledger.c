@@ -1,17 +1,11 @@
 /* The ledger: what it tells of one credential, and users whose names no JSON text holds as they
  * are. */
-#include "check_util.h"
-
-#include "base/file.h"
-#include "pki/digest.h"
-#include "station/store/ledger.h"
-#include "station/store/sql.h"
+#include "open_store.h"
 
 #include <pwd.h>
 #include <string.h>
 #include <time.h>
 
-static char dir[64];
 static const char *user_name = "operator";
 
 /* Takes the place of the system's: the user is whoever the test says. */
@@ -37,49 +31,6 @@ time_t time(time_t *out)
     return now ? now : real.tv_sec;
 }
 
-static int test_mac(void *context, const void *bytes, size_t len, uint8_t mac[32],
-                    struct error *err)
-{
-    (void)context;
-    (void)err;
-    sha256(bytes, len, mac);
-    return 0;
-}
-
-static struct store *open_new(void)
-{
-    struct error err = ERROR_INIT;
-    struct store *store;
-    char path[80];
-
-    strcpy(dir, "/tmp/check_ledger_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/station.db", dir);
-    ASSERT_OK(store_open(path, STORE_CREATE, &store, &err), err);
-    store_set_mac(store, test_mac, NULL);
-    return store;
-}
-
-static void end(struct store *store)
-{
-    struct error err = ERROR_INIT;
-
-    store_close(store);
-    ASSERT_OK(file_remove_tree(dir, &err), err);
-}
-
-static int append(struct store *store, const char *event, const char *json, struct error *err)
-{
-    struct buf data;
-    int rc;
-
-    buf_init(&data, 1000);
-    buf_put_str(&data, json);
-    rc = ledger_append(store, event, &data, err);
-    buf_done(&data);
-    return rc;
-}
-
 static const char *const users[] = {
     "operator", "DOMAIN\\user", "DOMAIN\\nobody", "o\"neill", "b\xc3\xb6rge", "a\tb", "", NULL,
 };
@@ -94,7 +45,7 @@ START_TEST(a_user_of_any_name_leaves_entries_that_can_be_read)
     ASSERT_OK(append(store, "generate", "{\"count\":0}", &err), err);
     ASSERT_OK(append(store, "claim", "{\"credential\":7}", &err), err);
     ASSERT_OK(ledger_expect(store, 7, "claim", &err), err);
-    ASSERT_OK(sql_integer(store, &err, &known,
+    ASSERT_OK(sql_integer(&store->sql, &err, &known,
                           "SELECT count(*) FROM ledger WHERE json_valid(body)"
                           " AND json_extract(body, '$.by') IS NOT NULL",
                           ""),
@@ -144,18 +95,18 @@ START_TEST(the_database_itself_refuses_to_tell_a_thing_twice)
 END_TEST
 
 /* The text of a member of the newest entry, or "-". */
-static const char *newest(struct store *store, const char *path)
+static const char *newest(struct store *store, const char *member)
 {
     static char text[512];
     struct error err = ERROR_INIT;
     sqlite3_stmt *s;
 
-    ASSERT_OK(sql_start(store, &err, &s,
+    ASSERT_OK(sql_start(&store->sql, &err, &s,
                         "SELECT ifnull(json_extract(body, ?), '-') FROM ledger"
                         " ORDER BY seq DESC LIMIT 1",
-                        "t", path),
+                        "t", member),
               err);
-    ck_assert_int_eq(sql_next(store, s, &err), 1);
+    ck_assert_int_eq(sql_next(&store->sql, s, &err), 1);
     ASSERT_OK(sql_text(s, 0, text, sizeof text, &err), err);
     sql_end(s);
     return text;
@@ -272,7 +223,7 @@ START_TEST(entries_are_found_by_what_they_are_about)
         ASSERT_OK(append(store, entries[i][0], entries[i][1], &err), err);
     ck_assert_int_eq(
         sqlite3_exec(
-            store->db,
+            store->sql.db,
             "PRAGMA foreign_keys=OFF; INSERT INTO credentials(id, order_id, product, serial,"
             " state, point, cert, wrapped_hash, storage, mechanism, mac) VALUES"
             " (1, 1, 'p', 'P-1', 0, '', '', '', '', 0, ''),"
@@ -300,13 +251,15 @@ START_TEST(a_part_is_verified_by_itself)
     ck_assert_int_eq(tail.first, 3);
     ck_assert_mem_eq(whole.head, tail.head, 32);
     ASSERT_FAILS(ledger_verify_part(store, 5, &tail, &err), ERR_MISSING);
-    ck_assert_int_eq(sqlite3_exec(store->db, "UPDATE ledger SET mac = zeroblob(32) WHERE seq = 2",
-                                  NULL, NULL, NULL),
+    ck_assert_int_eq(sqlite3_exec(store->sql.db,
+                                  "UPDATE ledger SET mac = zeroblob(32) WHERE seq = 2", NULL, NULL,
+                                  NULL),
                      SQLITE_OK);
     ASSERT_OK(ledger_verify_part(store, 3, &tail, &err), err); /* not about entry 2 */
     ASSERT_FAILS(ledger_verify_part(store, 2, &tail, &err), ERR_INTEGRITY);
-    ck_assert_int_eq(sqlite3_exec(store->db, "UPDATE ledger SET hash = zeroblob(32) WHERE seq = 2",
-                                  NULL, NULL, NULL),
+    ck_assert_int_eq(sqlite3_exec(store->sql.db,
+                                  "UPDATE ledger SET hash = zeroblob(32) WHERE seq = 2", NULL, NULL,
+                                  NULL),
                      SQLITE_OK);
     ASSERT_FAILS(ledger_verify_part(store, 3, &tail, &err), ERR_INTEGRITY);
     end(store);
@@ -345,7 +298,7 @@ START_TEST(only_a_restore_may_leave_numbers_out)
         ASSERT_OK(ledger_verify_part(store, 3, &part, &err), err);
         ck_assert_int_eq(part.first, restores[_i].anchored == 9 ? 10 : 3);
         ck_assert_int_eq(
-            sqlite3_exec(store->db, "DELETE FROM ledger WHERE seq = 2", NULL, NULL, NULL),
+            sqlite3_exec(store->sql.db, "DELETE FROM ledger WHERE seq = 2", NULL, NULL, NULL),
             SQLITE_OK);
         ASSERT_FAILS(ledger_verify_part(store, 1, &part, &err), ERR_INTEGRITY);
     }

@@ -1,6 +1,7 @@
 /* Frames and transcripts of the device link, as the station makes them. */
 #include "agent_rig.h"
 #include "check_util.h"
+#include "link_facts.h"
 
 #include <string.h>
 
@@ -140,22 +141,6 @@ START_TEST(a_frame_that_is_too_long_is_neither_written_nor_read)
 END_TEST
 
 /* ------ transcripts ------ */
-
-static struct link_facts good_facts(void)
-{
-    struct link_facts f = {.suites = {2, 1},
-                           .suite_count = 2,
-                           .modes = 1,
-                           .chip_id = "chip",
-                           .chip_id_len = 4,
-                           .firmware = "1.0",
-                           .lifecycle = IMPRINT_LIFE_FACTORY,
-                           .frame_max = 1024};
-
-    f.dev_pub.alg = IMPRINT_ALG_P256;
-    f.dev_pub.len = 65;
-    return f;
-}
 
 static void facts_without_suites(struct link_facts *f)
 {

@@ -1,6 +1,7 @@
 /* Replies of devices: only their one form is taken. */
 #include "agent_rig.h"
 #include "check_util.h"
+#include "link_facts.h"
 
 #include "link/cbor_map.h"
 #include "link/cbor_write.h"
@@ -240,22 +241,6 @@ START_TEST(replies_are_taken_only_in_their_one_form)
     }
 }
 END_TEST
-
-static struct link_facts good_facts(void)
-{
-    struct link_facts f = {.suites = {2, 1},
-                           .suite_count = 2,
-                           .modes = 1,
-                           .chip_id = "chip",
-                           .chip_id_len = 4,
-                           .firmware = "1.0",
-                           .lifecycle = IMPRINT_LIFE_FACTORY,
-                           .frame_max = 1024};
-
-    f.dev_pub.alg = IMPRINT_ALG_P256;
-    f.dev_pub.len = 65;
-    return f;
-}
 
 /* HELLO replies whose transaction contradicts itself. */
 START_TEST(a_transaction_state_that_contradicts_itself_is_refused)

@@ -56,24 +56,10 @@ END_TEST
 
 START_TEST(a_fork_of_the_log_is_noticed)
 {
-    struct manifest_state state, forked;
-    struct kit_batch b;
-    struct kit_device d;
     char fork_two[PATH_MAX], fork_three[PATH_MAX];
 
     begin();
-    ASSERT_OK(seal_state_read(one, &state, &err), err);
-    kit.totals.good = 4;
-    kit.totals.revoked = kit.totals.replaced = 0;
-    kit_begin(&b, &kit, "2b", &state);
-    kit_device_init(&kit, &d, "B1-0001");
-    kit_add(&b, &d);
-    kit_end(&b, &forked);
-    kit_device_done(&d);
-    kit_begin(&b, &kit, "3b", &forked);
-    kit_end(&b, NULL);
-    snprintf(fork_two, sizeof fork_two, "%s/2b", top);
-    snprintf(fork_three, sizeof fork_three, "%s/3b", top);
+    make_fork(fork_two, fork_three);
     ASSERT_OK(verify(fork_two, one), err);
     ASSERT_OK(verify(fork_three, fork_two), err);
     ASSERT_FAILS(verify(fork_three, two), ERR_FORK);

@@ -2,7 +2,6 @@
  * vault/scan.h what a person may type. */
 #include "played_device.h"
 
-#include "station/store/spares.h"
 #include "station/vault/certifier.h"
 #include "station/vault/naming.h"
 #include "station/vault/rework.h"

@@ -1,7 +1,6 @@
 /* Orders in the station: taken in, amended, opened again, and what they stop. */
 #include "played_device.h"
 
-#include "base/clock.h"
 #include "station/vault/quota.h"
 
 static const struct rig_order plain_order = {.lock = false};

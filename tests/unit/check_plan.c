@@ -68,6 +68,35 @@ START_TEST(a_device_that_comes_back_gets_the_same_bytes)
 }
 END_TEST
 
+START_TEST(a_device_that_shows_another_serial_than_its_own_is_refused)
+{
+    struct rig r;
+    struct line l;
+    struct device d;
+
+    rig_start(&r, &plain_order, 2);
+    device_init(&d, 0xa1);
+    line_init(&l, &r);
+    deliver(&l, &d);
+    line_done(&l);
+    for (int proven = 0; proven < 2; proven++) {
+        line_init(&l, &r);
+        d.serial[strlen(d.serial) - 1] ^= 1;
+        ck_assert_int_eq(meet(&l, &d), ERR_REFUSED);
+        ck_assert_msg(strstr(l.said.text, "another serial") != NULL, "%s", l.said.text);
+        d.serial[strlen(d.serial) - 1] ^= 1;
+        line_done(&l);
+        line_init(&l, &r);
+        ASSERT_ANSWER(&l, meet(&l, &d));
+        pass(&l, &d);
+        line_done(&l);
+    }
+    ck_assert_int_eq(rig_records(&r), 1);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(a_device_that_committed_goes_on_to_its_proof)
 {
     struct rig r;
@@ -348,7 +377,61 @@ START_TEST(the_largest_trust_anchors_that_a_job_takes_are_delivered)
 }
 END_TEST
 
-RIG_MAIN("plan", EACH_ROW(a_device_that_comes_back_gets_the_same_bytes, resumed_as),
+/* ---- whose failures are counted ---- */
+
+/* What somebody else takes over from the device that has a claim. */
+static const struct {
+    bool tx, dev_pub, chip;
+} strangers[] = {{true, false, false}, {false, true, false}, {true, false, true}};
+
+START_TEST(nobody_else_uses_a_devices_attempts_up)
+{
+    static uint8_t keys[2][65];
+    const struct rig_order order = {.keys = keys, .key_count = 2};
+    struct error err = ERROR_INIT, said;
+    struct device d, e;
+    struct wire_plan plan;
+    struct line l;
+    struct rig r;
+    int rc;
+
+    device_init(&d, 0xa1);
+    device_init(&e, strangers[_i].chip ? 0xa1 : 0xe1);
+    d.enrolment = EVP_EC_gen("P-256");
+    e.enrolment = EVP_EC_gen("P-256");
+    ASSERT_OK(ec_point(d.enrolment, keys[0], &err), err);
+    ASSERT_OK(ec_point(e.enrolment, keys[1], &err), err);
+    rig_start(&r, &order, 3);
+    r.job.link.attempts = 1;
+    line_init(&l, &r);
+    ASSERT_ANSWER(&l, meet(&l, &d));
+    plan = l.plan;
+    device_new_transport(&e);
+    if (strangers[_i].tx) {
+        memcpy(e.tx, plan.tx, sizeof e.tx);
+        e.tx_state = IMPRINT_TX_OPEN;
+    }
+    if (strangers[_i].dev_pub)
+        memcpy(e.dev_pub, d.dev_pub, sizeof e.dev_pub);
+    for (int i = 0; i < 2; i++) {
+        rc = meet_once(&r, &e, NULL, &said);
+        ck_assert_msg(rc == ERR_DUPLICATE, "%s: %s", error_name(rc), said.text);
+    }
+    ck_assert_int_eq(rig_attempts(&r), 2); /* told, but not of the claim */
+    ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM attempts WHERE length(tx) > 0"), 0);
+    device_take(&d, &l);
+    ASSERT_ANSWER(&l, line_result(&l, 18, "no answer"));
+    line_done(&l);
+    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "failed in this device 1 times");
+    device_done(&d);
+    device_done(&e);
+    rig_end(&r);
+}
+END_TEST
+
+RIG_MAIN("plan", EACH_ROW(nobody_else_uses_a_devices_attempts_up, strangers),
+         EACH_ROW(a_device_that_comes_back_gets_the_same_bytes, resumed_as),
+         ONCE(a_device_that_shows_another_serial_than_its_own_is_refused),
          ONCE(a_device_that_committed_goes_on_to_its_proof),
          ONCE(a_device_that_is_locked_and_not_proven_can_still_prove),
          ONCE(a_proven_device_proves_again_and_consumes_nothing),

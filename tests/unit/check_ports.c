@@ -185,9 +185,59 @@ START_TEST(a_port_whose_label_is_taken_is_no_slot)
 }
 END_TEST
 
+/* One line of each: what a rule and a port make, and the first thing that differs. */
+START_TEST(a_rule_says_what_differs)
+{
+    static const struct {
+        const char *pattern;
+        int port; /* of list_usb */
+        const char *field, *wants, *has;
+    } facts[] = {
+        {"usb:1209:000a", 0, NULL, NULL, NULL},
+        {"usb:1209:000A", 0, NULL, NULL, NULL},
+        {"usb:120a:000a", 0, "vendor", "120a", "1209"},
+        {"usb:1209:00ff", 0, "product", "00ff", "000a"},
+        {"usb:1209:000b", 3, "vendor", "1209", ""},
+        {"usb_path:1-2.*", 0, NULL, NULL, NULL},
+        {"usb_path:1-3", 0, "usb_path", "1-3", "1-2.10"},
+        {"usb_path:*", 3, "usb_path", "*", ""},
+        {"/dev/ttyACM0", 2, NULL, NULL, NULL},
+        {"/dev/ttyACM1", 2, "name", "/dev/ttyACM1", "/dev/ttyACM0"},
+        {"*", 0, "name", "*", ""},
+        {"tcp:fixture:4001", 2, "address", "tcp:fixture:4001", ""},
+        {"usb:1209:000c", 4, "driver", "a serial port or a vendor-specific bulk interface",
+         "usbhid"},
+        {"usb_path:1-5", 4, "driver", "a serial port or a vendor-specific bulk interface",
+         "usbhid"},
+        {"usb:1209:000d", 4, "product", "000d", "000c"},
+    };
+
+    list_usb();
+    ports.list[4] = (struct port){.kind = PORT_NONE,
+                                  .name = "usb:1-5",
+                                  .usb_id = "1209:000c",
+                                  .usb_path = "1-5",
+                                  .driver = "usbhid"};
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        const struct port_rule rule = {facts[i].pattern, "S", 1};
+        const struct port *port = &ports.list[facts[i].port];
+        struct port_difference why = {.field = "none"};
+
+        ck_assert_int_eq(port_differs(&rule, port, &why), facts[i].field != NULL);
+        ck_assert_int_eq(port_differs(&rule, port, NULL), facts[i].field != NULL);
+        if (!facts[i].field)
+            continue;
+        ck_assert_str_eq(why.field, facts[i].field);
+        ck_assert_str_eq(why.wants, facts[i].wants);
+        ck_assert_str_eq(why.has, facts[i].has);
+    }
+}
+END_TEST
+
 CHECK_MAIN("ports", slots_are_counted_in_the_natural_order_of_names,
            the_first_rule_wins_and_others_are_no_slots, usb_devices_are_named_by_ids_or_by_place,
            a_name_is_that_of_a_serial_port, two_ports_never_get_one_label,
            a_label_that_grows_too_long_is_refused,
            a_place_keeps_its_number_whatever_else_comes_and_goes,
-           a_label_may_name_the_socket_of_the_hub, a_port_whose_label_is_taken_is_no_slot)
+           a_label_may_name_the_socket_of_the_hub, a_port_whose_label_is_taken_is_no_slot,
+           a_rule_says_what_differs)

@@ -1,8 +1,6 @@
 /* No more identities than ordered (P5): what an order's counts allow, and what nobody can do to them. */
 #include "played_device.h"
 
-#include "station/vault/quota.h"
-
 static void assert_in_step(struct rig *r)
 {
     struct error err = ERROR_INIT;

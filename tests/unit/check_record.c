@@ -1,6 +1,6 @@
 /* Records and evidence lines: the table of members, and that only canonical bytes are read. */
 #include "check_util.h"
-#include "manifest_kit.h"
+#include "manifest_damage.h"
 
 #include "base/file.h"
 
@@ -342,9 +342,7 @@ START_TEST(records_that_break_the_table_are_not_written)
 END_TEST
 
 /* Each changes the text of a good add record into one that must be refused. */
-static const struct edit {
-    const char *find, *put;
-} edits[] = {
+static const struct damage_edit edits[] = {
     {"{\"auth\"", "{ \"auth\""},
     {"\"auth\":\"none\",", ""},
     {"\"auth\":\"none\"", "\"auth\":\"None\""},
@@ -389,18 +387,6 @@ static const struct edit {
     {"\"fw\":", "\"ext\":{\"a\":[[[[[[[[1]]]]]]]]},\"fw\":"},
 };
 
-static void replace_text(const struct buf *in, const struct edit *e, struct buf *out)
-{
-    const char *at = memmem(in->data, in->len, e->find, strlen(e->find));
-    size_t before;
-
-    ck_assert_msg(at != NULL, "the line has no '%s'", e->find);
-    before = (size_t)(at - (const char *)in->data);
-    buf_put(out, in->data, before);
-    buf_put_str(out, e->put);
-    buf_put(out, at + strlen(e->find), in->len - before - strlen(e->find));
-}
-
 START_TEST(lines_that_are_not_exactly_a_record_are_refused)
 {
     struct kit_device d;
@@ -415,7 +401,7 @@ START_TEST(lines_that_are_not_exactly_a_record_are_refused)
         int rc;
 
         buf_init(&bad, RECORD_LINE_MAX);
-        replace_text(&line, &edits[i], &bad);
+        damage_line(&line, &edits[i], &bad);
         rc = record_parse(bad.data, bad.len, &r, &err);
         ck_assert_msg(rc == (still_canonical ? 0 : ERR_FORMAT), "%s -> %s", edits[i].find,
                       edits[i].put);

@@ -1,8 +1,6 @@
 /* An older database is put back, or a newer one is cut: the token remembers the ledger's head (P5, P7). */
 #include "played_device.h"
 
-#include "hsm/anchor.h"
-
 static const struct rig_order plain_order = {.lock = false};
 
 static void database(const struct rig *r, const char *command)

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "manifests/trust/accept.h"
 #include "manifests/trust/compare.h"
+#include "manifests/trust/receipts.h"
 
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -181,6 +182,62 @@ START_TEST(after_a_rotation_the_old_manifest_key_counts_no_more)
     go_on();
     ASSERT_FAILS(accept(after), ERR_IMPOSTOR);
     ck_assert_msg(strstr(err.text, "no rotation") != NULL, "%s", err.text);
+    end_state();
+}
+END_TEST
+
+static void key_hash(EVP_PKEY *key, uint8_t hash[SHA256_SIZE])
+{
+    uint8_t *der = NULL;
+    int len = i2d_PUBKEY(key, &der);
+
+    ck_assert_int_gt(len, 0);
+    sha256(der, (size_t)len, hash);
+    OPENSSL_free(der);
+}
+
+/* A closing statement that tells what this manifest does. */
+static int close_after(const char *dir, EVP_PKEY *signer)
+{
+    struct statement s = {0};
+    struct closing c = {.id = "x"};
+    uint8_t hash[SHA256_SIZE];
+    char path[PATH_MAX];
+    struct buf bytes;
+    int rc;
+
+    buf_init(&bytes, STATEMENT_MAX);
+    ASSERT_OK(file_join(path, sizeof path, dir, MANIFEST_NAME, &err), err);
+    ASSERT_OK(file_read(path, &bytes, &err), err);
+    ASSERT_OK(statement_parse(bytes.data, bytes.len, &s, &err), err);
+    buf_done(&bytes);
+    strcpy(c.origin, s.origin);
+    strcpy(c.environment, s.environment);
+    strcpy(c.station, s.station);
+    c.manifest = s.seq;
+    c.size = s.size;
+    c.root = s.root;
+    c.totals = s.totals[0];
+    key_hash(signer, hash);
+    rc = trust_closing(t, &c, hash, NULL, &err);
+    statement_done(&s);
+    return rc;
+}
+
+/* Whoever stole the old key shall not close an order with it. */
+START_TEST(a_closing_statement_is_signed_with_the_key_in_force)
+{
+    EVP_PKEY *stranger = kit_key();
+
+    begin_state();
+    announce_good(ROTATION_MANIFEST);
+    ASSERT_OK(accept(rotated), err);
+    ASSERT_OK(close_after(three, kit.signer.key), err); /* it was in force then */
+    ASSERT_FAILS(close_after(rotated, kit.signer.key), ERR_IMPOSTOR);
+    ASSERT_OK(close_after(rotated, next), err);
+    ASSERT_OK(close_after(three, next), err); /* closed after the rotation, before its manifest */
+    ASSERT_FAILS(close_after(three, stranger), ERR_IMPOSTOR);
+    EVP_PKEY_free(stranger);
     end_state();
 }
 END_TEST
@@ -367,17 +424,14 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("rotation");
     TCase *tcase = tcase_create("rotation");
-    SRunner *runner;
-    int failed;
 
-    tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, a_new_log_key_is_followed);
     tcase_add_test(tcase, after_a_rotation_the_old_log_key_counts_no_more);
     tcase_add_test(tcase, without_a_rotation_a_new_log_key_is_not_followed);
     tcase_add_test(tcase, a_new_manifest_key_is_followed);
     tcase_add_test(tcase, after_a_rotation_the_old_manifest_key_counts_no_more);
+    tcase_add_test(tcase, a_closing_statement_is_signed_with_the_key_in_force);
     tcase_add_test(tcase, without_a_rotation_another_signer_of_the_root_is_refused);
     tcase_add_loop_test(tcase, a_rotation_that_is_not_whole_is_refused, 0, 2 * WRONGS);
     tcase_add_test(tcase, a_new_log_key_must_sign_the_checkpoint_that_announces_it);
@@ -386,10 +440,5 @@ int main(void)
     tcase_add_test(tcase, a_merged_state_knows_the_new_keys);
     tcase_add_test(tcase, a_state_of_version_one_is_brought_up_to_date);
     tcase_add_test(tcase, a_rotate_record_says_what_is_rotated);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run_case("rotation", tcase, 120);
 }

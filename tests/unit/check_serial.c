@@ -65,14 +65,11 @@ static void clean_up(struct transport *t)
     shim_dir_remove(dir);
 }
 
-START_TEST(all_256_byte_values_come_back_unchanged)
+static void assert_all_bytes_come_back(struct transport *t)
 {
-    struct transport *t;
     uint8_t sent[2048], received[2048];
     size_t have = 0, got;
 
-    plug_in("");
-    ASSERT_OK(open_transport("/dev/ttyFACT0", 115200, &t, &err), err);
     for (size_t i = 0; i < sizeof sent; i++)
         sent[i] = (uint8_t)(i + i / 256);
     ASSERT_OK(transport_write(t, sent, sizeof sent, 1000, &err), err);
@@ -83,6 +80,50 @@ START_TEST(all_256_byte_values_come_back_unchanged)
         have += got;
     }
     ck_assert_mem_eq(sent, received, sizeof sent);
+}
+
+START_TEST(all_256_byte_values_come_back_unchanged)
+{
+    struct transport *t;
+
+    plug_in("");
+    ASSERT_OK(open_transport("/dev/ttyFACT0", 115200, &t, &err), err);
+    assert_all_bytes_come_back(t);
+    clean_up(t);
+}
+END_TEST
+
+/* As a driver leaves it: lines are edited and echoed. */
+static void set_cooked(void)
+{
+    char path[PATH_MAX];
+    struct termios cooked;
+    int fd;
+
+    snprintf(path, sizeof path, "%s/ttyFACT0", dir);
+    fd = open(path, O_RDWR | O_NOCTTY);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(tcgetattr(fd, &cooked), 0);
+    cooked.c_lflag |= ICANON | ECHO | ISIG;
+    cooked.c_iflag |= ICRNL | IXON;
+    cooked.c_oflag |= OPOST | ONLCR;
+    ck_assert_int_eq(tcsetattr(fd, TCSANOW, &cooked), 0);
+    close(fd);
+}
+
+/* The generic driver of USB serial devices has none, and libserialport opens no such port. */
+START_TEST(a_port_without_modem_lines_is_a_port_like_any_other)
+{
+    struct transport *t, *second;
+
+    plug_in("");
+    set_cooked();
+    setenv("TTYSHIM_BARE", "1", 1);
+    ASSERT_OK(open_transport("/dev/ttyFACT0", 250000, &t, &err), err);
+    assert_all_bytes_come_back(t);
+    ASSERT_FAILS(open_transport("/dev/ttyFACT0", 115200, &second, &err), ERR_BUSY);
+    pull_out();
+    ASSERT_FAILS(transport_write(t, (const uint8_t *)"x", 1, 1000, &err), ERR_GONE);
     clean_up(t);
 }
 END_TEST
@@ -313,6 +354,44 @@ START_TEST(ports_are_listed_with_what_usb_says_of_them)
 }
 END_TEST
 
+/* In a process of its own: a port comes and goes as fast as it can. */
+static pid_t flicker(const char *path)
+{
+    pid_t child = fork();
+
+    if (child == 0)
+        for (;;)
+            if (symlink("/dev/ptmx", path) || unlink(path))
+                _exit(EXIT_FAILURE);
+    return child;
+}
+
+static int count_port(void *context, const struct serial_info *info)
+{
+    ck_assert_ptr_nonnull(info->name);
+    *(int *)context += strcmp(info->name, "/dev/ttyFACT0") == 0;
+    return 0;
+}
+
+/* A bug of libserialport 0.1.1: its list of ports is NULL then, and it says that all is well. */
+START_TEST(a_port_that_goes_while_ports_are_listed_is_left_out)
+{
+    enum { LISTS = 20000 };
+    char path[PATH_MAX];
+    int seen = 0;
+
+    plug_in("");
+    snprintf(path, sizeof path, "%s/ttyZ", dir);
+    pid_t child = flicker(path);
+    for (int i = 0; i < LISTS; i++)
+        ASSERT_OK(serial_list(count_port, &seen, &err), err);
+    ck_assert_int_eq(seen, LISTS);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    clean_up(NULL);
+}
+END_TEST
+
 START_TEST(other_programs_run_as_ever_under_the_shim)
 {
     plug_in("");
@@ -331,5 +410,7 @@ SHIM_MAIN("serial", all_256_byte_values_come_back_unchanged,
           an_unplugged_device_is_gone_and_long_before_the_time,
           a_port_that_is_open_is_busy_and_free_once_closed,
           a_port_that_another_program_locked_is_busy, a_symbolic_link_is_followed,
-          what_is_no_serial_port_is_missing, ports_are_listed_with_what_usb_says_of_them,
+          a_port_without_modem_lines_is_a_port_like_any_other, what_is_no_serial_port_is_missing,
+          ports_are_listed_with_what_usb_says_of_them,
+          a_port_that_goes_while_ports_are_listed_is_left_out,
           other_programs_run_as_ever_under_the_shim)

@@ -1,14 +1,7 @@
 /* The store: a real SQLite file in a temporary directory. */
-#include "check_util.h"
+#include "open_store.h"
 
-#include "base/file.h"
-#include "pki/digest.h"
 #include "station/store/claims.h"
-#include "station/store/inventory.h"
-#include "station/store/key_index.h"
-#include "station/store/ledger.h"
-#include "station/store/orders.h"
-#include "station/store/sql.h"
 #include "station/store/whitelist.h"
 
 #include <stdio.h>
@@ -16,101 +9,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static char dir[] = "/tmp/check_store_XXXXXX";
-static char path[64];
-static const uint8_t order[32] = {0xaa};
-
-/* Stands for the HSM: what matters here is that it is called over the right bytes. */
-static int test_mac(void *context, const void *bytes, size_t len, uint8_t mac[32],
-                    struct error *err)
-{
-    uint8_t key[32] = {7}, inner[32];
-    struct sha256 *s = sha256_new();
-
-    (void)context;
-    (void)err;
-    sha256(bytes, len, inner);
-    sha256_update(s, key, sizeof key);
-    sha256_update(s, inner, sizeof inner);
-    sha256_final(s, mac);
-    return 0;
-}
-
-static struct store *open_new(void)
-{
-    struct error err = ERROR_INIT;
-    struct store *store;
-
-    strcpy(dir, "/tmp/check_store_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/station.db", dir);
-    ASSERT_OK(store_open(path, STORE_CREATE, &store, &err), err);
-    store_set_mac(store, test_mac, NULL);
-    return store;
-}
-
-static void end(struct store *store)
-{
-    struct error err = ERROR_INIT;
-
-    store_close(store);
-    ASSERT_OK(file_remove_tree(dir, &err), err);
-}
-
-static int append(struct store *store, const char *event, const char *json, struct error *err)
-{
-    struct buf data;
-    int rc;
-
-    buf_init(&data, 1000);
-    buf_put_str(&data, json);
-    rc = ledger_append(store, event, &data, err);
-    buf_done(&data);
-    return rc;
-}
-
-/* Adds count credentials as generation does, one ledger entry for all. */
-static void generate(struct store *store, int count)
-{
-    struct error err = ERROR_INIT;
-    struct order_row row = {.name = "A-1", .product = "pump"};
-    char data[64];
-    bool found;
-    int64_t id;
-
-    memcpy(row.hash, order, sizeof row.hash);
-    ASSERT_OK(store_begin(store, &err), err);
-    ASSERT_OK(order_find(store, "A-1", &row, &found, &err), err);
-    if (!found)
-        ASSERT_OK(order_add(store, &row, &err), err);
-    for (int i = 0; i < count; i++) {
-        uint8_t point[EC_POINT_SIZE];
-        struct credential c;
-        struct key_hash hash;
-
-        credential_init(&c);
-        ASSERT_OK(credential_next_id(store, &id, &err), err);
-        c.id = id;
-        c.order_id = row.id;
-        strcpy(c.product, "pump");
-        snprintf(c.serial, sizeof c.serial, "P-%04d", (int)id);
-        memset(point, (int)id, sizeof point);
-        point[0] = 0x04;
-        c.key = key_p256(point);
-        buf_put_str(&c.cert, "certificate");
-        buf_put_str(&c.wrapped, "wrapped key");
-        strcpy(c.storage, "storage:ec:aa");
-        ASSERT_OK(credential_seal(&c, order, test_mac, NULL, &err), err);
-        ASSERT_OK(credential_add(store, &c, &err), err);
-        hash = key_hash_of(&c.key, c.id);
-        ASSERT_OK(key_index_add(store, &hash, 1, &err), err);
-        credential_done(&c);
-    }
-    snprintf(data, sizeof data, "{\"count\":%d}", count);
-    ASSERT_OK(append(store, "generate", data, &err), err);
-    ASSERT_OK(store_commit(store, &err), err);
-}
 
 static void fill_claim(struct claim *c, uint8_t mark, int64_t credential)
 {
@@ -204,7 +102,7 @@ START_TEST(a_row_that_was_changed_is_not_issued)
     struct credential c;
 
     generate(store, 1);
-    ck_assert_int_eq(sqlite3_exec(store->db, row_changes[_i], NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(store->sql.db, row_changes[_i], NULL, NULL, NULL), SQLITE_OK);
     credential_init(&c);
     ASSERT_FAILS(credential_pick(store, 1, &c, &err), ERR_INTEGRITY);
     credential_done(&c);
@@ -342,101 +240,11 @@ START_TEST(a_ledger_that_was_changed_does_not_verify)
 
     generate(store, 3);
     generate(store, 2);
-    ck_assert_int_eq(sqlite3_exec(store->db, ledger_changes[_i].change, NULL, NULL, NULL),
+    ck_assert_int_eq(sqlite3_exec(store->sql.db, ledger_changes[_i].change, NULL, NULL, NULL),
                      SQLITE_OK);
     ASSERT_FAILS(ledger_verify(store, &count, &err), ERR_INTEGRITY);
     ck_assert_msg(strstr(err.text, ledger_changes[_i].expected) != NULL, "'%s' lacks '%s'",
                   err.text, ledger_changes[_i].expected);
-    end(store);
-}
-END_TEST
-
-static int64_t anchored;
-static uint8_t anchored_head[32];
-
-static int test_anchor(void *context, int64_t seq, const uint8_t head[32], struct error *err)
-{
-    if (context)
-        return error_set(err, ERR_HSM, "the token is gone");
-    anchored = seq;
-    memcpy(anchored_head, head, sizeof anchored_head);
-    return 0;
-}
-
-START_TEST(each_commit_with_an_entry_is_anchored_and_no_other)
-{
-    struct store *store = open_new();
-    struct error err = ERROR_INIT;
-
-    store_set_anchor(store, test_anchor, NULL);
-    generate(store, 1);
-    ck_assert_int_eq(anchored, 1);
-    generate(store, 1);
-    ck_assert_int_eq(anchored, 2);
-    anchored = 0;
-    ASSERT_OK(store_begin(store, &err), err);
-    ASSERT_OK(credential_set_state(store, 1, CREDENTIAL_CLAIMED, &err), err);
-    ASSERT_OK(store_commit(store, &err), err);
-    ASSERT_OK(store_begin(store, &err), err);
-    ASSERT_OK(append(store, "burned", "{}", &err), err);
-    store_rollback(store);
-    ASSERT_OK(store_begin(store, &err), err);
-    ASSERT_OK(store_commit(store, &err), err);
-    ck_assert_int_eq(anchored, 0);
-    end(store);
-}
-END_TEST
-
-START_TEST(a_commit_whose_anchor_fails_is_not_acted_upon_and_resumes)
-{
-    struct store *store = open_new();
-    struct error err = ERROR_INIT;
-    uint8_t head[32];
-    int64_t seq;
-
-    store_set_anchor(store, test_anchor, NULL);
-    generate(store, 1);
-    store_set_anchor(store, test_anchor, store);
-    ASSERT_OK(store_begin(store, &err), err);
-    ASSERT_OK(append(store, "proven", "{}", &err), err);
-    ASSERT_FAILS(store_commit(store, &err), ERR_HSM);
-    ASSERT_OK(ledger_resume(store, anchored, anchored_head, &seq, head, &err), err);
-    ck_assert_int_eq(seq, 2);
-    end(store);
-}
-END_TEST
-
-static const struct {
-    const char *change; /* of a ledger with 5 entries, of which the token remembers 3 */
-    int expected;
-} resumes[] = {
-    {"SELECT 1", 0},
-    {"DELETE FROM ledger WHERE seq > 3", 0},
-    {"DELETE FROM ledger WHERE seq > 2", ERR_ROLLBACK},
-    {"DELETE FROM ledger", ERR_ROLLBACK},
-    {"UPDATE ledger SET hash = zeroblob(32) WHERE seq = 3", ERR_ROLLBACK},
-    {"UPDATE ledger SET body = replace(body, 'generate', 'generatE') WHERE seq = 4", ERR_INTEGRITY},
-    {"UPDATE ledger SET mac = zeroblob(32) WHERE seq = 5", ERR_INTEGRITY},
-    {"DELETE FROM ledger WHERE seq = 4", ERR_INTEGRITY},
-};
-
-START_TEST(a_database_is_compared_with_what_the_token_remembers)
-{
-    struct store *store = open_new();
-    struct error err = ERROR_INIT;
-    uint8_t head[32];
-    int64_t seq;
-
-    store_set_anchor(store, test_anchor, NULL);
-    for (int i = 0; i < 3; i++)
-        generate(store, 1);
-    store_set_anchor(store, NULL, NULL);
-    generate(store, 1);
-    generate(store, 1);
-    ck_assert_int_eq(anchored, 3);
-    ck_assert_int_eq(sqlite3_exec(store->db, resumes[_i].change, NULL, NULL, NULL), SQLITE_OK);
-    ck_assert_int_eq(ledger_resume(store, anchored, anchored_head, &seq, head, &err),
-                     resumes[_i].expected);
     end(store);
 }
 END_TEST
@@ -512,7 +320,7 @@ START_TEST(a_file_of_a_newer_program_or_no_database_is_refused)
     struct store *store = open_new(), *again;
     struct error err = ERROR_INIT;
 
-    ck_assert_int_eq(sqlite3_exec(store->db, "PRAGMA user_version = 99", NULL, NULL, NULL), 0);
+    ck_assert_int_eq(sqlite3_exec(store->sql.db, "PRAGMA user_version = 99", NULL, NULL, NULL), 0);
     store_close(store);
     ASSERT_FAILS(store_open(path, STORE_WRITE, &again, &err), ERR_STORE);
     ck_assert_ptr_nonnull(strstr(err.text, "version 99"));
@@ -539,16 +347,16 @@ START_TEST(a_database_of_version_1_is_brought_to_this_one)
     int64_t count = 0;
 
     generate(store, 3);
-    ck_assert_int_eq(sqlite3_exec(store->db, back_to_1, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(store->sql.db, back_to_1, NULL, NULL, NULL), SQLITE_OK);
     store_close(store);
     ASSERT_FAILS(store_open(path, STORE_READ, &store, &err), ERR_STORE);
     ck_assert_ptr_nonnull(strstr(err.text, "a command that writes brings it up to date"));
     ASSERT_OK(store_open(path, STORE_WRITE, &store, &err), err);
     store_set_mac(store, test_mac, NULL);
     ASSERT_OK(ledger_verify(store, &count, &err), err);
-    ASSERT_OK(sql_integer(store, &err, &count, "SELECT count(*) FROM credentials", ""), err);
+    ASSERT_OK(sql_integer(&store->sql, &err, &count, "SELECT count(*) FROM credentials", ""), err);
     ck_assert_int_eq(count, 3);
-    ASSERT_OK(sql_integer(store, &err, &count,
+    ASSERT_OK(sql_integer(&store->sql, &err, &count,
                           "SELECT count(*) FROM sqlite_master WHERE name IN"
                           " ('spare_keys', 'spare_keys_state', 'credentials_live', 'attempts_tx',"
                           " 'keygens', 'keygens_chip')",
@@ -585,23 +393,6 @@ START_TEST(a_database_that_an_ordinary_user_cannot_write_says_so)
 }
 END_TEST
 
-START_TEST(what_was_rolled_back_is_gone)
-{
-    struct store *store = open_new();
-    struct error err = ERROR_INIT;
-    int64_t count = 0;
-
-    generate(store, 1);
-    ASSERT_OK(store_begin(store, &err), err);
-    ASSERT_OK(credential_set_state(store, 1, CREDENTIAL_BURNED, &err), err);
-    ASSERT_OK(append(store, "burned", "{}", &err), err);
-    store_rollback(store);
-    ASSERT_OK(ledger_verify(store, &count, &err), err);
-    ck_assert_int_eq(count, 1);
-    end(store);
-}
-END_TEST
-
 struct busy {
     struct store *writer;
     int steps;
@@ -627,7 +418,7 @@ START_TEST(a_copy_is_one_state_however_much_is_written_meanwhile)
     char to[80];
 
     ASSERT_OK(append(busy.writer, "seal", "{}", &err), err);
-    ASSERT_OK(sql_run(busy.writer, &err,
+    ASSERT_OK(sql_run(&busy.writer->sql, &err,
                       "INSERT INTO records(idx, line, evidence, mac)"
                       " VALUES (0, '', zeroblob(8000000), '')",
                       ""),
@@ -646,67 +437,6 @@ START_TEST(a_copy_is_one_state_however_much_is_written_meanwhile)
 }
 END_TEST
 
-/* Three changes, the second of which is rolled back: one commit, one anchor, for the newest that stayed. */
-START_TEST(a_group_is_one_change_and_each_part_is_rolled_back_alone)
-{
-    struct store *store = open_new();
-    struct error err = ERROR_INIT;
-    struct ledger_head head;
-
-    store_set_anchor(store, test_anchor, NULL);
-    ASSERT_OK(store_group_begin(store, &err), err);
-    anchored = 0;
-    for (int i = 0; i < 3; i++) {
-        ASSERT_OK(store_begin(store, &err), err);
-        ASSERT_OK(append(store, "proven", "{}", &err), err);
-        if (i == 1)
-            store_rollback(store);
-        else
-            ASSERT_OK(store_commit(store, &err), err);
-    }
-    ASSERT_OK(ledger_head(store, &head, &err), err);
-    ck_assert_int_eq(anchored, 0); /* nothing of it may be released */
-    ASSERT_OK(store_group_end(store, &err), err);
-    ck_assert_int_eq(anchored, head.seq);
-    ck_assert_mem_eq(anchored_head, head.hash, sizeof head.hash);
-    end(store);
-}
-END_TEST
-
-START_TEST(a_group_whose_anchor_fails_is_not_acted_upon)
-{
-    struct store *store = open_new();
-    struct error err = ERROR_INIT;
-
-    store_set_anchor(store, test_anchor, NULL);
-    ASSERT_OK(store_group_begin(store, &err), err);
-    ASSERT_OK(store_begin(store, &err), err);
-    ASSERT_OK(append(store, "proven", "{}", &err), err);
-    ASSERT_OK(store_commit(store, &err), err);
-    store_set_anchor(store, test_anchor, store);
-    ASSERT_FAILS(store_group_end(store, &err), ERR_HSM);
-    ck_assert(store_is_unanchored(store));
-    ASSERT_FAILS(store_settle(store, &err), ERR_HSM);
-    store_set_anchor(store, test_anchor, NULL);
-    ASSERT_OK(store_settle(store, &err), err);
-    end(store);
-}
-END_TEST
-
-/* SQLite gives a whole transaction up when the disk is full: no part of it may go on by itself. */
-START_TEST(a_group_that_the_database_gave_up_takes_no_change)
-{
-    struct store *store = open_new();
-    struct error err = ERROR_INIT;
-
-    ASSERT_OK(store_group_begin(store, &err), err);
-    ck_assert_int_eq(sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
-    ASSERT_FAILS(store_begin(store, &err), ERR_STORE);
-    ASSERT_FAILS(store_group_end(store, &err), ERR_STORE);
-    end(store);
-}
-END_TEST
-
 CHECK_ITEMS_MAIN("store", ONCE(an_empty_inventory_is_exhausted),
                  ONCE(credentials_are_picked_in_order_and_counted_by_state),
                  ONCE(a_serial_or_key_that_is_known_is_refused),
@@ -716,17 +446,10 @@ CHECK_ITEMS_MAIN("store", ONCE(an_empty_inventory_is_exhausted),
                  ONCE(the_database_itself_refuses_a_second_claim),
                  ONCE(a_ledger_that_was_not_touched_verifies),
                  EACH_ROW(a_ledger_that_was_changed_does_not_verify, ledger_changes),
-                 ONCE(each_commit_with_an_entry_is_anchored_and_no_other),
-                 ONCE(a_group_is_one_change_and_each_part_is_rolled_back_alone),
-                 ONCE(a_group_whose_anchor_fails_is_not_acted_upon),
-                 ONCE(a_group_that_the_database_gave_up_takes_no_change),
-                 ONCE(a_commit_whose_anchor_fails_is_not_acted_upon_and_resumes),
-                 EACH_ROW(a_database_is_compared_with_what_the_token_remembers, resumes),
                  ONCE(records_keep_their_index_and_come_back_in_order),
                  ONCE(a_sealing_is_journalled_step_by_step),
                  ONCE(a_second_vault_is_refused_while_the_first_lives),
                  ONCE(a_file_of_a_newer_program_or_no_database_is_refused),
                  ONCE(a_database_of_version_1_is_brought_to_this_one),
                  ONCE(a_database_that_an_ordinary_user_cannot_write_says_so),
-                 ONCE(what_was_rolled_back_is_gone),
                  ONCE(a_copy_is_one_state_however_much_is_written_meanwhile))

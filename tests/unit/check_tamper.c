@@ -246,6 +246,99 @@ START_TEST(a_blob_that_was_changed_is_of_no_use_to_anybody)
 }
 END_TEST
 
+/* ---- what is not rows: the tables themselves ---- */
+
+#define FORGED_INDEX                                                                               \
+    "DROP INDEX ledger_credential;"                                                                \
+    "CREATE INDEX ledger_credential ON ledger(json_extract(body, '$.x'),"                          \
+    " json_extract(body, '$.event'));"                                                             \
+    "PRAGMA writable_schema = ON;"                                                                 \
+    "UPDATE sqlite_schema SET sql = (SELECT was FROM kept_index) WHERE name = "                    \
+    "'ledger_credential';"                                                                         \
+    "PRAGMA writable_schema = OFF;"
+
+/* Each is done to a station with a proven device, one whose claim is open and one that waits. */
+static const struct {
+    const char *edit, *part;
+} tables[] = {
+    /* hides what the ledger tells of a credential from whoever asks by it */
+    {"CREATE TEMP TABLE kept_index AS SELECT sql AS was FROM sqlite_schema"
+     " WHERE name = 'ledger_credential';" FORGED_INDEX "DROP TABLE kept_index",
+     "indexes do not hold"},
+    {"DROP INDEX ledger_credential", "ledger_credential"},
+    {"DROP INDEX ledger_key", "ledger_key"}, /* one spare key in two certificates */
+    {"DROP INDEX claims_chip", "claims_chip"},
+    {"DROP INDEX ledger_marks; CREATE INDEX ledger_marks ON ledger(seq) WHERE 0", "ledger_marks"},
+    /* is run inside the vault's own change */
+    {"CREATE TRIGGER evil AFTER INSERT ON ledger BEGIN DELETE FROM claims; END", "evil"},
+    {"CREATE TABLE more (x)", "more"},
+    {"CREATE VIEW more AS SELECT 1", "more"},
+    {"ALTER TABLE attempts ADD COLUMN more", "attempts"},
+    {"PRAGMA foreign_keys = OFF; DROP TABLE attempts", "attempts"},
+    /* a chip without its claim would be a new device */
+    {"DELETE FROM claims WHERE credential = 1", "claims"},
+    {"DELETE FROM claims WHERE credential = 2", "claims"},
+};
+
+/* What a start of the program says of a file that was edited while nobody had it open. */
+static int start_after(struct rig *r, const char *edit, struct error *err)
+{
+    char path[PATH_MAX];
+    sqlite3 *db;
+    int rc;
+
+    rig_close(r);
+    ASSERT_OK(config_path(&r->config, "station.db", path, err), *err);
+    ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+    ck_assert_msg(sqlite3_exec(db, edit, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", edit,
+                  sqlite3_errmsg(db));
+    sqlite3_close(db);
+    ASSERT_OK(vault_open_hsm(&r->config, &r->hsm, err), *err);
+    r->anchoring = (struct anchoring){.config = &r->config, .hsm = r->hsm};
+    rc = vault_open_store(&r->config, STORE_WRITE, &r->store, err);
+    if (rc == 0)
+        rc = vault_attach_store(&r->anchoring, r->store, err);
+    if (rc == 0)
+        rc = vault_init(&r->v, &r->config, &r->job, r->store, r->hsm, err);
+    return rc;
+}
+
+START_TEST(a_start_refuses_tables_that_were_changed)
+{
+    struct error err = ERROR_INIT;
+    struct rig r;
+    struct device d, e;
+    struct wire_plan plan;
+    struct error said;
+
+    rig_start(&r, &plain_order, 3);
+    progress_to(&r, &d, PROVEN);
+    device_init(&e, 0xa2);
+    ck_assert_int_eq(meet_once(&r, &e, &plan, &said), 0);
+    ASSERT_FAILS(start_after(&r, tables[_i].edit, &err), ERR_INTEGRITY);
+    ck_assert_msg(strstr(err.text, tables[_i].part) != NULL, "'%s' lacks '%s'", err.text,
+                  tables[_i].part);
+    ck_assert_ptr_nonnull(strstr(err.text, "security team"));
+    device_done(&d);
+    device_done(&e);
+    rig_drop(&r);
+}
+END_TEST
+
+START_TEST(a_start_after_a_harmless_look_is_a_start)
+{
+    struct error err = ERROR_INIT;
+    struct rig r;
+    struct device d;
+
+    rig_start(&r, &plain_order, 3);
+    progress_to(&r, &d, PROVEN);
+    ASSERT_OK(start_after(&r, "SELECT count(*) FROM claims; VACUUM; REINDEX", &err), err);
+    device_done(&d);
+    rig_drop(&r);
+}
+END_TEST
+
 /* ---- the same, seen by `imprint ledger` ---- */
 
 static const struct {
@@ -288,4 +381,6 @@ RIG_MAIN("tamper", EACH_ROW(a_credential_that_was_changed_is_not_given_out, wait
          EACH_ROW(a_credential_that_was_released_is_never_released_again, rewound),
          EACH_ROW(a_device_is_not_proven_on_rows_that_were_changed, returning),
          ONCE(a_blob_that_was_changed_is_of_no_use_to_anybody),
+         EACH_ROW(a_start_refuses_tables_that_were_changed, tables),
+         ONCE(a_start_after_a_harmless_look_is_a_start),
          EACH_ROW(the_ledger_tells_what_the_tables_lack, told))

@@ -54,25 +54,32 @@ struct check_item {
         return check_run(name, items, sizeof items / sizeof *items);                               \
     }
 
-static inline int check_run(const char *name, const struct check_item *items, size_t count)
+/* Runs the one case of a program, each test of which has so many seconds; its exit status. */
+static inline int check_run_case(const char *name, TCase *tcase, double seconds)
 {
     Suite *suite = suite_create(name);
-    TCase *tcase = tcase_create(name);
     SRunner *runner;
     int failed;
 
-    for (size_t i = 0; i < count; i++)
-        if (items[i].rows)
-            tcase_add_loop_test(tcase, items[i].test, 0, (int)items[i].rows);
-        else
-            tcase_add_test(tcase, items[i].test);
-    tcase_set_timeout(tcase, 300);
+    tcase_set_timeout(tcase, seconds);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static inline int check_run(const char *name, const struct check_item *items, size_t count)
+{
+    TCase *tcase = tcase_create(name);
+
+    for (size_t i = 0; i < count; i++)
+        if (items[i].rows)
+            tcase_add_loop_test(tcase, items[i].test, 0, (int)items[i].rows);
+        else
+            tcase_add_test(tcase, items[i].test);
+    return check_run_case(name, tcase, 300);
 }
 
 #endif

@@ -43,22 +43,13 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-    Suite *suite = suite_create("corpus");
     TCase *tcase = tcase_create("corpus");
-    SRunner *runner;
-    int failed;
 
     if (argc != 2) {
         fprintf(stderr, "usage: damage_corpus DIR\n");
         return 2;
     }
     target = argv[1];
-    tcase_set_timeout(tcase, 600);
     tcase_add_test(tcase, write_all);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run_case("corpus", tcase, 600);
 }

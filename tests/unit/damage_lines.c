@@ -45,14 +45,32 @@ static void record_too_long(void)
     damage_replace(two, DEVICES, "\"fw\"", ext);
 }
 
+/* What the statement says of a file: its length, and its hash where one is given. */
+struct listing {
+    const char *name;
+    uint64_t bytes;
+    const uint8_t *sha256;
+};
+
+static void list_as(struct statement *s, void *context)
+{
+    const struct listing *as = context;
+
+    for (size_t i = 0; i < s->file_count; i++)
+        if (strcmp(s->files[i].name, as->name) == 0) {
+            s->files[i].bytes = as->bytes;
+            if (as->sha256)
+                memcpy(s->files[i].sha256, as->sha256, sizeof s->files[i].sha256);
+        }
+}
+
 /* A line of a gigabyte, whose file is sparse. The statement lists it as it is. */
 static void gigabyte_line(void)
 {
     static char block[1 << 20];
-    struct manifest_file file = {.bytes = 1 << 30};
+    uint8_t hash[SHA256_SIZE];
+    struct listing truth = {DEVICES, 1 << 30, hash};
     struct sha256 *digest = sha256_new();
-    struct statement s;
-    struct buf bytes;
     char path[PATH_MAX];
 
     path_of(path, DEVICES);
@@ -60,21 +78,8 @@ static void gigabyte_line(void)
     ck_assert_int_eq(truncate(path, 1 << 30), 0);
     for (int i = 0; i < 1024; i++)
         sha256_update(digest, block, sizeof block);
-    sha256_final(digest, file.sha256);
-    buf_init(&bytes, STATEMENT_MAX);
-    ASSERT_OK(folder_read(two, MANIFEST_NAME, &bytes, &err), err);
-    ASSERT_OK(statement_parse(bytes.data, bytes.len, &s, &err), err);
-    for (size_t i = 0; i < s.file_count; i++)
-        if (strcmp(s.files[i].name, DEVICES) == 0) {
-            s.files[i].bytes = file.bytes;
-            memcpy(s.files[i].sha256, file.sha256, sizeof file.sha256);
-        }
-    buf_reset(&bytes);
-    ASSERT_OK(statement_write(&s, &bytes, &err), err);
-    buf_put_u8(&bytes, 0);
-    damage_write(two, MANIFEST_NAME, (char *)bytes.data);
-    statement_done(&s);
-    buf_done(&bytes);
+    sha256_final(digest, hash);
+    damage_statement(two, list_as, &truth);
 }
 
 static void records_of_the_manifest_before(void)
@@ -171,24 +176,9 @@ static void packed_longer_than_listed(void)
     kit_repair(&kit, two, ALL_FILES);
 }
 
-/* Sets what the statement says of the plain file, and signs it. */
-static void list_plain(const char *find, uint64_t bytes)
+static void list_plain(const char *name, uint64_t bytes)
 {
-    struct statement s;
-    struct buf b;
-
-    buf_init(&b, STATEMENT_MAX);
-    ASSERT_OK(folder_read(two, MANIFEST_NAME, &b, &err), err);
-    ASSERT_OK(statement_parse(b.data, b.len, &s, &err), err);
-    for (size_t i = 0; i < s.file_count; i++)
-        if (strcmp(s.files[i].name, find) == 0)
-            s.files[i].bytes = bytes;
-    buf_reset(&b);
-    ASSERT_OK(statement_write(&s, &b, &err), err);
-    buf_put_u8(&b, 0);
-    damage_write(two, MANIFEST_NAME, (char *)b.data);
-    statement_done(&s);
-    buf_done(&b);
+    damage_statement(two, list_as, &(struct listing){.name = name, .bytes = bytes});
 }
 
 /* A gigabyte of zeros in some thirty kilobytes: all that the statement lists is true. */

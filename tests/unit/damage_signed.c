@@ -1,7 +1,6 @@
 /* Damage to signatures, to the signed statement and to the checkpoint. */
 #include "damage_catalogue.h"
 
-#include "base/codec.h"
 #include "base/file.h"
 #include "manifests/note.h"
 

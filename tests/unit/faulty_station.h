@@ -65,6 +65,13 @@ static inline void faulty_start(struct rig *r, const struct rig_order *order, in
         rig_generate(r, count);
 }
 
+/* Call number at of function (NULL: of any) returns rv, and with for_ever each one after it. */
+static inline void fault_at(const char *function, unsigned long at, CK_RV rv, bool for_ever)
+{
+    proxy_set(
+        &(struct p11proxy_fault){.function = function, .at = at, .rv = rv, .for_ever = for_ever});
+}
+
 /* From now on no call fails. */
 static inline void no_fault(void)
 {
@@ -97,10 +104,10 @@ static inline void assert_anchored(struct rig *r, const char *after)
     sqlite3_stmt *s;
 
     ASSERT_OK(hsm_anchor_read(r->hsm, &anchor, &err), err);
-    ASSERT_OK(
-        sql_start(r->store, &err, &s, "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1", ""),
-        err);
-    ck_assert_int_eq(sql_next(r->store, s, &err), 1);
+    ASSERT_OK(sql_start(&r->store->sql, &err, &s,
+                        "SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1", ""),
+              err);
+    ck_assert_int_eq(sql_next(&r->store->sql, s, &err), 1);
     ck_assert_msg((int64_t)anchor.sequence == sqlite3_column_int64(s, 0),
                   "the anchor is at %lu and the ledger at %lld after %s",
                   (unsigned long)anchor.sequence, (long long)sqlite3_column_int64(s, 0), after);

@@ -184,6 +184,33 @@ void damage_write(const char *dir, const char *name, const char *text)
     write_whole(dir, name, &b);
 }
 
+void damage_line(const struct buf *in, const struct damage_edit *e, struct buf *out)
+{
+    const char *at = memmem(in->data, in->len, e->find, strlen(e->find));
+    size_t before;
+
+    MUST(at);
+    before = (size_t)(at - (const char *)in->data);
+    buf_put(out, in->data, before);
+    buf_put_str(out, e->put);
+    buf_put(out, at + strlen(e->find), in->len - before - strlen(e->find));
+}
+
+void damage_statement(const char *dir, void (*edit)(struct statement *s, void *context),
+                      void *context)
+{
+    struct statement s;
+    struct buf bytes;
+
+    read_whole(dir, MANIFEST_NAME, &bytes);
+    MUST(statement_parse(bytes.data, bytes.len, &s, NULL) == 0);
+    edit(&s, context);
+    buf_reset(&bytes);
+    MUST(statement_write(&s, &bytes, NULL) == 0);
+    write_whole(dir, MANIFEST_NAME, &bytes);
+    statement_done(&s);
+}
+
 void damage_copy(const char *from_dir, const char *to_dir, const char *name)
 {
     struct buf b;

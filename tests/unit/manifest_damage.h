@@ -32,4 +32,14 @@ void damage_symlink(const char *dir, const char *name); /* moves it away, and li
 /* Makes record line number line name the evidence line of that number as it is now. */
 void damage_name_evidence(const char *dir, size_t line);
 
+/* in with put in the place of find, which it must have, to out. */
+struct damage_edit {
+    const char *find, *put;
+};
+void damage_line(const struct buf *in, const struct damage_edit *e, struct buf *out);
+
+/* Reads the statement, lets edit change it, and writes it back. */
+void damage_statement(const char *dir, void (*edit)(struct statement *s, void *context),
+                      void *context);
+
 #endif

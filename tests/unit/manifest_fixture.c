@@ -28,6 +28,26 @@ void end(void)
     ASSERT_OK(file_remove_tree(top, &err), err);
 }
 
+void make_fork(char fork_two[PATH_MAX], char fork_three[PATH_MAX])
+{
+    struct manifest_state state, forked;
+    struct kit_batch b;
+    struct kit_device d;
+
+    ASSERT_OK(seal_state_read(one, &state, &err), err);
+    kit.totals.good = 4;
+    kit.totals.revoked = kit.totals.replaced = 0;
+    kit_begin(&b, &kit, "2b", &state);
+    kit_device_init(&kit, &d, "B1-0001");
+    kit_add(&b, &d);
+    kit_end(&b, &forked);
+    kit_device_done(&d);
+    kit_begin(&b, &kit, "3b", &forked);
+    kit_end(&b, NULL);
+    snprintf(fork_two, PATH_MAX, "%s/2b", top);
+    snprintf(fork_three, PATH_MAX, "%s/3b", top);
+}
+
 int verify(const char *dir, const char *after)
 {
     struct verify_policy policy = kit_policy(&kit);

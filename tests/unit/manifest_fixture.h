@@ -16,6 +16,9 @@ extern char one[PATH_MAX], two[PATH_MAX], three[PATH_MAX]; /* the manifests in i
 void begin(void);
 void end(void);
 
+/* Another second manifest than the sample's, and a third after it. */
+void make_fork(char fork_two[PATH_MAX], char fork_three[PATH_MAX]);
+
 /* manifest_verify with the kit's pins; after may be NULL. The text is in err. */
 int verify(const char *dir, const char *after);
 

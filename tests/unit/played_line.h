@@ -19,6 +19,7 @@ struct line {
     struct wire_plan plan;
     struct error said;
     int fatal;
+    bool grouped; /* each request is answered in a group of changes */
 };
 
 static inline void line_init(struct line *l, struct rig *r)
@@ -41,6 +42,32 @@ static inline void line_done(struct line *l)
     buf_done(&l->reply);
 }
 
+/* As line_done, of a vault that ends without another word. */
+static inline void line_drop(struct line *l)
+{
+    session_done(&l->session);
+    buf_done(&l->request);
+    buf_done(&l->reply);
+}
+
+/* The vault answers; in a group of its own (store_group_begin), as it does when it serves. */
+static inline int line_answer(struct line *l, struct error *err)
+{
+    struct store *store = l->rig->store;
+    int fatal = l->grouped ? store_group_begin(store, err) : 0, end;
+
+    if (fatal == 0) {
+        fatal = session_answer(&l->rig->v, &l->session, &l->request, &l->reply, err);
+        end = l->grouped ? store_group_end(store, fatal ? NULL : err) : 0;
+        fatal = fatal ? fatal : end;
+        if (end == 0)
+            return fatal;
+    }
+    buf_reset(&l->reply);
+    wire_put_error(&l->reply, fatal, err->text);
+    return fatal;
+}
+
 /* Sends l->request; r receives what follows the status. */
 static inline int line_ask(struct line *l, struct reader *r)
 {
@@ -48,7 +75,7 @@ static inline int line_ask(struct line *l, struct reader *r)
     int rc;
 
     l->said = (struct error)ERROR_INIT;
-    l->fatal = session_answer(&l->rig->v, &l->session, &l->request, &l->reply, &err);
+    l->fatal = line_answer(l, &err);
     ck_assert_uint_gt(l->reply.len, 0);
     ck_assert_uint_le(l->reply.len, WIRE_MAX);
     reader_init(r, l->reply.data, l->reply.len);

@@ -274,23 +274,14 @@ static inline CK_ULONG softhsm_session_objects(CK_FUNCTION_LIST_PTR p11, CK_SESS
 static inline int softhsm_run(const char *name, const TTest *const *any,
                               const TTest *const *softhsm_only)
 {
-    Suite *suite = suite_create(name);
     TCase *tcase = tcase_create(name);
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, softhsm_setup, softhsm_teardown);
     for (size_t i = 0; any[i]; i++)
         tcase_add_test(tcase, any[i]);
     for (size_t i = 0; !softhsm_is_nss() && softhsm_only[i]; i++)
         tcase_add_test(tcase, softhsm_only[i]);
-    tcase_set_timeout(tcase, 300);
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run_case(name, tcase, 300);
 }
 
 #endif

@@ -1,45 +1,34 @@
 /*
  * vault_rig: a real station on a real SoftHSM2 token, an order, and a line that talks to the vault.
  *
- * The ceremony runs once, in a process of its own before the first test; each test works on a copy
- * of that folder. rig_end proves what must hold whatever a test did: the ledger and the tables
- * agree, every record has a valid proof, and what is sealed verifies.
+ * Each test works on a copy of the station of vault_template.h. rig_end proves what must hold whatever a
+ * test did: the ledger and the tables agree, every record has a valid proof, and what is sealed
+ * verifies.
  *
  * SoftHSM, PKCS#11 and SQLite are opened in the tests only, each of which Check forks.
  */
 #ifndef TESTS_VAULT_RIG_H
 #define TESTS_VAULT_RIG_H
 
-#include "check_util.h"
-#include "softhsm.h"
+#include "vault_template.h"
 
 #include "base/codec.h"
-#include "link/transcript.h"
 #include "manifests/evidence.h"
 #include "manifests/verify.h"
-#include "pki/authority.h"
-#include "pki/cert.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
 #include "station/store/sql.h"
 #include "station/store/whitelist.h"
-#include "station/vault/ceremony.h"
 #include "station/vault/generate.h"
 #include "station/vault/sealing.h"
 #include "station/vault/session.h"
 #include "station/wire/channel.h"
 
 #include <jansson.h>
-#include <openssl/cms.h>
-#include <openssl/pem.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define RIG_ENVIRONMENT "test"
-#define RIG_NAME        "line-1"
-#define RIG_PRODUCT     "09506000134352"
+#define RIG_PRODUCT "09506000134352"
 #define RIG_PROFILE                                                                                \
     "{\"name\":\"idevid\",\"sha256\":"                                                             \
     "\"5866508f9cc104917893e0f6e8fb94a2109fee699691c954e01f287d87461cb7\"}"
@@ -80,189 +69,6 @@ struct rig {
     struct attest attest;
     struct vault v;
 };
-
-static char rig_template[64];
-
-/* ---- the station that every test copies ---- */
-
-/* Also used before any test runs, so it asserts nothing. */
-static inline void rig_path(const char *dir, const char *name, char out[PATH_MAX])
-{
-    if (file_join(out, PATH_MAX, dir, name, NULL))
-        abort();
-}
-
-/* The station's compact certificate, signed by an authority that nobody keeps. */
-static inline int rig_certify(const struct config *config, struct hsm *h, const char *station,
-                              const char *environment, bool own_key)
-{
-    struct error err = ERROR_INIT;
-    struct link_station_cert cert = {.generation = 1};
-    uint8_t point[EC_POINT_SIZE], sig[EC_SIG_SIZE];
-    EVP_PKEY *authority = EVP_EC_gen("P-256");
-    struct buf bytes;
-    char path[PATH_MAX];
-    int rc = own_key ? hsm_key_point(h, HSM_KEY_STATION_AUTH, point, &err)
-                     : ec_point(authority, point, &err);
-
-    buf_init(&bytes, 1024);
-    cert.key = link_key_p256(point);
-    strcpy(cert.station, station);
-    strcpy(cert.environment, environment);
-    if (rc == 0)
-        rc = link_station_cert_message(&cert, &bytes, &err);
-    if (rc == 0)
-        rc = ec_sign(authority, bytes.data, bytes.len, sig, &err);
-    cert.sig = link_sig_p256(sig);
-    buf_reset(&bytes);
-    if (rc == 0)
-        rc = link_station_cert_encode(&cert, &bytes, &err);
-    if (rc == 0)
-        rc = config_path(config, "station.cert", path, &err);
-    if (rc == 0)
-        rc = file_write(path, bytes.data, bytes.len, 0644, &err);
-    buf_done(&bytes);
-    EVP_PKEY_free(authority);
-    return rc;
-}
-
-/* A key that may sign orders, and its certificate. */
-static inline int rig_order_signers(char path[PATH_MAX], struct error *err)
-{
-    struct authority_name name = {"Owner", NULL, "Order authority"};
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    char key_path[PATH_MAX];
-    X509 *cert = NULL;
-    FILE *file;
-    int rc = authority_root(&name, 1700000000, key, &cert, err);
-
-    rig_path(rig_template, "orders.pem", path);
-    rig_path(rig_template, "orders.key", key_path);
-    if (rc == 0)
-        rc = cert_write(path, cert, err);
-    file = fopen(key_path, "w");
-    if (!file || !PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) || fclose(file))
-        abort();
-    X509_free(cert);
-    EVP_PKEY_free(key);
-    return rc;
-}
-
-/* With NSS the token stands in <dir>/nss. */
-static inline void rig_nss(struct config *config, const char *dir)
-{
-    char path[PATH_MAX];
-
-    rig_path(dir, "nss", path);
-    softhsm_nss_arguments(path, config->module_arguments, sizeof config->module_arguments);
-}
-
-static inline bool rig_nss_init(const char *dir)
-{
-    char path[PATH_MAX];
-
-    rig_path(dir, "nss", path);
-    return !softhsm_is_nss() || (mkdir(path, 0700) == 0 && softhsm_nss_init(path));
-}
-
-/* As `openssl cms -sign -binary -nodetach -outform DER` does it. */
-static inline void rig_sign(const struct buf *content, struct buf *out)
-{
-    struct error err = ERROR_INIT;
-    BIO *in = BIO_new_mem_buf(content->data, (int)content->len);
-    char path[PATH_MAX];
-    CMS_ContentInfo *cms;
-    EVP_PKEY *key;
-    uint8_t *der = NULL;
-    X509 *cert;
-    FILE *file;
-    int len;
-
-    rig_path(rig_template, "orders.pem", path);
-    ASSERT_OK(cert_read(path, &cert, &err), err);
-    rig_path(rig_template, "orders.key", path);
-    file = fopen(path, "r");
-    ck_assert_ptr_nonnull(file);
-    key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
-    fclose(file);
-    cms = CMS_sign(cert, key, NULL, in, CMS_BINARY);
-    ck_assert_ptr_nonnull(cms);
-    len = i2d_CMS_ContentInfo(cms, &der);
-    ck_assert_int_gt(len, 0);
-    buf_reset(out);
-    buf_put(out, der, (size_t)len);
-    OPENSSL_free(der);
-    CMS_ContentInfo_free(cms);
-    EVP_PKEY_free(key);
-    X509_free(cert);
-    BIO_free(in);
-}
-
-/* In a child: the ceremony, a PIN file, and the station's certificate. */
-static inline int rig_found(struct error *err)
-{
-    struct ceremony c = {.own_token = !softhsm_is_nss(),
-                         .config = {.name = RIG_NAME,
-                                    .environment = RIG_ENVIRONMENT,
-                                    .origin = "acme.example/wl/line1",
-                                    .customer = "Acme",
-                                    .token = TEST_TOKEN,
-                                    .pin_file = "pin",
-                                    .organization = "Acme Medical"}};
-    char path[PATH_MAX], signers[PATH_MAX];
-    struct hsm *h;
-    int rc;
-
-    c.pin = softhsm_secret(TEST_PIN);
-    c.so_pin = softhsm_secret(TEST_SO_PIN);
-    rig_path(rig_template, "station", c.config.dir);
-    strcpy(c.config.module, softhsm_module);
-    if (softhsm_is_nss())
-        rig_nss(&c.config, rig_template);
-    rc = rig_order_signers(signers, err);
-    c.order_signers = signers;
-    if (rc == 0)
-        rc = ceremony_run(&c, err);
-    secret_free(c.pin);
-    secret_free(c.so_pin);
-    if (rc == 0)
-        rc = config_path(&c.config, "pin", path, err);
-    if (rc == 0)
-        rc = file_write(path, TEST_PIN "\n", strlen(TEST_PIN "\n"), 0600, err);
-    if (rc == 0)
-        rc = vault_open_hsm(&c.config, &h, err);
-    if (rc)
-        return rc;
-    rc = rig_certify(&c.config, h, RIG_NAME, RIG_ENVIRONMENT, true);
-    hsm_close(h);
-    return rc;
-}
-
-/* Before the first test. */
-static inline void rig_make_template(void)
-{
-    int status = -1;
-    pid_t child;
-
-    strcpy(rig_template, "/tmp/check_station_XXXXXX");
-    if (!softhsm_look_for_module() || !mkdtemp(rig_template) || !rig_nss_init(rig_template)) {
-        fprintf(stderr, "no token: install softhsm2, libnss3 and libnss3-tools\n");
-        exit(EXIT_FAILURE);
-    }
-    fflush(NULL);
-    child = fork();
-    if (child == 0) {
-        struct error err = ERROR_INIT;
-        int rc = rig_found(&err);
-
-        if (rc)
-            fprintf(stderr, "cannot make a station: %s\n", err.text);
-        _exit(rc ? EXIT_FAILURE : EXIT_SUCCESS);
-    }
-    waitpid(child, &status, 0);
-    if (status)
-        exit(EXIT_FAILURE);
-}
 
 /* ---- a station of one test ---- */
 
@@ -549,8 +355,8 @@ static inline void rig_use_order(struct rig *r, const struct rig_order *order)
 
 static inline void rig_sql(struct rig *r, const char *text)
 {
-    ck_assert_msg(sqlite3_exec(r->store->db, text, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", text,
-                  sqlite3_errmsg(r->store->db));
+    ck_assert_msg(sqlite3_exec(r->store->sql.db, text, NULL, NULL, NULL) == SQLITE_OK, "%s: %s",
+                  text, sqlite3_errmsg(r->store->sql.db));
 }
 
 static inline int64_t rig_int(struct rig *r, const char *query)
@@ -558,7 +364,8 @@ static inline int64_t rig_int(struct rig *r, const char *query)
     sqlite3_stmt *s;
     int64_t value;
 
-    ck_assert_msg(sqlite3_prepare_v2(r->store->db, query, -1, &s, NULL) == SQLITE_OK, "%s", query);
+    ck_assert_msg(sqlite3_prepare_v2(r->store->sql.db, query, -1, &s, NULL) == SQLITE_OK, "%s",
+                  query);
     ck_assert_int_eq(sqlite3_step(s), SQLITE_ROW);
     value = sqlite3_column_int64(s, 0);
     sqlite3_finalize(s);
@@ -591,9 +398,10 @@ static inline void rig_record(struct rig *r, int64_t index, struct record *recor
     struct error err = ERROR_INIT;
     sqlite3_stmt *s;
 
-    ASSERT_OK(sql_start(r->store, &err, &s, "SELECT line FROM records WHERE idx = ?", "i", index),
-              err);
-    ck_assert_int_eq(sql_next(r->store, s, &err), 1);
+    ASSERT_OK(
+        sql_start(&r->store->sql, &err, &s, "SELECT line FROM records WHERE idx = ?", "i", index),
+        err);
+    ck_assert_int_eq(sql_next(&r->store->sql, s, &err), 1);
     ASSERT_OK(
         record_parse(sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0), record, &err),
         err);
@@ -605,6 +413,36 @@ static inline void rig_record(struct rig *r, int64_t index, struct record *recor
 struct rig_seen {
     int64_t adds, burned, scrapped, revoked;
 };
+
+/* What the device's own key signed, as an owner verifies it who knows which suites the device offers: with
+ * what X says and nothing else. Played devices offer one suite. */
+static inline void rig_check_attestation(const struct evidence *e, const struct record *r)
+{
+    struct link_facts facts = {.suite_count = 1, .firmware = "-", .frame_max = 1024};
+    struct error err = ERROR_INIT;
+    struct transcript x;
+    struct public_key made_key;
+    struct buf message;
+
+    ck_assert_int_eq(transcript_parse(e->x.p, e->x.len, &x), 0);
+    ck_assert_uint_eq(x.dev_pub.len, 2 + EC_POINT_SIZE);
+    facts.suites[0] = x.suite ? x.suite : IMPRINT_SUITE_ECB;
+    facts.lifecycle = IMPRINT_LIFE_FACTORY;
+    facts.dev_pub = link_key_p256(x.dev_pub.p + 2);
+    facts.chip_id_len = x.chip.len;
+    memcpy(facts.chip_id, x.chip.p, x.chip.len);
+    buf_init(&message, LINK_X_MAX);
+    ASSERT_OK(link_attest_message(&facts, x.station_nonce.p, &message, &err), err);
+    ASSERT_OK(ec_verify(e->att_key, message.data, message.len, e->att_sig, &err), err);
+    buf_reset(&message);
+    if (e->made) {
+        ASSERT_OK(key_parse(r->spki.p, r->spki.len, &made_key, &err), err);
+        ASSERT_OK(link_attest_key_message(&facts, x.station_nonce.p, &made_key, &message, &err),
+                  err);
+        ASSERT_OK(ec_verify(e->att_key, message.data, message.len, e->att_made, &err), err);
+    }
+    buf_done(&message);
+}
 
 static inline int rig_check_record(void *context, const void *line, size_t len,
                                    const void *evidence, size_t evidence_len, struct error *err)
@@ -621,6 +459,8 @@ static inline int rig_check_record(void *context, const void *line, size_t len,
         ASSERT_OK(evidence_parse(evidence, evidence_len, &e, err), *err);
         ASSERT_OK(evidence_verify(&e, &r, RIG_ENVIRONMENT, verifier, &verified, err), *err);
         ck_assert(verified);
+        if (e.attested)
+            rig_check_attestation(&e, &r);
         evidence_done(&e);
     } else {
         ck_assert(r.t == RECORD_VOID || r.t == RECORD_REVOKE);

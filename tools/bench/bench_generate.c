@@ -34,25 +34,12 @@ struct bench {
     struct error err;
 };
 
-static void no_progress(void *context, int64_t done)
-{
-    (void)context;
-    (void)done;
-}
-
-static bool no_stop(void *context)
-{
-    (void)context;
-    return false;
-}
-
 static int generate(struct bench *b, long count, struct bench_time *took)
 {
-    static const struct generate_watch watch = {no_progress, no_stop, NULL};
     struct bench_time begun = bench_now();
     int64_t made;
-    int rc =
-        generate_credentials(&b->station.v, count, (unsigned)b->threads, &watch, &made, &b->err);
+    int rc = generate_credentials(&b->station.v, count, (unsigned)b->threads, &bench_watch, &made,
+                                  &b->err);
 
     *took = bench_since(begun);
     return rc;

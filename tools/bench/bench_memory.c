@@ -12,24 +12,11 @@
 
 #define THREADS 2
 
-static void no_progress(void *context, int64_t done)
-{
-    (void)context;
-    (void)done;
-}
-
-static bool no_stop(void *context)
-{
-    (void)context;
-    return false;
-}
-
 static int generate(struct bench_station *s, int64_t count, struct error *err)
 {
-    static const struct generate_watch watch = {no_progress, no_stop, NULL};
     struct bench_time begun = bench_now();
     int64_t made;
-    int rc = generate_credentials(&s->v, count, THREADS, &watch, &made, err);
+    int rc = generate_credentials(&s->v, count, THREADS, &bench_watch, &made, err);
 
     printf("%" PRId64 " credentials with %d threads in %.0f s: peak %ld kB, %u recycles\n", made,
            THREADS, bench_since(begun).clock, bench_peak_kb(), hsm_recycle_count(s->hsm));

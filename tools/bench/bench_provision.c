@@ -176,7 +176,7 @@ static int commit_pages(struct bench *b, long pages)
     for (size_t i = 0; i < len; i += PAGE_SIZE) /* a page that stays the same is not written */
         bytes[i]++;
     if (rc == 0)
-        rc = sql_run(b->beside, &b->err, "UPDATE bench SET bytes = ?", "b", bytes, len);
+        rc = sql_run(&b->beside->sql, &b->err, "UPDATE bench SET bytes = ?", "b", bytes, len);
     return rc ? rc : store_commit(b->beside, &b->err);
 }
 
@@ -202,7 +202,7 @@ static int count_commit(void *context)
 /* What the vault writes for a device, in the database's own words. */
 static int measure_transactions(struct bench *b)
 {
-    sqlite3 *db = b->station.store->db;
+    sqlite3 *db = b->station.store->sql.db;
     struct bench_time ignored;
     int pages = 0, unused;
     int rc;
@@ -225,32 +225,19 @@ static int open_beside(struct bench *b)
     if (rc == 0)
         rc = store_open(path, STORE_CREATE, &b->beside, &b->err);
     if (rc == 0)
-        rc = sql_run(b->beside, &b->err, "CREATE TABLE bench(bytes BLOB)", "");
-    return rc ? rc : sql_run(b->beside, &b->err, "INSERT INTO bench VALUES (NULL)", "");
-}
-
-static void no_progress(void *context, int64_t done)
-{
-    (void)context;
-    (void)done;
-}
-
-static bool no_stop(void *context)
-{
-    (void)context;
-    return false;
+        rc = sql_run(&b->beside->sql, &b->err, "CREATE TABLE bench(bytes BLOB)", "");
+    return rc ? rc : sql_run(&b->beside->sql, &b->err, "INSERT INTO bench VALUES (NULL)", "");
 }
 
 static int prepare(struct bench *b, int64_t credentials)
 {
-    static const struct generate_watch watch = {no_progress, no_stop, NULL};
     int64_t made;
     int rc = bench_station_open(&b->station, &b->err);
 
     if (rc == 0)
         rc = bench_device_init(&b->device, &b->err);
     if (rc == 0)
-        rc = generate_credentials(&b->station.v, credentials, 1, &watch, &made, &b->err);
+        rc = generate_credentials(&b->station.v, credentials, 1, &bench_watch, &made, &b->err);
     b->next_rewrap = credentials; /* devices take them from the other end */
     if (rc == 0)
         rc = open_beside(b);

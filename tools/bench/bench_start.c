@@ -77,7 +77,7 @@ static int add_devices(struct bench *b, int64_t first, int64_t count)
     for (int64_t i = 0; rc == 0 && i < count; i++)
         rc = add_device(b, first + i);
     if (rc == 0)
-        rc = sql_run(store, &b->err,
+        rc = sql_run(&store->sql, &b->err,
                      "UPDATE credentials SET state = 2, wrapped = NULL WHERE id >= ?1 AND id < ?2",
                      "ii", first, first + count);
     return rc ? rc : store_commit(store, &b->err);
@@ -97,7 +97,7 @@ static int read_ledger(struct bench *b, struct bench_time *took)
 {
     struct bench_time begun = bench_now();
     int64_t bytes = 0;
-    int rc = sql_integer(b->station.store, &b->err, &bytes,
+    int rc = sql_integer(&b->station.store->sql, &b->err, &bytes,
                          "SELECT sum(length(body) + length(hash)) FROM ledger", "");
 
     *took = bench_since(begun);

@@ -24,6 +24,20 @@
 
 #define FILL_BATCH 100000
 
+static void no_progress(void *context, int64_t done)
+{
+    (void)context;
+    (void)done;
+}
+
+static bool no_stop(void *context)
+{
+    (void)context;
+    return false;
+}
+
+const struct generate_watch bench_watch = {no_progress, no_stop, NULL};
+
 static double read_clock(clockid_t clock)
 {
     struct timespec t;
@@ -249,7 +263,7 @@ void bench_station_done(struct bench_station *s)
 
 static int add_rows(struct bench_station *s, int64_t first, int64_t count, struct error *err)
 {
-    return sql_run(s->store, err,
+    return sql_run(&s->store->sql, err,
                    "WITH RECURSIVE n(id) AS (SELECT ?1 UNION ALL SELECT id + 1 FROM n"
                    " WHERE id + 1 < ?1 + ?2)"
                    " INSERT INTO credentials SELECT id, ?3, ?4, printf('PUMP-%09d', id), 0,"

@@ -1,13 +1,11 @@
 #include "device.h"
 
+#if IMPRINT_AGENT_WITH_OTHER_KEYS
 #include "agent/port_keys_openssl.h"
+#endif
 #include "agent/port_openssl.h"
-#include "base/codec.h"
-#include "base/file.h"
-#include "link/transcript.h"
 #include "pki/ec.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/pem.h>
@@ -17,33 +15,6 @@
 #include <unistd.h>
 
 #define IDLE_MS 300
-
-/* "p256", a space, 130 hexadecimal digits. */
-static int read_authority(const char *path, uint8_t point[IMPRINT_P256_POINT_SIZE],
-                          struct error *err)
-{
-    struct buf b;
-    EVP_PKEY *key = NULL;
-    int rc;
-
-    buf_init(&b, 4096);
-    rc = file_read(path, &b, err);
-    if (rc == 0) {
-        buf_put_u8(&b, 0);
-        while (b.len > 1 && isspace(b.data[b.len - 2]))
-            b.data[--b.len - 1] = 0;
-        if (buf_failed(&b) || strncmp((char *)b.data, "p256 ", 5) ||
-            hex_decode((char *)b.data + 5, point, IMPRINT_P256_POINT_SIZE) ||
-            ec_public_key(point, &key, NULL))
-            rc = error_set(err, ERR_INPUT,
-                           "'%s' is not an authority: it needs 'p256' and a point of 130 "
-                           "hexadecimal digits",
-                           path);
-    }
-    EVP_PKEY_free(key);
-    buf_done(&b);
-    return rc;
-}
 
 static int read_enrol_key(struct device *d, const char *path, struct error *err)
 {
@@ -107,29 +78,8 @@ static void collect(void *context, const uint8_t *bytes, size_t len)
 
 static int set_facts(struct device *d, const struct device_options *o, struct error *err)
 {
-    int rc = 0;
+    int rc = facts_set(&o->facts, &d->facts, &d->platform, err);
 
-    if (hex_decode_any(o->chip_id, d->chip_id, sizeof d->chip_id, &d->platform.chip_id_len) ||
-        d->platform.chip_id_len == 0)
-        return error_set(err, ERR_USAGE, "chip id '%s' is not 1 to %d bytes in hexadecimal",
-                         o->chip_id, IMPRINT_CHIP_ID_MAX);
-    if (!link_text_valid(o->firmware, IMPRINT_FIRMWARE_MAX))
-        return error_set(err, ERR_USAGE,
-                         "firmware version '%s' is not 1 to %d printable characters", o->firmware,
-                         IMPRINT_FIRMWARE_MAX);
-    d->platform.chip_id = d->chip_id;
-    d->platform.firmware = o->firmware;
-    d->platform.debug = o->debug;
-    if (o->image_hash) {
-        if (hex_decode(o->image_hash, d->image_hash, sizeof d->image_hash))
-            return error_set(err, ERR_USAGE, "image hash '%s' is not 64 hexadecimal digits",
-                             o->image_hash);
-        d->platform.image_hash = d->image_hash;
-    }
-    if (o->authority) {
-        rc = read_authority(o->authority, d->authority, err);
-        d->platform.authority = d->authority;
-    }
     if (rc == 0 && o->enrol_key)
         rc = read_enrol_key(d, o->enrol_key, err);
     if (rc == 0 && o->enrol_chain)
@@ -155,7 +105,9 @@ int device_open(struct device *d, const struct device_options *o, struct error *
         rc = fault_parse(&d->fault, o->fault, o->store, err);
     if (rc == 0 && !imprint_agent_port_openssl_init(&d->platform.crypto))
         rc = error_set(err, ERR_INTERNAL, "out of memory");
+#if IMPRINT_AGENT_WITH_OTHER_KEYS
     d->platform.keys = o->only_p256 ? NULL : &imprint_agent_keys_openssl;
+#endif
     if (rc == 0 && o->capture) {
         d->capture = open(o->capture, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         if (d->capture < 0)

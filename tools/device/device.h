@@ -5,6 +5,7 @@
 #define DEVICE_DEVICE_H
 
 #include "agent/agent.h"
+#include "facts.h"
 #include "fault.h"
 #include "port.h"
 #include "store.h"
@@ -24,19 +25,17 @@ struct device {
     EVP_PKEY *enrol_key;
     uint8_t enrol_point[IMPRINT_P256_POINT_SIZE];
     struct buf enrol_chain; /* certificates that attest enrol_key, DER */
-    uint8_t authority[IMPRINT_P256_POINT_SIZE];
-    uint8_t chip_id[IMPRINT_CHIP_ID_MAX];
-    uint8_t image_hash[IMPRINT_HASH_SIZE];
+    struct facts facts;
     uint8_t unit[4096]; /* received bytes up to a delimiter */
     size_t unit_len;
 };
 
 /* What the command line says; NULL or 0 for what it does not. */
 struct device_options {
-    const char *store, *port, *chip_id, *firmware, *authority, *enrol_key, *enrol_chain,
-        *image_hash, *capture, *fault;
+    struct fact_texts facts;
+    const char *store, *port, *enrol_key, *enrol_chain, *capture, *fault;
     long baud_pace;
-    bool debug, only_p256;
+    bool only_p256;
 };
 
 /* Opens all that the options name and starts the agent. Close with device_close in any case. */

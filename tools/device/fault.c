@@ -138,6 +138,34 @@ static void edit_other_cert(struct fault *f, const struct link_frame *reply, str
     payload->data[payload->len - 1] ^= 1;
 }
 
+/* Bytes of another device's certificates in the place of as many of its own. */
+static void edit_cert_of(struct fault *f, const struct link_frame *reply, struct buf *payload)
+{
+    struct link_part part;
+    struct buf other;
+
+    if (link_read_decode(reply->payload, reply->len, &part, NULL))
+        return;
+    buf_put(payload, reply->payload, reply->len);
+    buf_init(&other, IMPRINT_CHAIN_MAX);
+    if (file_read(f->argument, &other, NULL) == 0 && f->read_at + part.len <= other.len &&
+        part.len <= payload->len)
+        memcpy(payload->data + payload->len - part.len, other.data + f->read_at, part.len);
+    f->read_at = f->read_at + part.len < part.total ? f->read_at + part.len : 0;
+    buf_done(&other);
+}
+
+static void edit_other_serial(struct fault *f, const struct link_frame *reply, struct buf *payload)
+{
+    struct link_hello h;
+
+    (void)f;
+    if (link_hello_decode(reply->payload, reply->len, &h, NULL) || !h.serial[0])
+        return;
+    h.serial[strlen(h.serial) - 1] ^= 1;
+    put_hello(payload, &h);
+}
+
 static void edit_clone_tx(struct fault *f, const struct link_frame *reply, struct buf *payload)
 {
     struct link_hello h;
@@ -212,6 +240,10 @@ static const struct fault_kind kinds[] = {
      IMPRINT_MSG_PROVE, edit_replay_proof},
     {"other-cert", false, "reads back another certificate", FAULT_PASS, 0, IMPRINT_MSG_READ,
      edit_other_cert},
+    {"cert-of", true, "reads back the certificates in this file", FAULT_PASS, 0, IMPRINT_MSG_READ,
+     edit_cert_of},
+    {"other-serial", false, "shows another serial once it has one", FAULT_PASS, 0,
+     IMPRINT_MSG_HELLO, edit_other_serial},
     {"clone-tx", true, "claims to have committed this transaction (32 hex digits)", FAULT_PASS, 0,
      IMPRINT_MSG_HELLO, edit_clone_tx},
     {"old-key", false, "shows its first transport key for ever", FAULT_PASS, 0, IMPRINT_MSG_HELLO,
@@ -246,6 +278,8 @@ static bool argument_fits(const struct fault *f)
 
     if (is(f, "clone-tx"))
         return hex_decode(f->argument, transaction, sizeof transaction) == 0;
+    if (is(f, "cert-of"))
+        return file_exists(f->argument);
     return !f->kind->needs_argument || (*f->argument && !*end && n > 0 && n <= 1000000);
 }
 

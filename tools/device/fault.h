@@ -19,6 +19,7 @@ struct fault {
     char argument[128];
     const char *dir; /* the store's folder: some faults remember */
     struct link_frame_reader requests;
+    size_t read_at; /* bytes of certificates that were read back so far */
 };
 
 /* What to do with a request. */

@@ -64,8 +64,9 @@ struct arguments {
 static int take_option(struct arguments *a, int option, char *value, struct error *err)
 {
     struct device_options *o = &a->device;
-    const char **texts[] = {['s'] = &o->store,       ['p'] = &o->port,       ['c'] = &o->chip_id,
-                            ['f'] = &o->firmware,    ['i'] = &o->image_hash, ['a'] = &o->authority,
+    struct fact_texts *f = &o->facts;
+    const char **texts[] = {['s'] = &o->store,       ['p'] = &o->port,       ['c'] = &f->chip_id,
+                            ['f'] = &f->firmware,    ['i'] = &f->image_hash, ['a'] = &f->authority,
                             ['e'] = &o->enrol_key,   ['C'] = &o->capture,    ['F'] = &o->fault,
                             ['E'] = &o->enrol_chain, ['o'] = &a->out};
     char *end;
@@ -78,7 +79,7 @@ static int take_option(struct arguments *a, int option, char *value, struct erro
         a->device.only_p256 = true;
         return 0;
     case 'd':
-        o->debug = true;
+        f->debug = true;
         return 0;
     case 'b':
         o->baud_pace = strtol(value, &end, 10);
@@ -114,7 +115,7 @@ static int parse(int argc, char **argv, struct arguments *a, struct error *err)
                                             {NULL, 0, NULL, 0}};
     int option, rc = 0;
 
-    *a = (struct arguments){.device = {.chip_id = "0001020304050607", .firmware = "1.0.0"}};
+    *a = (struct arguments){.device.facts = {.chip_id = "0001020304050607", .firmware = "1.0.0"}};
     while (rc == 0 && (option = getopt_long(argc, argv, "", options, NULL)) >= 0)
         rc = take_option(a, option, optarg, err);
     if (rc == 0 && optind < argc)

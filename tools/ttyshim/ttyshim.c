@@ -13,7 +13,8 @@
  * descriptors.
  *
  * Pseudo-terminals have no modem lines, and libserialport fails where it cannot read them: for the
- * requests that a pseudo-terminal does not know, all lines are on and setting them does nothing.
+ * requests that a pseudo-terminal does not know, all lines are on and setting them does nothing. With
+ * TTYSHIM_BARE they fail as ever: some real drivers have no lines either.
  * Debian 12's libserialport imports __lxstat and __open_2.
  */
 #include <dirent.h>
@@ -216,8 +217,8 @@ int ioctl(int fd, unsigned long request, ...)
     argument = va_arg(args, void *);
     va_end(args);
     rc = next(fd, request, argument);
-    if (rc == -1 && (errno == ENOTTY || errno == EINVAL) && getenv("TTYSHIM_DIR") && isatty(fd) &&
-        modem_lines(request, argument)) {
+    if (rc == -1 && (errno == ENOTTY || errno == EINVAL) && getenv("TTYSHIM_DIR") &&
+        !getenv("TTYSHIM_BARE") && isatty(fd) && modem_lines(request, argument)) {
         errno = saved;
         return 0;
     }
