@@ -77,10 +77,10 @@ MUTANTS = {
 # without mode 2 still has KEYGEN.
 MUTANTS |= {
     "device-mode": (
-        "transcript.c", "IMPRINT_KEY_FACTS_MODES, MODES);", "IMPRINT_KEY_FACTS_MODES, IMPRINT_MODE_DEVICE);",
+        "transcript.c", "IMPRINT_KEY_FACTS_MODES, MODES | other_modes(agent));", "IMPRINT_KEY_FACTS_MODES, IMPRINT_MODE_DEVICE);",
         set()),
     "derived-mode": (
-        "transcript.c", "IMPRINT_KEY_FACTS_MODES, MODES);", "IMPRINT_KEY_FACTS_MODES, IMPRINT_MODE_DERIVED);",
+        "transcript.c", "IMPRINT_KEY_FACTS_MODES, MODES | other_modes(agent));", "IMPRINT_KEY_FACTS_MODES, IMPRINT_MODE_DERIVED);",
         {"keygen-absent"}),
 }
 
