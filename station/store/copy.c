@@ -51,15 +51,19 @@ static int check(struct sql *sql, struct error *err)
     sqlite3_stmt *s = NULL;
     int rc = sqlite3_prepare_v2(sql->db, "PRAGMA quick_check(1)", -1, &s, NULL);
 
-    if (rc == 0 && sqlite3_step(s) == SQLITE_ROW)
+    if (rc == 0)
+        rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW)
         answer = (const char *)sqlite3_column_text(s, 0);
-    if (rc)
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         rc = sql_error(sql, rc, "check the database", err);
     else if (!answer || strcmp(answer, "ok"))
         rc = error_set(err, ERR_STORE,
                        "the database is damaged: %s; keep the directory as it is and call the "
                        "security team",
                        answer ? answer : "it cannot be read");
+    else
+        rc = 0;
     sqlite3_finalize(s);
     return rc;
 }

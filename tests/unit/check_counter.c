@@ -128,7 +128,7 @@ END_TEST
 /* What the store refuses to whoever goes on with a group that counts already. */
 START_TEST(a_group_ends_with_the_first_change_that_counts)
 {
-    struct store *store = open_new();
+    struct store *store = open_counted();
     struct error err = ERROR_INIT;
 
     ASSERT_OK(change(store, "init", NULL, &err), err);
