@@ -492,7 +492,7 @@ bool imprint_agent_identity(struct imprint_agent *agent, struct imprint_agent_id
         !imprint_agent_slot_secrets(agent, &secrets))
         return false;
     slot = &agent->slot[agent->committed];
-    out->has_other = IMPRINT_AGENT_WITH_OTHER_KEYS && slot->record.other != 0;
+    out->has_other = slot->record.other != 0;
     if (!out->has_other)
         memcpy(out->scalar, secrets.scalar, sizeof out->scalar);
     memcpy(out->symmetric, secrets.symmetric, sizeof out->symmetric);

@@ -55,10 +55,11 @@ int spare_add(struct store *store, const struct credential *c, struct error *err
     size_t key_len;
     const uint8_t *key = key_stored(&c->key, &key_len);
 
-    return sql_run(
-        &store->sql, err, "INSERT INTO spare_keys(" COLUMNS ", state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
-        "iibbbtib", c->id, c->order_id, key, key_len, c->wrapped.data, c->wrapped.len,
-        c->wrapped_hash, sizeof c->wrapped_hash, c->storage, c->mechanism, c->mac, sizeof c->mac);
+    return sql_run(&store->sql, err,
+                   "INSERT INTO spare_keys(" COLUMNS ", state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                   "iibbbtib", c->id, c->order_id, key, key_len, c->wrapped.data, c->wrapped.len,
+                   c->wrapped_hash, sizeof c->wrapped_hash, c->storage, c->mechanism, c->mac,
+                   sizeof c->mac);
 }
 
 static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
@@ -103,11 +104,10 @@ int spare_pick(struct store *store, int64_t order_id, enum key_type type, struct
                bool *found, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc =
-        sql_row(&store->sql, err, &s,
-                  "SELECT " COLUMNS " FROM spare_keys"
-                  " WHERE order_id = ? AND state = 0 AND length(point) = ? ORDER BY id LIMIT 1",
-                  "ii", order_id, (int64_t)key_stored_length(type));
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT " COLUMNS " FROM spare_keys"
+                     " WHERE order_id = ? AND state = 0 AND length(point) = ? ORDER BY id LIMIT 1",
+                     "ii", order_id, (int64_t)key_stored_length(type));
 
     if (rc < 0)
         return rc;

@@ -31,8 +31,8 @@ static int attested(struct bench *b, struct error *err)
         return error_set(err, ERR_PROTOCOL, "there is no signature of the enrolment key");
     key = key_p256(b->bundle->point);
     buf_init(&message, LINK_X_MAX);
-    rc = link_attest_key_message(&b->hello.facts, b->bundle->keygen.station_nonce, &key,
-                                 &message, err);
+    rc = link_attest_key_message(&b->hello.facts, b->bundle->keygen.station_nonce, &key, &message,
+                                 err);
     if (rc == 0 && ec_verify(b->hello.attest_key.bytes, message.data, message.len,
                              request.attest_sig.bytes, NULL))
         rc = error_set(err, ERR_PROTOCOL, "the enrolment key's signature does not verify");
