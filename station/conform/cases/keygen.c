@@ -116,7 +116,7 @@ static int algorithm(struct bench *b, struct error *err)
 
     if (rc)
         return rc;
-    b->bundle->keygen.key_alg = IMPRINT_ALG_P384;
+    b->bundle->keygen.key_alg = IMPRINT_ALG_LMS;
     return refuse(b, STATUS(SUITE), err);
 }
 
