@@ -24,6 +24,7 @@ ALGORITHMS = {
     "rsa-pss-3072": (SHA256, "304106092a864886f70d01010a3034a00f300d06096086480165030402010500a11c301a0609"
                      "2a864886f70d010108300d06096086480165030402010500a203020120", 3072),
 }
+PEM = b"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?"
 TYPES = "add replace revoke void attr decommission recommission rotate".split()
 REASONS = ("unspecified keyCompromise cACompromise affiliationChanged superseded cessationOfOperation "
            "certificateHold privilegeWithdrawn aACompromise").split()
@@ -183,7 +184,7 @@ def check_cms(folder, name, root, algorithm=None):  # section 8; returns the sig
     return cert
 
 
-def check_others(folder, first, manifest_root, device_root, required):  # section 8.1
+def check_others(folder, first, manifest_root, device_roots, required):  # section 8.1
     for name in sorted(map(os.fsdecode, os.listdir(os.fsencode(folder)))):
         found = re.fullmatch(r"manifest\.json\.([a-z0-9-]+)\.p7s", name)
         if not found:
@@ -193,7 +194,8 @@ def check_others(folder, first, manifest_root, device_root, required):  # sectio
             continue
         root = required.pop(found[1], None) or manifest_root
         with open(root, "rb") as f:
-            need(spki_of(x509.load_pem_x509_certificate(f.read()).public_key()) != device_root, "root")
+            need(spki_of(x509.load_pem_x509_certificate(f.read()).public_key()) not in device_roots,
+                 "root")
         read(folder, name, 1 << 20)
         need(spki_of(check_cms(folder, name, root, found[1]).public_key()) != first,
              "two signatures of one key")
@@ -371,7 +373,7 @@ def check_chain(where, device_root, created):  # step 6
     if "chain.pem" not in where:
         return {}
     with open(where["chain.pem"], "rb") as f:
-        pems = re.findall(b"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", f.read(), re.S)
+        pems = re.findall(PEM, f.read(), re.S)
     need(1 <= len(pems) <= 64, "chain.pem")
     issuers = {}
     for pem in pems:
@@ -558,11 +560,13 @@ def verify(manifest_root, device_root, vkey, folder, before=None, required={}):
         name, _, blob = f.read().strip().split("+", 2)
     log = serialization.load_der_public_key(b64(blob)[1:])
     with open(manifest_root, "rb") as a, open(device_root, "rb") as b:
-        roots = [spki_of(x509.load_pem_x509_certificate(f.read()).public_key()) for f in (a, b)]
-    need(roots[0] != roots[1], "one key for both roots")
+        root = spki_of(x509.load_pem_x509_certificate(a.read()).public_key())
+        roots = [spki_of(x509.load_pem_x509_certificate(pem).public_key())
+                 for pem in re.findall(PEM, b.read(), re.S)]
+    need(roots and root not in roots, "one key for both roots")
     raw, old = read(folder, "manifest.json", 16 << 20), None
     signer = spki_of(check_cms(folder, "manifest.json.p7s", manifest_root).public_key())
-    check_others(folder, signer, manifest_root, roots[1], dict(required))
+    check_others(folder, signer, manifest_root, roots, dict(required))
     m, tree, versions = check_statement(raw)
     if before:
         old_raw = read(before, "manifest.json", 16 << 20)

@@ -11,6 +11,8 @@
 #define FIND_STEP      64
 #define STORAGE_DIGITS 16 /* of the order's hash, in the name of a storage key */
 
+#define GENERATIONS_MAX 64
+
 /* An object of the token, as far as is needed to say whose it is. */
 struct object {
     CK_OBJECT_HANDLE handle;
@@ -278,6 +280,18 @@ static int check_halves(struct hsm *h, struct work *w, const struct key_policy *
     return rc;
 }
 
+/* A ceremony makes the master key where the token derives; those of earlier versions made none, and
+ * the ceremony's transcript tells which it was. */
+static void report_missing(const struct hsm *h, struct work *w, const struct key_policy *policy)
+{
+    if (policy != key_policy_of(h, HSM_KEY_DERIVATION))
+        report(w, HSM_FINDING_MISSING, policy->label, "",
+               "the key is not on the token: it is another token, or somebody deleted the key");
+    else
+        report(w, HSM_FINDING_NOTE, policy->label, "",
+               "the key is not on the token: the station makes no symmetric keys");
+}
+
 static int check_key(struct hsm *h, struct work *w, const struct key_policy *policy,
                      struct error *err)
 {
@@ -287,8 +301,7 @@ static int check_key(struct hsm *h, struct work *w, const struct key_policy *pol
     if (policy->public_rows)
         other = find_object(w, CKO_PUBLIC_KEY, policy->label, policy->label);
     if (!own && !other)
-        report(w, HSM_FINDING_MISSING, policy->label, "",
-               "the key is not on the token: it is another token, or somebody deleted the key");
+        report_missing(h, w, policy);
     else if (policy->public_rows && (!own || !other))
         report(w, HSM_FINDING_MISSING, policy->label, "",
                "the %s half of the pair is not on the token: somebody deleted it",
@@ -296,17 +309,24 @@ static int check_key(struct hsm *h, struct work *w, const struct key_policy *pol
     return check_halves(h, w, policy, own, other, err);
 }
 
-/* The later generations of a key that was rotated, as many as follow one another. */
+static bool has_label(const struct work *w, const char *label)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (strcmp(w->objects[i].label, label) == 0)
+            return true;
+    return false;
+}
+
+/* The later generations that are there; those of an issuing CA may have been destroyed between. */
 static int check_generations(struct hsm *h, struct work *w, enum hsm_key key, struct error *err)
 {
     struct key_named name;
     int rc = 0;
 
-    for (unsigned n = 2; rc == 0; n++) {
-        key_policy_name(key, n, &name);
-        if (!find_object(w, name.policy.class, name.policy.label, name.policy.label))
-            break;
-        rc = check_key(h, w, &name.policy, err);
+    for (unsigned n = 2; rc == 0 && n <= GENERATIONS_MAX; n++) {
+        key_policy_name(h, key, n, &name);
+        if (has_label(w, name.policy.label))
+            rc = check_key(h, w, &name.policy, err);
     }
     return rc;
 }
@@ -536,7 +556,9 @@ static int check_all(struct hsm *h, struct work *w, struct error *err)
 
     for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
         if (session_owns(h, (enum hsm_key)key))
-            rc = check_key(h, w, &key_policies[key], err);
+            rc = check_key(h, w, key_policy_of(h, (enum hsm_key)key), err);
+    if (rc == 0 && session_owns(h, HSM_KEY_ISSUING_CA))
+        rc = check_generations(h, w, HSM_KEY_ISSUING_CA, err);
     if (rc == 0 && !h->is_ca)
         rc = check_station(h, w, err);
     if (rc)

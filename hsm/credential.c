@@ -146,7 +146,7 @@ void hsm_credential_rewrap_abort(struct hsm_rewrap *r)
     h->rewraps--;
 }
 
-static int check_request(const struct hsm *h, unsigned suite, const uint8_t dev_pub[EC_POINT_SIZE],
+int rewrap_check_request(const struct hsm *h, unsigned suite, const uint8_t dev_pub[EC_POINT_SIZE],
                          struct error *err)
 {
     EVP_PKEY *key;
@@ -167,7 +167,7 @@ int hsm_credential_rewrap_finish(struct hsm_rewrap *r, unsigned suite,
                                  const uint8_t context[HSM_CONTEXT_SIZE], struct buf *out,
                                  struct error *err)
 {
-    int rc = check_request(r->h, suite, dev_pub, err);
+    int rc = rewrap_check_request(r->h, suite, dev_pub, err);
 
     if (rc == 0)
         rc = rewrap_finish_under(r, suite, dev_pub, context, out, err);

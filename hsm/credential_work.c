@@ -24,8 +24,8 @@ void rewrap_drop(struct hsm_rewrap *r)
     rewrap_init(r, r->h, r->stored_len);
 }
 
-static int wrap(struct hsm *h, CK_OBJECT_HANDLE under, CK_OBJECT_HANDLE key, struct buf *out,
-                struct error *err)
+int wrap_key(struct hsm *h, CK_OBJECT_HANDLE under, CK_OBJECT_HANDLE key, struct buf *out,
+             struct error *err)
 {
     CK_MECHANISM mechanism = {h->can.wrap, NULL, 0};
     uint8_t blob[HSM_WRAPPED_MAX];
@@ -48,7 +48,7 @@ int credential_make_under(struct hsm *h, CK_OBJECT_HANDLE storage, enum key_type
 
     if (rc)
         return rc;
-    rc = wrap(h, storage, private, wrapped, err);
+    rc = wrap_key(h, storage, private, wrapped, err);
     session_destroy(h, private);
     session_destroy(h, public);
     if (rc == 0)
@@ -83,6 +83,13 @@ static int unwrap(struct hsm *h, CK_OBJECT_HANDLE storage, const void *wrapped, 
         "storage key");
 }
 
+int rewrap_make_ephemeral(struct hsm_rewrap *r, uint8_t station_pub[EC_POINT_SIZE],
+                          struct error *err)
+{
+    return session_make_pair(r->h, policy_ephemeral_private, policy_ephemeral_public, &r->ephemeral,
+                             &r->ephemeral_public, station_pub, err);
+}
+
 int rewrap_begin_under(struct hsm_rewrap *r, CK_OBJECT_HANDLE storage, const void *wrapped,
                        const struct public_key *key, uint8_t station_pub[EC_POINT_SIZE],
                        struct error *err)
@@ -100,8 +107,7 @@ int rewrap_begin_under(struct hsm_rewrap *r, CK_OBJECT_HANDLE storage, const voi
                          "swapped or changed");
     if (rc)
         return rc;
-    return session_make_pair(h, policy_ephemeral_private, policy_ephemeral_public, &r->ephemeral,
-                             &r->ephemeral_public, station_pub, err);
+    return rewrap_make_ephemeral(r, station_pub, err);
 }
 
 /* ECDH with the KDF into a key of these rows. */
@@ -128,8 +134,8 @@ static int derive_ecdh(struct hsm_rewrap *r, const uint8_t dev_pub[EC_POINT_SIZE
 
 /* Suite 1: KEK = AES-256-ECB under Z over the context. */
 static int derive_kek_ecb(struct hsm_rewrap *r, const uint8_t dev_pub[EC_POINT_SIZE],
-                          const uint8_t context[HSM_CONTEXT_SIZE], CK_OBJECT_HANDLE *kek,
-                          struct error *err)
+                          const uint8_t context[HSM_CONTEXT_SIZE], const struct policy_row *rows,
+                          CK_OBJECT_HANDLE *kek, struct error *err)
 {
     struct hsm *h = r->h;
     uint8_t data[HSM_CONTEXT_SIZE];
@@ -146,7 +152,7 @@ static int derive_kek_ecb(struct hsm_rewrap *r, const uint8_t dev_pub[EC_POINT_S
         return rc;
     memcpy(data, context, sizeof data);
     fill.kind = r->kind; /* the one kind of keys that it wraps */
-    policy_template(policy_kek, &fill, &attributes);
+    policy_template(rows, &fill, &attributes);
     rv = h->module.p11->C_DeriveKey(h->session, &mechanism, shared, attributes.list,
                                     attributes.count, kek);
     session_destroy(h, shared);
@@ -155,15 +161,15 @@ static int derive_kek_ecb(struct hsm_rewrap *r, const uint8_t dev_pub[EC_POINT_S
 
 /* Suite 2: KEK = X9.63 KDF with SHA-256 of Z, the context as SharedInfo. */
 static int derive_kek_x963(struct hsm_rewrap *r, const uint8_t dev_pub[EC_POINT_SIZE],
-                           const uint8_t context[HSM_CONTEXT_SIZE], CK_OBJECT_HANDLE *kek,
-                           struct error *err)
+                           const uint8_t context[HSM_CONTEXT_SIZE], const struct policy_row *rows,
+                           CK_OBJECT_HANDLE *kek, struct error *err)
 {
     uint8_t shared_info[HSM_CONTEXT_SIZE];
     CK_ECDH1_DERIVE_PARAMS params = {
         .kdf = CKD_SHA256_KDF, .shared_data = shared_info, .shared_data_len = sizeof shared_info};
 
     memcpy(shared_info, context, sizeof shared_info);
-    return derive_ecdh(r, dev_pub, params, policy_kek, kek, err);
+    return derive_ecdh(r, dev_pub, params, rows, kek, err);
 }
 
 static int wrap_for_device(struct hsm_rewrap *r, CK_OBJECT_HANDLE kek, struct buf *out,
@@ -173,7 +179,7 @@ static int wrap_for_device(struct hsm_rewrap *r, CK_OBJECT_HANDLE kek, struct bu
     int rc;
 
     buf_init(&blob, HSM_WRAPPED_MAX);
-    rc = wrap(r->h, kek, r->device, &blob, err);
+    rc = wrap_key(r->h, kek, r->device, &blob, err);
     if (rc == 0 && blob.len != hsm_rewrap_length(r->h, r->stored_len))
         rc = error_set(err, ERR_HSM,
                        "token '%s' rewrapped a key of %zu bytes as %zu, which was announced to no "
@@ -187,20 +193,25 @@ static int wrap_for_device(struct hsm_rewrap *r, CK_OBJECT_HANDLE kek, struct bu
     return rc;
 }
 
-int rewrap_finish_under(struct hsm_rewrap *r, unsigned suite, const uint8_t dev_pub[EC_POINT_SIZE],
-                        const uint8_t context[HSM_CONTEXT_SIZE], struct buf *out, struct error *err)
+int rewrap_kek(struct hsm_rewrap *r, unsigned suite, const uint8_t dev_pub[EC_POINT_SIZE],
+               const uint8_t context[HSM_CONTEXT_SIZE], const struct policy_row *rows,
+               CK_OBJECT_HANDLE *kek, struct error *err)
 {
-    CK_OBJECT_HANDLE kek;
-    int rc;
-
     if (r->generation != r->h->generation)
         return error_set(err, ERR_HSM,
                          "token '%s' lost its session in the middle of a rewrap: begin it again",
                          r->h->token);
     if (suite == IMPRINT_SUITE_ECB)
-        rc = derive_kek_ecb(r, dev_pub, context, &kek, err);
-    else
-        rc = derive_kek_x963(r, dev_pub, context, &kek, err);
+        return derive_kek_ecb(r, dev_pub, context, rows, kek, err);
+    return derive_kek_x963(r, dev_pub, context, rows, kek, err);
+}
+
+int rewrap_finish_under(struct hsm_rewrap *r, unsigned suite, const uint8_t dev_pub[EC_POINT_SIZE],
+                        const uint8_t context[HSM_CONTEXT_SIZE], struct buf *out, struct error *err)
+{
+    CK_OBJECT_HANDLE kek;
+    int rc = rewrap_kek(r, suite, dev_pub, context, policy_kek, &kek, err);
+
     if (rc)
         return rc;
     rc = wrap_for_device(r, kek, out, err);

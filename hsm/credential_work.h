@@ -36,6 +36,25 @@ MUST_USE int rewrap_finish_under(struct hsm_rewrap *r, unsigned suite,
                                  const uint8_t context[HSM_CONTEXT_SIZE], struct buf *out,
                                  struct error *err);
 
+/* The key encryption key of r for this device, as a session object of these rows. Errors: ERR_HSM
+ * also when the session was lost since begin. */
+MUST_USE int rewrap_kek(struct hsm_rewrap *r, unsigned suite, const uint8_t dev_pub[EC_POINT_SIZE],
+                        const uint8_t context[HSM_CONTEXT_SIZE], const struct policy_row *rows,
+                        CK_OBJECT_HANDLE *kek, struct error *err);
+
+/* The station's ephemeral key of a rewrap. */
+MUST_USE int rewrap_make_ephemeral(struct hsm_rewrap *r, uint8_t station_pub[EC_POINT_SIZE],
+                                   struct error *err);
+
+/* Wraps a key that leaves; "a device key" in messages. */
+MUST_USE int wrap_key(struct hsm *h, CK_OBJECT_HANDLE under, CK_OBJECT_HANDLE key, struct buf *out,
+                      struct error *err);
+
+/* Whether a transport key is a point of P-256, and the token has the suite. Errors: ERR_REFUSED,
+ * ERR_PROTOCOL. */
+MUST_USE int rewrap_check_request(const struct hsm *h, unsigned suite,
+                                  const uint8_t dev_pub[EC_POINT_SIZE], struct error *err);
+
 /* Destroys r's session objects; not r. */
 void rewrap_drop(struct hsm_rewrap *r);
 

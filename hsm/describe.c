@@ -104,11 +104,15 @@ static void put_half(struct jcs *j, const char *name, const struct half *half)
     jcs_end(j);
 }
 
-static int put_check(struct hsm *h, struct jcs *j, struct error *err)
+/* What only this very key gives, and tells nothing of it: a MAC; of the master key, which makes none
+ * that is not a device's key, the check value of a key that no device gets. */
+static int put_check(struct hsm *h, struct jcs *j, const struct key_text *t, struct error *err)
 {
     static const char message[] = "imprint key check v1";
+    bool master = strcmp(t->label, hsm_key_label(HSM_KEY_DERIVATION)) == 0;
     uint8_t mac[HSM_MAC_SIZE];
-    int rc = hsm_hmac(h, message, sizeof message, mac, err);
+    int rc = master ? hsm_derived_check(h, message, sizeof message, mac, err)
+                    : hsm_hmac(h, message, sizeof message, mac, err);
 
     if (rc == 0)
         jcs_hex(j, "check", mac, sizeof mac);
@@ -123,7 +127,7 @@ static int put_key(struct hsm *h, struct jcs *j, const struct key_text *t, struc
     jcs_object(j, NULL);
     put_half(j, "attributes", &t->own);
     if (t->policy && !t->policy->public_rows)
-        rc = put_check(h, j, err);
+        rc = put_check(h, j, t, err);
     jcs_str(j, "label", t->label);
     if (t->has_public) {
         put_half(j, "public", &t->public);
@@ -157,8 +161,8 @@ int hsm_describe_keys(struct hsm *h, struct jcs *j, struct error *err)
 
     jcs_array(j, "keys");
     for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
-        rc = describe_key(session_owner(h, (enum hsm_key)key), j, &key_policies[key],
-                          key_policies[key].label, err);
+        rc = describe_key(session_owner(h, (enum hsm_key)key), j,
+                          key_policy_of(h, (enum hsm_key)key), key_policies[key].label, err);
     for (int i = 0; rc == 0 && i < ANCHORS; i++)
         rc = describe_key(h, j, NULL, anchor_ids[i], err);
     jcs_end(j);

@@ -25,16 +25,29 @@ const struct key_policy key_policies[HSM_KEY_COUNT] = {
     [HSM_KEY_STATION_AUTH] = SIGNING("station-auth"),
     [HSM_KEY_LEDGER_HMAC] = {"ledger-hmac", CKM_GENERIC_SECRET_KEY_GEN, CKO_SECRET_KEY, policy_hmac,
                              NULL, false},
+    [HSM_KEY_DERIVATION] = {"derivation-master", CKM_GENERIC_SECRET_KEY_GEN, CKO_SECRET_KEY,
+                            policy_hmac, NULL, false},
 };
+
+const struct key_policy *key_policy_of(const struct hsm *h, enum hsm_key key)
+{
+    static const struct key_policy derives = {"derivation-master", CKM_GENERIC_SECRET_KEY_GEN,
+                                              CKO_SECRET_KEY, policy_derivation, NULL, false};
+
+    return key == HSM_KEY_DERIVATION && h->can.derivation == HSM_DERIVES_INSIDE
+               ? &derives
+               : &key_policies[key];
+}
 
 const char *hsm_key_label(enum hsm_key key)
 {
     return key_policies[key].label;
 }
 
-void key_policy_name(enum hsm_key key, unsigned generation, struct key_named *out)
+void key_policy_name(const struct hsm *h, enum hsm_key key, unsigned generation,
+                     struct key_named *out)
 {
-    out->policy = key_policies[key];
+    out->policy = *key_policy_of(h, key);
     if (generation > 1)
         snprintf(out->text, sizeof out->text, "%s-%u", out->policy.label, generation);
     else
@@ -45,12 +58,13 @@ void key_policy_name(enum hsm_key key, unsigned generation, struct key_named *ou
 /* The generation that h uses. */
 static const struct key_policy *named(const struct hsm *h, enum hsm_key key, struct key_named *out)
 {
-    key_policy_name(key, h->key_generation[key], out);
+    key_policy_name(h, key, h->key_generation[key], out);
     return &out->policy;
 }
 
 void hsm_use_generation(struct hsm *h, enum hsm_key key, unsigned generation)
 {
+    h = session_owner(h, key);
     if (h->key_generation[key] == generation)
         return;
     h->key_generation[key] = generation;
@@ -286,11 +300,55 @@ static int clear_work(struct hsm *h, void *arg, struct error *err)
 
 int hsm_key_complete(struct hsm *h, enum hsm_key key, struct error *err)
 {
-    int rc = session_run(h, clear_work, &key, err);
+    int rc = session_run(session_owner(h, key), clear_work, &key, err);
 
     if (rc == 0)
         rc = hsm_key_create(h, key, err);
     return rc == ERR_EXISTS ? hsm_key_check(h, key, err) : rc;
+}
+
+/* Whatever halves are there. */
+static int destroy_work(struct hsm *h, void *arg, struct error *err)
+{
+    enum hsm_key key = *(enum hsm_key *)arg;
+    struct key_named name;
+    const struct key_policy *policy = named(h, key, &name);
+    const CK_OBJECT_CLASS classes[] = {policy->class, CKO_PUBLIC_KEY};
+    int rc = 0;
+
+    h->keys[key] = (struct key_handles){CK_INVALID_HANDLE, CK_INVALID_HANDLE, NULL};
+    for (size_t i = 0; rc == 0 && i < sizeof classes / sizeof *classes; i++) {
+        CK_OBJECT_HANDLE half;
+
+        rc = session_find(h, classes[i], policy->label, NULL, 0, &half, err);
+        if (rc == 0)
+            rc = destroy_half(h, half, err);
+        else if (rc == ERR_MISSING)
+            rc = 0;
+    }
+    return rc;
+}
+
+static int is_gone_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct key_named name;
+    const struct key_policy *policy = named(h, *(enum hsm_key *)arg, &name);
+    CK_OBJECT_HANDLE half;
+    int rc = session_find(h, policy->class, policy->label, NULL, 0, &half, err);
+
+    if (rc == ERR_MISSING)
+        return 0;
+    return rc ? rc
+              : error_set(err, ERR_HSM,
+                          "token '%s' says that it destroyed key '%s' and has it still", h->token,
+                          policy->label);
+}
+
+int hsm_key_destroy(struct hsm *h, enum hsm_key key, struct error *err)
+{
+    int rc = session_run(session_owner(h, key), destroy_work, &key, err);
+
+    return rc ? rc : session_run(session_owner(h, key), is_gone_work, &key, err);
 }
 
 struct point_call {
@@ -376,6 +434,16 @@ int hsm_certify(struct hsm *h, enum hsm_key key, enum sig_scheme scheme, const v
     return session_run(session_owner(h, key), certify_work, &call, err);
 }
 
+int key_handle(struct hsm *h, enum hsm_key key, CK_OBJECT_HANDLE *out, struct error *err)
+{
+    struct key_handles *handles;
+    int rc = handles_of(h, key, &handles, err);
+
+    if (rc == 0)
+        *out = handles->key;
+    return rc;
+}
+
 struct digest_call {
     enum hsm_key key;
     const uint8_t *digest;
@@ -424,23 +492,10 @@ int hsm_sign(struct hsm *h, enum hsm_key key, const void *message, size_t len,
 static int hmac_work(struct hsm *h, void *arg, struct error *err)
 {
     struct sign_call *call = arg;
-    CK_MECHANISM mechanism = {CKM_SHA256_HMAC, NULL, 0};
-    struct key_handles *handles;
-    uint8_t mac[HSM_MAC_SIZE];
-    CK_ULONG mac_len = sizeof mac;
-    CK_RV rv;
-    int rc = handles_of(h, call->key, &handles, err);
+    CK_OBJECT_HANDLE key;
+    int rc = key_handle(h, call->key, &key, err);
 
-    if (rc)
-        return rc;
-    rv = h->module.p11->C_SignInit(h->session, &mechanism, handles->key);
-    if (rv == CKR_OK)
-        rv = h->module.p11->C_Sign(h->session, (CK_BYTE_PTR)(uintptr_t)call->message, call->len,
-                                   mac, &mac_len);
-    if (rv != CKR_OK || mac_len != sizeof mac)
-        return session_fail(h, rv, err, "cannot make a MAC");
-    memcpy(call->out, mac, sizeof mac);
-    return 0;
+    return rc ? rc : session_mac(h, key, call->message, call->len, call->out, err);
 }
 
 int hsm_hmac(struct hsm *h, const void *message, size_t len, uint8_t mac[HSM_MAC_SIZE],

@@ -28,6 +28,7 @@ enum hsm_key {
     HSM_KEY_LOG_SIGN,      /* checkpoints of the log */
     HSM_KEY_STATION_AUTH,  /* transcripts: the station towards devices */
     HSM_KEY_LEDGER_HMAC,   /* MACs of ledger entries and inventory rows */
+    HSM_KEY_DERIVATION,    /* master key of symmetric device keys (hsm/derived.h) */
     HSM_KEY_COUNT
 };
 
@@ -35,8 +36,9 @@ enum hsm_key {
 const char *hsm_key_label(enum hsm_key key);
 
 /*
- * The keys that can be rotated, HSM_KEY_MANIFEST_SIGN and HSM_KEY_LOG_SIGN, have generations, from 1:
- * the second has "-2" behind the label, and so on. From here on h uses this one, beginning with 1.
+ * The keys that can be rotated, HSM_KEY_MANIFEST_SIGN and HSM_KEY_LOG_SIGN, and HSM_KEY_ISSUING_CA, of
+ * which a station may have several at once, have generations, from 1: the second has "-2" behind the
+ * label, and so on. From here on h, or a worker of it, uses this one, beginning with 1.
  */
 void hsm_use_generation(struct hsm *h, enum hsm_key key, unsigned generation);
 
@@ -59,6 +61,9 @@ MUST_USE int hsm_key_can(struct hsm *h, enum hsm_key key, enum key_type type,
  * key is taken over, and the one half that may be left of it is deleted first.
  */
 MUST_USE int hsm_key_complete(struct hsm *h, enum hsm_key key, struct error *err);
+
+/* Deletes both halves of a key, as far as they are there, and looks whether it is gone. */
+MUST_USE int hsm_key_destroy(struct hsm *h, enum hsm_key key, struct error *err);
 
 /* The public point of a signing key. */
 MUST_USE int hsm_key_point(struct hsm *h, enum hsm_key key, uint8_t point[EC_POINT_SIZE],

@@ -15,8 +15,22 @@
 
 #include <p11-kit/pkcs11.h>
 
-#define CKM_AES_KEY_WRAP_KWP 0x210bUL     /* PKCS#11 v3.0: RFC 5649 */
-#define CKA_NSS_DB           0xd5a0db00UL /* NSS: the public point, when an EC key is unwrapped */
+#define CKM_AES_KEY_WRAP_KWP 0x210bUL /* PKCS#11 v3.0: RFC 5649 */
+/* PKCS#11 v3.0 section 2.57: HKDF (RFC 5869), which the header lacks. */
+#define CKM_HKDF_DERIVE   0x402aUL
+#define CKF_HKDF_SALT_KEY 4UL
+struct hkdf_params {
+    CK_BBOOL extract, expand;
+    CK_MECHANISM_TYPE hash;
+    CK_ULONG salt_type;
+    void *salt;
+    CK_ULONG salt_len;
+    CK_OBJECT_HANDLE salt_key;
+    void *info;
+    CK_ULONG info_len;
+};
+
+#define CKA_NSS_DB 0xd5a0db00UL /* NSS: the public point, when an EC key is unwrapped */
 
 struct module {
     void *library; /* NULL when not loaded */

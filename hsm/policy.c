@@ -10,7 +10,8 @@ static const CK_KEY_TYPE type_ec = CKK_EC, type_rsa = CKK_RSA, type_aes = CKK_AE
 static const CK_ULONG aes_256 = 32, hmac_256 = 32;
 static const CK_MECHANISM_TYPE only_ecdsa[] = {CKM_ECDSA}, only_hmac[] = {CKM_SHA256_HMAC},
                                only_ecdh[] = {CKM_ECDH1_DERIVE},
-                               only_ecb_data[] = {CKM_AES_ECB_ENCRYPT_DATA};
+                               only_ecb_data[] = {CKM_AES_ECB_ENCRYPT_DATA},
+                               only_hkdf[] = {CKM_HKDF_DERIVE};
 /* prime256v1, 1.2.840.10045.3.1.7, and secp384r1, 1.3.132.0.34 (RFC 5480 section 2.1.1.1); Ed25519,
  * 1.3.101.112 (RFC 8410 section 3) */
 static const uint8_t p256[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
@@ -80,6 +81,11 @@ static const CK_ATTRIBUTE unwrap_only_rsa_keys[] = {
 static const CK_ATTRIBUTE wrap_only_rsa_keys[] = {
     {CKA_CLASS, LOOSE(&class_private), sizeof class_private},
     {CKA_KEY_TYPE, LOOSE(&type_rsa), sizeof type_rsa},
+};
+
+static const CK_ATTRIBUTE wrap_only_symmetric_keys[] = {
+    {CKA_CLASS, LOOSE(&class_secret), sizeof class_secret},
+    {CKA_KEY_TYPE, LOOSE(&type_generic), sizeof type_generic},
 };
 
 /* Each macro quotes the attribute itself: handed on, it would be expanded to its number. */
@@ -172,31 +178,20 @@ const struct policy_row policy_signing_public[] = {
     END,
 };
 
-const struct policy_row policy_hmac[] = {
-    IS(CKA_CLASS, class_secret),
-    IS(CKA_KEY_TYPE, type_generic),
-    IS(CKA_VALUE_LEN, hmac_256),
-    FILLED(CKA_LABEL, USE_LABEL),
-    FILLED(CKA_ID, USE_ID),
-    YES(CKA_TOKEN),
-    YES(CKA_PRIVATE),
-    YES(CKA_SENSITIVE),
-    NO(CKA_EXTRACTABLE),
-    NO(CKA_MODIFIABLE),
-    NO(CKA_COPYABLE),
-    YES(CKA_SIGN),
-    NO(CKA_VERIFY), /* a MAC is compared by the caller, in constant time */
-    NO(CKA_ENCRYPT),
-    NO(CKA_DECRYPT),
-    NO(CKA_WRAP),
-    NO(CKA_UNWRAP),
-    NO(CKA_DERIVE),
-    IS(CKA_ALLOWED_MECHANISMS, only_hmac),
-    READ_YES(CKA_ALWAYS_SENSITIVE),
-    READ_YES(CKA_NEVER_EXTRACTABLE),
-    READ_YES(CKA_LOCAL),
-    END,
-};
+/* A MAC is compared by the caller, in constant time: hence no CKA_VERIFY. */
+#define GENERIC_KEY(sign, derive, mechanisms)                                                      \
+    IS(CKA_CLASS, class_secret), IS(CKA_KEY_TYPE, type_generic), IS(CKA_VALUE_LEN, hmac_256),      \
+        FILLED(CKA_LABEL, USE_LABEL), FILLED(CKA_ID, USE_ID), YES(CKA_TOKEN), YES(CKA_PRIVATE),    \
+        YES(CKA_SENSITIVE), NO(CKA_EXTRACTABLE), NO(CKA_MODIFIABLE), NO(CKA_COPYABLE),             \
+        sign(CKA_SIGN), NO(CKA_VERIFY), NO(CKA_ENCRYPT), NO(CKA_DECRYPT), NO(CKA_WRAP),            \
+        NO(CKA_UNWRAP), derive(CKA_DERIVE), IS(CKA_ALLOWED_MECHANISMS, mechanisms),                \
+        READ_YES(CKA_ALWAYS_SENSITIVE), READ_YES(CKA_NEVER_EXTRACTABLE), READ_YES(CKA_LOCAL), END
+
+const struct policy_row policy_hmac[] = {GENERIC_KEY(YES, NO, only_hmac)};
+
+/* The master key of a token that derives by itself: then nobody has a MAC made with it, which would be
+ * a device's key in the clear. */
+const struct policy_row policy_derivation[] = {GENERIC_KEY(NO, YES, only_hkdf)};
 
 const struct policy_row policy_storage[] = {
     IS(CKA_CLASS, class_secret),
@@ -310,25 +305,27 @@ const struct policy_row policy_shared_secret[] = {
     END,
 };
 
-const struct policy_row policy_kek[] = {
-    SET(CKA_CLASS, class_secret),
-    SET(CKA_KEY_TYPE, type_aes),
-    SET(CKA_VALUE_LEN, aes_256),
-    SET(CKA_TOKEN, no),
-    SET(CKA_PRIVATE, yes),
-    SET(CKA_SENSITIVE, yes),
-    SET(CKA_EXTRACTABLE, no),
-    SET(CKA_WRAP, yes),
-    SET(CKA_UNWRAP, no),
-    SET(CKA_ENCRYPT, no),
-    SET(CKA_DECRYPT, no),
-    SET(CKA_SIGN, no),
-    SET(CKA_VERIFY, no),
-    SET(CKA_DERIVE, no),
-    NEST(CKA_WRAP_TEMPLATE, wrap_only_device_keys),
-    FILLED(CKA_ALLOWED_MECHANISMS, USE_MECHANISM),
-    END,
-};
+#define KEK(wraps)                                                                                 \
+    SET(CKA_CLASS, class_secret), SET(CKA_KEY_TYPE, type_aes), SET(CKA_VALUE_LEN, aes_256),        \
+        SET(CKA_TOKEN, no), SET(CKA_PRIVATE, yes), SET(CKA_SENSITIVE, yes),                        \
+        SET(CKA_EXTRACTABLE, no), SET(CKA_WRAP, yes), SET(CKA_UNWRAP, no), SET(CKA_ENCRYPT, no),   \
+        SET(CKA_DECRYPT, no), SET(CKA_SIGN, no), SET(CKA_VERIFY, no), SET(CKA_DERIVE, no),         \
+        NEST(CKA_WRAP_TEMPLATE, wraps), FILLED(CKA_ALLOWED_MECHANISMS, USE_MECHANISM), END
+
+/* The same key, as an object for each kind that it may wrap. */
+const struct policy_row policy_kek[] = {KEK(wrap_only_device_keys)};
+const struct policy_row policy_kek_symmetric[] = {KEK(wrap_only_symmetric_keys)};
+
+/* Of a symmetric device key that is put in its length is that of the value, and not told. */
+#define DERIVED_KEY                                                                                \
+    SET(CKA_CLASS, class_secret), SET(CKA_KEY_TYPE, type_generic), SET(CKA_TOKEN, no),             \
+        SET(CKA_PRIVATE, yes), SET(CKA_SENSITIVE, yes), SET(CKA_EXTRACTABLE, yes),                 \
+        SET(CKA_SIGN, yes), SET(CKA_VERIFY, no), SET(CKA_ENCRYPT, no), SET(CKA_DECRYPT, no),       \
+        SET(CKA_WRAP, no), SET(CKA_UNWRAP, no), SET(CKA_DERIVE, no)
+
+const struct policy_row policy_derived[] = {DERIVED_KEY, SET(CKA_VALUE_LEN, hmac_256), END};
+const struct policy_row policy_derived_value[] = {
+    DERIVED_KEY, {CKA_VALUE, "CKA_VALUE", NULL, 0, USE_SET | USE_VALUE}, END};
 
 const struct policy_exception policy_exceptions[] = {
     {DIALECT_NSS, NULL, CKA_UNWRAP_TEMPLATE, "CKA_UNWRAP_TEMPLATE",
@@ -419,6 +416,8 @@ static bool resolve(const struct policy_row *row, const struct policy_fill *fill
         *out = (CK_ATTRIBUTE){row->type, LOOSE(&fill->wrap), sizeof fill->wrap};
     else if (row->use & USE_POINT && fill->point)
         *out = (CK_ATTRIBUTE){row->type, LOOSE(fill->point), fill->point_len};
+    else if (row->use & USE_VALUE && fill->value)
+        *out = (CK_ATTRIBUTE){row->type, LOOSE(fill->value), HSM_MAC_SIZE};
     else if (row->type == CKA_TOKEN && fill->session)
         *out = (CK_ATTRIBUTE){row->type, LOOSE(&no), sizeof no};
     return out->pValue != NULL;

@@ -23,7 +23,8 @@ enum policy_use {
     USE_MECHANISM = 1 << 4, /* the value is its wrap mechanism */
     USE_NESTED = 1 << 5,    /* the value is an array of attributes */
     USE_POINT = 1 << 6,     /* the value is its public point */
-    USE_KIND = 1 << 7       /* the value, that of P-256, is another one for keys of another kind */
+    USE_KIND = 1 << 7,      /* the value, that of P-256, is another one for keys of another kind */
+    USE_VALUE = 1 << 8      /* the value is the key itself, HSM_MAC_SIZE bytes */
 };
 
 /* The modules that do not keep every attribute of the table. Any other one is held to all of it. */
@@ -78,7 +79,8 @@ struct policy_row {
 extern const struct policy_row policy_signing_private[], policy_signing_public[], policy_hmac[],
     policy_storage[], policy_anchor[], policy_ticket[], policy_device_private[],
     policy_device_public[], policy_unwrapped[], policy_ephemeral_private[],
-    policy_ephemeral_public[], policy_shared_secret[], policy_kek[];
+    policy_ephemeral_public[], policy_shared_secret[], policy_kek[], policy_kek_symmetric[],
+    policy_derivation[], policy_derived[], policy_derived_value[];
 
 /* What differs from one key of a kind to the next. */
 struct policy_fill {
@@ -90,6 +92,7 @@ struct policy_fill {
     const struct key_kind *kind; /* NULL: P-256 */
     const uint8_t *point;        /* or NULL: the token wants none */
     size_t point_len;
+    const uint8_t *value; /* HSM_MAC_SIZE bytes, for a key that is put in */
     bool session; /* make a session object where the table says token object (the probe) */
 };
 
@@ -133,13 +136,18 @@ struct key_policy {
 
 extern const struct key_policy key_policies[HSM_KEY_COUNT];
 
+/* The policy of a key on a token: that of the master key goes by how the token derives. */
+struct hsm;
+const struct key_policy *key_policy_of(const struct hsm *h, enum hsm_key key);
+
 /* A key's policy with the label of one of its generations (hsm_use_generation). */
 #define POLICY_LABEL_MAX 40
 struct key_named {
     struct key_policy policy; /* its label is text */
     char text[POLICY_LABEL_MAX];
 };
-void key_policy_name(enum hsm_key key, unsigned generation, struct key_named *out);
+void key_policy_name(const struct hsm *h, enum hsm_key key, unsigned generation,
+                     struct key_named *out);
 
 /* Label and id of a long-lived key. */
 struct policy_fill key_policy_fill(const struct key_policy *policy, enum dialect dialect);

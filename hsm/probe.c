@@ -1,83 +1,18 @@
 #include "hsm/probe.h"
 
 #include "agent/ids.h"
-#include "hsm/credential_work.h"
+#include "hsm/derived_work.h"
+#include "hsm/receiver.h"
 
-#include <openssl/core_names.h>
 #include <openssl/ec.h>
-#include <openssl/kdf.h>
+#include <openssl/hmac.h>
 #include <openssl/x509.h>
 #include <string.h>
 
-#define Z_SIZE      32
-#define PAYLOAD_MAX 2048
 #define PADDING_MAX 7 /* zero bytes that may follow the PKCS#8 (docs/device-link.md) */
 #define PROBE_LABEL "imprint probe"
 
 /* ---- The device, played by OpenSSL. ---- */
-
-static int device_agree(EVP_PKEY *device, const uint8_t station_pub[EC_POINT_SIZE],
-                        uint8_t z[Z_SIZE])
-{
-    EVP_PKEY *station = NULL;
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(device, NULL);
-    size_t len = Z_SIZE;
-    int good = ctx && ec_public_key(station_pub, &station, NULL) == 0 &&
-               EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer(ctx, station) == 1 &&
-               EVP_PKEY_derive(ctx, z, &len) == 1 && len == Z_SIZE;
-
-    EVP_PKEY_free(station);
-    EVP_PKEY_CTX_free(ctx);
-    return good;
-}
-
-static int kek_by_ecb(const uint8_t z[Z_SIZE], const uint8_t context[HSM_CONTEXT_SIZE],
-                      uint8_t kek[IMPRINT_KEK_SIZE])
-{
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    int len = 0, good;
-
-    good = ctx && EVP_EncryptInit_ex2(ctx, EVP_aes_256_ecb(), z, NULL, NULL) == 1 &&
-           EVP_CIPHER_CTX_set_padding(ctx, 0) == 1 &&
-           EVP_EncryptUpdate(ctx, kek, &len, context, HSM_CONTEXT_SIZE) == 1 &&
-           len == IMPRINT_KEK_SIZE;
-    EVP_CIPHER_CTX_free(ctx);
-    return good;
-}
-
-static int kek_by_x963(uint8_t z[Z_SIZE], uint8_t context[HSM_CONTEXT_SIZE],
-                       uint8_t kek[IMPRINT_KEK_SIZE])
-{
-    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "X963KDF", NULL);
-    EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
-    char digest[] = "SHA256";
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, z, Z_SIZE),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, context, HSM_CONTEXT_SIZE),
-        OSSL_PARAM_END};
-    int good = ctx && EVP_KDF_derive(ctx, kek, IMPRINT_KEK_SIZE, params) == 1;
-
-    EVP_KDF_CTX_free(ctx);
-    EVP_KDF_free(kdf);
-    return good;
-}
-
-/* RFC 5649; 0 when the blob is anything else. */
-static size_t device_unwrap(const uint8_t kek[IMPRINT_KEK_SIZE], const struct buf *blob,
-                            uint8_t payload[PAYLOAD_MAX])
-{
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-256-WRAP-PAD", NULL);
-    int len = 0, good;
-
-    good = ctx && cipher && blob->len < PAYLOAD_MAX - 16 &&
-           EVP_DecryptInit_ex2(ctx, cipher, kek, NULL, NULL) == 1 &&
-           EVP_DecryptUpdate(ctx, payload, &len, blob->data, (int)blob->len) == 1;
-    EVP_CIPHER_free(cipher);
-    EVP_CIPHER_CTX_free(ctx);
-    return good && len > 0 ? (size_t)len : 0;
-}
 
 /* A PKCS#8 key with at most seven zero bytes behind it, whose public point is this one. */
 static bool device_accepts(const uint8_t *payload, size_t len, const uint8_t point[EC_POINT_SIZE])
@@ -100,18 +35,10 @@ static bool device_opens(EVP_PKEY *device, unsigned suite, const uint8_t station
                          uint8_t context[HSM_CONTEXT_SIZE], const struct buf *blob,
                          const uint8_t point[EC_POINT_SIZE])
 {
-    uint8_t z[Z_SIZE], kek[IMPRINT_KEK_SIZE], payload[PAYLOAD_MAX];
-    size_t len = 0;
-    bool good = device_agree(device, station_pub, z);
+    uint8_t payload[RECEIVER_MAX];
+    size_t len = receiver_open(device, suite, station_pub, context, blob, payload);
+    bool good = len > 0 && device_accepts(payload, len, point);
 
-    if (good)
-        good =
-            suite == IMPRINT_SUITE_ECB ? kek_by_ecb(z, context, kek) : kek_by_x963(z, context, kek);
-    if (good)
-        len = device_unwrap(kek, blob, payload);
-    good = len > 0 && device_accepts(payload, len, point);
-    explicit_bzero(z, sizeof z);
-    explicit_bzero(kek, sizeof kek);
     explicit_bzero(payload, sizeof payload);
     return good;
 }
@@ -139,7 +66,7 @@ static bool trial_init(struct hsm *h, struct trial *t)
     fill.label = PROBE_LABEL;
     fill.session = true;
     *t = (struct trial){.storage = CK_INVALID_HANDLE};
-    buf_init(&t->wrapped, PAYLOAD_MAX);
+    buf_init(&t->wrapped, RECEIVER_MAX);
     if (storage_generate(h, &fill, &t->storage, NULL) == 0 &&
         credential_make_under(h, t->storage, KEY_P256, &t->key, &t->wrapped, NULL) == 0)
         return true;
@@ -156,7 +83,7 @@ static bool suite_works(struct hsm *h, const struct trial *t, unsigned suite)
     bool works;
 
     rewrap_init(&r, h, t->wrapped.len);
-    buf_init(&blob, PAYLOAD_MAX);
+    buf_init(&blob, RECEIVER_MAX);
     works = device && ec_point(device, dev_pub, NULL) == 0 &&
             session_random(h, context, sizeof context, NULL) == 0 &&
             rewrap_begin_under(&r, t->storage, t->wrapped.data, &t->key, station_pub, NULL) == 0 &&
@@ -166,6 +93,110 @@ static bool suite_works(struct hsm *h, const struct trial *t, unsigned suite)
     buf_done(&blob);
     EVP_PKEY_free(device);
     return works;
+}
+
+/* ---- Symmetric keys: from a master key that is known here, to a device that opens the blob. ---- */
+
+static const uint8_t probe_input[] = "imprint probe";
+
+/* A MAC by OpenSSL. */
+static bool mac_is(const uint8_t key[HSM_DERIVED_SIZE], const void *message, size_t len,
+                   const uint8_t expected[HSM_MAC_SIZE])
+{
+    uint8_t mac[HSM_MAC_SIZE];
+    bool same = HMAC(EVP_sha256(), key, HSM_DERIVED_SIZE, message, len, mac, NULL) &&
+                memcmp(mac, expected, sizeof mac) == 0;
+
+    explicit_bzero(mac, sizeof mac);
+    return same;
+}
+
+/* A throw-away master key of this value, with the attributes of the policy. */
+static CK_RV put_master(struct hsm *h, enum hsm_derivation how, uint8_t value[HSM_DERIVED_SIZE],
+                        CK_OBJECT_HANDLE *out)
+{
+    struct policy_fill fill = session_fill(h);
+    struct policy_attributes template;
+
+    fill.label = PROBE_LABEL;
+    fill.session = true;
+    policy_template(how == HSM_DERIVES_INSIDE ? policy_derivation : policy_hmac, &fill, &template);
+    for (CK_ULONG i = 0; i < template.count; i++)
+        if (template.list[i].type == CKA_VALUE_LEN) /* it follows from the value */
+            template.list[i] = (CK_ATTRIBUTE){CKA_VALUE, value, HSM_DERIVED_SIZE};
+    return h->module.p11->C_CreateObject(h->session, template.list, template.count, out);
+}
+
+/* Whether the device finds the key that OpenSSL derives from the same master key, and what the token
+ * says is a MAC under it is one. */
+static bool opens_derived(struct hsm *h, unsigned suite, CK_OBJECT_HANDLE key,
+                          const uint8_t master[HSM_DERIVED_SIZE])
+{
+    EVP_PKEY *device = EVP_EC_gen("P-256");
+    uint8_t dev_pub[EC_POINT_SIZE], station_pub[EC_POINT_SIZE], context[HSM_CONTEXT_SIZE],
+        mac[HSM_MAC_SIZE], payload[RECEIVER_MAX], message[4 + sizeof probe_input] = {0, 0, 0, 1};
+    struct hsm_rewrap r;
+    struct buf blob;
+    bool works;
+
+    memcpy(message + 4, probe_input, sizeof probe_input);
+    rewrap_init(&r, h, 0);
+    buf_init(&blob, RECEIVER_MAX);
+    works =
+        device && ec_point(device, dev_pub, NULL) == 0 &&
+        session_random(h, context, sizeof context, NULL) == 0 &&
+        rewrap_make_ephemeral(&r, station_pub, NULL) == 0 &&
+        derived_wrap_key(&r, suite, dev_pub, context, key, &blob, NULL) == 0 &&
+        session_mac(h, key, PROBE_LABEL, sizeof PROBE_LABEL, mac, NULL) == 0 &&
+        receiver_open(device, suite, station_pub, context, &blob, payload) == HSM_DERIVED_SIZE &&
+        mac_is(master, message, sizeof message, payload) &&
+        mac_is(payload, PROBE_LABEL, sizeof PROBE_LABEL, mac);
+    explicit_bzero(payload, sizeof payload);
+    rewrap_drop(&r);
+    buf_done(&blob);
+    EVP_PKEY_free(device);
+    return works;
+}
+
+static bool all_suites_open(struct hsm *h, CK_OBJECT_HANDLE key,
+                            const uint8_t master[HSM_DERIVED_SIZE])
+{
+    for (unsigned suite = IMPRINT_SUITE_ECB; suite <= IMPRINT_SUITE_X963; suite++)
+        if (h->can.suites >> suite & 1 && !opens_derived(h, suite, key, master))
+            return false;
+    return true;
+}
+
+/* One way, with what the token said to it in h->can.derive_said. */
+static bool derives(struct hsm *h, enum hsm_derivation how)
+{
+    CK_OBJECT_HANDLE master = CK_INVALID_HANDLE, key = CK_INVALID_HANDLE;
+    uint8_t value[HSM_DERIVED_SIZE];
+    struct error why = ERROR_INIT;
+    bool works = false;
+    CK_RV rv;
+
+    if (session_random(h, value, sizeof value, NULL))
+        return false;
+    rv = put_master(h, how, value, &master);
+    session_note(h, rv);
+    if (rv == CKR_OK && derived_make(h, how, master, probe_input, sizeof probe_input, &key, &why))
+        rv = (CK_RV)why.native;
+    else if (rv == CKR_OK)
+        works = all_suites_open(h, key, value);
+    h->can.derive_said[how] = rv;
+    session_destroy(h, key);
+    session_destroy(h, master);
+    explicit_bzero(value, sizeof value);
+    return works;
+}
+
+static void find_derivation(struct hsm *h)
+{
+    if (derives(h, HSM_DERIVES_INSIDE))
+        h->can.derivation = HSM_DERIVES_INSIDE;
+    else if (derives(h, HSM_DERIVES_IN_VAULT))
+        h->can.derivation = HSM_DERIVES_IN_VAULT;
 }
 
 /* ---- Attacks on the throw-away keys: what is not refused is noted. ---- */
@@ -198,11 +229,11 @@ static bool wraps_other_kinds(struct hsm *h, const struct trial *t)
 {
     CK_MECHANISM generate = {CKM_AES_KEY_GEN, NULL, 0}, mechanism = {h->can.wrap, NULL, 0};
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-    CK_ULONG size = 32, len = PAYLOAD_MAX;
+    CK_ULONG size = 32, len = RECEIVER_MAX;
     CK_ATTRIBUTE template[] = {{CKA_TOKEN, &no, sizeof no},
                                {CKA_EXTRACTABLE, &yes, sizeof yes},
                                {CKA_VALUE_LEN, &size, sizeof size}};
-    uint8_t out[PAYLOAD_MAX];
+    uint8_t out[RECEIVER_MAX];
     CK_OBJECT_HANDLE key;
     CK_RV rv = h->module.p11->C_GenerateKey(h->session, &generate, template, 3, &key);
 
@@ -218,7 +249,7 @@ static bool uses_other_mechanisms(struct hsm *h, const struct trial *t)
 {
     CK_MECHANISM mechanism = {CKM_AES_KEY_WRAP, NULL, 0};
     CK_OBJECT_HANDLE key, public;
-    uint8_t point[EC_POINT_SIZE], out[PAYLOAD_MAX];
+    uint8_t point[EC_POINT_SIZE], out[RECEIVER_MAX];
     CK_ULONG len = sizeof out;
     CK_RV rv;
 
@@ -337,6 +368,8 @@ int probe_run(struct hsm *h, struct error *err)
     }
     if (h->can.suites == 0)
         h->can.wrap = 0;
+    else
+        find_derivation(h);
     h->can.secrets = make_secrets(h);
     /* A refusal is the token's answer; a session that is gone is not, nor has it shown a limit. */
     if (h->lost)

@@ -392,6 +392,24 @@ int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_
     return session_sign_digest(h, key, digest, sig, err);
 }
 
+int session_mac(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_t len,
+                uint8_t mac[HSM_MAC_SIZE], struct error *err)
+{
+    CK_MECHANISM mechanism = {CKM_SHA256_HMAC, NULL, 0};
+    uint8_t made[HSM_MAC_SIZE];
+    CK_ULONG made_len = sizeof made;
+    CK_RV rv = h->module.p11->C_SignInit(h->session, &mechanism, key);
+
+    if (rv == CKR_OK)
+        rv = h->module.p11->C_Sign(h->session, (CK_BYTE_PTR)(uintptr_t)message, len, made,
+                                   &made_len);
+    if (rv == CKR_OK && made_len == sizeof made)
+        memcpy(mac, made, sizeof made);
+    explicit_bzero(made, sizeof made); /* with the master key it may be a device's key */
+    return rv == CKR_OK && made_len == sizeof made ? 0
+                                                   : session_fail(h, rv, err, "cannot make a MAC");
+}
+
 int session_random(struct hsm *h, void *out, size_t len, struct error *err)
 {
     CK_RV rv = h->module.p11->C_GenerateRandom(h->session, out, len);

@@ -18,6 +18,7 @@
 #define HSM_SESSION_H
 
 #include "hsm/anchor.h"
+#include "hsm/derived.h"
 #include "hsm/policy.h"
 
 #define ANCHORS       2
@@ -48,6 +49,8 @@ struct abilities {
     CK_MECHANISM_TYPE wrap;
     bool unwrap_point; /* a key is unwrapped with its public point (NSS) */
     CK_RV secrets;     /* what it said to making the secret keys of a station */
+    enum hsm_derivation derivation;
+    CK_RV derive_said[3]; /* to each way, by enum hsm_derivation; CKR_OK: another key came out */
     enum dialect dialect;
     unsigned unenforced;
     char class[CLASS_SIZE];
@@ -151,6 +154,10 @@ MUST_USE int session_sign_digest(struct hsm *h, CK_OBJECT_HANDLE key,
 MUST_USE int session_sign(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_t len,
                           uint8_t sig[EC_SIG_SIZE], struct error *err);
 
+/* CKM_SHA256_HMAC. */
+MUST_USE int session_mac(struct hsm *h, CK_OBJECT_HANDLE key, const void *message, size_t len,
+                         uint8_t mac[HSM_MAC_SIZE], struct error *err);
+
 MUST_USE int session_random(struct hsm *h, void *out, size_t len, struct error *err);
 
 /*
@@ -183,6 +190,9 @@ MUST_USE int session_prove_key(struct hsm *h, CK_OBJECT_HANDLE key, const struct
 /* Signs "<label>\0" and 32 random bytes and verifies it: does the private key belong to point? */
 MUST_USE int session_prove(struct hsm *h, CK_OBJECT_HANDLE key, const char *label,
                            const uint8_t point[EC_POINT_SIZE], struct error *err);
+
+/* The handle of a long-lived key. Errors: ERR_MISSING. */
+MUST_USE int key_handle(struct hsm *h, enum hsm_key key, CK_OBJECT_HANDLE *out, struct error *err);
 
 /* For hsm/signer.c, where OpenSSL hashed the message: CKM_ECDSA over a digest by a long-lived key.
  * Errors: ERR_MISSING. */

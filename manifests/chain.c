@@ -86,11 +86,14 @@ static int add_issuer(struct chain *chain, X509 *cert, struct error *err)
     return 0;
 }
 
-static X509_STORE *make_store(X509 *root, int64_t at)
+static X509_STORE *make_store(STACK_OF(X509) * roots, int64_t at)
 {
     X509_STORE *store = X509_STORE_new();
+    bool good = store != NULL;
 
-    if (!store || !X509_STORE_add_cert(store, root)) {
+    for (int i = 0; good && i < sk_X509_num(roots); i++)
+        good = X509_STORE_add_cert(store, sk_X509_value(roots, i)) == 1;
+    if (!good) {
         X509_STORE_free(store);
         return NULL;
     }
@@ -98,11 +101,11 @@ static X509_STORE *make_store(X509 *root, int64_t at)
     return store;
 }
 
-int chain_load(const void *pem, size_t len, X509 *root, int64_t at, struct chain **chain,
-               struct error *err)
+int chain_load(const void *pem, size_t len, STACK_OF(X509) * roots, int64_t at,
+               struct chain **chain, struct error *err)
 {
     STACK_OF(X509) *certs = read_certificates(pem, len);
-    X509_STORE *store = make_store(root, at);
+    X509_STORE *store = make_store(roots, at);
     struct chain *made = calloc(1, sizeof *made);
     int rc = 0, count = certs ? sk_X509_num(certs) : 0;
 

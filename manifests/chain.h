@@ -3,7 +3,7 @@
  * root.
  *
  * chain.pem travels with the manifest and is trusted for nothing: a certificate in it counts only
- * when it is a CA and a chain of these certificates leads to the root that the caller pinned, at
+ * when it is a CA and a chain of these certificates leads to a root that the caller pinned, at
  * the time when the manifest was made.
  */
 #ifndef MANIFESTS_CHAIN_H
@@ -22,8 +22,8 @@ struct chain;
  * chain_free. Errors: ERR_FORMAT (not PEM certificates, or too many), ERR_SIGNATURE (one does not
  * lead to the root, or is not a CA).
  */
-MUST_USE int chain_load(const void *pem, size_t len, X509 *root, int64_t at, struct chain **chain,
-                        struct error *err);
+MUST_USE int chain_load(const void *pem, size_t len, STACK_OF(X509) * roots, int64_t at,
+                        struct chain **chain, struct error *err);
 void chain_free(struct chain *chain);
 
 /* What one thread needs to check certificates against a chain, NULL for none. NULL without memory. */

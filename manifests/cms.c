@@ -214,6 +214,42 @@ int cms_verify_as(enum cms_algorithm algorithm, const struct buf *pem, const str
                   content_bio(content->data, content->len), root, at, who, err);
 }
 
+static STACK_OF(X509) * read_all(const struct buf *bytes)
+{
+    STACK_OF(X509) *list = sk_X509_new_null();
+    BIO *in = BIO_new_mem_buf(bytes->len ? (const void *)bytes->data : "", (int)bytes->len);
+    X509 *cert;
+
+    while (in && list && (cert = PEM_read_bio_X509(in, NULL, NULL, NULL)))
+        if (sk_X509_push(list, cert) <= 0)
+            X509_free(cert);
+    BIO_free(in);
+    ERR_clear_error();
+    return list;
+}
+
+int cms_read_certificates(const char *path, STACK_OF(X509) * *certs, struct error *err)
+{
+    STACK_OF(X509) *list = NULL;
+    struct buf bytes;
+    int rc;
+
+    buf_init(&bytes, CMS_ROOTS_MAX * CERT_FILE_MAX);
+    rc = file_read(path, &bytes, err);
+    if (rc == 0) {
+        list = read_all(&bytes);
+        if (sk_X509_num(list) < 1 || sk_X509_num(list) > CMS_ROOTS_MAX)
+            rc = error_set(err, ERR_INPUT, "'%s' does not hold 1 to %d certificates in PEM", path,
+                           CMS_ROOTS_MAX);
+    }
+    if (rc)
+        sk_X509_pop_free(list, X509_free);
+    else
+        *certs = list;
+    buf_done(&bytes);
+    return rc;
+}
+
 int cms_read_certificate(const char *path, X509 **cert, struct error *err)
 {
     struct buf bytes;

@@ -51,4 +51,8 @@ MUST_USE int cms_verify_as(enum cms_algorithm algorithm, const struct buf *pem,
 /* Reads the one certificate in a PEM file. Errors: ERR_INPUT, and those of file_read. */
 MUST_USE int cms_read_certificate(const char *path, X509 **cert, struct error *err);
 
+/* The same for a file with 1 to CMS_ROOTS_MAX of them; sk_X509_pop_free frees *certs. */
+#define CMS_ROOTS_MAX 32
+MUST_USE int cms_read_certificates(const char *path, STACK_OF(X509) * *certs, struct error *err);
+
 #endif

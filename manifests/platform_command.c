@@ -83,6 +83,11 @@ static int check_usage(const struct program_args *args, const struct export_form
     if (!p)
         return error_set(err, ERR_USAGE, "there is no format '%s': there are csv, json, %s", format,
                          platform_names());
+    if (p->secret)
+        return error_set(err, ERR_USAGE,
+                         "the format '%s' holds secret keys, which only the station has: 'imprint "
+                         "seal --export %s'",
+                         format, format);
     if (!args->option[OPT_OUTPUT] || args->operands == 0)
         return error_set(err, ERR_USAGE,
                          "the format '%s' needs --output for a new folder, and the manifests whose "

@@ -53,6 +53,15 @@ bool signatures_is_name(const char *name)
     return strcmp(name, MANIFEST_SIGNATURE) == 0 || algorithm_in(name, &len) != NULL;
 }
 
+bool signatures_is_root(STACK_OF(X509) * device_roots, X509 *root)
+{
+    for (int i = 0; i < sk_X509_num(device_roots); i++)
+        if (EVP_PKEY_eq(X509_get0_pubkey(root), X509_get0_pubkey(sk_X509_value(device_roots, i))) ==
+            1)
+            return true;
+    return false;
+}
+
 static int verify_file(const char *dir, enum cms_algorithm a, const struct signatures_pins *pins,
                        const struct buf *manifest, struct signatures *found, struct error *err)
 {
@@ -62,7 +71,7 @@ static int verify_file(const char *dir, enum cms_algorithm a, const struct signa
     int rc;
 
     snprintf(name, sizeof name, PREFIX "%s" SUFFIX, cms_algorithm_name(a));
-    if (EVP_PKEY_eq(X509_get0_pubkey(root), X509_get0_pubkey(pins->device_root)) == 1)
+    if (signatures_is_root(pins->device_roots, root))
         return error_set(err, ERR_INPUT,
                          "the root of '%s' has the key of the device root: below it any device "
                          "could sign a manifest",

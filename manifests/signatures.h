@@ -47,10 +47,15 @@ bool signatures_is_name(const char *name);
 /* What they are verified with. */
 struct signatures_pins {
     const struct signatures_policy *policy; /* NULL: none is required */
-    X509 *root, *device_root;
+    X509 *root;
+    STACK_OF(X509) * device_roots;
     int64_t at;                     /* as with cms_verify */
     const struct cms_signer *first; /* who signed manifest.json.p7s */
 };
+
+/* Whether a root of manifest signers has the key of a root of devices: below it any device could sign
+ * a manifest. */
+bool signatures_is_root(STACK_OF(X509) * device_roots, X509 *root);
 
 /*
  * Verifies those in the folder over manifest, the bytes of manifest.json. Errors: ERR_INCOMPLETE (a

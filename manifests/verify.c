@@ -13,7 +13,8 @@
 struct verification {
     const char *dir;
     const struct verify_policy *policy;
-    X509 *root, *device_root;
+    X509 *root;
+    STACK_OF(X509) * device_roots; /* the first names the log (trust/accept.c) */
     struct note_key log;
     struct buf bytes; /* of manifest.json */
     struct statement s;
@@ -45,14 +46,14 @@ static int load_pins(struct verification *v, struct error *err)
                          "manifest root, device root and log key are all needed to verify");
     rc = cms_read_certificate(p->root, &v->root, err);
     if (rc == 0)
-        rc = cms_read_certificate(p->device_root, &v->device_root, err);
+        rc = cms_read_certificates(p->device_root, &v->device_roots, err);
     if (rc == 0)
         rc = note_key_read(p->log_key, &v->log, err);
     if (rc == 0 && p->log_spki)
         rc = follow_log_key(v, err);
     if (rc)
         return rc;
-    if (EVP_PKEY_eq(X509_get0_pubkey(v->root), X509_get0_pubkey(v->device_root)) == 1)
+    if (signatures_is_root(v->device_roots, v->root))
         return error_set(err, ERR_INPUT,
                          "'%s' and '%s' have the same key: below one root any device could sign a "
                          "manifest",
@@ -65,7 +66,7 @@ static int check_other_signatures(struct verification *v, struct error *err)
     const struct signatures_pins pins = {
         .policy = v->policy->signatures,
         .root = v->root,
-        .device_root = v->device_root,
+        .device_roots = v->device_roots,
         .at = v->policy->at,
         .first = &v->report.signer,
     };
@@ -283,7 +284,7 @@ static int load_chain(struct verification *v, struct error *err)
     buf_init(&pem, CHAIN_PEM_MAX);
     rc = read_listed(v, MANIFEST_CHAIN, &pem, err);
     if (rc == 0)
-        rc = chain_load(pem.data, pem.len, v->device_root, v->s.created, &v->chain, err);
+        rc = chain_load(pem.data, pem.len, v->device_roots, v->s.created, &v->chain, err);
     buf_done(&pem);
     return rc;
 }
@@ -354,7 +355,7 @@ int manifest_verify(const char *dir, const struct verify_policy *policy,
     statement_done(&v->s);
     buf_done(&v->bytes);
     note_key_done(&v->log);
-    X509_free(v->device_root);
+    sk_X509_pop_free(v->device_roots, X509_free);
     X509_free(v->root);
     free(v);
     return rc;

@@ -36,7 +36,7 @@ struct verify_sink {
 
 struct verify_policy {
     const char *root;               /* PEM file: the root of manifest signers */
-    const char *device_root;        /* PEM file: the root of device certificates */
+    const char *device_root;        /* PEM file: the roots of device certificates, one or more */
     const char *log_key;            /* file with the log's verifier key (note.h) */
     const char *after;              /* folder of the manifest accepted last, or NULL */
     const struct buf *after_bytes;  /* or the bytes of its manifest.json */

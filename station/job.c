@@ -121,7 +121,13 @@ static const struct schema_field job_fields[] = {
      .min = 1,
      .offset = offsetof(struct job, order),
      .meaning = "id of the work order, which the station has"},
-    FIELD(job, key_mode, SCHEMA_TEXT, false, 3, 7, "how keys are made: hsm or device"),
+    FIELD(job, issuer, SCHEMA_TEXT, false, 1, 95,
+          "name of the issuing CA, of those that the order lists; without it, the newest"),
+    FIELD(job, key_mode, SCHEMA_TEXT, false, 3, 7, "how keys are made: hsm, device or derived"),
+    {.name = "symmetric_key",
+     .type = SCHEMA_BOOL,
+     .offset = offsetof(struct job, symmetric_key),
+     .meaning = "true: devices get a symmetric key beside their private one"},
     {.name = "key",
      .type = SCHEMA_TEXT,
      .max = 7,
@@ -553,7 +559,7 @@ static int bind_step(const struct job *job, const struct order *order, struct er
 int job_bind(const struct job *job, const struct order *order, const struct order_share *share,
              struct error *err)
 {
-    int rc = job_serials_bind(&job->serials, &share->serials, job->path, job->order, err);
+    int rc = job_serials_bind(&job->serials, &share->serials, job->path, order, err);
 
     if (rc == 0)
         rc = bind_trust_anchors(job, order, err);
@@ -562,46 +568,6 @@ int job_bind(const struct job *job, const struct order *order, const struct orde
     if (rc == 0)
         rc = job_objects_bind(job, order, err);
     return rc ? rc : bind_auth(job, order, err);
-}
-
-int job_mode(const struct job *job, const struct order *order, enum imprint_mode *mode,
-             struct error *err)
-{
-    bool said = *job->key_mode != 0, device = strcmp(job->key_mode, "device") == 0;
-
-    if (said && !device && strcmp(job->key_mode, "hsm") != 0)
-        return error_set(err, ERR_INPUT, "%s: 'key_mode' is '%s': expected hsm or device",
-                         job->path, job->key_mode);
-    *mode = device || (!said && order->key_modes == IMPRINT_MODE_DEVICE) ? IMPRINT_MODE_DEVICE
-                                                                         : IMPRINT_MODE_HSM;
-    if (*mode == IMPRINT_MODE_DEVICE && job->serials.source == SOURCE_LISTED)
-        return error_set(err, ERR_REFUSED,
-                         "%s: a list of serials is for keys from the HSM: where devices make their "
-                         "own, serials are assigned, scanned or the device's",
-                         job->path);
-    if (order->key_modes & *mode)
-        return 0;
-    return error_set(err, ERR_REFUSED,
-                     "%s: order '%s' does not allow key mode '%s': choose one of its 'key_modes'",
-                     job->path, order->id, *mode == IMPRINT_MODE_DEVICE ? "device" : "hsm");
-}
-
-int job_key(const struct job *job, const struct order *order, enum key_type *type,
-            struct error *err)
-{
-    enum key_type only = KEY_P256;
-
-    for (int i = 0; i < KEY_TYPES; i++)
-        if (order->keys == 1u << i)
-            only = (enum key_type)i;
-    *type = only;
-    if (*job->key && !key_type_named(job->key, type))
-        return error_set(err, ERR_INPUT, "%s: 'key' must be one of " KEY_TYPE_NAMES, job->path);
-    if (order->keys >> *type & 1)
-        return 0;
-    return error_set(err, ERR_REFUSED,
-                     "%s: order '%s' does not allow keys of type %s: choose one of its 'keys'",
-                     job->path, order->id, key_type_name(*type));
 }
 
 void job_values(const struct job *job, const struct order *order, const char *values[VALUE_COUNT])

@@ -11,6 +11,7 @@
 
 #include "agent/ids.h"
 #include "base/buf.h"
+#include "pki/ca_chain.h"
 #include "station/job_objects.h"
 #include "station/job_serials.h"
 #include "station/order.h"
@@ -62,11 +63,12 @@ enum job_step {
 struct job {
     char path[PATH_MAX];
     char name[65];
-    char order[65];   /* id of the order */
-    char key_mode[8]; /* "hsm" or "device"; empty: the order's only one */
-    char key[KEY_NAME_MAX +
-             1];       /* type of the devices' keys; empty: P-256, or the order's only one */
-    char step_name[8]; /* "all", "install" or "lock" */
+    char order[65];            /* id of the order */
+    char issuer[CA_NAME_SIZE]; /* name of the issuing CA; empty: the newest that the order lists */
+    char key_mode[8];          /* "hsm", "device" or "derived"; empty: the order's only one */
+    bool symmetric_key;        /* deliver one beside a private key from the HSM */
+    char key[KEY_NAME_MAX + 1]; /* type of devices' keys; empty: P-256, or the order's only one */
+    char step_name[8];         /* "all", "install" or "lock" */
     enum job_step step;
     char trust_anchors_path[PATH_MAX]; /* empty: none */
     char enrolled_path[PATH_MAX];      /* empty: none */
@@ -122,8 +124,9 @@ MUST_USE int job_profile(const struct job *job, const struct order *order,
 
 /*
  * How the job has keys made: what it says, and where it says nothing the one that its order allows, or
- * `hsm` of several. Errors: ERR_INPUT for a word that is none, ERR_REFUSED when the order does not
- * allow it, or devices that make their own keys would take serials from a list.
+ * the first of `hsm`, `device`, `derived` of several. Errors: ERR_INPUT for a word that is none, or a
+ * symmetric key beside another than one from the HSM; ERR_REFUSED when the order does not allow it, or
+ * devices that make their own keys would take serials from a list.
  */
 MUST_USE int job_mode(const struct job *job, const struct order *order, enum imprint_mode *mode,
                       struct error *err);
@@ -134,6 +137,9 @@ MUST_USE int job_mode(const struct job *job, const struct order *order, enum imp
  */
 MUST_USE int job_key(const struct job *job, const struct order *order, enum key_type *type,
                      struct error *err);
+
+/* In key mode `derived` there is no certificate to give values to. Errors: ERR_INPUT. */
+MUST_USE int job_no_certificate(const struct job *job, struct error *err);
 
 /* The values of the job and its order, by enum pattern_value; borrowed. */
 void job_values(const struct job *job, const struct order *order, const char *values[VALUE_COUNT]);

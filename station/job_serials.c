@@ -1,6 +1,7 @@
 #include "station/job_serials.h"
 
 #include "pki/serial_name.h"
+#include "station/order_exports.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -159,31 +160,47 @@ static int refuse_list(const struct job_serials *s, const char *order, struct er
                      s->file, order);
 }
 
-static int bind_list(const struct job_serials *s, const struct order_serials *range,
-                     const char *order, struct error *err)
+static int check_line(const struct job_serials *s, const struct order_serials *range,
+                      const struct order *order, size_t i, struct error *err)
 {
-    if (range->kind == ORDER_SERIALS_LIST)
-        return *s->file && sha256_equal(s->list.hash, range->list) ? 0 : refuse_list(s, order, err);
-    for (size_t i = 0; i < s->list.count; i++)
-        if (!order_serials_hold(range, s->list.at[i]))
-            return error_set(err, ERR_REFUSED,
-                             "%s:%zu:1: order '%s' does not give this station the serial '%s'",
-                             s->file, i + 1, order, s->list.at[i]);
+    const char *serial = s->list.at[i];
+
+    if (range->kind != ORDER_SERIALS_LIST && !order_serials_hold(range, serial))
+        return error_set(err, ERR_REFUSED,
+                         "%s:%zu:1: order '%s' does not give this station the serial '%s'", s->file,
+                         i + 1, order->id, serial);
+    if (order_exports_serial(order, serial, err))
+        return error_prefix(err, "%s:%zu:1", s->file, i + 1);
     return 0;
 }
 
-int job_serials_bind(const struct job_serials *s, const struct order_serials *range,
-                     const char *path, const char *order, struct error *err)
+static int bind_list(const struct job_serials *s, const struct order_serials *range,
+                     const struct order *order, struct error *err)
 {
-    return s->source == SOURCE_ASSIGNED ? bind_pattern(s, range, path, order, err)
+    int rc = 0;
+
+    if (range->kind == ORDER_SERIALS_LIST &&
+        (!*s->file || !sha256_equal(s->list.hash, range->list)))
+        return refuse_list(s, order->id, err);
+    for (size_t i = 0; rc == 0 && i < s->list.count; i++)
+        rc = check_line(s, range, order, i, err);
+    return rc;
+}
+
+int job_serials_bind(const struct job_serials *s, const struct order_serials *range,
+                     const char *path, const struct order *order, struct error *err)
+{
+    return s->source == SOURCE_ASSIGNED ? bind_pattern(s, range, path, order->id, err)
                                         : bind_list(s, range, order, err);
 }
 
 int job_serials_allow(const struct job_serials *s, const struct order_serials *range,
-                      const char *serial, struct error *err)
+                      const struct order *order, const char *serial, struct error *err)
 {
     int rc = serial_check(serial, err);
 
+    if (rc == 0)
+        rc = order_exports_serial(order, serial, err);
     if (rc)
         return rc;
     if (s->list.count && !serial_list_has(&s->list, serial))

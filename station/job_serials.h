@@ -45,15 +45,17 @@ bool job_serials_ahead(const struct job_serials *s);
 
 /*
  * Whether the serials are those that the order gives this station: the pattern is within its range,
- * or the list is the one that it names, or each line of the list is one that it gives. path and
- * order are for the message. Errors: ERR_REFUSED.
+ * or the list is the one that it names, or each line of the list is one that it gives; and none of
+ * the list's breaks a rule of a platform that the order exports to. path is for the message. Errors:
+ * ERR_REFUSED.
  */
 MUST_USE int job_serials_bind(const struct job_serials *s, const struct order_serials *range,
-                              const char *path, const char *order, struct error *err);
+                              const char *path, const struct order *order, struct error *err);
 
-/* Whether this serial may be a device's. Errors: ERR_REFUSED, ERR_INPUT when it is no serial. */
+/* Whether this serial may be a device's: the station's by the order, and fit for the platforms that the
+ * order exports to. Errors: ERR_REFUSED, ERR_INPUT when it is no serial. */
 MUST_USE int job_serials_allow(const struct job_serials *s, const struct order_serials *range,
-                               const char *serial, struct error *err);
+                               const struct order *order, const char *serial, struct error *err);
 
 /* The text of serial number n of the pattern. Errors: ERR_INPUT when n needs more digits than the
  * pattern has. */

@@ -64,22 +64,47 @@ static int valid_member(const struct order_source *s, const json_t *root, struct
     return order->from < order->until ? 0 : order_wrong(s, "until", "later than from");
 }
 
-static int vendor_roots_member(const struct order_source *s, const json_t *root,
-                               struct order *order)
+/* A list of hashes; expected is what an empty or too long one should be. */
+static int hash_list(const struct order_source *s, const json_t *root, const char *member,
+                     const char *expected, size_t most, uint8_t (*out)[32], size_t *count)
 {
-    const json_t *list = json_object_get(root, "vendor_roots");
+    const json_t *list = json_object_get(root, member);
     size_t n = json_array_size(list);
 
-    if (n == 0 || n > ORDER_VENDOR_ROOTS_MAX)
-        return order_wrong(s, "vendor_roots", "a list of the SHA-256 of each vendor's certificate");
+    if (n == 0 || n > most)
+        return order_wrong(s, member, expected);
     for (size_t i = 0; i < n; i++) {
         const char *text = json_string_value(json_array_get(list, i));
 
-        if (!text || hex_decode(text, order->vendor_roots[i], 32))
-            return order_wrong(s, "vendor_roots", "made of SHA-256 in 64 lower-case digits");
+        if (!text || hex_decode(text, out[i], 32))
+            return order_wrong(s, member, "made of SHA-256 in 64 lower-case digits");
     }
-    order->vendor_root_count = n;
+    *count = n;
     return 0;
+}
+
+static int vendor_roots_member(const struct order_source *s, const json_t *root,
+                               struct order *order)
+{
+    return hash_list(s, root, "vendor_roots", "a list of the SHA-256 of each vendor's certificate",
+                     ORDER_VENDOR_ROOTS_MAX, order->vendor_roots, &order->vendor_root_count);
+}
+
+/* Symmetric keys: whether there are any beside private ones, and who may have them. */
+static int symmetric_members(const struct order_source *s, const json_t *root, struct order *order)
+{
+    if (json_object_get(root, "symmetric_key") &&
+        order_bool(s, root, "symmetric_key", &order->symmetric_key))
+        return ERR_INPUT;
+    if (order->symmetric_key && !(order->key_modes & IMPRINT_MODE_HSM))
+        return order_wrong(s, "symmetric_key", "left out, or false, without key mode \"hsm\"");
+    if (!json_object_get(root, "key_recipients"))
+        return 0;
+    if (!order->symmetric_key && !(order->key_modes & IMPRINT_MODE_DERIVED))
+        return order_wrong(s, "key_recipients", "left out where no symmetric keys are made");
+    return hash_list(s, root, "key_recipients",
+                     "a list of the SHA-256 of each recipient's certificate", ORDER_RECIPIENTS_MAX,
+                     order->recipients, &order->recipient_count);
 }
 
 static int auth_member(const struct order_source *s, const json_t *root, struct order *order)
@@ -161,7 +186,9 @@ static int modes_member(const struct order_source *s, const json_t *root, struct
     static const struct {
         const char *name;
         enum imprint_mode mode;
-    } known[] = {{"hsm", IMPRINT_MODE_HSM}, {"device", IMPRINT_MODE_DEVICE}};
+    } known[] = {{"hsm", IMPRINT_MODE_HSM},
+                 {"device", IMPRINT_MODE_DEVICE},
+                 {"derived", IMPRINT_MODE_DERIVED}};
     const json_t *list = json_object_get(root, "key_modes"), *item;
     uint32_t modes = 0;
     size_t i, taken = 0;
@@ -177,7 +204,8 @@ static int modes_member(const struct order_source *s, const json_t *root, struct
             }
     }
     if (taken == 0 || taken != json_array_size(list))
-        return order_wrong(s, "key_modes", "a list of \"hsm\" and \"device\", or one of them");
+        return order_wrong(s, "key_modes",
+                           "a list of \"hsm\", \"device\" and \"derived\", or some of them");
     order->key_modes = modes;
     return 0;
 }
@@ -219,6 +247,12 @@ static int profile_member(const struct order_source *s, const json_t *root, stru
     static const char *const names[] = {"name", "sha256", NULL};
     const json_t *profile = NULL;
 
+    if (order->key_modes == IMPRINT_MODE_DERIVED)
+        return json_object_get(root, "profile")
+                   ? order_wrong(s, "profile",
+                                 "left out where key_modes is [\"derived\"]: there "
+                                 "are no certificates")
+                   : 0;
     if (!json_is_object(json_object_get(root, "profile")))
         return order_wrong(s, "profile",
                            "an object with name and sha256, as 'imprint profile list' says them");
@@ -234,7 +268,7 @@ static int name_members(const struct order_source *s, const json_t *root, struct
         order_text(s, root, "environment", order->environment, sizeof order->environment) ||
         product_members(s, root, order))
         return ERR_INPUT;
-    if (profile_member(s, root, order) || order_text(s, root, "use", order->use, sizeof order->use))
+    if (order_text(s, root, "use", order->use, sizeof order->use))
         return ERR_INPUT;
     if (strcmp(order->use, "registration") && strcmp(order->use, "operational"))
         return order_wrong(s, "use", "\"registration\" or \"operational\"");
@@ -244,16 +278,18 @@ static int name_members(const struct order_source *s, const json_t *root, struct
 static int order_members(const struct order_source *s, const json_t *root, struct order *order)
 {
     static const char *const names[] = {
-        "type",     "amends",       "id",        "environment",  "product", "gtin",
-        "profile",  "use",          "valid",     "software_hsm", "lock",    "device_auth",
-        "enrolled", "vendor_roots", "key_modes", "suites",       "drivers", "objects",
-        "counts",   "stations",     "recovery",  "exports",      "keys",    NULL};
+        "type",     "amends",       "id",        "environment",  "product",       "gtin",
+        "profile",  "use",          "valid",     "software_hsm", "lock",          "device_auth",
+        "enrolled", "vendor_roots", "key_modes", "suites",       "drivers",       "objects",
+        "counts",   "stations",     "recovery",  "exports",      "symmetric_key", "key_recipients",
+        "keys",     NULL};
 
     if (order_known(s, root, names) || type_member(s, root, order) ||
         name_members(s, root, order) || valid_member(s, root, order) ||
         order_bool(s, root, "software_hsm", &order->software_hsm) ||
         order_bool(s, root, "lock", &order->lock) || auth_member(s, root, order) ||
         modes_member(s, root, order) || keys_member(s, root, order) ||
+        profile_member(s, root, order) || symmetric_members(s, root, order) ||
         suites_member(s, root, order) || order_only(s, root, "drivers", "native") ||
         objects_member(s, root, order) || counts_member(s, root, order))
         return ERR_INPUT;

@@ -28,6 +28,8 @@
 #define ORDER_STATIONS_MAX     64
 #define ORDER_VENDOR_ROOTS_MAX 8
 #define ORDER_EXPORTS_MAX      16
+#define ORDER_RECIPIENTS_MAX   8
+#define ORDER_ISSUERS_MAX      8
 
 enum order_type { ORDER_FIRST, ORDER_AMENDMENT };
 
@@ -66,8 +68,9 @@ struct order_after {
 
 /* What one station may make. */
 struct order_share {
-    uint8_t key[32];    /* SHA-256 of the SubjectPublicKeyInfo of station-auth */
-    uint8_t issuer[32]; /* SHA-256 of the issuing CA's certificate, DER */
+    uint8_t key[32]; /* SHA-256 of the SubjectPublicKeyInfo of station-auth */
+    uint8_t issuers[ORDER_ISSUERS_MAX][32]; /* SHA-256 of its issuing CAs' certificates, DER */
+    size_t issuer_count;
     struct order_counts counts;
     struct order_serials serials;
     bool has_after;
@@ -84,10 +87,10 @@ struct order {
     char id[65];          /* the owner's own name for it, the same in all versions */
     char environment[17]; /* must be the station's */
     char product[65];
-    char gtin[15]; /* GTIN-14, or empty */
-    char profile[PROFILE_NAME_MAX + 1];
-    uint8_t profile_hash[32]; /* of its canonical content, pki/cert_profile.h */
-    char use[16];             /* "registration" or "operational" */
+    char gtin[15];                      /* GTIN-14, or empty */
+    char profile[PROFILE_NAME_MAX + 1]; /* empty where no key mode has certificates */
+    uint8_t profile_hash[32];           /* of its canonical content, pki/cert_profile.h */
+    char use[16];                       /* "registration" or "operational" */
     int64_t from, until;
     bool software_hsm; /* a token of class "software" will do */
     enum order_auth auth;
@@ -98,7 +101,11 @@ struct order {
     uint32_t keys;      /* bits 1 << enum key_type: which keys; left out, P-256 alone */
     uint16_t suites[ORDER_SUITES_MAX];
     size_t suite_count;
-    bool lock; /* only a locked device is whitelisted */
+    bool lock;          /* only a locked device is whitelisted */
+    bool symmetric_key; /* a job may have a symmetric key delivered beside a private one */
+    uint8_t recipients[ORDER_RECIPIENTS_MAX][32]; /* SHA-256 of the certificates (DER) of those whom
+                                                   * symmetric keys may be exported to */
+    size_t recipient_count;
     bool has_trust_anchors;
     uint8_t trust_anchors[32]; /* SHA-256 of the object, DER certificates one after the other */
     struct order_object objects[IMPRINT_OBJECTS_MAX + 1];   /* by enum imprint_object: the others */

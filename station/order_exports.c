@@ -10,9 +10,16 @@
 #include <stdio.h>
 #include <string.h>
 
-static void serial_text(const struct order_serials *s, int64_t n, char out[IMPRINT_SERIAL_MAX + 1])
+#define SAMPLE_DIGITS 4 /* where the order does not say how many follow the prefix */
+
+/* The first serial of a range, or one of those that begin with the prefix. What others there are is
+ * known only when they come: order_exports_serial judges each. */
+static void serial_sample(const struct order_serials *s, char out[IMPRINT_SERIAL_MAX + 1])
 {
-    snprintf(out, IMPRINT_SERIAL_MAX + 1, "%s%0*" PRId64, s->prefix, (int)s->digits, n);
+    bool range = s->kind == ORDER_SERIALS_RANGE;
+
+    snprintf(out, IMPRINT_SERIAL_MAX + 1, "%s%0*" PRId64, s->prefix,
+             range ? (int)s->digits : SAMPLE_DIGITS, range ? s->first : 0);
 }
 
 static const char *rule_of(const struct order *order, const char *serial,
@@ -36,7 +43,7 @@ static int check_range(const struct order_source *s, const struct order *order,
     const struct export_format *broken;
     const char *rule;
 
-    serial_text(&share->serials, share->serials.first, serial);
+    serial_sample(&share->serials, serial);
     rule = rule_of(order, serial, &broken);
     if (!rule)
         return 0;
@@ -74,6 +81,22 @@ static int check_case(const struct order_source *s, const struct order *order)
     return 0;
 }
 
+/* What has no certificates is not told by them, and no keys where there are none. */
+static int check_kind(const struct order_source *s, const struct order *order,
+                      const struct export_format *p)
+{
+    char text[160];
+
+    if (p->secret && !order->symmetric_key && !(order->key_modes & IMPRINT_MODE_DERIVED))
+        snprintf(text, sizeof text, "without '%s' where no symmetric keys are made", p->name);
+    else if (!p->secret && order->key_modes == IMPRINT_MODE_DERIVED)
+        snprintf(text, sizeof text, "without '%s', which needs certificates, in key mode derived",
+                 p->name);
+    else
+        return 0;
+    return order_wrong(s, "exports", text);
+}
+
 int order_exports_member(const struct order_source *s, const json_t *root, struct order *order)
 {
     const json_t *list = json_object_get(root, "exports");
@@ -94,6 +117,8 @@ int order_exports_member(const struct order_source *s, const json_t *root, struc
                 p = NULL;
         if (!p)
             return order_wrong(s, "exports", expected);
+        if (check_kind(s, order, p))
+            return ERR_INPUT;
         order->exports[order->export_count++] = p;
     }
     for (size_t i = 0; i < order->station_count; i++)
@@ -130,14 +155,15 @@ int order_exports_profile(const struct order *order, const struct cert_profile *
     for (i = 0; i < VALUE_COUNT; i++)
         if (values[i])
             all[i] = values[i];
-    serial_text(&order->stations[0].serials, order->stations[0].serials.first, serial);
+    serial_sample(&order->stations[0].serials, serial);
     all[VALUE_SERIAL] = serial;
     while (!(order->keys >> algorithms.key & 1))
         algorithms.key++; /* the first that it allows */
     algorithms.ca = sample_ca(profile);
     rc = sample_make(profile, all, clock_utc(), &algorithms, &sample, err);
     for (i = 0; rc == 0 && !rule && i < order->export_count; i++)
-        rule = platform_refuses_certificate(order->exports[i], sample.cert, serial);
+        if (!order->exports[i]->secret)
+            rule = platform_refuses_certificate(order->exports[i], sample.cert, serial);
     if (rule)
         rc = error_set(err, ERR_REFUSED,
                        "order '%s' exports to '%s', which would refuse certificates of profile "

@@ -127,6 +127,37 @@ static int after_member(const struct order_source *s, const json_t *object,
     return root_member(s, map, after->root);
 }
 
+static int add_issuer(const struct order_source *s, const json_t *value, struct order_share *share)
+{
+    uint8_t *hash = share->issuers[share->issuer_count];
+    const char *text = json_string_value(value);
+
+    if (!text || hex_decode(text, hash, 32))
+        return order_wrong(s, "issuer", "a SHA-256 in 64 hexadecimal digits, or a list of them");
+    for (size_t i = 0; i < share->issuer_count; i++)
+        if (sha256_equal(share->issuers[i], hash))
+            return order_wrong(s, "issuer", "each issuing CA once");
+    share->issuer_count++;
+    return 0;
+}
+
+/* One hash, or those of several CAs: for another product, or while one follows the other. */
+static int issuer_member(const struct order_source *s, const json_t *object,
+                         struct order_share *share)
+{
+    const json_t *value = json_object_get(object, "issuer");
+    size_t n = json_array_size(value);
+    int rc = 0;
+
+    if (!json_is_array(value))
+        return add_issuer(s, value, share);
+    if (n == 0 || n > ORDER_ISSUERS_MAX)
+        return order_wrong(s, "issuer", "1 to 8 issuing CAs");
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = add_issuer(s, json_array_get(value, i), share);
+    return rc;
+}
+
 static int station_members(const struct order_source *s, const json_t *object,
                            struct order_share *share)
 {
@@ -136,8 +167,8 @@ static int station_members(const struct order_source *s, const json_t *object,
     if (!json_is_object(object))
         return order_wrong(s, "", "an object");
     if (order_known(s, object, names) || order_hash_text(s, object, "key", share->key) ||
-        order_hash_text(s, object, "issuer", share->issuer) ||
-        order_counts_members(s, object, &share->counts) || serials_member(s, object, share))
+        issuer_member(s, object, share) || order_counts_members(s, object, &share->counts) ||
+        serials_member(s, object, share))
         return ERR_INPUT;
     return after_member(s, object, share);
 }

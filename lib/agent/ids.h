@@ -250,7 +250,8 @@ enum imprint_key_decommission {
 #define IMPRINT_LABEL_PROVE         "imprint prove v1"
 #define IMPRINT_LABEL_KEYGEN        "imprint keygen v1"
 #define IMPRINT_LABEL_ATTEST_KEY    "imprint attest key v1"
-#define IMPRINT_LABEL_KCV           "imprint kcv v1" /* check value of a symmetric key */
+#define IMPRINT_LABEL_DERIVE        "imprint derive v1" /* of a symmetric key from the master key */
+#define IMPRINT_LABEL_KCV           "imprint kcv v1"    /* check value of a symmetric key */
 #define IMPRINT_LABEL_CONFIGURATION "imprint configuration v1"
 #define IMPRINT_LABEL_DECOMMISSION  "imprint decommission v1"
 

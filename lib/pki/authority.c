@@ -170,6 +170,25 @@ int authority_issuing(const struct authority_name *name, int64_t not_before,
     return make_below(&issuing_kind, name, not_before, point, root, root_key, out, err);
 }
 
+int authority_issuing_model(const struct authority_name *name, int64_t not_before,
+                            const struct public_key *key, X509 **out, struct error *err)
+{
+    int rc = check_name(name, err);
+
+    if (rc)
+        return rc;
+    *out = build(&issuing_kind, name, not_before, key);
+    return *out ? 0
+                : error_set(err, ERR_CRYPTO, "cannot build the certificate of issuing CA '%s'",
+                            name->common_name);
+}
+
+int authority_self_signed(const struct authority_name *name, int64_t not_before,
+                          const struct ca_signer *signer, X509 **out, struct error *err)
+{
+    return make(&issuing_kind, name, not_before, &signer->key, NULL, signer, out, err);
+}
+
 int authority_manifest_signer(const struct authority_name *name, int64_t not_before,
                               const uint8_t point[EC_POINT_SIZE], X509 *root, EVP_PKEY *root_key,
                               X509 **out, struct error *err)

@@ -2,6 +2,7 @@
  * authority: the certificates above devices and above manifests, made in a ceremony.
  *
  *   device root (pathlen 1) ── issuing CA of a station (pathlen 0) ── device
+ *   self-signed issuing CA (pathlen 0) ── device
  *   manifest root (pathlen 0) ── manifest signer
  *
  * Invariants
@@ -51,6 +52,16 @@ MUST_USE int authority_root_by(const struct authority_name *name, int64_t not_be
 MUST_USE int authority_issuing_by(const struct authority_name *name, int64_t not_before,
                                   const struct public_key *key, X509 *root,
                                   const struct ca_signer *signer, X509 **out, struct error *err);
+
+/* As authority_issuing, built and not signed, with no issuer: what is asked of who has the root
+ * (pki/ca_request.h). */
+MUST_USE int authority_issuing_model(const struct authority_name *name, int64_t not_before,
+                                     const struct public_key *key, X509 **out,
+                                     struct error *err);
+
+/* An issuing CA that signs itself: devices are directly below their root, and no other CA is. */
+MUST_USE int authority_self_signed(const struct authority_name *name, int64_t not_before,
+                                   const struct ca_signer *signer, X509 **out, struct error *err);
 
 /* As authority_issuing, an end entity: keyUsage digitalSignature, extended key usage
  * emailProtection, because `openssl cms -verify` wants that of a signer. */

@@ -36,29 +36,44 @@ int cert_from_der(const void *der, size_t len, X509 **out, struct error *err)
 
 /* ---- Judging a device certificate. ---- */
 
-static int check_chain(X509 *cert, X509 *issuer, X509 *root, unsigned long flags, struct error *err)
+static int verify_chain(const struct ca_chain *chain, X509_STORE_CTX *ctx, struct error *err)
+{
+    if (X509_verify_cert(ctx) != 1)
+        return error_set(err, ERR_SIGNATURE, "a device certificate does not verify: %s",
+                         X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
+    if ((size_t)sk_X509_num(X509_STORE_CTX_get0_chain(ctx)) != chain->count + 1)
+        return error_set(err, ERR_SIGNATURE,
+                         "a device certificate does not reach the root over its issuing CA");
+    for (size_t i = 0; i < chain->count; i++)
+        if (X509_cmp(sk_X509_value(X509_STORE_CTX_get0_chain(ctx), (int)i + 1), chain->certs[i]))
+            return error_set(err, ERR_SIGNATURE,
+                             "a device certificate reaches the root another way than expected");
+    return 0;
+}
+
+static int check_chain(X509 *cert, const struct ca_chain *chain, unsigned long flags,
+                       struct error *err)
 {
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     STACK_OF(X509) *untrusted = sk_X509_new_null();
-    struct tm begins;
+    bool ready = store && ctx && untrusted && chain->count > 0 &&
+                 X509_STORE_add_cert(store, chain->certs[chain->count - 1]) == 1;
+    int64_t begin = 0, end = 0;
     int rc = 0;
 
-    if (!store || !ctx || !untrusted || sk_X509_push(untrusted, issuer) <= 0 ||
-        X509_STORE_add_cert(store, root) != 1 ||
-        X509_STORE_CTX_init(ctx, store, cert, untrusted) != 1 ||
-        ASN1_TIME_to_tm(X509_get0_notBefore(cert), &begins) != 1) {
+    for (size_t i = 0; ready && i + 1 < chain->count; i++)
+        ready = sk_X509_push(untrusted, chain->certs[i]) > 0;
+    if (!ready || X509_STORE_CTX_init(ctx, store, cert, untrusted) != 1 ||
+        !ca_times(cert, &begin, &end)) {
         rc = error_set(err, ERR_CRYPTO, "cannot set up a certificate verification");
     } else {
         X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_X509_STRICT | flags);
-        X509_STORE_CTX_set_time(ctx, 0, timegm(&begins));
-        if (X509_verify_cert(ctx) != 1)
-            rc = error_set(err, ERR_SIGNATURE, "a device certificate does not verify: %s",
-                           X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
-        else if (sk_X509_num(X509_STORE_CTX_get0_chain(ctx)) != 3)
-            rc = error_set(err, ERR_SIGNATURE,
-                           "a device certificate does not reach the root over its issuing CA");
+        X509_STORE_CTX_set_time(ctx, 0, (time_t)begin);
+        rc = verify_chain(chain, ctx, err);
     }
+    if (rc == 0)
+        rc = ca_chain_check_life(chain, begin, end, err);
     sk_X509_free(untrusted);
     X509_STORE_CTX_free(ctx);
     X509_STORE_free(store);
@@ -175,7 +190,7 @@ static unsigned long own_flags(const struct cert_profile *profile)
     return flags;
 }
 
-int cert_check(const void *der, size_t len, X509 *issuer, X509 *root,
+int cert_check(const void *der, size_t len, const struct ca_chain *chain,
                const struct cert_expect *expect, struct error *err)
 {
     X509 *cert;
@@ -183,11 +198,11 @@ int cert_check(const void *der, size_t len, X509 *issuer, X509 *root,
 
     if (rc)
         return rc;
-    rc = check_chain(cert, issuer, root, own_flags(expect->profile), err);
+    rc = check_chain(cert, chain, own_flags(expect->profile), err);
     if (rc == 0)
         rc = check_contents(cert, expect, err);
     if (rc == 0)
-        rc = check_profile(der, len, cert, issuer, expect, err);
+        rc = check_profile(der, len, cert, chain->certs[0], expect, err);
     X509_free(cert);
     return rc;
 }

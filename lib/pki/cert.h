@@ -12,6 +12,7 @@
 #define PKI_CERT_H
 
 #include "base/buf.h"
+#include "pki/ca_chain.h"
 #include "pki/cert_profile.h"
 #include "pki/profile.h"
 #include "pki/scheme.h"
@@ -29,12 +30,14 @@ struct cert_expect {
 };
 
 /*
- * Judges one device certificate: its signature and chain to the root under strict rules
- * (X509_V_FLAG_X509_STRICT) at its own notBefore, what every device certificate has, and that to
- * the byte it is the certificate that its profile describes. Errors: ERR_SIGNATURE when the chain does not verify, ERR_INTEGRITY when it says something else
- * than expected, ERR_FORMAT when it is not one certificate in DER.
+ * Judges one device certificate: its signature and chain, which is the given one and no other, under
+ * strict rules (X509_V_FLAG_X509_STRICT) at its own notBefore; that it outlives none of its CAs; what
+ * every device certificate has; and that to the byte it is the certificate that its profile
+ * describes. Errors: ERR_SIGNATURE when the chain does not verify, ERR_REFUSED when it outlives a CA,
+ * ERR_INTEGRITY when it says something else than expected, ERR_FORMAT when it is not one certificate
+ * in DER.
  */
-MUST_USE int cert_check(const void *der, size_t len, X509 *issuer, X509 *root,
+MUST_USE int cert_check(const void *der, size_t len, const struct ca_chain *chain,
                         const struct cert_expect *expect, struct error *err);
 
 /* The DER of a certificate, appended. */

@@ -52,7 +52,7 @@ const struct export_format platform_azure_iot_hub = {
 
 /* ---- DPS: individual enrolments, the body of one call a line ---- */
 
-static const char *dps_refuses(const char *serial)
+const char *azure_dps_refuses(const char *serial)
 {
     if (!text_is(serial, TEXT_ALPHANUMERIC "-._:", 64))
         return "a registration id is a common name of 1 to 64 letters, digits and - . _ :";
@@ -61,26 +61,31 @@ static const char *dps_refuses(const char *serial)
     return NULL;
 }
 
-static int dps_device(const struct platform_run *run, const struct platform_device *d, uint64_t n,
-                      struct buf *out, struct error *err)
+void azure_dps_open(struct buf *out, const char *serial, uint64_t n)
 {
-    (void)run;
     if (n % DPS_CALL == 0)
         buf_printf(out, "%s{\"mode\":\"create\",\"enrollments\":[", n ? "]}\n" : "");
     else
         buf_put_u8(out, ',');
     buf_put_str(out, "{\"registrationId\":");
-    text_json(out, d->record->sn);
+    text_json(out, serial);
     buf_put_str(out, ",\"deviceId\":");
-    text_json(out, d->record->sn);
-    buf_put_str(out, ",\"attestation\":{\"type\":\"x509\",\"x509\":{\"clientCertificates\":"
-                     "{\"primary\":{\"certificate\":");
+    text_json(out, serial);
+    buf_put_str(out, ",\"attestation\":{\"type\":");
+}
+
+static int dps_device(const struct platform_run *run, const struct platform_device *d, uint64_t n,
+                      struct buf *out, struct error *err)
+{
+    (void)run;
+    azure_dps_open(out, d->record->sn, n);
+    buf_put_str(out, "\"x509\",\"x509\":{\"clientCertificates\":{\"primary\":{\"certificate\":");
     text_pem_json(out, d->cert);
     buf_put_str(out, "}}}},\"provisioningStatus\":\"enabled\"}");
     return buf_check(out, "an enrolment", err);
 }
 
-static void dps_tail(uint64_t count, struct buf *out)
+void azure_dps_tail(uint64_t count, struct buf *out)
 {
     if (count)
         buf_put_str(out, "]}\n");
@@ -93,9 +98,9 @@ const struct export_format platform_azure_dps = {
     .keys = AZURE_KEYS,
     .folds_case = true,
     .names_by_cn = true,
-    .refuses = dps_refuses,
+    .refuses = azure_dps_refuses,
     .device = dps_device,
-    .tail = dps_tail,
+    .tail = azure_dps_tail,
 };
 
 /* ---- DPS: one enrolment group for each issuing CA ---- */
@@ -126,6 +131,6 @@ const struct export_format platform_azure_dps_group = {
     .folds_case = true,
     .names_by_cn = true,
     .by_issuer = true,
-    .refuses = dps_refuses,
+    .refuses = azure_dps_refuses,
     .device = group_device,
 };

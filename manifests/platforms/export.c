@@ -6,6 +6,7 @@
 #include "manifests/platforms/ids.h"
 #include "manifests/platforms/text.h"
 #include "manifests/statement.h"
+#include "pki/envelope.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -17,6 +18,7 @@
 #define DEVICE_MAX  (1 << 20) /* text of one device */
 #define INDEX_MAX   (64 << 20)
 #define ISSUERS_MAX 256
+#define SECRET_MAX  (16 << 20) /* text of a file before it is encrypted */
 
 struct source {
     char origin[NOTE_NAME_MAX + 1];
@@ -37,6 +39,7 @@ struct export
     struct sha256 *digest;
     uint64_t in_file; /* entries of the open file */
     struct buf text;
+    struct buf secret; /* of a secret format: the text of the open file */
     struct ids ids;
     uint8_t issuers[ISSUERS_MAX][SHA256_SIZE]; /* of a format by_issuer: those that have an entry */
     size_t issuer_count;
@@ -104,11 +107,17 @@ int export_begin(const struct platform_run *run, const char *dir, struct export 
     if (run->platform->signs && (!run->signer || !run->signer->key || !run->signer->cert))
         return error_set(err, ERR_USAGE, "the format '%s' is signed: it needs a key",
                          run->platform->name);
+    if (run->platform->secret && !run->recipients)
+        return error_set(err, ERR_USAGE,
+                         "the format '%s' holds secret keys: a station writes it, encrypted for a "
+                         "recipient whom the order names",
+                         run->platform->name);
     e = calloc(1, sizeof *e);
     if (!e)
         return error_set(err, ERR_INTERNAL, "out of memory");
     e->run = run;
     buf_init(&e->text, DEVICE_MAX);
+    buf_init(&e->secret, SECRET_MAX);
     snprintf(e->dir, sizeof e->dir, "%s", dir);
     rc = file_dir_begin(dir, e->making, err);
     if (rc) {
@@ -133,17 +142,50 @@ static int list_file(struct export *e, const char *name, struct error *err)
     return 0;
 }
 
+static int write_bytes(struct export *e, const struct buf *bytes, struct error *err)
+{
+    if (bytes->len && fwrite(bytes->data, 1, bytes->len, e->out) != bytes->len)
+        return error_set_errno(err, errno, "cannot write '%s'", e->path);
+    if (bytes->len)
+        sha256_update(e->digest, bytes->data, bytes->len);
+    e->files[e->file_count - 1].bytes += bytes->len;
+    return 0;
+}
+
+/* In memory until the file is whole. */
+static int keep_secret(struct export *e, struct error *err)
+{
+    buf_put(&e->secret, e->text.data, e->text.len);
+    buf_wipe(&e->text);
+    buf_init(&e->text, DEVICE_MAX);
+    return buf_check(&e->secret, "a file of keys", err);
+}
+
 /* Writes what the text holds, and empties it. */
 static int put_text(struct export *e, struct error *err)
 {
     int rc = buf_check(&e->text, "the text of a device", err);
 
-    if (rc == 0 && e->text.len && fwrite(e->text.data, 1, e->text.len, e->out) != e->text.len)
-        rc = error_set_errno(err, errno, "cannot write '%s'", e->path);
-    if (rc == 0 && e->text.len)
-        sha256_update(e->digest, e->text.data, e->text.len);
-    e->files[e->file_count - 1].bytes += e->text.len;
+    if (rc == 0 && e->run->platform->secret)
+        return keep_secret(e, err);
+    if (rc == 0)
+        rc = write_bytes(e, &e->text, err);
     buf_reset(&e->text);
+    return rc;
+}
+
+static int put_envelope(struct export *e, struct error *err)
+{
+    struct buf der;
+    int rc;
+
+    buf_init(&der, 2 * SECRET_MAX);
+    rc = envelope_seal(e->run->recipients, e->secret.data, e->secret.len, &der, err);
+    buf_wipe(&e->secret);
+    buf_init(&e->secret, SECRET_MAX);
+    if (rc == 0)
+        rc = write_bytes(e, &der, err);
+    buf_done(&der);
     return rc;
 }
 
@@ -196,6 +238,8 @@ static int end_file(struct export *e, struct error *err)
     if (p->tail)
         p->tail(e->in_file, &e->text);
     rc = put_text(e, err);
+    if (rc == 0 && p->secret)
+        rc = put_envelope(e, err);
     return rc ? rc : close_file(e, err);
 }
 
@@ -223,7 +267,7 @@ static int check_device(struct export *e, const struct platform_device *d, struc
     bool known = false;
     int rc;
 
-    if (!rule)
+    if (!rule && d->cert)
         rule = platform_refuses_certificate(p, d->cert, d->record->sn);
     if (!rule && p->refuses_device)
         rule = p->refuses_device(e->run, d);
@@ -292,6 +336,18 @@ int export_device(struct export *e, const struct record *record, X509 *issuer, s
         rc = write_device(e, &d, err);
     e->report.devices++;
     X509_free(d.cert);
+    return rc;
+}
+
+int export_key(struct export *e, const struct record *record, const uint8_t key[PLATFORM_KEY_SIZE],
+               struct error *err)
+{
+    struct platform_device d = {.record = record, .key = key};
+    int rc = check_device(e, &d, err);
+
+    if (rc == 0)
+        rc = write_device(e, &d, err);
+    e->report.devices++;
     return rc;
 }
 
@@ -426,7 +482,8 @@ void export_abort(struct export *e)
     if (*e->making)
         (void)!file_remove_tree(e->making, NULL);
     ids_done(&e->ids);
-    buf_done(&e->text);
+    buf_wipe(&e->text);
+    buf_wipe(&e->secret);
     free(e->sources);
     free(e->files);
     free(e);

@@ -19,11 +19,13 @@
 #define EXPORT_FORMAT "imprint-export/1"
 #define EXPORT_INDEX  "export.json"
 
-/* Why a device is not exported: X(enumerator, member of export.json). */
+/* Why a device is not exported: X(enumerator, member of export.json), by the members' names. */
 #define EXPORT_LEFT_LIST(X)                                                                        \
     X(EXPORT_ENDED, "ended") /* revoked, replaced or decommissioned */                             \
     X(EXPORT_HELD, "held")                                                                         \
-    X(EXPORT_WITHOUT_CERTIFICATE, "without_certificate")
+    X(EXPORT_OTHER_RECIPIENTS, "other_recipients") /* its order names not all of these */          \
+    X(EXPORT_WITHOUT_CERTIFICATE, "without_certificate")                                           \
+    X(EXPORT_WITHOUT_KEY, "without_symmetric_key")
 
 enum export_left {
 #define EXPORT_LEFT_ENUM(name, member) name,
@@ -48,7 +50,7 @@ MUST_USE int export_settings(struct platform_run *run, const char *const *texts,
                              struct error *err);
 
 /* Begins the folder. run outlives it. Errors: ERR_EXISTS; ERR_USAGE when the format signs and there
- * is no signer; those of files. */
+ * is no signer, or is secret and there is no recipient; those of files. */
 MUST_USE int export_begin(const struct platform_run *run, const char *dir, struct export **e,
                           struct error *err);
 
@@ -63,6 +65,10 @@ MUST_USE int export_source(struct export *e, const char *origin, uint64_t seq,
  */
 MUST_USE int export_device(struct export *e, const struct record *record, X509 *issuer,
                            struct error *err);
+
+/* The same in a secret format, by its key. */
+MUST_USE int export_key(struct export *e, const struct record *record,
+                        const uint8_t key[PLATFORM_KEY_SIZE], struct error *err);
 
 /* Counts a device that is not exported. */
 void export_leave(struct export *e, enum export_left why);

@@ -6,7 +6,9 @@
  * would refuse, and makes the folder appear whole.
  *
  * Invariants
- *  1. A format writes nothing that is secret: certificates and public keys only.
+ *  1. A format writes nothing that is secret, certificates and public keys only, but those that are
+ *     marked so: their files are envelopes (pki/envelope.h) for recipients whom an order names, and no
+ *     text of theirs is in a file before it is encrypted.
  *  2. Whatever creates is told to create: no format overwrites what a platform has already.
  */
 #ifndef MANIFESTS_PLATFORM_H
@@ -16,6 +18,7 @@
 #include "pki/signer.h"
 
 #define PLATFORM_SETTINGS_MAX 6
+#define PLATFORM_KEY_SIZE     32 /* bytes of a symmetric key */
 
 /* Key types that a platform takes, as bits. */
 enum platform_key { PLATFORM_P256 = 1, PLATFORM_P384 = 2, PLATFORM_P521 = 4, PLATFORM_RSA = 8 };
@@ -29,9 +32,10 @@ struct platform_setting {
 
 /* One device of an export; everything is valid during the call. */
 struct platform_device {
-    const struct record *record; /* add or replace, with a certificate */
-    X509 *cert, *issuer;
-    char cn[129]; /* the one common name of cert, or empty */
+    const struct record *record; /* add or replace */
+    X509 *cert, *issuer;         /* NULL in a secret format */
+    char cn[129];                /* the one common name of cert, or empty */
+    const uint8_t *key;          /* PLATFORM_KEY_SIZE bytes, in a secret format; else NULL */
 };
 
 /* What is the same for all devices. */
@@ -39,6 +43,7 @@ struct platform_run {
     const struct export_format *platform;
     const char *values[PLATFORM_SETTINGS_MAX]; /* in the order of its settings */
     const struct signer *signer;               /* for formats that sign; or NULL */
+    const STACK_OF(X509) * recipients;         /* of secret formats; or NULL */
 };
 
 struct export_format {
@@ -53,6 +58,7 @@ struct export_format {
     bool names_by_cn;      /* it knows a device by the certificate's common name */
     bool by_issuer;        /* one entry for each issuing CA, not for each device */
     bool signs;
+    bool secret; /* of symmetric keys: each file is an envelope */
     const struct platform_setting *settings;
 
     /* The rule that a serial breaks, as a sentence, or NULL. */

@@ -5,11 +5,10 @@
 #include <string.h>
 
 const struct export_format *const export_formats[] = {
-    &platform_aws_iot,       &platform_aws_iot_no_ca,
-    &platform_azure_dps,     &platform_azure_dps_group,
-    &platform_azure_iot_hub, &platform_espressif,
-    &platform_microchip,     &platform_nrf_cloud,
-    &platform_opc_ua,        NULL};
+    &platform_aws_iot,         &platform_aws_iot_no_ca,  &platform_azure_dps,
+    &platform_azure_dps_group, &platform_azure_dps_keys, &platform_azure_iot_hub,
+    &platform_espressif,       &platform_microchip,      &platform_nrf_cloud,
+    &platform_opc_ua,          &platform_symmetric_keys, NULL};
 
 const struct export_format *platform_find(const char *name)
 {

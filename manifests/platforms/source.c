@@ -61,28 +61,46 @@ static X509 *issuer_of(const struct pass *p, const struct record *r)
     return NULL;
 }
 
+static int take_certificate(struct pass *p, const struct record *r, struct error *err)
+{
+    X509 *issuer = issuer_of(p, r);
+
+    if (!issuer)
+        return error_set(err, ERR_INCOMPLETE, "'%s/%s' lacks the issuer of '%s'", p->dir,
+                         MANIFEST_CHAIN, r->sn);
+    return export_device(p->e, r, issuer, err);
+}
+
+static int take_key(struct pass *p, const struct record *r, struct error *err)
+{
+    uint8_t key[PLATFORM_KEY_SIZE];
+    int answer = SOURCE_TAKE, rc = p->policy->key(p->policy->context, r, key, &answer, err);
+
+    if (rc == 0 && answer == SOURCE_TAKE)
+        rc = export_key(p->e, r, key, err);
+    else if (rc == 0)
+        export_leave(p->e, (enum export_left)answer);
+    explicit_bzero(key, sizeof key);
+    return rc;
+}
+
 static int take_record(struct pass *p, const struct record *r, uint64_t index, struct error *err)
 {
     const char *product = p->policy->product;
     int answer = SOURCE_SKIP, rc;
-    X509 *issuer;
 
     if ((r->t != RECORD_ADD && r->t != RECORD_REPLACE) || (product && strcmp(product, r->prod)))
         return 0;
     rc = p->policy->judge(p->policy->context, r, index, &answer, err);
     if (rc || answer == SOURCE_SKIP)
         return rc;
-    if (answer == SOURCE_TAKE && !r->cert.p)
+    if (answer == SOURCE_TAKE && !p->policy->key && !r->cert.p)
         answer = EXPORT_WITHOUT_CERTIFICATE;
     if (answer != SOURCE_TAKE) {
         export_leave(p->e, (enum export_left)answer);
         return 0;
     }
-    issuer = issuer_of(p, r);
-    if (!issuer)
-        return error_set(err, ERR_INCOMPLETE, "'%s/%s' lacks the issuer of '%s'", p->dir,
-                         MANIFEST_CHAIN, r->sn);
-    return export_device(p->e, r, issuer, err);
+    return p->policy->key ? take_key(p, r, err) : take_certificate(p, r, err);
 }
 
 static int take_line(struct pass *p, const char *line, size_t len, uint64_t index,

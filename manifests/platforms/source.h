@@ -17,6 +17,10 @@ struct source_policy {
     /* Answers for an add or replace record into *answer. */
     int (*judge)(void *context, const struct record *r, uint64_t index, int *answer,
                  struct error *err);
+    /* Of a secret format: the key of a device that judge lets through, or in *answer an enum export_left.
+     * The caller wipes key. */
+    int (*key)(void *context, const struct record *r, uint8_t key[PLATFORM_KEY_SIZE], int *answer,
+               struct error *err);
     void *context;
     const char *product;             /* only this one, or NULL */
     struct folder_progress progress; /* zero for none */

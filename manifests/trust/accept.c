@@ -43,20 +43,21 @@ static int take(void *ctx, const struct record *r, const struct cert *cert, uint
 
 /* ---- logs */
 
-/* What the pins say, not how their files are written: PEM may be wrapped in many ways. */
+/* What the pins say, not how their files are written: PEM may be wrapped in many ways. Of several
+ * roots of devices the first counts: those behind it may be added later. */
 static int hash_certificate(struct sha256 *s, const char *path, struct error *err)
 {
     uint8_t digest[SHA256_SIZE];
-    X509 *cert;
-    int rc = cms_read_certificate(path, &cert, err);
+    STACK_OF(X509) * certs;
+    int rc = cms_read_certificates(path, &certs, err);
 
     if (rc)
         return rc;
-    if (X509_digest(cert, EVP_sha256(), digest, NULL) == 1)
+    if (X509_digest(sk_X509_value(certs, 0), EVP_sha256(), digest, NULL) == 1)
         sha256_update(s, digest, sizeof digest);
     else
         rc = error_set(err, ERR_CRYPTO, "cannot hash '%s'", path);
-    X509_free(cert);
+    sk_X509_pop_free(certs, X509_free);
     return rc;
 }
 

@@ -26,6 +26,41 @@ static int read_counts(json_t *counts, struct trust_counts *out)
     return 0;
 }
 
+static int add_issuer(const json_t *text, struct trust_share *share)
+{
+    if (share->issuer_count == TRUST_ISSUERS_MAX ||
+        read_hash(json_string_value(text), share->issuers[share->issuer_count]))
+        return ERR_INPUT;
+    share->issuer_count++;
+    return 0;
+}
+
+/* One hash, or a list of them. */
+static int read_issuers(const json_t *value, struct trust_share *share)
+{
+    size_t i;
+    json_t *one;
+
+    if (!json_is_array(value))
+        return add_issuer(value, share);
+    json_array_foreach(value, i, one)
+    {
+        if (add_issuer(one, share))
+            return ERR_INPUT;
+    }
+    return share->issuer_count ? 0 : ERR_INPUT;
+}
+
+static int read_station(const json_t *station, struct trust_share *share)
+{
+    const char *key = json_string_value(json_object_get(station, "key"));
+
+    if (read_issuers(json_object_get(station, "issuer"), share))
+        return ERR_INPUT;
+    memcpy(share->station, share->issuers[0], sizeof share->station);
+    return key ? read_hash(key, share->station) : 0;
+}
+
 static int read_stations(const json_t *list, struct trust_order *o)
 {
     size_t count = json_array_size(list);
@@ -36,8 +71,7 @@ static int read_stations(const json_t *list, struct trust_order *o)
         json_t *station = json_array_get(list, o->station_count);
         struct trust_share *share = &o->stations[o->station_count];
 
-        if (read_hash(json_string_value(json_object_get(station, "issuer")), share->issuer) ||
-            read_counts(station, &share->counts))
+        if (read_station(station, share) || read_counts(station, &share->counts))
             return ERR_INPUT;
     }
     return 0;
@@ -165,7 +199,17 @@ const struct trust_share *trust_order_share(const struct trust_order *o,
                                             const uint8_t issuer[SHA256_SIZE])
 {
     for (size_t i = 0; i < o->station_count; i++)
-        if (sha256_equal(o->stations[i].issuer, issuer))
+        for (size_t n = 0; n < o->stations[i].issuer_count; n++)
+            if (sha256_equal(o->stations[i].issuers[n], issuer))
+                return &o->stations[i];
+    return NULL;
+}
+
+const struct trust_share *trust_order_share_of(const struct trust_order *o,
+                                               const uint8_t station[SHA256_SIZE])
+{
+    for (size_t i = 0; i < o->station_count; i++)
+        if (sha256_equal(o->stations[i].station, station))
             return &o->stations[i];
     return NULL;
 }

@@ -17,15 +17,18 @@
 
 #define TRUST_ORDERS_MAX   256
 #define TRUST_STATIONS_MAX 64
+#define TRUST_ISSUERS_MAX  8
 
 struct trust_counts {
     uint64_t issued; /* certificates, of an order max_issued */
     uint64_t good;   /* live identities */
 };
 
-/* What one station may make. It is known by its issuing CA, which no other station has. */
+/* What one station may make. Its certificates are of its issuing CAs, which no other station has. */
 struct trust_share {
-    uint8_t issuer[SHA256_SIZE]; /* of the certificate */
+    uint8_t station[SHA256_SIZE]; /* of its key; where an order names none, its first issuing CA */
+    uint8_t issuers[TRUST_ISSUERS_MAX][SHA256_SIZE]; /* of the certificates */
+    size_t issuer_count;
     struct trust_counts counts;
 };
 
@@ -62,8 +65,10 @@ const struct trust_order *trust_orders_first(const struct trust_orders *orders,
 const struct trust_order *trust_orders_newest(const struct trust_orders *orders,
                                               const struct trust_order *o);
 
-/* The share of the station with an issuing CA, or NULL. */
+/* The share that lists an issuing CA, and that of a station; or NULL. */
 const struct trust_share *trust_order_share(const struct trust_order *o,
                                             const uint8_t issuer[SHA256_SIZE]);
+const struct trust_share *trust_order_share_of(const struct trust_order *o,
+                                               const uint8_t station[SHA256_SIZE]);
 
 #endif

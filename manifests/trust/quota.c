@@ -10,9 +10,22 @@
 #define HASH          "%02x%02x%02x%02x..."
 #define HASH_OF(hash) (hash)[0], (hash)[1], (hash)[2], (hash)[3]
 
+/* Any version will do: an order gives a CA to one station. */
+static void find_station(struct trust_quota *q, const uint8_t issuer[SHA256_SIZE])
+{
+    for (size_t i = 0; !q->has_station && i < q->orders->count; i++) {
+        const struct trust_share *share = trust_order_share(&q->orders->at[i], issuer);
+
+        q->has_station = share != NULL;
+        if (share)
+            memcpy(q->station, share->station, sizeof q->station);
+    }
+}
+
 int trust_quota_load(struct trust_quota *q, struct trust *t, const struct trust_orders *orders,
                      int64_t log, struct error *err)
 {
+    uint8_t issuer[SHA256_SIZE];
     sqlite3_stmt *row;
     int rc;
 
@@ -25,9 +38,10 @@ int trust_quota_load(struct trust_quota *q, struct trust *t, const struct trust_
                  "ii", log << TRUST_LEAF_BITS, (log + 1) << TRUST_LEAF_BITS);
     if (rc <= 0)
         return rc;
-    rc = sql_blob_exact(row, 0, q->issuer, sizeof q->issuer, err);
+    rc = sql_blob_exact(row, 0, issuer, sizeof issuer, err);
     sql_end(row);
-    q->has_issuer = rc == 0;
+    if (rc == 0)
+        find_station(q, issuer);
     return rc;
 }
 
@@ -36,21 +50,23 @@ int trust_quota_load(struct trust_quota *q, struct trust *t, const struct trust_
 static int check_issuer(struct trust_quota *q, const struct trust_order *order,
                         const struct record *r, struct error *err)
 {
-    if (!q->has_issuer) {
-        memcpy(q->issuer, r->iss, sizeof q->issuer);
-        q->has_issuer = true;
-    }
-    if (!sha256_equal(q->issuer, r->iss))
-        return error_set(err, ERR_REFUSED,
-                         "the certificate of '%s' is of issuing CA " HASH
-                         " and those before it in this log of " HASH
-                         ": a station has one issuing CA; ask the factory",
-                         r->sn, HASH_OF(r->iss), HASH_OF(q->issuer));
-    if (!trust_order_share(order, r->iss))
+    const struct trust_share *share = trust_order_share(order, r->iss);
+
+    if (!share)
         return error_set(err, ERR_REFUSED,
                          "the certificate of '%s' is of issuing CA " HASH ", which order " HASH
                          " gives to no station: ask the factory",
                          r->sn, HASH_OF(r->iss), HASH_OF(order->hash));
+    if (!q->has_station) {
+        memcpy(q->station, share->station, sizeof q->station);
+        q->has_station = true;
+    }
+    if (!sha256_equal(q->station, share->station))
+        return error_set(err, ERR_REFUSED,
+                         "the certificate of '%s' is of issuing CA " HASH
+                         ", and those before it in this log of another station's: a log is of one "
+                         "station; ask the factory",
+                         r->sn, HASH_OF(r->iss));
     return 0;
 }
 
@@ -140,9 +156,9 @@ static int check_share(const struct trust_quota *q, const struct trust_order *ne
 {
     static const struct trust_counts nothing;
     const struct trust_counts now = {.issued = places(t), .good = t->good};
-    const struct trust_share *share = trust_order_share(newest, q->issuer);
+    const struct trust_share *share = trust_order_share_of(newest, q->station);
 
-    if (!q->has_issuer)
+    if (!q->has_station)
         return 0; /* nothing that could be trusted came of it yet */
     return check_counts(t, before, "this station", &now, share ? &share->counts : &nothing, err);
 }

@@ -1,7 +1,8 @@
 /*
  * quota: whether a manifest stays within what the owner ordered. Private to manifests/trust.
  *
- * A station is known by its issuing CA: the one of the certificates in its log. Its share is that
+ * A station is known by the key that orders name it by; which of them wrote a log, the issuing CAs of
+ * the certificates in it say: an order gives each CA to one station, and all in a log are of the same. Its share is that
  * of the order's newest version (orders.h), and all logs of the state together stay within the
  * order. What was accepted before a version with less came stays accepted: of a manifest that adds
  * nothing, such as one that revokes, nothing is refused.
@@ -18,11 +19,11 @@ struct trust_quota {
     const struct trust_orders *orders; /* NULL: any, and nothing is checked */
     struct trust *t;
     int64_t log;
-    bool has_issuer; /* a certificate of this log is known */
-    uint8_t issuer[SHA256_SIZE];
+    bool has_station; /* a certificate of this log is known, and an order that lists its CA */
+    uint8_t station[SHA256_SIZE]; /* orders.h */
 };
 
-/* Finds the issuing CA of a log in the state. */
+/* Finds which station a log in the state is of. */
 MUST_USE int trust_quota_load(struct trust_quota *q, struct trust *t,
                               const struct trust_orders *orders, int64_t log, struct error *err);
 

@@ -44,6 +44,8 @@ static const struct question questions[] = {
              "PEM file: certificates of those who may sign work orders"),
     QUESTION(custodians, PLACE, false, PATH_MAX - 1, "nobody",
              "PEM file: certificates of those who will sign the transcript"),
+    QUESTION(root, WORD, false, 7, "own",
+             "own, or company: the issuing CA is certified by the company's CA"),
     QUESTION(pin_file, PLACE, false, PATH_MAX - 1, "ask each time", "file with the token's PIN"),
     QUESTION(so_pin_file, PLACE, false, PATH_MAX - 1, "ask now",
              "file with the security officer's PIN"),

@@ -17,6 +17,7 @@ struct answers {
     char origin[129];
     char customer[129];
     char organization[65];
+    char root[8];                 /* "own" or "company"; empty: own */
     char order_signers[PATH_MAX]; /* paths are absolute, or relative to the current folder */
     char custodians[PATH_MAX];    /* empty, as all below: none, or the default */
     char pin_file[PATH_MAX];

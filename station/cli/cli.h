@@ -115,6 +115,15 @@ void cli_order_print(const struct cli_order *o);
  */
 void cli_warn_receipts(const struct cli *cli);
 
+/* Says which issuing CAs end within a year, or have less than a third of their life left: on stderr,
+ * and with --json as an event of its own. The store is open. */
+void cli_warn_issuers(const struct cli *cli);
+bool cli_issuers_end_soon(const struct cli *cli);
+
+/* The same for the job's CA, where the last day comes sooner on which it can sign certificates of the
+ * job's profile. */
+void cli_warn_issuing(const struct cli *cli, const struct vault *v);
+
 /* How far the owner answered (vault/receipts.h). */
 struct receipts_state;
 MUST_USE int cli_read_receipts(const struct cli *cli, struct receipts_state *state,
@@ -141,6 +150,7 @@ void cli_print_json(struct json_t *object);
 int cmd_init(struct cli *cli, struct error *err);
 int cmd_generate(struct cli *cli, struct error *err);
 int cmd_rotate(struct cli *cli, struct error *err);
+int cmd_ca(struct cli *cli, struct error *err);
 int cmd_crl(struct cli *cli, struct error *err);
 int cmd_recover(struct cli *cli, struct error *err);
 int cmd_run(struct cli *cli, struct error *err);
@@ -162,7 +172,7 @@ MUST_USE int cli_reason_code(const struct cli *cli, enum record_reason *reason, 
  * Makes the revocation list anew after something may have been revoked, if the station has one, and
  * says so on stderr.
  */
-MUST_USE int cli_keep_revocations(const struct cli *cli, struct error *err);
+MUST_USE int cli_keep_revocations(struct cli *cli, struct error *err);
 
 /* Names every unresolved device of an order; *count receives how many there are. */
 MUST_USE int cli_report_unresolved(const struct cli *cli, int64_t order_id, const char *order,

@@ -4,6 +4,7 @@
 #include "station/cli/cli.h"
 #include "station/store/inventory.h"
 #include "station/store/orders.h"
+#include "station/vault/ca/auditing.h"
 #include "station/vault/transcript.h"
 
 #include <jansson.h>
@@ -82,6 +83,34 @@ static void transcript_custodian(void *context, const char *name, const char *fi
         printf("unsigned   transcript, by '%s'\n", name);
 }
 
+/* A key that the station gave up is not missing; unknown: NULL. */
+static void print_findings(struct audit_report *report, const struct hsm_audit *audit,
+                           const struct issuers *issuers)
+{
+    for (size_t i = 0; i < audit->count; i++) {
+        const struct hsm_finding *f = &audit->findings[i];
+
+        if (f->kind != HSM_FINDING_MISSING || !issuers || !auditing_is_gone(issuers, f->key))
+            print_finding(report, f->kind, f->key, f->attribute, f->text);
+    }
+}
+
+/* A token without the ledger's key cannot say which CAs there are: what it lacks is told all the same. */
+static int report_token(struct cli *cli, struct audit_report *report, const struct hsm_audit *audit,
+                        struct error *err)
+{
+    struct issuers issuers;
+    int rc = issuers_load(&cli->config, cli->store, &issuers, err);
+
+    print_findings(report, audit, rc ? NULL : &issuers);
+    if (rc == 0)
+        rc = auditing_run(&issuers, cli->hsm, transcript_finding, report, err);
+    else if (report->faults)
+        rc = 0;
+    issuers_done(&issuers);
+    return rc;
+}
+
 static int audit_token(struct cli *cli, struct audit_report *report, struct hsm_audit *audit,
                        struct error *err)
 {
@@ -92,10 +121,7 @@ static int audit_token(struct cli *cli, struct audit_report *report, struct hsm_
         rc = hsm_audit_run(cli->hsm, (const uint8_t(*)[SHA256_SIZE])orders.hashes, orders.count,
                            audit, err);
     free(orders.hashes);
-    for (size_t i = 0; rc == 0 && i < audit->count; i++)
-        print_finding(report, audit->findings[i].kind, audit->findings[i].key,
-                      audit->findings[i].attribute, audit->findings[i].text);
-    return rc;
+    return rc ? rc : report_token(cli, report, audit, err);
 }
 
 static void print_end(const struct audit_report *report, const struct hsm_audit *audit)

@@ -7,42 +7,46 @@
 #include <jansson.h>
 #include <stdio.h>
 
-int cli_keep_revocations(const struct cli *cli, struct error *err)
+static int say_made(void *context, const struct revocations *list, struct error *err)
 {
-    struct revocations list;
-    bool made;
-    int rc = revocations_keep(&cli->config, cli->store, cli->hsm, &made, &list, err);
+    const struct cli *cli = context;
 
-    if (rc == 0 && made && !cli->quiet)
+    (void)err;
+    if (!cli->quiet)
         fprintf(stderr, "revocation list %" PRId64 " with %" PRIu64 " certificates: %s\n",
-                list.number, list.entries, list.path);
-    return rc;
+                list->number, list->entries, list->path);
+    return 0;
 }
 
-static void report(const struct cli *cli, const struct revocations *list)
+int cli_keep_revocations(struct cli *cli, struct error *err)
 {
+    return revocations_keep(&cli->config, cli->store, cli->hsm, say_made, cli, err);
+}
+
+static int report(void *context, const struct revocations *list, struct error *err)
+{
+    const struct cli *cli = context;
     char next[CLOCK_TEXT_SIZE];
 
+    (void)err;
     clock_text(list->next, next);
     if (cli->json)
-        cli_print_json(json_pack("{s:s, s:I, s:I, s:s, s:s}", "event", "crl", "number",
+        cli_print_json(json_pack("{s:s, s:I, s:I, s:I, s:s, s:s}", "event", "crl", "number",
                                  (json_int_t)list->number, "entries", (json_int_t)list->entries,
-                                 "next", next, "path", list->path));
+                                 "issuer", (json_int_t)list->issuer, "next", next, "path",
+                                 list->path));
     else
         printf("revocation list %" PRId64 " with %" PRIu64 " certificates, the next one due by %s: "
                "%s\n",
                list->number, list->entries, next, list->path);
+    return 0;
 }
 
 int cmd_crl(struct cli *cli, struct error *err)
 {
-    struct revocations list;
     int64_t days = REVOCATIONS_DAYS;
     int rc = cli_number(cli, "days", 1, REVOCATIONS_DAYS_MAX, &days, err);
 
-    if (rc == 0)
-        rc = revocations_write(&cli->config, cli->store, cli->hsm, days, &list, err);
-    if (rc == 0)
-        report(cli, &list);
-    return rc;
+    return rc ? rc
+              : revocations_write_all(&cli->config, cli->store, cli->hsm, days, report, cli, err);
 }

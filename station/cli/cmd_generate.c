@@ -115,6 +115,7 @@ int cmd_generate(struct cli *cli, struct error *err)
         if (rc == ERR_INTERRUPTED)
             rc = say_how_to_go_on(cli, count - made, err);
         cli_warn_order(cli, v.order, quota_warnings(&v));
+        cli_warn_issuing(cli, &v);
     }
     vault_done(&v);
     return rc;

@@ -132,6 +132,9 @@ static int prepare(const struct cli *cli, const struct answers *a, struct ceremo
     config->ask_pin = cli->ask_pin;
     if (cli_value(cli, "by"))
         strcpy(c->operator, cli_value(cli, "by"));
+    c->company_root = strcmp(a->root, "company") == 0;
+    if (*a->root && !c->company_root && strcmp(a->root, "own"))
+        return error_set(err, ERR_USAGE, "the root is 'own' or 'company', not '%s'", a->root);
     c->order_signers = a->order_signers;
     c->custodians = *a->custodians ? a->custodians : NULL;
     rc = read_counter(a, c, err);
@@ -157,6 +160,10 @@ static void report(const struct cli *cli, const struct answers *a)
            "station.cert; give station.json and the folder trust/ to the security team, who write\n"
            "orders for the one and pin what is in the other\n",
            a->name, cli->dir);
+    if (strcmp(a->root, "company") == 0)
+        printf(
+            "let the company's CA certify ca/request-1.pem, then 'imprint ca import FILE'; until "
+            "then\nnothing can be issued\n");
     if (*a->custodians)
         printf("each custodian now signs ceremony.json and puts the signature into ceremony/\n");
 }

@@ -67,7 +67,7 @@ static int64_t ended(const struct vault *v)
 }
 
 /* Also where another slot failed with rc, which stays the result. */
-static int keep_revocations(const struct cli *cli, int rc, struct error *err)
+static int keep_revocations(struct cli *cli, int rc, struct error *err)
 {
     struct error later = ERROR_INIT;
     int kept = cli_keep_revocations(cli, rc ? &later : err);
@@ -100,6 +100,7 @@ static int serve(struct cli *cli, const char *farewells, struct server *server,
         rc = server_run(server, &v, err);
         screen_end(screen); /* what follows is to be read */
         cli_warn_order(cli, v.order, quota_warnings(&v));
+        cli_warn_issuing(cli, &v);
         cli_warn_receipts(cli);
         rc = ended(&v) > before ? keep_revocations(cli, rc, err) : rc;
     }

@@ -1,4 +1,6 @@
 /* imprint seal: signs the next manifest. */
+#include "base/clock.h"
+#include "pki/envelope.h"
 #include "station/cli/cli.h"
 #include "station/cli/progress.h"
 #include "station/vault/exporting.h"
@@ -38,6 +40,7 @@ static int seal(struct cli *cli, struct error *err)
     else
         printf("sealed manifest %" PRId64 " with %" PRId64 " records (%" PRId64 " in all): %s\n",
                sealed.seq, sealed.count, sealed.size, sealed.dir);
+    cli_warn_issuers(cli);
     return sealed.seq ? cli_keep_revocations(cli, err) : 0;
 }
 
@@ -46,15 +49,30 @@ static int read_format(const struct cli *cli, struct platform_run *run, struct e
 {
     const char *format = cli_value(cli, "export");
 
-    if (!format && (cli->set_count || cli_value(cli, "manifest")))
-        return error_set(err, ERR_USAGE, "--set and --manifest are for --export");
+    if (!format && (cli->set_count || cli_value(cli, "manifest") || cli_value(cli, "recipient")))
+        return error_set(err, ERR_USAGE, "--set, --manifest and --recipient are for --export");
     if (!format)
         return 0;
     run->platform = platform_find(format);
     if (!run->platform)
         return error_set(err, ERR_USAGE, "there is no format '%s': there are %s", format,
                          platform_names());
+    if (run->platform->secret != (cli_value(cli, "recipient") != NULL))
+        return error_set(err, ERR_USAGE,
+                         run->platform->secret
+                             ? "the format '%s' holds secret keys: name with --recipient the "
+                               "certificate of who may open them, which the order names"
+                             : "the format '%s' holds no secret: leave out --recipient",
+                         format);
     return export_settings(run, cli->sets, cli->set_count, err);
+}
+
+/* Judged before anything is sealed. */
+static int read_recipients(const struct cli *cli, STACK_OF(X509) * *recipients, struct error *err)
+{
+    const char *path = cli_value(cli, "recipient");
+
+    return path ? envelope_read_recipients(path, clock_utc(), recipients, err) : 0;
 }
 
 static int export_manifest(struct cli *cli, struct platform_run *run, struct error *err)
@@ -81,13 +99,18 @@ static int export_manifest(struct cli *cli, struct platform_run *run, struct err
 int cmd_seal(struct cli *cli, struct error *err)
 {
     struct platform_run run = {.platform = NULL};
+    STACK_OF(X509) *recipients = NULL;
     int rc = read_format(cli, &run, err);
 
+    if (rc == 0)
+        rc = read_recipients(cli, &recipients, err);
+    run.recipients = recipients;
     if (rc == 0)
         rc = seal(cli, err);
     if (rc == 0 && run.platform)
         rc = export_manifest(cli, &run, err);
     if (rc == 0)
         cli_warn_receipts(cli);
+    envelope_recipients_free(recipients);
     return rc;
 }

@@ -68,17 +68,20 @@ int cmd_status(struct cli *cli, struct error *err)
     receipts.overdue = cli_read_receipts(cli, &receipts, &why) != 0 || receipts.overdue;
     if (cli->json)
         cli_print_json(json_pack(
-            "{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b}", "station", cli->config.name,
+            "{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:b}", "station", cli->config.name,
             "orders", report.orders, "passed", (json_int_t)passed, "failed", (json_int_t)failed,
             "records", (json_int_t)records, "manifests", (json_int_t)seq, "sealed",
             (json_int_t)size, "received", (json_int_t)receipts.received, "receipt_overdue",
-            receipts.overdue, "memory_locked", confine_may_lock_memory()));
+            receipts.overdue, "ca_ends_soon", cli_issuers_end_soon(cli), "memory_locked",
+            confine_may_lock_memory()));
     else
         printf("attempts: %" PRId64 " passed, %" PRId64 " failed\n"
                "records: %" PRId64 ", of which %" PRId64 " are sealed in %" PRId64 " manifests\n",
                passed, failed, records, size, seq);
-    if (!cli->json)
+    if (!cli->json) {
         cli_warn_receipts(cli);
+        cli_warn_issuers(cli);
+    }
     if (!cli->json && !confine_may_lock_memory())
         printf(
             "memory: only PINs are locked against swap; lift the limit 'memlock' of this user, or "

@@ -16,6 +16,7 @@ static const struct cli_option init_options[] = {
     {"origin", "NAME", "name of the manifest log, such as acme.example/wl/line1"},
     {"customer", "NAME", "for whom the manifests are"},
     {"organization", "NAME", "organization in the names of the authorities"},
+    {"root", "WORD", "own (default); or company: another CA certifies the issuing CA"},
     {"order-signers", "FILE", "PEM: certificates of those who may sign work orders"},
     {"custodians", "FILE", "PEM: certificates of those who will sign the transcript"},
     {"pin-file", "FILE", "mode 0600, the PIN of the token; without it, ask"},
@@ -77,6 +78,7 @@ static const struct cli_option seal_options[] = {
     BY,
     {"export", "FORMAT", "then export it: a format of 'imprint-manifest formats'"},
     {"set", "SETTING", "NAME=VALUE, a setting of the format; any number of times"},
+    {"recipient", "FILE", "for formats of secret keys: certificates of who may open them"},
     {"manifest", "N", "export manifest N instead of the last one"},
     {NULL, NULL, NULL}};
 
@@ -102,6 +104,19 @@ static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
 static const struct cli_option crl_options[] = {
     BY,
     {"days", "N", "days until the next list is due, 1 to 3650; default: 30"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option ca_options[] = {
+    BY,
+    REASON,
+    {"name", "TEXT", "common name of the CA; default: the station's name, 'issuing CA', a number"},
+    {"again", "N", "request: another request for CA N, which waits for its certificate"},
+    {"profile", "PROFILE", "a profile of a CA, such as matter-pai; default: the station's own"},
+    {"organization", "TEXT", "value of {organization}; default: the station's"},
+    {"vendor-id", "TEXT", "value of {vendor_id}"},
+    {"product-id", "TEXT", "value of {product_id}"},
+    {"self-signed", NULL, "create: a CA that is its own root, devices directly below it"},
+    {"days", "N", "destroy: days that its last revocation list holds; default: 3650"},
     {NULL, NULL, NULL}};
 
 static const struct cli_option rotate_options[] = {BY, REASON, {NULL, NULL, NULL}};
@@ -226,10 +241,26 @@ const struct cli_command cli_commands[] = {
      "then\n"
      "on. Needs --by and --reason: they stand in the whitelist.",
      rotate_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_rotate},
-    {"crl", "", "make the revocation list of the issuing CA",
-     "Signs a list of all certificates of this station that are burned or revoked, and writes it "
-     "to\n"
-     "'crl/issuing-ca.crl'. From then on every command that ends an identity makes it anew: "
+    {"ca", "list|request|import FILE|create|destroy N", "the issuing CAs: more of them, or others",
+     "'request' makes a key for another issuing CA in the HSM, and a request that the company's "
+     "CA\n"
+     "certifies. 'import' takes the answer in: the CA's certificate and every one above it up to "
+     "the\n"
+     "root, in one PEM file, judged before it is accepted. 'create' lets the station's own root "
+     "certify\n"
+     "the new CA instead, or the CA itself. Orders list the CAs that may sign, and the newest of "
+     "them\n"
+     "does unless the job names another. 'destroy' makes the last revocation list of a CA and "
+     "destroys\n"
+     "its key, or with 'root' that of the station's root. 'list' needs no PIN; all others need "
+     "--by "
+     "and\n"
+     "--reason.",
+     ca_options, NEED_CONFIG, 1, 2, cmd_ca},
+    {"crl", "", "make the revocation lists of the issuing CAs",
+     "Signs for each active issuing CA a list of its certificates that are burned or revoked, and\n"
+     "writes it to 'crl/issuing-ca.crl', 'crl/issuing-ca-2.crl' and so on. From then on every "
+     "command that ends an identity makes it anew: "
      "'void',\n"
      "'rework', 'decommission', 'seal' and 'order close'. It ends with the issuing CA; what "
      "devices\n"

@@ -325,6 +325,28 @@ static int read_back(struct slot *s, uint8_t hash[IMPRINT_HASH_SIZE], struct err
     return rc;
 }
 
+/* Whether the device has a certificate, which then is read back and whose key signs. */
+static bool has_certificates(const struct slot *s)
+{
+    for (size_t i = 0; i < s->plan.object_count; i++)
+        if (s->plan.objects[i].type == IMPRINT_OBJ_CERTIFICATES)
+            return true;
+    return false;
+}
+
+/* A signature of the certificate's key, or where there is none a MAC. */
+static int copy_proof(const struct link_key *from, bool signature, struct wire_proof *to,
+                      struct error *err)
+{
+    if (!signature && (from->alg != IMPRINT_ALG_HMAC_SHA256 || from->len != IMPRINT_SYMMETRIC_SIZE))
+        return error_set(err, ERR_PROTOCOL, "the device's proof is not an HMAC");
+    if (from->len == 0 || from->len > sizeof to->sig)
+        return error_set(err, ERR_PROTOCOL, "the device's proof is no signature");
+    memcpy(to->sig, from->bytes, from->len);
+    to->sig_len = (uint16_t)from->len;
+    return 0;
+}
+
 /* One nonce, one proof, one reading back, one verdict. */
 static int prove_once(struct slot *s, enum wire_verdict *verdict, struct error *err)
 {
@@ -336,15 +358,12 @@ static int prove_once(struct slot *s, enum wire_verdict *verdict, struct error *
     memset(&said, 0, sizeof said);
     if (rc == 0)
         rc = link_client_prove(&s->client, s->plan.tx, nonce, &proof, err);
-    if (rc == 0)
+    if (rc == 0 && has_certificates(s))
         rc = read_back(s, said.read_back, err);
+    if (rc == 0)
+        rc = copy_proof(&proof.sig, has_certificates(s), &said, err);
     if (rc)
         return rc;
-    /* Of which algorithm it has to be, the vault knows: what the device says of it is in what it signs. */
-    if (proof.sig.len == 0 || proof.sig.len > sizeof said.sig)
-        return error_set(err, ERR_PROTOCOL, "the device's proof is no signature");
-    memcpy(said.sig, proof.sig.bytes, proof.sig.len);
-    said.sig_len = proof.sig.len;
     said.lifecycle = (uint8_t)proof.lifecycle;
     said.commit_count = proof.commit_count;
     return desk_proof(&s->desk, &said, verdict, err);

@@ -95,7 +95,8 @@ static int make_device(const struct cert_profile *profile, const char *const val
     if (rc == 0)
         rc = ca_sign_tbs(signer, &tbs, &der, err);
     if (rc == 0)
-        rc = cert_check(der.data, der.len, s->issuing, s->root, &expect, err);
+        rc = cert_check(der.data, der.len, &(struct ca_chain){{s->issuing, s->root}, 2}, &expect,
+                        err);
     if (rc == 0)
         rc = cert_from_der(der.data, der.len, &s->cert, err);
     cert_template_free(t);

@@ -9,7 +9,9 @@
 
 #define COLUMNS                                                                                    \
     "tx, credential, state, slot, chip, dev_pub, station_pub, suite, station_nonce, x,"            \
-    " station_sig, wrapped, fw_version, fw_hash, fw_debug, attestation, prove_nonce, created, mac"
+    " station_sig, wrapped, fw_version, fw_hash, fw_debug, attestation, prove_nonce, created, "    \
+    "mac,"                                                                                         \
+    " kcv, symmetric"
 #define ROW_LABEL "imprint claim v1"
 #define ROW_MAX   (CLAIM_X_MAX + CLAIM_ATTESTATION_MAX + 1024) /* the other columns: 500 bytes */
 
@@ -20,6 +22,7 @@ void claim_init(struct claim *c)
     buf_init(&c->wrapped, IMPRINT_WRAPPED_OTHER_MAX);
     buf_init(&c->fw_hash, IMPRINT_HASH_SIZE);
     buf_init(&c->attestation, CLAIM_ATTESTATION_MAX);
+    buf_init(&c->symmetric, IMPRINT_WRAPPED_KEY_MAX);
 }
 
 void claim_done(struct claim *c)
@@ -28,6 +31,7 @@ void claim_done(struct claim *c)
     buf_done(&c->wrapped);
     buf_done(&c->fw_hash);
     buf_done(&c->attestation);
+    buf_done(&c->symmetric);
 }
 
 static void put_row(struct buf *b, const struct claim *c)
@@ -48,6 +52,8 @@ static void put_row(struct buf *b, const struct claim *c)
     buf_put_u8(b, c->fw_debug);
     buf_put_lp(b, c->attestation.data, c->attestation.len);
     buf_put_u64(b, (uint64_t)c->created);
+    if (c->has_kcv)
+        buf_put_lp(b, c->kcv, sizeof c->kcv);
 }
 
 static int row_mac(struct store *store, const struct claim *c, uint8_t mac[32], struct error *err)
@@ -73,13 +79,15 @@ int claim_add(struct store *store, const struct claim *c, struct error *err)
         return rc;
     rc = sql_run(&store->sql, err,
                  "INSERT INTO claims(" COLUMNS ")"
-                 " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)",
-                 "bitbbbibbbbtbibib", c->tx, sizeof c->tx, c->credential, c->slot, c->chip,
+                 " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?)",
+                 "bitbbbibbbbtbibibbb", c->tx, sizeof c->tx, c->credential, c->slot, c->chip,
                  c->chip_len, c->dev_pub, sizeof c->dev_pub, c->station_pub, sizeof c->station_pub,
                  (int64_t)c->suite, c->station_nonce, sizeof c->station_nonce, c->x.data, c->x.len,
                  c->station_sig, sizeof c->station_sig, c->wrapped.data, c->wrapped.len,
                  c->fw_version, c->fw_hash.data, c->fw_hash.len, (int64_t)c->fw_debug,
-                 c->attestation.data, c->attestation.len, c->created, mac, sizeof mac);
+                 c->attestation.data, c->attestation.len, c->created, mac, sizeof mac,
+                 c->has_kcv ? c->kcv : NULL, c->has_kcv ? sizeof c->kcv : (size_t)0,
+                 c->symmetric.data, c->symmetric.len);
 
     if (rc == ERR_STORE && err && (err->native & 0xff) == SQLITE_CONSTRAINT)
         rc = error_set(
@@ -106,6 +114,7 @@ static int read_row(sqlite3_stmt *s, struct claim *c, struct error *err)
     c->fw_debug = sqlite3_column_int(s, 14) != 0;
     c->has_prove_nonce = sqlite3_column_type(s, 16) != SQLITE_NULL;
     c->created = sqlite3_column_int64(s, 17);
+    c->has_kcv = sqlite3_column_bytes(s, 19) > 0;
     if (sql_blob_exact(s, 0, c->tx, sizeof c->tx, err) ||
         sql_text(s, 3, c->slot, sizeof c->slot, err) || read_chip(s, c, err) ||
         sql_blob_exact(s, 5, c->dev_pub, sizeof c->dev_pub, err) ||
@@ -115,7 +124,9 @@ static int read_row(sqlite3_stmt *s, struct claim *c, struct error *err)
         sql_blob_exact(s, 10, c->station_sig, sizeof c->station_sig, err) ||
         sql_blob(s, 11, &c->wrapped, err) ||
         sql_text(s, 12, c->fw_version, sizeof c->fw_version, err) ||
-        sql_blob(s, 13, &c->fw_hash, err) || sql_blob(s, 15, &c->attestation, err))
+        sql_blob(s, 13, &c->fw_hash, err) || sql_blob(s, 15, &c->attestation, err) ||
+        (c->has_kcv && sql_blob_exact(s, 19, c->kcv, sizeof c->kcv, err)) ||
+        sql_blob(s, 20, &c->symmetric, err))
         return ERR_STORE;
     if (c->has_prove_nonce)
         return sql_blob_exact(s, 16, c->prove_nonce, sizeof c->prove_nonce, err);
@@ -279,7 +290,8 @@ int claim_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], enum
                     struct error *err)
 {
     return sql_run(&store->sql, err,
-                   "UPDATE claims SET state = ?, wrapped = NULL, prove_nonce = NULL WHERE tx = ?",
+                   "UPDATE claims SET state = ?, wrapped = NULL, symmetric = NULL,"
+                   " prove_nonce = NULL WHERE tx = ?",
                    "ib", (int64_t)state, tx, (size_t)IMPRINT_TX_SIZE);
 }
 

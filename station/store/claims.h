@@ -7,8 +7,8 @@
  * A row carries a MAC from the HSM over what records are made of, verified whenever it is read:
  * "imprint claim v1\0" ‖ tx ‖ u64 credential ‖ lp(slot) ‖ lp(chip) ‖ dev_pub ‖ station_pub ‖ u16
  * suite ‖ station_nonce ‖ lp(x) ‖ station_sig ‖ lp(fw_version) ‖ lp(fw_hash) ‖ u8 fw_debug ‖
- * lp(attestation) ‖ u64 created. Not part of it are state, nonce, which change, and the wrapped
- * key, which the device verifies.
+ * lp(attestation) ‖ u64 created, and lp(kcv) where a symmetric key was delivered. Not part of it are
+ * state, nonce, which change, and the wrapped keys, which the device verifies.
  */
 #ifndef STATION_STORE_CLAIMS_H
 #define STATION_STORE_CLAIMS_H
@@ -49,6 +49,9 @@ struct claim {
     bool has_prove_nonce;
     uint8_t prove_nonce[IMPRINT_NONCE_SIZE];
     int64_t created;
+    bool has_kcv;         /* a symmetric key was delivered, alone or beside the private one */
+    uint8_t kcv[32];      /* its check value */
+    struct buf symmetric; /* it, wrapped; empty once no longer open */
 };
 
 void claim_init(struct claim *c);
@@ -103,7 +106,7 @@ MUST_USE int claim_each_unresolved(struct store *store, int64_t order_id,
 /* Whether the claim's device attested itself with this key. */
 bool claim_is_enrolled_as(const struct claim *c, const uint8_t key[IMPRINT_P256_POINT_SIZE]);
 
-/* Sets the state; the device's wrapped key and the nonce are deleted when it is no longer open. */
+/* Sets the state; the device's wrapped keys and the nonce are deleted when it is no longer open. */
 MUST_USE int claim_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE],
                              enum claim_state state, struct error *err);
 

@@ -59,10 +59,22 @@ int credential_next_id(struct store *store, int64_t *id, struct error *err)
     return rc;
 }
 
+/* What the column of the public key holds: of a derived key, which has none, as many zeros as a P-256
+ * point has bytes. */
+static const uint8_t *stored_key(const struct credential *c, size_t *len)
+{
+    static const uint8_t none[EC_POINT_SIZE];
+
+    if (!credential_is_derived(c))
+        return key_stored(&c->key, len);
+    *len = sizeof none;
+    return none;
+}
+
 static void put_row(struct buf *out, const struct credential *c, const uint8_t order_hash[32])
 {
     size_t key_len;
-    const uint8_t *key = key_stored(&c->key, &key_len);
+    const uint8_t *key = stored_key(c, &key_len);
     uint8_t digest[32];
 
     buf_put(out, ROW_LABEL, sizeof ROW_LABEL);
@@ -131,7 +143,7 @@ int credential_add(struct store *store, const struct credential *c, struct error
 int credential_add_again(struct store *store, const struct credential *c, struct error *err)
 {
     size_t key_len;
-    const uint8_t *key = key_stored(&c->key, &key_len);
+    const uint8_t *key = stored_key(c, &key_len);
     int rc = sql_run(&store->sql, err,
                      "INSERT INTO credentials(" COLUMNS ")"
                      " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -163,6 +175,22 @@ int store_key(sqlite3_stmt *row, int column, struct public_key *out, struct erro
     return 0;
 }
 
+/* Once the certificate is read, which tells whether there is a key. */
+static int read_key(sqlite3_stmt *s, struct credential *c, struct error *err)
+{
+    const uint8_t *none;
+    size_t len;
+
+    if (!credential_is_derived(c))
+        return store_key(s, 5, &c->key, err);
+    memset(&c->key, 0, sizeof c->key);
+    none = stored_key(c, &len);
+    if ((size_t)sqlite3_column_bytes(s, 5) == len &&
+        memcmp(sqlite3_column_blob(s, 5), none, len) == 0)
+        return 0;
+    return error_set(err, ERR_STORE, "column 'point' of the database holds a key without a certificate");
+}
+
 static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
 {
     c->id = sqlite3_column_int64(s, 0);
@@ -175,7 +203,7 @@ static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
         sql_blob_exact(s, 10, c->mac, sizeof c->mac, err) ||
         sql_blob_exact(s, 11, c->wrapped_hash, sizeof c->wrapped_hash, err))
         return ERR_STORE;
-    return store_key(s, 5, &c->key, err) ? refuse_changed(c, "its public key is none", err) : 0;
+    return read_key(s, c, err) ? refuse_changed(c, "its public key is none", err) : 0;
 }
 
 /* The wrapped key is there until the credential comes to an end, and then it is gone. */
@@ -285,6 +313,32 @@ int credential_each_of_serial(struct store *store, const char *product, const ch
         }
     }
     credential_done(&c);
+    return rc < 0 ? rc : 0;
+}
+
+int credential_each_unfinished(struct store *store,
+                               int (*each)(void *context, const struct buf *der, struct error *err),
+                               void *context, struct error *err)
+{
+    struct buf der;
+    sqlite3_stmt *s;
+    int rc = sql_start(&store->sql, err, &s, "SELECT cert FROM credentials WHERE state IN (?, ?)",
+                       "ii", (int64_t)CREDENTIAL_AVAILABLE, (int64_t)CREDENTIAL_CLAIMED);
+
+    if (rc)
+        return rc;
+    buf_init(&der, INVENTORY_CERT_MAX);
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
+        buf_reset(&der);
+        rc = sql_blob(s, 0, &der, err);
+        if (rc == 0)
+            rc = each(context, &der, err);
+        if (rc) {
+            sql_end(s);
+            break;
+        }
+    }
+    buf_done(&der);
     return rc < 0 ? rc : 0;
 }
 

@@ -36,14 +36,21 @@ struct credential {
     int state;
     char product[65];
     char serial[65];
-    struct public_key key;
-    struct buf cert;
+    struct public_key key; /* len 0 where a symmetric key is all */
+    struct buf cert;       /* empty where a symmetric key is all: credential_is_derived */
     struct buf wrapped; /* empty once it came to an end */
     uint8_t wrapped_hash[32];
-    char storage[INVENTORY_STORAGE_MAX + 1]; /* empty: the device made its key, and there is none */
+    char storage[INVENTORY_STORAGE_MAX +
+                 1]; /* empty: no key is stored, the device made it or it is derived */
     int64_t mechanism;
     uint8_t mac[32];
 };
+
+/* Its key is symmetric, derived when it is needed: there is no certificate. */
+static inline bool credential_is_derived(const struct credential *c)
+{
+    return c->cert.len == 0;
+}
 
 void credential_init(struct credential *c);
 void credential_done(struct credential *c);
@@ -96,6 +103,13 @@ MUST_USE int credential_each_of_serial(struct store *store, const char *product,
                                        int (*each)(void *context, const struct credential *c,
                                                    struct error *err),
                                        void *context, struct error *err);
+
+/* Calls the certificate (DER) of each credential that is available or claimed, nothing verified. A
+ * negative return ends the walk. */
+MUST_USE int credential_each_unfinished(struct store *store,
+                                        int (*each)(void *context, const struct buf *der,
+                                                    struct error *err),
+                                        void *context, struct error *err);
 
 /* The order of the newest credential of a serial, the case of letters left out of account; 0 when it
  * has none. Nothing is verified. */

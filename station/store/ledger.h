@@ -145,6 +145,15 @@ MUST_USE int ledger_first_of_order(struct store *store, const uint8_t order_hash
 /* The leaf that a "proven" entry gave the record of a credential. Errors: ERR_INTEGRITY for none. */
 MUST_USE int ledger_leaf(struct store *store, int64_t credential, int64_t *leaf, struct error *err);
 
+struct ledger_entry {
+    int64_t seq;
+    const char *body; /* valid during the call */
+    const uint8_t *hash;
+};
+
+/* A negative return ends the walk. */
+typedef int (*ledger_visit)(void *context, const struct ledger_entry *entry, struct error *err);
+
 /*
  * Calls each "order", "amendment", "close" and "closed" entry of an order, named by the hash of its
  * first version, from the oldest on; hash is the entry's own, in hexadecimal digits, or empty. Each
@@ -155,6 +164,14 @@ MUST_USE int ledger_each_version(struct store *store, const uint8_t order_hash[3
                                              struct error *err),
                                  void *context, struct error *err);
 
+/*
+ * Calls the first entry and then each about the station's issuing CAs ("ca_requested", "ca",
+ * "ca_destroyed"; vault/ca/issuers.h), from the oldest on. Each entry's hash and MAC are verified
+ * first if the store has its MAC. Errors: ERR_INTEGRITY.
+ */
+MUST_USE int ledger_each_issuer(struct store *store, ledger_visit each, void *context,
+                                struct error *err);
+
 /* Appends the body of the newest entry of this event about an order, its hash and MAC verified, with a
  * NUL. Errors: ERR_INTEGRITY, also when there is none. */
 MUST_USE int ledger_of_order(struct store *store, const uint8_t order_hash[32], const char *event,
@@ -163,15 +180,6 @@ MUST_USE int ledger_of_order(struct store *store, const uint8_t order_hash[32], 
 /* Whether an "order" entry names this id; for when the tables do not have it. */
 MUST_USE int ledger_knows_order(struct store *store, const char *id, bool *known,
                                 struct error *err);
-
-struct ledger_entry {
-    int64_t seq;
-    const char *body; /* valid during the call */
-    const uint8_t *hash;
-};
-
-/* A negative return ends the walk. */
-typedef int (*ledger_visit)(void *context, const struct ledger_entry *entry, struct error *err);
 
 /* Calls each entry with a number above after, in order. */
 MUST_USE int ledger_each(struct store *store, int64_t after, ledger_visit each, void *context,

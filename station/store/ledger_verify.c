@@ -261,6 +261,39 @@ int ledger_each_version(struct store *store, const uint8_t order_hash[32],
     return rc;
 }
 
+static int take_issuer(struct store *store, sqlite3_stmt *s, ledger_visit each, void *context,
+                       struct error *err)
+{
+    uint8_t hash[32];
+    struct ledger_entry entry = {.seq = sqlite3_column_int64(s, 0),
+                                 .body = (const char *)sqlite3_column_text(s, 1),
+                                 .hash = hash};
+    int rc = store->mac ? verify_alone(store, entry.seq, err) : 0;
+
+    if (rc == 0)
+        rc = sql_blob_exact(s, 2, hash, sizeof hash, err);
+    return rc ? rc : each(context, &entry, err);
+}
+
+int ledger_each_issuer(struct store *store, ledger_visit each, void *context, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_start(
+        &store->sql, err, &s,
+        "SELECT seq, body, hash FROM ledger WHERE seq = 1 OR" LEDGER_IS_ISSUER " ORDER BY seq", "");
+
+    if (rc)
+        return rc;
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
+        rc = take_issuer(store, s, each, context, err);
+        if (rc < 0) {
+            sql_end(s);
+            return rc;
+        }
+    }
+    return rc;
+}
+
 int ledger_of_order(struct store *store, const uint8_t order_hash[32], const char *event,
                     struct buf *body, struct error *err)
 {

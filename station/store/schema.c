@@ -127,8 +127,17 @@ static const char schema_3[] =
 static const char schema_4[] =
     "ALTER TABLE keygens ADD COLUMN attestation BLOB NOT NULL DEFAULT x'';";
 
+/* Version 5: symmetric keys. A credential of one alone has no certificate, and a point of zeros. */
+static const char schema_5[] =
+    "ALTER TABLE claims ADD COLUMN kcv BLOB;"        /* check value of the symmetric key, or none */
+    "ALTER TABLE claims ADD COLUMN symmetric BLOB;"; /* it, wrapped for the device, as wrapped is */
+
+/* Version 6. */
+static const char schema_6[] = "CREATE INDEX ledger_issuers ON ledger(seq) WHERE" LEDGER_IS_ISSUER
+                               ";"; /* few, read at starts */
+
 /* What makes each version of the one before. */
-static const char *const schemas[] = {schema_1, schema_2, schema_3, schema_4};
+static const char *const schemas[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6};
 
 #define SCHEMA_VERSION ((int64_t)(sizeof schemas / sizeof *schemas))
 

@@ -13,6 +13,9 @@
     " json_extract(body, '$.event') IN ('clock_confirmed', 'clock_stopped', 'restored',"           \
     " 'rotated')"
 
+/* Entries about the station's issuing CAs, and an index on them. */
+#define LEDGER_IS_ISSUER " json_extract(body, '$.event') IN ('ca', 'ca_destroyed', 'ca_requested')"
+
 /* Entries of one order, by the bytes of its hash that are indexed. */
 #define LEDGER_OF_ORDER   " WHERE substr(json_extract(body, '$.data.order'), 1, 16) = ?"
 #define LEDGER_ORDER_PART 8

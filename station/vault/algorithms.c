@@ -15,6 +15,6 @@ int algorithms_bind(struct vault *v, struct error *err)
     int rc = job_key(v->job, v->order, &v->key, err);
 
     if (rc == 0)
-        rc = cert_profile_allows(&v->profile, v->key, v->scheme, err);
+        rc = cert_profile_allows(&v->profile, v->key, v->issuer->scheme, err);
     return rc ? rc : check_token(v, err);
 }

@@ -6,12 +6,14 @@
 #include "base/file.h"
 #include "base/jcs.h"
 #include "hsm/anchor.h"
+#include "hsm/derived.h"
 #include "hsm/signer.h"
 #include "manifests/note.h"
 #include "pki/authority.h"
 #include "pki/cert.h"
 #include "pki/signed.h"
 #include "station/store/ledger.h"
+#include "station/vault/ca/requesting.h"
 #include "station/vault/clock_stop.h"
 #include "station/vault/counting.h"
 #include "station/vault/token_files.h"
@@ -40,6 +42,7 @@ struct making {
     uint8_t transcript[SHA256_SIZE];
     uint32_t counter; /* NV index of the counter to make; 0: none */
     struct ca_algorithm ca;
+    bool company_root;
     int64_t now;
 };
 
@@ -108,15 +111,22 @@ static int open_token(struct making *m, const struct ceremony *c, struct error *
     return rc || !c->ca_pin ? rc : open_ca_token(m, c, err);
 }
 
+static int make_key(struct making *m, enum hsm_key key, struct error *err)
+{
+    return key == HSM_KEY_ROOT || key == HSM_KEY_ISSUING_CA
+               ? hsm_key_create_as(m->hsm, key, m->ca.key, m->ca.scheme, err)
+               : hsm_key_create(m->hsm, key, err);
+}
+
 /* What the token cannot do is found out before it has one key. */
 static int make_keys(struct making *m, struct error *err)
 {
+    bool derives = hsm_derivation(m->hsm) != HSM_DERIVES_NOT;
     int rc = hsm_key_can(m->hsm, HSM_KEY_ISSUING_CA, m->ca.key, m->ca.scheme, err);
 
     for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
-        rc = key == HSM_KEY_ROOT || key == HSM_KEY_ISSUING_CA
-                 ? hsm_key_create_as(m->hsm, (enum hsm_key)key, m->ca.key, m->ca.scheme, err)
-                 : hsm_key_create(m->hsm, (enum hsm_key)key, err);
+        if ((key != HSM_KEY_DERIVATION || derives) && (key != HSM_KEY_ROOT || !m->company_root))
+            rc = make_key(m, (enum hsm_key)key, err);
     return rc;
 }
 
@@ -201,7 +211,8 @@ static int write_certificates(const struct making *m, struct error *err)
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < sizeof files / sizeof *files; i++)
-        rc = put_cert(m, files[i].name, files[i].cert, err);
+        if (files[i].cert)
+            rc = put_cert(m, files[i].name, files[i].cert, err);
     return rc;
 }
 
@@ -251,51 +262,16 @@ static int write_public_keys(const struct making *m, struct error *err)
     return rc;
 }
 
-/* Hashes as orders name this station and its issuing CA. */
-static int hash_station(const struct making *m, char key[65], char issuer[65], struct error *err)
-{
-    uint8_t point[EC_POINT_SIZE], spki[EC_SPKI_SIZE], hash[SHA256_SIZE];
-    struct buf der;
-    int rc = hsm_key_point(m->hsm, HSM_KEY_STATION_AUTH, point, err);
-
-    if (rc)
-        return rc;
-    ec_spki(point, spki);
-    sha256(spki, sizeof spki, hash);
-    hex_encode(hash, sizeof hash, key);
-    buf_init(&der, INVENTORY_CERT_MAX);
-    rc = cert_der(m->made.issuing_ca, &der, err);
-    if (rc == 0) {
-        sha256(der.data, der.len, hash);
-        hex_encode(hash, sizeof hash, issuer);
-    }
-    buf_done(&der);
-    return rc;
-}
-
+/* What orders name: this station, and its issuing CA where it has one by now. */
 static int write_station_json(const struct making *m, struct error *err)
 {
-    char key[65], issuer[65];
-    struct buf text;
-    struct jcs j;
-    int rc = hash_station(m, key, issuer, err);
+    uint8_t issuer[1][SHA256_SIZE];
+    X509 *cert = m->made.issuing_ca;
 
-    if (rc)
-        return rc;
-    buf_init(&text, 4096);
-    jcs_init(&j, &text);
-    jcs_object(&j, NULL);
-    jcs_str(&j, "environment", m->config.environment);
-    jcs_str(&j, "hsm", hsm_class(m->hsm));
-    jcs_str(&j, "issuer", issuer);
-    jcs_str(&j, "key", key);
-    jcs_str(&j, "name", m->config.name);
-    jcs_str(&j, "origin", m->config.origin);
-    jcs_end(&j);
-    buf_put_u8(&text, '\n');
-    rc = put_text(m, CONFIG_STATION_JSON, &text, err);
-    buf_done(&text);
-    return rc;
+    if (cert && X509_digest(cert, EVP_sha256(), issuer[0], NULL) != 1)
+        return error_set(err, ERR_CRYPTO, "cannot hash a certificate");
+    return certified_station_json(&m->config, m->hsm, (const uint8_t(*)[SHA256_SIZE])issuer,
+                                  cert ? 1 : 0, err);
 }
 
 /* Copies a PEM file with certificates into the station. */
@@ -350,6 +326,8 @@ static int first_entry(struct making *m, struct store *store, struct error *err)
     jcs_str(&j, "hsm", hsm_class(m->hsm));
     jcs_hex(&j, "order_signers", m->facts.order_signers, sizeof m->facts.order_signers);
     jcs_str(&j, "origin", m->config.origin);
+    if (m->company_root)
+        jcs_str(&j, "root", "company");
     jcs_str(&j, "station", m->config.name);
     jcs_end(&j);
     rc = store_set_actor(store, *m->operator ? m->operator : NULL, NULL, err);
@@ -407,7 +385,7 @@ static int make_all(struct making *m, const struct ceremony *c, struct error *er
     if (rc == 0)
         rc = make_keys(m, err);
     if (rc == 0)
-        rc = make_device_side(m, err);
+        rc = m->company_root ? requesting_first(&m->config, m->hsm, err) : make_device_side(m, err);
     if (rc == 0)
         rc = with_key(m, HSM_KEY_MANIFEST_ROOT, make_manifest_side, err);
     if (rc == 0)
@@ -481,6 +459,7 @@ int ceremony_run(struct ceremony *c, struct error *err)
                        .operator= c->operator,
                        .counter = c->counter,
                        .ca = c->ca,
+                       .company_root = c->company_root,
                        .now = clock_utc()};
     struct error ignored = ERROR_INIT;
     int n, rc = clock_stop_check_build(err);

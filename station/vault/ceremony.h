@@ -21,6 +21,7 @@ struct ceremony {
     const char
         *custodians;       /* PEM file: who signs the transcript; copied, its hash in it; or NULL */
     uint32_t counter;      /* NV index of a counter to make in the TPM of config.tpm; 0: none */
+    bool company_root;     /* no root of its own: the issuing CA is requested (vault/ca) */
     bool own_token;        /* SoftHSM in the station's directory, initialised here */
     struct secret *pin;    /* the caller's */
     bool pin_typed;        /* by a person, just now */

@@ -10,6 +10,7 @@
 #include "station/store/key_index.h"
 #include "station/store/ledger.h"
 #include "station/store/spares.h"
+#include "station/vault/ca/fitting.h"
 #include "station/vault/quota.h"
 #include "station/vault/restore.h"
 #include "station/vault/token_files.h"
@@ -21,37 +22,12 @@
 
 /* Kept between certificates: compiling a template takes longer than signing with it. */
 struct certifier {
-    struct authorities authorities;
     struct cert_template *template;
     struct ca_signer signer;
     struct buf tbs;
 };
 
-/* ---- authorities and storage key ---- */
-
-int authorities_read(const struct vault *v, struct authorities *a, struct error *err)
-{
-    char path[PATH_MAX];
-    int rc = cert_from_der(v->issuer.data, v->issuer.len, &a->issuer, err);
-
-    if (rc == 0)
-        rc = config_path(v->config, "ca/device-root.pem", path, err);
-    if (rc == 0)
-        rc = cert_read(path, &a->root, err);
-    if (rc == 0 && X509_verify(a->issuer, X509_get0_pubkey(a->root)) != 1)
-        rc = error_set(err, ERR_INTEGRITY,
-                       "'%s' is not the root that certified this station's issuing CA: restore the "
-                       "file",
-                       path);
-    return rc;
-}
-
-void authorities_done(struct authorities *a)
-{
-    X509_free(a->issuer);
-    X509_free(a->root);
-    *a = (struct authorities){NULL, NULL};
-}
+/* ---- storage key ---- */
 
 int certifier_storage(const struct vault *v, char name[HSM_STORAGE_NAME_SIZE], struct error *err)
 {
@@ -68,8 +44,10 @@ int certifier_storage(const struct vault *v, char name[HSM_STORAGE_NAME_SIZE], s
 
 static int open_certifier(struct vault *v, size_t name_len, struct error *err)
 {
-    struct cert_template_params params = {
-        .profile = &v->profile, .key = v->key, .scheme = v->scheme};
+    struct cert_template_params params = {.profile = &v->profile,
+                                          .issuer = v->issuer->chain.certs[0],
+                                          .key = v->key,
+                                          .scheme = v->issuer->scheme};
     struct certifier *c = calloc(1, sizeof *c);
     int rc;
 
@@ -78,12 +56,9 @@ static int open_certifier(struct vault *v, size_t name_len, struct error *err)
     buf_init(&c->tbs, CERT_DER_MAX);
     v->certifier = c;
     job_values(v->job, v->order, params.values);
-    rc = authorities_read(v, &c->authorities, err);
-    params.issuer = c->authorities.issuer;
+    rc = cert_template_new(&params, name_len, &c->template, err);
     if (rc == 0)
-        rc = cert_template_new(&params, name_len, &c->template, err);
-    if (rc == 0)
-        rc = hsm_ca_signer(v->hsm, HSM_KEY_ISSUING_CA, &c->signer, err);
+        rc = issuer_signer(v->issuer, v->hsm, &c->signer, err);
     if (rc)
         certifier_done(v);
     return rc;
@@ -93,7 +68,6 @@ void certifier_done(struct vault *v)
 {
     if (!v->certifier)
         return;
-    authorities_done(&v->certifier->authorities);
     cert_template_free(v->certifier->template);
     buf_done(&v->certifier->tbs);
     free(v->certifier);
@@ -127,14 +101,13 @@ static int make_names(const struct vault *v, const struct certify_request *r, st
 static int check(const struct vault *v, const struct cert_subject *subject,
                  const struct credential *c, struct error *err)
 {
-    const struct authorities *a = &v->certifier->authorities;
     struct cert_expect expect = {subject->number, subject->serial, &c->key,
-                                 &v->profile,     {NULL},          v->scheme};
+                                 &v->profile,     {NULL},          v->issuer->scheme};
 
     job_values(v->job, v->order, expect.values);
     expect.values[VALUE_CHIP_ID] = subject->chip_id;
     expect.values[VALUE_UDI] = subject->udi;
-    return cert_check(c->cert.data, c->cert.len, a->issuer, a->root, &expect, err);
+    return cert_check(c->cert.data, c->cert.len, &v->issuer->chain, &expect, err);
 }
 
 static int sign(struct vault *v, const struct names *n, struct credential *c, struct error *err)
@@ -156,6 +129,7 @@ static int sign(struct vault *v, const struct names *n, struct credential *c, st
     buf_reset(tbs);
     buf_reset(&c->cert);
     rc = cert_template_tbs(v->certifier->template, &subject, tbs, err);
+    issuer_use(v->issuer, v->hsm);
     if (rc == 0)
         rc = ca_sign_tbs(&v->certifier->signer, tbs, &c->cert, err);
     return rc ? rc : check(v, &subject, c, err);
@@ -204,7 +178,7 @@ int certifier_subject(struct vault *v, const char *serial, const uint8_t *chip, 
     if (rc == 0)
         rc = cert_template_tbs(v->certifier->template, &of, &v->certifier->tbs, err);
     if (rc == 0)
-        rc = scheme_assemble(&v->certifier->tbs, v->scheme, &no_signature, &der, err);
+        rc = scheme_assemble(&v->certifier->tbs, v->issuer->scheme, &no_signature, &der, err);
     if (rc == 0)
         rc = cert_from_der(der.data, der.len, &cert, err);
     if (rc == 0)
@@ -263,8 +237,8 @@ static int mac_with_hsm(void *context, const void *bytes, size_t len, uint8_t ma
     return hsm_hmac(context, bytes, len, mac, err);
 }
 
-static int record(struct vault *v, const struct certify_request *r, const struct credential *c,
-                  int64_t spare, struct error *err)
+int certifier_record(struct vault *v, const struct certify_request *r, const struct credential *c,
+                     int64_t spare, struct error *err)
 {
     struct buf data;
     struct jcs j;
@@ -295,7 +269,7 @@ static int store_credential(struct vault *v, const struct certify_request *r, st
         rc = r->again ? credential_add_again(v->store, c, err) : credential_add(v->store, c, err);
     if (rc == 0)
         rc = index_key(v, c, spare, err);
-    return rc ? rc : record(v, r, c, spare, err);
+    return rc ? rc : certifier_record(v, r, c, spare, err);
 }
 
 int certifier_issue(struct vault *v, const struct certify_request *r, struct credential *c,
@@ -305,6 +279,8 @@ int certifier_issue(struct vault *v, const struct certify_request *r, struct cre
     int64_t key = 0;
     int rc = quota_check_issue(v, 1, err);
 
+    if (rc == 0)
+        rc = fitting_check_life(v, clock_utc(), err);
     if (rc == 0)
         rc = restore_check_order(v, err);
     if (rc == 0)

@@ -13,18 +13,6 @@
 #include "pki/serial_name.h"
 #include "station/vault/vault.h"
 
-#include <openssl/x509.h>
-
-/* The issuing CA, compared with the order, and the root that certified it, which only judges. */
-struct authorities {
-    X509 *issuer, *root;
-};
-
-/* Zero first; authorities_done in any case. Errors: ERR_INTEGRITY when the root in the station's
- * directory did not certify the issuing CA; those of files. */
-MUST_USE int authorities_read(const struct vault *v, struct authorities *a, struct error *err);
-void authorities_done(struct authorities *a);
-
 /* The storage key of the vault's order: found, or made for the first key. Errors: those of the HSM. */
 MUST_USE int certifier_storage(const struct vault *v, char name[HSM_STORAGE_NAME_SIZE],
                                struct error *err);
@@ -52,6 +40,11 @@ struct certify_request {
  */
 MUST_USE int certifier_issue(struct vault *v, const struct certify_request *request,
                              struct credential *c, bool *spare, struct error *err);
+
+/* The ledger entry `issue` of a credential that was made at its claim; spare is the id of its key, or
+ * 0. Errors: those of ledger_append. */
+MUST_USE int certifier_record(struct vault *v, const struct certify_request *request,
+                              const struct credential *c, int64_t spare, struct error *err);
 
 /* The subject that the certificate of this device will have: DER Name, appended. Errors: ERR_INPUT
  * when a value does not fit, or it is longer than IMPRINT_SUBJECT_MAX. */

@@ -1,7 +1,7 @@
 #include "station/vault/claim.h"
 
 #include "base/clock.h"
-#include "hsm/credential.h"
+#include "hsm/derived.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
 #include "station/vault/certifier.h"
@@ -10,15 +10,29 @@
 #include "station/vault/hello.h"
 #include "station/vault/naming.h"
 #include "station/vault/quota.h"
+#include "station/vault/symmetric.h"
 #include "station/vault/witness.h"
 
 #include <string.h>
 #include <sys/random.h>
 
+/* Of a CA that is itself the root there is nothing above the leaf. A certificate of no CA of ours has
+ * none either; it was refused before (claim_credential). */
 void claim_certificates(const struct vault *v, const struct credential *c, struct buf *out)
 {
+    const struct issuer *issuer;
+    uint8_t *der = NULL;
+
     buf_put(out, c->cert.data, c->cert.len);
-    buf_put(out, v->issuer.data, v->issuer.len);
+    if (issuers_of_der(&v->issuers, &c->cert, &issuer, NULL))
+        return;
+    for (size_t i = 0; i + 1 < issuer->chain.count; i++) {
+        int len = i2d_X509(issuer->chain.certs[i], &der);
+
+        buf_put(out, der, len > 0 ? (size_t)len : 0);
+        OPENSSL_free(der);
+        der = NULL;
+    }
 }
 
 int claim_credential(struct vault *v, const struct claim *c, struct credential *credential,
@@ -52,26 +66,42 @@ static void object_of_bytes(uint16_t type, uint16_t format, const struct buf *by
     sha256(bytes->data, bytes->len, o->hash);
 }
 
-size_t claim_objects(const struct vault *v, const struct session *s,
-                     struct wire_object_info objects[IMPRINT_OBJECTS_MAX])
+/* The private key, and the certificates that it is for. */
+static size_t put_identity(const struct vault *v, const struct session *s,
+                           struct wire_object_info objects[2])
 {
     const struct credential *c = &s->credential;
     struct buf certificates;
-    size_t n = 0;
 
-    objects[n].type = IMPRINT_OBJ_PRIVATE_KEY;
-    objects[n].format = IMPRINT_FMT_NONE; /* the device has it */
-    objects[n].length = 0;
+    objects[0].type = IMPRINT_OBJ_PRIVATE_KEY;
+    objects[0].format = IMPRINT_FMT_NONE; /* the device has it */
+    objects[0].length = 0;
     if (s->claim.suite != IMPRINT_SUITE_NONE) {
-        objects[n].format =
+        objects[0].format =
             c->key.type == KEY_P256 ? IMPRINT_FMT_PKCS8_RFC5649 : IMPRINT_FMT_PKCS8_OTHER;
-        objects[n].length = (uint32_t)hsm_rewrap_length(v->hsm, c->wrapped.len);
+        objects[0].length = (uint32_t)hsm_rewrap_length(v->hsm, c->wrapped.len);
     }
-    sha256(c->key.spki, c->key.len, objects[n++].hash);
+    sha256(c->key.spki, c->key.len, objects[0].hash);
     buf_init(&certificates, WIRE_OBJECT_MAX);
     claim_certificates(v, c, &certificates);
-    object_of_bytes(IMPRINT_OBJ_CERTIFICATES, IMPRINT_FMT_X509_DER, &certificates, &objects[n++]);
+    object_of_bytes(IMPRINT_OBJ_CERTIFICATES, IMPRINT_FMT_X509_DER, &certificates, &objects[1]);
     buf_done(&certificates);
+    return 2;
+}
+
+static void put_symmetric(const struct claim *c, struct wire_object_info *o)
+{
+    o->type = IMPRINT_OBJ_SYMMETRIC_KEY;
+    o->format = IMPRINT_FMT_KEY_RFC5649;
+    o->length = HSM_DERIVED_WRAPPED;
+    memcpy(o->hash, c->kcv, sizeof o->hash);
+}
+
+size_t claim_objects(const struct vault *v, const struct session *s,
+                     struct wire_object_info objects[IMPRINT_OBJECTS_MAX])
+{
+    size_t n = credential_is_derived(&s->credential) ? 0 : put_identity(v, s, objects);
+
     if (v->job->trust_anchors.len)
         object_of_bytes(IMPRINT_OBJ_TRUST_ANCHORS, IMPRINT_FMT_X509_DER, &v->job->trust_anchors,
                         &objects[n++]);
@@ -79,6 +109,8 @@ size_t claim_objects(const struct vault *v, const struct session *s,
         if (v->job->objects[type].bytes.len)
             object_of_bytes(type, v->job->objects[type].format, &v->job->objects[type].bytes,
                             &objects[n++]);
+        else if (type == IMPRINT_OBJ_SYMMETRIC_KEY && s->claim.has_kcv)
+            put_symmetric(&s->claim, &objects[n++]);
     return n;
 }
 
@@ -170,6 +202,9 @@ static int copy_hello(const struct vault *v, struct session *s, struct error *er
     memcpy(c->station_nonce, s->nonce, sizeof c->station_nonce);
     strcpy(c->fw_version, h->firmware);
     c->fw_debug = h->debug;
+    c->has_kcv = false;
+    buf_reset(&c->wrapped);
+    buf_reset(&c->symmetric);
     buf_reset(&c->fw_hash);
     if (h->has_image_hash)
         buf_put(&c->fw_hash, h->image_hash, sizeof h->image_hash);
@@ -183,26 +218,54 @@ static int copy_hello(const struct vault *v, struct session *s, struct error *er
     return buf_check(&c->attestation, "an attestation", err);
 }
 
-/* Rewraps the credential's key for the device; the transcript lies between the two halves. */
+static int begin_rewrap(struct vault *v, struct session *s, struct hsm_rewrap **r,
+                        struct error *err)
+{
+    const struct credential *c = &s->credential;
+    uint8_t *station_pub = s->claim.station_pub;
+
+    if (credential_is_derived(c))
+        return hsm_derived_begin(v->hsm, r, station_pub, err);
+    return hsm_credential_rewrap_begin(v->hsm, c->storage, c->wrapped.data, c->wrapped.len,
+                                       &c->key, r, station_pub, err);
+}
+
+static int wrap_symmetric(struct vault *v, struct session *s, struct hsm_rewrap *r,
+                          const uint8_t context[32], struct error *err)
+{
+    struct claim *c = &s->claim;
+    struct buf input;
+    int rc;
+
+    if (!c->has_kcv)
+        return 0;
+    buf_init(&input, HSM_DERIVED_INPUT_MAX);
+    rc = symmetric_input(v->config, v->store, &s->credential, &input, err);
+    if (rc == 0)
+        rc = hsm_derived_wrap(r, c->suite, c->dev_pub, context, input.data, input.len,
+                              &c->symmetric, err);
+    buf_done(&input);
+    return rc;
+}
+
+/* Wraps the credential's keys for the device; the transcript lies between the two halves. */
 static int rewrap(struct vault *v, struct session *s, struct error *err)
 {
-    const struct credential *cred = &s->credential;
     struct claim *c = &s->claim;
     struct hsm_rewrap *r;
     uint8_t context[32];
-    int rc = hsm_credential_rewrap_begin(v->hsm, cred->storage, cred->wrapped.data,
-                                         cred->wrapped.len, &cred->key, &r, c->station_pub, err);
+    int rc = begin_rewrap(v, s, &r, err);
 
     if (rc)
         return rc;
     rc = build_transcript(v, s, err);
-    if (rc) {
-        hsm_credential_rewrap_abort(r);
-        return rc;
-    }
     link_kek_context(&c->x, context);
-    buf_reset(&c->wrapped);
-    return hsm_credential_rewrap_finish(r, c->suite, c->dev_pub, context, &c->wrapped, err);
+    if (rc == 0)
+        rc = wrap_symmetric(v, s, r, context, err);
+    if (rc == 0 && !credential_is_derived(&s->credential))
+        return hsm_credential_rewrap_finish(r, c->suite, c->dev_pub, context, &c->wrapped, err);
+    hsm_credential_rewrap_abort(r);
+    return rc;
 }
 
 int claim_burn(struct vault *v, const struct claim *old, struct error *err)
@@ -244,6 +307,8 @@ static int make_in_transaction(struct vault *v, struct session *s, const struct 
     if (rc == 0)
         rc = copy_hello(v, s, err);
     s->claim.credential = s->credential.id;
+    if (rc == 0 && symmetric_is_wanted(v))
+        rc = symmetric_name(v, &s->credential, &s->claim, err);
     if (rc == 0)
         rc = rewrap(v, s, err);
     return rc ? rc : add_claim(v, s, err);
@@ -278,7 +343,6 @@ int claim_for_request(struct vault *v, struct session *s, const struct wire_csr 
     memcpy(c->tx, s->keygen.tx, sizeof c->tx);
     memcpy(c->station_nonce, s->keygen.station_nonce, sizeof c->station_nonce);
     memset(c->station_pub, 0, sizeof c->station_pub);
-    buf_reset(&c->wrapped);
     c->credential = s->credential.id;
     if (rc == 0)
         rc = build_transcript(v, s, err);

@@ -6,6 +6,7 @@
 #include "manifests/cms.h"
 #include "station/store/ledger.h"
 #include "station/store/whitelist.h"
+#include "station/vault/key_release.h"
 #include "station/vault/manifest_signer.h"
 #include "station/vault/rotating.h"
 
@@ -28,6 +29,7 @@ struct work {
     struct sealing sealing;
     struct ended ended;
     struct signer signer;
+    struct key_release *release; /* of a format of secret keys; or NULL */
     char dir[PATH_MAX];
 };
 
@@ -107,6 +109,14 @@ static int judge(void *context, const struct record *r, uint64_t index, int *ans
     return 0;
 }
 
+static int take_key(void *context, const struct record *r, uint8_t key[PLATFORM_KEY_SIZE],
+                    int *answer, struct error *err)
+{
+    const struct work *w = context;
+
+    return key_release_take(w->release, r, key, answer, err);
+}
+
 /* ---- signatures */
 
 /* The certificate of the signer in force, and its root as its issuer. */
@@ -154,6 +164,8 @@ static int tell_ledger(struct work *w, struct error *err)
     jcs_object(&j, NULL);
     jcs_int(&j, "number", w->sealing.seq);
     jcs_str(&j, "platform", w->run->platform->name);
+    if (w->release)
+        key_release_put(w->release, &j);
     jcs_end(&j);
     rc = ledger_append(w->store, "export", &data, err);
     if (rc == 0)
@@ -184,7 +196,8 @@ static int find_place(struct work *w, struct error *err)
 
 static int fill(struct work *w, struct export_report *report, struct error *err)
 {
-    struct source_policy policy = {.judge = judge, .context = w};
+    struct source_policy policy = {
+        .judge = judge, .key = w->release ? take_key : NULL, .context = w};
     struct export_sign sign = {sign_index, w};
     struct export *e = NULL;
     char name[64], folder[PATH_MAX];
@@ -232,6 +245,8 @@ int exporting_run(const struct config *config, struct store *store, struct hsm *
 
     sealing_init(&w.sealing);
     rc = find_manifest(&w, manifest, err);
+    if (rc == 0 && run->platform->secret)
+        rc = key_release_open(config, store, hsm, run->recipients, &w.release, err);
     if (rc == 0)
         rc = find_place(&w, err);
     if (rc == 0)
@@ -244,6 +259,7 @@ int exporting_run(const struct config *config, struct store *store, struct hsm *
     snprintf(out->dir, sizeof out->dir, "%s", w.dir);
     X509_free(w.signer.cert);
     sk_X509_pop_free(w.signer.chain, X509_free);
+    key_release_close(w.release);
     free(w.ended.leaves);
     sealing_done(&w.sealing);
     return rc;

@@ -22,8 +22,9 @@ struct exported {
 
 /*
  * Exports a manifest by its number, 0 for the last one; run has format and settings, and gets its
- * signer here. Devices whose identity has ended since, sealed or not, are left out. The ledger says
- * `export`. Errors: ERR_MISSING (no such manifest), ERR_EXISTS (exported before), ERR_INTEGRITY (the
+ * signer here; of a format of secret keys it has the recipients (key_release.h). Devices whose identity
+ * has ended since, sealed or not, are left out. The ledger says `export`, and to whom, before a key is
+ * derived. Errors: ERR_MISSING (no such manifest), ERR_EXISTS (exported before), ERR_INTEGRITY (the
  * folder or a record was changed); those of export.h, files, store and HSM.
  */
 MUST_USE int exporting_run(const struct config *config, struct store *store, struct hsm *hsm,

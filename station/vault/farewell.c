@@ -154,6 +154,15 @@ static void fill_plan(const struct session *s, struct wire_plan *plan)
     memcpy(plan->tx, s->claim.tx, sizeof plan->tx);
 }
 
+/* What a device calls its identity: its certificate, or where it has none its symmetric key. */
+static void name_identity(const struct session *s, uint8_t identity[32])
+{
+    if (credential_is_derived(&s->credential))
+        memcpy(identity, s->claim.kcv, 32);
+    else
+        sha256(s->credential.cert.data, s->credential.cert.len, identity);
+}
+
 int farewell_plan(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
 {
     uint8_t identity[32], sig[EC_SIG_SIZE];
@@ -166,7 +175,7 @@ int farewell_plan(struct vault *v, struct session *s, struct wire_plan *plan, st
         rc = check_claim(v, s, err);
     if (rc)
         return rc;
-    sha256(s->credential.cert.data, s->credential.cert.len, identity);
+    name_identity(s, identity);
     buf_init(&statement, STATEMENT_MAX);
     rc = link_decommission_message(s->claim.chip, s->claim.chip_len, identity, &statement, err);
     if (rc == 0)

@@ -8,6 +8,7 @@
 #include "station/store/key_index.h"
 #include "station/store/ledger.h"
 #include "station/store/spares.h"
+#include "station/vault/ca/fitting.h"
 #include "station/vault/certifier.h"
 #include "station/vault/clock_stop.h"
 #include "station/vault/issue.h"
@@ -27,7 +28,6 @@ struct generator {
     const struct generate_watch *watch;
     unsigned threads;
     int64_t count, *made; /* wanted, and in the database */
-    struct authorities authorities;
     char storage[HSM_STORAGE_NAME_SIZE];
     struct serial_source source;
     bool keys_alone; /* their certificates are signed at the claim */
@@ -65,13 +65,12 @@ static int start(struct generator *g, struct error *err)
         rc = rc ? rc : batch_init(&g->batches[i]);
     if (rc || !g->hashes)
         return error_set(err, ERR_INTERNAL, "out of memory");
-    rc = authorities_read(g->v, &g->authorities, err);
+    rc = fitting_check_life(g->v, g->not_before, err);
     return rc ? rc : certifier_storage(g->v, g->storage, err);
 }
 
 static void end(struct generator *g)
 {
-    authorities_done(&g->authorities);
     serial_source_done(&g->source);
     free(g->hashes);
     for (size_t i = 0; i < BATCHES; i++)
@@ -108,15 +107,15 @@ static int check_first(const struct generator *g, const struct issue_batch *batc
     const struct credential *c = &batch->made[0];
     uint8_t number[CERT_NUMBER_SIZE];
     char name[SERIAL_NAME_MAX + 1];
-    struct cert_expect expect = {number, name, &c->key, &g->v->profile, {NULL}, g->v->scheme};
+    struct cert_expect expect = {number, name, &c->key, &g->v->profile, {NULL},
+                                 g->v->issuer->scheme};
     int rc = serial_to_name(c->serial, name, err);
 
     if (rc)
         return rc;
     job_values(g->v->job, g->v->order, expect.values);
     cert_number(batch->random[0], (uint64_t)c->id, number);
-    return cert_check(c->cert.data, c->cert.len, g->authorities.issuer, g->authorities.root,
-                      &expect, err);
+    return cert_check(c->cert.data, c->cert.len, &g->v->issuer->chain, &expect, err);
 }
 
 /* In the index of keys a spare one has its id with a minus sign. */
@@ -205,11 +204,8 @@ static int name_length(const struct generator *g, size_t *len, struct error *err
 static int open_shift(struct shift *s, struct error *err)
 {
     struct generator *g = s->g;
-    struct issue_params params = {.v = g->v,
-                                  .storage = g->storage,
-                                  .keys_alone = g->keys_alone,
-                                  .issuer = g->authorities.issuer,
-                                  .not_before = g->not_before};
+    struct issue_params params = {
+        .v = g->v, .storage = g->storage, .keys_alone = g->keys_alone, .not_before = g->not_before};
     int64_t budget;
     int rc = next_id(g, &s->next_id, err);
 
@@ -326,6 +322,10 @@ int generate_credentials(struct vault *v, int64_t count, unsigned threads,
             err, ERR_REFUSED,
             "devices make their own keys in this job, so there is nothing to generate: "
             "run it");
+    if (v->mode == IMPRINT_MODE_DERIVED)
+        return error_set(err, ERR_REFUSED,
+                         "the keys of this job are derived when a device asks for one, so there is "
+                         "nothing to generate: run it");
     rc = quota_check_issue(v, v->counts.spares + count, err);
     if (rc == 0)
         rc = restore_check_order(v, err);

@@ -2,6 +2,7 @@
 
 #include "pki/digest.h"
 #include "pki/ec.h"
+#include "station/vault/symmetric.h"
 
 #include <string.h>
 
@@ -187,7 +188,11 @@ static int check_mode(const struct vault *v, const struct wire_hello *h, struct 
     if (!hello_suite(v, h))
         return error_set(err, ERR_REFUSED,
                          "device, order and token have no key transport suite in common");
-    if (!(h->modes & IMPRINT_MODE_HSM))
+    if (symmetric_is_wanted(v) && !(h->modes & IMPRINT_MODE_DERIVED))
+        return error_set(err, ERR_REFUSED,
+                         "this device cannot take a symmetric key, and the job asks for it: its "
+                         "firmware was built without");
+    if (v->mode == IMPRINT_MODE_HSM && !(h->modes & IMPRINT_MODE_HSM))
         return error_set(err, ERR_REFUSED,
                          "this device cannot take a key that was made in the HSM");
     return 0;

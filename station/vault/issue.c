@@ -16,7 +16,7 @@
 #define WATCH_NS (100 * 1000 * 1000)
 
 /* A thread and what only it uses. */
-struct issuer {
+struct maker {
     struct issue_line *line;
     struct hsm *hsm;
     struct cert_template *template;
@@ -33,12 +33,12 @@ struct issue_line {
     struct issue_batch *oldest;
     bool closing;
     unsigned threads;
-    struct issuer issuers[ISSUE_THREADS_MAX];
+    struct maker makers[ISSUE_THREADS_MAX];
 };
 
 /* ---- One credential. ---- */
 
-static int certify(struct issuer *w, struct credential *c, const uint8_t random[CERT_RANDOM_SIZE],
+static int certify(struct maker *w, struct credential *c, const uint8_t random[CERT_RANDOM_SIZE],
                    struct error *err)
 {
     char name[SERIAL_NAME_MAX + 1];
@@ -60,7 +60,7 @@ static int mac_with_hsm(void *context, const void *bytes, size_t len, uint8_t ma
     return hsm_hmac(context, bytes, len, mac, err);
 }
 
-static int make(struct issuer *w, const struct issue_batch *batch, size_t i, struct error *err)
+static int make(struct maker *w, const struct issue_batch *batch, size_t i, struct error *err)
 {
     const struct issue_params *p = &w->line->params;
     struct credential *c = &batch->made[i];
@@ -112,7 +112,7 @@ static void finish(struct issue_line *line, struct issue_batch *batch, int rc,
 
 static void *run(void *arg)
 {
-    struct issuer *w = arg;
+    struct maker *w = arg;
     struct issue_line *line = w->line;
     struct error err = ERROR_INIT;
     struct issue_batch *batch;
@@ -132,7 +132,7 @@ static void *run(void *arg)
 }
 
 /* Signals are for the thread that opened the line. */
-static int start_thread(struct issuer *w, struct error *err)
+static int start_thread(struct maker *w, struct error *err)
 {
     sigset_t all, before;
     int failed;
@@ -147,12 +147,14 @@ static int start_thread(struct issuer *w, struct error *err)
     return 0;
 }
 
-static int start_issuer(struct issue_line *line, struct issuer *w, struct error *err)
+static int start_maker(struct issue_line *line, struct maker *w, struct error *err)
 {
     const struct issue_params *p = &line->params;
     const struct job *job = p->v->job;
-    struct cert_template_params params = {
-        .profile = &p->v->profile, .issuer = p->issuer, .key = p->v->key, .scheme = p->v->scheme};
+    struct cert_template_params params = {.profile = &p->v->profile,
+                                          .issuer = p->v->issuer->chain.certs[0],
+                                          .key = p->v->key,
+                                          .scheme = p->v->issuer->scheme};
     int rc = 0;
 
     job_values(job, p->v->order, params.values);
@@ -163,7 +165,7 @@ static int start_issuer(struct issue_line *line, struct issuer *w, struct error 
     if (rc == 0)
         rc = hsm_worker_open(p->v->hsm, &w->hsm, err);
     if (rc == 0 && !p->keys_alone)
-        rc = hsm_ca_signer(w->hsm, HSM_KEY_ISSUING_CA, &w->signer, err);
+        rc = issuer_signer(p->v->issuer, w->hsm, &w->signer, err);
     return rc ? rc : start_thread(w, err);
 }
 
@@ -186,7 +188,7 @@ int issue_open(const struct issue_params *params, unsigned threads, struct issue
     pthread_cond_init(&line->done, &monotonic);
     pthread_condattr_destroy(&monotonic);
     while (rc == 0 && line->threads < threads)
-        rc = start_issuer(line, &line->issuers[line->threads++], err);
+        rc = start_maker(line, &line->makers[line->threads++], err);
     if (rc)
         issue_close(line);
     else
@@ -254,7 +256,7 @@ int issue_wait(struct issue_line *line, struct issue_batch *batch,
     return batch->rc;
 }
 
-static void end_issuer(struct issuer *w)
+static void end_maker(struct maker *w)
 {
     if (w->started)
         pthread_join(w->thread, NULL);
@@ -270,7 +272,7 @@ void issue_close(struct issue_line *line)
     pthread_cond_broadcast(&line->work);
     pthread_mutex_unlock(&line->lock);
     for (unsigned i = 0; i < line->threads; i++)
-        end_issuer(&line->issuers[i]);
+        end_maker(&line->makers[i]);
     pthread_cond_destroy(&line->done);
     pthread_cond_destroy(&line->work);
     pthread_mutex_destroy(&line->lock);

@@ -19,8 +19,6 @@
 #include "pki/serial_name.h"
 #include "station/vault/vault.h"
 
-#include <openssl/x509.h>
-
 #define ISSUE_THREADS_MAX 16
 
 struct issue_batch {
@@ -37,11 +35,10 @@ struct issue_batch {
 };
 
 struct issue_params {
-    const struct vault *v; /* hsm, job */
+    const struct vault *v; /* hsm, job, issuer */
     const char *storage;   /* name of the storage key */
     bool keys_alone;       /* no certificates: spare keys (store/spares.h) */
     size_t name_len;       /* of the first serial's name, for the template */
-    X509 *issuer;
     int64_t not_before;
 };
 

@@ -14,33 +14,12 @@
 #include "station/vault/naming.h"
 #include "station/vault/quota.h"
 
-#include <inttypes.h>
 #include <string.h>
 #include <sys/random.h>
 
 #define EVENT_DATA_MAX 1024
 
 /* ---- the promise ---- */
-
-/* The next number of the job's pattern, within the station's share. */
-static int next_serial(struct vault *v, char serial[IMPRINT_SERIAL_MAX + 1], struct error *err)
-{
-    const struct job_serials *s = &v->job->serials;
-    const struct order_serials *range = &v->share->serials;
-    int64_t number;
-    int rc =
-        counter_next(v->store, v->order->product, s->prefix, s->digits, s->first, &number, err);
-
-    if (rc == 0 && (number < range->first || number > range->last))
-        rc = error_set(err, ERR_REFUSED,
-                       "order '%s' gives this station the serial numbers %s%" PRId64 " to %" PRId64
-                       ", and all of them were given out: ask the owner for an amendment",
-                       v->order->id, range->prefix, range->first, range->last);
-    if (rc == 0)
-        rc = job_serial_text(s, number, serial, IMPRINT_SERIAL_MAX + 1, err);
-    return rc ? rc
-              : counter_set(v->store, v->order->product, s->prefix, s->digits, number + 1, err);
-}
 
 /* That of a label or chip, when the device may have it. Another device that was promised it, and never
  * had a certificate, is not the unit with this label. */
@@ -59,7 +38,7 @@ static bool is_in_share(const void *context, const char *serial)
 {
     const struct vault *v = context;
 
-    return job_serials_allow(&v->job->serials, &v->share->serials, serial, NULL) == 0;
+    return job_serials_allow(&v->job->serials, &v->share->serials, v->order, serial, NULL) == 0;
 }
 
 bool keygen_is_in_force(const struct vault *v, const struct session *s)
@@ -85,7 +64,7 @@ static int find_serial(struct vault *v, const struct session *s,
         return take_named(v, s, serial, err);
     }
     rc = keygen_free_serial(v->store, v->order_id, is_in_share, v, serial, &found, err);
-    return rc || found ? rc : next_serial(v, serial, err);
+    return rc || found ? rc : naming_next(v, serial, err);
 }
 
 static int sign(struct vault *v, const struct session *s, struct keygen *k, struct error *err)
@@ -332,7 +311,7 @@ static int issue(struct vault *v, struct session *s, const struct csr *csr, stru
     struct certify_request request = {
         .serial = k->serial, .chip = k->chip, .chip_len = k->chip_len, .key = &csr->key};
     bool spare;
-    int rc = job_serials_allow(&v->job->serials, &v->share->serials, k->serial, err);
+    int rc = job_serials_allow(&v->job->serials, &v->share->serials, v->order, k->serial, err);
 
     if (rc == 0)
         rc = naming_judge(v, k->serial, &request.again, &request.replaces, err);

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/jcs.h"
 #include "manifests/record.h"
-#include "pki/cert.h"
 #include "pki/digest.h"
 #include "pki/ec.h"
 #include "station/store/inventory.h"
@@ -11,6 +10,7 @@
 #include "station/store/orders.h"
 #include "station/store/spares.h"
 #include "station/store/whitelist.h"
+#include "station/vault/ca/issuers.h"
 
 #include <string.h>
 
@@ -18,35 +18,20 @@
 
 struct work {
     struct store *store;
-    uint8_t issuer[SHA256_SIZE];
+    struct issuers issuers;
     int64_t count;
 };
-
-static int issuer_hash(const struct config *config, uint8_t hash[SHA256_SIZE], struct error *err)
-{
-    char path[PATH_MAX];
-    struct buf der;
-    X509 *cert = NULL;
-    int rc = config_path(config, "ca/issuing-ca.pem", path, err);
-
-    buf_init(&der, INVENTORY_CERT_MAX);
-    if (rc == 0)
-        rc = cert_read(path, &cert, err);
-    if (rc == 0)
-        rc = cert_der(cert, &der, err);
-    if (rc == 0)
-        sha256(der.data, der.len, hash);
-    X509_free(cert);
-    buf_done(&der);
-    return rc;
-}
 
 /* A void record names device and transaction; nobody knows them: zeros, and ext says why. */
 static int write_record(const struct work *w, const struct credential *c,
                         const uint8_t order[SHA256_SIZE], struct buf *line, struct error *err)
 {
+    const struct issuer *issuer;
     struct record r;
+    int rc = issuers_of_der(&w->issuers, &c->cert, &issuer, err);
 
+    if (rc)
+        return rc;
     memset(&r, 0, sizeof r);
     r.t = RECORD_VOID;
     r.reason = RECORD_BURNED;
@@ -55,7 +40,7 @@ static int write_record(const struct work *w, const struct credential *c,
     strcpy(r.prod, c->product);
     strcpy(r.sn, c->serial);
     r.cert = (struct record_bytes){c->cert.data, c->cert.len};
-    memcpy(r.iss, w->issuer, sizeof r.iss);
+    memcpy(r.iss, issuer->sha256, sizeof r.iss);
     r.spki = (struct record_bytes){c->key.spki, c->key.len};
     r.chip_len = 1;
     r.ext = "{\"lost\":true}";
@@ -125,7 +110,10 @@ static int burn_of_order(void *context, const struct order_row *row, struct erro
 int lost_burn(const struct config *config, struct store *store, int64_t count, struct error *err)
 {
     struct work w = {.store = store, .count = count};
-    int rc = issuer_hash(config, w.issuer, err);
+    int rc = issuers_load(config, store, &w.issuers, err);
 
-    return rc ? rc : order_each(store, burn_of_order, &w, err);
+    if (rc == 0)
+        rc = order_each(store, burn_of_order, &w, err);
+    issuers_done(&w.issuers);
+    return rc;
 }

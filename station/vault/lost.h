@@ -10,7 +10,7 @@
 /*
  * Burns the first count available credentials of each order, or all where there are fewer, inside
  * the open transaction: state, void record and the ledger entry `lost`. Errors: those of the store
- * and of ca/issuing-ca.pem.
+ * and of the issuing CAs.
  */
 MUST_USE int lost_burn(const struct config *config, struct store *store, int64_t count,
                        struct error *err);

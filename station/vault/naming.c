@@ -2,10 +2,13 @@
 
 #include "base/codec.h"
 #include "station/store/ledger.h"
+#include "station/vault/ca/fitting.h"
 #include "station/vault/certifier.h"
 #include "station/vault/scan.h"
+#include "station/vault/symmetric.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <string.h>
 
 /* ---- what the serial has ---- */
@@ -110,7 +113,7 @@ static int from_chip(const struct vault *v, const struct session *s,
                          "the device's chip id cannot be its serial: it has %zu bytes, and prefix "
                          "and digits together at most %d characters",
                          (size_t)s->hello.chip_len, SERIAL_TEXT_MAX);
-    return job_serials_allow(&v->job->serials, &v->share->serials, serial, err);
+    return job_serials_allow(&v->job->serials, &v->share->serials, v->order, serial, err);
 }
 
 int naming_find(const struct vault *v, const struct session *s, char serial[SERIAL_TEXT_MAX + 1],
@@ -165,16 +168,102 @@ static int issue(struct vault *v, struct session *s, const char *serial, struct 
     return rc ? rc : ledger_expect(v->store, s->credential.id, LEDGER_ISSUE, err);
 }
 
+/* ---- the next, where nothing is made ahead ---- */
+
+static int range_is_used(const struct vault *v, struct error *err)
+{
+    const struct order_serials *range = &v->share->serials;
+
+    return error_set(err, ERR_REFUSED,
+                     "order '%s' gives this station the serial numbers %s%" PRId64 " to %" PRId64
+                     ", and all of them were given out: ask the owner for an amendment",
+                     v->order->id, range->prefix, range->first, range->last);
+}
+
+static int is_known(const struct vault *v, const char *serial, bool *known, struct error *err)
+{
+    int64_t order;
+    int rc = credential_order_of_serial(v->store, v->order->product, serial, &order, err);
+
+    *known = order != 0;
+    return rc;
+}
+
+/* A serial of the pattern may be known already, by a label that was scanned. */
+static int next_of_pattern(struct vault *v, char serial[SERIAL_TEXT_MAX + 1], struct error *err)
+{
+    const struct job_serials *s = &v->job->serials;
+    const struct order_serials *range = &v->share->serials;
+    bool known = true;
+    int64_t number;
+    int rc =
+        counter_next(v->store, v->order->product, s->prefix, s->digits, s->first, &number, err);
+
+    for (number--; rc == 0 && known;) {
+        number++;
+        if (number < range->first || number > range->last)
+            return range_is_used(v, err);
+        rc = job_serial_text(s, number, serial, SERIAL_TEXT_MAX + 1, err);
+        if (rc == 0)
+            rc = is_known(v, serial, &known, err);
+    }
+    return rc ? rc
+              : counter_set(v->store, v->order->product, s->prefix, s->digits, number + 1, err);
+}
+
+/* What is known stays so: the vault remembers how far it looked. */
+static int next_of_list(struct vault *v, char serial[SERIAL_TEXT_MAX + 1], struct error *err)
+{
+    const struct serial_list *list = &v->job->serials.list;
+    bool known = true;
+    int rc = 0;
+
+    for (; rc == 0 && v->listed < list->count; v->listed++) {
+        rc = is_known(v, list->at[v->listed], &known, err);
+        if (rc == 0 && !known)
+            break;
+    }
+    if (rc == 0 && v->listed == list->count)
+        return error_set(err, ERR_EXHAUSTED,
+                         "all %zu serials of the list '%s' were given out: ask for more",
+                         list->count, v->job->serials.file);
+    if (rc == 0)
+        snprintf(serial, SERIAL_TEXT_MAX + 1, "%s", list->at[v->listed]);
+    return rc;
+}
+
+int naming_next(struct vault *v, char serial[SERIAL_TEXT_MAX + 1], struct error *err)
+{
+    return v->job->serials.source == SOURCE_LISTED ? next_of_list(v, serial, err)
+                                                   : next_of_pattern(v, serial, err);
+}
+
+static int take_derived(struct vault *v, struct session *s, char serial[SERIAL_TEXT_MAX + 1],
+                        struct naming *how, struct error *err)
+{
+    bool named = *serial != 0;
+    int rc = named ? 0 : naming_next(v, serial, err);
+
+    if (rc == 0)
+        rc = symmetric_issue(v, serial, named, &s->credential, err);
+    how->issued = rc == 0;
+    return rc ? rc : ledger_expect(v->store, s->credential.id, LEDGER_ISSUE, err);
+}
+
 int naming_take(struct vault *v, struct session *s, struct naming *how, struct error *err)
 {
     char serial[SERIAL_TEXT_MAX + 1];
     int rc = naming_find(v, s, serial, err);
 
     *how = (struct naming){false, false};
+    if (rc == 0 && v->mode == IMPRINT_MODE_DERIVED)
+        return take_derived(v, s, serial, how, err);
     if (rc == 0 && *serial)
         return issue(v, s, serial, how, err);
     if (rc == 0)
         rc = credential_pick_type(v->store, v->order_id, v->key, &s->credential, err);
+    if (rc == 0)
+        rc = fitting_check_stock(v, &s->credential.cert, err);
     return rc ? rc : ledger_expect(v->store, s->credential.id, NULL, err);
 }
 

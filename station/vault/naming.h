@@ -8,6 +8,7 @@
  *   scanned                of the label scanned for its slot    is signed now
  *   device                 prefix and chip id                   is signed now
  *   any, label scanned     of the label: a replacement          is signed now
+ *   any, key mode derived  as above, else naming_next           there is none
  *
  * Where devices make their own keys nothing is made ahead: the serial is promised with KEYGEN
  * (vault/keygen.h), judged then and again when the certificate is signed.
@@ -48,6 +49,12 @@ MUST_USE int naming_take(struct vault *v, struct session *s, struct naming *how,
  */
 MUST_USE int naming_find(const struct vault *v, const struct session *s,
                          char serial[SERIAL_TEXT_MAX + 1], struct error *err);
+
+/*
+ * Where nothing is made ahead and the device has no serial of its own: the next of the job's pattern or
+ * list that is in the inventory of no order. Errors: ERR_REFUSED when none is left.
+ */
+MUST_USE int naming_next(struct vault *v, char serial[SERIAL_TEXT_MAX + 1], struct error *err);
 
 /* naming_judge for r->serial, which naming_find found: fills again and replaces. Errors: as
  * naming_judge; ERR_REFUSED for a label where the job gives out serials and nothing is replaced. */

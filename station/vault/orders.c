@@ -5,6 +5,7 @@
 #include "manifests/merkle.h"
 #include "station/store/ledger.h"
 #include "station/store/whitelist.h"
+#include "station/vault/ca/fitting.h"
 #include "station/vault/leaves.h"
 #include "station/vault/vault.h"
 
@@ -180,7 +181,8 @@ int orders_check_station(const struct vault *v, const struct order *order,
                          const struct order_share **share, struct error *err)
 {
     const struct order_share *found = order_share_of(order, v->key_hash);
-    char issuer[65];
+    const struct issuer *issuer;
+    int rc;
 
     if (strcmp(order->environment, v->config->environment))
         return error_set(err, ERR_REFUSED,
@@ -189,12 +191,9 @@ int orders_check_station(const struct vault *v, const struct order *order,
                          order->environment, v->config->environment);
     if (!found)
         return refuse_station(v, order, err);
-    hex_encode(v->issuer_hash, sizeof v->issuer_hash, issuer);
-    if (memcmp(found->issuer, v->issuer_hash, sizeof found->issuer))
-        return error_set(err, ERR_REFUSED,
-                         "order '%s' names another issuing CA for this station: ask the owner for "
-                         "one that names %s (station.json)",
-                         order->id, issuer);
+    rc = issuers_choose(&v->issuers, order, found, "", &issuer, err);
+    if (rc)
+        return rc;
     if (!order->software_hsm && strcmp(hsm_class(v->hsm), "software") == 0)
         return error_set(err, ERR_REFUSED,
                          "order '%s' does not accept a software HSM, and this station has one: use "

@@ -8,7 +8,8 @@
  * Invariants
  *  1. No row is trusted: each version's signature is verified with the station's pins, each is
  *     chained to the one before, and all together are exactly those that the ledger tells of.
- *  2. A version that is in force fits this station: environment, key, issuing CA, class of HSM.
+ *  2. A version that is in force fits this station: environment, key, an issuing CA that is active,
+ *     class of HSM.
  */
 #ifndef STATION_VAULT_ORDERS_H
 #define STATION_VAULT_ORDERS_H

@@ -399,6 +399,9 @@ int plan_object(struct vault *v, struct session *s, size_t index, struct buf *ou
     case IMPRINT_OBJ_PRIVATE_KEY:
         buf_put(out, s->claim.wrapped.data, s->claim.wrapped.len);
         break;
+    case IMPRINT_OBJ_SYMMETRIC_KEY:
+        buf_put(out, s->claim.symmetric.data, s->claim.symmetric.len);
+        break;
     case IMPRINT_OBJ_CERTIFICATES:
         claim_certificates(v, &s->credential, out);
         break;

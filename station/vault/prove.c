@@ -4,6 +4,7 @@
 #include "pki/digest.h"
 #include "pki/scheme.h"
 #include "station/vault/claim.h"
+#include "station/vault/symmetric.h"
 
 #include <string.h>
 
@@ -27,10 +28,41 @@ static int forget_nonce(struct vault *v, struct session *s, int wrong, struct er
     return rc;
 }
 
-static int verify_signature(const struct session *s, const struct wire_proof *proof,
-                            struct error *err)
+static int check_mac(const struct vault *v, const struct session *s, const struct buf *message,
+                     const struct wire_proof *proof, bool *good, struct error *err)
 {
-    struct link_prove said = {.alg = link_proof_algorithm(s->credential.key.type),
+    uint8_t mac[IMPRINT_SYMMETRIC_SIZE];
+    int rc = symmetric_mac(v, &s->credential, &s->claim, message, mac, err);
+
+    *good = rc == 0 && proof->sig_len == sizeof mac && sha256_equal(mac, proof->sig);
+    return rc;
+}
+
+/* Over the bytes that the device must have built, with the key that it must have. */
+static int check_proof(const struct vault *v, const struct session *s, const struct buf *message,
+                       const struct wire_proof *proof, struct error *err)
+{
+    bool good;
+    int rc = 0;
+
+    if (credential_is_derived(&s->credential))
+        rc = check_mac(v, s, message, proof, &good, err);
+    else
+        good = scheme_verify_raw(&s->credential.key, message->data, message->len, proof->sig,
+                                 proof->sig_len, NULL) == 0;
+    if (rc || good)
+        return rc;
+    return error_set(err, ERR_PROOF,
+                     "the device did not prove that it holds the key of '%s': set it aside",
+                     s->credential.serial);
+}
+
+static int verify_proof(const struct vault *v, const struct session *s,
+                        const struct wire_proof *proof, struct error *err)
+{
+    bool derived = credential_is_derived(&s->credential);
+    struct link_prove said = {.alg = derived ? IMPRINT_ALG_HMAC_SHA256
+                                             : link_proof_algorithm(s->credential.key.type),
                               .lifecycle = proof->lifecycle,
                               .commit_count = proof->commit_count};
     struct buf message;
@@ -41,15 +73,13 @@ static int verify_signature(const struct session *s, const struct wire_proof *pr
     sha256(s->credential.cert.data, s->credential.cert.len, said.leaf_hash);
     buf_init(&message, LINK_X_MAX);
     rc = link_prove_message(&said, &message, err);
-    if (rc == 0 && scheme_verify_raw(&s->credential.key, message.data, message.len, proof->sig,
-                                     proof->sig_len, NULL) != 0)
-        rc = error_set(err, ERR_PROOF,
-                       "the device did not prove that it holds the key of '%s': set it aside",
-                       s->credential.serial);
+    if (rc == 0)
+        rc = check_proof(v, s, &message, proof, err);
     buf_done(&message);
     return rc;
 }
 
+/* In derived mode there is nothing to read. */
 static int verify_read_back(const struct vault *v, const struct session *s,
                             const struct wire_proof *proof, struct error *err)
 {
@@ -57,6 +87,8 @@ static int verify_read_back(const struct vault *v, const struct session *s,
     struct buf certificates;
     int rc;
 
+    if (credential_is_derived(&s->credential))
+        return 0;
     buf_init(&certificates, WIRE_OBJECT_MAX);
     claim_certificates(v, &s->credential, &certificates);
     rc = buf_check(&certificates, "the certificates", err);
@@ -88,7 +120,7 @@ static int verify(const struct vault *v, const struct session *s, const struct w
     int rc = vault_claim_order(v, &s->claim.x, &order, err);
 
     if (rc == 0)
-        rc = verify_signature(s, proof, err);
+        rc = verify_proof(v, s, proof, err);
     if (rc == 0)
         rc = verify_lifecycle(s, proof, err);
     if (rc == 0)

@@ -149,7 +149,9 @@ void quota_move(struct vault *v, int from, int to, int64_t count)
 int64_t quota_remaining(const struct vault *v)
 {
     int64_t missing = v->share->counts.good - quota_live(&v->counts);
-    int64_t stock = v->counts.by_state[CREDENTIAL_AVAILABLE];
+    int64_t stock = v->mode == IMPRINT_MODE_DERIVED
+                        ? v->share->counts.max_issued - quota_issued(&v->counts)
+                        : v->counts.by_state[CREDENTIAL_AVAILABLE];
 
     if (missing < 0)
         missing = 0;

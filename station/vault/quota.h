@@ -45,7 +45,8 @@ void quota_move(struct vault *v, int from, int to, int64_t count);
  */
 MUST_USE int quota_check_run(const struct vault *v, struct error *err);
 
-/* How many devices may still be begun: what is missing to `good`, and in stock. */
+/* How many devices may still be begun: what is missing to `good`, and in stock, or, of keys that are
+ * derived when they are asked for, within max_issued. */
 int64_t quota_remaining(const struct vault *v);
 
 /* Bits of enum order_warning. */

@@ -5,7 +5,6 @@
 #include "base/jcs.h"
 #include "hsm/signer.h"
 #include "manifests/record.h"
-#include "pki/cert.h"
 #include "pki/crl.h"
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
@@ -24,8 +23,9 @@ struct work {
     const struct config *config;
     struct store *store;
     struct hsm *hsm;
+    const struct issuers *issuers;
+    const struct issuer *issuer;
     struct crl *crl;
-    X509 *issuer;
     struct revocations *out;
 };
 
@@ -63,6 +63,7 @@ static int read_record(void *context, const void *line, size_t len, const void *
     return rc;
 }
 
+/* Those of another CA are on its list. */
 static int add_certificate(struct work *w, const struct credential *c, struct crl_entry *entry,
                            struct error *err)
 {
@@ -75,6 +76,8 @@ static int add_certificate(struct work *w, const struct credential *c, struct cr
     if (len < 3 || (size_t)len > sizeof der)
         rc = error_set(err, ERR_STORE, "the certificate of '%s' in the database is malformed",
                        c->serial);
+    else if (issuers_of_certificate(w->issuers, cert) != w->issuer)
+        rc = 0;
     else {
         (void)i2d_ASN1_INTEGER(number, &to);
         entry->number = der + 2;
@@ -97,18 +100,10 @@ static int add_ended(void *context, const struct ledger_ended *e, struct error *
         rc = whitelist_each(w->store, e->leaf, 1, read_record, &entry, err);
     if (rc == 0)
         rc = credential_get(w->store, e->credential, &c, err);
-    if (rc == 0)
+    if (rc == 0 && !credential_is_derived(&c)) /* a derived key is on no list but the whitelist */
         rc = add_certificate(w, &c, &entry, err);
     credential_done(&c);
     return rc;
-}
-
-static int read_issuer(struct work *w, struct error *err)
-{
-    char path[PATH_MAX];
-    int rc = config_path(w->config, "ca/issuing-ca.pem", path, err);
-
-    return rc ? rc : cert_read(path, &w->issuer, err);
 }
 
 /* The number is that of this entry, which stands before the list is signed. */
@@ -127,6 +122,7 @@ static int add_to_ledger(struct work *w, struct error *err)
     jcs_object(&j, NULL);
     jcs_int(&j, "days", (w->out->next - w->out->made) / DAY);
     jcs_int(&j, "entries", (int64_t)w->out->entries);
+    jcs_int(&j, "issuer", w->issuer->number);
     jcs_int(&j, "number", w->out->number);
     jcs_end(&j);
     rc = ledger_append(w->store, "crl", &data, err);
@@ -149,15 +145,25 @@ static int journal(struct work *w, struct error *err)
 
 static int sign(struct work *w, struct error *err)
 {
-    struct crl_head head = {w->issuer, w->out->number, w->out->made, w->out->next};
+    struct crl_head head = {w->issuer->chain.certs[0], w->out->number, w->out->made, w->out->next};
     struct crl *crl = w->crl;
     struct ca_signer signer;
-    int rc = hsm_ca_signer(w->hsm, HSM_KEY_ISSUING_CA, &signer, err);
+    int rc = issuer_signer(w->issuer, w->hsm, &signer, err);
 
     if (rc)
         return rc;
     w->crl = NULL; /* crl_finish frees it */
     return crl_finish(crl, &head, &signer, err);
+}
+
+static int list_path(const struct config *config, unsigned number, char out[PATH_MAX],
+                     struct error *err)
+{
+    char name[48] = "crl/issuing-ca.crl";
+
+    if (number > 1)
+        snprintf(name, sizeof name, "crl/issuing-ca-%u.crl", number);
+    return config_path(config, name, out, err);
 }
 
 static int open_list(struct work *w, struct error *err)
@@ -168,22 +174,36 @@ static int open_list(struct work *w, struct error *err)
     if (rc == 0)
         rc = file_make_dir(dir, 0755, err);
     if (rc == 0)
-        rc = config_path(w->config, REVOCATIONS_FILE, w->out->path, err);
+        rc = list_path(w->config, w->issuer->number, w->out->path, err);
     return rc ? rc : crl_open(w->out->path, &w->crl, err);
 }
 
-int revocations_write(const struct config *config, struct store *store, struct hsm *hsm,
-                      int64_t days, struct revocations *out, struct error *err)
+static int check_active(const struct issuer *issuer, struct error *err)
 {
-    struct work w = {.config = config, .store = store, .hsm = hsm, .out = out};
+    if (issuer->state == ISSUER_ACTIVE)
+        return 0;
+    return error_set(err, ERR_REFUSED, "issuing CA %u is %s: it signs no revocation list",
+                     issuer->number, issuer_state_name(issuer->state));
+}
+
+int revocations_write(const struct config *config, struct store *store, struct hsm *hsm,
+                      const struct issuers *issuers, const struct issuer *issuer, int64_t days,
+                      struct revocations *out, struct error *err)
+{
+    struct work w = {.config = config,
+                     .store = store,
+                     .hsm = hsm,
+                     .issuers = issuers,
+                     .issuer = issuer,
+                     .out = out};
     int rc = store_settle(store, err);
 
-    *out = (struct revocations){.made = clock_utc()};
+    *out = (struct revocations){.made = clock_utc(), .issuer = issuer->number};
     out->next = out->made + days * DAY;
     if (rc == 0)
-        rc = clock_stop_check(store, err);
+        rc = check_active(issuer, err);
     if (rc == 0)
-        rc = read_issuer(&w, err);
+        rc = clock_stop_check(store, err);
     if (rc == 0)
         rc = open_list(&w, err);
     if (rc == 0)
@@ -195,46 +215,98 @@ int revocations_write(const struct config *config, struct store *store, struct h
     if (rc == 0)
         rc = sign(&w, err);
     crl_abort(w.crl);
-    X509_free(w.issuer);
     return rc;
 }
 
+/* ---- all of them ---- */
+
+/* For how long the last list of a CA was made. */
+struct last_list {
+    unsigned issuer;
+    int64_t days;
+};
+
 static int read_days(void *context, const struct ledger_entry *entry, struct error *err)
 {
-    int64_t *days = context;
+    struct last_list *last = context;
     json_error_t why;
-    json_t *body = json_loads(entry->body, 0, &why);
-    json_int_t found = json_integer_value(json_object_get(json_object_get(body, "data"), "days"));
+    json_t *body = json_loads(entry->body, 0, &why), *data = json_object_get(body, "data");
+    json_int_t found = json_integer_value(json_object_get(data, "days"));
+    json_t *issuer =
+        json_object_get(data, "issuer"); /* a list of before there were several: the first */
 
     (void)err;
-    if (found >= 1 && found <= REVOCATIONS_DAYS_MAX)
-        *days = found;
+    if (found >= 1 && found <= REVOCATIONS_DAYS_MAX &&
+        (issuer ? json_integer_value(issuer) : 1) == last->issuer)
+        last->days = found;
     json_decref(body);
     return 0;
 }
 
-/* For how long the last list was made. */
-static int last_days(struct store *store, int64_t *days, struct error *err)
-{
-    struct ledger_filter filter = {.event = "crl", .last = 1};
+struct round {
+    const struct config *config;
+    struct store *store;
+    struct hsm *hsm;
+    int64_t days; /* 0: as those of the list that is there; where there is none, nothing */
+    revocations_made made;
+    void *context;
+    unsigned count;
+};
 
-    *days = REVOCATIONS_DAYS;
-    return ledger_find(store, &filter, read_days, days, err);
+static int write_one(struct round *r, const struct issuers *issuers, const struct issuer *issuer,
+                     struct error *err)
+{
+    struct ledger_filter filter = {.event = "crl"};
+    struct last_list last = {issuer->number, REVOCATIONS_DAYS};
+    struct revocations list;
+    char path[PATH_MAX];
+    int rc = list_path(r->config, issuer->number, path, err);
+
+    if (rc || (r->days == 0 && !file_exists(path)))
+        return rc;
+    if (r->days == 0)
+        rc = ledger_find(r->store, &filter, read_days, &last, err);
+    if (rc == 0)
+        rc = revocations_write(r->config, r->store, r->hsm, issuers, issuer,
+                               r->days ? r->days : last.days, &list, err);
+    if (rc == 0)
+        rc = r->made(r->context, &list, err);
+    r->count += rc == 0;
+    return rc;
 }
 
-int revocations_keep(const struct config *config, struct store *store, struct hsm *hsm, bool *made,
-                     struct revocations *out, struct error *err)
+static int write_round(struct round *r, struct error *err)
 {
-    char path[PATH_MAX];
-    int64_t days;
-    int rc = config_path(config, REVOCATIONS_FILE, path, err);
+    struct issuers issuers;
+    int rc = issuers_load(r->config, r->store, &issuers, err);
 
-    *made = rc == 0 && file_exists(path);
-    if (!*made)
-        return rc;
-    rc = last_days(store, &days, err);
     if (rc == 0)
-        rc = revocations_write(config, store, hsm, days, out, err);
+        rc = issuers_check_keys(&issuers, r->hsm, err);
+    for (size_t i = 0; rc == 0 && i < issuers.count; i++)
+        if (issuers.of[i].state == ISSUER_ACTIVE)
+            rc = write_one(r, &issuers, &issuers.of[i], err);
+    issuers_done(&issuers);
+    return rc;
+}
+
+int revocations_write_all(const struct config *config, struct store *store, struct hsm *hsm,
+                          int64_t days, revocations_made made, void *context, struct error *err)
+{
+    struct round r = {config, store, hsm, days, made, context, 0};
+    int rc = write_round(&r, err);
+
+    if (rc == 0 && r.count == 0)
+        rc = error_set(err, ERR_MISSING,
+                       "no issuing CA of this station is active: there is nobody to sign a list");
+    return rc;
+}
+
+int revocations_keep(const struct config *config, struct store *store, struct hsm *hsm,
+                     revocations_made made, void *context, struct error *err)
+{
+    struct round r = {config, store, hsm, 0, made, context, 0};
+    int rc = write_round(&r, err);
+
     return rc ? error_prefix(err, "the revocation list could not be made anew: run 'imprint crl'")
               : 0;
 }

@@ -83,6 +83,12 @@ static int judge(struct vault *v, const struct credential *c, struct reworked *o
 
     if (c->state != CREDENTIAL_PROVEN && c->state != CREDENTIAL_REVOKED)
         return refuse_state(c, err);
+    if (credential_is_derived(c) && v->order->key_modes == IMPRINT_MODE_DERIVED)
+        return error_set(
+            err, ERR_REFUSED,
+            "the derived key of '%s' is given to one device and no other: void it with "
+            "'imprint void %s', and give the repaired unit another serial",
+            c->serial, c->serial);
     rc = ledger_allows_rework(v->store, v->history.row.hash, c->id, &out->before, err);
     if (rc == 0)
         rc = orders_check_station(v, v->order, &share, err);

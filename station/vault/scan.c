@@ -111,7 +111,7 @@ int scans_add(struct scans *scans, const struct vault *v, const char *line, stru
     if (rc == 0)
         rc = check_slot(v->job, scan.slot, err);
     if (rc == 0)
-        rc = job_serials_allow(&v->job->serials, &v->share->serials, scan.serial, err);
+        rc = job_serials_allow(&v->job->serials, &v->share->serials, v->order, scan.serial, err);
     if (rc == 0)
         rc = check_doubles(scans, &scan, err);
     if (rc == 0)

@@ -1,14 +1,17 @@
 #include "station/vault/sealing.h"
 
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/file.h"
 #include "base/jcs.h"
 #include "hsm/signer.h"
 #include "manifests/seal.h"
+#include "pki/cert.h"
 #include "pki/digest.h"
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
 #include "station/store/whitelist.h"
+#include "station/vault/ca/issuers.h"
 #include "station/vault/clock_stop.h"
 #include "station/vault/leaves.h"
 #include "station/vault/manifest_signer.h"
@@ -35,6 +38,8 @@ struct work {
     const struct sealing_watch *watch;
     struct seal *seal; /* while records are written */
     int64_t written;
+    struct issuers issuers;
+    bool used[ISSUERS_MAX]; /* those of the certificates in the records */
     char temp[PATH_MAX], final[PATH_MAX];
 };
 
@@ -229,11 +234,31 @@ static int start_or_resume(struct work *w, bool *idle, struct error *err)
 
 /* ---- the files ---- */
 
+/* A record is canonical JSON, so its member stands there in one form only. */
+static void note_issuer(struct work *w, const void *line, size_t len)
+{
+    static const char member[] = "\"iss\":\"";
+    const size_t before = sizeof member - 1, digits = 2 * SHA256_SIZE;
+    const char *at = memmem(line, len, member, before);
+    const struct issuer *issuer;
+    uint8_t hash[SHA256_SIZE];
+    char hex[2 * SHA256_SIZE + 1];
+
+    if (!at || (size_t)((const char *)line + len - at) < before + digits)
+        return;
+    snprintf(hex, sizeof hex, "%.*s", (int)digits, at + before);
+    issuer = hex_decode(hex, hash, sizeof hash) ? NULL : issuers_of_hash(&w->issuers, hash);
+    if (issuer)
+        w->used[issuer->number - 1] = true;
+}
+
 static int add_line(void *context, const void *line, size_t line_len, const void *evidence,
                     size_t evidence_len, struct error *err)
 {
     struct work *w = context;
     int rc = seal_add(w->seal, line, line_len, evidence_len ? evidence : NULL, evidence_len, err);
+
+    note_issuer(w, line, line_len);
 
     if (rc == 0 && w->watch && ++w->written % 1000 == 0)
         w->watch->progress(w->watch->context, w->written, w->journal.count);
@@ -320,17 +345,44 @@ static int put_checkpoint(struct work *w, struct error *err)
     return rc;
 }
 
+/* The CA and those above it, without the root; of a CA that is the root, itself. */
+static int put_issuer(const struct issuer *issuer, struct buf *chain, struct error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && (i == 0 || i + 1 < issuer->chain.count); i++)
+        rc = cert_pem(issuer->chain.certs[i], chain, err);
+    return rc;
+}
+
+/* Where no record has a certificate, the first that is valid: a manifest may lack the file, and it
+ * never did. The choice is the same when a sealing goes on later. */
+static void use_one(struct work *w)
+{
+    for (size_t i = 0; i < w->issuers.count; i++)
+        if (w->used[i])
+            return;
+    for (size_t i = 0; i < w->issuers.count; i++) {
+        const struct ca_chain *chain = &w->issuers.of[i].chain;
+
+        w->used[i] = chain->count && w->journal.created < ca_chain_end(chain);
+        if (w->used[i])
+            return;
+    }
+}
+
+/* The issuers of the certificates in this manifest: those of others may have expired since. */
 static int put_chain(struct work *w, struct error *err)
 {
-    char path[PATH_MAX];
     struct buf chain;
-    int rc;
+    int rc = 0;
 
     buf_init(&chain, CHAIN_FILE_MAX);
-    rc = config_path(w->config, "ca/issuing-ca.pem", path, err);
-    if (rc == 0)
-        rc = file_read(path, &chain, err);
-    if (rc == 0)
+    use_one(w);
+    for (size_t i = 0; rc == 0 && i < w->issuers.count; i++)
+        if (w->used[i])
+            rc = put_issuer(&w->issuers.of[i], &chain, err);
+    if (rc == 0 && chain.len)
         rc = seal_put_file(w->temp, MANIFEST_CHAIN, chain.data, chain.len, &w->result, err);
     buf_done(&chain);
     return rc;
@@ -391,6 +443,8 @@ static int build_folder(struct work *w, struct error *err)
 {
     int rc = load_previous(w, err);
 
+    if (rc == 0)
+        rc = issuers_load(w->config, w->store, &w->issuers, err);
     if (rc == 0)
         rc = write_records(w, err);
     if (rc == 0)
@@ -476,5 +530,6 @@ int sealing_run(const struct config *config, struct store *store, struct hsm *hs
     }
     seal_result_done(&w.result);
     sealing_done(&w.journal);
+    issuers_done(&w.issuers);
     return rc;
 }

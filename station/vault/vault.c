@@ -9,10 +9,12 @@
 #include "pki/digest.h"
 #include "station/store/ledger.h"
 #include "station/vault/algorithms.h"
+#include "station/vault/ca/fitting.h"
 #include "station/vault/certifier.h"
 #include "station/vault/counting.h"
 #include "station/vault/pin.h"
 #include "station/vault/quota.h"
+#include "station/vault/symmetric.h"
 #include "station/vault/token_files.h"
 
 #include <jansson.h>
@@ -143,38 +145,12 @@ int vault_open_hsm_unchecked(const struct config *config, struct hsm **hsm, stru
     return open_hsm(config, hsm_open_unchecked, hsm, err);
 }
 
-/* Devices carry it and records name it: with another one no owner could verify either. */
-static int check_issuer(struct vault *v, const char *path, X509 *cert, struct error *err)
+/* Devices carry them and records name them: with other ones no owner could verify either. */
+static int read_issuers(struct vault *v, struct error *err)
 {
-    struct public_key named, own;
-    int rc = hsm_key_public(v->hsm, HSM_KEY_ISSUING_CA, &own, &v->scheme, err);
+    int rc = issuers_load(v->config, v->store, &v->issuers, err);
 
-    if (rc)
-        return rc;
-    if (key_of(X509_get0_pubkey(cert), &named, NULL) || !key_same(&named, &own))
-        rc = error_set(err, ERR_INTEGRITY,
-                       "'%s' is not the certificate of this station's issuing CA: restore the file",
-                       path);
-    return rc;
-}
-
-static int read_issuer(struct vault *v, struct error *err)
-{
-    char path[PATH_MAX];
-    X509 *cert;
-    int rc = config_path(v->config, "ca/issuing-ca.pem", path, err);
-
-    if (rc == 0)
-        rc = cert_read(path, &cert, err);
-    if (rc)
-        return rc;
-    rc = check_issuer(v, path, cert, err);
-    if (rc == 0)
-        rc = cert_der(cert, &v->issuer, err);
-    X509_free(cert);
-    if (rc == 0)
-        sha256(v->issuer.data, v->issuer.len, v->issuer_hash);
-    return rc;
+    return rc ? rc : issuers_check_keys(&v->issuers, v->hsm, err);
 }
 
 static int compare_pinned(struct store *store, const char *path, const char *member,
@@ -266,7 +242,7 @@ static int read_station(struct vault *v, struct error *err)
     int rc = vault_read_signers(v->config, v->store, &v->pins, err);
 
     if (rc == 0)
-        rc = read_issuer(v, err);
+        rc = read_issuers(v, err);
     if (rc == 0)
         rc = hsm_key_point(v->hsm, HSM_KEY_STATION_AUTH, point, err);
     if (rc)
@@ -294,6 +270,17 @@ int vault_use_order(struct vault *v, const char *id, struct error *err)
     return rc ? rc : quota_load(v, err);
 }
 
+static int bind_certificates(struct vault *v, struct error *err)
+{
+    int rc = job_profile(v->job, v->order, &v->profile, err);
+
+    if (rc == 0)
+        rc = issuers_choose(&v->issuers, v->order, v->share, v->job->issuer, &v->issuer, err);
+    if (rc == 0)
+        rc = algorithms_bind(v, err);
+    return rc ? rc : fitting_check(v, err);
+}
+
 static int bind_order(struct vault *v, struct error *err)
 {
     int rc = open_order(v, v->job->order, err);
@@ -307,9 +294,10 @@ static int bind_order(struct vault *v, struct error *err)
     if (rc == 0)
         rc = job_mode(v->job, v->order, &v->mode, err);
     if (rc == 0)
-        rc = job_profile(v->job, v->order, &v->profile, err);
-    if (rc == 0)
-        rc = algorithms_bind(v, err);
+        rc = v->mode == IMPRINT_MODE_DERIVED ? job_no_certificate(v->job, err)
+                                             : bind_certificates(v, err);
+    if (rc == 0 && symmetric_is_wanted(v))
+        rc = symmetric_check_token(v, err);
     return rc ? rc : quota_load(v, err);
 }
 
@@ -323,7 +311,6 @@ int vault_init(struct vault *v, const struct config *config, const struct job *j
     v->job = job;
     v->store = store;
     v->hsm = hsm;
-    buf_init(&v->issuer, INVENTORY_CERT_MAX);
     buf_init(&v->station_cert, IMPRINT_STATION_CERT_MAX);
     rc = read_station(v, err);
     return rc || !job ? rc : bind_order(v, err);
@@ -334,7 +321,7 @@ void vault_done(struct vault *v)
     certifier_done(v);
     signed_pins_free(v->pins);
     order_history_done(&v->history);
-    buf_done(&v->issuer);
+    issuers_done(&v->issuers);
     buf_done(&v->station_cert);
     v->pins = NULL;
 }

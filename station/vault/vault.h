@@ -20,6 +20,7 @@
 #include "station/store/inventory.h"
 #include "station/store/store.h"
 #include "station/vault/attest.h"
+#include "station/vault/ca/issuers.h"
 #include "station/vault/orders.h"
 
 /* Opens the station's database. Errors: those of store_open. */
@@ -86,22 +87,22 @@ struct vault {
     enum imprint_mode mode;          /* how the job has keys made */
     enum key_type key;               /* and of which type */
     int64_t order_id;
+    size_t listed; /* the serials of the job's list before this one are known (vault/naming.h) */
     const char
         *farewells; /* folder of the owner's statements: identities are taken away; or NULL */
     struct inventory_counts counts; /* of the order: vault/quota.h */
     STACK_OF(X509) * pins;          /* who may sign orders */
     uint8_t key_hash[32];           /* SHA-256 of the SubjectPublicKeyInfo of station-auth */
-    struct buf issuer;              /* certificate of the issuing CA, DER */
-    enum sig_scheme scheme;         /* how it signs */
-    uint8_t issuer_hash[32];        /* its SHA-256 */
+    struct issuers issuers;         /* all issuing CAs of the station */
+    const struct issuer *issuer;    /* the one for new certificates of the job; NULL without one */
     const struct scans *scans;      /* labels of the units in the slots (vault/scan.h), or NULL */
     struct certifier *certifier;    /* vault/certifier.h; NULL until it is needed */
     struct buf station_cert; /* compact certificate that devices verify; vault_load_certificate */
 };
 
 /*
- * Reads who may sign orders and the issuing CA, opens the job's order and binds the job to the
- * version in force. job NULL: for who takes an order in; nothing can be issued then. Errors:
+ * Reads who may sign orders and the issuing CAs, opens the job's order, binds the job to the
+ * version in force, and chooses the CA for its certificates, which must fit (vault/ca/fitting.h). job NULL: for who takes an order in; nothing can be issued then. Errors:
  * ERR_INTEGRITY when the issuing CA's certificate is not that of the HSM's key, or when pins or
  * order are not what the ledger tells; ERR_REFUSED when the order is closed, not for this station,
  * or not what the job says; those of order_history_open, of files, the store and the HSM.

@@ -1,6 +1,8 @@
 #include "station/vault/witness.h"
 
 #include "base/clock.h"
+#include "base/jcs.h"
+#include "hsm/derived.h"
 #include "link/transcript.h"
 #include "manifests/evidence.h"
 #include "pki/digest.h"
@@ -21,12 +23,29 @@ static void fill_common(const struct order *order, const struct credential *cred
     strcpy(r->sn, credential->serial);
 }
 
-static void fill_certificate(const struct vault *v, const struct credential *credential,
-                             struct record *r)
+static int fill_random(struct record *r, struct error *err)
 {
+    if (getrandom(r->n, sizeof r->n, 0) != (ssize_t)sizeof r->n)
+        return error_set(err, ERR_INTERNAL, "the system's random source failed");
+    return 0;
+}
+
+/* Of a derived key there is none, and random bytes in its place. */
+static int fill_certificate(const struct vault *v, const struct credential *credential,
+                            struct record *r, struct error *err)
+{
+    const struct issuer *issuer;
+    int rc;
+
+    if (credential_is_derived(credential))
+        return fill_random(r, err);
+    rc = issuers_of_der(&v->issuers, &credential->cert, &issuer, err);
+    if (rc)
+        return rc;
     r->cert = (struct record_bytes){credential->cert.data, credential->cert.len};
-    memcpy(r->iss, v->issuer_hash, sizeof r->iss);
+    memcpy(r->iss, issuer->sha256, sizeof r->iss);
     r->spki = (struct record_bytes){credential->key.spki, credential->key.len};
+    return 0;
 }
 
 static void fill_device(const struct claim *claim, struct record *r)
@@ -46,23 +65,24 @@ int witness_burned(const struct vault *v, const struct claim *claim,
     if (rc)
         return rc;
     fill_common(order, credential, &r);
-    fill_certificate(v, credential, &r);
+    rc = fill_certificate(v, credential, &r, err);
     fill_device(claim, &r);
     r.t = RECORD_VOID;
     r.reason = RECORD_BURNED;
-    return record_write(&r, line, err);
+    return rc ? rc : record_write(&r, line, err);
 }
 
 int witness_scrapped(const struct vault *v, const struct credential *credential, struct buf *line,
                      struct error *err)
 {
     struct record r;
+    int rc;
 
     fill_common(v->order, credential, &r);
-    fill_certificate(v, credential, &r);
+    rc = fill_certificate(v, credential, &r, err);
     r.t = RECORD_VOID;
     r.reason = RECORD_SCRAPPED;
-    return record_write(&r, line, err);
+    return rc ? rc : record_write(&r, line, err);
 }
 
 int witness_revoked(const struct vault *v, const struct claim *claim,
@@ -81,9 +101,8 @@ int witness_revoked(const struct vault *v, const struct claim *claim,
     r.t = type;
     r.ref = (uint64_t)ref;
     r.reason = reason;
-    if (getrandom(r.n, sizeof r.n, 0) != (ssize_t)sizeof r.n)
-        return error_set(err, ERR_INTERNAL, "the system's random source failed");
-    return record_write(&r, line, err);
+    rc = fill_random(&r, err);
+    return rc ? rc : record_write(&r, line, err);
 }
 
 /* Splits the stored attestation; the evidence keeps its parts, the chain as a view. */
@@ -114,7 +133,7 @@ static int read_attestation(const struct claim *claim, struct evidence *e, struc
     return 0;
 }
 
-static int write_evidence(const struct claim *claim, enum key_type type,
+static int write_evidence(const struct claim *claim, uint16_t algorithm,
                           const struct wire_proof *proof, const uint8_t nonce[IMPRINT_NONCE_SIZE],
                           struct buf *line, struct error *err)
 {
@@ -124,7 +143,7 @@ static int write_evidence(const struct claim *claim, enum key_type type,
     memcpy(e.tx, claim->tx, sizeof e.tx);
     memcpy(e.nonce, nonce, sizeof e.nonce);
     e.x = (struct record_bytes){claim->x.data, claim->x.len};
-    e.proof_algorithm = link_proof_algorithm(type);
+    e.proof_algorithm = algorithm;
     e.proof_len = proof->sig_len;
     e.lifecycle = proof->lifecycle;
     e.commit_count = proof->commit_count;
@@ -173,25 +192,72 @@ static int fill_replaced(const struct vault *v, const struct credential *credent
     return rc;
 }
 
+static enum record_mode record_mode(const struct session *s)
+{
+    if (credential_is_derived(&s->credential))
+        return RECORD_MODE_DERIVED;
+    return s->claim.suite == IMPRINT_SUITE_NONE ? RECORD_MODE_DEVICE : RECORD_MODE_HSM;
+}
+
+/* What the record says of a symmetric key: its check value, and whether it was in the vault's memory
+ * (hsm/derived.h). Empty where there is none. */
+static int put_symmetric(const struct vault *v, const struct claim *claim, struct buf *ext,
+                         struct error *err)
+{
+    struct jcs j;
+
+    if (!claim->has_kcv)
+        return 0;
+    jcs_init(&j, ext);
+    jcs_object(&j, NULL);
+    jcs_object(&j, "symmetric");
+    jcs_hex(&j, "kcv", claim->kcv, sizeof claim->kcv);
+    jcs_str(&j, "made", hsm_derivation(v->hsm) == HSM_DERIVES_INSIDE ? "token" : "vault");
+    jcs_end(&j);
+    jcs_end(&j);
+    buf_put_u8(ext, 0);
+    return buf_check(ext, "what a record says of a symmetric key", err);
+}
+
+static int write_record(const struct vault *v, const struct session *s, struct record *r,
+                        struct buf *line, struct error *err)
+{
+    struct buf ext;
+    int rc;
+
+    buf_init(&ext, 256);
+    rc = put_symmetric(v, &s->claim, &ext, err);
+    if (ext.len)
+        r->ext = (const char *)ext.data;
+    if (rc == 0)
+        rc = record_write(r, line, err);
+    buf_done(&ext);
+    return rc;
+}
+
 int witness_add(const struct vault *v, const struct session *s, const struct wire_proof *proof,
                 const uint8_t nonce[IMPRINT_NONCE_SIZE], struct buf *line, struct buf *evidence,
                 struct error *err)
 {
     const struct order *order;
     struct record r;
-    int rc = write_evidence(&s->claim, s->credential.key.type, proof, nonce, evidence, err);
+    uint16_t algorithm = credential_is_derived(&s->credential)
+                             ? IMPRINT_ALG_HMAC_SHA256
+                             : link_proof_algorithm(s->credential.key.type);
+    int rc = write_evidence(&s->claim, algorithm, proof, nonce, evidence, err);
 
     if (rc == 0)
         rc = vault_claim_order(v, &s->claim.x, &order, err);
     if (rc)
         return rc;
     fill_common(order, &s->credential, &r);
-    fill_certificate(v, &s->credential, &r);
-    fill_device(&s->claim, &r);
-    rc = fill_replaced(v, &s->credential, &r, err);
+    rc = fill_certificate(v, &s->credential, &r, err);
+    if (rc == 0)
+        rc = fill_replaced(v, &s->credential, &r, err);
     if (rc)
         return rc;
-    r.mode = s->claim.suite == IMPRINT_SUITE_NONE ? RECORD_MODE_DEVICE : RECORD_MODE_HSM;
+    fill_device(&s->claim, &r);
+    r.mode = record_mode(s);
     r.auth = record_auth(order->auth);
     r.lock = proof->lifecycle == IMPRINT_LIFE_LOCKED;
     r.use =
@@ -199,5 +265,5 @@ int witness_add(const struct vault *v, const struct session *s, const struct wir
     snprintf(r.hsm, sizeof r.hsm, "%s", hsm_class(v->hsm));
     fill_firmware(&s->claim, &r.fw);
     sha256(evidence->data, evidence->len, r.ev);
-    return record_write(&r, line, err);
+    return write_record(v, s, &r, line, err);
 }

@@ -98,7 +98,8 @@ struct wire_object_info {
     uint8_t hash[IMPRINT_HASH_SIZE];
 };
 
-/* With WIRE_ABORT only action is meaningful; with WIRE_PROVE also serial, again and tx. subject and
+/* With WIRE_ABORT only action is meaningful; with WIRE_PROVE also serial, again, tx and objects: a
+ * bundle without certificates is proven by a MAC, and nothing is read back. subject and
  * key_alg are KEYGEN's; object_count is then 0. station_pub is zero where no key travels. */
 struct wire_plan {
     uint8_t action;
@@ -131,11 +132,12 @@ struct wire_csr {
 
 struct wire_proof {
     uint8_t handle[WIRE_HANDLE_SIZE];
-    uint16_t sig_len; /* from 1; as long as the key's algorithm has it */
+    uint16_t sig_len; /* from 1; as long as the key's algorithm has it, or a MAC of 32 bytes */
     uint8_t sig[IMPRINT_SIG_MAX];
     uint8_t lifecycle;
     uint32_t commit_count;
-    uint8_t read_back[IMPRINT_HASH_SIZE]; /* SHA-256 of the certificate object as READ gave it */
+    uint8_t read_back[IMPRINT_HASH_SIZE]; /* SHA-256 of the certificate object as READ gave it, or
+                                           * zeros where there is none */
 };
 
 enum wire_verdict {

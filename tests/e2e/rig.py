@@ -200,6 +200,7 @@ class Line:
                 pipe.close()
 
 
+CERTIFICATE = "certificate:\n  organization: Acme Medical\n  hardware_type: 1.3.6.1.4.1.32473.1.7\n"
 STATES = ("empty", "wait", "hello", "deliver", "prove", "pass", "fail")
 
 
@@ -298,7 +299,8 @@ class Rig:
                  "drivers": ["native"], "lock": True, "counts": counts,
                  "objects": {"trust_anchors": self.anchors}}
         order["stations"] = changes.pop("stations", None) or [self.share(counts, **(serials or {}))]
-        order.update(changes)
+        order.update(changes)  # None takes a member out
+        order = {name: value for name, value in order.items() if value is not None}
         (self.owner / "order.json").write_text(json.dumps(order))
         self.sign_order()
         self.order_hash = hashlib.sha256((self.owner / "order.json").read_bytes()).hexdigest()
@@ -330,13 +332,12 @@ class Rig:
 
     def write_job(self, prefix="PUMP-", digits=6, pattern="/dev/ttyFACT*", hello_ms=3000,
                   request_ms=2000, repeats=2, more="", path=None, ports=None, order="E2E-1",
-                  first=1, serials=None):
+                  first=1, serials=None, certificate=True):
         self.order_id = order
         (path or self.job).write_text(
             f"name: end to end\norder: {order}\ntrust_anchors: owner/root.pem\n"
             f"serials:\n" + (serials or f"  prefix: {prefix}\n  digits: {digits}\n  first: {first}\n") +
-            f"certificate:\n  organization: Acme Medical\n"
-            f"  hardware_type: 1.3.6.1.4.1.32473.1.7\n"
+            (CERTIFICATE if certificate else "") +
             f"ports:\n" + (ports or f"  - name: {pattern}\n    slot: S{{n}}\n") +
             f"link:\n  hello_ms: {hello_ms}\n  request_ms: {request_ms}\n  repeats: {repeats}\n"
             f"{more}")

@@ -81,7 +81,8 @@ class Questions(WithRig):
                 ("environment: development, staging or production [development]: ", "test"),
                 ("origin: ", "acme.example/wl/line1"), ("customer: ", "Acm\u00e9"),
                 ("customer: ", "Acme"), ("organization: ", "Acme Medical"),
-                ("order_signers: ", signers), ("[nobody]: ", ""), ("[ask each time]: ", ""),
+                ("order_signers: ", signers), ("[nobody]: ", ""), ("[own]: ", ""),
+                ("[ask each time]: ", ""),
                 ("[ask now]: ", ""), ("[SoftHSM2, in the station's directory]: ", ""),
                 ("[the station's name]: ", ""), ("such as 0x01800100 [none]: ", ""),
                 ("PIN of the new token: ", "246824"),
@@ -208,7 +209,7 @@ class Transcript(WithRig):
                          hashlib.sha256(self.custodians.read_bytes()).hexdigest())
         labels = [key["label"] for key in said["keys"]]
         self.assertEqual(sorted(labels), sorted(set(labels)))
-        self.assertEqual(len(labels), 9)
+        self.assertEqual(len(labels), 10)
         keys = {key["label"]: key for key in said["keys"]}
         for label, path in (("root-ca", "ca/device-root.pem"), ("issuing-ca", "ca/issuing-ca.pem"),
                             ("manifest-sign", "ca/manifest-signer.pem")):
@@ -268,14 +269,18 @@ class Transcript(WithRig):
 
     def test_an_object_that_was_deleted_from_the_token_is_told(self):
         before = json.loads(self.rig.imprint("audit", "--json").stdout.splitlines()[-1])
-        self.assertEqual((before["objects"], before["faults"], before["hsm"]), (15, 0, "software"))
+        self.assertEqual((before["objects"], before["faults"], before["hsm"]), (16, 0, "software"))
         self.assertIn("memory of the process", before["text"])
         objects = sorted((self.rig.station / "tokens").glob("*/*-*.object"))
-        self.assertEqual(len(objects), 15)
+        self.assertEqual(len(objects), 16)
+        for name in objects:
+            bytes_of_it = name.read_bytes()
+            name.unlink()
+            code, _, findings = self.audit()
+            self.assertEqual(code, EXIT["INTEGRITY"])
+            self.assertIn("missing", [f["kind"] for f in findings])
+            name.write_bytes(bytes_of_it)
         objects[0].unlink()
-        code, _, findings = self.audit()
-        self.assertEqual(code, EXIT["INTEGRITY"])
-        self.assertIn("missing", [f["kind"] for f in findings])
         words = self.rig.imprint("audit", check=False)
         self.assertEqual(words.returncode, EXIT["INTEGRITY"])
         self.assertIn("missing ", words.stdout)
@@ -334,7 +339,7 @@ class Storage(WithRig):
             seen |= made[-1][0]
         self.assertEqual([len(files) for files, _ in made], [1, 1])
         result = self.rig.imprint("audit")
-        self.assertIn("17 objects", result.stdout)
+        self.assertIn("18 objects", result.stdout)
         for files, order in made:
             file = files.pop()
             file.rename(self.rig.dir / "away")

@@ -90,6 +90,24 @@ class Serials(unittest.TestCase):
         self.assertEqual(slots["S2"]["event"], "pass")
         rig.imprint("ledger", "verify")
 
+    def test_a_serial_that_a_platform_would_refuse_is_no_device_s(self):
+        exports = {"exports": ["aws-iot"]}
+        rig = self.make("  source: scanned\n", order={**ANY, **exports})
+        rig.add_device()
+        self.fail(rig, "REFUSED", "exports to 'aws-iot', which would refuse the serial 'UNIT.1'",
+                  labels="S1 UNIT.1\n")
+        self.assertEqual(rig.run_json(labels="S1 UNIT-1\n")[0], 0)
+        text = "UNIT-2\nUNIT/3\n"
+        only = {"list": hashlib.sha256(text.encode()).hexdigest()}
+        rig = Rig(order={"serials": {"only": only}, **exports})
+        self.addCleanup(rig.close)
+        rig.write_job(serials="  source: listed\n  file: serials.txt\n")
+        (rig.dir / "serials.txt").write_text(text)
+        result = rig.imprint("generate", rig.job, "--count", 1, check=False)
+        self.assertEqual(result.returncode, EXIT["REFUSED"])
+        self.assertIn("serials.txt:2:1: order 'E2E-1' exports to 'aws-iot', which would refuse the "
+                      "serial 'UNIT/3'", result.stderr)
+
     def test_labels_come_from_a_pipe(self):
         rig = self.make("  source: scanned\n  input: labels\n")
         os.mkfifo(rig.dir / "labels")

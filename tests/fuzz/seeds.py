@@ -163,8 +163,12 @@ def order_seeds():
                    {"device_auth": "attested", "vendor_roots": ["ef" * 32]},
                    {"stations": [{**share, "after": after}]}, {"lock": 1.5},
                    {"stations": [{**share, "serials": {"prefix": ""}}]},
-                   {"stations": [{**share, "serials": {"list": "ab" * 32}}]}):
-        yield b"o" + json.dumps({**order, **change}).encode()
+                   {"stations": [{**share, "serials": {"list": "ab" * 32}}]},
+                   {"symmetric_key": True, "key_recipients": ["ab" * 32, "cd" * 32]},
+                   {"key_modes": ["derived"], "profile": None, "key_recipients": ["ab" * 32],
+                    "exports": ["azure-dps-keys", "symmetric-keys"]}):
+        changed = {name: value for name, value in {**order, **change}.items() if value is not None}
+        yield b"o" + json.dumps(changed).encode()
     yield b"lPUMP-1\nAB/12\nz_1\n!\"%&'()*+,-./:;<=>\n"
     yield b"l\xef\xbb\xbfA-1\r\nA-2 \n\nA-1\na-1"
     yield b"lABZ2F12--Z"
@@ -275,6 +279,33 @@ def chain_seeds(sample):
         yield ders[2] + b"\0"
 
 
+def ca_seeds():
+    """An issuing CA below another one and a root, as openssl makes them; each with its length."""
+    with tempfile.TemporaryDirectory() as temp:
+        folder = pathlib.Path(temp)
+        usage = "keyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n"
+        above, ders = None, []
+        for name, constraints in (("root", ""), ("between", ",pathlen:1"), ("issuing", ",pathlen:0")):
+            (folder / "ext").write_text(f"basicConstraints=critical,CA:TRUE{constraints}\n{usage}" +
+                                        ("authorityKeyIdentifier=keyid:always\n" if above else ""))
+            subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt",
+                            "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/OU=test/CN={name}",
+                            "-keyout", folder / f"{name}.key", "-out", folder / "csr"], check=True,
+                           capture_output=True)
+            signer = (["-CA", folder / f"{above}.pem", "-CAkey", folder / f"{above}.key",
+                       "-CAcreateserial"] if above else ["-signkey", folder / "root.key"])
+            days = str(36500 - 100 * len(ders))
+            subprocess.run(["openssl", "x509", "-req", "-in", folder / "csr", *signer, "-days", days,
+                            "-sha256", "-extfile", folder / "ext", "-out", folder / f"{name}.pem"],
+                           check=True, capture_output=True)
+            ders.insert(0, subprocess.run(["openssl", "x509", "-in", folder / f"{name}.pem", "-outform",
+                                           "DER"], check=True, stdout=subprocess.PIPE).stdout)
+            above = name
+        yield b"".join(lp(der) for der in ders)
+        yield b"".join(lp(der) for der in ders[:2])
+        yield lp(ders[2])
+
+
 def csr_seeds():
     """Requests of OpenSSL: plain, with extensions, of other keys; and a part of each."""
     for options in (["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
@@ -303,7 +334,7 @@ def wire_seeds():
 
 def main():
     sample, program, corpus = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
-    for target, seeds in (("agent", agent_seeds()), ("csr", csr_seeds()), ("link", link_seeds()),
+    for target, seeds in (("agent", agent_seeds()), ("ca", ca_seeds()), ("csr", csr_seeds()), ("link", link_seeds()),
                           ("order", order_seeds()),
                           ("manifest", manifest_seeds(sample, program)), ("import", import_seeds(sample)),
                           ("chain", chain_seeds(sample)), ("vendor", vendor_seeds(sample, program)),

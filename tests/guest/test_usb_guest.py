@@ -11,7 +11,7 @@ import unittest
 
 import judge
 from boards import ACM, GENERIC, RULES, USB, Board
-from guest import GADGET, SIZES, TOOL, UDEVADM, UDEVD, Guest, GuestLine, why_not
+from guest import GADGET, SIZES, TOOL, UDEVADM, UDEVD, GuestLine, start_guest, why_not
 from rig import EXIT, Rig
 from test_guide import blocks_of
 
@@ -21,8 +21,8 @@ EVERYTHING = os.environ.get("IMPRINT_SWEEP") == "all"
 
 def setUpModule():
     global GUEST
-    GUEST = Guest()
-    unittest.addModuleCleanup(GUEST.close)
+    GUEST = start_guest()
+    unittest.addModuleCleanup(lambda: GUEST.close())
 
 
 class Case(unittest.TestCase):
@@ -30,6 +30,10 @@ class Case(unittest.TestCase):
     rules = RULES
 
     def setUp(self):
+        global GUEST
+        if GUEST.down:
+            GUEST.close()
+            GUEST = start_guest()
         self.rig = Rig(credentials=self.credentials, job={"ports": self.rules, "hello_ms": 10000,
                                                           "request_ms": 5000})
         self.addCleanup(self.rig.close)
@@ -105,6 +109,22 @@ class HotPlug(Case):
         self.judge(boards)
 
 
+class Judged(Case):
+    credentials = 0
+
+    def test_a_board_keeps_the_specification_over_usb(self):
+        for kind in (USB, ACM) if EVERYTHING else (USB,):
+            board = self.board(kind)
+            result = GUEST.imprint(self.rig, "conform", f"usb_path:{board.place()}", "--authority-key",
+                                   self.rig.owner / "authority.key", "--timeout", 20000, "--lock",
+                                   "--json", check=False)
+            events = [json.loads(line) for line in result.stdout.splitlines()]
+            failed = [e for e in events if e.get("result") == "fail"]
+            self.assertEqual((result.returncode, failed), (0, []), result.stderr)
+            self.assertGreater(events[-1]["passed"], 110)
+            self.assertEqual(events[-1]["left"], "blank")
+
+
 class WithoutRoot(Case):
     def run_as_nobody(self):
         """`imprint run --once --json` of a user in the group of serial ports: (exit status, slots, errors)."""
@@ -120,7 +140,7 @@ class WithoutRoot(Case):
         self.assertEqual({e["error"] for e in slots.values()}, {"ERR_IO"}, (code, slots, said))
         self.assertIn("install the station's udev rule", slots["U1"]["text"])
         GUEST.sh(f"{UDEVD} --daemon >/share/udevd.log 2>&1")
-        self.addCleanup(GUEST.sh, "killall systemd-udevd")
+        self.addCleanup(GUEST.sh, "killall systemd-udevd || true")  # its children end by themselves
         for board in boards:
             board.pull().plug()
         GUEST.sh(f"{UDEVADM} settle")

@@ -307,7 +307,7 @@ START_TEST(an_issuing_ca_that_the_order_does_not_list_is_refused)
 END_TEST
 
 /* Else a station could draw on the shares of two. */
-START_TEST(a_log_has_one_issuing_ca)
+START_TEST(a_log_is_of_one_station)
 {
     struct record r = {.t = RECORD_ADD, .sn = "line-a-1", .cert = {(const uint8_t *)"", 1}};
     struct trust_quota q;
@@ -315,13 +315,44 @@ START_TEST(a_log_has_one_issuing_ca)
     begin_stations();
     count_under(give(NULL, (struct counts){9, 9}, (struct counts){4, 4}, (struct counts){5, 5}));
     memcpy(r.order, orders.at[0].hash, sizeof r.order);
-    memcpy(r.iss, orders.at[0].stations[1].issuer, sizeof r.iss);
+    memcpy(r.iss, orders.at[0].stations[1].issuers[0], sizeof r.iss);
     ASSERT_OK(trust_quota_load(&q, t, &orders, 1, &err), err);
     ASSERT_OK(trust_quota_record(&q, &r, &err), err);
     ASSERT_OK(accept_next(&a, 1), err);
     ASSERT_OK(trust_quota_load(&q, t, &orders, 1, &err), err);
     ASSERT_FAILS(trust_quota_record(&q, &r, &err), ERR_REFUSED);
-    assert_text("a station has one issuing CA");
+    assert_text("a log is of one station");
+    end_stations();
+}
+END_TEST
+
+/* An order gives a station several issuing CAs: one for another product, or one after the other. */
+START_TEST(a_station_may_have_several_issuing_cas)
+{
+    char text[2048], hex[2 * SHA256_SIZE + 1], other[sizeof hex];
+    struct kit_batch batch;
+
+    begin_stations();
+    issuer_of(&a, hex);
+    issuer_of(&b, other);
+    snprintf(text, sizeof text,
+             "{\"type\":\"order\",\"counts\":{\"good\":9,\"max_issued\":9},\"stations\":["
+             "{\"key\":\"%064d\",\"issuer\":[\"%s\",\"%s\"],\"good\":3,\"max_issued\":3}]}",
+             7, hex, other);
+    ASSERT_OK(read_order(text), err);
+    count_under(&orders.at[0]);
+    kit_share_root(&a.kit, &b.kit);
+    begin_manifest(&a, &batch);
+    add_device(&a, &batch, NULL);
+    add_device(&a, &batch, &b);
+    kit_end(&batch, &a.state);
+    ASSERT_OK(accept(&a, &batch), err);
+    begin_manifest(&a, &batch);
+    add_device(&a, &batch, &b);
+    kit_end(&batch, &a.state);
+    ASSERT_OK(accept(&a, &batch), err);
+    ASSERT_FAILS(accept_next(&a, 1), ERR_REFUSED); /* the share is that of the station */
+    assert_text("allows this station 3");
     end_stations();
 }
 END_TEST
@@ -419,7 +450,7 @@ CHECK_ITEMS_MAIN("accept_orders", ONCE(a_station_is_held_to_its_own_share),
                  ONCE(an_amendment_with_more_counts_from_when_it_is_given),
                  ONCE(all_stations_together_stay_within_the_order),
                  ONCE(an_issuing_ca_that_the_order_does_not_list_is_refused),
-                 ONCE(a_log_has_one_issuing_ca),
+                 ONCE(a_log_is_of_one_station), ONCE(a_station_may_have_several_issuing_cas),
                  ONCE(what_no_version_of_the_order_is_is_not_counted_as_one),
                  ONCE(only_orders_that_are_given_may_stand_in_a_manifest),
                  ONCE(versions_that_are_given_are_one_chain),

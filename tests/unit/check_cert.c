@@ -61,8 +61,9 @@ START_TEST(a_certificate_made_for_something_else_is_refused)
     ASSERT_FAILS(judge(&p, &m), ERR_INTEGRITY);
     m.expect = right;
     ASSERT_FAILS(judge(&other, &m), ERR_SIGNATURE);
-    ASSERT_FAILS(cert_check(m.der.data, m.der.len, p.issuing, p.manifest_root, &m.expect, &p.err),
-                 ERR_SIGNATURE);
+    ASSERT_FAILS(
+        cert_check(m.der.data, m.der.len, CHAIN(p.issuing, p.manifest_root), &m.expect, &p.err),
+        ERR_SIGNATURE);
     ASSERT_OK(judge(&p, &m), p.err);
     EVP_PKEY_free(key);
     made_done(&m);
@@ -106,7 +107,8 @@ START_TEST(a_certificate_that_is_no_device_certificate_is_refused)
     ASSERT_OK(authority_issuing(&signer_name, p.now, point, p.root, p.root_key, &ca, &p.err),
               p.err);
     ASSERT_OK(cert_der(ca, &der, &p.err), p.err);
-    ASSERT_FAILS(cert_check(der.data, der.len, p.issuing, p.root, &expect, &p.err), ERR_SIGNATURE);
+    ASSERT_FAILS(cert_check(der.data, der.len, CHAIN(p.issuing, p.root), &expect, &p.err),
+                 ERR_SIGNATURE);
     X509_free(ca);
     buf_reset(&der);
     /* Has digitalSignature alone, and a purpose that a device has not. */
@@ -114,7 +116,8 @@ START_TEST(a_certificate_that_is_no_device_certificate_is_refused)
                                         &p.err),
               p.err);
     ASSERT_OK(cert_der(ca, &der, &p.err), p.err);
-    ASSERT_FAILS(cert_check(der.data, der.len, p.issuing, p.root, &expect, &p.err), ERR_INTEGRITY);
+    ASSERT_FAILS(cert_check(der.data, der.len, CHAIN(p.issuing, p.root), &expect, &p.err),
+                 ERR_INTEGRITY);
     X509_free(ca);
     buf_done(&der);
     EVP_PKEY_free(key);

@@ -9,7 +9,9 @@
 #include "manifests/platforms/export.h"
 #include "manifests/platforms/ids.h"
 #include "manifests/platforms/text.h"
+#include "pki/envelope.h"
 
+#include <openssl/cms.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +47,15 @@ static struct platform_run run_of(const char *format)
     for (size_t i = 0; run.platform->settings && run.platform->settings[i].name; i++)
         run.values[i] = strcmp(run.platform->settings[i].name, "fw-types") ? values[i] : "APP";
     return run;
+}
+
+/* Of secret formats: the CA of the kit, whose key the test has, as well as any other. */
+static STACK_OF(X509) * make_recipients(void)
+{
+    STACK_OF(X509) *list = sk_X509_new_null();
+
+    ck_assert(list && X509_up_ref(kit.ca) && sk_X509_push(list, kit.ca));
+    return list;
 }
 
 static bool folder_has(const char *name)
@@ -326,11 +337,14 @@ END_TEST
 /* Without a device there is no file but the index, and the template where there is one. */
 START_TEST(nothing_to_export)
 {
+    STACK_OF(X509) *recipients = make_recipients();
+
     for (size_t i = 0; export_formats[i]; i++) {
         struct platform_run run = run_of(export_formats[i]->name);
         struct export_report report;
         struct export *e;
 
+        run.recipients = recipients;
         ASSERT_OK(export_begin(&run, dir, &e, &err), err);
         export_leave(e, EXPORT_HELD);
         ASSERT_OK(export_finish(e, NULL, &report, &err), err);
@@ -340,6 +354,106 @@ START_TEST(nothing_to_export)
         ck_assert_int_eq(occurrences(EXPORT_INDEX, "\"held\":1"), 1);
         ck_assert_int_eq(file_remove_tree(dir, NULL), 0);
     }
+    envelope_recipients_free(recipients);
+}
+END_TEST
+
+/* What the envelope of a file holds, by OpenSSL; the number of its lines. */
+static int open_file(const char *name, struct buf *plain)
+{
+    char path[PATH_MAX + 64];
+    uint8_t bytes[65536];
+    CMS_ContentInfo *cms;
+    BIO *in, *out = BIO_new(BIO_s_mem());
+    char *text;
+    long len;
+    int lines = 0;
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    in = BIO_new_file(path, "rb");
+    ck_assert_ptr_nonnull(in);
+    cms = d2i_CMS_bio(in, NULL);
+    ck_assert_ptr_nonnull(cms);
+    ck_assert_int_eq(BIO_read(in, bytes, sizeof bytes), 0); /* nothing comes behind it */
+    ck_assert_int_eq(CMS_decrypt(cms, kit.ca_key, kit.ca, NULL, out, 0), 1);
+    len = BIO_get_mem_data(out, &text);
+    for (long i = 0; i < len; i++)
+        lines += text[i] == '\n';
+    buf_put(plain, text, (size_t)len);
+    CMS_ContentInfo_free(cms);
+    BIO_free(in);
+    BIO_free(out);
+    return lines;
+}
+
+/* Also behind zero bytes. */
+static bool file_holds(const char *name, const char *text)
+{
+    char path[PATH_MAX + 64];
+    struct buf bytes;
+    bool found;
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    buf_init(&bytes, 1 << 20);
+    ASSERT_OK(file_read(path, &bytes, &err), err);
+    found = memmem(bytes.data, bytes.len, text, strlen(text)) != NULL;
+    buf_done(&bytes);
+    return found;
+}
+
+START_TEST(secret_keys_are_in_envelopes_alone)
+{
+    static const uint8_t key[PLATFORM_KEY_SIZE] = "thirty-two bytes that are secret";
+    static const char base64[] = "dGhpcnR5LXR3byBieXRlcyB0aGF0IGFyZSBzZWNyZXQ=";
+    static const char *const formats[] = {"symmetric-keys", "azure-dps-keys"};
+    struct platform_run run = run_of(formats[_i]);
+    STACK_OF(X509) *recipients = make_recipients();
+    struct record record = {.t = RECORD_ADD, .mode = RECORD_MODE_DERIVED};
+    struct export_report report;
+    struct export *e = NULL;
+    char name[64];
+    struct buf plain;
+
+    ASSERT_FAILS(export_begin(&run, dir, &e, &err), ERR_USAGE);
+    ck_assert_ptr_null(e);
+    buf_init(&plain, 1 << 20);
+    run.recipients = recipients;
+    strcpy(record.prod, KIT_PRODUCT);
+    ASSERT_OK(export_begin(&run, dir, &e, &err), err);
+    for (int i = 0; i < 12; i++) {
+        snprintf(record.sn, sizeof record.sn, "A1-%04d", i);
+        ASSERT_OK(export_key(e, &record, key, &err), err);
+    }
+    ASSERT_OK(export_finish(e, NULL, &report, &err), err);
+    ck_assert_uint_eq(report.devices, 12);
+    snprintf(name, sizeof name, "%s-00000.cms", formats[_i]);
+    ck_assert(!file_holds(name, base64) && !file_holds(name, "A1-0003"));
+    ck_assert_int_eq(open_file(name, &plain), _i ? 2 : 12); /* ten enrolments a call */
+    buf_put_u8(&plain, 0);
+    ck_assert_ptr_nonnull(strstr((char *)plain.data, base64));
+    ck_assert_ptr_nonnull(strstr((char *)plain.data, "\"A1-0011\""));
+    buf_done(&plain);
+    envelope_recipients_free(recipients);
+}
+END_TEST
+
+START_TEST(a_key_twice_or_of_a_serial_that_is_refused_leaves_no_folder)
+{
+    static const uint8_t key[PLATFORM_KEY_SIZE] = {1};
+    static const char *const second[] = {"a1-1", "a+1"};
+    struct platform_run run = run_of("azure-dps-keys");
+    STACK_OF(X509) *recipients = make_recipients();
+    struct record record = {.t = RECORD_ADD, .sn = "A1-1", .prod = KIT_PRODUCT};
+    struct export *e;
+
+    run.recipients = recipients;
+    ASSERT_OK(export_begin(&run, dir, &e, &err), err);
+    ASSERT_OK(export_key(e, &record, key, &err), err);
+    strcpy(record.sn, second[_i]);
+    ASSERT_FAILS(export_key(e, &record, key, &err), _i ? ERR_REFUSED : ERR_DUPLICATE);
+    export_abort(e);
+    ck_assert(!file_exists(dir));
+    envelope_recipients_free(recipients);
 }
 END_TEST
 
@@ -472,6 +586,8 @@ int main(void)
     tcase_add_test(tcase, an_id_stands_once);
     tcase_add_test(tcase, ids_are_found_among_many);
     tcase_add_test(tcase, nothing_to_export);
+    tcase_add_loop_test(tcase, secret_keys_are_in_envelopes_alone, 0, 2);
+    tcase_add_loop_test(tcase, a_key_twice_or_of_a_serial_that_is_refused_leaves_no_folder, 0, 2);
     tcase_add_test(tcase, a_folder_is_never_overwritten);
     tcase_add_test(tcase, a_format_that_signs_needs_a_key);
     tcase_add_test(tcase, a_kill_leaves_no_half_file);

@@ -26,6 +26,7 @@ static const struct name names[] = {
     {CKA_VALUE_LEN, 32, "32"},
     {CKA_ALLOWED_MECHANISMS, CKM_ECDSA, "{CKM_ECDSA}"},
     {CKA_ALLOWED_MECHANISMS, CKM_SHA256_HMAC, "{CKM_SHA256_HMAC}"},
+    {CKA_ALLOWED_MECHANISMS, CKM_HKDF_DERIVE, "{CKM_HKDF_DERIVE}"},
     {CKA_ALLOWED_MECHANISMS, CKM_ECDH1_DERIVE, "{CKM_ECDH1_DERIVE}"},
     {CKA_ALLOWED_MECHANISMS, CKM_AES_ECB_ENCRYPT_DATA, "{CKM_AES_ECB_ENCRYPT_DATA}"},
 };
@@ -36,7 +37,8 @@ static const struct {
 } tables[] = {
     {"Signing key, private half", policy_signing_private},
     {"Signing key, public half", policy_signing_public},
-    {"ledger-hmac", policy_hmac},
+    {"ledger-hmac, and derivation-master of a token that only makes MACs", policy_hmac},
+    {"derivation-master of a token that derives", policy_derivation},
     {"Storage key", policy_storage},
     {"Anchor", policy_anchor},
     {"Used ticket", policy_ticket},
@@ -46,7 +48,10 @@ static const struct {
     {"Ephemeral key, private half", policy_ephemeral_private},
     {"Ephemeral key, public half", policy_ephemeral_public},
     {"Shared secret Z (suite 1)", policy_shared_secret},
-    {"Key encryption key", policy_kek},
+    {"Key encryption key of a private key", policy_kek},
+    {"Key encryption key of a symmetric key", policy_kek_symmetric},
+    {"Symmetric device key, derived", policy_derived},
+    {"Symmetric device key, put in", policy_derived_value},
 };
 
 static const char *attribute_name(CK_ATTRIBUTE_TYPE type)
@@ -115,6 +120,8 @@ static void put_table(struct buf *out, const char *title, const struct policy_ro
             buf_put_str(out, "{the token's RFC 5649 mechanism}");
         else if (rows->use & USE_POINT)
             buf_put_str(out, "the public point, if the token unwraps no key without it");
+        else if (rows->use & USE_VALUE)
+            buf_put_str(out, "the key");
         else if (rows->use & USE_NESTED)
             put_nested(out, rows);
         else if (!rows->value)
@@ -228,7 +235,8 @@ START_TEST(only_device_keys_are_extractable_and_all_that_is_secret_is_sensitive)
         const struct policy_row *rows = tables[i].rows;
         bool public = rows == policy_signing_public || rows == policy_device_public ||
                       rows == policy_ephemeral_public;
-        bool device = rows == policy_device_private || rows == policy_unwrapped;
+        bool device = rows == policy_device_private || rows == policy_unwrapped ||
+                      rows == policy_derived || rows == policy_derived_value;
         const struct policy_row *extractable = find_row(rows, CKA_EXTRACTABLE),
                                 *sensitive = find_row(rows, CKA_SENSITIVE);
 

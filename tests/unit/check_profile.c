@@ -212,7 +212,7 @@ static void issue(struct pki *p, struct cert_template *t, const struct cert_prof
     ASSERT_OK(ca_sign_tbs(&signer, &tbs, &der, &p->err), p->err);
     ck_assert_uint_le(der.len, size);
     ck_assert_uint_ge(der.len + 8, size);
-    ASSERT_OK(cert_check(der.data, der.len, p->issuing, p->root, &expect, &p->err), p->err);
+    ASSERT_OK(cert_check(der.data, der.len, CHAIN(p->issuing, p->root), &expect, &p->err), p->err);
     buf_done(&tbs);
     buf_done(&der);
     EVP_PKEY_free(key);

@@ -98,7 +98,7 @@ static void issue(struct ceremony *c, const char *storage)
     ASSERT_OK(cert_template_tbs(t, &s, &tbs, &c->err), c->err);
     ASSERT_OK(hsm_ca_signer(c->h, HSM_KEY_ISSUING_CA, &signer, &c->err), c->err);
     ASSERT_OK(ca_sign_tbs(&signer, &tbs, &der, &c->err), c->err);
-    ASSERT_OK(cert_check(der.data, der.len, c->issuing, c->root, &expect, &c->err), c->err);
+    ASSERT_OK(cert_check(der.data, der.len, CHAIN(c->issuing, c->root), &expect, &c->err), c->err);
     cert_template_free(t);
     buf_done(&wrapped);
     buf_done(&tbs);

@@ -228,7 +228,7 @@ static const struct {
      "entry 3 was changed"},
     {"DELETE FROM credentials WHERE id = 5", "tells of 5 credentials and the database holds 4"},
     {"UPDATE credentials SET state = 2; INSERT INTO claims SELECT x'01', 1, 1, 'A', x'02', x'03',"
-     " x'04', 1, x'05', x'06', x'07', NULL, '', x'', 0, x'', NULL, 0, x'08'",
+     " x'04', 1, x'05', x'06', x'07', NULL, '', x'', 0, x'', NULL, 0, x'08', NULL, NULL",
      "claims"},
 };
 
@@ -337,7 +337,8 @@ static const char back_to_1[] =
     "DROP TABLE spare_keys; DROP INDEX credentials_live; DROP INDEX credentials_serial;"
     "DROP INDEX attempts_tx; DROP TABLE keygens;"
     "CREATE UNIQUE INDEX credentials_serial ON credentials(product, serial);"
-    "DROP INDEX ledger_key;"
+    "DROP INDEX ledger_key; DROP INDEX ledger_issuers; ALTER TABLE claims DROP COLUMN kcv;"
+    "ALTER TABLE claims DROP COLUMN symmetric;"
     "PRAGMA user_version = 1;";
 
 START_TEST(a_database_of_version_1_is_brought_to_this_one)
@@ -363,6 +364,12 @@ START_TEST(a_database_of_version_1_is_brought_to_this_one)
                           ""),
               err);
     ck_assert_int_eq(count, 6);
+    ASSERT_OK(sql_integer(&store->sql, &err, &count,
+                          "SELECT count(*) FROM pragma_table_info('claims') WHERE name IN"
+                          " ('kcv', 'symmetric')",
+                          ""),
+              err);
+    ck_assert_int_eq(count, 2);
     store_close(store);
     ASSERT_OK(store_open(path, STORE_READ, &store, &err), err);
     end(store);

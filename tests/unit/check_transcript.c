@@ -58,13 +58,16 @@ START_TEST(a_key_that_was_made_since_is_told)
     struct found f;
     struct rig r;
 
+    if (_i == HSM_KEY_LEDGER_HMAC)
+        return; /* it has a test of its own */
     rig_start(&r, &plain_order, 0);
     check(&r, &f);
     ck_assert_msg(f.count == 0, "%s", f.lines);
     p11 = softhsm_raw();
     session = softhsm_session(p11);
     destroy(p11, session, policy->class, policy->label);
-    destroy(p11, session, CKO_PUBLIC_KEY, policy->label);
+    if (policy->public_rows)
+        destroy(p11, session, CKO_PUBLIC_KEY, policy->label);
     ASSERT_OK(hsm_recycle(r.hsm, &err), err);
     ASSERT_OK(hsm_key_create(r.hsm, (enum hsm_key)_i, &err), err);
     check(&r, &f);
@@ -106,8 +109,6 @@ START_TEST(an_anchor_that_moved_on_is_no_difference)
 }
 END_TEST
 
-/* Those before ledger-hmac, which has a test of its own. */
-RIG_MAIN("transcript",
-         ((struct check_item){a_key_that_was_made_since_is_told, HSM_KEY_LEDGER_HMAC}),
+RIG_MAIN("transcript", ((struct check_item){a_key_that_was_made_since_is_told, HSM_KEY_COUNT}),
          ONCE(another_ledger_key_makes_the_transcript_worth_nothing),
          ONCE(an_anchor_that_moved_on_is_no_difference))

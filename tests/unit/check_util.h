@@ -82,4 +82,7 @@ static inline int check_run(const char *name, const struct check_item *items, si
     return check_run_case(name, tcase, 300);
 }
 
+/* A chain (pki/ca_chain.h) of an issuing CA and its root, for one expression. */
+#define CHAIN(issuer, root) (&(struct ca_chain){{issuer, root}, 2})
+
 #endif

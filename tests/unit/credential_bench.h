@@ -4,12 +4,11 @@
 #ifndef TESTS_CREDENTIAL_BENCH_H
 #define TESTS_CREDENTIAL_BENCH_H
 
+#include "device_play.h"
 #include "softhsm.h"
 
 #include "hsm/credential.h"
 #include "p256_util.h"
-
-#define BLOB_MAX 256
 
 static const uint8_t order_a[SHA256_SIZE] = {0xa1, 2, 3};
 

@@ -514,6 +514,18 @@ static void put_checkpoint(struct kit_batch *b, struct seal_result *result)
     buf_done(&note);
 }
 
+void kit_share_root(struct kit *k, const struct kit *other)
+{
+    struct buf roots;
+
+    buf_init(&roots, 65536);
+    OK(file_read(k->device_root, &roots, &kit_error));
+    OK(file_read(other->device_root, &roots, &kit_error));
+    OK(file_write(k->device_root, roots.data, roots.len, 0644, &kit_error));
+    buf_done(&roots);
+    k->other_ca = other->ca;
+}
+
 static void put_chain(struct kit_batch *b, struct seal_result *result)
 {
     BIO *out = BIO_new(BIO_s_mem());
@@ -521,6 +533,8 @@ static void put_chain(struct kit_batch *b, struct seal_result *result)
     long len;
 
     MUST(PEM_write_bio_X509(out, b->kit->ca));
+    if (b->kit->other_ca)
+        MUST(PEM_write_bio_X509(out, b->kit->other_ca));
     len = BIO_get_mem_data(out, &text);
     OK(seal_put_file(b->dir, MANIFEST_CHAIN, text, (size_t)len, result, &kit_error));
     BIO_free(out);

@@ -26,6 +26,7 @@ struct kit {
     char dir[PATH_MAX / 2]; /* holds the pins, then one folder for each manifest */
     EVP_PKEY *log_key, *ca_key, *root_key;
     X509 *ca, *root_cert; /* the root is that of manifest signers */
+    X509 *other_ca;       /* that chain.pem has as well, another kit's; NULL: none */
     struct signer signer;
     char origin[NOTE_NAME_MAX + 1], station[IMPRINT_STATION_MAX + 1];
     struct manifest_totals totals; /* counts every record that is added */
@@ -73,6 +74,8 @@ void kit_device_write(const struct kit *k, const struct kit_device *d);
  * what the record says. With an issuer other than the kit's own CA, pass its key and certificate.
  */
 void kit_prove(struct kit *k, struct kit_device *d);
+/* From here on k also has the issuing CA of another kit, and pins its device root. */
+void kit_share_root(struct kit *k, const struct kit *other);
 void kit_prove_under(struct kit_device *d, EVP_PKEY *issuer_key, X509 *issuer);
 
 /* kit_prove begins with kit_certify and ends with kit_evidence. */

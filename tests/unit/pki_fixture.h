@@ -140,7 +140,7 @@ static inline void made_done(struct made *m)
 
 static inline int judge(struct pki *p, const struct made *m)
 {
-    return cert_check(m->der.data, m->der.len, p->issuing, p->root, &m->expect, &p->err);
+    return cert_check(m->der.data, m->der.len, CHAIN(p->issuing, p->root), &m->expect, &p->err);
 }
 
 #endif

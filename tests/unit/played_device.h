@@ -7,6 +7,7 @@
 
 #include "played_line.h"
 
+#include <openssl/hmac.h>
 #include <openssl/x509.h>
 
 struct device {
@@ -20,7 +21,9 @@ struct device {
     EVP_PKEY *made; /* the key that it made for KEYGEN, or NULL */
     uint32_t commit_count;
     char serial[IMPRINT_SERIAL_MAX + 1];
-    EVP_PKEY *key; /* the identity */
+    EVP_PKEY *key; /* the identity, or NULL where a symmetric key is all */
+    bool has_symmetric;
+    uint8_t symmetric[32];
     struct buf x, certificates;
     size_t leaf_len;
 };
@@ -255,6 +258,29 @@ static inline EVP_PKEY *device_unwrap(const struct device *d, const struct wire_
     return key;
 }
 
+/* HMAC-SHA256 with the symmetric key. */
+static inline void device_mac(const struct device *d, const void *message, size_t len,
+                              uint8_t mac[32])
+{
+    ck_assert_ptr_nonnull(
+        HMAC(EVP_sha256(), d->symmetric, sizeof d->symmetric, message, len, mac, NULL));
+}
+
+/* The unwrapped symmetric key, which must have the check value that BEGIN announced. */
+static inline void device_take_symmetric(struct device *d, const struct wire_plan *p,
+                                         const struct buf *blob, const uint8_t expected[32])
+{
+    uint8_t kek[32], plain[512], check[32];
+
+    device_kek(d, p, kek);
+    ck_assert_int_eq(device_cipher(EVP_aes_256_wrap_pad(), 0, kek, blob->data, blob->len, plain),
+                     sizeof d->symmetric);
+    memcpy(d->symmetric, plain, sizeof d->symmetric);
+    d->has_symmetric = true;
+    device_mac(d, "imprint kcv v1", sizeof "imprint kcv v1", check);
+    ck_assert_mem_eq(check, expected, sizeof check);
+}
+
 /* The public point of the leaf certificate; its length goes to d. */
 static inline void device_leaf_point(struct device *d, uint8_t point[EC_POINT_SIZE])
 {
@@ -287,7 +313,9 @@ static inline int device_fetch(struct device *d, struct line *l, struct buf *blo
             break;
         ck_assert_uint_eq(out->len, p->objects[i].length);
         sha256(out->data, out->len, hash);
-        if (out != blob)
+        if (p->objects[i].type == IMPRINT_OBJ_SYMMETRIC_KEY)
+            device_take_symmetric(d, p, out, p->objects[i].hash);
+        else if (out != blob)
             ck_assert_mem_eq(hash, p->objects[i].hash, 32);
     }
     buf_done(&object);
@@ -315,13 +343,16 @@ static inline int device_receive(struct device *d, struct line *l)
         return rc;
     }
     EVP_PKEY_free(d->key);
-    d->key = p->suite ? device_unwrap(d, p, &blob) : d->made;
-    ck_assert_ptr_nonnull(d->key);
-    if (!p->suite)
-        EVP_PKEY_up_ref(d->key);
-    device_leaf_point(d, certified);
-    ASSERT_OK(ec_point(d->key, mine, &err), err);
-    ck_assert_mem_eq(mine, certified, sizeof mine);
+    d->key = NULL;
+    if (d->certificates.len) {
+        d->key = p->suite ? device_unwrap(d, p, &blob) : d->made;
+        ck_assert_ptr_nonnull(d->key);
+        if (!p->suite)
+            EVP_PKEY_up_ref(d->key);
+        device_leaf_point(d, certified);
+        ASSERT_OK(ec_point(d->key, mine, &err), err);
+        ck_assert_mem_eq(mine, certified, sizeof mine);
+    }
     buf_done(&blob);
     return 0;
 }
@@ -340,25 +371,34 @@ static inline void device_commit(struct device *d, const struct line *l)
     strcpy(d->serial, l->plan.serial);
 }
 
-/* What the device signs, as SECURITY's definition spells it, under any key. */
+/* What the device signs, or makes its MAC of, as SECURITY's definition spells it. */
+static inline void device_proof_message(const struct device *d,
+                                        const uint8_t nonce[IMPRINT_NONCE_SIZE], bool derived,
+                                        struct buf *b)
+{
+    uint8_t hash[32];
+
+    buf_put(b, "imprint prove v1", sizeof "imprint prove v1");
+    buf_put_u16(b, derived ? IMPRINT_ALG_HMAC_SHA256 : IMPRINT_ALG_ECDSA_SHA256);
+    buf_put_lp(b, nonce, IMPRINT_NONCE_SIZE);
+    sha256(d->x.data, d->x.len, hash);
+    buf_put_lp(b, hash, 32);
+    sha256(d->certificates.data, d->leaf_len, hash);
+    buf_put_lp(b, hash, derived ? 0 : 32);
+    buf_put_u8(b, d->lifecycle);
+    buf_put_u32(b, d->commit_count);
+}
+
+/* With any key. */
 static inline struct wire_proof device_sign(const struct device *d, EVP_PKEY *key,
                                             const uint8_t nonce[IMPRINT_NONCE_SIZE])
 {
     struct wire_proof p = {.lifecycle = d->lifecycle, .commit_count = d->commit_count};
     struct error err = ERROR_INIT;
-    uint8_t hash[32];
     struct buf b;
 
     buf_init(&b, 1024);
-    buf_put(&b, "imprint prove v1", sizeof "imprint prove v1");
-    buf_put_u16(&b, IMPRINT_ALG_ECDSA_SHA256);
-    buf_put_lp(&b, nonce, IMPRINT_NONCE_SIZE);
-    sha256(d->x.data, d->x.len, hash);
-    buf_put_lp(&b, hash, 32);
-    sha256(d->certificates.data, d->leaf_len, hash);
-    buf_put_lp(&b, hash, 32);
-    buf_put_u8(&b, d->lifecycle);
-    buf_put_u32(&b, d->commit_count);
+    device_proof_message(d, nonce, false, &b);
     ASSERT_OK(ec_sign(key, b.data, b.len, p.sig, &err), err);
     buf_done(&b);
     sha256(d->certificates.data, d->certificates.len, p.read_back);
@@ -368,7 +408,16 @@ static inline struct wire_proof device_sign(const struct device *d, EVP_PKEY *ke
 static inline struct wire_proof device_prove(const struct device *d,
                                              const uint8_t nonce[IMPRINT_NONCE_SIZE])
 {
-    return device_sign(d, d->key, nonce);
+    struct wire_proof p = {.lifecycle = d->lifecycle, .commit_count = d->commit_count};
+    struct buf b;
+
+    if (d->key)
+        return device_sign(d, d->key, nonce);
+    buf_init(&b, 1024);
+    device_proof_message(d, nonce, true, &b);
+    device_mac(d, b.data, b.len, p.sig);
+    buf_done(&b);
+    return p;
 }
 
 /* ---- line and device together ---- */

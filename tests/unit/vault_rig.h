@@ -40,6 +40,8 @@ struct rig_order {
     const char *id;            /* NULL: "TEST-1" */
     const char *suites;        /* NULL: "[1]" */
     bool device_keys;          /* key_modes "device", not "hsm" */
+    bool derived;              /* key_modes "derived", not "hsm" */
+    bool symmetric;            /* a symmetric key beside the private one */
     const uint8_t (*keys)[65]; /* enrolled keys; NULL: device_auth none */
     size_t key_count;
     int good, max_issued; /* 0: 5000 */
@@ -53,6 +55,7 @@ struct rig_order {
     const char *environment;  /* NULL: RIG_ENVIRONMENT */
     const char *product;      /* NULL: RIG_PRODUCT */
     const char *key, *issuer; /* NULL: this station's */
+    const char *issuers;      /* the JSON of the member instead; NULL: issuer */
     const char *after;        /* the JSON of the member; NULL: none */
     bool no_software_hsm;
     const struct buf *vendor_root; /* DER: device_auth attested; NULL: not */
@@ -134,8 +137,11 @@ static inline void rig_put_stations(const struct rig *r, struct buf *json,
 
     rig_station_json(r, "key", key);
     rig_station_json(r, "issuer", issuer);
-    buf_printf(json, ",\"stations\":[{\"key\":\"%s\",\"issuer\":\"%s\",", o->key ? o->key : key,
-               o->issuer ? o->issuer : issuer);
+    buf_printf(json, ",\"stations\":[{\"key\":\"%s\",", o->key ? o->key : key);
+    if (o->issuers)
+        buf_printf(json, "\"issuer\":%s,", o->issuers);
+    else
+        buf_printf(json, "\"issuer\":\"%s\",", o->issuer ? o->issuer : issuer);
     rig_put_counts(json, o);
     if (o->serials)
         buf_printf(json, ",\"serials\":%s", o->serials);
@@ -216,22 +222,27 @@ static inline void rig_write_job(struct rig *r, const struct rig_order *o)
     job->serials.source = o->source;
     strcpy(job->ports[0].slot, "S{n}");
     job->port_count = 1;
-    strcpy(job->certificate.organization, "Acme Medical");
-    strcpy(job->certificate.hardware_type, "1.3.6.1.4.1.32473.1.7");
+    job->symmetric_key = o->symmetric;
+    if (!o->derived) {
+        strcpy(job->certificate.organization, "Acme Medical");
+        strcpy(job->certificate.hardware_type, "1.3.6.1.4.1.32473.1.7");
+    }
     buf_printf(&json, "{\"type\":\"%s\"", o->amends ? "amendment" : "order");
     if (o->amends)
         buf_printf(&json, ",\"amends\":\"%s\"", o->amends);
     buf_printf(&json,
-               ",\"id\":\"%s\",\"environment\":\"%s\",\"product\":\"%s\",\"profile\":" RIG_PROFILE
-               ","
+               ",\"id\":\"%s\",\"environment\":\"%s\",\"product\":\"%s\"%s,\"symmetric_key\":%s,"
                "\"use\":\"registration\",\"valid\":{\"from\":\"%s\",\"until\":\"%s\"},"
                "\"software_hsm\":%s,\"key_modes\":[\"%s\"],\"drivers\":[\"native\"],"
                "\"suites\":%s,\"lock\":%s,\"counts\":{",
                job->order, o->environment ? o->environment : RIG_ENVIRONMENT,
-               o->product ? o->product : RIG_PRODUCT, o->from ? o->from : "2020-01-01T00:00:00Z",
+               o->product ? o->product : RIG_PRODUCT, o->derived ? "" : ",\"profile\":" RIG_PROFILE,
+               o->symmetric ? "true" : "false", o->from ? o->from : "2020-01-01T00:00:00Z",
                o->until ? o->until : "2099-12-31T00:00:00Z", o->no_software_hsm ? "false" : "true",
-               o->device_keys ? "device" : "hsm", o->suites ? o->suites : "[1]",
-               o->lock ? "true" : "false");
+               o->device_keys ? "device"
+               : o->derived   ? "derived"
+                              : "hsm",
+               o->suites ? o->suites : "[1]", o->lock ? "true" : "false");
     rig_put_counts(&json, o);
     buf_put_u8(&json, '}');
     rig_put_stations(r, &json, o);
@@ -458,7 +469,7 @@ static inline int rig_check_record(void *context, const void *line, size_t len,
         seen->adds++;
         ASSERT_OK(evidence_parse(evidence, evidence_len, &e, err), *err);
         ASSERT_OK(evidence_verify(&e, &r, RIG_ENVIRONMENT, verifier, &verified, err), *err);
-        ck_assert(verified);
+        ck_assert_int_eq(verified, r.mode != RECORD_MODE_DERIVED); /* only its owner can */
         if (e.attested)
             rig_check_attestation(&e, &r);
         evidence_done(&e);
@@ -520,7 +531,7 @@ static inline void rig_check(struct rig *r)
                                 " AND wrapped IS NOT NULL"),
                      0);
     ck_assert_int_eq(rig_int(r, "SELECT count(*) FROM claims WHERE state > 0"
-                                " AND wrapped IS NOT NULL"),
+                                " AND (wrapped IS NOT NULL OR symmetric IS NOT NULL)"),
                      0);
     rig_seal_and_verify(r);
 }

@@ -162,7 +162,7 @@ static void put_order(const struct vault *v, struct buf *out)
     char key[65], issuer[65];
 
     hex_encode(v->key_hash, sizeof v->key_hash, key);
-    hex_encode(v->issuer_hash, sizeof v->issuer_hash, issuer);
+    hex_encode(issuers_newest(&v->issuers)->sha256, SHA256_SIZE, issuer);
     buf_printf(out,
                "{\"type\":\"order\",\"id\":\"BENCH\",\"environment\":\"bench\","
                "\"product\":\"09506000134352\",\"profile\":{\"name\":\"idevid\",\"sha256\":"

@@ -1,0 +1,389 @@
+#include "station/vault/ca/issuers.h"
+
+#include "base/codec.h"
+#include "base/file.h"
+#include "hsm/signer.h"
+#include "pki/cert.h"
+#include "pki/profile.h"
+#include "pki/signed.h"
+#include "station/store/inventory.h"
+#include "station/store/ledger.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#define YEAR (365 * INT64_C(86400))
+
+/* ---- what the ledger tells ---- */
+
+/* Of one CA, while it is being read. */
+struct told {
+    uint8_t hashes[CA_CHAIN_MAX][SHA256_SIZE]; /* the CA's own first */
+    size_t count;                              /* 0: of the ceremony, by its key */
+};
+
+struct reading {
+    struct issuers *out;
+    struct told told[ISSUERS_MAX];
+};
+
+static int malformed(const struct ledger_entry *entry, struct error *err)
+{
+    return error_set(err, ERR_INTEGRITY,
+                     "ledger entry %lld about an issuing CA is malformed: keep the database as it "
+                     "is and call the security team",
+                     (long long)entry->seq);
+}
+
+/* The CA that data names; one that is new follows the last. */
+static struct issuer *named(struct issuers *issuers, const json_t *data)
+{
+    json_int_t number = json_integer_value(json_object_get(data, "number"));
+    struct issuer *i;
+
+    if (number >= 1 && number <= (json_int_t)issuers->count)
+        return &issuers->of[number - 1];
+    if (number != (json_int_t)issuers->count + 1 || issuers->count == ISSUERS_MAX)
+        return NULL;
+    i = &issuers->of[issuers->count++];
+    *i = (struct issuer){.number = (unsigned)number};
+    buf_init(&i->der, INVENTORY_CERT_MAX);
+    return i;
+}
+
+static bool take_hash(struct told *t, const json_t *text)
+{
+    return json_is_string(text) && t->count < CA_CHAIN_MAX &&
+           hex_decode(json_string_value(text), t->hashes[t->count++], SHA256_SIZE) == 0;
+}
+
+static bool take_certificates(struct told *t, const json_t *data)
+{
+    json_t *above;
+    size_t i;
+    bool good = take_hash(t, json_object_get(data, "sha256"));
+
+    json_array_foreach(json_object_get(data, "chain"), i, above) good = good && take_hash(t, above);
+    return good;
+}
+
+/* The first entry: without a root of the company there is a CA of the ceremony. */
+static bool take_init(struct issuers *out, const json_t *data)
+{
+    const char *root = json_string_value(json_object_get(data, "root"));
+    json_t *first = json_pack("{s:i}", "number", 1);
+    struct issuer *i = named(out, first);
+
+    json_decref(first);
+    out->company_root = root && strcmp(root, "company") == 0;
+    if (i)
+        i->state = out->company_root ? ISSUER_REQUESTED : ISSUER_ACTIVE;
+    return i != NULL;
+}
+
+static bool take_destroyed(struct issuers *out, const json_t *data)
+{
+    json_int_t number = json_integer_value(json_object_get(data, "number"));
+    struct issuer *i;
+
+    if (number == 0) {
+        out->root_destroyed = true;
+        return true;
+    }
+    i = named(out, data);
+    if (i)
+        i->state = ISSUER_DESTROYED;
+    return i != NULL;
+}
+
+static bool take_event(struct reading *r, const char *event, const json_t *data)
+{
+    const char *profile = json_string_value(json_object_get(data, "profile"));
+    struct issuer *i;
+
+    if (strcmp(event, "init") == 0)
+        return take_init(r->out, data);
+    if (strcmp(event, "ca_destroyed") == 0)
+        return take_destroyed(r->out, data);
+    i = named(r->out, data);
+    if (!i)
+        return false;
+    if (strcmp(event, "ca") == 0) {
+        i->state = ISSUER_ACTIVE;
+        return take_certificates(&r->told[i->number - 1], data);
+    }
+    i->state = ISSUER_REQUESTED;
+    snprintf(i->profile, sizeof i->profile, "%s", profile ? profile : "");
+    return true;
+}
+
+static int take_entry(void *context, const struct ledger_entry *entry, struct error *err)
+{
+    json_t *body = json_loads(entry->body, JSON_REJECT_DUPLICATES, NULL);
+    const char *event = json_string_value(json_object_get(body, "event"));
+    bool good = event && take_event(context, event, json_object_get(body, "data"));
+
+    json_decref(body);
+    return good ? 0 : malformed(entry, err);
+}
+
+/* ---- the certificates ---- */
+
+int issuer_path(const struct config *config, unsigned number, char out[PATH_MAX], struct error *err)
+{
+    char name[48] = "ca/issuing-ca.pem";
+
+    if (number > 1)
+        snprintf(name, sizeof name, "ca/issuing-ca-%u.pem", number);
+    return config_path(config, name, out, err);
+}
+
+int issuer_chain_path(const struct config *config, unsigned number, char out[PATH_MAX],
+                      struct error *err)
+{
+    char name[48];
+
+    snprintf(name, sizeof name, "ca/issuing-ca-%u.chain.pem", number);
+    return config_path(config, name, out, err);
+}
+
+static int take_certificate(struct issuer *i, X509 *cert, struct error *err)
+{
+    i->chain.certs[i->chain.count++] = cert;
+    if (i->chain.count > 1)
+        return 0;
+    ca_name(cert, i->name);
+    return cert_der(cert, &i->der, err);
+}
+
+/* The CA of the ceremony is below the root of the ceremony. */
+static int read_ceremony(const struct config *config, struct issuer *i, struct error *err)
+{
+    static const char *const files[] = {"ca/issuing-ca.pem", "ca/device-root.pem"};
+    int rc = 0;
+
+    for (size_t n = 0; rc == 0 && n < 2; n++) {
+        char path[PATH_MAX];
+        X509 *cert;
+
+        rc = config_path(config, files[n], path, err);
+        if (rc == 0)
+            rc = cert_read(path, &cert, err);
+        if (rc == 0)
+            rc = take_certificate(i, cert, err);
+    }
+    if (rc == 0 && X509_verify(i->chain.certs[0], X509_get0_pubkey(i->chain.certs[1])) != 1)
+        rc = error_set(
+            err, ERR_INTEGRITY,
+            "'ca/device-root.pem' is not the root that certified 'ca/issuing-ca.pem', the "
+            "certificate of this station's issuing CA: restore the file");
+    return rc;
+}
+
+/* The file's certificates, each of which must be the one of its hash. */
+static int read_above(struct issuer *i, const char *path, const struct told *told,
+                      struct error *err)
+{
+    STACK_OF(X509) *list = NULL;
+    struct buf pem;
+    int rc;
+
+    buf_init(&pem, CA_CHAIN_FILE_MAX);
+    rc = file_read(path, &pem, err);
+    if (rc == 0)
+        rc = signed_pins_parse(&pem, path, &list, err);
+    while (rc == 0 && i->chain.count < told->count && sk_X509_num(list) > 0)
+        rc = take_certificate(i, sk_X509_shift(list), err);
+    signed_pins_free(list);
+    buf_done(&pem);
+    return rc;
+}
+
+static int check_hashes(const struct issuer *i, const char *path, const struct told *told,
+                        struct error *err)
+{
+    uint8_t hash[SHA256_SIZE];
+    bool same = i->chain.count == told->count;
+
+    for (size_t n = 0; same && n < told->count; n++)
+        same = X509_digest(i->chain.certs[n], EVP_sha256(), hash, NULL) == 1 &&
+               sha256_equal(hash, told->hashes[n]);
+    if (same)
+        return 0;
+    return error_set(err, ERR_INTEGRITY,
+                     "'%s', or the chain beside it, is not what was taken in as issuing CA %u: put "
+                     "the originals back",
+                     path, i->number);
+}
+
+static int read_imported(const struct config *config, struct issuer *i, const struct told *told,
+                         struct error *err)
+{
+    char path[PATH_MAX], above[PATH_MAX];
+    X509 *cert;
+    int rc = issuer_path(config, i->number, path, err);
+
+    if (rc == 0)
+        rc = cert_read(path, &cert, err);
+    if (rc == 0)
+        rc = take_certificate(i, cert, err);
+    if (rc == 0)
+        rc = issuer_chain_path(config, i->number, above, err);
+    if (rc == 0 && told->count > 1)
+        rc = read_above(i, above, told, err);
+    return rc ? rc : check_hashes(i, path, told, err);
+}
+
+static int read_certificates(const struct config *config, struct issuer *i, const struct told *told,
+                             struct error *err)
+{
+    int rc = told->count ? read_imported(config, i, told, err) : read_ceremony(config, i, err);
+
+    if (rc == 0)
+        sha256(i->der.data, i->der.len, i->sha256);
+    return rc;
+}
+
+int issuers_load(const struct config *config, struct store *store, struct issuers *out,
+                 struct error *err)
+{
+    struct reading r = {.out = out};
+    int rc;
+
+    memset(out, 0, sizeof *out);
+    rc = ledger_each_issuer(store, take_entry, &r, err);
+    for (size_t n = 0; rc == 0 && n < out->count; n++)
+        if (r.told[n].count || (n == 0 && !out->company_root))
+            rc = read_certificates(config, &out->of[n], &r.told[n], err);
+    return rc;
+}
+
+void issuers_done(struct issuers *issuers)
+{
+    for (size_t i = 0; i < issuers->count; i++) {
+        ca_chain_done(&issuers->of[i].chain);
+        buf_done(&issuers->of[i].der);
+    }
+    issuers->count = 0;
+}
+
+void issuer_use(const struct issuer *issuer, struct hsm *hsm)
+{
+    hsm_use_generation(hsm, HSM_KEY_ISSUING_CA, issuer->number);
+}
+
+int issuer_signer(const struct issuer *issuer, struct hsm *hsm, struct ca_signer *signer,
+                  struct error *err)
+{
+    issuer_use(issuer, hsm);
+    return hsm_ca_signer(hsm, HSM_KEY_ISSUING_CA, signer, err);
+}
+
+int issuers_check_keys(struct issuers *issuers, struct hsm *hsm, struct error *err)
+{
+    struct public_key certified, own;
+    int rc = 0;
+
+    for (size_t n = 0; rc == 0 && n < issuers->count; n++) {
+        struct issuer *i = &issuers->of[n];
+
+        if (i->state != ISSUER_ACTIVE)
+            continue;
+        issuer_use(i, hsm);
+        if (i->number > 1) /* the first was checked when the token was opened */
+            rc = hsm_key_check(hsm, HSM_KEY_ISSUING_CA, err);
+        if (rc == 0)
+            rc = hsm_key_public(hsm, HSM_KEY_ISSUING_CA, &own, &i->scheme, err);
+        if (rc == 0 && (key_of(X509_get0_pubkey(i->chain.certs[0]), &certified, NULL) ||
+                        !key_same(&certified, &own)))
+            rc = error_set(err, ERR_INTEGRITY,
+                           "'ca/issuing-ca.pem' is not the certificate of this station's issuing "
+                           "CA: restore the file"); /* of the others the ledger has the hash */
+    }
+    return rc;
+}
+
+/* ---- finding one ---- */
+
+const struct issuer *issuers_of_number(const struct issuers *issuers, unsigned number)
+{
+    return number >= 1 && number <= issuers->count ? &issuers->of[number - 1] : NULL;
+}
+
+const struct issuer *issuers_of_hash(const struct issuers *issuers, const uint8_t hash[SHA256_SIZE])
+{
+    for (size_t n = 0; n < issuers->count; n++)
+        if (issuers->of[n].chain.count && sha256_equal(issuers->of[n].sha256, hash))
+            return &issuers->of[n];
+    return NULL;
+}
+
+const struct issuer *issuers_of_name(const struct issuers *issuers, const char *name)
+{
+    for (size_t n = 0; n < issuers->count; n++)
+        if (issuers->of[n].chain.count && strcmp(issuers->of[n].name, name) == 0)
+            return &issuers->of[n];
+    return NULL;
+}
+
+const struct issuer *issuers_of_certificate(const struct issuers *issuers, X509 *cert)
+{
+    for (size_t n = 0; n < issuers->count; n++)
+        if (issuers->of[n].chain.count && ca_issued(issuers->of[n].chain.certs[0], cert))
+            return &issuers->of[n];
+    return NULL;
+}
+
+int issuers_of_der(const struct issuers *issuers, const struct buf *der, const struct issuer **out,
+                   struct error *err)
+{
+    X509 *cert;
+    int rc = cert_from_der(der->data, der->len, &cert, err);
+
+    if (rc)
+        return rc;
+    *out = issuers_of_certificate(issuers, cert);
+    X509_free(cert);
+    if (*out)
+        return 0;
+    return error_set(err, ERR_INTEGRITY,
+                     "a certificate in the database is of no issuing CA of this station: keep the "
+                     "database as it is and call the security team");
+}
+
+const struct issuer *issuers_newest(const struct issuers *issuers)
+{
+    for (size_t n = issuers->count; n > 0; n--)
+        if (issuers->of[n - 1].state == ISSUER_ACTIVE)
+            return &issuers->of[n - 1];
+    return NULL;
+}
+
+unsigned issuers_next_number(const struct issuers *issuers)
+{
+    return (unsigned)issuers->count + 1;
+}
+
+const char *issuer_state_name(enum issuer_state state)
+{
+    static const char *const names[] = {[ISSUER_REQUESTED] = "requested",
+                                        [ISSUER_ACTIVE] = "active",
+                                        [ISSUER_DESTROYED] = "destroyed"};
+
+    return names[state];
+}
+
+bool issuer_ends_soon(const struct issuer *issuer, int64_t now)
+{
+    int64_t begin, end, before = YEAR;
+
+    if (issuer->state != ISSUER_ACTIVE || !ca_times(issuer->chain.certs[0], &begin, &end))
+        return false;
+    end = ca_chain_end(&issuer->chain);
+    if (end == PROFILE_END_OF_TIME)
+        return false;
+    if ((end - begin) / 3 < before)
+        before = (end - begin) / 3;
+    return now > end - before;
+}
