@@ -31,8 +31,12 @@ const struct key_policy key_policies[HSM_KEY_COUNT] = {
 
 const struct key_policy *key_policy_of(const struct hsm *h, enum hsm_key key)
 {
-    static const struct key_policy derives = {"derivation-master", CKM_GENERIC_SECRET_KEY_GEN,
-                                              CKO_SECRET_KEY, policy_derivation, NULL, false};
+    static const struct key_policy derives = {"derivation-master",
+                                              CKM_GENERIC_SECRET_KEY_GEN,
+                                              CKO_SECRET_KEY,
+                                              policy_derivation,
+                                              NULL,
+                                              false};
 
     return key == HSM_KEY_DERIVATION && h->can.derivation == HSM_DERIVES_INSIDE
                ? &derives

@@ -93,7 +93,7 @@ struct policy_fill {
     const uint8_t *point;        /* or NULL: the token wants none */
     size_t point_len;
     const uint8_t *value; /* HSM_MAC_SIZE bytes, for a key that is put in */
-    bool session; /* make a session object where the table says token object (the probe) */
+    bool session;         /* make a session object where the table says token object (the probe) */
 };
 
 /* Whether keys of this kind have the row's attribute at all: RSA keys have no curve. */

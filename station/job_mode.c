@@ -83,11 +83,14 @@ int job_no_certificate(const struct job *job, struct error *err)
 {
     const struct job_certificate *c = &job->certificate;
 
+    if (*job->key)
+        return error_set(err, ERR_INPUT,
+                         "%s: a derived key is symmetric and of one type: take 'key' out",
+                         job->path);
     if (!*c->profile_path && !*c->organization && !*c->hardware_type && !*c->vendor_id &&
-        !*c->product_id && !*job->key)
+        !*c->product_id)
         return 0;
     return error_set(err, ERR_INPUT,
-                     "%s: in key mode 'derived' there are no certificates and no key pairs: take 'certificate' "
-                     "and 'key' out",
+                     "%s: in key mode 'derived' there are no certificates: take 'certificate' out",
                      job->path);
 }

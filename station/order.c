@@ -278,11 +278,12 @@ static int name_members(const struct order_source *s, const json_t *root, struct
 static int order_members(const struct order_source *s, const json_t *root, struct order *order)
 {
     static const char *const names[] = {
-        "type",     "amends",       "id",        "environment",  "product",       "gtin",
-        "profile",  "use",          "valid",     "software_hsm", "lock",          "device_auth",
-        "enrolled", "vendor_roots", "key_modes", "suites",       "drivers",       "objects",
-        "counts",   "stations",     "recovery",  "exports",      "symmetric_key", "key_recipients",
-        "keys",     NULL};
+        "type",    "amends",      "id",        "environment",   "product",
+        "gtin",    "profile",     "use",       "valid",         "software_hsm",
+        "lock",    "device_auth", "enrolled",  "vendor_roots",  "suites",
+        "drivers", "objects",     "counts",    "stations",      "recovery",
+        "exports", "keys",        "key_modes", "symmetric_key", "key_recipients",
+        NULL};
 
     if (order_known(s, root, names) || type_member(s, root, order) ||
         name_members(s, root, order) || valid_member(s, root, order) ||

@@ -56,8 +56,7 @@ MUST_USE int authority_issuing_by(const struct authority_name *name, int64_t not
 /* As authority_issuing, built and not signed, with no issuer: what is asked of who has the root
  * (pki/ca_request.h). */
 MUST_USE int authority_issuing_model(const struct authority_name *name, int64_t not_before,
-                                     const struct public_key *key, X509 **out,
-                                     struct error *err);
+                                     const struct public_key *key, X509 **out, struct error *err);
 
 /* An issuing CA that signs itself: devices are directly below their root, and no other CA is. */
 MUST_USE int authority_self_signed(const struct authority_name *name, int64_t not_before,

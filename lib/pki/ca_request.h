@@ -13,6 +13,7 @@
 
 /* Appends the request in PEM, signed with the CA's own key, which may live in an HSM, and verified.
  * Errors: ERR_CRYPTO, ERR_SIGNATURE when signer's key is not the model's; those of the signer. */
-MUST_USE int ca_request_write(X509 *model, const struct ca_signer *signer, struct buf *pem, struct error *err);
+MUST_USE int ca_request_write(X509 *model, const struct ca_signer *signer, struct buf *pem,
+                              struct error *err);
 
 #endif

@@ -188,7 +188,8 @@ static int read_key(sqlite3_stmt *s, struct credential *c, struct error *err)
     if ((size_t)sqlite3_column_bytes(s, 5) == len &&
         memcmp(sqlite3_column_blob(s, 5), none, len) == 0)
         return 0;
-    return error_set(err, ERR_STORE, "column 'point' of the database holds a key without a certificate");
+    return error_set(err, ERR_STORE,
+                     "column 'point' of the database holds a key without a certificate");
 }
 
 static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)

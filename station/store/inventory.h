@@ -38,7 +38,7 @@ struct credential {
     char serial[65];
     struct public_key key; /* len 0 where a symmetric key is all */
     struct buf cert;       /* empty where a symmetric key is all: credential_is_derived */
-    struct buf wrapped; /* empty once it came to an end */
+    struct buf wrapped;    /* empty once it came to an end */
     uint8_t wrapped_hash[32];
     char storage[INVENTORY_STORAGE_MAX +
                  1]; /* empty: no key is stored, the device made it or it is derived */

@@ -226,8 +226,8 @@ static int begin_rewrap(struct vault *v, struct session *s, struct hsm_rewrap **
 
     if (credential_is_derived(c))
         return hsm_derived_begin(v->hsm, r, station_pub, err);
-    return hsm_credential_rewrap_begin(v->hsm, c->storage, c->wrapped.data, c->wrapped.len,
-                                       &c->key, r, station_pub, err);
+    return hsm_credential_rewrap_begin(v->hsm, c->storage, c->wrapped.data, c->wrapped.len, &c->key,
+                                       r, station_pub, err);
 }
 
 static int wrap_symmetric(struct vault *v, struct session *s, struct hsm_rewrap *r,

@@ -107,8 +107,8 @@ static int check_first(const struct generator *g, const struct issue_batch *batc
     const struct credential *c = &batch->made[0];
     uint8_t number[CERT_NUMBER_SIZE];
     char name[SERIAL_NAME_MAX + 1];
-    struct cert_expect expect = {number, name, &c->key, &g->v->profile, {NULL},
-                                 g->v->issuer->scheme};
+    struct cert_expect expect = {number,         name,   &c->key,
+                                 &g->v->profile, {NULL}, g->v->issuer->scheme};
     int rc = serial_to_name(c->serial, name, err);
 
     if (rc)

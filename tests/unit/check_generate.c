@@ -260,8 +260,8 @@ START_TEST(every_certificate_is_good_in_openssl_s_judgement)
         memcpy(number, serial->data, sizeof number);
         ck_assert_int_eq(number[0], 1);
         ck_assert_int_eq(number[CERT_NUMBER_SIZE - 1], id); /* unique by construction */
-        expect = (struct cert_expect){number, c.serial, &c.key, &r.v.profile, {NULL},
-                                      r.v.issuer->scheme};
+        expect = (struct cert_expect){number,       c.serial, &c.key,
+                                      &r.v.profile, {NULL},   r.v.issuer->scheme};
         job_values(&r.job, r.v.order, expect.values);
         ASSERT_OK(cert_check(c.cert.data, c.cert.len, CHAIN(issuer, root), &expect, &err), err);
         X509_free(cert);

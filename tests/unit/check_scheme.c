@@ -196,7 +196,8 @@ static void issue(const struct cas *c, enum key_type type, const struct cert_pro
     ck_assert_uint_ge(der.len + 10, size);
     ASSERT_OK(cert_check(der.data, der.len, CHAIN(c->issuing, c->root), &expect, &err), err);
     expect.scheme = (enum sig_scheme)((c->signer.scheme + 1) % SCHEMES);
-    ASSERT_FAILS(cert_check(der.data, der.len, CHAIN(c->issuing, c->root), &expect, &err), ERR_INTEGRITY);
+    ASSERT_FAILS(cert_check(der.data, der.len, CHAIN(c->issuing, c->root), &expect, &err),
+                 ERR_INTEGRITY);
     s.key.type = (enum key_type)((type + 1) % KEY_TYPES);
     ASSERT_FAILS(cert_template_tbs(t, &s, &tbs, &err), ERR_INPUT);
     cert_template_free(t);
