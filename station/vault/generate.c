@@ -326,7 +326,9 @@ int generate_credentials(struct vault *v, int64_t count, unsigned threads,
         return error_set(err, ERR_REFUSED,
                          "the keys of this job are derived when a device asks for one, so there is "
                          "nothing to generate: run it");
-    rc = quota_check_issue(v, v->counts.spares + count, err);
+    rc = clock_stop_check(v->store, err); /* before the rest judges by a wrong time */
+    if (rc == 0)
+        rc = quota_check_issue(v, v->counts.spares + count, err);
     if (rc == 0)
         rc = restore_check_order(v, err);
     if (rc == 0)

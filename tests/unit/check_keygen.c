@@ -434,7 +434,8 @@ static void age_promise(struct rig *r, const uint8_t tx[IMPRINT_TX_SIZE])
     ASSERT_OK(keygen_add(r->store, &k, &err), err);
     keygen_done(&k);
     rig_sql(r, "ALTER TABLE claims DROP COLUMN kcv; ALTER TABLE claims DROP COLUMN symmetric;"
-               "ALTER TABLE keygens DROP COLUMN attestation; PRAGMA user_version = 3");
+               "ALTER TABLE keygens DROP COLUMN attestation; DROP INDEX ledger_issuers;"
+               "PRAGMA user_version = 3");
     rig_restart(r);
 }
 
