@@ -177,8 +177,6 @@ static inline int line_proof(struct line *l, const struct wire_proof *proof, uin
     int rc;
 
     memcpy(p.handle, l->handle, sizeof p.handle);
-    if (p.sig_len == 0)
-        p.sig_len = IMPRINT_P256_SIG_SIZE;
     wire_put_proof(&l->request, &p);
     rc = line_ask(l, &r);
     if (rc == 0)
