@@ -16,8 +16,8 @@ import judge
 from invariants import Station, Watch
 from rig import Line, Rig
 
-KILLS = int(os.environ.get("IMPRINT_KILLS", "1000" if os.environ.get("IMPRINT_SWEEP") == "all"
-                           else "50"))
+KILLS = int(os.environ.get("IMPRINT_KILLS") or
+            {"all": 1000, "short": 10}.get(os.environ.get("IMPRINT_SWEEP"), 50))
 IN_FLIGHT = 8
 FRESH = 100  # kills of one station
 VICTIMS = ("imprint", "imprint-line", "both")

@@ -18,6 +18,7 @@ CRASHSHIM = BUILD / "tests/crashshim/crashshim.so"
 JOURNAL = "fdatasync,fsync,syncfs,send,sendmsg,rename,unlink"
 BY = ("--by", "Ada", "--reason", "a test")
 DEVICES = 8 if ALL else 2
+STRIDE = 4 if os.environ.get("IMPRINT_SWEEP") == "short" else 1
 REFUSED = (0, EXIT["REFUSED"], EXIT["USAGE"], EXIT["INPUT"])  # it may have been done before the kill
 
 if os.access("/dev/shm", os.W_OK):  # nobody cuts the power of this machine: save the disk
@@ -69,7 +70,7 @@ class Steps(unittest.TestCase):
 
     def sweep(self, command, verify, program="imprint", calls=None if ALL else JOURNAL, devices=0,
               again=(0,)):
-        """Kills the command before call 1, 2, 3, ...; each time it is run again, and ends as it may."""
+        """Kills the command before call 1, 2, 3, ..., or every so manieth; each time it is run again, and ends as it may."""
         self.keep()
         at, names = 1, {}
         while True:
@@ -88,8 +89,9 @@ class Steps(unittest.TestCase):
             verify(after)
             watch.finish()
             names[name] = names.get(name, 0) + 1
-            at += 1
-        print(f"{command[0]}, {program}: killed before each of {at - 1} calls: "
+            at += STRIDE
+        print(f"{command[0]}, {program}: killed before each {'' if STRIDE == 1 else f'{STRIDE}. '}of "
+              f"{at - 1} calls: "
               f"{', '.join(f'{n} {names[n]}' for n in sorted(names))}", flush=True)
         self.assertGreater(at, 4)
 

@@ -72,9 +72,8 @@ static bool disk_run(const struct sweep *s, struct rig *r, size_t fault, unsigne
 
 static void disk_sweep(const struct sweep *s, struct rig *r, size_t fault)
 {
-    const char *how = getenv("IMPRINT_SWEEP");
-    bool each = (how && strcmp(how, "all") == 0) || disk_faults[fault].kind == DISK_SYNC;
-    unsigned long stride = each ? 1 : s->stride, at, faults = 0;
+    bool each = disk_faults[fault].kind == DISK_SYNC;
+    unsigned long stride = each ? 1 : sweep_stride(s->stride), at, faults = 0;
 
     for (at = 1 + fault % stride; disk_run(s, r, fault, at); at += stride)
         faults++;

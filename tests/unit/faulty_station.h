@@ -152,11 +152,20 @@ static inline bool fault_run(const struct sweep *s, struct rig *r, const struct 
     return state.faults > 0;
 }
 
-static inline void fault_sweep(const struct sweep *s, struct rig *r, const struct fault_kind *kind)
+/* 1 with IMPRINT_SWEEP=all, wider with "short". */
+static inline unsigned long sweep_stride(unsigned long stride)
 {
     const char *how = getenv("IMPRINT_SWEEP");
+
+    if (how && strcmp(how, "all") == 0)
+        return 1;
+    return how && strcmp(how, "short") == 0 ? 4 * stride : stride;
+}
+
+static inline void fault_sweep(const struct sweep *s, struct rig *r, const struct fault_kind *kind)
+{
     unsigned long wide = softhsm_is_nss() ? 5 : 1;
-    unsigned long stride = how && strcmp(how, "all") == 0 ? 1 : wide * s->stride, at = 1, runs = 0;
+    unsigned long stride = sweep_stride(wide * s->stride), at = 1, runs = 0;
     /* Each kind begins elsewhere, so that together they visit more calls. */
     unsigned long first = 1 + (unsigned long)(kind - fault_kinds) * stride /
                                   (sizeof fault_kinds / sizeof *fault_kinds);
