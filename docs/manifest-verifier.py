@@ -439,6 +439,14 @@ def check_form(r):  # section 5: which members a record has
         need(type(r["fw"].get("debug", False)) is bool, "debug")
 
 
+def name_of(serial):  # section 5: how a certificate's subject carries a serial
+    need(re.fullmatch(r"[!\"%&'()*+,\-./0-9:;<=>?A-Z_a-z]{1,63}", serial), "serial")
+    name = serial if re.fullmatch("[0-9A-Za-z]+(-[0-9A-Za-z]+)*", serial) else re.sub(
+        "[^0-9A-Ya-y]", lambda c: f"Z{ord(c[0]):02X}", serial) + "--Z"
+    need(2 <= len(name) <= 63, "serial")
+    return name
+
+
 def check_certificate(r, issuers):
     cert, issuer = x509.load_der_x509_certificate(b64(r["cert"])), issuers.get(r["iss"])
     need(issuer and cert.issuer == issuer.subject, "issuer")
@@ -447,7 +455,7 @@ def check_certificate(r, issuers):
     need(not (basic and basic[0].ca), "a device that is a CA")
     need(spki_of(cert.public_key()) == b64(r["spki"]), "spki")
     names = cert.subject.get_attributes_for_oid(x509.NameOID.SERIAL_NUMBER)
-    need([n.value for n in names] == [r["sn"]], "serialNumber")
+    need([n.value for n in names] == [name_of(r["sn"])], "serialNumber")
     return cert
 
 

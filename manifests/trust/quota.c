@@ -150,17 +150,33 @@ static int check_counts(const struct manifest_totals *t, const struct manifest_t
                             !before || t->good > before->good, most->good, err);
 }
 
+/* Derived keys have no certificate that would tell whose log it is: then it is whose share is largest. */
+static struct trust_counts largest_share(const struct trust_order *o)
+{
+    struct trust_counts most = {.issued = 0};
+
+    for (size_t i = 0; i < o->station_count; i++) {
+        const struct trust_counts *counts = &o->stations[i].counts;
+
+        most.issued = counts->issued > most.issued ? counts->issued : most.issued;
+        most.good = counts->good > most.good ? counts->good : most.good;
+    }
+    return most;
+}
+
 static int check_share(const struct trust_quota *q, const struct trust_order *newest,
                        const struct manifest_totals *t, const struct manifest_totals *before,
                        struct error *err)
 {
-    static const struct trust_counts nothing;
+    struct trust_counts most = {.issued = 0};
     const struct trust_counts now = {.issued = places(t), .good = t->good};
     const struct trust_share *share = trust_order_share_of(newest, q->station);
 
     if (!q->has_station)
-        return 0; /* nothing that could be trusted came of it yet */
-    return check_counts(t, before, "this station", &now, share ? &share->counts : &nothing, err);
+        most = largest_share(newest);
+    else if (share)
+        most = share->counts;
+    return check_counts(t, before, "this station", &now, &most, err);
 }
 
 struct sums {

@@ -4,7 +4,8 @@
  * A station is known by the key that orders name it by; which of them wrote a log, the issuing CAs of
  * the certificates in it say: an order gives each CA to one station, and all in a log are of the same. Its share is that
  * of the order's newest version (orders.h), and all logs of the state together stay within the
- * order. What was accepted before a version with less came stays accepted: of a manifest that adds
+ * order. A log in which no record has a certificate, as of derived keys, is held to the largest share.
+ * What was accepted before a version with less came stays accepted: of a manifest that adds
  * nothing, such as one that revokes, nothing is refused.
  */
 #ifndef MANIFESTS_TRUST_QUOTA_H

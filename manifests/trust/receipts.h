@@ -16,9 +16,12 @@ MUST_USE int trust_receipt(struct trust *t, const char *origin, struct receipt *
 
 /*
  * Checks a verified closing statement against what was accepted: the manifest that it names must be
- * in the state and have the same totals, and with orders (not NULL) its versions be among them and
- * its totals within the newest. signer: hash of the key that signed it (struct cms_signer); one that
- * was rotated away before that manifest counts no more. Errors: ERR_GAP (accept the manifest first),
+ * in the state and have the same totals, the newest manifest of the log must count as many
+ * certificates of the order (after a closing none is made), and with orders (not NULL) its versions
+ * must be among them and its totals within the newest. signer: hash of the key that signed it (struct
+ * cms_signer); one that was rotated away before that manifest counts no more, and that nothing was
+ * made says only the key in force now. Of a log that is not in the state nothing can be checked, and
+ * only a statement that names no manifest passes. Errors: ERR_GAP (accept the manifest first),
  * ERR_INTEGRITY (they differ), ERR_IMPOSTOR (the key), ERR_REFUSED (the orders).
  */
 MUST_USE int trust_closing(struct trust *t, const struct closing *c,

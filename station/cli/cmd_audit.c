@@ -95,20 +95,25 @@ static void print_findings(struct audit_report *report, const struct hsm_audit *
     }
 }
 
-/* A token without the ledger's key cannot say which CAs there are: what it lacks is told all the same. */
+/*
+ * A token without the ledger's key cannot say which CAs there are, nor do certificates that were
+ * exchanged: what is wrong is told all the same.
+ */
 static int report_token(struct cli *cli, struct audit_report *report, const struct hsm_audit *audit,
                         struct error *err)
 {
+    const struct transcript_listener listener = {transcript_finding, transcript_custodian, report};
+    struct error unread = ERROR_INIT;
     struct issuers issuers;
-    int rc = issuers_load(&cli->config, cli->store, &issuers, err);
+    int rc = 0, read = issuers_load(&cli->config, cli->store, &issuers, &unread);
 
-    print_findings(report, audit, rc ? NULL : &issuers);
-    if (rc == 0)
+    print_findings(report, audit, read ? NULL : &issuers);
+    if (read == 0)
         rc = auditing_run(&issuers, cli->hsm, transcript_finding, report, err);
-    else if (report->faults)
-        rc = 0;
     issuers_done(&issuers);
-    return rc;
+    if (rc == 0)
+        rc = transcript_check(&cli->config, cli->store, cli->hsm, &listener, err);
+    return rc || !read || report->faults ? rc : error_set(err, read, "%s", unread.text);
 }
 
 static int audit_token(struct cli *cli, struct audit_report *report, struct hsm_audit *audit,
@@ -140,15 +145,12 @@ static void print_end(const struct audit_report *report, const struct hsm_audit 
 
 static int run_audit(struct cli *cli, struct audit_report *report, struct error *err)
 {
-    const struct transcript_listener listener = {transcript_finding, transcript_custodian, report};
     struct hsm_audit audit = {0};
     int rc;
 
     if (!cli->json)
         printf("%-10s %s\n", "hsm", what_it_is_worth(cli->hsm));
     rc = audit_token(cli, report, &audit, err);
-    if (rc == 0)
-        rc = transcript_check(&cli->config, cli->store, cli->hsm, &listener, err);
     if (rc == 0)
         print_end(report, &audit);
     hsm_audit_done(&audit);

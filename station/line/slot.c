@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "pki/digest.h"
 
+#include <limits.h>
 #include <string.h>
 #include <time.h>
 
@@ -69,15 +70,28 @@ static int idle(struct slot *s, struct error *err)
     return rc == ERR_TIMEOUT ? 0 : rc;
 }
 
+/* How often one question is repeated: the answer to any of them counts, so a device may take as long
+ * as for every other request. */
+static int hello_tries(const struct slot *s, int left_ms)
+{
+    int ms = left_ms < s->limits->request_ms ? left_ms : s->limits->request_ms;
+
+    return ms <= HELLO_TRY_MS ? 1 : (ms + HELLO_TRY_MS - 1) / HELLO_TRY_MS;
+}
+
 /* One question. ERR_TIMEOUT also for babble that may be a device which boots. */
 static int ask_hello(struct slot *s, const uint8_t nonce[IMPRINT_NONCE_SIZE],
                      struct link_hello *hello, int64_t *babble_ms, struct error *err)
 {
     int64_t asked_ms = clock_mono_ms();
     int rc = link_client_hello(&s->client, nonce, hello, err);
+    int64_t now_ms = clock_mono_ms();
 
-    if (rc == 0)
-        s->started_ms = asked_ms;
+    /* It may have come while it was asked again: then it took no longer than the last try. */
+    if (rc == 0) {
+        s->answer_ms = (int)(now_ms - asked_ms);
+        s->started_ms = s->answer_ms > HELLO_TRY_MS ? now_ms - HELLO_TRY_MS : asked_ms;
+    }
     if (rc != ERR_PROTOCOL || s->client.framed) {
         *babble_ms = 0;
         return rc;
@@ -98,17 +112,23 @@ static int wait_for_device(struct slot *s, const uint8_t nonce[IMPRINT_NONCE_SIZ
     int rc;
 
     s->client.timeout_ms = wait_ms > 0 && wait_ms < HELLO_TRY_MS ? wait_ms : HELLO_TRY_MS;
-    s->client.tries = 1;
     do {
+        int64_t left_ms = wait_ms - (clock_mono_ms() - begun);
+
+        s->client.tries = hello_tries(s, wait_ms == SLOT_FOR_EVER ? INT_MAX : (int)left_ms);
+        s->client.stop = s->stop;
         if (*s->stop)
             return check_stop(s, err);
         if (*s->paused && wait_ms == SLOT_FOR_EVER)
             rc = idle(s, err) ? err->code : ERR_TIMEOUT;
         else
             rc = ask_hello(s, nonce, hello, &babble_ms, err);
+        if (rc == 0 && *s->paused && wait_ms == SLOT_FOR_EVER)
+            rc = ERR_TIMEOUT; /* nothing begins while it is paused: it is asked again */
     } while (rc == ERR_TIMEOUT && (wait_ms == SLOT_FOR_EVER || clock_mono_ms() - begun < wait_ms));
     s->client.timeout_ms = s->limits->request_ms;
     s->client.tries = s->limits->repeats + 1;
+    s->client.stop = NULL; /* what is begun is finished */
     if (rc == ERR_TIMEOUT && *s->stop)
         return check_stop(s, err);
     if (rc == ERR_TIMEOUT && babble_ms)
@@ -525,6 +545,6 @@ static enum slot_presence look_at_chip(struct slot *s)
 enum slot_presence slot_look(struct slot *s, bool passed)
 {
     s->client.tries = 1;
-    s->client.timeout_ms = LOOK_MS;
+    s->client.timeout_ms = s->answer_ms > LOOK_MS / 2 ? 2 * s->answer_ms : LOOK_MS;
     return passed && s->tail_total ? look_at_certificate(s) : look_at_chip(s);
 }

@@ -42,6 +42,7 @@ struct slot {
     struct link_client client;
     struct wire_plan plan;
     int64_t started_ms;
+    int answer_ms; /* that the device took to answer HELLO */
     bool answered; /* a device did, in this attempt */
     bool waits;    /* installed, to be locked in another run */
     uint8_t chip[IMPRINT_CHIP_ID_MAX];

@@ -5,6 +5,7 @@ import subprocess
 import unittest
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from rig import EXIT, IMPRINT, Rig, run
@@ -289,6 +290,47 @@ class Ca(unittest.TestCase):
         rig.imprint("crl")
         run("openssl", "crl", "-inform", "DER", "-in", rig.station / "crl/issuing-ca.crl", "-CAfile",
             rig.station / "ca/issuing-ca.pem", "-noout", "-verify")
+        rig.imprint("audit")
+
+    def test_certificates_of_the_ceremony_cannot_be_exchanged(self):
+        rig = self.rig()
+        self.ca(rig, "create", "--name", "Second")
+        self.ca(rig, "destroy", "1")  # now no key of the token tells whose certificate the first is
+        pair = [rig.station / "ca" / name for name in ("device-root.pem", "issuing-ca.pem")]
+        transcript, trust = rig.station / "ceremony.json", rig.station / "trust/device-root.pem"
+        good = {path: path.read_bytes() for path in (*pair, transcript, trust)}
+        request = ("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                   "-keyout")
+        evil, key = rig.dir / "evil.pem", rig.dir / "evil.key"
+        run(*request, key, "-x509", "-subj", "/CN=Evil root", "-out", evil)
+        run(*request, rig.dir / "i.key", "-subj", "/O=Acme Medical/OU=test/CN=line-1 issuing CA",
+            "-out", rig.dir / "i.csr")
+        run("openssl", "x509", "-req", "-in", rig.dir / "i.csr", "-CA", evil, "-CAkey", key, "-out",
+            rig.dir / "i.pem")
+        said = json.loads(good[transcript])
+        for path, other in zip(pair, (evil, rig.dir / "i.pem")):
+            der = x509.load_pem_x509_certificate(other.read_bytes())
+            said["certificates"][f"ca/{path.name}"] = der.fingerprint(hashes.SHA256()).hex()
+        forged = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+        for changed in ({pair[0]: evil.read_bytes()}, {pair[1]: (rig.dir / "i.pem").read_bytes()},
+                        {pair[0]: evil.read_bytes(), pair[1]: (rig.dir / "i.pem").read_bytes()},
+                        {pair[0]: evil.read_bytes(), pair[1]: (rig.dir / "i.pem").read_bytes(),
+                         transcript: forged}):
+            for path, content in changed.items():
+                path.write_bytes(content)
+            for command in (("ca", "list"), ("ca", "request", *WHO), ("ca", "destroy", "1", *WHO),
+                            ("ca", "destroy", "root", *WHO), ("audit",)):
+                refused = rig.imprint(*command, check=False)
+                self.assertEqual(refused.returncode, EXIT["INTEGRITY"], (command, refused.stderr))
+            self.assertEqual(trust.read_bytes(), good[trust])
+            for path in changed:
+                path.write_bytes(good[path])
+        transcript.unlink()
+        refused = rig.imprint("ca", "list", check=False)
+        self.assertEqual(refused.returncode, EXIT["MISSING"], refused.stderr)
+        transcript.write_bytes(good[transcript])
+        self.ca(rig, "destroy", "1")
+        self.ca(rig, "destroy", "root")
         rig.imprint("audit")
 
     def test_the_station_warns_before_a_ca_ends(self):

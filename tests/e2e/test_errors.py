@@ -330,6 +330,10 @@ class Errors(unittest.TestCase):
         failure = self.device_refused("TIMEOUT", "BEGIN")
         self.assertIn("no answer within 150 ms", failure["text"])
 
+    def test_device_that_is_slow_and_within_its_time(self):
+        self.rig.add_device("--fault", "slow=700")  # longer than from one HELLO to the next
+        self.assertEqual(self.rig.run_json()[0], 0)
+
     def test_device_that_disappears(self):
         self.rig.add_device("--fault", "vanish")
         self.device_refused("GONE", "plug it in again")

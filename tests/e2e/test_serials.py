@@ -4,12 +4,15 @@ import base64
 import hashlib
 import json
 import os
+import pathlib
 import subprocess
+import sys
 import threading
 import unittest
 
 from rig import EXIT, IMPRINT, MANIFEST, Rig, run
 
+VERIFIER = pathlib.Path(__file__).resolve().parents[2] / "docs/manifest-verifier.py"
 ANY = {"serials": {"only": {"prefix": ""}}}
 # The 82 characters that a GS1 serial may hold, in serials of at most 20.
 GS1 = ["!\"%&'()*+,-./0123456", "789:;<=>?ABCDEFGHIJK", "LMNOPQRSTUVWXYZ_abcd", "efghijklmnopqrstuvwx",
@@ -53,6 +56,8 @@ class Serials(unittest.TestCase):
         for folder in rig.manifests():
             rig.verify(folder)
         rig.accept("--order", rig.owner / "order.json")
+        last = rig.manifests()[-2:]
+        run(sys.executable, VERIFIER, *rig.pins()[1::2], last[-1], *last[:-1])
 
     def test_scanned(self):
         rig = self.make("  source: scanned\n")

@@ -210,6 +210,33 @@ START_TEST(a_station_is_held_to_its_own_share)
 }
 END_TEST
 
+/* A manifest of which no record has a certificate, and so many were issued. */
+static int accept_uncertified(struct station *s, unsigned count)
+{
+    EVP_PKEY *next = kit_key();
+    struct kit_batch batch;
+
+    begin_manifest(s, &batch);
+    batch.also_log_key = next;
+    kit_add_rotation(&batch, &(struct kit_rotation){ROTATION_LOG, next, s->kit.log_key, next,
+                                                    s->state.tree.size, s->name});
+    s->kit.totals.issued = s->kit.totals.unused = count;
+    kit_end(&batch, NULL);
+    EVP_PKEY_free(next);
+    return accept(s, &batch);
+}
+
+START_TEST(a_log_that_does_not_show_its_station_is_held_to_the_largest_share)
+{
+    begin_stations();
+    count_under(give(NULL, (struct counts){9, 9}, (struct counts){1, 1}, (struct counts){3, 3}));
+    ASSERT_FAILS(accept_uncertified(&a, 4), ERR_REFUSED);
+    assert_text("allows this station 3");
+    ASSERT_OK(accept_uncertified(&b, 3), err);
+    end_stations();
+}
+END_TEST
+
 START_TEST(what_was_scrapped_gives_its_place_back)
 {
     struct kit_batch batch;
@@ -444,6 +471,7 @@ START_TEST(what_is_no_order_is_refused)
 END_TEST
 
 CHECK_ITEMS_MAIN("accept_orders", ONCE(a_station_is_held_to_its_own_share),
+                 ONCE(a_log_that_does_not_show_its_station_is_held_to_the_largest_share),
                  ONCE(what_was_scrapped_gives_its_place_back),
                  ONCE(live_identities_have_a_quota_of_their_own),
                  ONCE(an_amendment_with_less_counts_although_the_station_does_not_name_it),

@@ -89,17 +89,22 @@ static void announce_good(enum rotation_key key)
     announce(&r, key == ROTATION_LOG ? next : NULL);
 }
 
-/* Manifest 5, with whatever keys the kit has now. */
-static void go_on(void)
+/* A manifest with one device, with whatever keys the kit has now. */
+static void make(const char *name)
 {
     struct kit_device d;
     struct kit_batch b;
 
-    kit_begin(&b, &kit, "5", &state);
+    kit_begin(&b, &kit, name, &state);
     kit_device_init(&kit, &d, "A1-0050");
     kit_add(&b, &d);
     kit_end(&b, NULL);
     kit_device_done(&d);
+}
+
+static void go_on(void)
+{
+    make("5");
 }
 
 static void use_next_log_key(void)
@@ -196,8 +201,8 @@ static void key_hash(EVP_PKEY *key, uint8_t hash[SHA256_SIZE])
     OPENSSL_free(der);
 }
 
-/* A closing statement that tells what this manifest does. */
-static int close_after(const char *dir, EVP_PKEY *signer)
+/* A closing statement that tells what this manifest does; change: of one thing, or NULL. */
+static int close_changed(const char *dir, EVP_PKEY *signer, void (*change)(struct closing *c))
 {
     struct statement s = {0};
     struct closing c = {.id = "x"};
@@ -218,10 +223,52 @@ static int close_after(const char *dir, EVP_PKEY *signer)
     c.size = s.size;
     c.root = s.root;
     c.totals = s.totals[0];
+    if (change)
+        change(&c);
     key_hash(signer, hash);
     rc = trust_closing(t, &c, hash, NULL, &err);
     statement_done(&s);
     return rc;
+}
+
+static int close_after(const char *dir, EVP_PKEY *signer)
+{
+    return close_changed(dir, signer, NULL);
+}
+
+static void nothing_made(struct closing *c)
+{
+    c->totals = (struct manifest_totals){.issued = 0};
+    memcpy(c->totals.order, "another order, which made nothin", SHA256_SIZE);
+}
+
+static void no_manifest(struct closing *c)
+{
+    nothing_made(c);
+    c->manifest = c->size = 0;
+    memset(&c->root, 0, sizeof c->root);
+}
+
+/* Of an order that the log counts. */
+static void no_manifest_of_the_order(struct closing *c)
+{
+    uint8_t order[SHA256_SIZE];
+
+    memcpy(order, c->totals.order, sizeof order);
+    no_manifest(c);
+    memcpy(c->totals.order, order, sizeof order);
+}
+
+static void no_manifest_of_another_log(struct closing *c)
+{
+    no_manifest(c);
+    strcpy(c->origin, "example.com/unknown");
+}
+
+static void old_manifest_of_another_log(struct closing *c)
+{
+    nothing_made(c);
+    strcpy(c->origin, "example.com/unknown");
 }
 
 /* Whoever stole the old key shall not close an order with it. */
@@ -238,6 +285,38 @@ START_TEST(a_closing_statement_is_signed_with_the_key_in_force)
     ASSERT_OK(close_after(three, next), err); /* closed after the rotation, before its manifest */
     ASSERT_FAILS(close_after(three, stranger), ERR_IMPOSTOR);
     EVP_PKEY_free(stranger);
+    end_state();
+}
+END_TEST
+
+START_TEST(that_nothing_was_made_is_said_with_the_newest_key)
+{
+    begin_state();
+    ASSERT_OK(close_changed(three, kit.signer.key, nothing_made), err);
+    ASSERT_OK(close_changed(three, kit.signer.key, no_manifest), err);
+    announce_good(ROTATION_MANIFEST);
+    ASSERT_OK(accept(rotated), err);
+    ASSERT_FAILS(close_changed(three, kit.signer.key, nothing_made), ERR_IMPOSTOR);
+    ASSERT_FAILS(close_changed(three, kit.signer.key, no_manifest), ERR_IMPOSTOR);
+    ASSERT_OK(close_changed(three, next, nothing_made), err);
+    ASSERT_OK(close_changed(three, next, no_manifest), err);
+    ASSERT_OK(close_changed(three, next, no_manifest_of_another_log), err);
+    ASSERT_FAILS(close_changed(three, next, old_manifest_of_another_log), ERR_GAP);
+    end_state();
+}
+END_TEST
+
+START_TEST(after_a_closing_statement_nothing_is_made)
+{
+    begin_state();
+    ASSERT_OK(close_after(three, kit.signer.key), err);
+    ASSERT_FAILS(close_changed(three, kit.signer.key, no_manifest_of_the_order), ERR_INTEGRITY);
+    ck_assert_msg(strstr(err.text, "makes no more") != NULL, "%s", err.text);
+    make("4");
+    ASSERT_OK(accept(rotated), err);
+    ASSERT_FAILS(close_after(three, kit.signer.key), ERR_INTEGRITY);
+    ck_assert_msg(strstr(err.text, "makes no more") != NULL, "%s", err.text);
+    ASSERT_OK(close_after(rotated, kit.signer.key), err);
     end_state();
 }
 END_TEST
@@ -432,6 +511,8 @@ int main(void)
     tcase_add_test(tcase, a_new_manifest_key_is_followed);
     tcase_add_test(tcase, after_a_rotation_the_old_manifest_key_counts_no_more);
     tcase_add_test(tcase, a_closing_statement_is_signed_with_the_key_in_force);
+    tcase_add_test(tcase, that_nothing_was_made_is_said_with_the_newest_key);
+    tcase_add_test(tcase, after_a_closing_statement_nothing_is_made);
     tcase_add_test(tcase, without_a_rotation_another_signer_of_the_root_is_refused);
     tcase_add_loop_test(tcase, a_rotation_that_is_not_whole_is_refused, 0, 2 * WRONGS);
     tcase_add_test(tcase, a_new_log_key_must_sign_the_checkpoint_that_announces_it);

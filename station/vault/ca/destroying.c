@@ -1,8 +1,6 @@
 #include "station/vault/ca/destroying.h"
 
-#include "base/file.h"
 #include "base/jcs.h"
-#include "pki/cert.h"
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
 #include "station/vault/clock_stop.h"
@@ -132,22 +130,6 @@ int destroying_run(const struct ca_place *p, unsigned number, int64_t days, stru
 
 /* ---- the root ---- */
 
-static int root_hash(const struct ca_place *p, uint8_t hash[SHA256_SIZE], struct error *err)
-{
-    char path[PATH_MAX];
-    X509 *root;
-    int rc = config_path(p->config, "ca/device-root.pem", path, err);
-
-    if (rc == 0)
-        rc = cert_read(path, &root, err);
-    if (rc)
-        return rc;
-    if (X509_digest(root, EVP_sha256(), hash, NULL) != 1)
-        rc = error_set(err, ERR_CRYPTO, "cannot hash '%s'", path);
-    X509_free(root);
-    return rc;
-}
-
 int destroying_root(const struct ca_place *p, struct destroyed *out, struct error *err)
 {
     uint8_t hash[SHA256_SIZE];
@@ -157,9 +139,11 @@ int destroying_root(const struct ca_place *p, struct destroyed *out, struct erro
     *out = (struct destroyed){.before = issuers.root_destroyed};
     if (rc == 0 && issuers.company_root)
         rc = error_set(err, ERR_REFUSED, "this station has no root of its own");
+    /* the CA of the ceremony is below it */
+    if (rc == 0 && (issuers.of[0].chain.count < 2 ||
+                    X509_digest(issuers.of[0].chain.certs[1], EVP_sha256(), hash, NULL) != 1))
+        rc = error_set(err, ERR_CRYPTO, "cannot hash the root's certificate");
     issuers_done(&issuers);
-    if (rc == 0)
-        rc = root_hash(p, hash, err);
     if (rc == 0 && !out->before)
         rc = journal(p, 0, hash, err);
     return rc ? rc : destroy_key(p, HSM_KEY_ROOT, err);

@@ -13,7 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define YEAR (365 * INT64_C(86400))
+#define YEAR           (365 * INT64_C(86400))
+#define TRANSCRIPT_MAX (256 * 1024)
 
 /* ---- what the ledger tells ---- */
 
@@ -25,6 +26,7 @@ struct told {
 
 struct reading {
     struct issuers *out;
+    uint8_t ceremony[SHA256_SIZE]; /* of ceremony.json, which names the CA of the ceremony */
     struct told told[ISSUERS_MAX];
 };
 
@@ -69,8 +71,10 @@ static bool take_certificates(struct told *t, const json_t *data)
 }
 
 /* The first entry: without a root of the company there is a CA of the ceremony. */
-static bool take_init(struct issuers *out, const json_t *data)
+static bool take_init(struct reading *r, const json_t *data)
 {
+    struct issuers *out = r->out;
+    const char *ceremony = json_string_value(json_object_get(data, "ceremony"));
     const char *root = json_string_value(json_object_get(data, "root"));
     json_t *first = json_pack("{s:i}", "number", 1);
     struct issuer *i = named(out, first);
@@ -79,7 +83,7 @@ static bool take_init(struct issuers *out, const json_t *data)
     out->company_root = root && strcmp(root, "company") == 0;
     if (i)
         i->state = out->company_root ? ISSUER_REQUESTED : ISSUER_ACTIVE;
-    return i != NULL;
+    return i && ceremony && hex_decode(ceremony, r->ceremony, sizeof r->ceremony) == 0;
 }
 
 static bool take_destroyed(struct issuers *out, const json_t *data)
@@ -103,7 +107,7 @@ static bool take_event(struct reading *r, const char *event, const json_t *data)
     struct issuer *i;
 
     if (strcmp(event, "init") == 0)
-        return take_init(r->out, data);
+        return take_init(r, data);
     if (strcmp(event, "ca_destroyed") == 0)
         return take_destroyed(r->out, data);
     i = named(r->out, data);
@@ -157,27 +161,63 @@ static int take_certificate(struct issuer *i, X509 *cert, struct error *err)
     return cert_der(cert, &i->der, err);
 }
 
-/* The CA of the ceremony is below the root of the ceremony. */
-static int read_ceremony(const struct config *config, struct issuer *i, struct error *err)
+/* ceremony.json, which the ledger's first entry must name. */
+static int read_transcript(const struct config *config, const uint8_t expected[SHA256_SIZE],
+                           json_t **out, struct error *err)
+{
+    uint8_t hash[SHA256_SIZE];
+    char path[PATH_MAX];
+    struct buf text;
+    int rc = config_path(config, CONFIG_CEREMONY, path, err);
+
+    buf_init(&text, TRANSCRIPT_MAX);
+    if (rc == 0)
+        rc = file_read_regular(path, &text, err);
+    if (rc == 0) {
+        sha256(text.data, text.len, hash);
+        *out = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
+        if (!*out || !sha256_equal(hash, expected))
+            rc = error_set(err, ERR_INTEGRITY,
+                           "'%s' is not the transcript of this station's ceremony, which names its "
+                           "certificates: put the original back",
+                           path);
+    }
+    buf_done(&text);
+    return rc;
+}
+
+static int read_of_ceremony(const struct config *config, struct issuer *i, const char *file,
+                            const json_t *said, struct error *err)
+{
+    const char *text = json_string_value(json_object_get(said, file));
+    uint8_t hash[SHA256_SIZE], expected[SHA256_SIZE];
+    char path[PATH_MAX];
+    X509 *cert;
+    int rc = config_path(config, file, path, err);
+
+    if (rc == 0)
+        rc = cert_read(path, &cert, err);
+    if (rc == 0)
+        rc = take_certificate(i, cert, err);
+    if (rc == 0 &&
+        (!text || hex_decode(text, expected, sizeof expected) ||
+         X509_digest(cert, EVP_sha256(), hash, NULL) != 1 || !sha256_equal(hash, expected)))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "'%s' is not the certificate of the ceremony: restore the file", path);
+    return rc;
+}
+
+/* The CA of the ceremony, below the root of the ceremony. */
+static int read_ceremony(const struct config *config, struct issuer *i,
+                         const uint8_t transcript[SHA256_SIZE], struct error *err)
 {
     static const char *const files[] = {"ca/issuing-ca.pem", "ca/device-root.pem"};
-    int rc = 0;
+    json_t *said = NULL;
+    int rc = read_transcript(config, transcript, &said, err);
 
-    for (size_t n = 0; rc == 0 && n < 2; n++) {
-        char path[PATH_MAX];
-        X509 *cert;
-
-        rc = config_path(config, files[n], path, err);
-        if (rc == 0)
-            rc = cert_read(path, &cert, err);
-        if (rc == 0)
-            rc = take_certificate(i, cert, err);
-    }
-    if (rc == 0 && X509_verify(i->chain.certs[0], X509_get0_pubkey(i->chain.certs[1])) != 1)
-        rc = error_set(
-            err, ERR_INTEGRITY,
-            "'ca/device-root.pem' is not the root that certified 'ca/issuing-ca.pem', the "
-            "certificate of this station's issuing CA: restore the file");
+    for (size_t n = 0; rc == 0 && n < 2; n++)
+        rc = read_of_ceremony(config, i, files[n], json_object_get(said, "certificates"), err);
+    json_decref(said);
     return rc;
 }
 
@@ -235,10 +275,12 @@ static int read_imported(const struct config *config, struct issuer *i, const st
     return rc ? rc : check_hashes(i, path, told, err);
 }
 
-static int read_certificates(const struct config *config, struct issuer *i, const struct told *told,
+static int read_certificates(const struct config *config, struct issuer *i, const struct reading *r,
                              struct error *err)
 {
-    int rc = told->count ? read_imported(config, i, told, err) : read_ceremony(config, i, err);
+    const struct told *told = &r->told[i->number - 1];
+    int rc = told->count ? read_imported(config, i, told, err)
+                         : read_ceremony(config, i, r->ceremony, err);
 
     if (rc == 0)
         sha256(i->der.data, i->der.len, i->sha256);
@@ -255,7 +297,7 @@ int issuers_load(const struct config *config, struct store *store, struct issuer
     rc = ledger_each_issuer(store, take_entry, &r, err);
     for (size_t n = 0; rc == 0 && n < out->count; n++)
         if (r.told[n].count || (n == 0 && !out->company_root))
-            rc = read_certificates(config, &out->of[n], &r.told[n], err);
+            rc = read_certificates(config, &out->of[n], &r, err);
     return rc;
 }
 

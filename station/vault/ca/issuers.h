@@ -13,7 +13,7 @@
  *
  * Invariants
  *  1. A certificate counts only when its hash, and that of each above it, is the one in the ledger;
- *     that of the ceremony, when its key is the token's.
+ *     those of the ceremony are in ceremony.json, whose hash is in the ledger's first entry.
  *  2. No two have one name: the issuer's name in a device certificate says which CA it is of.
  *  3. A number is never used again, and a certificate never exchanged: what is renewed is another CA.
  */
