@@ -152,8 +152,8 @@ static bool toy_inspect(void *context, const uint8_t *key, size_t len, uint32_t 
     return toy_length(*algorithm) == len;
 }
 
-static bool toy_sign_message(void *context, const uint8_t *key, size_t len, const void *message, size_t n,
-                             uint8_t sig[IMPRINT_SIG_MAX], size_t *sig_len)
+static bool toy_sign_message(void *context, const uint8_t *key, size_t len, const void *message,
+                             size_t n, uint8_t sig[IMPRINT_SIG_MAX], size_t *sig_len)
 {
     const uint8_t *bytes = message;
 
