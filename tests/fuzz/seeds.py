@@ -110,9 +110,9 @@ def keygen(tx=TX, algorithm=0x0101):
                             8: der(0x30), 10: 0x0201, 11: bytes(64), 12: station_cert()})
 
 
-def puts(tx=TX, objects=OBJECTS):
-    return b"".join(message(PUT, {1: tx, 2: t, 3: at, 4: b[at:at + 64]})
-                    for t, _, b, _ in objects for at in range(0, len(b), 64))
+def puts(tx=TX, objects=OBJECTS, piece=64):
+    return b"".join(message(PUT, {1: tx, 2: t, 3: at, 4: b[at:at + piece]})
+                    for t, _, b, _ in objects for at in range(0, len(b), piece))
 
 
 def agent_seeds():
@@ -154,13 +154,13 @@ def other_seeds(hello, commit, lock, farewell):
     """Keys that are not P-256, given and made, with power cuts in each operation of flash."""
     for algorithm in 0x0102, 0x0103, 0x0104:
         given, made = other_objects(algorithm, False), other_objects(algorithm, True)
-        deliver = hello + begin(2, TX, given) + puts(TX, given) + commit
-        make = hello + keygen(TX, algorithm) + begin(0, TX, made) + puts(TX, made) + commit
+        deliver = hello + begin(2, TX, given) + puts(TX, given, 512) + commit
+        make = hello + keygen(TX, algorithm) + begin(0, TX, made) + puts(TX, made, 512) + commit
         bye = farewell(hashlib.sha256(given[1][2]).digest())
         yield deliver + lock + bye + make
         yield make + lock + keygen(TX, algorithm)
         yield hello + keygen(TX, algorithm) + step(RESTART) + hello + keygen(TX, algorithm) + begin(0, TX, made)
-        for operation in range(1, 11) if algorithm == 0x0104 else ():
+        for operation in range(1, 11) if algorithm == 0x0102 else ():
             cut = step(CUT, bytes([operation, operation % 5]))
             yield cut + deliver + deliver
             yield cut + make + make
@@ -179,6 +179,11 @@ def link_seeds():
     held = [cbor2.dumps({0: 0, 1: n}) for n in (80, 976, 1952, 2000)]
     order = coded[:2] + held + coded[3:6] + [coded[6], coded[6]]
     yield b"\0" + b"".join(map(lp, order))
+    csr = cbor2.dumps({0: 0, 1: der(0x30), 2: 0x0201, 3: bytes(64)}, canonical=True)
+    yield bytes([3 + 7]) + csr
+    chain = [cbor2.dumps({0: 0, 1: 300, 2: part}, canonical=True) for part in (bytes(200), bytes(100))]
+    tail = cbor2.dumps({0: 0, 1: 500, 2: bytes(64)}, canonical=True)
+    yield b"\xff" + b"".join(map(lp, [coded[0], csr, *chain, tail, coded[6], coded[6]]))
     yield b"\3" + cbor2.dumps({0: 7})
     yield b"\1" + bytes.fromhex("000301090707a01fdda40800")
     yield b"\2" + station_cert()
