@@ -356,7 +356,8 @@ def csr_seeds():
                     ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-addext",
                      "keyUsage=critical,digitalSignature", "-addext", "subjectAltName=DNS:a"],
                     ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
-                    ["-newkey", "rsa:1024"], ["-newkey", "ed25519"]):
+                    ["-newkey", "rsa:1024"], ["-newkey", "rsa:2048", "-sigopt", "rsa_padding_mode:pss",
+                     "-sigopt", "rsa_pss_saltlen:32", "-sha256"], ["-newkey", "ed25519"]):
         made = subprocess.run(["openssl", "req", "-new", *options, "-nodes", "-subj", "/O=a/CN=SN-1",
                                "-keyout", "/dev/null", "-outform", "DER"], check=True,
                               capture_output=True).stdout

@@ -27,8 +27,7 @@ struct play {
     struct device devices[DEVICES];
     struct slot slots[SLOTS];
     struct scans labels;
-    EVP_PKEY
-        *enrolments[BORN_MAX]; /* of all devices that there may be; NULL: the order asks for none */
+    EVP_PKEY *enrolments[BORN_MAX]; /* of all that may be born; NULL: the order asks for none */
     uint8_t points[BORN_MAX][EC_POINT_SIZE];
     unsigned born;
     uint64_t seed;
