@@ -21,7 +21,7 @@
 #define SIGNING_LOCK     (15 * 60)
 #define SIGNING_LOCK_MAX (24 * 60 * 60)
 
-/* How a PIN is hashed from now on: about 100 ms, and 64 MiB. A row keeps its own until its PIN changes. */
+/* How a PIN is hashed from now on: 100 to 200 ms, and 64 MiB. A row keeps its own until its PIN changes. */
 #define SIGNING_MEMORY  65536 /* KiB */
 #define SIGNING_PASSES  2
 #define SIGNING_PIN_MIN 6

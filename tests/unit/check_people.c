@@ -445,7 +445,44 @@ START_TEST(the_file_holds_neither_pin_nor_badge)
 }
 END_TEST
 
-CHECK_ITEMS_MAIN("people", ONCE(an_edited_table_is_refused), ONCE(names_and_badges_are_given_once),
+/* ---- a file with both ---- */
+
+static const struct {
+    const char *text;
+    int code;
+} files[] = {
+    {"BADGE-1\n271828\n", 0},  {"BADGE-1\r\n271828\r\n", 0},     {"BADGE-1\n271828", 0},
+    {"BADGE-1\n271828\nx", 0}, {"BADGE-1\n", ERR_PIN},           {"BADGE-1", ERR_PIN},
+    {"\n271828\n", ERR_PIN},   {"BADGE-1\n\n271828\n", ERR_PIN}, {"", ERR_PIN},
+};
+
+START_TEST(a_file_has_a_badge_and_a_pin)
+{
+    char name[] = "/tmp/check_badge_XXXXXX";
+    int fd = mkstemp(name);
+    size_t len = strlen(files[_i].text);
+    struct secret *badge = NULL, *pin = NULL;
+    struct error err = ERROR_INIT;
+
+    ck_assert_int_eq(write(fd, files[_i].text, len), (ssize_t)len);
+    close(fd);
+    ck_assert_int_eq(secret_read_badge_file(name, &badge, &pin, &err), files[_i].code);
+    ck_assert_int_eq(badge != NULL, files[_i].code == 0);
+    ck_assert_int_eq(pin != NULL, files[_i].code == 0);
+    if (pin) {
+        ck_assert_uint_eq(secret_len(badge), 7);
+        ck_assert_mem_eq(secret_bytes(badge), "BADGE-1", 7);
+        ck_assert_uint_eq(secret_len(pin), 6);
+        ck_assert_mem_eq(secret_bytes(pin), "271828", 6);
+    }
+    secret_free(badge);
+    secret_free(pin);
+    unlink(name);
+}
+END_TEST
+
+CHECK_ITEMS_MAIN("people", EACH_ROW(a_file_has_a_badge_and_a_pin, files),
+                 ONCE(an_edited_table_is_refused), ONCE(names_and_badges_are_given_once),
                  ONCE(a_supervisor_is_first_and_last), EACH_ROW(a_poor_pin_is_refused, bad_pins),
                  ONCE(each_role_signs_for_what_is_its_own),
 
