@@ -18,9 +18,9 @@ import tempfile
 import threading
 import time
 
-import terminals
+import apart
 
-terminals.own_or_say()  # before there are threads
+apart.leave_or_say()  # before there are threads
 
 IDEVID = "5866508f9cc104917893e0f6e8fb94a2109fee699691c954e01f287d87461cb7"  # hash of the shipped profile
 BUILD = pathlib.Path(os.environ["IMPRINT_BUILD"])

@@ -14,9 +14,9 @@ import subprocess
 import tempfile
 import unittest
 
-import terminals
+import apart
 
-terminals.own_or_say()
+apart.leave_or_say()
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ["IMPRINT_BUILD"])
