@@ -202,8 +202,8 @@ static unsigned sweep(scenario *body, bool had_first)
     where = text;
     while (fired) {
         cut++;
-        for (unsigned torn = 0; torn <= 4; torn++) {
-            for (unsigned again = 0; again <= 2; again++) {
+        for (unsigned torn = 0; torn <= 4; torn += sweep_is("short") ? 2 : 1) {
+            for (unsigned again = 0; again <= (sweep_is("short") ? 1 : 2); again++) {
                 snprintf(text, sizeof text, "cut %u, %u/4 done, then cut %u", cut, torn, again);
                 fired = run_cut(body, had_first, cut, torn, again);
             }
