@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Runs a test apart from the rest of the machine: terminals and a /tmp that only it and its children see.
 
 The kernel gives the number of a closed pseudo-terminal to the next one who opens one. A test that unplugs a
