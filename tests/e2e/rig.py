@@ -106,7 +106,7 @@ class Device:
             [str(DEVICE), "--store", str(self.store), "--port", str(self.port), "--chip-id",
              self.chip, "--firmware", "1.4.2", "--capture", str(self.capture), *self.options,
              *extra])
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not self.port.exists():
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise AssertionError(f"device {self.number} does not start")
