@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ARGS         7
+#define ARGS         8
 #define PLACES_MAX   256
 #define ADDRESS_MAX  32
 #define SCANS_MS     100   /* how often the vault is asked what scanners said */
@@ -455,10 +455,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "imprint-line: 'imprint run' starts this program\n");
         return error_exit_status(ERR_USAGE);
     }
-    m.line =
-        (struct line){.control = CHANNEL_LINE_FD,
-                      .once = strcmp(argv[2], "once") == 0,
-                      .limits = {atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), atoi(argv[6]), 0}};
+    m.line = (struct line){.control = CHANNEL_LINE_FD,
+                           .once = strcmp(argv[2], "once") == 0,
+                           .limits = {.hello_ms = atoi(argv[3]),
+                                      .request_ms = atoi(argv[4]),
+                                      .keygen_ms = atoi(argv[5]),
+                                      .repeats = atoi(argv[6]),
+                                      .retries = atoi(argv[7])}};
     if (m.line.once)
         m.line.limits.scan_ms = SCAN_ONCE_MS;
     m.board = strcmp(argv[1], "board") == 0;
