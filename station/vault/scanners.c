@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 struct scanner {
@@ -40,11 +41,19 @@ struct scanners *scanners_new(int control)
     return s;
 }
 
+/* Exclusive mode outlasts the descriptor where the other end stays open. */
+static void close_port(int fd)
+{
+    if (fd < 0)
+        return;
+    (void)ioctl(fd, TIOCNXCL);
+    close(fd);
+}
+
 void scanners_free(struct scanners *s)
 {
     for (size_t i = 0; s && i < CONFIG_SCANNERS_MAX; i++)
-        if (s->at[i].fd >= 0)
-            close(s->at[i].fd);
+        close_port(s->at[i].fd);
     free(s);
 }
 
@@ -86,7 +95,7 @@ static void take_offer(struct scanners *s, const struct vault *v)
     if (fd < 0)
         return;
     if (i >= v->config->scanner_count || s->at[i].fd >= 0) {
-        close(fd);
+        close_port(fd);
         return;
     }
     s->at[i] = (struct scanner){.fd = fd, .port = offer.port};
@@ -97,7 +106,7 @@ static void lose(struct scanners *s, const struct vault *v, size_t i)
 {
     uint16_t port = s->at[i].port;
 
-    close(s->at[i].fd);
+    close_port(s->at[i].fd);
     s->at[i] = (struct scanner){.fd = -1};
     tell_port(v, i, "is gone: plug it in again");
     if (s->control >= 0 && offer_ask(s->control, ASK_PORT, port, NULL))
