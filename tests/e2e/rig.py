@@ -37,7 +37,7 @@ EXIT = {"USAGE": 2, "INPUT": 3, "FULL": 5, "READONLY": 6, "MISSING": 7, "EXISTS"
         "NO_PORT": 17, "TIMEOUT": 18, "GONE": 19, "PROTOCOL": 20, "REFUSED": 21, "DUPLICATE": 22,
         "PROOF": 23, "SIGNATURE": 24, "INCOMPLETE": 25, "ROLLBACK": 26, "INTERRUPTED": 27,
         "CRYPTO": 28, "FORMAT": 29, "GAP": 30, "FORK": 31, "CLOCK": 37,
-        "UNRESOLVED": 38, "COUNTER": 39}
+        "UNRESOLVED": 38, "COUNTER": 39, "LABEL_MISMATCH": 40}
 
 
 def run(*command, check=True, **options):
@@ -205,7 +205,7 @@ class Line:
 
 
 CERTIFICATE = "certificate:\n  organization: Acme Medical\n  hardware_type: 1.3.6.1.4.1.32473.1.7\n"
-STATES = ("empty", "wait", "hello", "deliver", "prove", "pass", "fail")
+STATES = ("empty", "wait", "hello", "scan", "deliver", "prove", "pass", "fail")
 
 
 class Rig:
