@@ -377,9 +377,22 @@ def wire_seeds():
     yield b"\x08\x12" + lp(b"the vault says no")
 
 
+def gs1_seeds():
+    """A byte for the kind, one for the separator, and what a scanner sends."""
+    gtin = b"09506000134352"
+    codes = [b"PUMP-0000001", b"]C0AB/12", b"]E09506000134352", b"01" + gtin + b"21AB/12",
+             b"]d201" + gtin + b"11261122172811001528020010LOT7\x1d21AB/12",
+             b"]C1(01)" + gtin + b"(17)281100(10)L(7)(21)A(B)", b"\x1d8003" + gtin + b"A~8012V1",
+             b"(00)095060001343520002(310300)012345(253)9506000134352A", b"21A\x1d21A"]
+    for code in codes:
+        for kind in range(3):
+            yield bytes([kind, 0x7e]) + code
+
+
 def main():
     sample, program, corpus = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
-    for target, seeds in (("agent", agent_seeds()), ("ca", ca_seeds()), ("csr", csr_seeds()), ("link", link_seeds()),
+    for target, seeds in (("agent", agent_seeds()), ("ca", ca_seeds()), ("csr", csr_seeds()),
+                          ("gs1", gs1_seeds()), ("link", link_seeds()),
                           ("order", order_seeds()),
                           ("manifest", manifest_seeds(sample, program)), ("import", import_seeds(sample)),
                           ("chain", chain_seeds(sample)), ("vendor", vendor_seeds(sample, program)),
