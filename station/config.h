@@ -50,6 +50,7 @@ struct config {
     char organization[65];
     char tpm[256]; /* TCTI of the TPM that has the station's counter, or empty */
     bool ask_pin;  /* not in the file: the option --ask-pin */
+    bool compress; /* not in the file: seal compressed */
     bool of_ca;    /* not in the file: config_of_ca made it */
 };
 
