@@ -15,7 +15,8 @@
  *   pin                the token's PIN, mode 0600 (unless it is asked for)
  *   softhsm2.conf      and tokens/: the embedded software token; tokens.keep/: vault/token_files.h
  *   ca/                certificates: device root, issuing CA, manifest root and manifest signer
- *   trust/             what a security team pins: device-root.pem, manifest-root.pem, log.vkey, log.pem
+ *   trust/             what a security team pins: device-root.pem, manifest-root.pem, log.vkey, log.pem, and
+ *                      second-root.pem where manifests have a second signature
  *   manifests/         sealed manifests, one folder each
  */
 #ifndef STATION_CONFIG_H

@@ -172,7 +172,7 @@ class SecondKey(unittest.TestCase):
         run(MANIFEST, *accept, third)
         for command in (("audit",), ("ledger", "verify"), ("reconcile",)):
             rig.imprint(*command)
-        rig.imprint("seal", "--export", "jsonl")
+        rig.imprint("seal", "--export", "microchip")
 
     def test_p384(self):
         self.follow("ecdsa-p384")
