@@ -215,8 +215,7 @@ int seal_compress(const char *dir, struct seal_result *result, struct error *err
     return rc ? rc : file_sync_dir(dir, err);
 }
 
-int seal_list_compressed(const struct buf *statement, struct seal_result *result,
-                         struct error *err)
+int seal_list_compressed(const struct buf *statement, struct seal_result *result, struct error *err)
 {
     struct statement s;
     int rc = statement_parse(statement->data, statement->len, &s, err);
