@@ -172,7 +172,7 @@ class SecondKey(unittest.TestCase):
         run(MANIFEST, *accept, third)
         for command in (("audit",), ("ledger", "verify"), ("reconcile",)):
             rig.imprint(*command)
-        rig.imprint("seal", "--export", "microchip")
+        rig.imprint("seal", "--export", "azure-iot-hub")
 
     def test_p384(self):
         self.follow("ecdsa-p384")

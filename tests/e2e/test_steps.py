@@ -155,7 +155,7 @@ class Steps(unittest.TestCase):
     def test_rotate_second_key(self):
         def made(after):
             self.rig.imprint("audit")
-            self.provision()
+            self.rig.imprint("void", "PUMP-000001", *BY)
             self.rig.imprint("seal")
             folder, = self.rig.manifests()
             self.assertTrue((folder / "manifest.json.ecdsa-p384.p7s").exists(), after)
