@@ -80,7 +80,9 @@ static int rotate_announced(struct cli *cli, struct error *err)
     if (rc == 0 && cli_value(cli, "algorithm"))
         rc = error_set(err, ERR_USAGE, "--algorithm is for 'second-key'");
     if (rc == 0)
-        rc = rotating_run(&cli->config, cli->store, cli->hsm, key, cli_value(cli, "by"),
+        rc = cli_sign(cli, SIGNING_ROTATE, err);
+    if (rc == 0)
+        rc = rotating_run(&cli->config, cli->store, cli->hsm, key, cli_who(cli),
                           cli_value(cli, "reason"), &rotated, err);
     if (rc)
         return rc;
