@@ -207,13 +207,6 @@ def spki_of(key):
                             serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def raw_verify(key, raw, message):
-    need(len(raw) == 64, "signature")
-    key.verify(utils.encode_dss_signature(int.from_bytes(raw[:32], "big"),
-                                          int.from_bytes(raw[32:], "big")),
-               message, ec.ECDSA(hashes.SHA256()))
-
-
 PSS = (padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
 O = x509.SignatureAlgorithmOID
 
@@ -393,19 +386,14 @@ def check_form(r):  # section 5: which members a record has
     identity, change = t in ("add", "replace"), t in ("replace", "revoke", "decommission", "recommission")
     burned = t == "void" and r.get("reason") == "burned"
     device = identity or burned or t in ("decommission", "recommission")
+    certified = identity and not derived or t == "void" and "cert" in r
     required, optional = {"t", "ts"}, {"ext", "crit"}
-    if t != "rotate":
-        required |= {"order", "prod", "sn"}
-        optional |= {"udi", "fw"}
-    required |= {"auth", "ev", "hsm", "lock", "mode", "plain", "use"} if identity else set()
-    required |= {"ref"} if change else set()
-    required |= {"reason"} if t in ("revoke", "void", "decommission") else set()
-    required |= {"chip", "tx"} if device else set()
-    optional |= {"chip"} if t == "attr" else set()
-    if identity and not derived or t == "void" and "cert" in r:
-        required |= {"cert", "iss", "spki"}
-    else:
-        required |= {"n"}
+    for applies, names in ((t != "rotate", "order prod sn"), (certified, "cert iss spki"),
+                           (not certified, "n"), (identity, "auth ev hsm lock mode plain use"),
+                           (change, "ref"), (device, "chip tx"),
+                           (t in ("revoke", "void", "decommission"), "reason")):
+        required |= set(names.split()) if applies else set()
+    optional |= ({"udi", "fw"} if t != "rotate" else set()) | ({"chip"} if t == "attr" else set())
     members(r, required, optional)
     extensions(r, ("rotation",) if t == "rotate" else ())
     time(r["ts"])
@@ -515,7 +503,7 @@ def check_rotation(r, index, m, signer, log, found):  # section 9.1
     message += index.to_bytes(8, "big") + time(r["ts"]).to_bytes(8, "big")
     message += lp(old) + lp(new) + lp(v["by"].encode()) + lp(v["reason"].encode())
     for key, name in ((old, "sig_old"), (new, "sig_new")):
-        raw_verify(serialization.load_der_public_key(key), b64(v[name], 64), message)
+        verify_proof(serialization.load_der_public_key(key), b64(v[name], 64), message)
     found[v["key"]] = new
 
 

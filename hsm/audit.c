@@ -540,6 +540,8 @@ static int check_station(struct hsm *h, struct work *w, struct error *err)
     if (rc == 0)
         rc = check_generations(h, w, HSM_KEY_LOG_SIGN, err);
     if (rc == 0)
+        rc = check_generations(h, w, HSM_KEY_SECOND_SIGN, err);
+    if (rc == 0)
         rc = check_anchors(h, w, err);
     if (rc == 0)
         rc = check_storage(h, w, err);
@@ -555,7 +557,8 @@ static int check_all(struct hsm *h, struct work *w, struct error *err)
     int rc = list_objects(h, w, err);
 
     for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
-        if (session_owns(h, (enum hsm_key)key))
+        if (session_owns(h, (enum hsm_key)key) &&
+            (key < HSM_KEYS_OF_CEREMONY || has_label(w, hsm_key_label((enum hsm_key)key))))
             rc = check_key(h, w, key_policy_of(h, (enum hsm_key)key), err);
     if (rc == 0 && session_owns(h, HSM_KEY_ISSUING_CA))
         rc = check_generations(h, w, HSM_KEY_ISSUING_CA, err);

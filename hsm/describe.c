@@ -160,7 +160,7 @@ int hsm_describe_keys(struct hsm *h, struct jcs *j, struct error *err)
     int rc = 0;
 
     jcs_array(j, "keys");
-    for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
+    for (int key = 0; rc == 0 && key < HSM_KEYS_OF_CEREMONY; key++)
         rc = describe_key(session_owner(h, (enum hsm_key)key), j,
                           key_policy_of(h, (enum hsm_key)key), key_policies[key].label, err);
     for (int i = 0; rc == 0 && i < ANCHORS; i++)

@@ -10,15 +10,15 @@
         label, CKM_EC_KEY_PAIR_GEN, CKO_PRIVATE_KEY, policy_signing_private,                       \
             policy_signing_public, false                                                           \
     }
-#define SIGNING_CA(label)                                                                          \
+#define SIGNING_OF_KIND(label)                                                                     \
     {                                                                                              \
         label, CKM_EC_KEY_PAIR_GEN, CKO_PRIVATE_KEY, policy_signing_private,                       \
             policy_signing_public, true                                                            \
     }
 
 const struct key_policy key_policies[HSM_KEY_COUNT] = {
-    [HSM_KEY_ROOT] = SIGNING_CA("root-ca"),
-    [HSM_KEY_ISSUING_CA] = SIGNING_CA("issuing-ca"),
+    [HSM_KEY_ROOT] = SIGNING_OF_KIND("root-ca"),
+    [HSM_KEY_ISSUING_CA] = SIGNING_OF_KIND("issuing-ca"),
     [HSM_KEY_MANIFEST_ROOT] = SIGNING("manifest-root"),
     [HSM_KEY_MANIFEST_SIGN] = SIGNING("manifest-sign"),
     [HSM_KEY_LOG_SIGN] = SIGNING("log-sign"),
@@ -27,6 +27,8 @@ const struct key_policy key_policies[HSM_KEY_COUNT] = {
                              NULL, false},
     [HSM_KEY_DERIVATION] = {"derivation-master", CKM_GENERIC_SECRET_KEY_GEN, CKO_SECRET_KEY,
                             policy_hmac, NULL, false},
+    [HSM_KEY_SECOND_ROOT] = SIGNING_OF_KIND("second-root"),
+    [HSM_KEY_SECOND_SIGN] = SIGNING_OF_KIND("second-sign"),
 };
 
 const struct key_policy *key_policy_of(const struct hsm *h, enum hsm_key key)

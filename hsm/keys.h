@@ -29,16 +29,22 @@ enum hsm_key {
     HSM_KEY_STATION_AUTH,  /* transcripts: the station towards devices */
     HSM_KEY_LEDGER_HMAC,   /* MACs of ledger entries and inventory rows */
     HSM_KEY_DERIVATION,    /* master key of symmetric device keys (hsm/derived.h) */
+    HSM_KEY_SECOND_ROOT,   /* root CA of second signers, where a station makes second signatures */
+    HSM_KEY_SECOND_SIGN, /* CMS over manifests, with another algorithm than HSM_KEY_MANIFEST_SIGN */
     HSM_KEY_COUNT
 };
+
+/* Those before it are made in the ceremony, the others when somebody asks for them. */
+#define HSM_KEYS_OF_CEREMONY HSM_KEY_SECOND_ROOT
 
 /* The label of a key on the token, as "issuing-ca". */
 const char *hsm_key_label(enum hsm_key key);
 
 /*
- * The keys that can be rotated, HSM_KEY_MANIFEST_SIGN and HSM_KEY_LOG_SIGN, and HSM_KEY_ISSUING_CA, of
- * which a station may have several at once, have generations, from 1: the second has "-2" behind the
- * label, and so on. From here on h, or a worker of it, uses this one, beginning with 1.
+ * The keys that can be rotated, HSM_KEY_MANIFEST_SIGN, HSM_KEY_SECOND_SIGN and HSM_KEY_LOG_SIGN, and
+ * HSM_KEY_ISSUING_CA, of which a station may have several at once, have generations, from 1: the second
+ * has "-2" behind the label, and so on. From here on h, or a worker of it, uses this one, beginning
+ * with 1.
  */
 void hsm_use_generation(struct hsm *h, enum hsm_key key, unsigned generation);
 
@@ -46,7 +52,7 @@ void hsm_use_generation(struct hsm *h, enum hsm_key key, unsigned generation);
 MUST_USE int hsm_key_create(struct hsm *h, enum hsm_key key, struct error *err);
 
 /*
- * The same of another kind than P-256, for the keys of the CA. From then on the token tells the kind:
+ * The same of another kind than P-256, for the keys of the CA and of second signatures. From then on the token tells the kind:
  * CKA_KEY_TYPE, the curve or the bits, and of RSA CKA_ALLOWED_MECHANISMS. hsm_key_can tells whether
  * the token has the mechanisms. Errors: ERR_REFUSED with the token's name and the mechanism that it
  * lacks; ERR_INPUT when type and scheme do not fit.

@@ -131,7 +131,7 @@ struct key_policy {
     CK_MECHANISM_TYPE generate; /* of a pair: that of its kind */
     CK_OBJECT_CLASS class;
     const struct policy_row *rows, *public_rows;
-    bool any_kind; /* of the CA: the ceremony chose the kind; all other pairs are P-256 */
+    bool any_kind; /* of the CA and of second signatures; all other pairs are P-256 */
 };
 
 extern const struct key_policy key_policies[HSM_KEY_COUNT];

@@ -134,12 +134,24 @@ int hsm_signer_close(EVP_PKEY *key, int rc, struct error *err)
     return rc;
 }
 
-/* ---- CAs. ---- */
+/* ---- CAs, and second signatures: keys of any kind. ---- */
 
 static int sign_for_root(void *context, enum sig_scheme scheme, const void *bytes, size_t len,
                          bool digested, struct signature *sig, struct error *err)
 {
     return hsm_certify(context, HSM_KEY_ROOT, scheme, bytes, len, digested, sig, err);
+}
+
+static int sign_for_second_root(void *context, enum sig_scheme scheme, const void *bytes,
+                                size_t len, bool digested, struct signature *sig, struct error *err)
+{
+    return hsm_certify(context, HSM_KEY_SECOND_ROOT, scheme, bytes, len, digested, sig, err);
+}
+
+static int sign_second(void *context, enum sig_scheme scheme, const void *bytes, size_t len,
+                       bool digested, struct signature *sig, struct error *err)
+{
+    return hsm_certify(context, HSM_KEY_SECOND_SIGN, scheme, bytes, len, digested, sig, err);
 }
 
 static int sign_for_issuer(void *context, enum sig_scheme scheme, const void *bytes, size_t len,
@@ -148,15 +160,24 @@ static int sign_for_issuer(void *context, enum sig_scheme scheme, const void *by
     return hsm_certify(context, HSM_KEY_ISSUING_CA, scheme, bytes, len, digested, sig, err);
 }
 
+static int (*const signs[HSM_KEY_COUNT])(void *, enum sig_scheme, const void *, size_t, bool,
+                                         struct signature *, struct error *) = {
+    [HSM_KEY_ROOT] = sign_for_root,
+    [HSM_KEY_ISSUING_CA] = sign_for_issuer,
+    [HSM_KEY_SECOND_ROOT] = sign_for_second_root,
+    [HSM_KEY_SECOND_SIGN] = sign_second,
+};
+
 int hsm_ca_signer(struct hsm *h, enum hsm_key key, struct ca_signer *out, struct error *err)
 {
     int rc = hsm_key_check(h, key, err);
 
-    if (rc == 0 && key != HSM_KEY_ROOT && key != HSM_KEY_ISSUING_CA)
-        rc = error_set(err, ERR_INTERNAL, "key '%s' is not that of a CA", hsm_key_label(key));
+    if (rc == 0 && !signs[key])
+        rc =
+            error_set(err, ERR_INTERNAL, "key '%s' signs through handles only", hsm_key_label(key));
     if (rc == 0)
         rc = hsm_key_public(h, key, &out->key, &out->scheme, err);
-    out->sign = key == HSM_KEY_ROOT ? sign_for_root : sign_for_issuer;
+    out->sign = signs[key];
     out->context = h;
     return rc;
 }

@@ -10,8 +10,8 @@
  *  3. What the token said when it did not sign reaches the caller of hsm_signer_close, whatever
  *     OpenSSL made of it.
  *
- * Handles are for what OpenSSL itself signs, manifests and the like, and are P-256. What a CA signs is
- * built by OpenSSL, or by a template, and signed through a struct ca_signer.
+ * Handles are for what OpenSSL itself signs, manifests and the like, and are P-256. What a CA signs, and
+ * second signatures, are built by OpenSSL, or by a template, and signed through a struct ca_signer.
  */
 #ifndef HSM_SIGNER_H
 #define HSM_SIGNER_H
@@ -27,8 +27,8 @@
 MUST_USE int hsm_signer_open(struct hsm *h, enum hsm_key key, EVP_PKEY **out, struct error *err);
 
 /*
- * The same for certificates, requests and revocation lists, of whatever kind the key is: the signer
- * of pki/scheme.h. It holds h and the name of the key, and needs no closing. Errors: ERR_MISSING,
+ * The same for certificates, requests, revocation lists and second signatures, of whatever kind the
+ * key is: the signer of pki/scheme.h. It holds h and the name of the key, and needs no closing. Errors: ERR_MISSING,
  * ERR_HSM.
  */
 MUST_USE int hsm_ca_signer(struct hsm *h, enum hsm_key key, struct ca_signer *out,

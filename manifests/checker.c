@@ -55,27 +55,36 @@ struct checker {
     unsigned started;
 };
 
+/* The failure of an evidence line, with the place where it stands. */
+static int fail_evidence(const struct item *i, struct error *err)
+{
+    char where[128];
+
+    folder_position("evidence", i->evidence_line, where, sizeof where);
+    return error_prefix(err, "%s", where);
+}
+
 static int check_evidence(const struct worker *w, struct item *i, struct error *err)
 {
     const struct checker_policy *policy = w->checker->policy;
     struct evidence e;
     uint8_t digest[SHA256_SIZE];
-    char where[128];
     int rc;
 
-    folder_position("evidence", i->evidence_line, where, sizeof where);
     sha256(i->evidence.data, i->evidence.len, digest);
-    if (!sha256_equal(digest, i->record.ev))
-        return error_set(err, ERR_INCOMPLETE,
-                         "%s is not the evidence that the record of '%s' names: evidence is "
-                         "missing, repeated or out of order",
-                         where, i->record.sn);
+    if (!sha256_equal(digest, i->record.ev)) {
+        error_set(err, ERR_INCOMPLETE,
+                  "not the evidence that the record of '%s' names: evidence is missing, repeated "
+                  "or out of order",
+                  i->record.sn);
+        return fail_evidence(i, err);
+    }
     if (evidence_parse(i->evidence.data, i->evidence.len, &e, err))
-        return error_prefix(err, "%s", where);
+        return fail_evidence(i, err);
     rc = evidence_verify(&e, &i->record, policy->environment,
                          policy->skip_proofs ? NULL : w->verifier, &i->proof, err);
     evidence_done(&e);
-    return rc ? error_prefix(err, "%s", where) : 0;
+    return rc ? fail_evidence(i, err) : 0;
 }
 
 static int check_item(const struct worker *w, struct item *i, struct error *err)

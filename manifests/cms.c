@@ -74,6 +74,120 @@ int cms_sign(const struct signer *signer, const void *content, size_t len, struc
     return rc;
 }
 
+/* ---- Signatures that OpenSSL builds and somebody else makes. ---- */
+
+/* What CMS_final would add: RFC 5652 section 11. */
+static bool add_attributes(CMS_SignerInfo *info, enum cms_algorithm a, const struct buf *content)
+{
+    const EVP_MD *md = EVP_get_digestbynid(cms_algorithm_digest(a));
+    ASN1_TIME *now = X509_gmtime_adj(NULL, 0);
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    bool done = now && EVP_Digest(content->data, content->len, digest, &len, md, NULL) == 1 &&
+                CMS_signed_add1_attr_by_NID(info, NID_pkcs9_contentType, V_ASN1_OBJECT,
+                                            OBJ_nid2obj(NID_pkcs7_data), -1) == 1 &&
+                CMS_signed_add1_attr_by_NID(info, NID_pkcs9_signingTime, now->type, now, -1) == 1 &&
+                CMS_signed_add1_attr_by_NID(info, NID_pkcs9_messageDigest, V_ASN1_OCTET_STRING,
+                                            digest, (int)len) == 1;
+
+    ASN1_TIME_free(now);
+    return done;
+}
+
+/* The bytes that are signed: the attributes as a SET OF, in DER (RFC 5652 section 5.4). */
+static int encode_attributes(CMS_SignerInfo *info, struct buf *out)
+{
+    STACK_OF(X509_ATTRIBUTE) *list = sk_X509_ATTRIBUTE_new_null(); /* borrows them */
+    uint8_t *der = NULL;
+    int len = 0;
+
+    for (int i = 0; list && i < CMS_signed_get_attr_count(info); i++)
+        if (sk_X509_ATTRIBUTE_push(list, CMS_signed_get_attr(info, i)) <= 0)
+            goto end;
+    if (list)
+        len = ASN1_item_i2d((ASN1_VALUE *)list, &der, ASN1_ITEM_rptr(PKCS7_ATTR_SIGN));
+    if (len > 0)
+        buf_put(out, der, (size_t)len);
+end:
+    OPENSSL_free(der);
+    sk_X509_ATTRIBUTE_free(list);
+    return len > 0;
+}
+
+static bool set_signature(CMS_SignerInfo *info, enum cms_algorithm a, const struct signature *sig)
+{
+    size_t len;
+    const uint8_t *der = scheme_algorithm(cms_algorithm_key(a).scheme, &len);
+    X509_ALGOR *made = d2i_X509_ALGOR(NULL, &der, (long)len), *place = NULL;
+    bool done;
+
+    CMS_SignerInfo_get0_algs(info, NULL, NULL, NULL, &place);
+    done =
+        made && X509_ALGOR_copy(place, made) == 1 &&
+        ASN1_OCTET_STRING_set(CMS_SignerInfo_get0_signature(info), sig->bytes, (int)sig->len) == 1;
+    X509_ALGOR_free(made);
+    return done;
+}
+
+static int sign_info(CMS_SignerInfo *info, enum cms_algorithm a, const struct ca_signer *signer,
+                     const struct buf *content, struct error *err)
+{
+    struct signature sig;
+    struct buf attributes;
+    int rc = 0;
+
+    buf_init(&attributes, 65536);
+    if (!add_attributes(info, a, content) || !encode_attributes(info, &attributes))
+        rc = error_set(err, ERR_CRYPTO, "cannot build a signature: %s", openssl_reason());
+    if (rc == 0)
+        rc = ca_sign(signer, attributes.data, attributes.len, &sig, err);
+    if (rc == 0 && !set_signature(info, a, &sig))
+        rc = error_set(err, ERR_CRYPTO, "cannot build a signature: %s", openssl_reason());
+    buf_done(&attributes);
+    return rc;
+}
+
+static int check_second(enum cms_algorithm a, const struct ca_signer *signer, X509 *cert,
+                        struct error *err)
+{
+    const struct ca_algorithm want = cms_algorithm_key(a);
+
+    if (is_manifest_signer(cert) && cms_algorithm_fits(a, cert) && signer->key.type == want.key &&
+        signer->scheme == want.scheme)
+        return 0;
+    return error_set(err, ERR_INPUT,
+                     "a signer of %s needs a key of that kind, and a certificate of it with "
+                     "keyUsage digitalSignature and extendedKeyUsage emailProtection that is no CA",
+                     cms_algorithm_name(a));
+}
+
+int cms_sign_as(enum cms_algorithm algorithm, const struct ca_signer *signer, X509 *cert,
+                const struct buf *content, struct buf *pem, struct error *err)
+{
+    const unsigned flags = CMS_DETACHED | CMS_BINARY | CMS_CADES | CMS_PARTIAL;
+    CMS_ContentInfo *cms = NULL;
+    CMS_SignerInfo *info = NULL;
+    EVP_PKEY *key = NULL;
+    int rc = check_second(algorithm, signer, cert, err);
+
+    if (rc == 0)
+        rc = key_open(&signer->key, &key, err); /* no private half: it does not sign here */
+    if (rc == 0 &&
+        (!(cms = CMS_sign(NULL, NULL, NULL, NULL, flags)) ||
+         !(info = CMS_add1_signer(cms, cert, key,
+                                  EVP_get_digestbynid(cms_algorithm_digest(algorithm)), flags))))
+        rc = error_set(err, ERR_INPUT, "cannot sign, is the certificate another key's? %s",
+                       openssl_reason());
+    if (rc == 0)
+        rc = sign_info(info, algorithm, signer, content, err);
+    if (rc == 0)
+        rc = write_pem(cms, pem, err);
+    CMS_ContentInfo_free(cms);
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return rc;
+}
+
 /* A store that trusts the one root, at the one time. */
 static X509_STORE *make_store(X509 *root, int64_t at)
 {

@@ -36,6 +36,14 @@ MUST_USE int cms_sign(const struct signer *signer, const void *content, size_t l
                       struct error *err);
 
 /*
+ * The same with another algorithm, by whoever holds the certificate's key (pki/scheme.h): OpenSSL builds
+ * what is signed and signer signs it. Errors: also ERR_INPUT when signer has no key of this algorithm;
+ * those of the signer.
+ */
+MUST_USE int cms_sign_as(enum cms_algorithm algorithm, const struct ca_signer *signer, X509 *cert,
+                         const struct buf *content, struct buf *pem, struct error *err);
+
+/*
  * Verifies the signature of content up to the pinned root. at: the time at which certificates must
  * be valid, 0 for now. who may be NULL. Errors: ERR_FORMAT (not a detached CMS in PEM with one
  * SHA-256 signer), ERR_SIGNATURE (everything else, so when no signed attribute names the certificate).

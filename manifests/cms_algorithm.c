@@ -1,34 +1,21 @@
 #include "manifests/cms_algorithm.h"
 
 #include <openssl/evp.h>
-#include <stdint.h>
 #include <string.h>
-
-/* AlgorithmIdentifiers in DER. */
-static const uint8_t ecdsa_sha256[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
-                                       0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
-static const uint8_t ecdsa_sha384[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
-                                       0x48, 0xce, 0x3d, 0x04, 0x03, 0x03};
-static const uint8_t pss_sha256[] = {
-    0x30, 0x41, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a, 0x30,
-    0x34, 0xa0, 0x0f, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04,
-    0x02, 0x01, 0x05, 0x00, 0xa1, 0x1c, 0x30, 0x1a, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
-    0xf7, 0x0d, 0x01, 0x01, 0x08, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65,
-    0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0xa2, 0x03, 0x02, 0x01, 0x20};
 
 static const struct {
     const char *name;
     int digest;
-    const uint8_t *der;
-    int der_len;
+    struct ca_algorithm key;
     const char *group; /* of an EC key; NULL: RSA */
     int bits;
 } algorithms[CMS_ALGORITHMS] = {
-    [CMS_ECDSA_P256] = {"ecdsa-p256", NID_sha256, ecdsa_sha256, sizeof ecdsa_sha256, "prime256v1",
-                        256},
-    [CMS_ECDSA_P384] = {"ecdsa-p384", NID_sha384, ecdsa_sha384, sizeof ecdsa_sha384, "secp384r1",
-                        384},
-    [CMS_RSA_PSS_3072] = {"rsa-pss-3072", NID_sha256, pss_sha256, sizeof pss_sha256, NULL, 3072},
+    [CMS_ECDSA_P256] =
+        {"ecdsa-p256", NID_sha256, {KEY_P256, SCHEME_ECDSA_SHA256}, "prime256v1", 256},
+    [CMS_ECDSA_P384] =
+        {"ecdsa-p384", NID_sha384, {KEY_P384, SCHEME_ECDSA_SHA384}, "secp384r1", 384},
+    [CMS_RSA_PSS_3072] =
+        {"rsa-pss-3072", NID_sha256, {KEY_RSA_3072, SCHEME_RSA_PSS_SHA256}, NULL, 3072},
 };
 
 const char *cms_algorithm_name(enum cms_algorithm a)
@@ -46,6 +33,11 @@ enum cms_algorithm cms_algorithm_find(const char *name, size_t len)
     return a;
 }
 
+struct ca_algorithm cms_algorithm_key(enum cms_algorithm a)
+{
+    return algorithms[a].key;
+}
+
 int cms_algorithm_digest(enum cms_algorithm a)
 {
     return algorithms[a].digest;
@@ -53,9 +45,11 @@ int cms_algorithm_digest(enum cms_algorithm a)
 
 bool cms_algorithm_is(enum cms_algorithm a, const X509_ALGOR *signature)
 {
+    size_t want_len;
+    const uint8_t *want = scheme_algorithm(algorithms[a].key.scheme, &want_len);
     uint8_t *der = NULL;
     int len = i2d_X509_ALGOR(signature, &der);
-    bool same = len == algorithms[a].der_len && memcmp(der, algorithms[a].der, (size_t)len) == 0;
+    bool same = len == (int)want_len && memcmp(der, want, want_len) == 0;
 
     OPENSSL_free(der);
     return same;

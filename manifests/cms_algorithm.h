@@ -15,6 +15,8 @@
 #ifndef MANIFESTS_CMS_ALGORITHM_H
 #define MANIFESTS_CMS_ALGORITHM_H
 
+#include "pki/scheme.h"
+
 #include <openssl/x509.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +27,9 @@ const char *cms_algorithm_name(enum cms_algorithm a);
 
 /* The algorithm with the name of len characters; CMS_ALGORITHMS when there is none. */
 enum cms_algorithm cms_algorithm_find(const char *name, size_t len);
+
+/* What a key of it is, and how it signs. */
+struct ca_algorithm cms_algorithm_key(enum cms_algorithm a);
 
 /* The hash, as OpenSSL numbers it. */
 int cms_algorithm_digest(enum cms_algorithm a);

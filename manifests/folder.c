@@ -356,12 +356,21 @@ static int close_shard(struct folder_lines *l, struct error *err)
     return 0;
 }
 
+static int fail_line(const struct folder_lines *l, bool fits, struct error *err)
+{
+    char where[STATEMENT_NAME_MAX + 64];
+
+    folder_position(l->kind, l->taken, where, sizeof where);
+    return fits ? error_set(err, ERR_FORMAT, "%s: a file has at most %d lines", where,
+                            MANIFEST_SHARD_LINES)
+                : error_set(err, ERR_FORMAT, "%s is longer than %d bytes", where, RECORD_LINE_MAX);
+}
+
 /* A line out of the open shard: 1, or 0 at its end. */
 static int take_line(struct folder_lines *l, const char **line, size_t *len, struct error *err)
 {
     const char *from = l->block + l->at;
     const char *end = memchr(from, '\n', l->have - l->at);
-    char where[STATEMENT_NAME_MAX + 64];
     int rc = end ? 1 : fill_block(l, err);
 
     if (rc <= 0)
@@ -370,14 +379,10 @@ static int take_line(struct folder_lines *l, const char **line, size_t *len, str
         from = l->block;
         end = memchr(from, '\n', l->have);
     }
-    folder_position(l->kind, l->taken, where, sizeof where);
     if (!end && l->have <= RECORD_LINE_MAX)
         return take_line(l, line, len, err); /* a short read; or the end, which the next one sees */
-    if (!end || end - from > RECORD_LINE_MAX)
-        return error_set(err, ERR_FORMAT, "%s is longer than %d bytes", where, RECORD_LINE_MAX);
-    if (l->shard_line == MANIFEST_SHARD_LINES)
-        return error_set(err, ERR_FORMAT, "%s: a file has at most %d lines", where,
-                         MANIFEST_SHARD_LINES);
+    if (!end || end - from > RECORD_LINE_MAX || l->shard_line == MANIFEST_SHARD_LINES)
+        return fail_line(l, end && end - from <= RECORD_LINE_MAX, err);
     *line = from;
     *len = (size_t)(end - from);
     l->at = (size_t)(end - l->block) + 1;

@@ -4,6 +4,7 @@
 #include "base/codec.h"
 #include "base/file.h"
 #include "manifests/canon.h"
+#include "manifests/rotation.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -173,6 +174,8 @@ struct reading {
     uint64_t next;             /* number of the entry that must come */
     uint64_t number;           /* of the line, from 1 */
     uint8_t hash[SHA256_SIZE]; /* of the entry before */
+    bool knows_key;
+    uint8_t key[SHA256_SIZE]; /* the manifest key in force, as far as it is known */
 };
 
 static int bad_line(const struct reading *r, int code, const char *what, struct error *err)
@@ -183,19 +186,37 @@ static int bad_line(const struct reading *r, int code, const char *what, struct 
 /* What a verifier needs of an entry. */
 struct entry {
     uint64_t seq;
-    bool restored;     /* it follows a restore, so that numbers before it may be missing */
-    uint64_t anchored; /* then: the last number before it */
+    bool restored;            /* it follows a restore, so that numbers before it may be missing */
+    uint64_t anchored;        /* then: the last number before it */
+    bool rotated;             /* it tells of a new manifest key */
+    uint8_t key[SHA256_SIZE]; /* then: SHA-256 of its SubjectPublicKeyInfo */
 };
 
-static void read_data(struct canon *c, struct entry *e)
+/* Of the keys that can be rotated, exports are signed with one. */
+static void read_rotated(struct canon *data, struct entry *e)
+{
+    char key[64] = "";
+
+    canon_text(data, "key", key, sizeof key);
+    e->rotated = strcmp(key, rotation_key_name(ROTATION_MANIFEST)) == 0;
+    if (e->rotated)
+        canon_hex(data, "sha256", e->key, sizeof e->key);
+}
+
+static void read_data(struct canon *c, const char *event, struct entry *e)
 {
     struct canon data;
     struct buf rest;
 
     buf_init(&rest, LEDGER_BODY_MAX);
+    e->restored = strcmp(event, "restored") == 0;
     if (e->restored) {
         canon_enter(c, "data", &data);
         canon_u64(&data, "anchored", &e->anchored);
+        canon_leave(c, &data);
+    } else if (strcmp(event, "rotated") == 0) {
+        canon_enter(c, "data", &data);
+        read_rotated(&data, e);
         canon_leave(c, &data);
     } else {
         canon_raw(c, "data", &rest);
@@ -238,8 +259,7 @@ static int read_body(const char *body, size_t len, struct entry *e, struct error
         canon_raw(&c, "counter", &counter);
     buf_done(&counter);
     canon_text(&c, "event", event, sizeof event);
-    e->restored = strcmp(event, "restored") == 0;
-    read_data(&c, e);
+    read_data(&c, event, e);
     if (canon_has(&c, "operator"))
         canon_text(&c, "operator", operator, sizeof operator);
     canon_u64(&c, "seq", &e->seq);
@@ -321,6 +341,10 @@ static int check_line(struct reading *r, size_t len, struct error *err)
     if (rc == 0)
         rc = check_chain(r, body, len, end + sizeof before_hash - 1, err);
     r->next = entry.seq + 1;
+    if (rc == 0 && entry.rotated) {
+        r->knows_key = true;
+        memcpy(r->key, entry.key, sizeof r->key);
+    }
     return rc;
 }
 
@@ -359,22 +383,40 @@ static int check_end(const struct reading *r, const uint8_t digest[SHA256_SIZE],
     return 0;
 }
 
-static int check_entries(const char *dir, const struct ledger_policy *policy,
-                         const struct ledger_statement *s, struct error *err)
+/* An export goes to the newest entry, so its last rotation made the key that signed it. */
+static int check_key(const struct reading *r, const struct cms_signer *signer, struct error *err)
 {
-    struct reading r = {.policy = policy, .s = s, .next = s->first};
+    if (!r->knows_key || sha256_equal(r->key, signer->key))
+        return 0;
+    return error_set(err, ERR_IMPOSTOR,
+                     "it is signed by '%s', and not with the manifest key that was in force, by "
+                     "the last rotation that it tells of or the export before: ask the factory",
+                     signer->subject);
+}
+
+/* before: who signed the export before, or NULL. */
+static int check_entries(const char *dir, const struct ledger_policy *policy,
+                         const struct ledger_report *found, const struct cms_signer *before,
+                         struct error *err)
+{
+    const struct ledger_statement *s = &found->s;
+    struct reading r = {.policy = policy, .s = s, .next = s->first, .knows_key = before != NULL};
     uint8_t digest[SHA256_SIZE];
     int rc = folder_open(dir, LEDGER_EXPORT_ENTRIES, &r.in, NULL, err);
 
     if (rc)
         return rc;
     memcpy(r.hash, s->prev, sizeof r.hash);
+    if (before)
+        memcpy(r.key, before->key, sizeof r.key);
     r.digest = sha256_new();
     r.line = malloc(EXPORT_LINE_MAX);
     rc = r.line ? check_lines(&r, err) : error_set(err, ERR_INTERNAL, "out of memory");
     sha256_final(r.digest, digest);
     if (rc == 0)
         rc = check_end(&r, digest, err);
+    if (rc == 0)
+        rc = check_key(&r, &found->signer, err);
     free(r.line);
     fclose(r.in);
     return rc;
@@ -410,17 +452,18 @@ int ledger_export_verify(const char *dir, const struct ledger_policy *policy,
 {
     struct ledger_report found = {.extends = policy->after != NULL};
     struct ledger_statement before;
+    struct cms_signer signer;
     X509 *root = NULL;
     int rc = cms_read_certificate(policy->root, &root, err);
 
     if (rc == 0)
         rc = read_statement(dir, root, policy->at, &found.s, &found.signer, err);
     if (rc == 0 && policy->after)
-        rc = read_statement(policy->after, root, policy->at, &before, NULL, err);
+        rc = read_statement(policy->after, root, policy->at, &before, &signer, err);
     if (rc == 0 && policy->after)
         rc = check_after(&found.s, &before, err);
     if (rc == 0)
-        rc = check_entries(dir, policy, &found.s, err);
+        rc = check_entries(dir, policy, &found, policy->after ? &signer : NULL, err);
     X509_free(root);
     if (rc == 0)
         *report = found;

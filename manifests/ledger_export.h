@@ -66,14 +66,16 @@ struct ledger_report {
 };
 
 /*
- * Verifies an export: signature, file, every line and the chain; with after, that it begins with the
- * very next entry. Errors, which name the line:
+ * Verifies an export: signature, file, every line and the chain, and that a key which it tells was
+ * rotated away did not sign it; with after, that it begins with the very next entry. Errors, which name the line:
  *   ERR_SIGNATURE   the signature does not verify, or the signer is wrong
  *   ERR_INTEGRITY   an entry or the file was changed
  *   ERR_INCOMPLETE  an entry or file is missing, repeated, moved or cut
  *   ERR_ROLLBACK    not newer than after
  *   ERR_GAP         entries between after and this one are missing
  *   ERR_FORK        another history than after, or another station's
+ *   ERR_IMPOSTOR    signed with another key than the one that the last rotation in it, or else the
+ *                   signer of after, says
  *   ERR_FORMAT      malformed, not canonical, or of a version that this program does not know
  *   ERR_INPUT, ERR_IO, ERR_MISSING, ERR_READONLY, ERR_INTERNAL
  */

@@ -232,8 +232,10 @@ static int check_values(const struct record *r, int code, struct error *err)
     for (int i = 0; i < 2; i++) {
         const char *date = i ? r->udi.mfd : r->udi.exp;
 
+        if (!date[0])
+            continue;
         snprintf(text, sizeof text, "%sT00:00:00Z", date);
-        if (date[0] && clock_parse(text, &again))
+        if (clock_parse(text, &again))
             return error_set(err, code, "'%s' in udi is not a date like 2026-01-31", date);
     }
     return 0;

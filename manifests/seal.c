@@ -215,6 +215,20 @@ int seal_compress(const char *dir, struct seal_result *result, struct error *err
     return rc ? rc : file_sync_dir(dir, err);
 }
 
+int seal_list_compressed(const struct buf *statement, struct seal_result *result, struct error *err)
+{
+    struct statement s;
+    int rc = statement_parse(statement->data, statement->len, &s, err);
+
+    if (rc)
+        return rc;
+    for (size_t i = 0; rc == 0 && i < s.file_count; i++)
+        if (stream_is_compressed(s.files[i].name))
+            rc = list_file(result, &s.files[i], err);
+    statement_done(&s);
+    return rc;
+}
+
 static void drop_shard(struct shards *k)
 {
     if (k->out)
@@ -299,6 +313,15 @@ int seal_finish(const char *dir, const struct buf *statement, const struct buf *
     int rc = write_named(dir, MANIFEST_NAME, statement, err);
 
     return rc ? rc : write_named(dir, MANIFEST_SIGNATURE, pem, err);
+}
+
+int seal_put_signature(const char *dir, enum cms_algorithm algorithm, const struct buf *pem,
+                       struct error *err)
+{
+    char name[STATEMENT_NAME_MAX + 1];
+
+    snprintf(name, sizeof name, MANIFEST_NAME ".%s.p7s", cms_algorithm_name(algorithm));
+    return write_named(dir, name, pem, err);
 }
 
 void seal_state(const struct seal_result *result, uint64_t seq, const struct buf *statement,

@@ -20,6 +20,7 @@
 #ifndef MANIFESTS_SEAL_H
 #define MANIFESTS_SEAL_H
 
+#include "manifests/cms_algorithm.h"
 #include "manifests/statement.h"
 
 struct seal;
@@ -62,6 +63,14 @@ MUST_USE int seal_close(struct seal *seal, struct seal_result *result, struct er
  */
 MUST_USE int seal_compress(const char *dir, struct seal_result *result, struct error *err);
 
+/*
+ * Instead of seal_compress where the statement is journalled already: lists the compressed files that
+ * it lists, and writes none. One of the two forms is enough, and another version of the compressor might
+ * not make the same bytes again. Errors: those of statement_parse.
+ */
+MUST_USE int seal_list_compressed(const struct buf *statement, struct seal_result *result,
+                                  struct error *err);
+
 /* Gives up: frees, and leaves the files for the caller to remove. NULL is fine. */
 void seal_abort(struct seal *seal);
 void seal_result_done(struct seal_result *result);
@@ -86,6 +95,10 @@ void seal_statement(const struct seal_result *result, const struct manifest_stat
 /* Writes manifest.json and manifest.json.p7s and syncs the folder. Errors: those of file_write. */
 MUST_USE int seal_finish(const char *dir, const struct buf *statement, const struct buf *pem,
                          struct error *err);
+
+/* Writes the signature of another algorithm beside them; before or after seal_finish. The same errors. */
+MUST_USE int seal_put_signature(const char *dir, enum cms_algorithm algorithm,
+                                const struct buf *pem, struct error *err);
 
 /* Where the log stands after this batch. statement: the bytes of its manifest.json. */
 void seal_state(const struct seal_result *result, uint64_t seq, const struct buf *statement,

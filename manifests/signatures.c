@@ -65,7 +65,8 @@ bool signatures_is_root(STACK_OF(X509) * device_roots, X509 *root)
 static int verify_file(const char *dir, enum cms_algorithm a, const struct signatures_pins *pins,
                        const struct buf *manifest, struct signatures *found, struct error *err)
 {
-    X509 *root = pins->policy && pins->policy->of[a].root ? pins->policy->of[a].root : pins->root;
+    bool own = pins->policy && pins->policy->of[a].root;
+    X509 *root = own ? pins->policy->of[a].root : pins->root;
     char name[STATEMENT_NAME_MAX + 1];
     struct buf pem;
     int rc;
@@ -79,7 +80,9 @@ static int verify_file(const char *dir, enum cms_algorithm a, const struct signa
     buf_init(&pem, SIGNATURE_MAX);
     rc = folder_read(dir, name, &pem, err);
     if (rc == 0 && (rc = cms_verify_as(a, &pem, manifest, root, pins->at, &found->of[a].who, err)))
-        error_prefix(err, "'%s'", name);
+        error_prefix(err, "'%s'%s%s%s", name,
+                     own ? "" : " (if the factory gave you a root for it: --require-alg ",
+                     own ? "" : cms_algorithm_name(a), own ? "" : "=FILE)");
     found->of[a].verified = rc == 0;
     buf_done(&pem);
     return rc;

@@ -15,7 +15,8 @@
  *   pin                the token's PIN, mode 0600 (unless it is asked for)
  *   softhsm2.conf      and tokens/: the embedded software token; tokens.keep/: vault/token_files.h
  *   ca/                certificates: device root, issuing CA, manifest root and manifest signer
- *   trust/             what a security team pins: device-root.pem, manifest-root.pem, log.vkey, log.pem
+ *   trust/             what a security team pins: device-root.pem, manifest-root.pem, log.vkey, log.pem, and
+ *                      second-root.pem where manifests have a second signature
  *   manifests/         sealed manifests, one folder each
  */
 #ifndef STATION_CONFIG_H
@@ -66,8 +67,9 @@ struct config {
     char tpm[256];   /* TCTI of the TPM that has the station's counter, or empty */
     struct config_scanner scanners[CONFIG_SCANNERS_MAX];
     size_t scanner_count;
-    bool ask_pin; /* not in the file: the option --ask-pin */
-    bool of_ca;   /* not in the file: config_of_ca made it */
+    bool ask_pin;  /* not in the file: the option --ask-pin */
+    bool compress; /* not in the file: seal compressed */
+    bool of_ca;    /* not in the file: config_of_ca made it */
 };
 
 /* The directory that --dir, the environment or the default names; chosen may be NULL. */

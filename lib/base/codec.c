@@ -58,23 +58,26 @@ static size_t base64_size(size_t len)
     return (len + 2) / 3 * 4;
 }
 
+static void put_group(uint32_t v, uint8_t out[4])
+{
+    out[0] = (uint8_t)base64_digits[v >> 18];
+    out[1] = (uint8_t)base64_digits[v >> 12 & 63];
+    out[2] = (uint8_t)base64_digits[v >> 6 & 63];
+    out[3] = (uint8_t)base64_digits[v & 63];
+}
+
 void base64_put(struct buf *out, const void *bytes, size_t len)
 {
     const uint8_t *p = bytes;
     uint8_t *room = buf_grow(out, base64_size(len));
 
-    for (size_t i = 0; room && i < len; i += 3) {
-        size_t n = len - i < 3 ? len - i : 3;
-        uint32_t v = (uint32_t)p[i] << 16;
-
-        if (n > 1)
-            v |= (uint32_t)p[i + 1] << 8;
-        if (n > 2)
-            v |= p[i + 2];
-        *room++ = (uint8_t)base64_digits[v >> 18];
-        *room++ = (uint8_t)base64_digits[v >> 12 & 63];
-        *room++ = n > 1 ? (uint8_t)base64_digits[v >> 6 & 63] : '=';
-        *room++ = n > 2 ? (uint8_t)base64_digits[v & 63] : '=';
+    for (; room && len >= 3; len -= 3, p += 3, room += 4)
+        put_group((uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2], room);
+    if (room && len > 0) {
+        put_group((uint32_t)p[0] << 16 | (len > 1 ? (uint32_t)p[1] << 8 : 0), room);
+        if (len == 1)
+            room[2] = '=';
+        room[3] = '=';
     }
 }
 
@@ -94,8 +97,8 @@ static int base64_value(char c)
     return base64_values[(uint8_t)c] - 1;
 }
 
-/* One group of four characters that carries n bytes (1 to 3). */
-static int decode_group(const char *text, size_t n, uint8_t *out)
+/* The last group, of four characters that carry n bytes (1 to 3). */
+static int decode_last(const char *text, size_t n, uint8_t *out)
 {
     uint32_t v = 0;
     uint8_t bytes[3];
@@ -117,6 +120,20 @@ static int decode_group(const char *text, size_t n, uint8_t *out)
     return 0;
 }
 
+/* One of four characters that carry three bytes. */
+static int decode_group(const char *text, uint8_t out[3])
+{
+    int a = base64_value(text[0]), b = base64_value(text[1]), c = base64_value(text[2]),
+        d = base64_value(text[3]);
+
+    if ((a | b | c | d) < 0)
+        return ERR_FORMAT;
+    out[0] = (uint8_t)(a << 2 | b >> 4);
+    out[1] = (uint8_t)(b << 4 | c >> 2);
+    out[2] = (uint8_t)(c << 6 | d);
+    return 0;
+}
+
 int base64_decode(const char *text, size_t len, struct buf *out)
 {
     size_t pads = 0;
@@ -127,8 +144,10 @@ int base64_decode(const char *text, size_t len, struct buf *out)
     if (len && text[len - 1] == '=')
         pads = text[len - 2] == '=' ? 2 : 1;
     room = buf_grow(out, len / 4 * 3 - pads);
-    for (size_t i = 0; room && i < len; i += 4, room += 3)
-        if (decode_group(text + i, i + 4 == len ? 3 - pads : 3, room))
+    for (; room && len > 4; len -= 4, text += 4, room += 3)
+        if (decode_group(text, room))
             return ERR_FORMAT;
+    if (room && len && decode_last(text, 3 - pads, room))
+        return ERR_FORMAT;
     return buf_failed(out) ? ERR_FORMAT : 0;
 }

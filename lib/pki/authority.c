@@ -195,3 +195,16 @@ int authority_manifest_signer(const struct authority_name *name, int64_t not_bef
 {
     return make_below(&signer_kind, name, not_before, point, root, root_key, out, err);
 }
+
+int authority_second_root(const struct authority_name *name, int64_t not_before,
+                          const struct ca_signer *signer, X509 **out, struct error *err)
+{
+    return make(&manifest_root_kind, name, not_before, &signer->key, NULL, signer, out, err);
+}
+
+int authority_second_signer(const struct authority_name *name, int64_t not_before,
+                            const struct public_key *key, X509 *root,
+                            const struct ca_signer *signer, X509 **out, struct error *err)
+{
+    return make(&signer_kind, name, not_before, key, root, signer, out, err);
+}

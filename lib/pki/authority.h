@@ -4,6 +4,7 @@
  *   device root (pathlen 1) ── issuing CA of a station (pathlen 0) ── device
  *   self-signed issuing CA (pathlen 0) ── device
  *   manifest root (pathlen 0) ── manifest signer
+ *   second root (pathlen 0) ── signer of second signatures
  *
  * Invariants
  *  1. Devices and manifests have separate roots on purpose: with the manifest root as trust anchor,
@@ -15,8 +16,8 @@
  *     keyUsage and basicConstraints are critical (RFC 5280 section 4.2.1).
  *
  * The keys are OpenSSL handles: in the station backed by the HSM (hsm/signer.h), in tests in
- * memory. On the side of devices keys are of every type of pki/key.h; on that of manifests they are
- * P-256. Serial numbers are 0x01 and 16 random octets. Errors of every function: ERR_CRYPTO, ERR_INPUT
+ * memory. On the side of devices and of second signatures keys are of every type of pki/key.h; on that
+ * of manifests they are P-256. Serial numbers are 0x01 and 16 random octets. Errors of every function: ERR_CRYPTO, ERR_INPUT
  * for a name that is empty or too long.
  */
 #ifndef PKI_AUTHORITY_H
@@ -67,5 +68,12 @@ MUST_USE int authority_self_signed(const struct authority_name *name, int64_t no
 MUST_USE int authority_manifest_signer(const struct authority_name *name, int64_t not_before,
                                        const uint8_t point[EC_POINT_SIZE], X509 *root,
                                        EVP_PKEY *root_key, X509 **out, struct error *err);
+
+/* Both for second signatures: a manifest root, and a signer below it, of any type of key. */
+MUST_USE int authority_second_root(const struct authority_name *name, int64_t not_before,
+                                   const struct ca_signer *signer, X509 **out, struct error *err);
+MUST_USE int authority_second_signer(const struct authority_name *name, int64_t not_before,
+                                     const struct public_key *key, X509 *root,
+                                     const struct ca_signer *signer, X509 **out, struct error *err);
 
 #endif

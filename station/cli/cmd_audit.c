@@ -5,6 +5,7 @@
 #include "station/store/inventory.h"
 #include "station/store/orders.h"
 #include "station/vault/ca/auditing.h"
+#include "station/vault/second_key.h"
 #include "station/vault/transcript.h"
 
 #include <jansson.h>
@@ -111,6 +112,8 @@ static int report_token(struct cli *cli, struct audit_report *report, const stru
     if (read == 0)
         rc = auditing_run(&issuers, cli->hsm, transcript_finding, report, err);
     issuers_done(&issuers);
+    if (rc == 0)
+        rc = second_key_audit(&cli->config, cli->store, cli->hsm, transcript_finding, report, err);
     if (rc == 0)
         rc = transcript_check(&cli->config, cli->store, cli->hsm, &listener, err);
     return rc || !read || report->faults ? rc : error_set(err, read, "%s", unread.text);

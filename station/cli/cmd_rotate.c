@@ -1,8 +1,9 @@
-/* imprint rotate: a new manifest key or log key. */
+/* imprint rotate: a new manifest key, log key, or key of second signatures. */
 #include "base/codec.h"
 #include "station/cli/cli.h"
 #include "station/vault/rotating.h"
 #include "station/vault/sealing.h"
+#include "station/vault/second_key.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -16,7 +17,8 @@ static int read_key(const struct cli *cli, enum rotation_key *key, struct error 
             *key = (enum rotation_key)k;
             return 0;
         }
-    return error_set(err, ERR_USAGE, "'%s' cannot be rotated: 'manifest-key' and 'log-key' can",
+    return error_set(err, ERR_USAGE,
+                     "'%s' cannot be rotated: 'manifest-key', 'log-key' and 'second-key' can",
                      cli->args[0]);
 }
 
@@ -36,13 +38,47 @@ static void report(const struct cli *cli, const struct rotated *r, const struct 
                rotation_key_name(r->key), r->generation, hash, r->pin, sealed->seq, sealed->dir);
 }
 
-int cmd_rotate(struct cli *cli, struct error *err)
+static void report_second(const struct cli *cli, const struct second_key *key)
+{
+    const char *algorithm = cms_algorithm_name(key->algorithm);
+    char hash[2 * SHA256_SIZE + 1];
+
+    hex_encode(key->sha256, sizeof key->sha256, hash);
+    if (cli->json)
+        cli_print_json(json_pack("{s:s, s:s, s:s, s:I, s:s, s:s}", "event", "rotated", "key",
+                                 "second-key", "algorithm", algorithm, "generation",
+                                 (json_int_t)key->generation, "sha256", hash, "path", key->root));
+    else
+        printf("the second-key is now number %u (SHA-256 %s)\nevery manifest from now on has a "
+               "signature of %s: importers need '--require-alg %s=FILE' with %s\n",
+               key->generation, hash, algorithm, algorithm, key->root);
+}
+
+/* No importer follows it by a record, so nothing is sealed. */
+static int rotate_second(struct cli *cli, struct error *err)
+{
+    const char *by = cli_value(cli, "by"), *reason = cli_value(cli, "reason");
+    struct second_key key;
+    int rc;
+
+    if (!by || !*by || !reason || !*reason)
+        return error_set(err, ERR_USAGE, "a rotation needs who and why: --by and --reason");
+    rc = second_key_rotate(&cli->config, cli->store, cli->hsm, cli_value(cli, "algorithm"), &key,
+                           err);
+    if (rc == 0)
+        report_second(cli, &key);
+    return rc;
+}
+
+static int rotate_announced(struct cli *cli, struct error *err)
 {
     enum rotation_key key = ROTATION_LOG;
     struct rotated rotated;
     struct sealed sealed;
     int rc = read_key(cli, &key, err);
 
+    if (rc == 0 && cli_value(cli, "algorithm"))
+        rc = error_set(err, ERR_USAGE, "--algorithm is for 'second-key'");
     if (rc == 0)
         rc = cli_sign(cli, SIGNING_ROTATE, err);
     if (rc == 0)
@@ -58,4 +94,10 @@ int cmd_rotate(struct cli *cli, struct error *err)
                             rotation_key_name(key));
     report(cli, &rotated, &sealed);
     return cli_keep_revocations(cli, err);
+}
+
+int cmd_rotate(struct cli *cli, struct error *err)
+{
+    return strcmp(cli->args[0], "second-key") == 0 ? rotate_second(cli, err)
+                                                   : rotate_announced(cli, err);
 }

@@ -25,6 +25,7 @@ static int seal(struct cli *cli, struct error *err)
     struct sealed sealed;
     int rc;
 
+    cli->config.compress = cli_value(cli, "compress") != NULL;
     progress_start(&progress, "records", 0, cli->quiet);
     rc = sealing_run(&cli->config, cli->store, cli->hsm, &watch, &sealed, err);
     progress_end(&progress);

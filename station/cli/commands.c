@@ -91,6 +91,7 @@ static const struct cli_option void_options[] = {
 
 static const struct cli_option seal_options[] = {
     BY,
+    {"compress", NULL, "the files of records and evidence as .zst (zstd), a third of the size"},
     {"export", "FORMAT", "then export it: a format of 'imprint-manifest formats'"},
     {"set", "SETTING", "NAME=VALUE, a setting of the format; any number of times"},
     {"recipient", "FILE", "for formats of secret keys: certificates of who may open them"},
@@ -136,7 +137,13 @@ static const struct cli_option ca_options[] = {
     {"days", "N", "destroy: days that its last revocation list holds; default: 3650"},
     {NULL, NULL, NULL}};
 
-static const struct cli_option rotate_options[] = {BY, REASON, SIGNER, {NULL, NULL, NULL}};
+static const struct cli_option rotate_options[] = {
+    BY,
+    REASON,
+    SIGNER,
+    {"algorithm", "NAME",
+     "second-key: ecdsa-p384 or rsa-pss-3072; default: that of the key before"},
+    {NULL, NULL, NULL}};
 
 static const struct cli_option recover_options[] = {
     BY,
@@ -252,12 +259,14 @@ const struct cli_command cli_commands[] = {
      "a day without one, 'status', 'seal' and 'run' warn: a manifest that does not arrive is "
      "noticed.",
      by_options, NEED_CONFIG, 1, 2, cmd_receipt},
-    {"rotate", "manifest-key|log-key", "change the key that signs manifests, or the log",
+    {"rotate", "manifest-key|log-key|second-key", "change the key that signs manifests, or the log",
      "Makes a new key in the HSM and announces it in the whitelist, signed by the old key and the\n"
      "new; then seals. The manifest that announces it is the last one of the old key. Importers\n"
      "follow by themselves; whoever verifies single manifests or proofs pins the new key from "
      "then\n"
-     "on. Needs --by and --reason: they stand in the whitelist.",
+     "on. Needs --by and --reason: they stand in the whitelist. 'second-key' makes, or changes, "
+     "the\n"
+     "key of a second signature over every manifest, with --algorithm, below a root of its own.",
      rotate_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_rotate},
     {"ca", "list|request|import FILE|create|destroy N", "the issuing CAs: more of them, or others",
      "'request' makes a key for another issuing CA in the HSM, and a request that the company's "

@@ -537,6 +537,34 @@ int ledger_count_rotations(struct store *store, const char *key, int64_t leaf, i
                        "ti", key, leaf);
 }
 
+int ledger_second_key(struct store *store, struct ledger_second_key *out, struct error *err)
+{
+    char hex[2 * sizeof out->sha256 + 1] = "";
+    sqlite3_stmt *s;
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT json_extract(body, '$.data.generation'),"
+                     " json_extract(body, '$.data.algorithm'),"
+                     " json_extract(body, '$.data.sha256') FROM ledger WHERE" LEDGER_IS_MARK
+                     " AND json_extract(body, '$.event') = 'rotated'"
+                     " AND json_extract(body, '$.data.key') = 'second-key'"
+                     " ORDER BY seq DESC LIMIT 1",
+                     "");
+
+    *out = (struct ledger_second_key){.generation = 0};
+    if (rc != 1)
+        return rc;
+    out->generation = sqlite3_column_int64(s, 0);
+    rc = sql_text(s, 1, out->algorithm, sizeof out->algorithm, err);
+    if (rc == 0)
+        rc = sql_text(s, 2, hex, sizeof hex, err);
+    sql_end(s);
+    if (rc == 0 && (out->generation < 1 || hex_decode(hex, out->sha256, sizeof out->sha256)))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the ledger's entry of the second key cannot be read: keep the database as "
+                       "it is and call the security team");
+    return rc;
+}
+
 int ledger_each_ended(struct store *store,
                       int (*each)(void *context, const struct ledger_ended *ended,
                                   struct error *err),

@@ -119,6 +119,18 @@ MUST_USE int ledger_count_rotations(struct store *store, const char *key, int64_
                                     int64_t *count, struct error *err);
 
 /*
+ * The key of second signatures in force, as the newest "rotated" entry of "second-key" names it, which
+ * has no leaf; generation 0: there is none. Errors: ERR_INTEGRITY.
+ */
+struct ledger_second_key {
+    int64_t generation;
+    char algorithm[32];
+    uint8_t sha256[32]; /* of its SubjectPublicKeyInfo */
+};
+MUST_USE int ledger_second_key(struct store *store, struct ledger_second_key *out,
+                               struct error *err);
+
+/*
  * Calls each credential of any order that was released and must not be trusted any more: burned,
  * lost or revoked, by the ledger, and by no table. leaf is that of the record which says so, -1 where
  * no entry names it. A negative return ends the walk.

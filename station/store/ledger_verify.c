@@ -51,8 +51,8 @@ static void count_event(struct tally *tally, const char *body)
         tally->scrapped++;
     else if (event && strcmp(event, "revoked") == 0)
         tally->revoked++;
-    else if (event && strcmp(event, "rotated") == 0)
-        tally->rotated++;
+    else if (event && strcmp(event, "rotated") == 0 && json_object_get(data, "leaf"))
+        tally->rotated++; /* that of a second key has no record */
     json_decref(root);
 }
 

@@ -124,7 +124,7 @@ static int make_keys(struct making *m, struct error *err)
     bool derives = hsm_derivation(m->hsm) != HSM_DERIVES_NOT;
     int rc = hsm_key_can(m->hsm, HSM_KEY_ISSUING_CA, m->ca.key, m->ca.scheme, err);
 
-    for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
+    for (int key = 0; rc == 0 && key < HSM_KEYS_OF_CEREMONY; key++)
         if ((key != HSM_KEY_DERIVATION || derives) && (key != HSM_KEY_ROOT || !m->company_root))
             rc = make_key(m, (enum hsm_key)key, err);
     return rc;

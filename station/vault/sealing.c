@@ -16,6 +16,7 @@
 #include "station/vault/leaves.h"
 #include "station/vault/manifest_signer.h"
 #include "station/vault/rotating.h"
+#include "station/vault/second_key.h"
 #include "station/vault/totals.h"
 #include "station/vault/vault.h"
 
@@ -288,6 +289,14 @@ static int write_records(struct work *w, struct error *err)
     return rc;
 }
 
+/* What is journalled decides, whatever is wanted now. */
+static int compress(struct work *w, struct error *err)
+{
+    if (w->journal.statement.len > 0)
+        return seal_list_compressed(&w->journal.statement, &w->result, err);
+    return w->config->compress ? seal_compress(w->temp, &w->result, err) : 0;
+}
+
 /* Signs with one generation of the log key: the text, or a note that another one signed. */
 static int sign_note(struct work *w, unsigned generation, const struct buf *text, struct buf *note,
                      struct error *err)
@@ -414,6 +423,23 @@ static int write_statement(struct work *w, struct error *err)
     return rc;
 }
 
+/* The signature of another algorithm, over the same journalled bytes, where the station has such a key. */
+static int put_second(struct work *w, struct error *err)
+{
+    struct second_key key;
+    struct buf pem;
+    int rc = second_key_find(w->config, w->store, &key, err);
+
+    if (rc || key.generation == 0)
+        return rc;
+    buf_init(&pem, 65536);
+    rc = second_key_sign(&key, w->hsm, &w->journal.statement, &pem, err);
+    if (rc == 0)
+        rc = seal_put_signature(w->temp, key.algorithm, &pem, err);
+    buf_done(&pem);
+    return rc;
+}
+
 static int sign_and_finish(struct work *w, struct error *err)
 {
     struct buf pem;
@@ -425,7 +451,7 @@ static int sign_and_finish(struct work *w, struct error *err)
     if (rc == 0)
         rc = seal_finish(w->temp, &w->journal.statement, &pem, err);
     buf_done(&pem);
-    return rc;
+    return rc ? rc : put_second(w, err);
 }
 
 /* The folder takes its name only when everything is in it. */
@@ -447,6 +473,8 @@ static int build_folder(struct work *w, struct error *err)
         rc = issuers_load(w->config, w->store, &w->issuers, err);
     if (rc == 0)
         rc = write_records(w, err);
+    if (rc == 0)
+        rc = compress(w, err);
     if (rc == 0)
         rc = put_checkpoint(w, err);
     if (rc == 0)

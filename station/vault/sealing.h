@@ -26,7 +26,9 @@ struct sealed {
 };
 
 /*
- * Finishes an interrupted sealing, or seals what was recorded since the last one. Errors: those of
+ * Finishes an interrupted sealing, or seals what was recorded since the last one. With config->compress
+ * the files of records and evidence are compressed (manifests/stream.h), but not in a sealing of which the
+ * statement is journalled already: that lists what it lists. Errors: those of
  * the HSM, the store and files; ERR_INTEGRITY when the log in the database is not the one that was
  * sealed before; those of totals_collect (vault/totals.h).
  */

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import unittest
 
-from rig import EXIT, Rig, run
+from rig import EXIT, MANIFEST, Rig, run
 
 ORDERED = {"good": 10, "max_issued": 10, "spoilage": 2, "rework": 0}
 VERIFIER = pathlib.Path(__file__).resolve().parents[2] / "docs/manifest-verifier.py"
@@ -105,6 +105,101 @@ class Rotation(unittest.TestCase):
         rig.accept()
         rig.imprint("ledger", "verify")
         rig.imprint("audit")
+
+
+class SecondKey(unittest.TestCase):
+    """A second signature of the station, below a root of its own."""
+    ALGORITHMS = {"ecdsa-p384": "ecdsa-with-SHA384", "rsa-pss-3072": "rsassaPss"}
+
+    def setUp(self):
+        self.rig = Rig(credentials=8, order={"counts": ORDERED})
+        self.addCleanup(self.rig.close)
+        self.trust = self.rig.station / "trust"
+        self.pin = self.trust / "second-root.pem"
+        self.given_up = 0
+
+    def seal_one(self):
+        self.given_up += 1
+        self.rig.imprint("void", f"PUMP-{self.given_up:06}", "--reason", "x")
+        return pathlib.Path(self.rig.seal()["path"])
+
+    def rotate(self, *more, check=True):
+        return self.rig.imprint("rotate", "second-key", *WHO, "--json", *more, check=check)
+
+    def openssl_verifies(self, folder, algorithm):
+        signature = folder / f"manifest.json.{algorithm}.p7s"
+        run("openssl", "cms", "-verify", "-cades", "-binary", "-inform", "PEM", "-in", signature,
+            "-content", folder / "manifest.json", "-CAfile", self.pin, "-out", "/dev/null")
+        self.assertIn(self.ALGORITHMS[algorithm], run(
+            "openssl", "cms", "-cmsout", "-print", "-inform", "PEM", "-in", signature).stdout)
+
+    def check_python(self, folder, before, *more):
+        return subprocess.run(
+            [sys.executable, VERIFIER, self.trust / "manifest-root.pem",
+             self.trust / "device-root.pem", self.trust / "log.vkey", folder, before, *more],
+            capture_output=True, text=True).returncode
+
+    def follow(self, algorithm):
+        rig, required = self.rig, f"{algorithm}={self.pin}"
+        first = self.seal_one()
+        said = json.loads(self.rotate("--algorithm", algorithm).stdout)
+        self.assertEqual((said["key"], said["algorithm"], said["generation"], said["path"]),
+                         ("second-key", algorithm, 1, str(self.pin)))
+        self.assertEqual(len(rig.manifests()), 1)  # nothing is announced in the log
+        second = self.seal_one()
+        self.openssl_verifies(second, algorithm)
+        self.assertFalse((first / f"manifest.json.{algorithm}.p7s").exists())
+
+        self.assertEqual(self.check_python(second, first, "--require-alg", required), 0)
+        self.assertNotEqual(self.check_python(second, first), 0)
+        rig.verify(second, "--require-alg", required)
+        refused = rig.verify(second, check=False)
+        self.assertEqual(refused.returncode, EXIT["SIGNATURE"])
+        self.assertIn(f"--require-alg {algorithm}=FILE", refused.stderr)
+
+        accept = ("accept", "--state", rig.dir / "whitelist", *rig.pins())
+        run(MANIFEST, *accept, first)
+        run(MANIFEST, *accept, "--require-alg", required, second)
+        self.assertEqual(json.loads(self.rotate().stdout)["generation"], 2)
+        third = self.seal_one()
+        self.openssl_verifies(third, algorithm)
+        self.assertNotEqual((rig.station / "ca/second-signer.pem").read_text(),
+                            (rig.station / "ca/second-signer-2.pem").read_text())
+        kept = third / f"manifest.json.{algorithm}.p7s"
+        kept.rename(rig.dir / "aside")
+        self.assertEqual(run(MANIFEST, *accept, third, check=False).returncode, EXIT["INCOMPLETE"])
+        (rig.dir / "aside").rename(kept)
+        run(MANIFEST, *accept, third)
+        for command in (("audit",), ("ledger", "verify"), ("reconcile",)):
+            rig.imprint(*command)
+        rig.imprint("seal", "--export", "azure-iot-hub")
+
+    def test_p384(self):
+        self.follow("ecdsa-p384")
+
+    def test_rsa(self):
+        self.follow("rsa-pss-3072")
+
+    def test_the_first_key_is_rotated_beside_it(self):
+        self.rotate("--algorithm", "ecdsa-p384")
+        self.seal_one()
+        self.rig.imprint("rotate", "manifest-key", *WHO)
+        self.seal_one()
+        self.rig.accept("--require-alg", f"ecdsa-p384={self.pin}")
+
+    def test_what_is_refused(self):
+        for more, code in (((), "USAGE"), (("--algorithm", "ecdsa-p256"), "USAGE"),
+                           (("--algorithm", "ed25519"), "USAGE")):
+            self.assertEqual(self.rotate(*more, check=False).returncode, EXIT[code], more)
+        self.assertFalse(self.pin.exists())
+        self.rotate("--algorithm", "ecdsa-p384")
+        self.assertEqual(self.rotate("--algorithm", "rsa-pss-3072", check=False).returncode,
+                         EXIT["REFUSED"])
+        self.assertEqual(self.rig.imprint("rotate", "second-key", check=False).returncode,
+                         EXIT["USAGE"])
+        self.assertEqual(self.rig.imprint("rotate", "log-key", *WHO, "--algorithm", "ecdsa-p384",
+                                          check=False).returncode, EXIT["USAGE"])
+        self.rig.imprint("audit")
 
 
 if __name__ == "__main__":

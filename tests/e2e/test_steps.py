@@ -144,6 +144,23 @@ class Steps(unittest.TestCase):
         self.provision()
         self.sweep(("seal",), one_manifest)
 
+    def test_seal_with_two_signatures(self):
+        def two_signatures(after):
+            folder, = self.rig.manifests()
+            self.assertTrue((folder / "manifest.json.ecdsa-p384.p7s").exists(), after)
+        self.rig.imprint("rotate", "second-key", "--algorithm", "ecdsa-p384", *BY)
+        self.provision()
+        self.sweep(("seal",), two_signatures)
+
+    def test_rotate_second_key(self):
+        def made(after):
+            self.rig.imprint("audit")
+            self.rig.imprint("void", "PUMP-000001", *BY)
+            self.rig.imprint("seal")
+            folder, = self.rig.manifests()
+            self.assertTrue((folder / "manifest.json.ecdsa-p384.p7s").exists(), after)
+        self.sweep(("rotate", "second-key", "--algorithm", "ecdsa-p384", *BY), made)
+
     def test_void(self):
         passed, *_, lost = self.provision()
         spare = f"PUMP-{DEVICES + 3:06}"

@@ -487,7 +487,7 @@ START_TEST(a_description_tells_every_key_and_changes_with_it_alone)
     buf_init(&before, 200000);
     buf_init(&after, 200000);
     describe(&b, &before);
-    for (int key = 0; key < HSM_KEY_COUNT; key++) {
+    for (int key = 0; key < HSM_KEYS_OF_CEREMONY; key++) {
         char label[64];
 
         snprintf(label, sizeof label, "\"label\":\"%s\"", hsm_key_label((enum hsm_key)key));
@@ -499,7 +499,7 @@ START_TEST(a_description_tells_every_key_and_changes_with_it_alone)
     ASSERT_OK(hsm_anchor_write(b.h, &next, &err), err);
     describe(&b, &after);
     ck_assert_str_eq((char *)before.data, (char *)after.data);
-    for (int key = 0; key < HSM_KEY_COUNT; key++) {
+    for (int key = 0; key < HSM_KEYS_OF_CEREMONY; key++) {
         ck_assert(make_pair(&b, &key_policies[key], NULL, false));
         ASSERT_OK(hsm_recycle(b.h, &err), err);
         b.session = softhsm_session(b.p11);

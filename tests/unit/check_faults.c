@@ -191,7 +191,7 @@ static void ceremony_verify(struct rig *r, int rc, const char *after)
     rig_path(founding.config.dir, "pin", pin);
     ASSERT_OK(file_write(pin, TEST_PIN "\n", strlen(TEST_PIN "\n"), 0600, &err), err);
     ck_assert_msg(vault_open_hsm(&founding.config, &h, &err) == 0, "%s: then %s", after, err.text);
-    for (enum hsm_key key = 0; key < HSM_KEY_COUNT; key++)
+    for (enum hsm_key key = 0; key < HSM_KEYS_OF_CEREMONY; key++)
         ASSERT_OK(hsm_key_check(h, key, &err), err);
     hsm_close(h);
     ASSERT_OK(file_remove_tree(founding.config.dir, &err), err);

@@ -2,6 +2,8 @@
  * edited. */
 #include "played_device.h"
 
+#include "station/vault/second_key.h"
+
 #include <sys/stat.h>
 
 static const struct rig_order plain_order = {.lock = false};
@@ -414,7 +416,150 @@ START_TEST(no_two_manifests_bear_one_number)
 }
 END_TEST
 
-RIG_MAIN("sealing", ONCE(there_is_nothing_to_seal_at_first_and_after_each_manifest),
+/* ---- compressed ---- */
+
+static bool has_file(const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+
+    rig_path(dir, name, path);
+    return file_exists(path);
+}
+
+/* The compressed files went with the folder; the plain ones are as good and the statement is the same. */
+START_TEST(a_compressed_manifest_is_finished_after_a_crash)
+{
+    static const char *const journals[] = {"published = 0", "published = 0, statement = NULL"};
+    bool journalled = _i / 2 == 0;
+    struct error err = ERROR_INIT;
+    struct verify_report report;
+    struct buf before, after;
+    struct sealed sealed;
+    char edit[256];
+    struct rig r;
+
+    rig_start(&r, &plain_order, 3);
+    provision_one(&r, 1);
+    r.config.compress = true;
+    ASSERT_OK(seal(&r, &sealed, &err), err);
+    ck_assert(has_file(sealed.dir, "devices-00000.jsonl.zst"));
+    ck_assert(has_file(sealed.dir, "evidence-00000.jsonl.zst"));
+    ck_assert(!has_file(sealed.dir, "devices-00000.jsonl"));
+    verify(&r, sealed.dir, NULL, &report);
+    read_file(sealed.dir, MANIFEST_NAME, &before);
+    leave_folder(&r, GONE);
+    snprintf(edit, sizeof edit, "UPDATE manifests SET %s", journals[_i / 2]);
+    rig_sql(&r, edit);
+    r.config.compress = _i % 2;
+    ASSERT_OK(seal(&r, &sealed, &err), err);
+    read_file(sealed.dir, MANIFEST_NAME, &after);
+    ck_assert(has_file(sealed.dir, "devices-00000.jsonl.zst") ==
+              (!journalled && r.config.compress));
+    ck_assert((after.len == before.len) == (journalled || r.config.compress));
+    if (journalled)
+        ck_assert_mem_eq(before.data, after.data, before.len);
+    verify(&r, sealed.dir, NULL, &report);
+    buf_done(&before);
+    buf_done(&after);
+    rig_end(&r);
+}
+END_TEST
+
+/* ---- the second key ---- */
+
+struct told {
+    int count;
+    enum hsm_finding_kind kind;
+    char key[64];
+};
+
+static void take_finding(void *context, enum hsm_finding_kind kind, const char *key,
+                         const char *text)
+{
+    struct told *t = context;
+
+    (void)text;
+    t->count++;
+    t->kind = kind;
+    snprintf(t->key, sizeof t->key, "%s", key);
+}
+
+static void expect_finding(struct rig *r, const char *key, enum hsm_finding_kind kind)
+{
+    struct error err = ERROR_INIT;
+    struct told t = {0};
+
+    ASSERT_OK(second_key_audit(&r->config, r->store, r->hsm, take_finding, &t, &err), err);
+    ck_assert_int_eq(t.count, key ? 1 : 0);
+    if (key) {
+        ck_assert_str_eq(t.key, key);
+        ck_assert_int_eq(t.kind, kind);
+    }
+}
+
+static void make_second(struct rig *r, const char *algorithm)
+{
+    struct error err = ERROR_INIT;
+    struct second_key key;
+
+    ASSERT_OK(second_key_rotate(&r->config, r->store, r->hsm, algorithm, &key, &err), err);
+}
+
+/* Somebody with the PIN puts another key in the place of the one that the ledger tells of. */
+START_TEST(a_second_key_that_the_ledger_does_not_tell_of_signs_nothing)
+{
+    struct error err = ERROR_INIT;
+    struct sealed sealed;
+    struct rig r;
+
+    rig_start(&r, &plain_order, 2);
+    expect_finding(&r, NULL, 0);
+    make_second(&r, "ecdsa-p384");
+    expect_finding(&r, NULL, 0);
+    provision_one(&r, 1);
+    ASSERT_OK(hsm_key_destroy(r.hsm, HSM_KEY_SECOND_SIGN, &err), err);
+    expect_finding(&r, "second-sign", HSM_FINDING_MISSING);
+    ASSERT_FAILS(seal(&r, &sealed, &err), ERR_MISSING);
+    ASSERT_OK(hsm_key_create_as(r.hsm, HSM_KEY_SECOND_SIGN, KEY_P384, SCHEME_ECDSA_SHA384, &err),
+              err);
+    expect_finding(&r, "second-sign", HSM_FINDING_DIFFERS);
+    ASSERT_FAILS(seal(&r, &sealed, &err), ERR_INTEGRITY);
+    make_second(&r, NULL);
+    expect_finding(&r, NULL, 0);
+    ASSERT_OK(seal(&r, &sealed, &err), err);
+    ASSERT_OK(hsm_key_destroy(r.hsm, HSM_KEY_SECOND_ROOT, &err), err);
+    expect_finding(&r, "second-root", HSM_FINDING_MISSING);
+    rig_drop(&r);
+}
+END_TEST
+
+/* What a making that was killed left is made anew: nothing of it was ever used. */
+START_TEST(a_second_key_that_was_not_made_to_the_end_is_made_anew)
+{
+    struct error err = ERROR_INIT;
+    struct sealed sealed;
+    struct rig r;
+
+    rig_start(&r, &plain_order, 2);
+    provision_one(&r, 1);
+    ASSERT_OK(hsm_key_create_as(r.hsm, HSM_KEY_SECOND_ROOT, KEY_P384, SCHEME_ECDSA_SHA384, &err),
+              err);
+    ASSERT_OK(hsm_key_create_as(r.hsm, HSM_KEY_SECOND_SIGN, KEY_P384, SCHEME_ECDSA_SHA384, &err),
+              err);
+    expect_finding(&r, "second-sign", HSM_FINDING_NOTE);
+    ASSERT_OK(seal(&r, &sealed, &err), err); /* with one signature */
+    make_second(&r, "ecdsa-p384");
+    expect_finding(&r, NULL, 0);
+    provision_one(&r, 2);
+    ASSERT_OK(seal(&r, &sealed, &err), err);
+    rig_drop(&r);
+}
+END_TEST
+
+RIG_MAIN("sealing", ((struct check_item){a_compressed_manifest_is_finished_after_a_crash, 4}),
+         ONCE(a_second_key_that_the_ledger_does_not_tell_of_signs_nothing),
+         ONCE(a_second_key_that_was_not_made_to_the_end_is_made_anew),
+         ONCE(there_is_nothing_to_seal_at_first_and_after_each_manifest),
          ONCE(each_manifest_extends_the_one_before), ONCE(a_log_keeps_its_name_and_environment),
          EACH_ROW(sealing_again_after_a_crash_finishes_the_same_manifest, crashes),
          ONCE(a_folder_that_somebody_put_in_place_is_not_taken_for_the_manifest),

@@ -109,6 +109,7 @@ START_TEST(an_anchor_that_moved_on_is_no_difference)
 }
 END_TEST
 
-RIG_MAIN("transcript", ((struct check_item){a_key_that_was_made_since_is_told, HSM_KEY_COUNT}),
+RIG_MAIN("transcript",
+         ((struct check_item){a_key_that_was_made_since_is_told, HSM_KEYS_OF_CEREMONY}),
          ONCE(another_ledger_key_makes_the_transcript_worth_nothing),
          ONCE(an_anchor_that_moved_on_is_no_difference))

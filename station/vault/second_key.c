@@ -1,0 +1,302 @@
+#include "station/vault/second_key.h"
+
+#include "base/clock.h"
+#include "base/jcs.h"
+#include "hsm/signer.h"
+#include "manifests/cms.h"
+#include "pki/authority.h"
+#include "pki/cert.h"
+#include "station/store/ledger.h"
+#include "station/vault/clock_stop.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NAME_SIZE 65
+
+struct work {
+    const struct config *config;
+    struct store *store;
+    struct hsm *hsm;
+    struct second_key *key; /* the new one */
+    X509 *root;
+    int64_t now;
+};
+
+static int find_places(const struct config *config, struct second_key *key, struct error *err)
+{
+    char name[64] = "ca/second-signer.pem";
+    int rc = config_path(config, "trust/second-root.pem", key->root, err);
+
+    if (key->generation > 1)
+        snprintf(name, sizeof name, "ca/second-signer-%u.pem", key->generation);
+    return rc ? rc : config_path(config, name, key->signer, err);
+}
+
+int second_key_find(const struct config *config, struct store *store, struct second_key *out,
+                    struct error *err)
+{
+    struct ledger_second_key told;
+    int rc = ledger_second_key(store, &told, err);
+
+    *out = (struct second_key){.generation = 0};
+    if (rc || told.generation == 0)
+        return rc;
+    out->generation = (unsigned)told.generation;
+    out->algorithm = cms_algorithm_find(told.algorithm, strlen(told.algorithm));
+    memcpy(out->sha256, told.sha256, sizeof out->sha256);
+    if (out->algorithm == CMS_ALGORITHMS)
+        return error_set(err, ERR_INTEGRITY,
+                         "the ledger tells of a second key of an unknown algorithm, '%s': a newer "
+                         "version of this program made it",
+                         told.algorithm);
+    return find_places(config, out, err);
+}
+
+/* ---- a new one ---- */
+
+static int choose(struct second_key *key, const char *name, struct error *err)
+{
+    enum cms_algorithm a = name ? cms_algorithm_find(name, strlen(name)) : key->algorithm;
+
+    if (!name && key->generation == 0)
+        return error_set(err, ERR_USAGE,
+                         "the first second key needs --algorithm: ecdsa-p384 or rsa-pss-3072");
+    if (a == CMS_ALGORITHMS || a == CMS_ECDSA_P256)
+        return error_set(err, ERR_USAGE,
+                         "'%.64s' is no algorithm of second signatures: ecdsa-p384 and "
+                         "rsa-pss-3072 are",
+                         name);
+    if (key->generation && a != key->algorithm)
+        return error_set(err, ERR_REFUSED,
+                         "the second signatures of this station are %s, which importers require: "
+                         "that cannot change",
+                         cms_algorithm_name(key->algorithm));
+    key->algorithm = a;
+    return 0;
+}
+
+static void name_role(const struct work *w, const char *role, char out[NAME_SIZE])
+{
+    snprintf(out, NAME_SIZE, "%.*s %s", (int)(NAME_SIZE - 2 - strlen(role)), w->config->name, role);
+}
+
+/* One that is there was never used. */
+static int make_key(struct work *w, enum hsm_key key, struct error *err)
+{
+    const struct ca_algorithm a = cms_algorithm_key(w->key->algorithm);
+    int rc = hsm_key_destroy(w->hsm, key, err);
+
+    return rc ? rc : hsm_key_create_as(w->hsm, key, a.key, a.scheme, err);
+}
+
+static int put_root(struct work *w, struct error *err)
+{
+    char path[PATH_MAX];
+    int rc = config_path(w->config, "ca/second-root.pem", path, err);
+
+    if (rc == 0)
+        rc = cert_write(path, w->root, err);
+    return rc ? rc : cert_write(w->key->root, w->root, err);
+}
+
+static int make_root(struct work *w, struct error *err)
+{
+    char cn[NAME_SIZE];
+    struct authority_name name = {w->config->organization, w->config->environment, cn};
+    struct ca_signer signer;
+    int rc = make_key(w, HSM_KEY_SECOND_ROOT, err);
+
+    name_role(w, "second root", cn);
+    if (rc == 0)
+        rc = hsm_ca_signer(w->hsm, HSM_KEY_SECOND_ROOT, &signer, err);
+    if (rc == 0)
+        rc = authority_second_root(&name, w->now, &signer, &w->root, err);
+    return rc ? rc : put_root(w, err);
+}
+
+static int read_root(struct work *w, struct error *err)
+{
+    char path[PATH_MAX];
+    int rc = config_path(w->config, "ca/second-root.pem", path, err);
+
+    return rc ? rc : cert_read(path, &w->root, err);
+}
+
+static int certify(struct work *w, struct error *err)
+{
+    char cn[NAME_SIZE], role[40];
+    struct authority_name name = {w->config->organization, w->config->environment, cn};
+    struct ca_signer root;
+    struct public_key key;
+    X509 *cert = NULL;
+    int rc = hsm_ca_signer(w->hsm, HSM_KEY_SECOND_ROOT, &root, err);
+
+    snprintf(role, sizeof role, "second signer %u", w->key->generation);
+    name_role(w, role, cn);
+    if (rc == 0)
+        rc = hsm_key_public(w->hsm, HSM_KEY_SECOND_SIGN, &key, NULL, err);
+    if (rc == 0)
+        rc = authority_second_signer(&name, w->now, &key, w->root, &root, &cert, err);
+    if (rc == 0)
+        rc = cert_write(w->key->signer, cert, err);
+    if (rc == 0)
+        sha256(key.spki, key.len, w->key->sha256);
+    X509_free(cert);
+    return rc;
+}
+
+static int add_to_ledger(struct work *w, struct error *err)
+{
+    struct buf data;
+    struct jcs j;
+    int rc;
+
+    buf_init(&data, 1024);
+    jcs_init(&j, &data);
+    jcs_object(&j, NULL);
+    jcs_str(&j, "algorithm", cms_algorithm_name(w->key->algorithm));
+    jcs_int(&j, "generation", w->key->generation);
+    jcs_str(&j, "key", "second-key");
+    jcs_hex(&j, "sha256", w->key->sha256, SHA256_SIZE);
+    jcs_end(&j);
+    rc = store_begin(w->store, err);
+    if (rc == 0)
+        rc = ledger_append(w->store, "rotated", &data, err);
+    if (rc == 0)
+        rc = store_commit(w->store, err);
+    if (rc)
+        store_rollback(w->store);
+    buf_done(&data);
+    return rc;
+}
+
+static int make(struct work *w, struct error *err)
+{
+    int rc;
+
+    w->key->generation++;
+    rc = find_places(w->config, w->key, err);
+    if (rc == 0)
+        rc = w->key->generation == 1 ? make_root(w, err) : read_root(w, err);
+    hsm_use_generation(w->hsm, HSM_KEY_SECOND_SIGN, w->key->generation);
+    if (rc == 0)
+        rc = make_key(w, HSM_KEY_SECOND_SIGN, err);
+    if (rc == 0)
+        rc = certify(w, err);
+    hsm_use_generation(w->hsm, HSM_KEY_SECOND_SIGN, 1);
+    X509_free(w->root);
+    return rc ? rc : add_to_ledger(w, err);
+}
+
+int second_key_rotate(const struct config *config, struct store *store, struct hsm *hsm,
+                      const char *algorithm, struct second_key *out, struct error *err)
+{
+    struct work w = {.config = config, .store = store, .hsm = hsm, .key = out, .now = clock_utc()};
+    int rc = store_settle(store, err);
+
+    if (rc == 0)
+        rc = clock_stop_check(store, err);
+    if (rc == 0)
+        rc = second_key_find(config, store, out, err);
+    if (rc == 0)
+        rc = choose(out, algorithm, err);
+    return rc ? rc : make(&w, err);
+}
+
+/* ---- its use ---- */
+
+static bool is_told(const struct second_key *key, const struct public_key *found)
+{
+    uint8_t hash[SHA256_SIZE];
+
+    sha256(found->spki, found->len, hash);
+    return sha256_equal(hash, key->sha256) != 0;
+}
+
+static int sign(const struct second_key *key, struct hsm *hsm, X509 *cert,
+                const struct buf *content, struct buf *pem, struct error *err)
+{
+    struct ca_signer signer;
+    int rc = hsm_ca_signer(hsm, HSM_KEY_SECOND_SIGN, &signer, err);
+
+    if (rc == 0 && !is_told(key, &signer.key))
+        rc = error_set(err, ERR_INTEGRITY,
+                       "the second key on the token is not the one that the ledger tells of: run "
+                       "'imprint audit', and call the security team");
+    return rc ? rc : cms_sign_as(key->algorithm, &signer, cert, content, pem, err);
+}
+
+int second_key_sign(const struct second_key *key, struct hsm *hsm, const struct buf *content,
+                    struct buf *pem, struct error *err)
+{
+    X509 *cert = NULL;
+    int rc = cms_read_certificate(key->signer, &cert, err);
+
+    hsm_use_generation(hsm, HSM_KEY_SECOND_SIGN, key->generation);
+    if (rc == 0)
+        rc = sign(key, hsm, cert, content, pem, err);
+    hsm_use_generation(hsm, HSM_KEY_SECOND_SIGN, 1);
+    X509_free(cert);
+    return rc;
+}
+
+/* ---- an audit ---- */
+
+typedef void second_finding(void *context, enum hsm_finding_kind kind, const char *key,
+                            const char *text);
+
+/* What is wrong with generation n being there, or not; NULL for nothing. */
+static const char *judge(const struct second_key *key, unsigned n, const struct public_key *found,
+                         enum hsm_finding_kind *kind)
+{
+    *kind = HSM_FINDING_MISSING;
+    if (n <= key->generation && !found)
+        return "the ledger tells of this key and it is not on the token: it is another token, or "
+               "somebody deleted the key";
+    *kind = HSM_FINDING_NOTE;
+    if (n > key->generation && found)
+        return "a key of second signatures that was not made to the end; the next rotation makes "
+               "it anew";
+    *kind = HSM_FINDING_DIFFERS;
+    if (found && n == key->generation && !is_told(key, found))
+        return "it is another key than the one that the ledger tells of";
+    return NULL;
+}
+
+static int look(const struct second_key *key, struct hsm *hsm, enum hsm_key which, unsigned n,
+                second_finding *finding, void *context, struct error *err)
+{
+    char label[32];
+    enum hsm_finding_kind kind = HSM_FINDING_MISSING;
+    struct public_key found;
+    const char *text = NULL;
+    int rc;
+
+    hsm_use_generation(hsm, which, n);
+    rc = hsm_key_public(hsm, which, &found, NULL, err);
+    if (which == HSM_KEY_SECOND_SIGN)
+        text = judge(key, n, rc == 0 ? &found : NULL, &kind);
+    else if (key->generation && rc == ERR_MISSING)
+        text = "the root of second signatures is not on the token: somebody deleted the key";
+    hsm_use_generation(hsm, which, 1);
+    snprintf(label, sizeof label, "%s", hsm_key_label(which));
+    if (n > 1)
+        snprintf(label, sizeof label, "%s-%u", hsm_key_label(which), n);
+    if (text)
+        finding(context, kind, label, text);
+    return rc == ERR_MISSING || rc == ERR_HSM ? 0 : rc; /* the token's audit says the latter */
+}
+
+int second_key_audit(const struct config *config, struct store *store, struct hsm *hsm,
+                     second_finding *finding, void *context, struct error *err)
+{
+    struct second_key key;
+    int rc = second_key_find(config, store, &key, err);
+
+    if (rc == 0)
+        rc = look(&key, hsm, HSM_KEY_SECOND_ROOT, 1, finding, context, err);
+    for (unsigned n = 1; rc == 0 && n <= key.generation + 1; n++)
+        rc = look(&key, hsm, HSM_KEY_SECOND_SIGN, n, finding, context, err);
+    return rc;
+}
