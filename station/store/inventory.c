@@ -320,6 +320,29 @@ int credential_pick(struct store *store, int64_t order_id, struct credential *c,
     return rc ? rc : verify_row(store, c, err);
 }
 
+int credential_peek(struct store *store, int64_t order_id, int64_t after, struct credential *c,
+                    struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT id, point, wrapped, storage FROM credentials"
+                     " WHERE order_id = ? AND state = 0 AND id > ? ORDER BY id LIMIT 1",
+                     "ii", order_id, after);
+
+    c->id = 0;
+    if (rc <= 0)
+        return rc;
+    rc = sql_blob_exact(s, 1, c->point, sizeof c->point, err);
+    if (rc == 0)
+        rc = sql_blob(s, 2, &c->wrapped, err);
+    if (rc == 0)
+        rc = sql_text(s, 3, c->storage, sizeof c->storage, err);
+    if (rc == 0)
+        c->id = sqlite3_column_int64(s, 0);
+    sql_end(s);
+    return rc;
+}
+
 int credential_set_state(struct store *store, int64_t id, enum credential_state state,
                          struct error *err)
 {

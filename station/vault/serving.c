@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "station/vault/session.h"
+#include "station/vault/stock.h"
 #include "station/wire/channel.h"
 
 #include <errno.h>
@@ -11,12 +12,14 @@
 
 #define GROUP_MS          8 /* about what writing a group to the disk takes */
 
-/* A channel, the session on it, and the answer that waits until its changes are durable. */
+/* A channel, and the session on it. */
 struct slot_channel {
     int fd;
     struct session session;
-    struct buf reply;
-    bool answered, ended;
+    struct buf request, reply;
+    bool asked;    /* request waits for a group */
+    bool answered; /* reply waits until its changes are durable */
+    bool ended;
 };
 
 struct serving {
@@ -25,7 +28,6 @@ struct serving {
     struct slot_channel *channels[CHANNELS_MAX];
     size_t count,
         next; /* next: where the next group begins to look, so that nobody is always last */
-    struct buf request;
 };
 
 static int add_channel(struct serving *s, struct error *err)
@@ -46,6 +48,7 @@ static int add_channel(struct serving *s, struct error *err)
     }
     c->fd = fd;
     session_init(&c->session);
+    buf_init(&c->request, WIRE_MAX);
     buf_init(&c->reply, WIRE_MAX);
     s->channels[s->count++] = c;
     return 0;
@@ -57,6 +60,7 @@ static int drop_channel(struct serving *s, size_t index, struct error *err)
     int rc = session_abandon(s->vault, &c->session, err);
 
     session_done(&c->session);
+    buf_done(&c->request);
     buf_done(&c->reply);
     close(c->fd);
     free(c);
@@ -64,19 +68,58 @@ static int drop_channel(struct serving *s, size_t index, struct error *err)
     return rc;
 }
 
-/* One request of one channel, whose answer waits. A channel that is broken ends after the group. */
-static int answer_channel(struct serving *s, struct slot_channel *c, struct error *err)
+static void send_answer(struct slot_channel *c)
 {
     struct error ignored = ERROR_INIT;
-    int rc = channel_receive_now(c->fd, &s->request, &ignored);
+
+    c->answered = false;
+    if (channel_send(c->fd, &c->reply, &ignored))
+        c->ended = true;
+}
+
+/* Reads a request. It waits for the next group, unless its answer depends on nothing that is not durable. */
+static int hear(struct serving *s, struct slot_channel *c, struct error *err)
+{
+    struct error ignored = ERROR_INIT;
+    int rc = channel_receive_now(c->fd, &c->request, &ignored);
 
     if (rc == ERR_TIMEOUT)
         return 0;
     c->ended = rc != 0;
     if (rc)
         return 0;
-    c->answered = true;
-    return session_answer(s->vault, &c->session, &s->request, &c->reply, err);
+    if (!session_is_at_once(&c->session, &c->request)) {
+        c->asked = true;
+        return 0;
+    }
+    rc = session_answer(s->vault, &c->session, &c->request, &c->reply, err);
+    send_answer(c);
+    return rc;
+}
+
+/* Hears what has come, or comes before the timeout (poll), where nothing is under way. control: of the
+ * line's socket; NULL leaves it alone. */
+static int listen_to_all(struct serving *s, int timeout, short *control, struct error *err)
+{
+    struct pollfd polled[CHANNELS_MAX + 1];
+    size_t count = s->count;
+    int rc = 0;
+
+    polled[0] = (struct pollfd){.fd = control ? s->control : -1, .events = POLLIN};
+    for (size_t i = 0; i < count; i++) {
+        const struct slot_channel *c = s->channels[i];
+        bool busy = c->asked || c->answered || c->ended;
+
+        polled[i + 1] = (struct pollfd){.fd = busy ? -1 : c->fd, .events = POLLIN};
+    }
+    if (poll(polled, count + 1, timeout) < 0)
+        return errno == EINTR ? 0 : error_set_errno(err, errno, "cannot wait for the line");
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (polled[i + 1].revents)
+            rc = hear(s, s->channels[i], err);
+    if (control)
+        *control = polled[0].revents;
+    return rc;
 }
 
 /* Nothing of a group is durable: every answer becomes the reason. */
@@ -89,24 +132,50 @@ static void refuse_answers(struct serving *s, int code, const struct error *err)
         }
 }
 
-/* Sends the answers. From the last to the first: dropping a channel moves only those after it. */
-static int send_answers(struct serving *s, struct error *err)
+static void send_answers(struct serving *s)
 {
-    struct error ignored = ERROR_INIT;
+    for (size_t i = 0; i < s->count; i++)
+        if (s->channels[i]->answered)
+            send_answer(s->channels[i]);
+}
+
+/* From the last to the first: dropping a channel moves only those after it. */
+static int drop_ended(struct serving *s, struct error *err)
+{
     int rc = 0;
 
-    for (size_t i = s->count; i > 0; i--) {
-        struct slot_channel *c = s->channels[i - 1];
-
-        if (c->answered && channel_send(c->fd, &c->reply, &ignored))
-            c->ended = true;
-        c->answered = false;
-        if (c->ended) {
+    for (size_t i = s->count; i > 0; i--)
+        if (s->channels[i - 1]->ended) {
             int one = drop_channel(s, i - 1, rc ? NULL : err);
 
             rc = rc ? rc : one;
         }
+    return rc;
+}
+
+/* Answers those who asked, each once; between them, whoever need not wait. */
+static int answer_group(struct serving *s, struct error *err)
+{
+    struct store *store = s->vault->store;
+    int64_t until = clock_mono_ms() + GROUP_MS; /* what the beginning took is not the requests' */
+    size_t count = s->count;
+    int rc = 0;
+
+    for (size_t n = 0; n < count && rc == 0 && clock_mono_ms() < until; n++) {
+        struct slot_channel *c = s->channels[(s->next + n) % count];
+
+        if (store_group_counts(store))
+            break;
+        if (!c->asked)
+            continue;
+        c->asked = false;
+        c->answered = true;
+        rc = session_answer(s->vault, &c->session, &c->request, &c->reply, err);
+        stock_ahead(s->vault);
+        if (rc == 0)
+            rc = listen_to_all(s, 0, NULL, err);
     }
+    s->next++;
     return rc;
 }
 
@@ -115,56 +184,48 @@ static int send_answers(struct serving *s, struct error *err)
  * then do the answers leave. A group takes no further request after GROUP_MS, for its first one waits; and
  * none after one that the counter counts, for a step of it stands for one (vault/counting.h).
  */
-static int serve_group(struct serving *s, const struct pollfd *polled, size_t count,
-                       struct error *err)
+static int serve_group(struct serving *s, struct error *err)
 {
     struct error group = ERROR_INIT;
-    struct store *store = s->vault->store;
-    int rc = store_group_begin(store, err), end = 0;
-    int64_t until = clock_mono_ms() + GROUP_MS; /* what the beginning took is not the requests' */
+    int rc = store_group_begin(s->vault->store, err), end;
 
     if (rc)
         return rc;
-    for (size_t n = 0; n < count && rc == 0 && clock_mono_ms() < until; n++) {
-        size_t i = (s->next + n) % count;
-
-        if (store_group_counts(store))
-            break;
-        if (polled[i].revents)
-            rc = answer_channel(s, s->channels[i], err);
-    }
-    s->next++;
-    end = store_group_end(store, &group);
+    rc = answer_group(s, err);
+    end = store_group_end(s->vault->store, &group);
     if (end)
         refuse_answers(s, end, &group);
     if (end && rc == 0) {
         rc = end;
         *err = group;
     }
-    end = send_answers(s, rc ? NULL : err);
-    return rc ? rc : end;
+    send_answers(s);
+    return rc;
+}
+
+static bool somebody_asked(const struct serving *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->channels[i]->asked)
+            return true;
+    return false;
 }
 
 /* Waits for the next message; *ended is set when the line closed its control socket. */
 static int serve_once(struct serving *s, bool *ended, struct error *err)
 {
-    struct pollfd polled[CHANNELS_MAX + 1];
-    size_t count = s->count;
-    short ready = 0;
-    int rc = 0;
+    short control = 0;
+    int rc, end;
 
-    polled[0] = (struct pollfd){.fd = s->control, .events = POLLIN};
-    for (size_t i = 0; i < count; i++)
-        polled[i + 1] = (struct pollfd){.fd = s->channels[i]->fd, .events = POLLIN};
-    if (poll(polled, count + 1, -1) < 0)
-        return errno == EINTR ? 0 : error_set_errno(err, errno, "cannot wait for the line");
-    for (size_t i = 0; i < count && !ready; i++)
-        ready = polled[i + 1].revents;
-    if (ready)
-        rc = serve_group(s, polled + 1, count, err);
-    if (rc == 0 && polled[0].revents & POLLIN && add_channel(s, NULL))
+    stock_ahead(s->vault);
+    rc = listen_to_all(s, somebody_asked(s) ? 0 : -1, &control, err);
+    if (rc == 0 && somebody_asked(s))
+        rc = serve_group(s, err);
+    end = drop_ended(s, rc ? NULL : err);
+    rc = rc ? rc : end;
+    if (rc == 0 && control & POLLIN && add_channel(s, NULL))
         *ended = true;
-    else if (polled[0].revents & (POLLHUP | POLLERR))
+    else if (control & (POLLHUP | POLLERR))
         *ended = true;
     return rc;
 }
@@ -179,7 +240,6 @@ static int end_serving(struct serving *s, struct error *err)
         if (rc == 0)
             rc = one;
     }
-    buf_done(&s->request);
     return rc;
 }
 
@@ -189,7 +249,6 @@ int serving_run(struct vault *v, int control, struct error *err)
     bool ended = false;
     int rc = 0, end;
 
-    buf_init(&s.request, WIRE_MAX);
     while (!ended && rc == 0)
         rc = serve_once(&s, &ended, err);
     end = end_serving(&s, rc ? NULL : err);

@@ -95,6 +95,7 @@ struct vault {
     struct issuers issuers;         /* all issuing CAs of the station */
     const struct issuer *issuer;    /* the one for new certificates of the job; NULL without one */
     const struct scans *scans;      /* labels of the units in the slots (vault/scan.h), or NULL */
+    int64_t stocked;                /* the newest credential of vault/stock.h */
     struct certifier *certifier;    /* vault/certifier.h; NULL until it is needed */
     struct buf station_cert; /* compact certificate that devices verify; vault_load_certificate */
 };
