@@ -7,15 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOB_MAX 256 /* an EC key takes 80 to 152 bytes */
-
 enum entry_state { FREE, WAITING, AT_HAND, BEGUN };
 
 struct entry {
     enum entry_state state;
     unsigned long turn; /* the lowest is begun first */
     char storage[HSM_STORAGE_NAME_SIZE];
-    uint8_t wrapped[BLOB_MAX], point[EC_POINT_SIZE], station_pub[EC_POINT_SIZE];
+    struct public_key key;
+    uint8_t wrapped[HSM_WRAPPED_MAX], station_pub[EC_POINT_SIZE];
     size_t len;
     struct hsm_rewrap *rewrap;
 };
@@ -50,7 +49,7 @@ static void begin(struct ahead *a, struct entry *e)
 
     e->state = AT_HAND;
     pthread_mutex_unlock(&a->lock);
-    rc = rewrap_begin(a->worker, e->storage, e->wrapped, e->len, e->point, &e->rewrap,
+    rc = rewrap_begin(a->worker, e->storage, e->wrapped, e->len, &e->key, &e->rewrap,
                       e->station_pub, NULL);
     pthread_mutex_lock(&a->lock);
     e->state = rc ? FREE : BEGUN;
@@ -180,12 +179,12 @@ bool hsm_ahead_wants(struct hsm *h)
 }
 
 void hsm_ahead_put(struct hsm *h, const char *storage, const void *wrapped, size_t len,
-                   const uint8_t point[EC_POINT_SIZE])
+                   const struct public_key *key)
 {
     struct ahead *a = h->ahead ? h->ahead : (h->ahead = ahead_new());
     struct entry *e;
 
-    if (!a || len > BLOB_MAX || strlen(storage) >= HSM_STORAGE_NAME_SIZE ||
+    if (!a || len > HSM_WRAPPED_MAX || strlen(storage) >= HSM_STORAGE_NAME_SIZE ||
         !hsm_ahead_wants(h) || (!a->worker && !start(h, a)))
         return;
     pthread_mutex_lock(&a->lock);
@@ -193,19 +192,19 @@ void hsm_ahead_put(struct hsm *h, const char *storage, const void *wrapped, size
     *e = (struct entry){.state = WAITING, .turn = a->turns++, .len = len};
     strcpy(e->storage, storage);
     memcpy(e->wrapped, wrapped, len);
-    memcpy(e->point, point, sizeof e->point);
+    e->key = *key;
     pthread_cond_broadcast(&a->changed);
     pthread_mutex_unlock(&a->lock);
 }
 
 static struct entry *find_key(struct ahead *a, const char *storage, const void *wrapped, size_t len,
-                              const uint8_t point[EC_POINT_SIZE])
+                              const struct public_key *key)
 {
     for (size_t i = 0; i < HSM_AHEAD_MAX; i++) {
         struct entry *e = &a->entries[i];
 
         if (e->state != FREE && e->len == len && memcmp(e->wrapped, wrapped, len) == 0 &&
-            memcmp(e->point, point, sizeof e->point) == 0 && strcmp(e->storage, storage) == 0)
+            key_same(&e->key, key) && strcmp(e->storage, storage) == 0)
             return e;
     }
     return NULL;
@@ -213,8 +212,7 @@ static struct entry *find_key(struct ahead *a, const char *storage, const void *
 
 /* One that waits is faster begun here than waited for. */
 struct hsm_rewrap *ahead_take(struct hsm *h, const char *storage, const void *wrapped, size_t len,
-                              const uint8_t point[EC_POINT_SIZE],
-                              uint8_t station_pub[EC_POINT_SIZE])
+                              const struct public_key *key, uint8_t station_pub[EC_POINT_SIZE])
 {
     struct ahead *a = h->ahead;
     struct hsm_rewrap *taken = NULL;
@@ -223,7 +221,7 @@ struct hsm_rewrap *ahead_take(struct hsm *h, const char *storage, const void *wr
     if (!ahead_is_open(h))
         return NULL;
     pthread_mutex_lock(&a->lock);
-    e = find_key(a, storage, wrapped, len, point);
+    e = find_key(a, storage, wrapped, len, key);
     while (e && e->state == AT_HAND)
         pthread_cond_wait(&a->changed, &a->lock);
     if (e && e->state == WAITING)

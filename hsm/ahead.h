@@ -7,7 +7,7 @@
  *
  * Invariants
  *  1. hsm_credential_rewrap_begin hands out a rewrap that was begun of exactly the same storage key, blob
- *     and point, and each once; else it begins one itself. Nobody sees a difference but in time.
+ *     and public key, and each once; else it begins one itself. Nobody sees a difference but in time.
  *  2. At most HSM_AHEAD_MAX keys are unwrapped ahead: session objects, as in any open rewrap.
  *  3. Everything begun is dropped, and the session closed, before the module is initialised anew. After a
  *     failure of the thread nothing is begun ahead any more until the token is closed: whoever begins
@@ -29,7 +29,7 @@ bool hsm_ahead_wants(struct hsm *h);
 /* Has the rewrap of a stored key begun; nothing is kept of the arguments. The first call starts the
  * thread. */
 void hsm_ahead_put(struct hsm *h, const char *storage, const void *wrapped, size_t len,
-                   const uint8_t point[EC_POINT_SIZE]);
+                   const struct public_key *key);
 
 /* Drops what is begun and ends the thread. hsm_close does so, too. */
 void hsm_ahead_end(struct hsm *h);

@@ -9,8 +9,7 @@
 
 /* What was begun ahead of these, as an open rewrap of h; or NULL. Waits for one that is at hand. */
 struct hsm_rewrap *ahead_take(struct hsm *h, const char *storage, const void *wrapped, size_t len,
-                              const uint8_t point[EC_POINT_SIZE],
-                              uint8_t station_pub[EC_POINT_SIZE]);
+                              const struct public_key *key, uint8_t station_pub[EC_POINT_SIZE]);
 
 /* Whether a worker of h is the thread's, which ends when it is told to. */
 bool ahead_is_open(const struct hsm *h);

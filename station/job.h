@@ -63,11 +63,12 @@ enum job_step {
 struct job {
     char path[PATH_MAX];
     char name[65];
-    char order[65];            /* id of the order */
-    char issuer[CA_NAME_SIZE]; /* name of the issuing CA; empty: the newest that the order lists */
-    char key_mode[8];          /* "hsm", "device" or "derived"; empty: the order's only one */
-    bool symmetric_key;        /* deliver one beside a private key from the HSM */
-    char step_name[8];         /* "all", "install" or "lock" */
+    char order[65];             /* id of the order */
+    char issuer[CA_NAME_SIZE];  /* name of the issuing CA; empty: the newest that the order lists */
+    char key_mode[8];           /* "hsm", "device" or "derived"; empty: the order's only one */
+    bool symmetric_key;         /* deliver one beside a private key from the HSM */
+    char key[KEY_NAME_MAX + 1]; /* type of devices' keys; empty: P-256, or the order's only one */
+    char step_name[8];          /* "all", "install" or "lock" */
     enum job_step step;
     char trust_anchors_path[PATH_MAX]; /* empty: none */
     char enrolled_path[PATH_MAX];      /* empty: none */
@@ -130,7 +131,15 @@ MUST_USE int job_profile(const struct job *job, const struct order *order,
 MUST_USE int job_mode(const struct job *job, const struct order *order, enum imprint_mode *mode,
                       struct error *err);
 
-/* In key mode `derived` there is no certificate to give values to. Errors: ERR_INPUT. */
+/*
+ * Of which type the devices' keys are: what the job says, and where it says nothing P-256, or the one
+ * type that the order allows. Errors: ERR_REFUSED when the order does not allow it.
+ */
+MUST_USE int job_key(const struct job *job, const struct order *order, enum key_type *type,
+                     struct error *err);
+
+/* In key mode `derived` there is no certificate to give values to, and no type of key. Errors:
+ * ERR_INPUT. */
 MUST_USE int job_no_certificate(const struct job *job, struct error *err);
 
 /* The values of the job and its order, by enum pattern_value; borrowed. */

@@ -164,7 +164,7 @@ static void to_wire(const struct link_hello *h, struct wire_hello *w)
     memset(w, 0, sizeof *w);
     w->suite_count = (uint8_t)f->suite_count;
     memcpy(w->suites, f->suites, sizeof w->suites);
-    w->modes = (uint8_t)f->modes;
+    w->modes = (uint16_t)f->modes;
     w->chip_len = (uint8_t)f->chip_id_len;
     memcpy(w->chip, f->chip_id, f->chip_id_len);
     strcpy(w->firmware, f->firmware);
@@ -358,13 +358,12 @@ static bool has_certificates(const struct slot *s)
 static int copy_proof(const struct link_key *from, bool signature, struct wire_proof *to,
                       struct error *err)
 {
-    uint16_t alg = signature ? IMPRINT_ALG_ECDSA_SHA256 : IMPRINT_ALG_HMAC_SHA256;
-    size_t len = signature ? sizeof to->sig : IMPRINT_SYMMETRIC_SIZE;
-
-    if (from->alg != alg || from->len != len)
-        return error_set(err, ERR_PROTOCOL, "the device's proof is not %s",
-                         signature ? "an ECDSA signature" : "an HMAC");
-    memcpy(to->sig, from->bytes, len);
+    if (!signature && (from->alg != IMPRINT_ALG_HMAC_SHA256 || from->len != IMPRINT_SYMMETRIC_SIZE))
+        return error_set(err, ERR_PROTOCOL, "the device's proof is not an HMAC");
+    if (from->len == 0 || from->len > sizeof to->sig)
+        return error_set(err, ERR_PROTOCOL, "the device's proof is no signature");
+    memcpy(to->sig, from->bytes, from->len);
+    to->sig_len = (uint16_t)from->len;
     return 0;
 }
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define GROUP_MS          8 /* about what writing a group to the disk takes */
+#define GROUP_MS 8 /* about what writing a group to the disk takes */
 
 /* A channel, and the session on it. */
 struct slot_channel {

@@ -18,8 +18,8 @@ void stock_ahead(struct vault *v)
         return;
     credential_init(&c);
     while (hsm_ahead_wants(v->hsm) &&
-           credential_peek(v->store, v->order_id, v->stocked, &c, NULL) == 0 && c.id) {
-        hsm_ahead_put(v->hsm, c.storage, c.wrapped.data, c.wrapped.len, c.point);
+           credential_peek(v->store, v->order_id, v->key, v->stocked, &c, NULL) == 0 && c.id) {
+        hsm_ahead_put(v->hsm, c.storage, c.wrapped.data, c.wrapped.len, &c.key);
         v->stocked = c.id;
     }
     credential_done(&c);
