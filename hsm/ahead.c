@@ -91,6 +91,7 @@ static struct ahead *ahead_new(void)
 static bool start(struct hsm *h, struct ahead *a)
 {
     sigset_t all, before;
+    bool started;
 
     a->ending = false;
     a->failed = worker_open(h, &a->worker, NULL) != 0;
@@ -98,10 +99,11 @@ static bool start(struct hsm *h, struct ahead *a)
         return false;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    a->failed = pthread_create(&a->thread, NULL, run, a) != 0;
+    started = pthread_create(&a->thread, NULL, run, a) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!a->failed)
+    if (started)
         return true;
+    a->failed = true;
     hsm_worker_close(a->worker);
     a->worker = NULL;
     return false;
