@@ -1,7 +1,7 @@
 #include "hsm/credential.h"
 
 #include "agent/ids.h"
-#include "hsm/credential_work.h"
+#include "hsm/ahead_work.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -109,10 +109,9 @@ static int begin_work(struct hsm *h, void *arg, struct error *err)
     return rc;
 }
 
-int hsm_credential_rewrap_begin(struct hsm *h, const char *storage, const void *wrapped,
-                                size_t wrapped_len, const struct public_key *key,
-                                struct hsm_rewrap **out, uint8_t station_pub[EC_POINT_SIZE],
-                                struct error *err)
+int rewrap_begin(struct hsm *h, const char *storage, const void *wrapped, size_t wrapped_len,
+                 const struct public_key *key, struct hsm_rewrap **out,
+                 uint8_t station_pub[EC_POINT_SIZE], struct error *err)
 {
     struct begin_call call = {.storage = storage,
                               .wrapped = wrapped,
@@ -124,6 +123,19 @@ int hsm_credential_rewrap_begin(struct hsm *h, const char *storage, const void *
     if (rc == 0)
         memcpy(station_pub, call.station_pub, EC_POINT_SIZE);
     return rc;
+}
+
+int hsm_credential_rewrap_begin(struct hsm *h, const char *storage, const void *wrapped,
+                                size_t wrapped_len, const struct public_key *key,
+                                struct hsm_rewrap **out, uint8_t station_pub[EC_POINT_SIZE],
+                                struct error *err)
+{
+    struct hsm_rewrap *begun = ahead_take(h, storage, wrapped, wrapped_len, key, station_pub);
+
+    if (!begun)
+        return rewrap_begin(h, storage, wrapped, wrapped_len, key, out, station_pub, err);
+    *out = begun;
+    return 0;
 }
 
 void hsm_credential_rewrap_abort(struct hsm_rewrap *r)

@@ -29,6 +29,11 @@ void rewrap_init(struct hsm_rewrap *r, struct hsm *h, size_t stored_len);
 MUST_USE int rewrap_run(struct hsm *h, session_work *work, void *call, struct hsm_rewrap *rewrap,
                         struct hsm_rewrap **out, struct error *err);
 
+/* hsm_credential_rewrap_begin without what was begun ahead. */
+MUST_USE int rewrap_begin(struct hsm *h, const char *storage, const void *wrapped,
+                          size_t wrapped_len, const struct public_key *key, struct hsm_rewrap **out,
+                          uint8_t station_pub[EC_POINT_SIZE], struct error *err);
+
 /* Makes a pair, wraps it under the storage key with h->can.wrap, destroys it. */
 MUST_USE int credential_make_under(struct hsm *h, CK_OBJECT_HANDLE storage, enum key_type type,
                                    struct public_key *key, struct buf *wrapped, struct error *err);

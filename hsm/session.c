@@ -1,4 +1,4 @@
-#include "hsm/session.h"
+#include "hsm/ahead_work.h"
 
 #include <string.h>
 #include <time.h>
@@ -154,9 +154,10 @@ void session_stop(struct hsm *h)
         (void)h->module.p11->C_CloseAllSessions(h->slot);
 }
 
+/* Nothing is open, or only what is begun ahead, which ends for it. */
 static bool idle(const struct hsm *h)
 {
-    return h->rewraps == 0 && h->workers == 0;
+    return h->rewraps == 0 && h->workers == (ahead_is_open(h) ? 1 : 0);
 }
 
 /* A token that was open and is gone is a failure of the HSM, not of the configuration. */
@@ -181,6 +182,7 @@ int hsm_recycle(struct hsm *h, struct error *err)
     if (!idle(h))
         return error_set(err, ERR_BUSY,
                          "the HSM cannot be recycled while a rewrap or a worker is open");
+    hsm_ahead_end(h);
     return start_again(h, err);
 }
 
@@ -188,6 +190,7 @@ int hsm_recycle(struct hsm *h, struct error *err)
  * the middle of a call. */
 static int restore(struct hsm *h, struct error *err)
 {
+    hsm_ahead_end(h);
     if (h->workers > 0)
         return error_set(err, ERR_HSM,
                          "token '%s' lost its session while several threads used it: try again",

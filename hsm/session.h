@@ -9,7 +9,8 @@
  *     session was lost, restore and work once more. Work therefore sets outputs last.
  *  3. Session objects are destroyed through session_destroy only, which counts the leak.
  *  4. A worker (hsm/worker.h) is a struct hsm that has a session and handles of its own and borrows
- *     the rest. It is neither recycled nor restored; while one is open, its main is neither.
+ *     the rest. It is neither recycled nor restored; while one is open, its main is neither. The one of
+ *     hsm/ahead.h is ended for it.
  *  5. After a failure that is no plain refusal nobody knows what the token did: an operation may
  *     still be active in the session, an object may be there although no handle came back. Such a
  *     session is not used again: the module is initialised anew as soon as it is idle.
@@ -79,6 +80,7 @@ struct hsm {
     unsigned workers;                   /* that are open (hsm/worker.h) */
     struct hsm *main;                   /* of a worker: whose login it shares; else NULL */
     struct hsm *ca;                     /* the token that has the CA keys; NULL: this one */
+    struct ahead *ahead;                /* hsm/ahead.h; NULL until it is used */
     bool is_ca;                         /* it is such a token, and has no other keys */
 };
 
@@ -101,6 +103,9 @@ static inline bool session_owns(const struct hsm *h, enum hsm_key key)
 struct policy_fill session_fill(const struct hsm *h);
 struct policy_fill session_fill_key(const struct hsm *h, const char *label, const void *id,
                                     size_t id_len);
+
+/* hsm_worker_open without one of the CA's token. */
+MUST_USE int worker_open(struct hsm *h, struct hsm **out, struct error *err);
 
 typedef int session_work(struct hsm *h, void *call, struct error *err);
 

@@ -1,8 +1,8 @@
 #include "hsm/token.h"
 
+#include "hsm/ahead_work.h"
 #include "hsm/audit.h"
 #include "hsm/probe.h"
-#include "hsm/session.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +89,7 @@ void hsm_close(struct hsm *h)
 {
     if (!h)
         return;
+    ahead_free(h);
     hsm_close(h->ca);
     session_stop(h);
     module_unload(&h->module);

@@ -11,7 +11,7 @@ static int open_work(struct hsm *h, void *call, struct error *err)
     return session_open(h, call, err);
 }
 
-int hsm_worker_open(struct hsm *h, struct hsm **out, struct error *err)
+int worker_open(struct hsm *h, struct hsm **out, struct error *err)
 {
     struct hsm *w = calloc(1, sizeof *w);
     int rc;
@@ -32,6 +32,17 @@ int hsm_worker_open(struct hsm *h, struct hsm **out, struct error *err)
     w->generation = h->generation;
     w->can = h->can;
     h->workers++;
+    *out = w;
+    return 0;
+}
+
+int hsm_worker_open(struct hsm *h, struct hsm **out, struct error *err)
+{
+    struct hsm *w;
+    int rc = worker_open(h, &w, err);
+
+    if (rc)
+        return rc;
     if (h->ca)
         rc = hsm_worker_open(h->ca, &w->ca, err);
     if (rc)

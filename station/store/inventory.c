@@ -382,6 +382,31 @@ int credential_pick_type(struct store *store, int64_t order_id, enum key_type ty
     return take_pick(store, s, rc, c, err);
 }
 
+int credential_peek(struct store *store, int64_t order_id, enum key_type type, int64_t after,
+                    struct credential *c, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT id, point, wrapped, storage FROM credentials"
+                     " WHERE order_id = ? AND state = 0 AND length(point) = ? AND id > ?"
+                     " ORDER BY id LIMIT 1",
+                     "iii", order_id, (int64_t)key_stored_length(type), after);
+
+    c->id = 0;
+    if (rc <= 0)
+        return rc;
+    rc = key_from_stored(sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1), &c->key,
+                         err);
+    if (rc == 0)
+        rc = sql_blob(s, 2, &c->wrapped, err);
+    if (rc == 0)
+        rc = sql_text(s, 3, c->storage, sizeof c->storage, err);
+    if (rc == 0)
+        c->id = sqlite3_column_int64(s, 0);
+    sql_end(s);
+    return rc;
+}
+
 int credential_set_state(struct store *store, int64_t id, enum credential_state state,
                          struct error *err)
 {

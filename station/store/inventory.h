@@ -88,6 +88,12 @@ MUST_USE int credential_pick(struct store *store, int64_t order_id, struct crede
                              struct error *err);
 MUST_USE int credential_pick_type(struct store *store, int64_t order_id, enum key_type type,
                                   struct credential *c, struct error *err);
+/*
+ * The key of the oldest available credential of an order and a type after the one with this id: id, key,
+ * wrapped and storage alone, which nobody verified. c->id is 0 when there is none.
+ */
+MUST_USE int credential_peek(struct store *store, int64_t order_id, enum key_type type,
+                             int64_t after, struct credential *c, struct error *err);
 /* Any credential, its MAC verified as well. */
 MUST_USE int credential_get(struct store *store, int64_t id, struct credential *c,
                             struct error *err);

@@ -409,6 +409,22 @@ int session_answer(struct vault *v, struct session *s, const struct buf *request
     return unsettled || is_fatal(rc) ? rc : 0;
 }
 
+bool session_is_at_once(const struct session *s, const struct buf *request)
+{
+    switch (request->len ? request->data[0] : 0) {
+    case WIRE_OPEN:
+    case WIRE_CHAIN:
+    case WIRE_OBJECT:
+        return true;
+    case WIRE_NONCE:
+        return s->nonce_drawn;
+    case WIRE_RESULT:
+        return s->passed;
+    default:
+        return false;
+    }
+}
+
 int session_abandon(struct vault *v, struct session *s, struct error *err)
 {
     bool tried = s->state != SESSION_IDLE && s->hello.chip_len > 0;

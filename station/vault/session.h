@@ -55,6 +55,12 @@ void session_forget_claim(struct session *s);
 MUST_USE int session_answer(struct vault *v, struct session *s, const struct buf *request,
                             struct buf *reply, struct error *err);
 
+/*
+ * Whether a request changes nothing of the database and its answer says nothing that was not durable when
+ * the request came: it need not wait for others. The answer to the request before it has left.
+ */
+bool session_is_at_once(const struct session *s, const struct buf *request);
+
 /* The channel closed: records an attempt with a device that nobody ended. */
 MUST_USE int session_abandon(struct vault *v, struct session *s, struct error *err);
 

@@ -98,6 +98,7 @@ struct vault {
     const struct issuer *issuer;    /* the one for new certificates of the job; NULL without one */
     const struct scans *scans;      /* labels of the units in the slots (vault/scan.h), or NULL */
     struct scanning *scanning;      /* what scanners say while the line runs; NULL: there is none */
+    int64_t stocked;                /* the newest credential of vault/stock.h */
     struct certifier *certifier;    /* vault/certifier.h; NULL until it is needed */
     struct buf station_cert; /* compact certificate that devices verify; vault_load_certificate */
 };

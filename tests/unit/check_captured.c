@@ -444,6 +444,9 @@ static void put_request(struct thief *t, struct line *l, enum wire_op op)
     case WIRE_COUNTS:
         wire_put_ask_counts(m);
         break;
+    case WIRE_SCANS:
+        wire_put_ask_scans(m);
+        break;
     }
 }
 

@@ -3,6 +3,7 @@
 #include "played_device.h"
 
 #include "station/vault/server.h"
+#include "station/vault/session.h"
 
 #include <signal.h>
 #include <sys/socket.h>
@@ -307,5 +308,39 @@ START_TEST(a_failure_of_the_vault_ends_the_line_and_is_what_is_told)
 }
 END_TEST
 
-RIG_MAIN("server", EACH_ROW(whatever_a_line_does_the_vault_ends_in_order, lines),
+/* ---- what need not wait for a group ---- */
+
+/* drawn: the nonce was journalled with the claim; passed: the proof is recorded. Whatever may write, or tell
+ * of what is not durable yet, waits. */
+static const struct {
+    uint8_t op;
+    bool drawn, passed, at_once;
+} requests[] = {{WIRE_OPEN, false, false, true},   {WIRE_CHAIN, false, false, true},
+                {WIRE_OBJECT, false, false, true}, {WIRE_NONCE, true, false, true},
+                {WIRE_NONCE, false, false, false}, {WIRE_NONCE, false, true, false},
+                {WIRE_RESULT, false, true, true},  {WIRE_RESULT, false, false, false},
+                {WIRE_RESULT, true, false, false}, {WIRE_HELLO, true, true, false},
+                {WIRE_PROOF, true, true, false},   {WIRE_CSR, true, true, false},
+                {WIRE_COUNTS, true, true, false},  {0, true, true, false},
+                {0xff, true, true, false}};
+
+START_TEST(what_may_change_the_database_waits_for_its_group)
+{
+    struct session s;
+    struct buf m;
+
+    session_init(&s);
+    buf_init(&m, WIRE_MAX);
+    ck_assert(!session_is_at_once(&s, &m));
+    s.nonce_drawn = requests[_i].drawn;
+    s.passed = requests[_i].passed;
+    buf_put_u8(&m, requests[_i].op);
+    ck_assert(session_is_at_once(&s, &m) == requests[_i].at_once);
+    buf_done(&m);
+    session_done(&s);
+}
+END_TEST
+
+RIG_MAIN("server", EACH_ROW(what_may_change_the_database_waits_for_its_group, requests),
+         EACH_ROW(whatever_a_line_does_the_vault_ends_in_order, lines),
          ONCE(a_failure_of_the_vault_ends_the_line_and_is_what_is_told))

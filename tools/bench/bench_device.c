@@ -121,7 +121,9 @@ int bench_device_prove(struct bench_device *d, const struct buf *certificates,
     rc = link_prove_message(&said, &message, err);
     sha256(message.data, message.len, digest);
     buf_done(&message);
-    *proof = (struct wire_proof){.lifecycle = said.lifecycle, .commit_count = said.commit_count};
+    *proof = (struct wire_proof){.sig_len = IMPRINT_P256_SIG_SIZE,
+                                 .lifecycle = said.lifecycle,
+                                 .commit_count = said.commit_count};
     sha256(certificates->data, certificates->len, proof->read_back);
     if (rc == 0 && !c->p256_sign(c->context, d->key, digest, proof->sig))
         rc = error_set(err, ERR_CRYPTO, "a device cannot sign");
