@@ -97,6 +97,7 @@ struct vault {
     const struct issuer *issuer;    /* the one for new certificates of the job; NULL without one */
     const struct scans *scans;      /* labels of the units in the slots (vault/scan.h), or NULL */
     struct certifier *certifier;    /* vault/certifier.h; NULL until it is needed */
+    bool remembered;                /* the token knows that credentials are made under the order */
     struct buf station_cert; /* compact certificate that devices verify; vault_load_certificate */
 };
 
