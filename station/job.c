@@ -72,6 +72,8 @@ static const struct schema_field link_fields[] = {
           "milliseconds to wait for a device to answer at all"),
     FIELD(job_link, request_ms, SCHEMA_INT, false, 50, 600000,
           "milliseconds to wait for each answer"),
+    FIELD(job_link, keygen_ms, SCHEMA_INT, false, 50, 3600000,
+          "milliseconds that a device may take to make its key"),
     FIELD(job_link, attempts, SCHEMA_INT, false, 1, 1000,
           "runs that may fail with one credential before its device is set aside"),
     FIELD(job_link, repeats, SCHEMA_INT, false, 0, 20, "repeats of an unanswered request"),

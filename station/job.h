@@ -48,6 +48,7 @@ struct job_port_rule {
 struct job_link {
     int64_t hello_ms;   /* how long a port may stay silent before its slot fails */
     int64_t request_ms; /* how long a device may take for one answer */
+    int64_t keygen_ms;  /* and to make its key; 0: long for RSA, else as for every answer */
     int64_t repeats;    /* how often an unanswered request is repeated */
     int64_t retries;    /* how often a device that failed begins again by itself */
     int64_t attempts;   /* that may fail with one credential; 0: no limit */

@@ -7,11 +7,12 @@
 #include <string.h>
 #include <time.h>
 
-#define HELLO_TRY_MS 500 /* a device that is still booting is asked this often */
-#define LOOK_MS      500 /* for the answer of a device that is only asked whether it is there */
-#define REST_MS      200 /* after babble, and while paused */
-#define PROGRESS_MS  200 /* from one word on progress to the next */
-#define ABORTS_MAX   2   /* of void transactions that one device may report */
+#define HELLO_TRY_MS  500 /* a device that is still booting is asked this often */
+#define LOOK_MS       500 /* for the answer of a device that is only asked whether it is there */
+#define REST_MS       200 /* after babble, and while paused */
+#define PROGRESS_MS   200 /* from one word on progress to the next */
+#define KEYGEN_RSA_MS (2 * 60 * 1000)
+#define ABORTS_MAX    2 /* of void transactions that one device may report */
 
 void slot_emit(struct slot *s, enum event_kind state, int code, const char *text)
 {
@@ -241,6 +242,17 @@ static int find_plan(struct slot *s, int wait_ms, struct error *err)
     return rc;
 }
 
+/* A microcontroller looks for the primes of RSA for a minute. It is asked again meanwhile, and its answer
+ * to any of these requests counts. */
+static int keygen_tries(const struct slot_limits *limits, uint16_t key_alg)
+{
+    bool rsa = key_alg == IMPRINT_ALG_RSA_2048 || key_alg == IMPRINT_ALG_RSA_3072;
+    int ms = limits->keygen_ms == 0 && rsa ? KEYGEN_RSA_MS : limits->keygen_ms;
+    int tries = (ms + limits->request_ms - 1) / limits->request_ms;
+
+    return tries > limits->repeats ? tries : limits->repeats + 1;
+}
+
 /* The device makes its key; its request goes to the vault, which says what to deliver. */
 static int make_key(struct slot *s, struct error *err)
 {
@@ -260,7 +272,9 @@ static int make_key(struct slot *s, struct error *err)
     memcpy(k.order_hash, p->order_hash, sizeof k.order_hash);
     memcpy(k.transaction, p->tx, sizeof k.transaction);
     memcpy(k.station_nonce, p->station_nonce, sizeof k.station_nonce);
+    s->client.tries = keygen_tries(s->limits, p->key_alg);
     rc = link_client_keygen(&s->client, &k, &made, err);
+    s->client.tries = s->limits->repeats + 1;
     if (rc)
         return rc;
     memset(&request, 0, sizeof request);
