@@ -17,6 +17,43 @@
         .offset = offsetof(struct config, member), .min = least, .max = most, .meaning = what      \
     }
 
+static const struct schema_field scanner_fields[] = {
+    {.name = "name",
+     .type = SCHEMA_TEXT,
+     .required = true,
+     .offset = offsetof(struct config_scanner, name),
+     .min = 1,
+     .max = 32,
+     .meaning = "what people call the scanner"},
+    {.name = "port",
+     .type = SCHEMA_TEXT,
+     .required = true,
+     .offset = offsetof(struct config_scanner, port),
+     .min = 1,
+     .max = 128,
+     .meaning = "serial port of the scanner: its name, usb:VID:PID or usb_path:PLACE"},
+    {.name = "slots",
+     .type = SCHEMA_TEXTS,
+     .offset = offsetof(struct config_scanner, slots),
+     .item_size = sizeof(char[33]),
+     .count_offset = offsetof(struct config_scanner, slot_count),
+     .min = 1,
+     .max = CONFIG_SCANNER_SLOTS_MAX,
+     .meaning = "labels of the slots that it may scan for; without it, all"},
+    {.name = "baud",
+     .type = SCHEMA_INT,
+     .offset = offsetof(struct config_scanner, baud),
+     .min = 300,
+     .max = 12000000,
+     .meaning = "bits per second of a serial port; without it, 9600"},
+    {.name = "separator",
+     .type = SCHEMA_TEXT,
+     .offset = offsetof(struct config_scanner, separator),
+     .min = 1,
+     .max = 1,
+     .meaning = "character that the scanner sends for FNC1, where that is not GS"},
+    {.name = NULL}};
+
 static const struct schema_field config_fields[] = {
     TEXT(name, true, 1, 64, "the station's name, as its certificate says it"),
     TEXT(environment, true, 1, 16, "development, staging or production: never mixed"),
@@ -35,6 +72,15 @@ static const struct schema_field config_fields[] = {
     TEXT(people, false, 0, 15,
          "required: void, rework and the like need people with badge and PIN"),
     TEXT(tpm, false, 0, 255, "where the TPM with the station's counter is, if it has one (a TCTI)"),
+    {.name = "scanners",
+     .type = SCHEMA_LIST,
+     .fields = scanner_fields,
+     .offset = offsetof(struct config, scanners),
+     .item_size = sizeof(struct config_scanner),
+     .count_offset = offsetof(struct config, scanner_count),
+     .min = 1,
+     .max = CONFIG_SCANNERS_MAX,
+     .meaning = "barcode scanners, and the slots of each"},
     {.name = NULL}};
 
 int config_find_dir(const char *chosen, char out[PATH_MAX], struct error *err)
@@ -115,6 +161,8 @@ int config_write(const struct config *config, struct error *err)
     buf_init(&text, 65536);
     buf_put_str(&text, "# The station's configuration, written by 'imprint init'.\n");
     for (const struct schema_field *f = config_fields; f->name; f++) {
+        if (f->type != SCHEMA_TEXT)
+            continue; /* scanners are written by people */
         buf_printf(&text, "# %s\n", f->meaning);
         put_quoted(&text, f->name, (const char *)config + f->offset);
     }

@@ -25,12 +25,26 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define CONFIG_ORDER_SIGNERS "order-signers.pem"
 #define CONFIG_STATION_JSON  "station.json"
 #define CONFIG_CEREMONY      "ceremony.json"
 #define CONFIG_CUSTODIANS    "custodians.pem"
+
+#define CONFIG_SCANNERS_MAX      8
+#define CONFIG_SCANNER_SLOTS_MAX 64
+
+/* A barcode scanner, and the slots whose units it may scan. */
+struct config_scanner {
+    char name[33];  /* for people, and in messages */
+    char port[129]; /* a serial port's name or pattern, or "usb:" or "usb_path:" (line/ports.h) */
+    char slots[CONFIG_SCANNER_SLOTS_MAX][33];
+    size_t slot_count; /* 0: every slot */
+    int64_t baud;
+    char separator[2]; /* what the scanner sends for FNC1, besides GS; or empty */
+};
 
 struct config {
     char dir[PATH_MAX]; /* absolute */
@@ -50,8 +64,10 @@ struct config {
     char organization[65];
     char people[16]; /* "required": nothing is signed for by a name alone; or empty */
     char tpm[256];   /* TCTI of the TPM that has the station's counter, or empty */
-    bool ask_pin;    /* not in the file: the option --ask-pin */
-    bool of_ca;      /* not in the file: config_of_ca made it */
+    struct config_scanner scanners[CONFIG_SCANNERS_MAX];
+    size_t scanner_count;
+    bool ask_pin; /* not in the file: the option --ask-pin */
+    bool of_ca;   /* not in the file: config_of_ca made it */
 };
 
 /* The directory that --dir, the environment or the default names; chosen may be NULL. */

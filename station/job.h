@@ -12,6 +12,7 @@
 #include "agent/ids.h"
 #include "base/buf.h"
 #include "pki/ca_chain.h"
+#include "station/job_label.h"
 #include "station/job_objects.h"
 #include "station/job_serials.h"
 #include "station/order.h"
@@ -76,6 +77,7 @@ struct job {
     char vendor_roots_path[PATH_MAX];  /* empty: none */
     struct job_objects object_files;
     struct job_serials serials;
+    struct job_label label;
     struct job_certificate certificate;
     struct job_port_rule ports[JOB_PORT_RULES_MAX];
     size_t port_count;

@@ -65,7 +65,7 @@ uint8_t *buf_grow(struct buf *b, size_t len)
         }
     }
     b->len = need;
-    return b->data + need - len;
+    return b->data ? b->data + need - len : NULL; /* nothing was asked of an empty one */
 }
 
 void buf_put(struct buf *b, const void *bytes, size_t len)

@@ -53,7 +53,8 @@
     X(ERR_UNKNOWN, 36, "not in the whitelist")                                                     \
     X(ERR_CLOCK, 37, "the station's clock is or was wrong, and nothing is issued")                 \
     X(ERR_UNRESOLVED, 38, "credentials are with devices that did not prove them")                  \
-    X(ERR_COUNTER, 39, "the counter in the TPM is not the database's, or cannot be used")
+    X(ERR_COUNTER, 39, "the counter in the TPM is not the database's, or cannot be used")          \
+    X(ERR_LABEL_MISMATCH, 40, "the label on a unit is not the serial of the device in it")
 
 enum error_code {
     ERR_NONE = 0,

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const state_names[BOARD_STATES] = {"empty",   "wait",  "hello", "keygen",
-                                                      "deliver", "prove", "pass",  "fail"};
+static const char *const state_names[BOARD_STATES] = {"empty", "wait", "hello", "keygen", "deliver",
+                                                      "prove", "scan", "pass",  "fail"};
 static const char *const line_names[] = {"", "running", "paused", "quitting"};
 
 void board_init(struct board *b)
@@ -117,6 +117,8 @@ static void forget_device(struct board_slot *s)
 static void enter_state(struct board *b, struct board_slot *s, enum board_state state,
                         const json_t *o)
 {
+    char what[BOARD_NAME_MAX + 1] = "";
+
     if (state == BOARD_EMPTY || state == BOARD_WAIT)
         forget_device(s);
     if (state == BOARD_DELIVER)
@@ -126,6 +128,10 @@ static void enter_state(struct board *b, struct board_slot *s, enum board_state 
     s->state = state;
     s->again = json_is_true(json_object_get(o, "again"));
     s->waits = json_object_get(o, "waits") != NULL;
+    take_text(o, "scan", what, sizeof what);
+    s->wants_label = strcmp(what, "label") == 0;
+    if (state != BOARD_WAIT)
+        s->armed = false;
     take_text(o, "text", s->text, sizeof s->text);
     take_text(o, "action", s->action, sizeof s->action);
 }
@@ -154,6 +160,24 @@ static void take_slot(struct board *b, const char *event, const json_t *o)
     take_number(o, "limit", &s->limit);
 }
 
+/* ---- scanners ---- */
+
+static void take_scanned(struct board *b, const json_t *o)
+{
+    char label[BOARD_LABEL_MAX + 1] = "", state[BOARD_NAME_MAX + 1] = "",
+                                 text[BOARD_TEXT_MAX + 1] = "";
+    int at;
+
+    take_text(o, "slot", label, sizeof label);
+    take_text(o, "state", state, sizeof state);
+    take_text(o, "text", text, sizeof text);
+    snprintf(b->notice, sizeof b->notice, "%s%s%.*s", label, *label ? ": " : "",
+             BOARD_TEXT_MAX - BOARD_LABEL_MAX - 2, text);
+    at = board_find(b, label);
+    if (at >= 0 && strcmp(state, "slot"))
+        b->slots[at].armed = strcmp(state, "armed") == 0;
+}
+
 /* ---- the line ---- */
 
 static void take_counts(struct board *b, const json_t *o)
@@ -179,7 +203,9 @@ static void take_line_state(struct board *b, const json_t *o)
 
 static void take_event(struct board *b, const char *event, const json_t *o)
 {
-    if (json_object_get(o, "slot")) {
+    if (strcmp(event, "scanned") == 0) {
+        take_scanned(b, o);
+    } else if (json_object_get(o, "slot")) {
         take_slot(b, event, o);
     } else if (strcmp(event, "begin") == 0) {
         take_text(o, "order", b->order, sizeof b->order);

@@ -27,6 +27,7 @@ enum board_state {
     BOARD_KEYGEN,
     BOARD_DELIVER,
     BOARD_PROVE,
+    BOARD_SCAN,
     BOARD_PASS,
     BOARD_FAIL,
     BOARD_STATES
@@ -39,6 +40,8 @@ struct board_slot {
     char text[BOARD_TEXT_MAX + 1];   /* FAIL, or of the last retry: what happened */
     char action[BOARD_NAME_MAX + 1]; /* FAIL: a name of docs/events.md */
     bool again;                      /* PASS: it had passed before */
+    bool armed;                      /* WAIT: a unit was scanned for it */
+    bool wants_label;                /* SCAN: its label; false: the slot and the unit */
     bool waits;                      /* PASS: it counts once another run locked it */
     int64_t done, total;             /* bytes delivered; total 0 while unknown */
     int64_t attempt, limit;          /* of a retry; attempt 0 in the first */

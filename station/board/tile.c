@@ -36,6 +36,7 @@ static enum ink ink_of(enum board_state state)
     case BOARD_KEYGEN:
     case BOARD_DELIVER:
     case BOARD_PROVE:
+    case BOARD_SCAN:
         return INK_BUSY;
     default:
         return INK_PLAIN;

@@ -29,11 +29,13 @@ static size_t find_action(const char *name)
 
 const char *words_state(const struct board *b, const struct board_slot *s)
 {
-    static const char *const names[BOARD_STATES] = {"EMPTY",   "READY",    "FOUND", "KEYGEN",
-                                                    "WRITING", "CHECKING", "PASS",  "FAIL"};
+    static const char *const names[BOARD_STATES] = {
+        "EMPTY", "READY", "FOUND", "KEYGEN", "WRITING", "CHECKING", "SCAN", "PASS", "FAIL"};
 
     if (s->state == BOARD_WAIT && b->line != BOARD_RUNNING)
         return b->line == BOARD_PAUSED ? "PAUSED" : "CLOSED";
+    if (s->state == BOARD_WAIT && s->armed)
+        return "ARMED";
     return names[s->state];
 }
 
@@ -43,7 +45,11 @@ const char *words_next(const struct board *b, const struct board_slot *s)
     case BOARD_EMPTY:
         return "Nothing is plugged in here.";
     case BOARD_WAIT:
-        return b->line == BOARD_RUNNING ? "Put a device in." : "";
+        if (b->line != BOARD_RUNNING)
+            return "";
+        return s->armed ? "Put the unit in that you scanned." : "Put a device in.";
+    case BOARD_SCAN:
+        return s->wants_label ? "Scan the label of this unit." : "Scan this slot, then its unit.";
     case BOARD_PASS:
         if (s->waits)
             return "It is locked later. Take it out.";
@@ -58,6 +64,8 @@ const char *words_next(const struct board *b, const struct board_slot *s)
 const char *words_next_short(const struct board_slot *s)
 {
     switch (s->state) {
+    case BOARD_SCAN:
+        return "scan it";
     case BOARD_PASS:
         return "take out";
     case BOARD_FAIL:

@@ -3,6 +3,7 @@
 #include "station/vault/farewell.h"
 #include "station/vault/quota.h"
 #include "station/vault/scan.h"
+#include "station/vault/scanning.h"
 #include "station/vault/screen.h"
 #include "station/vault/server.h"
 #include "station/vault/spawn.h"
@@ -37,7 +38,7 @@ static int find_labels(const struct cli *cli, struct vault *v, struct error *err
 
     if (given)
         rc = scans_add(&scans, v, given, err);
-    else if (cli->job.serials.source == SOURCE_SCANNED)
+    else if (cli->job.serials.source == SOURCE_SCANNED && (*cli->job.serials.input || !v->scanning))
         rc = read_labels(cli, v, &scans, err);
     v->scans = &scans;
     return rc;
@@ -53,6 +54,11 @@ static int prepare(struct cli *cli, struct vault *v, struct error *err)
     else if (v->job->step != JOB_STEP_LOCK) /* which takes nothing from the order */
         rc = quota_check_run(v, err);
 
+    if (rc == 0 && v->job->label.check && !v->scanning && !v->farewells)
+        rc = error_set(err, ERR_REFUSED,
+                       "job '%s' checks labels, and this station has no scanner: add 'scanners' to "
+                       "station.yaml",
+                       v->job->name);
     if (rc == 0)
         rc = vault_load_certificate(v, err);
     if (rc == 0 && !v->farewells)
@@ -91,6 +97,8 @@ static int serve(struct cli *cli, const char *farewells, struct server *server,
     rc = vault_init(&v, &cli->config, &cli->job, cli->store, cli->hsm, err);
     v.attest = attest->pid ? attest : NULL;
     v.farewells = farewells;
+    if (rc == 0 && server->scanners >= 0 && !(v.scanning = scanning_new()))
+        rc = error_set(err, ERR_INTERNAL, "out of memory");
     if (rc == 0)
         rc = prepare(cli, &v, err);
     if (rc) {
@@ -104,6 +112,7 @@ static int serve(struct cli *cli, const char *farewells, struct server *server,
         cli_warn_receipts(cli);
         rc = ended(&v) > before ? keep_revocations(cli, rc, err) : rc;
     }
+    scanning_free(v.scanning);
     vault_done(&v);
     return rc;
 }
@@ -129,9 +138,10 @@ static bool wants_board(const struct cli *cli)
 int cli_run(struct cli *cli, const char *farewells, struct error *err)
 {
     struct attest attest = {.fd = -1};
-    struct server server = {.control = -1};
+    struct server server = {.control = -1, .scanners = -1};
     struct screen screen = {.line = -1, .errors = -1};
     const struct server_run run = {.screen = &screen,
+                                   .config = farewells ? NULL : &cli->config,
                                    .output = cli->json    ? "json"
                                              : cli->quiet ? "quiet"
                                                           : "words",

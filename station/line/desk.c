@@ -145,7 +145,7 @@ int desk_proof(struct desk *d, struct wire_proof *proof, enum wire_verdict *verd
     rc = ask(d, &r, err);
     if (rc)
         return rc;
-    if (reader_u8(&r, &said) || reader_end(&r) || said < WIRE_PASS || said > WIRE_LOCK_LATER)
+    if (reader_u8(&r, &said) || reader_end(&r) || said < WIRE_PASS || said > WIRE_LABEL_FIRST)
         return malformed(err);
     *verdict = said;
     return 0;
@@ -162,6 +162,19 @@ int desk_counts(struct desk *d, struct wire_counts *counts, struct error *err)
     if (rc)
         return rc;
     return wire_get_counts(&r, counts) ? malformed(err) : 0;
+}
+
+int desk_scan(struct desk *d, struct wire_scan *scan, struct error *err)
+{
+    struct reader r;
+    int rc;
+
+    buf_reset(&d->request);
+    wire_put_ask_scans(&d->request);
+    rc = ask(d, &r, err);
+    if (rc)
+        return rc;
+    return wire_get_scan(&r, scan) ? malformed(err) : 0;
 }
 
 int desk_result(struct desk *d, int code, const char *text, struct error *err)

@@ -41,6 +41,9 @@ MUST_USE int desk_proof(struct desk *d, struct wire_proof *proof, enum wire_verd
                         struct error *err);
 /* How far the order is; at any time. */
 MUST_USE int desk_counts(struct desk *d, struct wire_counts *counts, struct error *err);
+
+/* The next thing that scanners said. */
+MUST_USE int desk_scan(struct desk *d, struct wire_scan *scan, struct error *err);
 /* code 0 or an error with its text; characters that are not printable ASCII become '?'. */
 MUST_USE int desk_result(struct desk *d, int code, const char *text, struct error *err);
 

@@ -11,16 +11,22 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const kind_names[] = {"empty", "wait", "hello",    "keygen", "deliver", "prove",
-                                         "pass",  "fail", "progress", "retry",  "out"};
-static const char *const line_names[] = {"begin", "counts", "state", "notice", "end"};
+static const char *const kind_names[] = {"empty", "wait", "hello", "keygen",   "deliver", "prove",
+                                         "scan",  "pass", "fail",  "progress", "retry",   "out"};
+static const char *const line_names[] = {"begin", "counts", "state", "notice", "scanned", "end"};
+static const char *const scan_names[WIRE_SCAN_KINDS] = {
+    [WIRE_SCAN_SLOT] = "slot",         [WIRE_SCAN_ARMED] = "armed",
+    [WIRE_SCAN_EXPIRED] = "expired",   [WIRE_SCAN_LABEL] = "label",
+    [WIRE_SCAN_MISMATCH] = "mismatch", [WIRE_SCAN_REFUSED] = "refused",
+    [WIRE_SCAN_NOTICE] = "scanner"};
 static const char *const state_names[] = {"running", "paused", "quitting"};
 
-enum line_kind { LINE_BEGIN, LINE_COUNTS, LINE_STATE, LINE_NOTICE, LINE_END };
+enum line_kind { LINE_BEGIN, LINE_COUNTS, LINE_STATE, LINE_NOTICE, LINE_SCANNED, LINE_END };
 
 /* What the progress line calls each state. */
-static const char *const state_words[] = {"empty",      "waiting", "answering", "making a key",
-                                          "delivering", "proving", "passed",    "failed"};
+static const char *const state_words[] = {"empty",         "waiting",    "answering",
+                                          "making a key",  "delivering", "proving",
+                                          "to be scanned", "passed",     "failed"};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool as_json;
@@ -67,6 +73,7 @@ static const char *action_of(int code)
     case ERR_PROOF:
     case ERR_SIGNATURE:
     case ERR_REFUSED:
+    case ERR_LABEL_MISMATCH:
         return "set_aside";
     case ERR_BUSY:
         return "free_port";
@@ -111,6 +118,9 @@ static void add_members(json_t *o, const struct event *e)
         add_failure(o, e);
         json_object_set_new(o, "attempt", json_integer(e->attempt));
         json_object_set_new(o, "limit", json_integer(e->most));
+        break;
+    case EVENT_SCAN:
+        json_object_set_new(o, "scan", json_string(e->label ? "label" : "unit"));
         break;
     case EVENT_PROGRESS:
         json_object_set_new(o, "done", json_integer(e->done));
@@ -166,6 +176,9 @@ static void print_words(const struct event *e)
                           : "");
     else if (e->kind == EVENT_FAIL)
         printf("slot %-6s FAIL  %s  %s\n", e->slot, serial, plain(e->text, safe));
+    else if (e->kind == EVENT_SCAN)
+        printf("slot %-6s SCAN  %s  %s\n", e->slot, serial,
+               e->label ? "scan the label of the unit" : "scan the slot and the unit");
     else if (e->kind == EVENT_RETRY)
         printf("slot %-6s again, %u of %u: %s\n", e->slot, e->attempt, e->most,
                plain(e->text, safe));
@@ -272,6 +285,34 @@ void events_notice(const char *text, const char *command, bool ok)
     } else {
         puts(plain(text, safe));
     }
+    end_line();
+}
+
+static void print_scanned(const struct wire_scan *scan)
+{
+    json_t *o =
+        json_pack("{s:s, s:s}", "event", line_names[LINE_SCANNED], "state", scan_names[scan->kind]);
+
+    json_object_set_new(o, "text", text_of(scan->text));
+    if (*scan->slot)
+        json_object_set_new(o, "slot", text_of(scan->slot));
+    if (*scan->serial)
+        json_object_set_new(o, "serial", text_of(scan->serial));
+    print_object(o);
+}
+
+void events_scanned(const struct wire_scan *scan)
+{
+    char safe[sizeof(((struct error *)0)->text)];
+
+    if (scan->kind == WIRE_SCAN_NONE || scan->kind >= WIRE_SCAN_KINDS)
+        return;
+    begin_line();
+    if (as_json)
+        print_scanned(scan);
+    else
+        printf("%s%s%s%s%s%s\n", *scan->slot ? "slot " : "", scan->slot, *scan->slot ? "  " : "",
+               scan->serial, *scan->serial ? "  " : "", plain(scan->text, safe));
     end_line();
 }
 

@@ -22,6 +22,7 @@ enum event_kind {
     EVENT_KEYGEN,
     EVENT_DELIVER,
     EVENT_PROVE,
+    EVENT_SCAN, /* somebody has to scan */
     EVENT_PASS,
     EVENT_FAIL,
     EVENT_STATES,
@@ -42,6 +43,7 @@ struct event {
     bool waits;             /* PASS: it is whitelisted only once another run locked it */
     int code;               /* FAIL, RETRY: one of base/error.h */
     const char *text;       /* FAIL, RETRY: what happened and what to do */
+    bool label;             /* SCAN: its label; false: the slot and its unit's code */
     int64_t took_ms;        /* PASS, FAIL */
     uint32_t done, total;   /* PROGRESS, in bytes */
     unsigned attempt, most; /* RETRY: the attempt that begins, and how many there are at most */
@@ -55,6 +57,9 @@ void events_emit(const struct event *event);
 
 /* After a result, from counts as the vault has them. */
 void events_counts(const struct wire_counts *counts);
+
+/* What a scanner said; kind NONE says nothing. */
+void events_scanned(const struct wire_scan *scan);
 
 enum event_state { STATE_RUNNING, STATE_PAUSED, STATE_QUITTING };
 void events_state(enum event_state state);

@@ -22,9 +22,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ARGS        8
-#define PLACES_MAX  256
-#define ADDRESS_MAX 32
+#define ARGS         8
+#define PLACES_MAX   256
+#define ADDRESS_MAX  32
+#define SCANS_MS     100   /* how often the vault is asked what scanners said */
+#define SCAN_ONCE_MS 60000 /* how long a pass with --once waits for a scan */
 
 #ifdef __SANITIZE_ADDRESS__
 /* The leak checker traces its own process and reads /proc, which the confined line may not. */
@@ -43,6 +45,8 @@ struct manager {
     bool json, board, listed, lost, quitting;
     bool reads_input, has_connector;
     struct command_input input;
+    bool scans; /* this run has scanners */
+    struct desk desk;
     int failure; /* of the job's rules, before any slot */
 };
 
@@ -275,6 +279,33 @@ static bool is_over(const struct manager *m)
     return (m->line.once ? m->listed : m->line.stop) && all_ended(m);
 }
 
+/* ---- scans ---- */
+
+/* Told to people, and to the slot that it is about. */
+static void take_scan(struct manager *m, const struct wire_scan *scan)
+{
+    struct place *p = *scan->slot ? find_place(m, scan->slot) : NULL;
+
+    events_scanned(scan);
+    if (p)
+        place_scanned(p);
+}
+
+static void take_scans(struct manager *m)
+{
+    struct error unsaid = ERROR_INIT;
+    struct wire_scan scan = {.kind = WIRE_SCAN_NONE};
+
+    do {
+        if (desk_scan(&m->desk, &scan, &unsaid)) {
+            m->scans = false; /* the vault is gone: its socket says so */
+            return;
+        }
+        m->scans = scan.live;
+        take_scan(m, &scan);
+    } while (scan.kind != WIRE_SCAN_NONE);
+}
+
 /* The vault sends nothing here: its end is what is waited for. */
 static void wait_for_something(struct manager *m, int woken)
 {
@@ -285,8 +316,10 @@ static void wait_for_something(struct manager *m, int woken)
                          {.fd = m->reads_input ? STDIN_FILENO : -1, .events = POLLIN}};
     char bytes[64];
 
-    if (poll(p, sizeof p / sizeof *p, -1) < 0)
+    if (poll(p, sizeof p / sizeof *p, m->scans ? SCANS_MS : -1) < 0)
         return;
+    if (m->scans)
+        take_scans(m);
     if (p[0].revents)
         m->lost = true;
     if (p[1].revents)
@@ -321,18 +354,17 @@ static int end(struct manager *m)
     }
     if (!m->failure)
         events_end(reason(m));
+    desk_close(&m->desk);
     return rc;
 }
 
 static int begin(struct manager *m, struct error *err)
 {
     struct wire_counts counts;
-    struct desk desk;
-    int rc = desk_open(&desk, CHANNEL_LINE_FD, err);
+    int rc = desk_open(&m->desk, CHANNEL_LINE_FD, err);
 
     if (rc == 0)
-        rc = desk_counts(&desk, &counts, err);
-    desk_close(&desk);
+        rc = desk_counts(&m->desk, &counts, err);
     if (rc == 0)
         rc = offer_ask(CHANNEL_OPENER_FD, m->line.once ? ASK_ONCE : ASK_WATCH, 0, err);
     if (rc)
@@ -341,6 +373,7 @@ static int begin(struct manager *m, struct error *err)
     events_counts(&counts);
     if (!m->line.once)
         events_state(STATE_RUNNING);
+    take_scans(m);
     return 0;
 }
 
@@ -429,6 +462,8 @@ int main(int argc, char **argv)
                                       .keygen_ms = atoi(argv[5]),
                                       .repeats = atoi(argv[6]),
                                       .retries = atoi(argv[7])}};
+    if (m.line.once)
+        m.line.limits.scan_ms = SCAN_ONCE_MS;
     m.board = strcmp(argv[1], "board") == 0;
     m.json = m.board || strcmp(argv[1], "json") == 0;
     m.reads_input = !m.line.once;

@@ -344,6 +344,11 @@ bool place_acknowledge(struct place *p)
     return can;
 }
 
+void place_scanned(struct place *p)
+{
+    atomic_store(&p->slot.scanned, true);
+}
+
 void place_wake(struct place *p)
 {
     pthread_mutex_lock(&p->lock);

@@ -61,6 +61,9 @@ void place_give(struct place *p, const struct place_port *port);
 /* A failed slot begins again; false for any other. */
 bool place_acknowledge(struct place *p);
 
+/* A scanner said something about the slot. */
+void place_scanned(struct place *p);
+
 /* After line->stop or line->paused changed. */
 void place_wake(struct place *p);
 

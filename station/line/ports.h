@@ -25,7 +25,7 @@
 #define PORTS_MAX      256
 #define PORT_NAME_MAX  128
 #define PORT_LABEL_MAX 32
-#define PORT_RULES_MAX 32
+#define PORT_RULES_MAX 40 /* of a job, and the scanners of a station, which are no slots */
 #define PORT_NUMBERS   512
 
 struct port_rule {
@@ -34,7 +34,7 @@ struct port_rule {
     const char
         *slot; /* label; {n} is replaced by the number of the port among those of the rule, {port}
                          by that of the socket on its USB hub */
-    int baud;
+    int baud;  /* 0: the port is somebody else's, and not opened */
 };
 
 enum port_kind { PORT_SERIAL, PORT_USB, PORT_ADDRESS, PORT_NONE };

@@ -7,10 +7,12 @@
 #include <string.h>
 #include <time.h>
 
-#define HELLO_TRY_MS  500 /* a device that is still booting is asked this often */
-#define LOOK_MS       500 /* for the answer of a device that is only asked whether it is there */
-#define REST_MS       200 /* after babble, and while paused */
-#define PROGRESS_MS   200 /* from one word on progress to the next */
+#define HELLO_TRY_MS  500  /* a device that is still booting is asked this often */
+#define LOOK_MS       500  /* for the answer of a device that is only asked whether it is there */
+#define REST_MS       200  /* after babble, and while paused */
+#define PROGRESS_MS   200  /* from one word on progress to the next */
+#define LOOK_EVERY_MS 1000 /* while somebody is to scan: whether the device is still there */
+#define SILENT_MOST   2    /* questions without an answer: it was taken out */
 #define KEYGEN_RSA_MS (2 * 60 * 1000)
 #define ABORTS_MAX    2 /* of void transactions that one device may report */
 
@@ -226,11 +228,106 @@ static int ask_for_plan(struct slot *s, int wait_ms, struct error *err)
     return desk_hello(&s->desk, &said, &s->plan, err);
 }
 
+/* What a look at the device changed. */
+static void restore_limits(struct slot *s)
+{
+    s->client.timeout_ms = s->limits->request_ms;
+    s->client.tries = s->limits->repeats + 1;
+}
+
+/* ---- scans, which the vault reads: here is only waited for them ---- */
+
+enum awaited { SCAN_CAME, SCAN_DEVICE_LEFT, SCAN_FAILED };
+
+static int no_scan(const struct slot *s, struct error *err)
+{
+    return error_set(err, ERR_REFUSED,
+                     "no label was scanned for slot '%s' in time: run again and scan it", s->label);
+}
+
+static enum awaited device_left(struct slot *s, enum slot_presence how, unsigned *silent,
+                                struct error *err)
+{
+    if (how == SLOT_GONE) {
+        (void)error_set(err, ERR_GONE, "%s: the device disappeared", s->transport->name);
+        return SCAN_FAILED;
+    }
+    *silent = how == SLOT_SILENT ? *silent + 1 : 0;
+    return how == SLOT_OTHER || *silent >= SILENT_MOST ? SCAN_DEVICE_LEFT : SCAN_CAME;
+}
+
+/* Until a scanner said something about this slot. passed: the device has its certificate. */
+static enum awaited await_scan(struct slot *s, bool passed, struct error *err)
+{
+    int64_t began = clock_mono_ms(), look = began + LOOK_EVERY_MS;
+    unsigned silent = 0;
+
+    while (!atomic_exchange(&s->scanned, false)) {
+        int64_t now = clock_mono_ms();
+        enum awaited left = SCAN_CAME;
+
+        if (*s->stop || (s->limits->scan_ms && now - began >= s->limits->scan_ms)) {
+            (void)(*s->stop ? check_stop(s, err) : no_scan(s, err));
+            return SCAN_FAILED;
+        }
+        if (now >= look) {
+            left = device_left(s, slot_look(s, passed), &silent, err);
+            look = clock_mono_ms() + LOOK_EVERY_MS;
+        }
+        if (left != SCAN_CAME)
+            return left;
+        rest();
+    }
+    return SCAN_CAME;
+}
+
+static void tell_scan(struct slot *s, bool label)
+{
+    struct event e = {.kind = EVENT_SCAN,
+                      .from = s->state,
+                      .slot = s->label,
+                      .serial = label ? s->plan.serial : NULL,
+                      .label = label};
+
+    s->state = EVENT_SCAN;
+    events_emit(&e);
+}
+
+/* A new device waits for its code; one that is taken out meanwhile was never there. */
+static int find_scanned(struct slot *s, int wait_ms, struct error *err)
+{
+    int rc = 0;
+
+    tell_scan(s, false);
+    while (rc == 0 && s->plan.action == WIRE_SCAN) {
+        switch (await_scan(s, false, err)) {
+        case SCAN_CAME:
+            restore_limits(s);
+            rc = ask_for_plan(s, s->limits->hello_ms, err);
+            break;
+        case SCAN_DEVICE_LEFT:
+            slot_emit(s, EVENT_WAIT, 0, NULL);
+            s->answered = false;
+            restore_limits(s);
+            rc = ask_for_plan(s, wait_ms, err);
+            break;
+        case SCAN_FAILED:
+            s->answered = s->answered && err->code != ERR_GONE && err->code != ERR_INTERRUPTED;
+            return err->code;
+        }
+        if (rc == 0 && s->plan.action == WIRE_SCAN)
+            tell_scan(s, false);
+    }
+    return rc;
+}
+
 /* Until there is something to do: what is void on the device is aborted first. */
 static int find_plan(struct slot *s, int wait_ms, struct error *err)
 {
     int rc = ask_for_plan(s, wait_ms, err);
 
+    if (rc == 0 && s->plan.action == WIRE_SCAN)
+        rc = find_scanned(s, wait_ms, err);
     for (int i = 0; rc == 0 && s->plan.action == WIRE_ABORT; i++) {
         if (i == ABORTS_MAX)
             return error_set(err, ERR_PROTOCOL,
@@ -238,6 +335,8 @@ static int find_plan(struct slot *s, int wait_ms, struct error *err)
         rc = link_client_abort(&s->client, err);
         if (rc == 0)
             rc = ask_for_plan(s, s->limits->hello_ms, err);
+        if (rc == 0 && s->plan.action == WIRE_SCAN)
+            rc = find_scanned(s, wait_ms, err);
     }
     return rc;
 }
@@ -403,10 +502,35 @@ static int prove_once(struct slot *s, enum wire_verdict *verdict, struct error *
     return desk_proof(&s->desk, &said, verdict, err);
 }
 
+/* The label is compared by the vault, and then the device proves itself once more. */
+static int prove_label(struct slot *s, enum wire_verdict *verdict, struct error *err)
+{
+    int rc = 0;
+
+    tell_scan(s, true);
+    while (rc == 0 && *verdict == WIRE_LABEL_FIRST) {
+        switch (await_scan(s, true, err)) {
+        case SCAN_CAME:
+            restore_limits(s);
+            rc = prove_once(s, verdict, err);
+            break;
+        case SCAN_DEVICE_LEFT:
+            return error_set(err, ERR_GONE,
+                             "the device was taken out before its label was scanned");
+        case SCAN_FAILED:
+            return err->code;
+        }
+    }
+    return rc;
+}
+
 static int prove(struct slot *s, struct error *err)
 {
     enum wire_verdict verdict = WIRE_PASS;
     int rc = prove_once(s, &verdict, err);
+
+    if (rc == 0 && verdict == WIRE_LABEL_FIRST)
+        rc = prove_label(s, &verdict, err);
 
     s->waits = rc == 0 && verdict == WIRE_LOCK_LATER;
     if (rc || verdict != WIRE_LOCK_FIRST)

@@ -17,6 +17,7 @@
 #include "station/line/desk.h"
 #include "station/line/events.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #define SLOT_FOR_EVER (-1)
@@ -28,6 +29,7 @@ struct slot_limits {
     int keygen_ms;  /* for making a key; 0: long for RSA, else as for every answer */
     int repeats;    /* of a request without an answer */
     int retries;    /* attempts after the first */
+    int scan_ms;    /* how long somebody may take to scan; 0: for ever */
 };
 
 /* A slot with an open port. The first members are the caller's; zero the others. */
@@ -43,9 +45,10 @@ struct slot {
     struct link_client client;
     struct wire_plan plan;
     int64_t started_ms;
-    int answer_ms; /* that the device took to answer HELLO */
-    bool answered; /* a device did, in this attempt */
-    bool waits;    /* installed, to be locked in another run */
+    int answer_ms;       /* that the device took to answer HELLO */
+    bool answered;       /* a device did, in this attempt */
+    atomic_bool scanned; /* a scanner said something about this slot */
+    bool waits;          /* installed, to be locked in another run */
     uint8_t chip[IMPRINT_CHIP_ID_MAX];
     size_t chip_len;
     uint32_t tail_total; /* 0: no certificate was read back */

@@ -143,12 +143,21 @@ static void try_ports(struct opener *o)
         const struct port *p = &o->ports.list[i];
         struct known_port *k;
 
-        if (p->rule < 0 || p->kind == PORT_ADDRESS)
+        if (p->rule < 0 || p->kind == PORT_ADDRESS || p->baud == 0)
             continue;
         k = known_find(&o->known, p->name);
         if (k && known_is_due(k))
             try_port(o, p, k);
     }
+}
+
+static uint16_t count_slots(const struct opener *o)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < o->ports.count; i++)
+        count += o->ports.list[i].rule >= 0 && o->ports.list[i].baud > 0;
+    return (uint16_t)count;
 }
 
 /* The first look: an error of the job's rules is the last word. */
@@ -160,7 +169,7 @@ static void begin(struct opener *o)
     if (look(o, &err) == 0) {
         try_ports(o);
         offer_addresses(o);
-        listed.port = (uint16_t)o->ports.slots;
+        listed.port = count_slots(o);
     } else {
         say_failure(&listed, &err);
     }

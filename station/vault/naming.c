@@ -5,6 +5,7 @@
 #include "station/vault/ca/fitting.h"
 #include "station/vault/certifier.h"
 #include "station/vault/scan.h"
+#include "station/vault/scanning.h"
 #include "station/vault/symmetric.h"
 
 #include <ctype.h>
@@ -91,6 +92,14 @@ int naming_judge(const struct vault *v, const char *serial, bool *again, int64_t
 
 /* ---- which serial it is ---- */
 
+/* On the label of the unit in a slot, as it was scanned; or NULL. */
+static const char *label_of(const struct vault *v, const char *slot)
+{
+    const char *before = scans_find(v->scans, slot);
+
+    return before ? before : scanning_serial(v->scanning, slot);
+}
+
 static int no_label(const struct session *s, struct error *err)
 {
     return error_set(err, ERR_REFUSED,
@@ -119,12 +128,12 @@ static int from_chip(const struct vault *v, const struct session *s,
 int naming_find(const struct vault *v, const struct session *s, char serial[SERIAL_TEXT_MAX + 1],
                 struct error *err)
 {
-    const char *scanned = scans_find(v->scans, s->slot);
+    const char *scanned = label_of(v, s->slot);
 
     serial[0] = 0;
     if (scanned) {
         strcpy(serial, scanned);
-        return 0; /* scans_add allowed it */
+        return 0; /* scans_add or scanning_take allowed it */
     }
     switch (v->job->serials.source) {
     case SOURCE_SCANNED:
@@ -269,14 +278,14 @@ int naming_take(struct vault *v, struct session *s, struct naming *how, struct e
 
 bool naming_fits_label(const struct vault *v, const struct session *s, const char *serial)
 {
-    const char *scanned = scans_find(v->scans, s->slot);
+    const char *scanned = label_of(v, s->slot);
 
     return !scanned || strcmp(scanned, serial) == 0;
 }
 
 int naming_check_label(const struct vault *v, const struct session *s, struct error *err)
 {
-    const char *scanned = scans_find(v->scans, s->slot);
+    const char *scanned = label_of(v, s->slot);
 
     if (naming_fits_label(v, s, s->credential.serial))
         return 0;

@@ -7,6 +7,7 @@
 #include "station/vault/hello.h"
 #include "station/vault/keygen.h"
 #include "station/vault/naming.h"
+#include "station/vault/scanning.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -338,6 +339,14 @@ static int refuse_second_identity(struct vault *v, struct session *s, struct err
     return rc;
 }
 
+/* Nothing is claimed yet: it asks again. */
+static int wait_for_scan(struct wire_plan *plan)
+{
+    memset(plan, 0, sizeof *plan);
+    plan->action = WIRE_SCAN;
+    return 0;
+}
+
 /* Nothing the device reports is known: a new device, or a known chip that lost its memory. */
 static int plan_new(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
 {
@@ -353,6 +362,10 @@ static int plan_new(struct vault *v, struct session *s, struct wire_plan *plan, 
         rc = check_old(v, s, &old, err);
     if (rc == 0)
         rc = refuse_second_identity(v, s, err);
+    if (rc == 0 && scanning_is_awaited(v, s->slot)) {
+        claim_done(&old);
+        return wait_for_scan(plan);
+    }
     if (rc == 0)
         rc = v->mode == IMPRINT_MODE_DEVICE ? keygen_make(v, s, found ? &old : NULL, err)
                                             : claim_make(v, s, found ? &old : NULL, err);

@@ -4,6 +4,7 @@
 #include "pki/digest.h"
 #include "pki/scheme.h"
 #include "station/vault/claim.h"
+#include "station/vault/scanning.h"
 #include "station/vault/symmetric.h"
 
 #include <string.h>
@@ -132,12 +133,34 @@ static int verify(const struct vault *v, const struct session *s, const struct w
     return rc;
 }
 
+/* Before it is locked, and before it counts: is the label on it that of the identity in it? A device
+ * that was proven before had its label compared. */
+static int check_label(const struct vault *v, struct session *s, enum wire_verdict *verdict,
+                       struct error *err)
+{
+    int rc = 0;
+
+    if (!v->job->label.check || s->again || s->labelled || *verdict == WIRE_LOCK_LATER)
+        return 0;
+    if (v->scanning)
+        rc = scanning_check(v->scanning, s, err);
+    if (rc)
+        return rc;
+    if (v->scanning && scanning_label(v->scanning, s) == LABEL_FITS)
+        s->labelled = true;
+    else
+        *verdict = WIRE_LABEL_FIRST;
+    return 0;
+}
+
 int prove_device(struct vault *v, struct session *s, const struct wire_proof *proof,
                  enum wire_verdict *verdict, struct error *err)
 {
     enum wire_verdict found = WIRE_LOCK_FIRST;
     int rc = verify(v, s, proof, &found, err);
 
+    if (rc == 0)
+        rc = check_label(v, s, &found, err);
     if (rc == 0 && found == WIRE_PASS)
         rc = claim_proven(v, s, proof, err);
     else

@@ -15,7 +15,7 @@ const char *scans_find(const struct scans *scans, const char *slot)
 
 /* ---- one line ---- */
 
-static int split(const char *line, struct scan *scan, struct error *err)
+static int split(const struct vault *v, const char *line, struct scan *scan, struct error *err)
 {
     size_t len = strlen(line), slot;
     const char *blank;
@@ -26,15 +26,13 @@ static int split(const char *line, struct scan *scan, struct error *err)
     slot = blank ? (size_t)(blank - line) : 0;
     while (slot > 0 && line[slot - 1] == ' ')
         slot--;
-    if (slot == 0 || slot >= sizeof scan->slot ||
-        (size_t)(line + len - blank - 1) >= sizeof scan->serial)
+    if (slot == 0 || slot >= sizeof scan->slot)
         return error_set(err, ERR_INPUT,
                          "expected the slot, a blank and the serial, such as 'S1 PUMP-0000001'");
     memcpy(scan->slot, line, slot);
     scan->slot[slot] = 0;
-    memcpy(scan->serial, blank + 1, (size_t)(line + len - blank - 1));
-    scan->serial[line + len - blank - 1] = 0;
-    return 0;
+    return job_label_serial(&v->job->label, v->order, blank + 1, (size_t)(line + len - blank - 1),
+                            0, scan->serial, err);
 }
 
 /* Of the label "S{n}" each S1, S2 and so on is a slot. */
@@ -62,7 +60,7 @@ static void example_slot(const struct job *job, char slot[64])
         snprintf(slot, 64, "%s", label);
 }
 
-static int check_slot(const struct job *job, const char *slot, struct error *err)
+int scan_check_slot(const struct job *job, const char *slot, struct error *err)
 {
     char example[64];
 
@@ -106,10 +104,10 @@ static int check_known(const struct vault *v, const char *serial, struct error *
 int scans_add(struct scans *scans, const struct vault *v, const char *line, struct error *err)
 {
     struct scan scan;
-    int rc = split(line, &scan, err);
+    int rc = split(v, line, &scan, err);
 
     if (rc == 0)
-        rc = check_slot(v->job, scan.slot, err);
+        rc = scan_check_slot(v->job, scan.slot, err);
     if (rc == 0)
         rc = job_serials_allow(&v->job->serials, &v->share->serials, v->order, scan.serial, err);
     if (rc == 0)

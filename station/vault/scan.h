@@ -4,7 +4,7 @@
  *
  * Lines are read by the vault itself, so that the line process cannot choose a serial: it says which
  * slot a device is in, and each slot has at most one label. A line is the slot's label, a blank, and
- * the serial: "S1 PUMP-0000001". The last blank divides them; blanks and a carriage return at the end
+ * the serial or the whole code of the label (job_label.h): "S1 PUMP-0000001". The last blank divides them; blanks and a carriage return at the end
  * are dropped. An empty line, or the end of the input, ends the scanning.
  */
 #ifndef STATION_VAULT_SCAN_H
@@ -44,6 +44,9 @@ MUST_USE int scans_add(struct scans *scans, const struct vault *v, const char *l
  */
 MUST_USE int scans_read(struct scans *scans, const struct vault *v, FILE *in, const char *source,
                         bool ask, struct error *err);
+
+/* Whether the job has a slot of this label. Errors: ERR_INPUT, with one that it has. */
+MUST_USE int scan_check_slot(const struct job *job, const char *slot, struct error *err);
 
 /* The serial scanned for a slot, or NULL. scans may be NULL. */
 const char *scans_find(const struct scans *scans, const char *slot);

@@ -1,6 +1,8 @@
 #include "station/vault/server.h"
 
 #include "base/clock.h"
+#include "station/vault/scanners.h"
+#include "station/vault/scanning.h"
 #include "station/vault/session.h"
 #include "station/vault/spawn.h"
 #include "station/wire/channel.h"
@@ -22,7 +24,8 @@
 #define CONNECTOR_PROGRAM "imprint-connector"
 #define LINE_ARGS_MAX     16
 #define LINE_NUMBERS      5 /* of them */
-#define RULE_ARGS_MAX     (2 + 3 * JOB_PORT_RULES_MAX)
+#define RULE_ARGS_MAX     (2 + 3 * (JOB_PORT_RULES_MAX + CONFIG_SCANNERS_MAX))
+#define SCANNER_BAUD      9600
 #define NUMBER_SIZE       24
 #define GROUP_MS          8 /* about what writing a group to the disk takes */
 
@@ -41,6 +44,7 @@ struct serving {
     size_t count,
         next; /* next: where the next group begins to look, so that nobody is always last */
     struct buf request;
+    struct scanners *scanners; /* or NULL */
 };
 
 /* The arguments of the other programs: nothing but what they need to know. */
@@ -48,6 +52,8 @@ struct line_args {
     const char *line[LINE_ARGS_MAX];
     const char *opener[RULE_ARGS_MAX];
     const char *connector[JOB_PORT_RULES_MAX + 2];
+    const char *scanners[RULE_ARGS_MAX];
+    char scanner_numbers[CONFIG_SCANNERS_MAX][2][NUMBER_SIZE];
     char numbers[JOB_PORT_RULES_MAX + LINE_NUMBERS][NUMBER_SIZE];
     char patterns[JOB_PORT_RULES_MAX][JOB_PATTERN_MAX + 1];
     char line_path[PATH_MAX], opener_path[PATH_MAX], connector_path[PATH_MAX];
@@ -79,12 +85,34 @@ static void build_line(struct line_args *a, const struct job *job, const struct 
     a->line[n] = NULL;
 }
 
-static void build_rules(struct line_args *a, const struct job *job)
+/* The scanners' opener names each by its number; to the line's they are ports of somebody else, whatever
+ * the job's rules say. */
+static size_t build_scanners(struct line_args *a, const struct config *config)
 {
-    size_t n = 0, addresses = 1;
+    size_t n = 1;
+
+    a->opener[0] = a->scanners[0] = a->opener_path;
+    for (size_t i = 0; config && i < config->scanner_count; i++) {
+        const struct config_scanner *c = &config->scanners[i];
+        int64_t baud = c->baud ? c->baud : SCANNER_BAUD;
+
+        snprintf(a->scanner_numbers[i][0], NUMBER_SIZE, "%zu", i);
+        snprintf(a->scanner_numbers[i][1], NUMBER_SIZE, "%" PRId64, baud);
+        a->scanners[n] = a->opener[n] = c->port;
+        a->scanners[n + 1] = a->scanner_numbers[i][0];
+        a->opener[n + 1] = c->name;
+        a->scanners[n + 2] = a->scanner_numbers[i][1];
+        a->opener[n + 2] = "0";
+        n += 3;
+    }
+    return n;
+}
+
+static void build_rules(struct line_args *a, const struct job *job, const struct config *config)
+{
+    size_t n = build_scanners(a, config), addresses = 1;
 
     a->connector[0] = a->connector_path;
-    a->opener[n++] = a->opener_path;
     for (size_t i = 0; i < job->port_count; i++) {
         if (job_port_pattern(&job->ports[i], a->patterns[i]))
             a->connector[addresses++] = a->patterns[i];
@@ -117,8 +145,8 @@ static int start_beside(const char *name, char path[PATH_MAX], const char *const
 
 /* The descriptors of the line are where channel.h says: the vault, the opener, the connector. With a
  * board none of the three has the terminal. */
-static int start_line(struct server *server, struct line_args *a, const struct server_run *run,
-                      int control, struct error *err)
+static int start_line(struct server *server, struct line_args *a, const struct job *job,
+                      const struct server_run *run, int control, struct error *err)
 {
     bool board = has_board(run);
     int null = board ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
@@ -133,6 +161,9 @@ static int start_line(struct server *server, struct line_args *a, const struct s
     int rc = start_beside(OPENER_PROGRAM, a->opener_path, a->opener, board ? beside : NULL,
                           &server->opener, &line.fds[1], err);
 
+    if (rc == 0 && server_reads_scanners(run->config, job))
+        rc = start_beside(OPENER_PROGRAM, a->opener_path, a->scanners, board ? beside : NULL,
+                          &server->scanner_opener, &server->scanners, err);
     if (rc == 0 && a->connector[1]) {
         rc = start_beside(CONNECTOR_PROGRAM, a->connector_path, a->connector, board ? beside : NULL,
                           &server->connector, &line.fds[2], err);
@@ -148,22 +179,28 @@ static int start_line(struct server *server, struct line_args *a, const struct s
     return rc;
 }
 
+bool server_reads_scanners(const struct config *config, const struct job *job)
+{
+    return config && config->scanner_count > 0 &&
+           (job->label.check || job->serials.source == SOURCE_SCANNED);
+}
+
 int server_start_line(struct server *server, const struct job *job, const struct server_run *run,
                       struct error *err)
 {
     struct line_args *args = calloc(1, sizeof *args);
     int fds[2], rc;
 
-    *server = (struct server){.control = -1};
+    *server = (struct server){.control = -1, .scanners = -1};
     if (!args)
         return error_set(err, ERR_INTERNAL, "out of memory");
     build_line(args, job, run);
-    build_rules(args, job);
+    build_rules(args, job, run->config);
     rc = spawn_find(LINE_PROGRAM, args->line_path, err);
     if (rc == 0)
         rc = channel_pair(fds, err);
     if (rc == 0) {
-        rc = start_line(server, args, run, fds[1], err);
+        rc = start_line(server, args, job, run, fds[1], err);
         close(fds[1]);
         server->control = fds[0];
     }
@@ -184,6 +221,9 @@ static int end_children(struct server *server, bool *killed)
     if (server->control >= 0)
         close(server->control); /* the line ends when the vault is gone */
     server->control = -1;
+    if (server->scanners >= 0)
+        close(server->scanners);
+    server->scanners = -1;
     *killed = false;
     if (server->line)
         status = spawn_end(server->line, killed);
@@ -191,7 +231,9 @@ static int end_children(struct server *server, bool *killed)
         (void)spawn_end(server->opener, &ignored);
     if (server->connector)
         (void)spawn_end(server->connector, &ignored);
-    server->line = server->opener = server->connector = 0;
+    if (server->scanner_opener)
+        (void)spawn_end(server->scanner_opener, &ignored);
+    server->line = server->opener = server->connector = server->scanner_opener = 0;
     return status;
 }
 
@@ -322,19 +364,25 @@ static int serve_group(struct serving *s, const struct pollfd *polled, size_t co
 /* Waits for the next message; *ended is set when the line closed its control socket. */
 static int serve_once(struct serving *s, bool *ended, struct error *err)
 {
-    struct pollfd polled[CHANNELS_MAX + 1];
-    size_t count = s->count;
+    struct pollfd polled[CHANNELS_MAX + 1 + SCANNERS_POLLED];
+    size_t count = s->count, all = count + 1;
     short ready = 0;
     int rc = 0;
 
     polled[0] = (struct pollfd){.fd = s->control, .events = POLLIN};
     for (size_t i = 0; i < count; i++)
         polled[i + 1] = (struct pollfd){.fd = s->channels[i]->fd, .events = POLLIN};
-    if (poll(polled, count + 1, -1) < 0)
+    if (s->scanners) {
+        scanners_poll(s->scanners, polled + all);
+        all += SCANNERS_POLLED;
+    }
+    if (poll(polled, all, s->scanners ? SCANNERS_LOOK_MS : -1) < 0)
         return errno == EINTR ? 0 : error_set_errno(err, errno, "cannot wait for the line");
+    if (s->scanners)
+        rc = scanners_work(s->scanners, s->vault, polled + count + 1, err);
     for (size_t i = 0; i < count && !ready; i++)
         ready = polled[i + 1].revents;
-    if (ready)
+    if (rc == 0 && ready)
         rc = serve_group(s, polled + 1, count, err);
     if (rc == 0 && polled[0].revents & POLLIN && add_channel(s, NULL))
         *ended = true;
@@ -405,6 +453,8 @@ int server_run(struct server *server, struct vault *v, struct error *err)
 
     end_with_the_line(server->line);
     buf_init(&s.request, WIRE_MAX);
+    if (server->scanners >= 0 && !(s.scanners = scanners_new(server->scanners)))
+        rc = error_set(err, ERR_INTERNAL, "the process that opens scanners ended: run again");
     if (write(server->control, &go, 1) != 1)
         ended = true;
     while (!ended && rc == 0)
@@ -413,6 +463,7 @@ int server_run(struct server *server, struct vault *v, struct error *err)
     if (rc == 0)
         rc = line_rc;
     told_to_end = 0;
+    scanners_free(s.scanners);
     line_rc = reap_line(server, &line_error);
     if (rc)
         return rc;

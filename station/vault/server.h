@@ -12,7 +12,9 @@
 struct server {
     pid_t line;
     pid_t opener;
-    pid_t connector; /* 0: the job names no address */
+    pid_t scanner_opener; /* 0: there are no scanners */
+    int scanners;         /* its socket, or -1 */
+    pid_t connector;      /* 0: the job names no address */
     int control;
 };
 
@@ -20,10 +22,14 @@ struct server {
 struct server_run {
     const char
         *output; /* what the line prints: "words", "quiet" (words without progress) or "json" */
-    bool once;   /* one device in each slot that is there, then end */
+    const struct config *config; /* its scanners are opened if the job reads labels with them */
+    bool once;                   /* one device in each slot that is there, then end */
     struct screen
         *screen; /* a board reads what the line prints then, whatever output says; or NULL */
 };
+
+/* Whether a run of the job reads the station's scanners. */
+bool server_reads_scanners(const struct config *config, const struct job *job);
 
 /*
  * Starts the line, the opener with the job's port rules, and the connector where the job names addresses. Call

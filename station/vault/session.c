@@ -10,6 +10,7 @@
 #include "station/vault/plan.h"
 #include "station/vault/prove.h"
 #include "station/vault/quota.h"
+#include "station/vault/scanning.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -144,10 +145,12 @@ static int answer_hello(struct vault *v, struct session *s, struct reader *r, st
         rc = v->farewells ? farewell_plan(v, s, &plan, err) : plan_device(v, s, &plan, err);
     if (rc)
         return rc;
-    if (plan.action == WIRE_ABORT)
+    if (plan.action == WIRE_ABORT || plan.action == WIRE_SCAN) {
         reset(s); /* the device starts over, with OPEN */
-    else
+    } else {
+        scanning_used(v->scanning, s->slot);
         s->state = plan.action == WIRE_KEYGEN ? SESSION_ASKED : SESSION_PLANNED;
+    }
     wire_put_plan(reply, &plan);
     return 0;
 }
@@ -226,7 +229,9 @@ static int answer_nonce(struct vault *v, struct session *s, struct reader *r, st
         return refuse_order(err);
     if (check_handle(s, handle, err))
         return ERR_PROTOCOL;
-    rc = s->nonce_drawn ? 0 : draw_nonce(v, s, err);
+    rc = v->scanning ? scanning_check(v->scanning, s, err) : 0;
+    if (rc == 0 && !s->nonce_drawn)
+        rc = draw_nonce(v, s, err);
     if (rc)
         return rc;
     s->nonce_drawn = false;
@@ -256,7 +261,8 @@ static int answer_proof(struct vault *v, struct session *s, struct reader *r, st
         return rc;
     s->passed = verdict == WIRE_PASS;
     s->waits = verdict == WIRE_LOCK_LATER;
-    s->state = verdict == WIRE_LOCK_FIRST ? SESSION_PLANNED : SESSION_ENDING;
+    s->state = verdict == WIRE_LOCK_FIRST || verdict == WIRE_LABEL_FIRST ? SESSION_PLANNED
+                                                                         : SESSION_ENDING;
     wire_put_ok(reply);
     buf_put_u8(reply, (uint8_t)verdict);
     return 0;
@@ -317,6 +323,7 @@ static int answer_result(struct vault *v, struct session *s, struct reader *r, s
         return ERR_PROTOCOL;
     if (!s->passed)
         rc = record_attempt(v, s, result_code(s, &result), result.text, err);
+    scanning_forget(v->scanning, s);
     reset(s);
     wire_put_ok(reply);
     return rc;
@@ -336,6 +343,19 @@ static int answer_counts(const struct vault *v, struct reader *r, struct buf *re
     snprintf(c.order, sizeof c.order, "%s", v->order->id);
     snprintf(c.product, sizeof c.product, "%s", v->order->product);
     wire_put_counts(reply, &c);
+    return 0;
+}
+
+/* Likewise. */
+static int answer_scans(const struct vault *v, struct reader *r, struct buf *reply,
+                        struct error *err)
+{
+    struct wire_scan scan;
+
+    if (reader_end(r))
+        return refuse_order(err);
+    scanning_next(v->scanning, &scan);
+    wire_put_scan(reply, &scan);
     return 0;
 }
 
@@ -365,6 +385,8 @@ static int dispatch(struct vault *v, struct session *s, struct reader *r, struct
         return answer_result(v, s, r, reply, err);
     case WIRE_COUNTS:
         return answer_counts(v, r, reply, err);
+    case WIRE_SCANS:
+        return answer_scans(v, r, reply, err);
     default:
         return refuse_order(err);
     }
@@ -391,6 +413,7 @@ int session_abandon(struct vault *v, struct session *s, struct error *err)
 {
     bool tried = s->state != SESSION_IDLE && s->hello.chip_len > 0;
 
+    scanning_forget(v->scanning, s);
     if (!tried || s->passed)
         return 0;
     return record_attempt(v, s, ERR_INTERRUPTED, "the line ended before the device was finished",

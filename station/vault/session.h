@@ -36,6 +36,7 @@ struct session {
     bool nonce_drawn;    /* with the claim of this session, and it did not leave yet */
     bool again;          /* this device was proven before */
     bool passed;         /* its pass is recorded */
+    bool labelled;       /* its label was compared with the credential */
     bool waits;          /* it proved, and another run is to lock it */
     struct buf farewell; /* what takes its identity away (farewell.h), or empty */
 };

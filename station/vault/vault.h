@@ -72,6 +72,7 @@ void vault_attach_reader(struct hsm *hsm, struct store *store);
 
 struct certifier;
 struct scans;
+struct scanning;
 
 /* What is needed to issue and deliver under one job. The pointers are borrowed. */
 struct vault {
@@ -96,6 +97,7 @@ struct vault {
     struct issuers issuers;         /* all issuing CAs of the station */
     const struct issuer *issuer;    /* the one for new certificates of the job; NULL without one */
     const struct scans *scans;      /* labels of the units in the slots (vault/scan.h), or NULL */
+    struct scanning *scanning;      /* what scanners say while the line runs; NULL: there is none */
     struct certifier *certifier;    /* vault/certifier.h; NULL until it is needed */
     bool remembered;                /* the token knows that credentials are made under the order */
     struct buf station_cert; /* compact certificate that devices verify; vault_load_certificate */

@@ -327,7 +327,7 @@ int wire_get_plan(struct reader *r, struct wire_plan *v)
     size_t cert_len, subject_len;
 
     memset(&got, 0, sizeof got);
-    if (reader_u8(r, &got.action) || got.action < WIRE_DELIVER || got.action > WIRE_FAREWELL ||
+    if (reader_u8(r, &got.action) || got.action < WIRE_DELIVER || got.action > WIRE_SCAN ||
         get_flag(r, &got.again) || get_text(r, got.serial, sizeof got.serial) ||
         reader_bytes(r, got.tx, sizeof got.tx) || reader_u16(r, &got.suite) ||
         get_text(r, got.environment, sizeof got.environment) ||
@@ -370,6 +370,34 @@ int wire_get_counts(struct reader *r, struct wire_counts *v)
     if (get_text(r, got.order, sizeof got.order) || get_text(r, got.product, sizeof got.product) ||
         reader_u32(r, &got.good) || reader_u32(r, &got.proven) || reader_u32(r, &got.available) ||
         reader_u32(r, &got.remaining) || reader_end(r))
+        return ERR_FORMAT;
+    *v = got;
+    return 0;
+}
+
+void wire_put_ask_scans(struct buf *m)
+{
+    buf_put_u8(m, WIRE_SCANS);
+}
+
+void wire_put_scan(struct buf *m, const struct wire_scan *v)
+{
+    wire_put_ok(m);
+    buf_put_u8(m, v->live);
+    buf_put_u8(m, v->kind);
+    put_text(m, v->slot);
+    put_text(m, v->serial);
+    put_text(m, v->text);
+}
+
+int wire_get_scan(struct reader *r, struct wire_scan *v)
+{
+    struct wire_scan got;
+
+    memset(&got, 0, sizeof got);
+    if (get_flag(r, &got.live) || reader_u8(r, &got.kind) || got.kind >= WIRE_SCAN_KINDS ||
+        get_text(r, got.slot, sizeof got.slot) || get_text(r, got.serial, sizeof got.serial) ||
+        get_text(r, got.text, sizeof got.text) || reader_end(r))
         return ERR_FORMAT;
     *v = got;
     return 0;

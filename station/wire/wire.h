@@ -19,6 +19,7 @@
  *   PROOF (signature, what was read back)        -> PASS, or LOCK (lock, then prove again)
  *   RESULT (code, text)                          -> nothing; the attempt is recorded
  *   COUNTS, at any time                          -> how far the order is
+ *   SCANS, at any time                           -> the next thing that scanners said, if any
  *
  * A reply begins with u8: 0, or the exit status of an error (base/error.h) whose text follows as lp.
  */
@@ -45,7 +46,8 @@ enum wire_op {
     WIRE_RESULT = 6,
     WIRE_CHAIN = 7,
     WIRE_CSR = 8,
-    WIRE_COUNTS = 32
+    WIRE_COUNTS = 32,
+    WIRE_SCANS = 33
 };
 
 struct wire_open {
@@ -84,11 +86,12 @@ struct wire_hello {
 };
 
 enum wire_action {
-    WIRE_DELIVER = 1, /* BEGIN, PUT each object, COMMIT, then NONCE */
-    WIRE_PROVE = 2,   /* committed before: NONCE at once */
-    WIRE_ABORT = 3,   /* what the device holds is void: ABORT it, then OPEN and HELLO again */
-    WIRE_KEYGEN = 4,  /* the device makes its key: KEYGEN, then CSR */
-    WIRE_FAREWELL = 5 /* DECOMMISSION: object 0 is identity ‖ the owner's signature, r ‖ s */
+    WIRE_DELIVER = 1,  /* BEGIN, PUT each object, COMMIT, then NONCE */
+    WIRE_PROVE = 2,    /* committed before: NONCE at once */
+    WIRE_ABORT = 3,    /* what the device holds is void: ABORT it, then OPEN and HELLO again */
+    WIRE_KEYGEN = 4,   /* the device makes its key: KEYGEN, then CSR */
+    WIRE_FAREWELL = 5, /* DECOMMISSION: object 0 is identity ‖ the owner's signature, r ‖ s */
+    WIRE_SCAN = 6      /* its code has to be scanned first: OPEN and HELLO again when it was */
 };
 
 struct wire_object_info {
@@ -98,7 +101,7 @@ struct wire_object_info {
     uint8_t hash[IMPRINT_HASH_SIZE];
 };
 
-/* With WIRE_ABORT only action is meaningful; with WIRE_PROVE also serial, again, tx and objects: a
+/* With WIRE_ABORT and WIRE_SCAN only action is meaningful; with WIRE_PROVE also serial, again, tx and objects: a
  * bundle without certificates is proven by a MAC, and nothing is read back. subject and
  * key_alg are KEYGEN's; object_count is then 0. station_pub is zero where no key travels. */
 struct wire_plan {
@@ -143,7 +146,29 @@ struct wire_proof {
 enum wire_verdict {
     WIRE_PASS = 1,
     WIRE_LOCK_FIRST = 2, /* good, but the order wants it locked: LOCK, NONCE, PROVE again */
-    WIRE_LOCK_LATER = 3  /* the same, but not in this run: the device is done for now */
+    WIRE_LOCK_LATER = 3, /* the same, but not in this run: the device is done for now */
+    WIRE_LABEL_FIRST = 4 /* good, but its label is to be scanned: then NONCE, PROVE again */
+};
+
+enum wire_scan_kind {
+    WIRE_SCAN_NONE = 0,
+    WIRE_SCAN_SLOT,     /* a slot was chosen: its unit comes next */
+    WIRE_SCAN_ARMED,    /* the slot waits for the unit of this serial */
+    WIRE_SCAN_EXPIRED,  /* it does no longer */
+    WIRE_SCAN_LABEL,    /* the label is that of the device in the slot */
+    WIRE_SCAN_MISMATCH, /* it is not */
+    WIRE_SCAN_REFUSED,  /* a code was of no use */
+    WIRE_SCAN_NOTICE,   /* about a scanner */
+    WIRE_SCAN_KINDS
+};
+
+/* What a scanner said, for the screen: it decides nothing. */
+struct wire_scan {
+    uint8_t live; /* this run has scanners */
+    uint8_t kind;
+    char slot[WIRE_SLOT_MAX + 1];        /* empty: about none */
+    char serial[IMPRINT_SERIAL_MAX + 1]; /* likewise */
+    char text[WIRE_TEXT_MAX + 1];
 };
 
 struct wire_result {
@@ -172,6 +197,7 @@ void wire_put_nonce(struct buf *m, const uint8_t handle[WIRE_HANDLE_SIZE]);
 void wire_put_proof(struct buf *m, const struct wire_proof *v);
 void wire_put_result(struct buf *m, const struct wire_result *v);
 void wire_put_ask_counts(struct buf *m);
+void wire_put_ask_scans(struct buf *m);
 
 /* Each reads what follows the operation and returns ERR_FORMAT on any deviation. */
 MUST_USE int wire_get_open(struct reader *r, struct wire_open *v);
@@ -191,6 +217,7 @@ void wire_put_ok(struct buf *m);
 void wire_put_opened(struct buf *m, const struct wire_opened *v);
 void wire_put_plan(struct buf *m, const struct wire_plan *v);
 void wire_put_counts(struct buf *m, const struct wire_counts *v);
+void wire_put_scan(struct buf *m, const struct wire_scan *v);
 
 /*
  * The status of a reply: 0, or the vault's error in err. What follows is read with the functions
@@ -200,5 +227,6 @@ MUST_USE int wire_get_status(struct reader *r, struct error *err);
 MUST_USE int wire_get_opened(struct reader *r, struct wire_opened *v);
 MUST_USE int wire_get_plan(struct reader *r, struct wire_plan *v);
 MUST_USE int wire_get_counts(struct reader *r, struct wire_counts *v);
+MUST_USE int wire_get_scan(struct reader *r, struct wire_scan *v);
 
 #endif

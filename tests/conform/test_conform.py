@@ -7,7 +7,10 @@ import subprocess
 import time
 import tty
 import unittest
+import zlib
 
+import cbor2
+import cddl
 from conform_rig import BUILD, IMPRINT, Bench, run
 from mutants import HANGS, MUTANTS
 from rig import TerminalServer
@@ -93,6 +96,55 @@ class OurAgent(Conform):
         self.assertGreater(len(verdicts.of("pass")), 100)
         address.unlink()
         self.assertEqual(self.bench.conform(port=f"unix:{address}", shim=False).code, EXIT["MISSING"])
+
+
+def read_frame(wire):
+    """(message, payload) of a frame as it crossed the link, by section 2 of the page."""
+    assert wire[0] == wire[-1] == 0, wire.hex()
+    stuffed, frame = wire[1:-1], b""
+    while stuffed:
+        code, stuffed = stuffed[0], stuffed[1:]
+        frame += stuffed[:code - 1]
+        stuffed = stuffed[code - 1:]
+        if code < 255 and stuffed:
+            frame += b"\0"
+    assert zlib.crc32(frame[:-4]) == int.from_bytes(frame[-4:], "big") and frame[0] == 1, wire.hex()
+    return frame[1], frame[4:-4]
+
+
+def is_frame(wire):
+    return (wire[:2], wire[-2:], bytes.fromhex(wire).count(0)) == ("00", "00", 2)
+
+
+class Specified(Conform):
+    """Every message is as the CDDL of docs/device-link.md writes it down, read by other software than ours."""
+
+    EMPTY = {"lock", "abort", "decommission"}
+
+    def check(self, rules, rule, wire):
+        payload = read_frame(bytes.fromhex(wire))[1]
+        value = cbor2.loads(payload)
+        self.assertIsNone(cddl.check(rules, rule, value), (rule, wire))
+        self.assertEqual(cbor2.dumps(value, canonical=True), payload, rule)
+
+    def test_every_message_is_what_the_page_says(self):
+        page = (pathlib.Path(__file__).resolve().parents[2] / "docs/device-link.md").read_text()
+        rules = cddl.rules_of(page)
+        verdicts = self.bench.simulate(*self.enrol()).everything("--hex")
+        self.assertEqual((verdicts.failures(), verdicts.code), ("", 0), verdicts.stderr)
+        seen = set()
+        for exchange in (e for case in verdicts.cases.values() for e in case["exchanges"]):
+            if exchange["status"] is None or not is_frame(exchange["sent"]):
+                continue  # noise, or several frames before one was answered
+            name = exchange["request"].lower()
+            if exchange["status"]:
+                self.check(rules, "failed-reply", exchange["came"])
+                continue
+            seen.add(name)
+            self.check(rules, name, exchange["sent"])
+            self.check(rules, "empty-reply" if name in self.EMPTY else f"{name}-reply", exchange["came"])
+        self.assertEqual(seen, {"hello", "keygen", "begin", "put", "commit", "prove", "read", "lock", "abort",
+                                "decommission"})
 
 
 class WhatIsAllowed(Conform):

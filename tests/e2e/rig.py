@@ -18,6 +18,10 @@ import tempfile
 import threading
 import time
 
+import apart
+
+apart.leave_or_say()  # before there are threads
+
 IDEVID = "5866508f9cc104917893e0f6e8fb94a2109fee699691c954e01f287d87461cb7"  # hash of the shipped profile
 BUILD = pathlib.Path(os.environ["IMPRINT_BUILD"])
 IMPRINT = BUILD / "station/imprint"
@@ -33,7 +37,7 @@ EXIT = {"USAGE": 2, "INPUT": 3, "FULL": 5, "READONLY": 6, "MISSING": 7, "EXISTS"
         "NO_PORT": 17, "TIMEOUT": 18, "GONE": 19, "PROTOCOL": 20, "REFUSED": 21, "DUPLICATE": 22,
         "PROOF": 23, "SIGNATURE": 24, "INCOMPLETE": 25, "ROLLBACK": 26, "INTERRUPTED": 27,
         "CRYPTO": 28, "FORMAT": 29, "GAP": 30, "FORK": 31, "CLOCK": 37,
-        "UNRESOLVED": 38, "COUNTER": 39}
+        "UNRESOLVED": 38, "COUNTER": 39, "LABEL_MISMATCH": 40}
 
 
 def run(*command, check=True, **options):
@@ -102,7 +106,7 @@ class Device:
             [str(DEVICE), "--store", str(self.store), "--port", str(self.port), "--chip-id",
              self.chip, "--firmware", "1.4.2", "--capture", str(self.capture), *self.options,
              *extra])
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not self.port.exists():
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise AssertionError(f"device {self.number} does not start")
@@ -201,7 +205,7 @@ class Line:
 
 
 CERTIFICATE = "certificate:\n  organization: Acme Medical\n  hardware_type: 1.3.6.1.4.1.32473.1.7\n"
-STATES = ("empty", "wait", "hello", "deliver", "prove", "pass", "fail")
+STATES = ("empty", "wait", "hello", "scan", "deliver", "prove", "pass", "fail")
 
 
 class Rig:

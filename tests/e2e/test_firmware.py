@@ -47,7 +47,7 @@ class Board(Device):
         self.process = subprocess.Popen(
             [TOOLS / "run", "--image", self.image, "--flash", self.store, "--port", self.port,
              "--chip-id", self.chip, "--cut", str(cut), "--quarters", str(quarters)])
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not self.port.exists():
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise AssertionError(f"board {self.number} does not start")

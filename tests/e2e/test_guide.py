@@ -14,6 +14,10 @@ import subprocess
 import tempfile
 import unittest
 
+import apart
+
+apart.leave_or_say()
+
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ["IMPRINT_BUILD"])
 FENCE = re.compile(r"(?ms)(^<!-- not executed: .*? -->\n)?^```(sh|text)\n(.*?)^```$")

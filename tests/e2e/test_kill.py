@@ -67,7 +67,7 @@ class Kill(unittest.TestCase):
             time.sleep(moment)
             self.assertIsNone(line.process.poll())
             self.kill(line.process, victim)
-            code = line.process.wait(timeout=30)
+            code = line.process.wait(timeout=60)
             self.assertEqual(code == -signal.SIGKILL, victim != "imprint-line", code)
             self.assertNotEqual(code, 0)  # it does not hide that its line is gone
         finally:

@@ -204,7 +204,7 @@ class MainJob(unittest.TestCase):
         for process in (vault.pid, line):
             owner = os.stat(f"/proc/{process}/mem").st_uid
             self.assertEqual(owner, 0)  # not dumpable: /proc belongs to root
-        vault.wait(timeout=30)
+        vault.wait(timeout=60)
 
     @staticmethod
     def needles(rig):

@@ -95,6 +95,33 @@ class Serials(unittest.TestCase):
         self.assertEqual(slots["S2"]["event"], "pass")
         rig.imprint("ledger", "verify")
 
+    def test_gs1_labels(self):
+        """What a scanner sends of a UDI; the wrong product and the wrong kind of code are refused
+        before a device gets a byte."""
+        rig = self.make("  source: scanned\n", order={**ANY, "gtin": "09506000134352"})
+        rig.job.write_text(rig.job.read_text() + "label:\n  kind: gs1\n  lot: L7\n")
+        rig.add_device()
+        rig.add_device()
+        for said, code, label in (
+                ("wrong kind of code: expected a GS1 code", "INPUT", "]C0AB/12"),
+                ("the number of a product", "INPUT", "]E09506000134352"),
+                ("the check digit of 09506000134353", "INPUT", "]d2010950600013435310L7\x1d21AB/12"),
+                ("wrong product: the label is of GTIN 00036000291452", "REFUSED",
+                 "(01)00036000291452(10)L7(21)AB/12"),
+                ("does not say of which product", "REFUSED", "(10)L7(21)AB/12"),
+                ("wrong lot: the label is of lot 'L8'", "REFUSED", "(01)09506000134352(10)L8(21)AB/12"),
+                ("no serial, (21)", "INPUT", "]d2010950600013435210L7")):
+            self.fail(rig, code, said, labels=f"S1 {label}\n")
+        self.fail(rig, "DUPLICATE", "line 2: the serial 'AB/12' was scanned for slot 'S1' already",
+                  labels="S1 (01)09506000134352(10)L7(21)AB/12\n"
+                         "S2 ]d2010950600013435210L7\x1d21AB/12\n")
+        code, slots, stderr = rig.run_json(
+            labels="S1 ]d2010950600013435210L7\x1d21AB/12\nS2 (01)09506000134352(10)L7(21)AB/13\n")
+        self.assertEqual(code, 0, stderr)
+        self.assertEqual([slots[s]["serial"] for s in ("S1", "S2")], ["AB/12", "AB/13"])
+        self.accept_all(rig)
+        self.check(rig, "--", "AB/12")
+
     def test_a_serial_that_a_platform_would_refuse_is_no_device_s(self):
         exports = {"exports": ["aws-iot"]}
         rig = self.make("  source: scanned\n", order={**ANY, **exports})

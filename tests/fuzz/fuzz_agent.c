@@ -1,6 +1,6 @@
 /*
  * The whole agent against a hostile station and failing power, over real SHA-256 and toy curves and
- * ciphers that a fuzzer can satisfy.
+ * ciphers that a fuzzer can satisfy. The agent is built with keys of every type (meson.build).
  *
  * An input is a sequence of steps: u8 kind, u16 length, bytes. A kind below 0x40 is a message of
  * that number with the bytes as payload, framed here with the right checksum; the others are below.
@@ -113,6 +113,64 @@ static bool toy_block(void *context, const uint8_t key[32], const uint8_t in[16]
     return true;
 }
 
+/* Another private key is DER too, and its own SubjectPublicKeyInfo: SEQUENCE { u16 algorithm ‖ bytes }, for
+ * RSA so long that the steps of unwrapping it need two bytes. */
+static size_t toy_length(uint32_t algorithm)
+{
+    return algorithm >= IMPRINT_ALG_RSA_2048 ? 400 : 120;
+}
+
+static bool toy_make(void *context, uint32_t algorithm, uint8_t *key, size_t cap, size_t *len)
+{
+    const size_t size = toy_length(algorithm);
+    const uint8_t longer[] = {0x30, 0x82, (uint8_t)((size - 4) >> 8), (uint8_t)(size - 4)};
+    const size_t head = size == 400 ? 4 : 2;
+
+    (void)context;
+    FUZZ_ASSERT(size <= cap);
+    memset(key, ++device.drawn, size);
+    memcpy(key, longer, sizeof longer);
+    if (head == 2)
+        key[1] = (uint8_t)(size - head);
+    key[head] = (uint8_t)(algorithm >> 8);
+    key[head + 1] = (uint8_t)algorithm;
+    *len = size;
+    return true;
+}
+
+static bool toy_inspect(void *context, const uint8_t *key, size_t len, uint32_t *algorithm,
+                        uint8_t *spki, size_t cap, size_t *spki_len)
+{
+    const size_t head = len == 400 ? 4 : 2;
+
+    (void)context;
+    if (len < 4 || len > cap)
+        return false;
+    *algorithm = (uint32_t)key[head] << 8 | key[head + 1];
+    memcpy(spki, key, len);
+    *spki_len = len;
+    return toy_length(*algorithm) == len;
+}
+
+static bool toy_sign_message(void *context, const uint8_t *key, size_t len, const void *message,
+                             size_t n, uint8_t sig[IMPRINT_SIG_MAX], size_t *sig_len)
+{
+    const uint8_t *bytes = message;
+
+    (void)context;
+    *sig_len = len == 400 ? 384 : 96;
+    for (size_t i = 0; i < *sig_len; i++)
+        sig[i] = (uint8_t)(key[i % len] ^ bytes[i % n]);
+    return true;
+}
+
+static const struct imprint_agent_keys toy_keys = {
+    .modes = IMPRINT_MODE_P384 | IMPRINT_MODE_ED25519 | IMPRINT_MODE_RSA_2048,
+    .make = toy_make,
+    .inspect = toy_inspect,
+    .sign = toy_sign_message,
+};
+
 /* ------ the device ------ */
 
 static void device_send(void *context, const uint8_t *bytes, size_t len)
@@ -156,6 +214,7 @@ static void new_device(void)
                    .p256_verify = toy_verify,
                    .aes256_encrypt = toy_block,
                    .aes256_decrypt = toy_block},
+        .keys = &toy_keys,
         .send = device_send,
         .chip_id = (const uint8_t *)"chip0001",
         .chip_id_len = 8,
@@ -169,6 +228,19 @@ static void new_device(void)
     power_on();
 }
 
+/* The private key of an identity is whole, and only that of P-256 is a scalar. */
+static void check_private(const struct imprint_agent_identity *identity)
+{
+    uint8_t key[IMPRINT_AGENT_PRIVATE_MAX], spki[IMPRINT_OTHER_SPKI_MAX];
+    uint32_t algorithm;
+    size_t len = 0, spki_len;
+    bool any = imprint_agent_private_read(&device.agent, key, sizeof key, &len);
+
+    FUZZ_ASSERT(any == identity->has_other && !(any && identity->has_private));
+    FUZZ_ASSERT(!any || toy_inspect(NULL, key, len, &algorithm, spki, sizeof spki, &spki_len));
+    FUZZ_ASSERT(any || identity->has_private || identity->has_symmetric);
+}
+
 /* An identity, once there, is there until DECOMMISSION, and so is a lock. */
 static void check_identity(bool farewell)
 {
@@ -180,7 +252,8 @@ static void check_identity(bool farewell)
     any = imprint_agent_identity(&device.agent, &identity);
     FUZZ_ASSERT(any || !device.identity || farewell);
     FUZZ_ASSERT(!device.locked || identity.lifecycle == IMPRINT_LIFE_LOCKED || (farewell && !any));
-    FUZZ_ASSERT(!any || identity.has_private || identity.has_symmetric);
+    if (any)
+        check_private(&identity);
     FUZZ_ASSERT(!any || identity.commit_count > 0);
     device.identity = any;
     device.locked = any && identity.lifecycle == IMPRINT_LIFE_LOCKED;

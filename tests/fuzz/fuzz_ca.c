@@ -10,13 +10,14 @@
 
 #define NOW INT64_C(1795000000)
 
+/* Nothing for no bytes: OpenSSL writes no such PEM. */
 static void put_pem(struct buf *pem, const uint8_t *der, size_t len)
 {
     BIO *bio = BIO_new(BIO_s_mem());
     char *text;
     long size;
 
-    FUZZ_ASSERT(bio && PEM_write_bio(bio, PEM_STRING_X509, "", der, (long)len) > 0);
+    FUZZ_ASSERT(bio && (len == 0 || PEM_write_bio(bio, PEM_STRING_X509, "", der, (long)len) > 0));
     size = BIO_get_mem_data(bio, &text);
     buf_put(pem, text, (size_t)size);
     BIO_free(bio);

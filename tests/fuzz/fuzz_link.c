@@ -1,7 +1,7 @@
 /*
  * The station's side of the link against hostile devices: byte 0 chooses a decoder of replies, the
- * frame reader, or the whole client, whose every request is answered with the next part of the
- * input (u16 length, bytes) under the right message and sequence.
+ * frame reader, or the whole client on one of two ways, whose every request is answered with the next
+ * part of the input (u16 length, bytes) under the right message and sequence.
  */
 #include "fuzz.h"
 
@@ -9,7 +9,13 @@
 
 #include <string.h>
 
-enum { ALL_CLIENT = 0, ALL_FRAMES = 1, ALL_CERTIFICATE = 2, ALL_REPLIES = 3 };
+enum {
+    ALL_CLIENT = 0,
+    ALL_FRAMES = 1,
+    ALL_CERTIFICATE = 2,
+    ALL_REPLIES = 3,
+    ALL_CLIENT_KEYGEN = 255
+};
 
 /* ------ decoders ------ */
 
@@ -71,9 +77,20 @@ static int decode_empty(const uint8_t *p, size_t len, struct error *err)
     return link_empty_decode(p, len, err);
 }
 
+static int decode_keygen(const uint8_t *p, size_t len, struct error *err)
+{
+    struct link_request request;
+    int rc = link_keygen_decode(p, len, &request, err);
+
+    if (rc == 0)
+        FUZZ_ASSERT(request.csr_len > 0 && request.csr > p &&
+                    request.csr + request.csr_len <= p + len);
+    return rc;
+}
+
 typedef int decoder(const uint8_t *p, size_t len, struct error *err);
-static decoder *const decoders[] = {decode_hello, decode_begin, decode_put,  decode_commit,
-                                    decode_prove, decode_read,  decode_empty};
+static decoder *const decoders[] = {decode_hello, decode_begin, decode_put,   decode_commit,
+                                    decode_prove, decode_read,  decode_empty, decode_keygen};
 
 static void fuzz_reply(uint8_t which, const uint8_t *p, size_t len)
 {
@@ -200,7 +217,41 @@ static int provision(struct link_client *c, struct error *err)
     return rc ? rc : link_client_abort(c, err);
 }
 
-static void fuzz_client(const uint8_t *p, size_t len)
+/* A device that makes its key, is asked for its chain and for the end of what it holds, and goes. */
+static int request_and_decommission(struct link_client *c, struct error *err)
+{
+    static const uint8_t nonce[32], tx[16], sig[64], bytes[100];
+    const struct link_keygen keygen = {.environment = "test",
+                                       .serial = "SN-1",
+                                       .key_alg = IMPRINT_ALG_P384,
+                                       .subject = (const uint8_t *)"0",
+                                       .subject_len = 2,
+                                       .sig = link_sig_p256(sig),
+                                       .cert = bytes,
+                                       .cert_len = sizeof bytes};
+    const struct link_farewell farewell = {.chip_id_len = 8, .sig = link_sig_p256(sig)};
+    struct link_request request;
+    struct link_hello hello;
+    struct buf chain;
+    uint8_t tail[64];
+    int rc = link_client_hello(c, nonce, &hello, err);
+
+    if (rc == 0)
+        rc = link_client_keygen(c, &keygen, &request, err);
+    buf_init(&chain, IMPRINT_CHAIN_MAX);
+    if (rc == 0)
+        rc = link_client_read_chain(c, &chain, err);
+    FUZZ_ASSERT(rc || chain.len <= IMPRINT_CHAIN_MAX);
+    buf_done(&chain);
+    if (rc == 0)
+        rc = link_client_read_tail(c, 500, tail, sizeof tail, err);
+    if (rc == 0)
+        rc = link_client_lock(c, tx, err);
+    return rc ? rc : link_client_decommission(c, &farewell, err);
+}
+
+static void fuzz_client(int (*way)(struct link_client *c, struct error *err), const uint8_t *p,
+                        size_t len)
 {
     static struct cable cable;
     static struct link_client client;
@@ -211,7 +262,7 @@ static void fuzz_client(const uint8_t *p, size_t len)
     link_frame_reader_init(&cable.requests);
     buf_init(&cable.answer, LINK_FRAME_WIRE(IMPRINT_FRAME_MAX));
     link_client_init(&client, &cable.transport);
-    if (provision(&client, &err))
+    if (way(&client, &err))
         FUZZ_ASSERT(err.text[0] != 0);
     buf_done(&cable.answer);
 }
@@ -221,7 +272,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     if (data[0] == ALL_CLIENT)
-        fuzz_client(data + 1, size - 1);
+        fuzz_client(provision, data + 1, size - 1);
+    else if (data[0] == ALL_CLIENT_KEYGEN)
+        fuzz_client(request_and_decommission, data + 1, size - 1);
     else if (data[0] == ALL_FRAMES)
         fuzz_frames(data + 1, size - 1);
     else if (data[0] == ALL_CERTIFICATE)

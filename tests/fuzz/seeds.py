@@ -31,7 +31,8 @@ def lp(x):
 
 def der(tag, *parts):
     body = b"".join(parts)
-    head = bytes([len(body)]) if len(body) < 128 else b"\x81" + bytes([len(body)])
+    head = (bytes([len(body)]) if len(body) < 128 else b"\x81" + bytes([len(body)]) if len(body) < 256
+            else b"\x82" + len(body).to_bytes(2, "big"))
     return bytes([tag]) + head + body
 
 
@@ -45,20 +46,43 @@ def wrapped(plain):
     padded = plain + bytes(-len(plain) % 8)
     steps = functools.reduce(operator.xor, range(1, 6 * len(padded) // 8 + 1))
     head = bytes.fromhex("a65959a6") + len(plain).to_bytes(4, "big")
-    return head[:7] + bytes([head[7] ^ steps & 0xff]) + padded
+    return head[:6] + bytes([head[6] ^ steps >> 8, head[7] ^ steps & 0xff]) + padded
 
 
 KEY = wrapped(private_key())
 SYMMETRIC = b"s" * 32
-LEAF = der(0x30, der(0x30, b"\2\1\5", der(0x30), der(0x30), der(0x30), der(0x30), SPKI), der(0x30))
+
+
+def leaf_of(spki):
+    return der(0x30, der(0x30, b"\2\1\5", der(0x30), der(0x30), der(0x30), der(0x30), spki), der(0x30))
+
+
+LEAF = leaf_of(SPKI)
 ANCHOR = der(0x30, b"\5\0" * 20)
 OBJECTS = [(1, 1, KEY, hashlib.sha256(SPKI).digest()), (2, 2, LEAF, hashlib.sha256(LEAF).digest()),
            (3, 2, ANCHOR, hashlib.sha256(ANCHOR).digest())]
+MADE_SPKI = SPKI[:-64] + b"\2" * 64  # the toys draw: HELLO's key of 1s, KEYGEN's of 2s
+MADE = [(1, 0, b"", hashlib.sha256(MADE_SPKI).digest()),
+        (2, 2, leaf_of(MADE_SPKI), hashlib.sha256(leaf_of(MADE_SPKI)).digest()), OBJECTS[2]]
 KCV = hmac.new(SYMMETRIC, b"imprint kcv v1\0", hashlib.sha256).digest()
 CONFIGURATION = (66).to_bytes(2, "big") + b"\2\1" + bytes(64) + b"contents"
 MORE = [(4, 3, b"any key"), (6, 5, CONFIGURATION), (7, 3, SPKI), (8, 3, SPKI)]
 MORE = sorted([(t, f, b, hashlib.sha256(b).digest()) for t, f, b in MORE] +
               [(5, 4, wrapped(SYMMETRIC), KCV)])
+
+
+def other_key(algorithm, scalar=b"\1"):
+    """A private key that is not P-256, as fuzz_agent.c has them; its SubjectPublicKeyInfo is the same."""
+    size = 396 if algorithm >= 0x0104 else 118
+    body = algorithm.to_bytes(2, "big") + scalar * (size - 2)
+    return b"\x30" + (b"\x82" + size.to_bytes(2, "big") if size > 255 else bytes([size])) + body
+
+
+def other_objects(algorithm, made):
+    key = other_key(algorithm, b"\2" if made else b"\1")
+    leaf = leaf_of(key)
+    return [(1, 0 if made else 6, b"" if made else wrapped(key), hashlib.sha256(key).digest()),
+            (2, 2, leaf, hashlib.sha256(leaf).digest())]
 
 
 def station_cert():
@@ -76,21 +100,19 @@ def message(number, members):
 
 def begin(suite=1, tx=TX, objects=OBJECTS):
     objects = [[t, f, len(b), h] for t, f, b, h in objects]
-    if suite == 0:
-        objects[0][1:3] = 0, 0
     return message(BEGIN, {1: suite, 2: "test", 3: b"o" * 32, 4: tx, 5: NONCE, 6: "SN-1",
                            7: 0x0101 if suite else 0, 8: POINT if suite else b"", 9: objects,
                            10: 0x0201, 11: bytes(64), 12: station_cert()})
 
 
-def keygen(tx=TX):
-    return message(KEYGEN, {1: 0, 2: "test", 3: b"o" * 32, 4: tx, 5: NONCE, 6: "SN-1", 7: 0x0101,
+def keygen(tx=TX, algorithm=0x0101):
+    return message(KEYGEN, {1: 0, 2: "test", 3: b"o" * 32, 4: tx, 5: NONCE, 6: "SN-1", 7: algorithm,
                             8: der(0x30), 10: 0x0201, 11: bytes(64), 12: station_cert()})
 
 
-def puts(tx=TX, objects=OBJECTS):
-    return b"".join(message(PUT, {1: tx, 2: t, 3: at, 4: b[at:at + 64]})
-                    for t, _, b, _ in objects for at in range(0, len(b), 64))
+def puts(tx=TX, objects=OBJECTS, piece=64):
+    return b"".join(message(PUT, {1: tx, 2: t, 3: at, 4: b[at:at + piece]})
+                    for t, _, b, _ in objects for at in range(0, len(b), piece))
 
 
 def agent_seeds():
@@ -104,7 +126,7 @@ def agent_seeds():
     yield whole + again + message(ABORT, {})
     yield hello + begin() + step(RESTART) + begin() + puts() + commit
     yield hello + step(WORN) + begin() + step(RESTART) + step(RAW, bytes.fromhex("0003010907"))
-    made = hello + keygen() + begin(0) + puts(TX, OBJECTS[1:]) + commit + prove
+    made = hello + keygen() + begin(0, TX, MADE) + puts(TX, MADE) + commit + prove
     yield made + lock
     yield hello + keygen() + step(RESTART) + hello + keygen() + message(ABORT, {}) + hello
     def farewell(identity):
@@ -116,6 +138,7 @@ def agent_seeds():
     yield every + lock + bye + bye + whole
     yield derived + lock + prove + farewell(KCV) + hello + derived
     yield derived + again + farewell(KCV) + message(ABORT, {}) + bye
+    yield from other_seeds(hello, commit + prove, lock, farewell)
     for operation in range(1, 7):
         cut = step(CUT, bytes([operation, operation % 5]))
         yield every + lock + cut + bye + prove + bye + whole
@@ -125,6 +148,22 @@ def agent_seeds():
         yield cut + made + hello + made
         yield cut + whole + lock + whole
         yield whole + cut + again + hello
+
+
+def other_seeds(hello, commit, lock, farewell):
+    """Keys that are not P-256, given and made, with power cuts in each operation of flash."""
+    for algorithm in 0x0102, 0x0103, 0x0104:
+        given, made = other_objects(algorithm, False), other_objects(algorithm, True)
+        deliver = hello + begin(2, TX, given) + puts(TX, given, 512) + commit
+        make = hello + keygen(TX, algorithm) + begin(0, TX, made) + puts(TX, made, 512) + commit
+        bye = farewell(hashlib.sha256(given[1][2]).digest())
+        yield deliver + lock + bye + make
+        yield make + lock + keygen(TX, algorithm)
+        yield hello + keygen(TX, algorithm) + step(RESTART) + hello + keygen(TX, algorithm) + begin(0, TX, made)
+        for operation in range(1, 11) if algorithm == 0x0102 else ():
+            cut = step(CUT, bytes([operation, operation % 5]))
+            yield cut + deliver + deliver
+            yield cut + make + make
 
 
 def link_seeds():
@@ -140,6 +179,11 @@ def link_seeds():
     held = [cbor2.dumps({0: 0, 1: n}) for n in (80, 976, 1952, 2000)]
     order = coded[:2] + held + coded[3:6] + [coded[6], coded[6]]
     yield b"\0" + b"".join(map(lp, order))
+    csr = cbor2.dumps({0: 0, 1: der(0x30), 2: 0x0201, 3: bytes(64)}, canonical=True)
+    yield bytes([3 + 7]) + csr
+    chain = [cbor2.dumps({0: 0, 1: 300, 2: part}, canonical=True) for part in (bytes(200), bytes(100))]
+    tail = cbor2.dumps({0: 0, 1: 500, 2: bytes(64)}, canonical=True)
+    yield b"\xff" + b"".join(map(lp, [coded[0], csr, *chain, tail, coded[6], coded[6]]))
     yield b"\3" + cbor2.dumps({0: 7})
     yield b"\1" + bytes.fromhex("000301090707a01fdda40800")
     yield b"\2" + station_cert()
@@ -312,7 +356,8 @@ def csr_seeds():
                     ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-addext",
                      "keyUsage=critical,digitalSignature", "-addext", "subjectAltName=DNS:a"],
                     ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
-                    ["-newkey", "rsa:1024"], ["-newkey", "ed25519"]):
+                    ["-newkey", "rsa:1024"], ["-newkey", "rsa:2048", "-sigopt", "rsa_padding_mode:pss",
+                     "-sigopt", "rsa_pss_saltlen:32", "-sha256"], ["-newkey", "ed25519"]):
         made = subprocess.run(["openssl", "req", "-new", *options, "-nodes", "-subj", "/O=a/CN=SN-1",
                                "-keyout", "/dev/null", "-outform", "DER"], check=True,
                               capture_output=True).stdout
@@ -332,9 +377,22 @@ def wire_seeds():
     yield b"\x08\x12" + lp(b"the vault says no")
 
 
+def gs1_seeds():
+    """A byte for the kind, one for the separator, and what a scanner sends."""
+    gtin = b"09506000134352"
+    codes = [b"PUMP-0000001", b"]C0AB/12", b"]E09506000134352", b"01" + gtin + b"21AB/12",
+             b"]d201" + gtin + b"11261122172811001528020010LOT7\x1d21AB/12",
+             b"]C1(01)" + gtin + b"(17)281100(10)L(7)(21)A(B)", b"\x1d8003" + gtin + b"A~8012V1",
+             b"(00)095060001343520002(310300)012345(253)9506000134352A", b"21A\x1d21A"]
+    for code in codes:
+        for kind in range(3):
+            yield bytes([kind, 0x7e]) + code
+
+
 def main():
     sample, program, corpus = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
-    for target, seeds in (("agent", agent_seeds()), ("ca", ca_seeds()), ("csr", csr_seeds()), ("link", link_seeds()),
+    for target, seeds in (("agent", agent_seeds()), ("ca", ca_seeds()), ("csr", csr_seeds()),
+                          ("gs1", gs1_seeds()), ("link", link_seeds()),
                           ("order", order_seeds()),
                           ("manifest", manifest_seeds(sample, program)), ("import", import_seeds(sample)),
                           ("chain", chain_seeds(sample)), ("vendor", vendor_seeds(sample, program)),

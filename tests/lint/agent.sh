@@ -15,6 +15,10 @@ sources=$(ls lib/agent/*.c | grep -v /port_)
 # What a firmware that only takes keys from an HSM leaves out.
 hsm_only=$(sed -n 's/^#define \(IMPRINT_AGENT_WITH_[A-Z_]*\) 1\b.*/-D\1=0/p' lib/agent/agent.h)
 [ "$(echo "$hsm_only" | wc -l)" -ge 4 ] || fail "agent.h has hardly any switch"
+# What one with keys of every type adds.
+every_key=$(sed -n 's/^#define \(IMPRINT_AGENT_WITH_[A-Z_]*\) 0\b.*/-D\1=1/p' lib/agent/agent.h)
+[ -n "$every_key" ] || fail "agent.h has nothing that is left out by default"
+every_key="$every_key -DIMPRINT_AGENT_FRAME_MAX=2048 -DIMPRINT_AGENT_SLOT_SIZE=16384"
 
 strict="-std=c99 -pedantic -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Wcast-qual
     -Wvla -Werror -ffreestanding -fno-pie -Ilib"
@@ -28,12 +32,15 @@ for source in $sources; do
     cc $strict $stricter -fanalyzer -Os $hsm_only -c "$source" -o "$temp/without.o" ||
         fail "$source does not compile for firmware that only takes keys from an HSM"
     rm "$temp/without.o"
+    cc $strict $stricter -Wstack-usage=5120 -fanalyzer -Os $every_key -c "$source" -o "$temp/with.o" ||
+        fail "$source does not compile for firmware with keys of every type, or the analyzer complains"
+    mv "$temp/with.o" "$temp/$(basename "$source").every"
 done
 
 # The ports are hosted: they call the libraries that they stand on.
-ports="lib/agent/port_openssl.c lib/agent/port_mbedtls.c"
+ports=$(ls lib/agent/port_*.c)
 for port in $ports; do
-    cc $strict $stricter -fhosted -fanalyzer -Os -c "$port" -o "$temp/port.o" ||
+    cc $strict $stricter -Wstack-usage=5120 $every_key -fhosted -fanalyzer -Os -c "$port" -o "$temp/port.o" ||
         fail "$port does not compile as strict C99, or the analyzer complains"
     rm "$temp/port.o"
 done
@@ -55,17 +62,22 @@ analyze() {
         --suppress=variableScope --suppress=redundantContinue -Ilib "$@" || fail "cppcheck complains"
 }
 analyze -ffreestanding $sources
-analyze -fhosted $ports
+analyze "-ffreestanding $every_key" $sources
+analyze "-fhosted $every_key" $ports
 
 # Nothing is called but four functions of <string.h>; the stack protector is the compiler's own.
-ld -r "$temp"/*.o -o "$temp/agent.o"
-strange=$(nm -u "$temp/agent.o" | awk '{print $2}' |
-    grep -vxE 'mem(cpy|set|cmp|move)|strlen|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_' || true)
-[ -z "$strange" ] || fail "the agent calls $strange"
-visible=$(nm -g --defined-only "$temp/agent.o" | awk '{print $3}' | grep -v '^imprint_agent_' || true)
-[ -z "$visible" ] || fail "names without the prefix imprint_agent_: $visible"
-changing=$(nm "$temp/agent.o" | awk '$2 ~ /^[bBdDC]$/ {print $3}')
-[ -z "$changing" ] || fail "static variables: $changing"
+check_symbols() {
+    ld -r "$@" -o "$temp/agent"
+    strange=$(nm -u "$temp/agent" | awk '{print $2}' |
+        grep -vxE 'mem(cpy|set|cmp|move)|strlen|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_' || true)
+    [ -z "$strange" ] || fail "the agent calls $strange"
+    visible=$(nm -g --defined-only "$temp/agent" | awk '{print $3}' | grep -v '^imprint_agent_' || true)
+    [ -z "$visible" ] || fail "names without the prefix imprint_agent_: $visible"
+    changing=$(nm "$temp/agent" | awk '$2 ~ /^[bBdDC]$/ {print $3}')
+    [ -z "$changing" ] || fail "static variables: $changing"
+}
+check_symbols "$temp"/*.o
+check_symbols "$temp"/*.every
 included=$(sed -n 's/^#include <\(.*\)>/\1/p' $sources lib/agent/[a-oq-z]*.h | sort -u |
     grep -vxE 'std(bool|def|int).h|string.h' || true)
 [ -z "$included" ] || fail "headers that a freestanding compiler may lack: $included"
@@ -102,6 +114,8 @@ measure() {
         $cross -std=c99 -ffreestanding -Wall -Wextra -Werror "$@" -Ilib -c "$source" \
             -o "$temp/$(basename "$source" .c).o" || fail "$source does not compile: $what"
     done
+    floating=$(nm -u "$temp"/*.o 2>/dev/null | grep -E '__aeabi_([dfc]|[a-z]*2[df])[a-z0-9]*' || true)
+    [ -z "$floating" ] || fail "floating point: $floating"
     ram=$(sections "$temp/ram.o")
     rm "$temp/ram.o"
     code=$(sections "$temp"/*.o)
@@ -115,3 +129,4 @@ done
 measure "only keys from an HSM" $hsm_only
 [ "$code" -le 10240 ] || fail "more than 10 kB of code"
 measure "all that the agent can do"
+measure "with keys of every type" $every_key

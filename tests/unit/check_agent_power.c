@@ -188,9 +188,13 @@ static bool run_cut(scenario *body, bool had_first, unsigned cut, unsigned torn,
     return fired;
 }
 
-/* Cuts power at 1, 2, 3, ... until no cut happens any more; returns how many did. */
+/*
+ * Cuts power at 1, 2, 3, ... until no cut happens any more; returns how many did. A write is torn at every
+ * half, and with IMPRINT_SWEEP=all at every quarter.
+ */
 static unsigned sweep(scenario *body, bool had_first)
 {
+    const unsigned last_again = sweep_is("short") ? 1 : 2;
     char text[80];
     unsigned cut = 0;
     bool fired = true;
@@ -202,8 +206,8 @@ static unsigned sweep(scenario *body, bool had_first)
     where = text;
     while (fired) {
         cut++;
-        for (unsigned torn = 0; torn <= 4; torn++) {
-            for (unsigned again = 0; again <= 2; again++) {
+        for (unsigned torn = 0; torn <= 4; torn += sweep_is("all") ? 1 : 2) {
+            for (unsigned again = 0; again <= last_again; again++) {
                 snprintf(text, sizeof text, "cut %u, %u/4 done, then cut %u", cut, torn, again);
                 fired = run_cut(body, had_first, cut, torn, again);
             }

@@ -72,6 +72,30 @@ START_TEST(a_slot_goes_through_its_states)
 }
 END_TEST
 
+START_TEST(a_scan_is_asked_for_and_told)
+{
+    make_board();
+    take("{\"event\":\"state\",\"state\":\"running\"}");
+    take("{\"event\":\"wait\",\"slot\":\"S1\"}");
+    take("{\"event\":\"scanned\",\"state\":\"slot\",\"slot\":\"S1\",\"text\":\"now the unit\"}");
+    ck_assert_str_eq(b.notice, "S1: now the unit");
+    ck_assert_str_eq(words_state(&b, slot("S1")), "READY");
+    take("{\"event\":\"scanned\",\"state\":\"armed\",\"slot\":\"S1\",\"serial\":\"P-1\"}");
+    ck_assert_str_eq(words_state(&b, slot("S1")), "ARMED");
+    take("{\"event\":\"scanned\",\"state\":\"refused\",\"text\":\"wrong product\"}");
+    ck_assert_str_eq(b.notice, "wrong product");
+    ck_assert_str_eq(words_state(&b, slot("S1")), "ARMED");
+    take("{\"event\":\"scanned\",\"state\":\"expired\",\"slot\":\"S1\"}");
+    ck_assert_str_eq(words_state(&b, slot("S1")), "READY");
+    take("{\"event\":\"scan\",\"scan\":\"unit\",\"slot\":\"S1\"}");
+    ck_assert_str_eq(words_state(&b, slot("S1")), "SCAN");
+    ck_assert_str_eq(words_next(&b, slot("S1")), "Scan this slot, then its unit.");
+    take("{\"event\":\"scan\",\"scan\":\"label\",\"serial\":\"P-1\",\"slot\":\"S1\"}");
+    ck_assert_str_eq(words_next(&b, slot("S1")), "Scan the label of this unit.");
+    ck_assert_uint_eq(b.count, 1);
+}
+END_TEST
+
 START_TEST(a_failure_says_why_and_what_to_do_and_the_last_one_is_known)
 {
     make_board();
@@ -279,7 +303,7 @@ START_TEST(a_text_is_broken_at_spaces)
 }
 END_TEST
 
-CHECK_MAIN("board", a_slot_goes_through_its_states,
+CHECK_MAIN("board", a_slot_goes_through_its_states, a_scan_is_asked_for_and_told,
            a_failure_says_why_and_what_to_do_and_the_last_one_is_known,
            a_retry_is_told_until_the_next_device, slots_are_in_the_order_of_their_numbers,
            no_more_slots_than_there_is_room_for, counts_and_states_of_the_line_are_shown,

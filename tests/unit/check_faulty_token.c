@@ -299,6 +299,15 @@ static const struct {
     {"C_SetAttributeValue", 3, CKR_SESSION_CLOSED, P11PROXY_CLOSE, false, 0},
 };
 
+/* NSS makes keys twenty times slower: it has those where its sessions end amid a later batch. */
+static bool left_to_softhsm(int row)
+{
+    bool ends =
+        threads_fail[row].how == P11PROXY_CLOSE || threads_fail[row].how == P11PROXY_FINALIZE;
+
+    return softhsm_is_nss() && !sweep_is("all") && !(ends && threads_fail[row].at > GENERATE_BATCH);
+}
+
 /* Of what a run was to make, whole batches are there, and the rest is made by the next run. */
 START_TEST(a_thread_that_fails_leaves_whole_batches)
 {
@@ -308,6 +317,8 @@ START_TEST(a_thread_that_fails_leaves_whole_batches)
     struct rig r;
     int rc;
 
+    if (left_to_softhsm(_i))
+        return;
     faulty_start(&r, &plain_order, 0);
     proxy_set(&(struct p11proxy_fault){.function = threads_fail[_i].function,
                                        .at = threads_fail[_i].at,

@@ -1,6 +1,7 @@
 /*
  * Sessions in any order: four devices in three slots, erased, copied, pulled out and put in elsewhere, with a
- * supervisor who voids and reworks between the passes. Each seed is one course of events, always the same.
+ * supervisor who voids and reworks between the passes. Who is refused may be replaced by another device: a
+ * course in which all are set aside tests nothing. Each seed is one course of events, always the same.
  *
  * Whatever happens, nothing stops the vault, what it counts is what the tables say, and no serial, key or chip
  * id has two live identities; in the end rig_end judges ledger, records, evidence and manifest.
@@ -10,10 +11,10 @@
 #include "station/vault/rework.h"
 #include "station/vault/scan.h"
 
-enum { DEVICES = 4, SLOTS = 3, ROUNDS = 80, STEPS_MAX = 6 };
+enum { DEVICES = 4, SLOTS = 3, ROUNDS = 80, STEPS_MAX = 6, BORN_MAX = 60 };
 enum stage { EMPTY, ASKED, PLANNED, TAKEN, OVER };
 
-static const uint64_t seeds[] = {1, 2, 3, 4, 5, 6, 7, 8};
+static const uint64_t seeds[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
 struct slot {
     struct line line;
@@ -26,7 +27,9 @@ struct play {
     struct device devices[DEVICES];
     struct slot slots[SLOTS];
     struct scans labels;
-    uint8_t points[DEVICES][EC_POINT_SIZE];
+    EVP_PKEY *enrolments[BORN_MAX]; /* of all that may be born; NULL: the order asks for none */
+    uint8_t points[BORN_MAX][EC_POINT_SIZE];
+    unsigned born;
     uint64_t seed;
 };
 
@@ -73,6 +76,17 @@ static void replace_key(EVP_PKEY **key, EVP_PKEY *with)
         EVP_PKEY_up_ref(with);
     EVP_PKEY_free(*key);
     *key = with;
+}
+
+/* Another device in the place of this one; none once as many were born as are enrolled. */
+static void replace_device(struct play *p, struct device *d)
+{
+    if (p->born == BORN_MAX)
+        return;
+    if (p->born >= DEVICES)
+        device_done(d);
+    device_init_making(d, (uint8_t)(0x41 + p->born));
+    replace_key(&d->enrolment, p->enrolments[p->born++]);
 }
 
 static void erase(struct device *d, bool keeps_key)
@@ -166,11 +180,31 @@ static bool take(struct line *l, struct device *d)
 
 /* ---- what may happen in a slot ---- */
 
+static void put_out(struct play *p, struct slot *s)
+{
+    if (s->stage != EMPTY)
+        (void)line_result(&s->line, s->stage == OVER ? 0 : 18, "pulled out");
+    goes_on(&s->line);
+    s->stage = EMPTY;
+    (void)p;
+}
+
+/* Often one that is in a slot already: in two at once, or come back. */
+static struct device *choose_device(struct play *p)
+{
+    struct device *other = p->slots[pick(p, SLOTS)].device;
+
+    return other && pick(p, 2) ? other : &p->devices[pick(p, DEVICES)];
+}
+
 static void put_in(struct play *p, struct slot *s)
 {
     struct line *l = &s->line;
 
-    s->device = &p->devices[pick(p, DEVICES)];
+    if (s->stage != EMPTY &&
+        pick(p, 8)) /* else the line forgets to end its session: it is told so */
+        put_out(p, s);
+    s->device = choose_device(p);
     s->stage = OVER;
     if (meet(l, s->device) == 0) {
         s->stage = l->plan.action == WIRE_KEYGEN  ? ASKED
@@ -180,6 +214,8 @@ static void put_in(struct play *p, struct slot *s)
             erase(s->device, pick(p, 2) != 0);
             s->stage = EMPTY;
         }
+    } else if (pick(p, 2)) {
+        replace_device(p, s->device);
     }
     goes_on(l);
 }
@@ -190,7 +226,7 @@ static void go_on(struct play *p, struct slot *s)
     uint8_t verdict = 0;
 
     if (s->stage == ASKED) {
-        if (pick(p, 6) == 0)
+        if (pick(p, 4) == 0)
             replace_key(&d->made, NULL); /* a second key */
         s->stage = request(&s->line, d, NULL) ? OVER : PLANNED;
     } else if (s->stage == PLANNED) {
@@ -205,15 +241,6 @@ static void go_on(struct play *p, struct slot *s)
         s->stage = locks ? TAKEN : OVER;
     }
     goes_on(&s->line);
-}
-
-static void put_out(struct play *p, struct slot *s)
-{
-    if (s->stage != EMPTY)
-        (void)line_result(&s->line, s->stage == OVER ? 0 : 18, "pulled out");
-    goes_on(&s->line);
-    s->stage = EMPTY;
-    (void)p;
 }
 
 static void hang_up(struct play *p, struct slot *s)
@@ -279,7 +306,7 @@ static void judge_serial(struct play *p, const char *serial)
     rig_restart(&p->rig); /* which compares tables and ledger */
     snprintf(line, sizeof line, "S1 %s", serial);
     memset(&p->labels, 0, sizeof p->labels);
-    if (pick(p, 3) == 0 && scans_add(&p->labels, &p->rig.v, line, &err) == 0)
+    if (pick(p, 6) == 0 && scans_add(&p->labels, &p->rig.v, line, &err) == 0)
         p->rig.v.scans = &p->labels;
 }
 
@@ -305,24 +332,23 @@ static void begin(struct play *p, uint64_t seed)
     bool makes_keys = seed & 1, enrolled = seed & 2;
     struct rig_order order = {.device_keys = makes_keys,
                               .lock = seed % 3 == 0,
-                              .good = 12,
-                              .max_issued = 40,
-                              .spoilage = 12,
+                              .good = BORN_MAX,
+                              .max_issued = 2 * BORN_MAX,
+                              .spoilage = BORN_MAX,
                               .rework = 4};
     struct error err = ERROR_INIT;
 
     memset(p, 0, sizeof *p);
     p->seed = seed;
-    for (unsigned i = 0; i < DEVICES; i++) {
-        device_init_making(&p->devices[i], (uint8_t)(0xa1 + i));
-        if (enrolled) {
-            p->devices[i].enrolment = EVP_EC_gen("P-256");
-            ASSERT_OK(ec_point(p->devices[i].enrolment, p->points[i], &err), err);
-        }
+    for (unsigned i = 0; enrolled && i < BORN_MAX; i++) {
+        p->enrolments[i] = EVP_EC_gen("P-256");
+        ASSERT_OK(ec_point(p->enrolments[i], p->points[i], &err), err);
     }
+    for (unsigned i = 0; i < DEVICES; i++)
+        replace_device(p, &p->devices[i]);
     order.keys = enrolled ? (const uint8_t(*)[EC_POINT_SIZE])p->points : NULL;
-    order.key_count = enrolled ? DEVICES : 0;
-    rig_start(&p->rig, &order, makes_keys ? 0 : 30);
+    order.key_count = enrolled ? BORN_MAX : 0;
+    rig_start(&p->rig, &order, makes_keys ? 0 : BORN_MAX);
     for (size_t i = 0; i < SLOTS; i++)
         line_init(&p->slots[i].line, &p->rig);
 }
@@ -358,6 +384,8 @@ START_TEST(no_course_of_events_stops_the_vault_or_doubles_an_identity)
         line_done(&p.slots[i].line);
     for (size_t i = 0; i < DEVICES; i++)
         device_done(&p.devices[i]);
+    for (size_t i = 0; i < BORN_MAX; i++)
+        EVP_PKEY_free(p.enrolments[i]);
     rig_restart(&p.rig);
     rig_end(&p.rig);
 }

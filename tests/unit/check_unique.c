@@ -136,23 +136,32 @@ static void make(struct made *m, uint64_t i)
     m->cert.serial = m->r.spki;
 }
 
-static int add(struct unique *u, const struct made *m)
+static int add(struct unique *to, const struct made *m)
 {
-    return unique_add(u, &m->r, m->r.t == RECORD_ADD ? &m->cert : NULL, &err);
+    return unique_add(to, &m->r, m->r.t == RECORD_ADD ? &m->cert : NULL, &err);
 }
 
-/* A batch of MANY devices, to which a test adds more. */
-static struct unique *fill_unique(void)
+/*
+ * A batch of MANY devices, to which a test adds more. It is filled before the first test: the fork that each
+ * one is has a copy of it, and adds to the common scratch file at its own count, one test after the other.
+ */
+static struct unique *u;
+
+static void fill_unique(void)
 {
-    struct unique *u = unique_new(0);
     struct made m;
 
+    u = unique_new(0);
     ck_assert_ptr_nonnull(u);
     for (uint64_t i = 0; i < MANY; i++) {
         make(&m, i);
         ASSERT_OK(add(u, &m), err);
     }
-    return u;
+}
+
+static void free_unique(void)
+{
+    unique_free(u);
 }
 
 static void end_life(struct made *m, uint64_t device)
@@ -165,7 +174,6 @@ static void end_life(struct made *m, uint64_t device)
 
 START_TEST(many_records_of_their_own_are_good)
 {
-    struct unique *u = fill_unique();
     struct made m;
 
     /* What was long written to the file is found again: by who changes it, and only by them. */
@@ -181,7 +189,6 @@ START_TEST(many_records_of_their_own_are_good)
     memcpy(m.r.chip, &(uint64_t){5}, sizeof(uint64_t));
     ASSERT_OK(add(u, &m), err);
     ASSERT_OK(unique_check(u, &err), err);
-    unique_free(u);
 }
 END_TEST
 
@@ -224,7 +231,6 @@ static const struct {
 
 START_TEST(one_among_many_that_stands_twice_is_found)
 {
-    struct unique *u = fill_unique();
     struct made m;
 
     if (doubles[_i].change == revoked_twice) {
@@ -237,12 +243,20 @@ START_TEST(one_among_many_that_stands_twice_is_found)
     ASSERT_FAILS(unique_check(u, &err), ERR_DUPLICATE);
     ck_assert_msg(strncmp(err.text, doubles[_i].what, strlen(doubles[_i].what)) == 0, "%s",
                   err.text);
-    unique_free(u);
 }
 END_TEST
 
-CHECK_ITEMS_MAIN("unique", ONCE(elements_come_back_in_order),
-                 ONCE(a_folder_that_is_missing_is_told), ONCE(a_file_that_cannot_grow_is_told),
-                 ONCE(a_scratch_file_that_ends_early_is_told),
-                 ONCE(many_records_of_their_own_are_good),
-                 EACH_ROW(one_among_many_that_stands_twice_is_found, doubles))
+int main(void)
+{
+    TCase *tcase = tcase_create("unique");
+
+    tcase_add_unchecked_fixture(tcase, fill_unique, free_unique);
+    tcase_add_test(tcase, elements_come_back_in_order);
+    tcase_add_test(tcase, a_folder_that_is_missing_is_told);
+    tcase_add_test(tcase, a_file_that_cannot_grow_is_told);
+    tcase_add_test(tcase, a_scratch_file_that_ends_early_is_told);
+    tcase_add_test(tcase, many_records_of_their_own_are_good);
+    tcase_add_loop_test(tcase, one_among_many_that_stands_twice_is_found, 0,
+                        sizeof doubles / sizeof *doubles);
+    return check_run_case("unique", tcase, 600);
+}

@@ -10,7 +10,9 @@
 #include "base/error.h"
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Asserts that call, which fills err, succeeded; shows err's text otherwise. */
 #define ASSERT_OK(call, err)                                                                       \
@@ -26,6 +28,14 @@
         ck_assert_msg(assert_rc == (expected), "%s: %s instead of %s", #call,                      \
                       error_name(assert_rc), error_name(expected));                                \
     } while (0)
+
+/* How far sweeps go: IMPRINT_SWEEP is "all", "short" (as under sanitizers), or not set. */
+static inline bool sweep_is(const char *how)
+{
+    const char *wanted = getenv("IMPRINT_SWEEP");
+
+    return wanted && strcmp(wanted, how) == 0;
+}
 
 /* One test to run: once, or once for each row of a table (its index is _i). */
 struct check_item {

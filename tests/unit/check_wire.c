@@ -144,8 +144,10 @@ static const struct {
     {"hello", offsetof(struct wire_hello, chip_len), 255},
     {"hello", offsetof(struct wire_hello, tx_state), IMPRINT_TX_COMMITTED + 1},
     {"plan", offsetof(struct wire_plan, action), 0},
-    {"plan", offsetof(struct wire_plan, action), WIRE_FAREWELL + 1},
+    {"plan", offsetof(struct wire_plan, action), WIRE_SCAN + 1},
     {"plan", offsetof(struct wire_plan, again), 2},
+    {"scan", offsetof(struct wire_scan, live), 2},
+    {"scan", offsetof(struct wire_scan, kind), WIRE_SCAN_KINDS},
 };
 
 static const struct kind *kind_of(const char *name)

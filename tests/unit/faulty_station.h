@@ -155,11 +155,9 @@ static inline bool fault_run(const struct sweep *s, struct rig *r, const struct 
 /* 1 with IMPRINT_SWEEP=all, wider with "short". */
 static inline unsigned long sweep_stride(unsigned long stride)
 {
-    const char *how = getenv("IMPRINT_SWEEP");
-
-    if (how && strcmp(how, "all") == 0)
+    if (sweep_is("all"))
         return 1;
-    return how && strcmp(how, "short") == 0 ? 4 * stride : stride;
+    return sweep_is("short") ? 4 * stride : stride;
 }
 
 static inline void fault_sweep(const struct sweep *s, struct rig *r, const struct fault_kind *kind)

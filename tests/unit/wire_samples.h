@@ -140,6 +140,17 @@ static struct wire_counts sample_counts(void)
     return v;
 }
 
+static struct wire_scan sample_scan(void)
+{
+    struct wire_scan v = {.live = 1,
+                          .kind = WIRE_SCAN_MISMATCH,
+                          .slot = "S1",
+                          .serial = "serial-text",
+                          .text = "what happened"};
+
+    return v;
+}
+
 static struct wire_check sample_check(void)
 {
     struct wire_check v = {
@@ -173,6 +184,7 @@ STRUCT_KIND(csr)
 STRUCT_KIND(opened)
 STRUCT_KIND(plan)
 STRUCT_KIND(counts)
+STRUCT_KIND(scan)
 STRUCT_KIND(check)
 
 static void put_sample_object(struct buf *m)
@@ -232,6 +244,7 @@ static const struct kind kinds[] = {
     KIND(csr, sizeof(struct wire_csr)),
     {"check", 0, put_sample_check, get_check, put_check, sizeof(struct wire_check)},
     KIND(counts, sizeof(struct wire_counts)),
+    KIND(scan, sizeof(struct wire_scan)),
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
@@ -245,6 +258,7 @@ union any {
     struct wire_plan plan;
     struct wire_check check;
     struct wire_counts counts;
+    struct wire_scan scan;
     struct wire_csr csr;
     uint8_t bytes[4096];
 };

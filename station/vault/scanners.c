@@ -1,0 +1,170 @@
+#include "station/vault/scanners.h"
+
+#include "base/clock.h"
+#include "gs1/gs1.h"
+#include "station/vault/scanning.h"
+#include "station/wire/offer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+struct scanner {
+    int fd; /* -1: it is not there */
+    uint16_t port;
+    char code[GS1_CODE_MAX + 1]; /* one more than a code has, so that one too long is known */
+    size_t len;
+    int64_t last_ms; /* when the last byte came */
+};
+
+struct scanners {
+    int control; /* -1: the opener is gone */
+    struct scanner at[CONFIG_SCANNERS_MAX];
+};
+
+struct scanners *scanners_new(int control)
+{
+    struct scanners *s = calloc(1, sizeof *s);
+
+    if (s && offer_ask(control, ASK_WATCH, 0, NULL)) {
+        free(s);
+        return NULL;
+    }
+    if (!s)
+        return NULL;
+    s->control = control;
+    for (size_t i = 0; i < CONFIG_SCANNERS_MAX; i++)
+        s->at[i].fd = -1;
+    return s;
+}
+
+/* Exclusive mode outlasts the descriptor where the other end stays open. */
+static void close_port(int fd)
+{
+    if (fd < 0)
+        return;
+    (void)ioctl(fd, TIOCNXCL);
+    close(fd);
+}
+
+void scanners_free(struct scanners *s)
+{
+    for (size_t i = 0; s && i < CONFIG_SCANNERS_MAX; i++)
+        close_port(s->at[i].fd);
+    free(s);
+}
+
+void scanners_poll(const struct scanners *s, struct pollfd polled[SCANNERS_POLLED])
+{
+    for (size_t i = 0; i < CONFIG_SCANNERS_MAX; i++)
+        polled[i] = (struct pollfd){.fd = s->at[i].fd, .events = POLLIN};
+    polled[CONFIG_SCANNERS_MAX] = (struct pollfd){.fd = s->control, .events = POLLIN};
+}
+
+/* ---- scanners that come and go ---- */
+
+static void tell_port(const struct vault *v, size_t i, const char *what)
+{
+    char text[WIRE_TEXT_MAX + 1];
+
+    snprintf(text, sizeof text, "scanner '%s' %s", v->config->scanners[i].name, what);
+    scanning_tell(v->scanning, text);
+}
+
+/* The opener names a scanner by its number in the configuration. */
+static void take_offer(struct scanners *s, const struct vault *v)
+{
+    struct offer offer;
+    size_t i;
+    int fd;
+
+    if (offer_receive(s->control, &offer, &fd, NULL)) {
+        s->control = -1;
+        scanning_tell(v->scanning, "the process that opens scanners ended: run the command again");
+        return;
+    }
+    i = strtoul(offer.slot, NULL, 10);
+    if (offer.kind == OFFER_NOTICE || offer.status)
+        scanning_tell(v->scanning, offer.text);
+    if (offer.kind == OFFER_LISTED && !offer.status && offer.port == 0)
+        scanning_tell(v->scanning, "no scanner is plugged in: connect it, or correct 'scanners' in "
+                                   "station.yaml");
+    if (fd < 0)
+        return;
+    if (i >= v->config->scanner_count || s->at[i].fd >= 0) {
+        close_port(fd);
+        return;
+    }
+    s->at[i] = (struct scanner){.fd = fd, .port = offer.port};
+    tell_port(v, i, "is ready");
+}
+
+static void lose(struct scanners *s, const struct vault *v, size_t i)
+{
+    uint16_t port = s->at[i].port;
+
+    close_port(s->at[i].fd);
+    s->at[i] = (struct scanner){.fd = -1};
+    tell_port(v, i, "is gone: plug it in again");
+    if (s->control >= 0 && offer_ask(s->control, ASK_PORT, port, NULL))
+        s->control = -1;
+}
+
+/* ---- codes ---- */
+
+static int end_code(struct scanner *scanner, struct vault *v, size_t i, struct error *err)
+{
+    size_t len = scanner->len;
+
+    scanner->len = 0;
+    return len ? scanning_take(v, i, scanner->code, len, clock_mono_ms(), err) : 0;
+}
+
+static int take_bytes(struct scanner *scanner, struct vault *v, size_t i, const char *bytes,
+                      size_t count, struct error *err)
+{
+    int rc = 0;
+
+    scanner->last_ms = clock_mono_ms();
+    for (size_t n = 0; rc == 0 && n < count; n++)
+        if (bytes[n] == '\r' || bytes[n] == '\n' || bytes[n] == '\t')
+            rc = end_code(scanner, v, i, err);
+        else if (scanner->len < sizeof scanner->code)
+            scanner->code[scanner->len++] = bytes[n];
+    return rc;
+}
+
+static int read_scanner(struct scanners *s, struct vault *v, size_t i, struct error *err)
+{
+    char bytes[256];
+    ssize_t n = read(s->at[i].fd, bytes, sizeof bytes);
+
+    if (n > 0)
+        return take_bytes(&s->at[i], v, i, bytes, (size_t)n, err);
+    if (n == 0 || (errno != EAGAIN && errno != EINTR))
+        lose(s, v, i);
+    return 0;
+}
+
+int scanners_work(struct scanners *s, struct vault *v, const struct pollfd polled[SCANNERS_POLLED],
+                  struct error *err)
+{
+    int64_t now = clock_mono_ms();
+    int rc = 0;
+
+    if (s->control >= 0 && polled[CONFIG_SCANNERS_MAX].revents)
+        take_offer(s, v);
+    for (size_t i = 0; rc == 0 && i < CONFIG_SCANNERS_MAX; i++) {
+        struct scanner *scanner = &s->at[i];
+
+        if (scanner->fd >= 0 && polled[i].fd == scanner->fd && polled[i].revents)
+            rc = read_scanner(s, v, i, err);
+        else if (scanner->len && now - scanner->last_ms >= SCANNERS_GAP_MS)
+            rc = end_code(scanner, v, i, err);
+    }
+    scanning_expire(v->scanning, now);
+    return rc;
+}

@@ -1,0 +1,32 @@
+/*
+ * scanners: the station's barcode scanners, whose bytes the vault reads by itself.
+ *
+ * An opener of their own (station/opener) opens them and hands them over; the line never has one. A code
+ * ends with CR, LF or a tab, or when nothing came for SCANNERS_GAP_MS. A scanner that was unplugged is opened
+ * again when it is back.
+ */
+#ifndef STATION_VAULT_SCANNERS_H
+#define STATION_VAULT_SCANNERS_H
+
+#include "station/vault/vault.h"
+
+#include <poll.h>
+
+#define SCANNERS_GAP_MS  150
+#define SCANNERS_LOOK_MS 100 /* how often scanners_work wants to be called, whatever poll says */
+#define SCANNERS_POLLED  (CONFIG_SCANNERS_MAX + 1)
+
+struct scanners;
+
+/* control: the socket of the opener, which stays the caller's. NULL: out of memory, or the opener is
+ * gone. */
+struct scanners *scanners_new(int control);
+void scanners_free(struct scanners *s);
+
+/* Fills SCANNERS_POLLED entries, and takes what came of them; v->scanning gets the codes. Errors: as
+ * scanning_take. */
+void scanners_poll(const struct scanners *s, struct pollfd polled[SCANNERS_POLLED]);
+MUST_USE int scanners_work(struct scanners *s, struct vault *v,
+                           const struct pollfd polled[SCANNERS_POLLED], struct error *err);
+
+#endif

@@ -1,0 +1,449 @@
+#include "station/vault/scanning.h"
+
+#include "base/clock.h"
+#include "station/vault/claim.h"
+#include "station/vault/ending.h"
+#include "station/vault/naming.h"
+#include "station/vault/quota.h"
+#include "station/vault/scan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define SLOTS_MAX 256
+#define TELL_MAX  64
+#define SLOT_CODE "SLOT:"
+
+struct slot_scan {
+    char slot[WIRE_SLOT_MAX + 1];
+    char serial[SERIAL_TEXT_MAX + 1]; /* armed for it, or empty */
+    int64_t until_ms;
+    int64_t credential;                                /* whose label is asked for; 0: none */
+    char is[sizeof(((struct credential *)0)->serial)]; /* its serial */
+    char said[SERIAL_TEXT_MAX + 1];                    /* what another unit's label said */
+    enum scanning_label label;
+};
+
+struct selection {
+    char slot[WIRE_SLOT_MAX + 1]; /* that the scanner's next code is about, or empty */
+    int64_t until_ms;
+};
+
+struct scanning {
+    struct slot_scan slots[SLOTS_MAX];
+    size_t count;
+    struct selection selected[CONFIG_SCANNERS_MAX];
+    struct wire_scan tell[TELL_MAX]; /* a ring: the oldest is lost when nobody asks */
+    size_t first, waiting;
+};
+
+struct scanning *scanning_new(void)
+{
+    return calloc(1, sizeof(struct scanning));
+}
+
+void scanning_free(struct scanning *s)
+{
+    free(s);
+}
+
+/* ---- what is told ---- */
+
+static void tell(struct scanning *s, enum wire_scan_kind kind, const char *slot, const char *serial,
+                 const char *text)
+{
+    struct wire_scan *t;
+
+    if (s->waiting == TELL_MAX) {
+        s->first = (s->first + 1) % TELL_MAX;
+        s->waiting--;
+    }
+    t = &s->tell[(s->first + s->waiting++) % TELL_MAX];
+    *t = (struct wire_scan){.live = 1, .kind = (uint8_t)kind};
+    snprintf(t->slot, sizeof t->slot, "%s", slot);
+    snprintf(t->serial, sizeof t->serial, "%s", serial);
+    snprintf(t->text, sizeof t->text, "%.*s", WIRE_TEXT_MAX, text);
+}
+
+void scanning_tell(struct scanning *s, const char *text)
+{
+    tell(s, WIRE_SCAN_NOTICE, "", "", text);
+}
+
+void scanning_next(struct scanning *s, struct wire_scan *out)
+{
+    *out = (struct wire_scan){.live = s != NULL, .kind = WIRE_SCAN_NONE};
+    if (!s || s->waiting == 0)
+        return;
+    *out = s->tell[s->first];
+    s->first = (s->first + 1) % TELL_MAX;
+    s->waiting--;
+}
+
+/* ---- slots ---- */
+
+static struct slot_scan *find(struct scanning *s, const char *slot)
+{
+    for (size_t i = 0; s && i < s->count; i++)
+        if (strcmp(s->slots[i].slot, slot) == 0)
+            return &s->slots[i];
+    return NULL;
+}
+
+/* NULL when there are more than a line has. */
+static struct slot_scan *get(struct scanning *s, const char *slot)
+{
+    struct slot_scan *found = find(s, slot);
+
+    if (found || s->count == SLOTS_MAX)
+        return found;
+    found = &s->slots[s->count++];
+    snprintf(found->slot, sizeof found->slot, "%s", slot);
+    return found;
+}
+
+const char *scanning_serial(struct scanning *s, const char *slot)
+{
+    const struct slot_scan *found = find(s, slot);
+
+    return found && *found->serial ? found->serial : NULL;
+}
+
+bool scanning_is_awaited(const struct vault *v, const char *slot)
+{
+    return v->scanning && v->job->serials.source == SOURCE_SCANNED && !scans_find(v->scans, slot) &&
+           !scanning_serial(v->scanning, slot);
+}
+
+void scanning_used(struct scanning *s, const char *slot)
+{
+    struct slot_scan *found = find(s, slot);
+
+    if (found)
+        found->serial[0] = 0;
+}
+
+void scanning_expire(struct scanning *s, int64_t now_ms)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (*s->slots[i].serial && now_ms >= s->slots[i].until_ms) {
+            char serial[SERIAL_TEXT_MAX + 1];
+
+            strcpy(serial, s->slots[i].serial);
+            s->slots[i].serial[0] = 0;
+            tell(s, WIRE_SCAN_EXPIRED, s->slots[i].slot, serial,
+                 "30 seconds are over: scan the slot and the unit again");
+        }
+    for (size_t i = 0; i < CONFIG_SCANNERS_MAX; i++)
+        if (now_ms >= s->selected[i].until_ms)
+            s->selected[i].slot[0] = 0;
+}
+
+/* ---- labels of devices that proved ---- */
+
+static bool is_asked(const struct slot_scan *slot, const struct session *session)
+{
+    return slot && slot->credential && slot->credential == session->credential.id;
+}
+
+enum scanning_label scanning_label(struct scanning *s, const struct session *session)
+{
+    struct slot_scan *slot = get(s, session->slot);
+
+    if (!slot)
+        return LABEL_AWAITED;
+    if (!is_asked(slot, session)) {
+        slot->credential = session->credential.id;
+        slot->label = LABEL_AWAITED;
+        snprintf(slot->is, sizeof slot->is, "%s", session->credential.serial);
+    }
+    return slot->label;
+}
+
+int scanning_check(struct scanning *s, const struct session *session, struct error *err)
+{
+    const struct slot_scan *slot = find(s, session->slot);
+
+    if (!is_asked(slot, session) || slot->label != LABEL_OTHER)
+        return 0;
+    return error_set(
+        err, ERR_LABEL_MISMATCH,
+        "LABEL_MISMATCH: the label of the unit in slot '%s' says '%s', and the device in "
+        "it is '%s': that identity is void, take the unit out and look for the one it was "
+        "swapped with",
+        slot->slot, slot->said, slot->is);
+}
+
+void scanning_forget(struct scanning *s, const struct session *session)
+{
+    struct slot_scan *slot = find(s, session->slot);
+
+    if (is_asked(slot, session))
+        slot->credential = 0;
+}
+
+/* ---- one code ---- */
+
+static const struct config_scanner *scanner_of(const struct vault *v, size_t scanner)
+{
+    return &v->config->scanners[scanner];
+}
+
+static bool is_of_scanner(const struct config_scanner *c, const char *slot)
+{
+    for (size_t i = 0; i < c->slot_count; i++)
+        if (strcmp(c->slots[i], slot) == 0)
+            return true;
+    return c->slot_count == 0;
+}
+
+static int select_slot(struct vault *v, size_t scanner, const char *slot, int64_t now_ms,
+                       struct error *err)
+{
+    const struct config_scanner *c = scanner_of(v, scanner);
+    struct selection *selected = &v->scanning->selected[scanner];
+    int rc = scan_check_slot(v->job, slot, err);
+
+    if (rc == 0 && !is_of_scanner(c, slot))
+        rc = error_set(err, ERR_REFUSED,
+                       "scanner '%s' is not for slot '%s': use the scanner of that slot", c->name,
+                       slot);
+    selected->slot[0] = 0;
+    if (rc)
+        return rc;
+    snprintf(selected->slot, sizeof selected->slot, "%s", slot);
+    selected->until_ms = now_ms + SCANNING_MS;
+    tell(v->scanning, WIRE_SCAN_SLOT, slot, "", "now scan the unit of this slot");
+    return 0;
+}
+
+/* The one slot of the scanner whose device waits for its label; NULL when there is none, or several. */
+static struct slot_scan *only_asking(const struct vault *v, size_t scanner)
+{
+    struct slot_scan *only = NULL;
+
+    for (size_t i = 0; i < v->scanning->count; i++) {
+        struct slot_scan *slot = &v->scanning->slots[i];
+
+        if (!slot->credential || slot->label != LABEL_AWAITED ||
+            !is_of_scanner(scanner_of(v, scanner), slot->slot))
+            continue;
+        if (only)
+            return NULL;
+        only = slot;
+    }
+    return only;
+}
+
+static void confirm(struct vault *v, struct slot_scan *slot)
+{
+    slot->label = LABEL_FITS;
+    tell(v->scanning, WIRE_SCAN_LABEL, slot->slot, slot->is, "the label fits");
+}
+
+/* Whatever the line does next, nobody gets this identity any more. */
+static int burn(struct vault *v, int64_t credential, struct error *err)
+{
+    struct claim claim;
+    bool found = false, ended;
+    int rc;
+
+    claim_init(&claim);
+    rc = claim_by_credential(v->store, credential, &claim, &found, err);
+    ended = rc == 0 && (!found || claim.state != CLAIM_OPEN);
+    if (rc == 0 && !ended)
+        rc = store_begin(v->store, err);
+    if (rc || ended)
+        goto out;
+    rc = claim_burn(v, &claim, err);
+    if (rc == 0)
+        rc = store_commit(v->store, err);
+    if (rc)
+        store_rollback(v->store);
+    else
+        quota_move(v, CREDENTIAL_CLAIMED, CREDENTIAL_BURNED, 1);
+out:
+    claim_done(&claim);
+    return rc;
+}
+
+static int condemn(struct vault *v, struct slot_scan *slot, const char *serial, struct error *err)
+{
+    char text[WIRE_TEXT_MAX + 1];
+    int rc = burn(v, slot->credential, err);
+
+    if (rc)
+        return rc;
+    slot->label = LABEL_OTHER;
+    snprintf(slot->said, sizeof slot->said, "%s", serial);
+    snprintf(
+        text, sizeof text,
+        "LABEL_MISMATCH: the label of the unit in slot '%s' says '%s', and the device in it is "
+        "'%s'",
+        slot->slot, slot->said, slot->is);
+    tell(v->scanning, WIRE_SCAN_MISMATCH, slot->slot, slot->is, text);
+    return 0;
+}
+
+/* The label of another slot that is armed now, which a unit of the same serial would follow. */
+static int check_other_slots(const struct scanning *s, const char *slot, const char *serial,
+                             struct error *err)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (strcmp(s->slots[i].slot, slot) && strcasecmp(s->slots[i].serial, serial) == 0)
+            return error_set(err, ERR_DUPLICATE,
+                             "the serial '%s' was scanned for slot '%s' already: no two units have "
+                             "the same",
+                             serial, s->slots[i].slot);
+    return 0;
+}
+
+/* A serial that a finished device has is no new one's; one that is claimed may be this very unit's,
+ * which comes back: HELLO will tell. */
+static int check_finished(void *context, const struct credential *c, struct error *err)
+{
+    (void)context;
+    if (c->state != CREDENTIAL_PROVEN)
+        return 0;
+    return error_set(
+        err, ERR_DUPLICATE,
+        "another device has the serial '%s': if this is that very unit, it needs no scan; "
+        "if not, set it aside",
+        c->serial);
+}
+
+static int judge(const struct vault *v, const char *slot, const char *serial, struct error *err)
+{
+    int64_t replaces;
+    bool again;
+    int rc = job_serials_allow(&v->job->serials, &v->share->serials, v->order, serial, err);
+
+    if (rc == 0)
+        rc = check_other_slots(v->scanning, slot, serial, err);
+    if (rc == 0)
+        rc = credential_each_of_serial(v->store, v->order->product, serial, check_finished, NULL,
+                                       err);
+    if (rc)
+        return rc;
+    rc = naming_judge(v, serial, &again, &replaces, err);
+    return rc == ERR_DUPLICATE ? 0 : rc;
+}
+
+static int arm(struct vault *v, const char *slot, const char *serial, int64_t now_ms,
+               struct error *err)
+{
+    struct slot_scan *s;
+    int rc;
+
+    if (v->job->serials.source != SOURCE_SCANNED)
+        return error_set(err, ERR_REFUSED,
+                         "slot '%s' does not ask for a label: scan it when the board says so",
+                         slot);
+    rc = judge(v, slot, serial, err);
+    if (rc)
+        return rc;
+    s = get(v->scanning, slot);
+    if (!s)
+        return error_set(err, ERR_INPUT, "there are too many slots");
+    snprintf(s->serial, sizeof s->serial, "%s", serial);
+    s->until_ms = now_ms + SCANNING_MS;
+    tell(v->scanning, WIRE_SCAN_ARMED, slot, serial, "put this unit in within 30 seconds");
+    return 0;
+}
+
+static int take_of_slot(struct vault *v, const char *name, const char *serial, int64_t now_ms,
+                        struct error *err)
+{
+    struct slot_scan *slot = find(v->scanning, name);
+
+    if (!slot || !slot->credential)
+        return arm(v, name, serial, now_ms, err);
+    if (slot->label != LABEL_AWAITED)
+        return error_set(err, ERR_REFUSED, "the label of slot '%s' was scanned already", name);
+    if (strcmp(slot->is, serial))
+        return condemn(v, slot, serial, err);
+    confirm(v, slot);
+    return 0;
+}
+
+static int take_alone(struct vault *v, size_t scanner, const char *serial, struct error *err)
+{
+    struct slot_scan *slot = only_asking(v, scanner);
+
+    if (!slot || strcmp(slot->is, serial))
+        return error_set(
+            err, ERR_REFUSED,
+            "'%s' was scanned without a slot: scan the code of the slot, then this one", serial);
+    confirm(v, slot);
+    return 0;
+}
+
+static int take_label(struct vault *v, size_t scanner, const char *code, size_t len, int64_t now_ms,
+                      struct error *err)
+{
+    struct selection *selected = &v->scanning->selected[scanner];
+    char serial[SERIAL_TEXT_MAX + 1], slot[WIRE_SLOT_MAX + 1];
+    int rc = job_label_serial(&v->job->label, v->order, code, len,
+                              scanner_of(v, scanner)->separator[0], serial, err);
+
+    /* A code that could not be read is scanned again for the same slot. */
+    if (rc == 0)
+        rc = serial_check(serial, err);
+    if (rc)
+        return rc;
+    if (!*selected->slot)
+        return take_alone(v, scanner, serial, err);
+    strcpy(slot, selected->slot);
+    selected->slot[0] = 0;
+    return take_of_slot(v, slot, serial, now_ms, err);
+}
+
+/* "SLOT:S1", which a scanner may have put its AIM identifier before. */
+static bool is_slot_code(const char *code, size_t len, char slot[WIRE_SLOT_MAX + 1])
+{
+    size_t mark = strlen(SLOT_CODE);
+
+    if (len > 3 && code[0] == ']') {
+        code += 3;
+        len -= 3;
+    }
+    if (len <= mark || len - mark > WIRE_SLOT_MAX || memcmp(code, SLOT_CODE, mark) != 0)
+        return false;
+    for (size_t i = mark; i < len; i++)
+        if (code[i] < 0x20 || code[i] > 0x7e)
+            return false;
+    memcpy(slot, code + mark, len - mark);
+    slot[len - mark] = 0;
+    return true;
+}
+
+/* What a person can put right by another scan. */
+static bool is_mistake(int rc)
+{
+    return rc == ERR_INPUT || rc == ERR_REFUSED || rc == ERR_DUPLICATE;
+}
+
+int scanning_take(struct vault *v, size_t scanner, const char *code, size_t len, int64_t now_ms,
+                  struct error *err)
+{
+    struct error wrong = ERROR_INIT;
+    char slot[WIRE_SLOT_MAX + 1] = "";
+    int rc;
+
+    scanning_expire(v->scanning, now_ms);
+    if (is_slot_code(code, len, slot))
+        rc = select_slot(v, scanner, slot, now_ms, &wrong);
+    else
+        rc = take_label(v, scanner, code, len, now_ms, &wrong);
+    if (rc == 0)
+        return 0;
+    if (!is_mistake(rc)) {
+        if (err)
+            *err = wrong;
+        return rc;
+    }
+    tell(v->scanning, WIRE_SCAN_REFUSED, "", "", wrong.text);
+    return 0;
+}
