@@ -362,22 +362,61 @@ def shard_lines(kind, m, where):
             need(count == SHARD or i == len(names) - 1, "lines")
 
 
-def check_chain(where, device_root, created):  # step 6
+def leads_up(cert, *how):  # times apart
+    return subprocess.run(["openssl", "verify", "-no_check_time", "-ignore_critical", *how],
+                          input=cert.public_bytes(serialization.Encoding.PEM),
+                          capture_output=True).returncode == 0
+
+
+def signed_by(cert, ca):
+    with tempfile.NamedTemporaryFile() as f:
+        f.write(ca.public_bytes(serialization.Encoding.PEM))
+        f.flush()
+        return leads_up(cert, "-partial_chain", "-CAfile", f.name)
+
+
+def values(cert, kind):
+    return [e.value for e in cert.extensions if e.oid == kind.oid]
+
+
+def path_of(cert, roots, certs):  # the CA first, the root last
+    path = [cert]
+    while path[-1] not in roots:
+        above = [c for c in roots + certs if c.subject == path[-1].issuer and signed_by(path[-1], c)]
+        need(above and len(path) < 64, "chain.pem")
+        path.append(above[0])
+    below = 0
+    for ca in path:
+        basic = values(ca, x509.BasicConstraints)
+        need(not basic or basic[0].path_length is None or basic[0].path_length >= below, "path length")
+        below += ca.subject != ca.issuer
+    return path
+
+
+def check_chain(where, device_root):  # step 6
     if "chain.pem" not in where:
         return {}
-    with open(where["chain.pem"], "rb") as f:
-        pems = re.findall(PEM, f.read(), re.S)
-    need(1 <= len(pems) <= 64, "chain.pem")
-    issuers = {}
-    for pem in pems:
-        need(subprocess.run(["openssl", "verify", "-attime", str(created), "-CAfile", device_root,
-                             "-untrusted", where["chain.pem"]], input=pem,
-                            capture_output=True).returncode == 0, "chain.pem")
-        cert = x509.load_pem_x509_certificate(pem)
+    with open(where["chain.pem"], "rb") as f, open(device_root, "rb") as g:
+        certs, roots = ([x509.load_pem_x509_certificate(pem) for pem in re.findall(PEM, h.read(), re.S)]
+                        for h in (f, g))
+    need(1 <= len(certs) <= 64, "chain.pem")
+    up, issuers = ("-CAfile", device_root, "-untrusted", where["chain.pem"]), {}
+    for cert in certs:
+        need(leads_up(cert, *up), "chain.pem")
         basic = cert.extensions.get_extension_for_class(x509.BasicConstraints).value
         need(basic.ca, "not a CA")
-        issuers[sha(cert.public_bytes(serialization.Encoding.DER)).hex()] = cert
+        issuers[sha(cert.public_bytes(serialization.Encoding.DER)).hex()] = path_of(cert, roots, certs), up
     return issuers
+
+
+def check_path(cert, path, up):  # section 5: what the CAs above a certificate allow
+    for ca in path:
+        need(ca.not_valid_before <= cert.not_valid_before <= ca.not_valid_after, "issuer was not valid")
+        for allowed in map(set, values(ca, x509.ExtendedKeyUsage)):
+            need(x509.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in allowed or
+                 allowed.issuperset(*values(cert, x509.ExtendedKeyUsage)), "extended key usage")
+    if any(values(ca, x509.NameConstraints) for ca in path):
+        need(leads_up(cert, *up), "name constraints")
 
 
 def check_form(r):  # section 5: which members a record has
@@ -436,9 +475,11 @@ def name_of(serial):  # section 5: how a certificate's subject carries a serial
 
 
 def check_certificate(r, issuers):
-    cert, issuer = x509.load_der_x509_certificate(b64(r["cert"])), issuers.get(r["iss"])
-    need(issuer and cert.issuer == issuer.subject, "issuer")
-    verify_certificate(issuer.public_key(), cert)
+    need(r["iss"] in issuers, "issuer")
+    cert, (path, up) = x509.load_der_x509_certificate(b64(r["cert"])), issuers[r["iss"]]
+    need(cert.issuer == path[0].subject, "issuer")
+    verify_certificate(path[0].public_key(), cert)
+    check_path(cert, path, up)
     basic = [e.value for e in cert.extensions if e.oid == x509.ExtensionOID.BASIC_CONSTRAINTS]
     need(not (basic and basic[0].ca), "a device that is a CA")
     need(spki_of(cert.public_key()) == b64(r["spki"]), "spki")
@@ -573,7 +614,7 @@ def verify(manifest_root, device_root, vkey, folder, before=None, required={}):
         need("checkpoint" in where and name == m["origin"], "checkpoint")
         note = read(folder, "checkpoint", 65536)
         need(check_note(note, name, log) == [m["origin"], str(m["size"]), m["root"]], "checkpoint")
-        issuers = check_chain(where, device_root, time(m["created"]))
+        issuers = check_chain(where, device_root)
         evidence, once, counts, found, records = shard_lines("evidence", m, where), Once(), {}, {}, {}
         index = m["first"]
         for line in shard_lines("devices", m, where):

@@ -415,8 +415,8 @@ static void check_storage_order(struct work *w, const struct object *o)
         if (o->id_len == SHA256_SIZE && memcmp(o->id, w->orders[i], SHA256_SIZE) == 0)
             return;
     report(w, HSM_FINDING_NOTE, o->label, "",
-           "a storage key that no order of the database needs: of an order that was not begun, or "
-           "is done");
+           "a storage key under which no order of the database has device keys: of an order that "
+           "was not begun or is done, or of one that the token remembers by it");
 }
 
 static int check_storage(struct hsm *h, struct work *w, struct error *err)

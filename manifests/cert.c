@@ -1,5 +1,7 @@
 #include "manifests/cert.h"
 
+#include "base/clock.h"
+
 #include <string.h>
 
 #define TAG_BOOLEAN    0x01
@@ -9,6 +11,8 @@
 #define TAG_OID        0x06
 #define TAG_UTF8       0x0c
 #define TAG_PRINTABLE  0x13
+#define TAG_UTC_TIME   0x17
+#define TAG_TIME       0x18
 #define TAG_SEQUENCE   0x30
 #define TAG_SET        0x31
 #define TAG_VERSION    0xa0
@@ -135,9 +139,30 @@ static int parse_extensions(struct reader *tbs, struct cert *c)
     return 0;
 }
 
+/* YYMMDDHHMMSSZ, of the years 1950 to 2049, or YYYYMMDDHHMMSSZ (RFC 5280 section 4.1.2.5). */
+static int parse_time(struct reader *validity, int64_t *utc)
+{
+    bool two = next_is(validity, TAG_UTC_TIME);
+    size_t year = two ? 2 : 4;
+    char text[CLOCK_TEXT_SIZE];
+    struct reader time;
+
+    if (take(validity, two ? TAG_UTC_TIME : TAG_TIME, &time, NULL) || time.left != year + 11 ||
+        time.p[time.left - 1] != 'Z')
+        return ERR_FORMAT;
+    snprintf(text, sizeof text, "%s%.*s-%.2s-%.2sT%.2s:%.2s:%.2sZ",
+             !two               ? ""
+             : time.p[0] >= '5' ? "19"
+                                : "20",
+             (int)year, (const char *)time.p, (const char *)time.p + year,
+             (const char *)time.p + year + 2, (const char *)time.p + year + 4,
+             (const char *)time.p + year + 6, (const char *)time.p + year + 8);
+    return clock_parse(text, utc);
+}
+
 static int parse_tbs(struct reader *tbs, struct cert *c)
 {
-    struct reader serial, subject;
+    struct reader serial, validity, subject;
     struct record_bytes algorithm;
 
     if (next_is(tbs, TAG_VERSION) && take(tbs, TAG_VERSION, &serial, NULL))
@@ -145,10 +170,9 @@ static int parse_tbs(struct reader *tbs, struct cert *c)
     if (take(tbs, TAG_INTEGER, &serial, NULL) || serial.left == 0 ||
         take(tbs, TAG_SEQUENCE, NULL, &algorithm) ||
         !scheme_parse(algorithm.p, algorithm.len, &c->scheme) ||
-        take(tbs, TAG_SEQUENCE, NULL, &c->issuer) ||
-        take(tbs, TAG_SEQUENCE, NULL, NULL) /* validity */ ||
-        take(tbs, TAG_SEQUENCE, &subject, NULL) || parse_subject(&subject, c) ||
-        take(tbs, TAG_SEQUENCE, NULL, &c->spki))
+        take(tbs, TAG_SEQUENCE, NULL, &c->issuer) || take(tbs, TAG_SEQUENCE, &validity, NULL) ||
+        parse_time(&validity, &c->not_before) || take(tbs, TAG_SEQUENCE, &subject, NULL) ||
+        parse_subject(&subject, c) || take(tbs, TAG_SEQUENCE, NULL, &c->spki))
         return ERR_FORMAT;
     c->serial = (struct record_bytes){serial.p, serial.left};
     if (next_is(tbs, TAG_EXTENSIONS) && parse_extensions(tbs, c))

@@ -19,12 +19,13 @@ struct cert {
     struct record_bytes spki;      /* SubjectPublicKeyInfo, with its header */
     struct record_bytes signature; /* as in the BIT STRING */
     enum sig_scheme scheme;        /* how it is signed */
+    int64_t not_before;            /* seconds since 1970 UTC */
     bool is_ca;                    /* basicConstraints says so */
 };
 
 /*
- * Errors: ERR_FORMAT when it is not exactly one certificate, has two serialNumber attributes, or is
- * signed in a way that pki/scheme.h does not have.
+ * Errors: ERR_FORMAT when it is not exactly one certificate, has two serialNumber attributes, begins at
+ * no date from 1970 on, or is signed in a way that pki/scheme.h does not have.
  */
 MUST_USE int cert_parse(const uint8_t *der, size_t len, struct cert *cert);
 

@@ -1,5 +1,7 @@
 #include "manifests/chain.h"
 
+#include "base/clock.h"
+#include "pki/ca_chain.h"
 #include "pki/serial_name.h"
 
 #include <openssl/err.h>
@@ -7,7 +9,6 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct issuer {
     uint8_t sha256[SHA256_SIZE];
@@ -15,6 +16,9 @@ struct issuer {
     size_t subject_len;
     EVP_PKEY *key;
     enum key_type type;
+    STACK_OF(X509) * path; /* itself first, then each above the one before, the root last */
+    int64_t begin, end;    /* when all of them are valid */
+    bool constrains;       /* one of them says what certificates below it may hold */
 };
 
 struct chain {
@@ -43,7 +47,31 @@ static STACK_OF(X509) * read_certificates(const void *pem, size_t len)
     return certs;
 }
 
-static int prove(X509 *cert, STACK_OF(X509) * certs, X509_STORE *store, struct error *err)
+/* RFC 5280 section 4.2.1.9: how many CAs may be between this one and a device. Those that have the
+ * name of their issuer do not count. */
+static int check_lengths(STACK_OF(X509) * path, struct error *err)
+{
+    char name[CA_NAME_SIZE];
+    long below = 0;
+
+    for (int i = 0; i < sk_X509_num(path); i++) {
+        X509 *ca = sk_X509_value(path, i);
+        long most = X509_get_pathlen(ca);
+
+        ca_name(ca, name);
+        if (most >= 0 && most < below)
+            return error_set(err, ERR_SIGNATURE,
+                             "'%s' in chain.pem or above it has path length %ld, and %ld CAs are "
+                             "below it",
+                             name, most, below);
+        below += !ca_issued(ca, ca);
+    }
+    return 0;
+}
+
+/* The times of a CA are judged with each certificate below it. */
+static int prove(X509 *cert, STACK_OF(X509) * certs, X509_STORE *store, STACK_OF(X509) * *path,
+                 struct error *err)
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     char subject[256] = "?";
@@ -58,12 +86,33 @@ static int prove(X509 *cert, STACK_OF(X509) * certs, X509_STORE *store, struct e
                        X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
     else if (X509_check_ca(cert) != 1)
         rc = error_set(err, ERR_SIGNATURE, "'%.200s' in chain.pem is not a CA", subject);
+    if (rc == 0 && !(*path = X509_STORE_CTX_get1_chain(ctx)))
+        rc = error_set(err, ERR_INTERNAL, "out of memory for a chain of certificates");
     X509_STORE_CTX_free(ctx);
     ERR_clear_error();
-    return rc;
+    return rc ? rc : check_lengths(*path, err);
 }
 
-static int add_issuer(struct chain *chain, X509 *cert, struct error *err)
+static int read_path(struct issuer *i, struct error *err)
+{
+    i->begin = INT64_MIN;
+    i->end = INT64_MAX;
+    for (int n = 0; n < sk_X509_num(i->path); n++) {
+        X509 *ca = sk_X509_value(i->path, n);
+        int64_t begin, end;
+
+        if (!ca_times(ca, &begin, &end))
+            return error_set(err, ERR_SIGNATURE, "a CA in chain.pem or above it has no validity");
+        i->begin = begin > i->begin ? begin : i->begin;
+        i->end = end < i->end ? end : i->end;
+        i->constrains |= X509_get_ext_by_NID(ca, NID_name_constraints, -1) >= 0 ||
+                         X509_get_ext_by_NID(ca, NID_ext_key_usage, -1) >= 0;
+    }
+    return 0;
+}
+
+/* Takes the path. */
+static int add_issuer(struct chain *chain, X509 *cert, STACK_OF(X509) * path, struct error *err)
 {
     struct issuer *i = &chain->issuers[chain->count];
     struct public_key key;
@@ -76,6 +125,7 @@ static int add_issuer(struct chain *chain, X509 *cert, struct error *err)
     name_len = i2d_X509_NAME(X509_get_subject_name(cert), &i->subject);
     i->subject_len = name_len > 0 ? (size_t)name_len : 0;
     i->key = X509_get_pubkey(cert);
+    i->path = path;
     chain->count++;
     if (i->key && key_of(i->key, &key, NULL) == 0)
         i->type = key.type;
@@ -83,10 +133,10 @@ static int add_issuer(struct chain *chain, X509 *cert, struct error *err)
         len = 0;
     if (len <= 0 || name_len <= 0)
         return error_set(err, ERR_SIGNATURE, "an issuer in chain.pem has a key of unknown kind");
-    return 0;
+    return read_path(i, err);
 }
 
-static X509_STORE *make_store(STACK_OF(X509) * roots, int64_t at)
+static X509_STORE *make_store(STACK_OF(X509) * roots)
 {
     X509_STORE *store = X509_STORE_new();
     bool good = store != NULL;
@@ -97,15 +147,27 @@ static X509_STORE *make_store(STACK_OF(X509) * roots, int64_t at)
         X509_STORE_free(store);
         return NULL;
     }
-    X509_VERIFY_PARAM_set_time(X509_STORE_get0_param(store), (time_t)at);
+    X509_STORE_set_flags(store, X509_V_FLAG_NO_CHECK_TIME);
     return store;
 }
 
-int chain_load(const void *pem, size_t len, STACK_OF(X509) * roots, int64_t at,
-               struct chain **chain, struct error *err)
+static int add_proven(struct chain *chain, X509 *cert, STACK_OF(X509) * certs, X509_STORE *store,
+                      struct error *err)
+{
+    STACK_OF(X509) *path = NULL;
+    int rc = prove(cert, certs, store, &path, err);
+
+    if (rc == 0)
+        return add_issuer(chain, cert, path, err);
+    sk_X509_pop_free(path, X509_free);
+    return rc;
+}
+
+int chain_load(const void *pem, size_t len, STACK_OF(X509) * roots, struct chain **chain,
+               struct error *err)
 {
     STACK_OF(X509) *certs = read_certificates(pem, len);
-    X509_STORE *store = make_store(roots, at);
+    X509_STORE *store = make_store(roots);
     struct chain *made = calloc(1, sizeof *made);
     int rc = 0, count = certs ? sk_X509_num(certs) : 0;
 
@@ -114,11 +176,8 @@ int chain_load(const void *pem, size_t len, STACK_OF(X509) * roots, int64_t at,
     else if (count == 0 || count > CHAIN_MAX)
         rc = error_set(err, ERR_FORMAT, "chain.pem does not hold 1 to %d certificates in PEM",
                        CHAIN_MAX);
-    for (int i = 0; rc == 0 && i < count; i++) {
-        rc = prove(sk_X509_value(certs, i), certs, store, err);
-        if (rc == 0)
-            rc = add_issuer(made, sk_X509_value(certs, i), err);
-    }
+    for (int i = 0; rc == 0 && i < count; i++)
+        rc = add_proven(made, sk_X509_value(certs, i), certs, store, err);
     if (rc)
         chain_free(made);
     else
@@ -135,6 +194,7 @@ void chain_free(struct chain *chain)
     for (size_t i = 0; i < chain->count; i++) {
         OPENSSL_free(chain->issuers[i].subject);
         EVP_PKEY_free(chain->issuers[i].key);
+        sk_X509_pop_free(chain->issuers[i].path, X509_free);
     }
     free(chain);
 }
@@ -225,6 +285,51 @@ static bool signed_by(const struct chain_checker *c, const struct issuer *issuer
     return good;
 }
 
+static int check_times(const struct issuer *issuer, const struct cert *c, const char *sn,
+                       struct error *err)
+{
+    char begins[CLOCK_TEXT_SIZE], from[CLOCK_TEXT_SIZE], until[CLOCK_TEXT_SIZE];
+
+    if (c->not_before >= issuer->begin && c->not_before <= issuer->end)
+        return 0;
+    clock_text(c->not_before, begins);
+    clock_text(issuer->begin, from);
+    clock_text(issuer->end, until);
+    return error_set(err, ERR_SIGNATURE,
+                     "the certificate of '%s' begins on %s, and its issuers are valid from %s to "
+                     "%s only",
+                     sn, begins, from, until);
+}
+
+/* Only where a CA on the way says anything: it costs as much as half a signature. */
+static int check_constraints(const struct issuer *issuer, const struct record *r, struct error *err)
+{
+    const uint8_t *der = r->cert.p;
+    X509 *cert = d2i_X509(NULL, &der, (long)r->cert.len);
+    struct error why = ERROR_INIT;
+    int rc = 0;
+
+    if (!cert)
+        rc = error_set(err, ERR_FORMAT, "the certificate of '%s' is malformed", r->sn);
+    for (int i = 0; rc == 0 && i < sk_X509_num(issuer->path); i++) {
+        const struct ca_chain one = {{sk_X509_value(issuer->path, i)}, 1};
+
+        if (ca_chain_check_names(&one, cert, &why))
+            rc = error_set(err, ERR_SIGNATURE, "the certificate of '%s': %s", r->sn, why.text);
+    }
+    X509_free(cert);
+    ERR_clear_error();
+    return rc;
+}
+
+static int check_path(const struct issuer *issuer, const struct cert *c, const struct record *r,
+                      struct error *err)
+{
+    int rc = check_times(issuer, c, r->sn, err);
+
+    return rc || !issuer->constrains ? rc : check_constraints(issuer, r, err);
+}
+
 int chain_check(const struct chain_checker *checker, const struct record *r, struct cert *cert,
                 struct error *err)
 {
@@ -256,6 +361,8 @@ int chain_check(const struct chain_checker *checker, const struct record *r, str
             "the serial of the record '%s' is not the one that the serialNumber in its "
             "certificate stands for",
             r->sn);
+    if (check_path(issuer, &c, r, err))
+        return err ? err->code : ERR_SIGNATURE;
     *cert = c;
     return 0;
 }

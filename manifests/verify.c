@@ -284,7 +284,7 @@ static int load_chain(struct verification *v, struct error *err)
     buf_init(&pem, CHAIN_PEM_MAX);
     rc = read_listed(v, MANIFEST_CHAIN, &pem, err);
     if (rc == 0)
-        rc = chain_load(pem.data, pem.len, v->device_roots, v->s.created, &v->chain, err);
+        rc = chain_load(pem.data, pem.len, v->device_roots, &v->chain, err);
     buf_done(&pem);
     return rc;
 }

@@ -160,11 +160,27 @@ static int refuse_list(const struct job_serials *s, const char *order, struct er
                      s->file, order);
 }
 
+/* The order names a list by its hash, so only who has the list sees what of it is another station's. */
+static bool is_of_another(const struct order_serials *range, const struct order *order,
+                          const char *serial)
+{
+    for (size_t i = 0; i < order->station_count; i++)
+        if (&order->stations[i].serials != range &&
+            order_serials_hold(&order->stations[i].serials, serial))
+            return true;
+    return false;
+}
+
 static int check_line(const struct job_serials *s, const struct order_serials *range,
                       const struct order *order, size_t i, struct error *err)
 {
     const char *serial = s->list.at[i];
 
+    if (range->kind == ORDER_SERIALS_LIST && is_of_another(range, order, serial))
+        return error_set(err, ERR_REFUSED,
+                         "%s:%zu:1: order '%s' gives the serial '%s' to another station as well, "
+                         "and two devices would have it: ask the owner for an amendment",
+                         s->file, i + 1, order->id, serial);
     if (range->kind != ORDER_SERIALS_LIST && !order_serials_hold(range, serial))
         return error_set(err, ERR_REFUSED,
                          "%s:%zu:1: order '%s' does not give this station the serial '%s'", s->file,

@@ -45,9 +45,9 @@ bool job_serials_ahead(const struct job_serials *s);
 
 /*
  * Whether the serials are those that the order gives this station: the pattern is within its range,
- * or the list is the one that it names, or each line of the list is one that it gives; and none of
- * the list's breaks a rule of a platform that the order exports to. path is for the message. Errors:
- * ERR_REFUSED.
+ * or the list is the one that it names and has no serial of another station's numbers or prefix, or each
+ * line of the list is one that it gives; and none of the list's breaks a rule of a platform that the order
+ * exports to. range is a member of order. path is for the message. Errors: ERR_REFUSED.
  */
 MUST_USE int job_serials_bind(const struct job_serials *s, const struct order_serials *range,
                               const char *path, const struct order *order, struct error *err);

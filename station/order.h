@@ -137,7 +137,8 @@ const struct order_share *order_share_of(const struct order *order, const uint8_
 bool order_serials_hold(const struct order_serials *serials, const char *text);
 
 /* Whether two ranges have the text of a serial in common, or may have. What another list, or a list
- * and a pattern, have in common cannot be seen here. */
+ * and a pattern, have in common cannot be seen here: who has the list asks order_serials_hold
+ * (job_serials_bind, restore_check_order). */
 bool order_serials_overlap(const struct order_serials *a, const struct order_serials *b);
 
 /* Whether work may begin now: ERR_REFUSED before `from` and after `until`, with what to do. */

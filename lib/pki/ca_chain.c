@@ -260,19 +260,39 @@ int ca_chain_check_life(const struct ca_chain *chain, int64_t begin, int64_t end
     return 0;
 }
 
+static bool has_dns_name(X509 *cert)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    bool has = false;
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
+        has |= sk_GENERAL_NAME_value(names, i)->type == GEN_DNS;
+    GENERAL_NAMES_free(names);
+    return has;
+}
+
+/* RFC 5280 does not know common names that are DNS names, and verifiers do. */
+static int judge_constraints(NAME_CONSTRAINTS *names, X509 *cert)
+{
+    int found = NAME_CONSTRAINTS_check(cert, names);
+
+    return found == X509_V_OK && !has_dns_name(cert) ? NAME_CONSTRAINTS_check_CN(cert, names)
+                                                     : found;
+}
+
 static int check_constraints(X509 *ca, X509 *cert, struct error *err)
 {
     NAME_CONSTRAINTS *names = X509_get_ext_d2i(ca, NID_name_constraints, NULL, NULL);
     char name[CA_NAME_SIZE];
-    int found = names ? NAME_CONSTRAINTS_check(cert, names) : X509_V_OK;
+    int found = names ? judge_constraints(names, cert) : X509_V_OK;
 
     NAME_CONSTRAINTS_free(names);
     if (found == X509_V_OK)
         return 0;
     ca_name(ca, name);
     return error_set(err, ERR_REFUSED,
-                     "the name constraints of CA '%s' do not allow this job's certificates: %s; "
-                     "choose other values or another issuing CA",
+                     "the name constraints of CA '%s' do not allow this certificate: %s; choose "
+                     "other values or another issuing CA",
                      name, X509_verify_cert_error_string(found));
 }
 

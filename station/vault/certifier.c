@@ -29,15 +29,31 @@ struct certifier {
 
 /* ---- storage key ---- */
 
-int certifier_storage(const struct vault *v, char name[HSM_STORAGE_NAME_SIZE], struct error *err)
+static int find_or_create(const struct vault *v, enum key_type type,
+                          char name[HSM_STORAGE_NAME_SIZE], struct error *err)
 {
     const uint8_t *order = v->history.row.hash;
-    int rc = hsm_storage_find(v->hsm, order, v->key, name, err);
+    int rc = hsm_storage_find(v->hsm, order, type, name, err);
 
     if (rc != ERR_MISSING)
         return rc;
-    rc = hsm_storage_create(v->hsm, order, v->key, name, err);
+    rc = hsm_storage_create(v->hsm, order, type, name, err);
     return rc ? rc : token_files_sync(v->config, err); /* before a row depends on it */
+}
+
+int certifier_storage(const struct vault *v, char name[HSM_STORAGE_NAME_SIZE], struct error *err)
+{
+    return find_or_create(v, v->key, name, err);
+}
+
+/* Once for each vault that is opened: the key stays until the order is closed. */
+int certifier_remember(struct vault *v, struct error *err)
+{
+    char name[HSM_STORAGE_NAME_SIZE];
+    int rc = v->remembered ? 0 : find_or_create(v, KEY_P256, name, err);
+
+    v->remembered = rc == 0;
+    return rc;
 }
 
 /* ---- the certifier that a vault keeps ---- */
@@ -287,6 +303,8 @@ int certifier_issue(struct vault *v, const struct certify_request *r, struct cre
         rc = fitting_check_life(v, clock_utc(), err);
     if (rc == 0)
         rc = restore_check_order(v, err);
+    if (rc == 0 && r->key)
+        rc = certifier_remember(v, err);
     if (rc == 0)
         rc = make_names(v, r, &names, err);
     if (rc == 0)

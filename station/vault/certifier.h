@@ -17,6 +17,13 @@
 MUST_USE int certifier_storage(const struct vault *v, char name[HSM_STORAGE_NAME_SIZE],
                                struct error *err);
 
+/*
+ * Lets the token remember that credentials are made under the vault's order, also where no key of theirs is
+ * stored: by the order's storage key, which a restore looks for (vault/restore.h). Or an order that the
+ * backup does not know could be taken in again with all of its counts. Errors: those of the HSM.
+ */
+MUST_USE int certifier_remember(struct vault *v, struct error *err);
+
 /* What a certificate is to say, beside what order, job and profile say. */
 struct certify_request {
     const char *serial;

@@ -362,6 +362,24 @@ int restore_run(const struct config *config, struct hsm *hsm, const struct resto
 
 /* ---- afterwards ---- */
 
+/* A list is in force by its hash, and the job has it. */
+static bool list_meets(const struct vault *v, const struct order_serials *before)
+{
+    const struct serial_list *list = &v->job->serials.list;
+
+    if (v->share->serials.kind != ORDER_SERIALS_LIST)
+        return false;
+    for (size_t i = 0; i < list->count; i++)
+        if (order_serials_hold(before, list->at[i]))
+            return true;
+    return false;
+}
+
+static bool shares_serials(const struct vault *v, const struct order_serials *before)
+{
+    return order_serials_overlap(before, &v->share->serials) || list_meets(v, before);
+}
+
 /* What is in force shares serials with no version but those of this ticket; so it is one itself. */
 static bool is_amended_for(const struct vault *v, const uint8_t ticket[SHA256_SIZE])
 {
@@ -370,7 +388,7 @@ static bool is_amended_for(const struct vault *v, const uint8_t ticket[SHA256_SI
         const struct order_share *share = order_share_of(before, v->key_hash);
 
         if ((!before->has_recovery || memcmp(before->recovery, ticket, SHA256_SIZE)) && share &&
-            order_serials_overlap(&share->serials, &v->share->serials))
+            shares_serials(v, &share->serials))
             return false;
     }
     return true;

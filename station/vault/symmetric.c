@@ -193,6 +193,8 @@ int symmetric_issue(struct vault *v, const char *serial, bool named, struct cred
     if (rc == 0)
         rc = restore_check_order(v, err);
     if (rc == 0)
+        rc = certifier_remember(v, err);
+    if (rc == 0)
         rc = judge(v, &request, named, err);
     if (rc == 0)
         rc = ledger_last_restored(v->store, 0, &last, err);

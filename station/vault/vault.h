@@ -100,6 +100,7 @@ struct vault {
     struct scanning *scanning;      /* what scanners say while the line runs; NULL: there is none */
     int64_t stocked;                /* the newest credential of vault/stock.h */
     struct certifier *certifier;    /* vault/certifier.h; NULL until it is needed */
+    bool remembered;                /* the token knows that credentials are made under the order */
     struct buf station_cert; /* compact certificate that devices verify; vault_load_certificate */
 };
 

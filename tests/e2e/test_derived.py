@@ -17,6 +17,7 @@ from test_nss import MODULES as NSS_MODULES, NssRig
 VERIFIER = pathlib.Path(__file__).parent.parent.parent / "docs/manifest-verifier.py"
 ORDER = {"key_modes": ["derived"], "profile": None}
 JOB = {"certificate": False}
+LISTED = "  source: listed\n  file: list.txt\n"
 
 
 def lp(data):
@@ -249,24 +250,44 @@ class Derived(unittest.TestCase):
         return device
 
     def test_after_a_restore_a_serial_that_is_given_out_again_has_another_key(self):
-        rig = self.make()
-        backup, text = rig.dir / "backup", "PUMP-000002\nPUMP-000003\n"
+        rig = self.make(station=False)
+        backup = rig.dir / "backup"
+        first_list = self.use_list("PUMP-000001\nPUMP-000002\n")
+        rig.order_changes["serials"] = first_list
+        rig.make_station()
+        rig.write_job(serials=LISTED, **JOB)
         first = rig.add_device()
         self.provision([first])
         rig.imprint("backup", backup)
         lost = self.next_device(first)
         ticket = self.restore(backup)
-        (rig.dir / "list.txt").write_text(text)
-        only = {"list": hashlib.sha256(text.encode()).hexdigest()}
         rig.write_order(type="amendment", amends=rig.order_hash, recovery=ticket,
-                        serials={"only": only}, **ORDER)
-        rig.write_job(serials="  source: listed\n  file: list.txt\n", **JOB)
+                        serials=self.use_list("PUMP-000002\nPUMP-000003\n"), **ORDER)
         again = self.next_device(lost)
         self.assertEqual((again.export() / "serial").read_text().strip(), "PUMP-000002")
         self.assertNotEqual(self.key_of(again), self.key_of(lost))
         self.assertEqual(list(self.check([first, again])), ["PUMP-000001", "PUMP-000002"])
 
-    def test_an_order_that_the_backup_does_not_know_gives_other_keys_when_it_is_added_again(self):
+    def test_after_a_restore_a_list_has_no_serial_of_the_numbers_before(self):
+        """Who has the list sees it, and the order's reader cannot."""
+        rig = self.make()
+        backup = rig.dir / "backup"
+        first = rig.add_device()
+        self.provision([first])
+        rig.imprint("backup", backup)
+        lost = self.next_device(first)
+        ticket = self.restore(backup)
+        rig.write_job(serials=LISTED, **JOB)
+        for text in ("NEW-1\nPUMP-000002\n", "NEW-1\n"):
+            rig.write_order(type="amendment", amends=rig.order_hash, recovery=ticket,
+                            serials=self.use_list(text), **ORDER)
+            if "PUMP" in text:
+                self.refuse_next(lost, "was restored since")
+        again = self.next_device(lost)
+        self.assertEqual((again.export() / "serial").read_text().strip(), "NEW-1")
+
+    def test_an_order_that_the_backup_does_not_know_is_not_made_twice(self):
+        """Its counts are lost, also where the station stores no key; then other serials have other keys."""
         rig = self.make(station=False)
         backup = rig.dir / "backup"
         rig.make_station(order=False)
@@ -274,10 +295,28 @@ class Derived(unittest.TestCase):
         rig.write_order(**rig.order_changes)
         lost = rig.add_device()
         self.provision([lost])
-        self.restore(backup)
+        ticket = self.restore(backup)
         rig.imprint("order", "add", rig.owner / "order.p7")
+        self.refuse_next(lost, "was restored since")
+        rig.write_order(type="amendment", amends=rig.order_hash, recovery=ticket,
+                        serials={"prefix": "NEW-"}, **ORDER)
+        rig.write_job(prefix="NEW-", **JOB)
         again = self.next_device(lost)
         self.assertNotEqual(self.key_of(again), self.key_of(lost))
+
+    def refuse_next(self, before, text):
+        before.stop()
+        before.port.unlink(missing_ok=True)
+        device = self.rig.add_device()
+        (slot,) = self.provision([device], "fail").values()
+        self.assertIn(text, slot["text"])
+        device.stop()
+        device.port.unlink(missing_ok=True)
+
+    def use_list(self, text):
+        """Writes a job's list; the share of an order that names it."""
+        (self.rig.dir / "list.txt").write_text(text)
+        return {"only": {"list": hashlib.sha256(text.encode()).hexdigest()}}
 
     def test_an_owner_takes_a_derived_identity_away(self):
         rig = self.make()

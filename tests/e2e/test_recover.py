@@ -200,6 +200,25 @@ class Restore(Base):
             rig.imprint("generate", rig.job, "--count", 1)
         rig.imprint("ledger", "verify")
 
+    def test_an_order_of_which_the_token_stored_no_key(self):
+        """Devices made their keys themselves: the token remembers the order all the same."""
+        rig = self.start(1)
+        backup = rig.dir / "backup"
+        rig.imprint("backup", backup)
+        rig.write_order(id="E2E-2", key_modes=["device"], serials={"prefix": "NEW-"})
+        rig.write_job(prefix="NEW-", order="E2E-2")
+        self.provision()
+        self.lose()
+        rig.recover(rig.ticket("restore"), "--backup", backup)
+        self.assertEqual(self.entries("restored")[0]["data"]["lost_orders"], [rig.order_hash])
+        rig.add_order()
+        rig.devices[-1].stop()
+        rig.devices[-1].port.unlink(missing_ok=True)
+        rig.add_device()
+        _, slots, _ = rig.run_json(check=False)
+        self.assertEqual([s["event"] for s in slots.values()], ["fail"])
+        self.assertIn("was restored since", str(slots))
+
     def test_the_newest_backup_costs_nothing(self):
         rig = self.start(2)
         rig.imprint("backup", rig.dir / "backup")

@@ -18,6 +18,16 @@ START_TEST(what_is_not_damaged_is_accepted)
 }
 END_TEST
 
+/* Or what was signed in the last days of a CA could never be imported. */
+START_TEST(what_an_issuer_signed_before_it_expired_is_accepted)
+{
+    begin();
+    damage_chain_expired_since();
+    ASSERT_OK(verify(two, one), err);
+    end();
+}
+END_TEST
+
 static int by_text(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -92,6 +102,7 @@ int main(void)
     TCase *tcase = tcase_create("damage");
 
     tcase_add_test(tcase, what_is_not_damaged_is_accepted);
+    tcase_add_test(tcase, what_an_issuer_signed_before_it_expired_is_accepted);
     tcase_add_test(tcase, every_kind_of_damage_is_refused_as_what_it_is);
     return check_run_case("damage", tcase, 600);
 }

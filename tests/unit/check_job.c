@@ -20,7 +20,9 @@
 #define SERIALS     "serials:\n  prefix: P-\n  digits: 4\n  first: 1\n"
 #define CERTIFICATE "certificate:\n  organization: Acme\n  hardware_type: 1.3.6.1.4.1.32473.1\n"
 #define PORTS       "ports:\n  - name: /dev/ttyACM*\n    slot: A{n}\n"
-#define GOOD_JOB    "name: lot 42\norder: A-1\n" SERIALS CERTIFICATE PORTS
+#define LISTED_JOB                                                                                 \
+    "name: lot 42\norder: A-1\nserials:\n  source: listed\n  file: list.txt\n" CERTIFICATE PORTS
+#define GOOD_JOB "name: lot 42\norder: A-1\n" SERIALS CERTIFICATE PORTS
 
 static char dir[] = "/tmp/check_job_XXXXXX";
 
@@ -225,6 +227,46 @@ START_TEST(the_serials_of_a_job_are_within_the_range_of_its_station)
     } else {
         ASSERT_FAILS(job_bind(&job, &order, &order.stations[0], &err), ERR_REFUSED);
         ck_assert_ptr_nonnull(strstr(err.text, "not this station's"));
+    }
+    end(&job);
+}
+END_TEST
+
+static const struct {
+    struct order_serials other; /* of the second station */
+    bool fits;
+} others[] = {
+    {RANGE("A-", 3, 1, 6), true},
+    {RANGE("A-", 3, 1, 7), false},
+    {RANGE("A-", 4, 1, 100), true},
+    {{.prefix = "A-", .kind = ORDER_SERIALS_PREFIX}, false},
+    {{.prefix = "C-", .kind = ORDER_SERIALS_PREFIX}, true},
+    {{.kind = ORDER_SERIALS_LIST}, true}, /* which cannot be seen */
+};
+
+/* The order's reader sees a hash, and the station of the numbers does too. */
+START_TEST(a_list_has_no_serial_that_the_order_gives_another_station)
+{
+    static const char list[] = "B-1\nA-007\n";
+    struct error err = ERROR_INIT;
+    struct order order;
+    struct job job;
+
+    make_dir();
+    put("list.txt", list);
+    put("job.yaml", LISTED_JOB);
+    ASSERT_OK(read_job(&job, &err), err);
+    fill_order(&order);
+    order.station_count = 2;
+    order.stations[0].serials = others[_i].other;
+    order.stations[1].serials = (struct order_serials){.kind = ORDER_SERIALS_LIST};
+    sha256(list, strlen(list), order.stations[1].serials.list);
+    if (others[_i].fits) {
+        ASSERT_OK(job_bind(&job, &order, &order.stations[1], &err), err);
+    } else {
+        ASSERT_FAILS(job_bind(&job, &order, &order.stations[1], &err), ERR_REFUSED);
+        ck_assert_ptr_nonnull(strstr(err.text, "list.txt:2:1"));
+        ck_assert_ptr_nonnull(strstr(err.text, "to another station as well"));
     }
     end(&job);
 }
@@ -511,6 +553,7 @@ CHECK_ITEMS_MAIN(
     EACH_ROW(a_rule_names_ports_in_one_of_five_ways, patterns),
     EACH_ROW(a_bad_job_is_refused_with_line_and_column, bad_jobs),
     EACH_ROW(the_serials_of_a_job_are_within_the_range_of_its_station, ranges),
+    EACH_ROW(a_list_has_no_serial_that_the_order_gives_another_station, others),
     EACH_ROW(the_file_of_vendor_roots_holds_those_of_the_order_and_no_other, named_roots),
     ONCE(a_list_of_enrolled_keys_must_be_the_one_of_the_order),
     ONCE(trust_anchors_must_be_those_of_the_order),

@@ -346,6 +346,33 @@ START_TEST(stock_of_a_ca_that_the_order_drops_is_not_given_out)
 }
 END_TEST
 
+/* An importer would take neither: it asks whether the CA was valid when the certificate began, and
+ * the verifiers of a device's peers whether it still is. */
+START_TEST(an_expired_ca_gives_out_nothing_and_signs_nothing)
+{
+    const struct rig_order order = {.good = 5};
+    ASN1_TIME *end;
+    int64_t made = 0;
+    struct device d;
+    struct rig r;
+
+    rig_start(&r, &order, 1);
+    end = X509_getm_notAfter(r.v.issuer->chain.certs[r.v.issuer->chain.count - 1]);
+    ck_assert_ptr_nonnull(ASN1_TIME_set(end, (time_t)clock_utc() - 1));
+    device_init(&d, 8);
+    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "one above it, expired on");
+    ASSERT_FAILS(fitting_check_life(&r.v, clock_utc(), &why), ERR_REFUSED);
+    assert_says("expired on");
+    ASSERT_FAILS(generate_credentials(&r.v, 1, 1, &rig_watch, &made, &why), ERR_REFUSED);
+    assert_says("imprint ca request");
+    ck_assert_int_eq((int)made, 0);
+    ck_assert_ptr_nonnull(ASN1_TIME_set(end, (time_t)clock_utc() + 3600));
+    provision(&r, &d);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
 START_TEST(nothing_that_outlives_its_ca_is_made)
 {
     struct rig_order order = {.good = 5};
@@ -468,6 +495,7 @@ RIG_MAIN("rollover",
          ONCE(only_the_answer_to_the_request_is_taken_in), ONCE(files_are_those_that_were_taken_in),
          ONCE(a_job_names_one_of_those_that_the_order_lists),
          ONCE(stock_of_a_ca_that_the_order_drops_is_not_given_out),
+         ONCE(an_expired_ca_gives_out_nothing_and_signs_nothing),
          ONCE(nothing_that_outlives_its_ca_is_made),
          ONCE(a_ca_is_destroyed_when_nothing_waits_for_its_list),
          ONCE(a_station_makes_others_itself), ONCE(devices_directly_below_their_root))

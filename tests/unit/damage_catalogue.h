@@ -28,9 +28,13 @@ struct damage {
 #define DAMAGE_NAMED 64 /* and record 1 first names evidence line 1 as it is now */
 #define NAMED_KEYS   (ALL_KEYS | DAMAGE_NAMED)
 
-extern const struct damage damage_basic[], damage_signed[], damage_second[], damage_lines[];
+extern const struct damage damage_basic[], damage_signed[], damage_second[], damage_lines[],
+    damage_chain[];
 extern const size_t damage_basic_count, damage_signed_count, damage_second_count,
-    damage_lines_count;
+    damage_lines_count, damage_chain_count;
+
+/* Not damage: the issuing CA expired after it signed and before the manifest was made. */
+void damage_chain_expired_since(void);
 
 /* All kinds, numbered from 0. */
 size_t damage_count(void);

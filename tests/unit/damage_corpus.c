@@ -33,10 +33,13 @@ START_TEST(write_all)
     begin();
     second_sign_all(two);
     keep(2, "good-signed-with-all");
+    begin();
+    damage_chain_expired_since();
+    keep(3, "good-issuer-expired-since");
     for (size_t i = 0; i < damage_count(); i++) {
         begin();
         damage_do(damage_kind(i));
-        keep(i + 3, damage_kind(i)->name);
+        keep(i + 4, damage_kind(i)->name);
     }
 }
 END_TEST

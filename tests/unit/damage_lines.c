@@ -367,7 +367,8 @@ const size_t damage_lines_count = sizeof damage_lines / sizeof *damage_lines;
 
 size_t damage_count(void)
 {
-    return damage_basic_count + damage_signed_count + damage_second_count + damage_lines_count;
+    return damage_basic_count + damage_signed_count + damage_second_count + damage_lines_count +
+           damage_chain_count;
 }
 
 const struct damage *damage_kind(size_t i)
@@ -378,7 +379,10 @@ const struct damage *damage_kind(size_t i)
     if (i < damage_signed_count)
         return &damage_signed[i];
     i -= damage_signed_count;
-    return i < damage_second_count ? &damage_second[i] : &damage_lines[i - damage_second_count];
+    if (i < damage_second_count)
+        return &damage_second[i];
+    i -= damage_second_count;
+    return i < damage_lines_count ? &damage_lines[i] : &damage_chain[i - damage_lines_count];
 }
 
 void damage_do(const struct damage *d)

@@ -238,8 +238,8 @@ void kit_init_station(struct kit *k, const char *dir, const char *origin, const 
     write_certificate(k->device_root, device_root);
     write_log_key(k);
     write_crl_signer(k, device_root_key, device_root);
-    X509_free(device_root);
-    EVP_PKEY_free(device_root_key);
+    k->device_root_key = device_root_key;
+    k->device_root_cert = device_root;
 }
 
 void kit_done(struct kit *k)
@@ -247,7 +247,9 @@ void kit_done(struct kit *k)
     EVP_PKEY_free(k->log_key);
     EVP_PKEY_free(k->ca_key);
     EVP_PKEY_free(k->root_key);
+    EVP_PKEY_free(k->device_root_key);
     X509_free(k->root_cert);
+    X509_free(k->device_root_cert);
     kit_signer_done(&k->signer);
     X509_free(k->ca);
 }

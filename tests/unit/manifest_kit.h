@@ -24,9 +24,10 @@
 
 struct kit {
     char dir[PATH_MAX / 2]; /* holds the pins, then one folder for each manifest */
-    EVP_PKEY *log_key, *ca_key, *root_key;
+    EVP_PKEY *log_key, *ca_key, *root_key, *device_root_key;
     X509 *ca, *root_cert; /* the root is that of manifest signers */
-    X509 *other_ca;       /* that chain.pem has as well, another kit's; NULL: none */
+    X509 *device_root_cert;
+    X509 *other_ca; /* that chain.pem has as well, another kit's; NULL: none */
     struct signer signer;
     char origin[NOTE_NAME_MAX + 1], station[IMPRINT_STATION_MAX + 1];
     struct manifest_totals totals; /* counts every record that is added */

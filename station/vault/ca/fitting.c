@@ -118,10 +118,32 @@ static int check_room(const struct vault *v, struct error *err)
                      v->issuer->name, size, WIRE_OBJECT_MAX);
 }
 
+static int check_alive(const struct issuer *issuer, int64_t now, const char *what_to_do,
+                       struct error *err)
+{
+    int64_t end = ca_chain_end(&issuer->chain);
+    char text[CLOCK_TEXT_SIZE];
+
+    if (now < end)
+        return 0;
+    clock_text(end, text);
+    return error_set(err, ERR_REFUSED,
+                     "issuing CA '%s', or one above it, expired on %s, and nobody accepts what is "
+                     "below it any more: %s",
+                     issuer->name, text, what_to_do);
+}
+
+/* A profile may say times that are past, so a certificate's own do not tell. */
 int fitting_check_life(const struct vault *v, int64_t now, struct error *err)
 {
     int64_t begin, end;
-    int rc = profile_times(&v->profile.validity, now, &begin, &end, err);
+    int rc = check_alive(v->issuer, now,
+                         "take a new issuing CA ('imprint ca request'), and ask the owner for an "
+                         "amendment that lists it",
+                         err);
+
+    if (rc == 0)
+        rc = profile_times(&v->profile.validity, now, &begin, &end, err);
 
     return rc ? rc : ca_chain_check_life(&v->issuer->chain, begin, end, err);
 }
@@ -143,6 +165,17 @@ int fitting_check(const struct vault *v, struct error *err)
     return rc ? rc : check_room(v, err);
 }
 
+static int check_listed(const struct vault *v, const struct issuer *issuer, struct error *err)
+{
+    if (issuer_is_listed(v->share, issuer))
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "order '%s' does not list issuing CA '%s' any more, and certificates of it "
+                     "are in stock: void them, or ask the owner for an amendment that lists it "
+                     "beside the new one",
+                     v->order->id, issuer->name);
+}
+
 int fitting_check_stock(const struct vault *v, const struct buf *der, struct error *err)
 {
     const struct issuer *issuer;
@@ -151,13 +184,13 @@ int fitting_check_stock(const struct vault *v, const struct buf *der, struct err
     if (!v->share)
         return 0;
     rc = issuers_of_der(&v->issuers, der, &issuer, err);
-    if (rc || issuer_is_listed(v->share, issuer))
-        return rc;
-    return error_set(err, ERR_REFUSED,
-                     "order '%s' does not list issuing CA '%s' any more, and certificates of it "
-                     "are in stock: void them, or ask the owner for an amendment that lists it "
-                     "beside the new one",
-                     v->order->id, issuer->name);
+    if (rc == 0)
+        rc = check_listed(v, issuer, err);
+    return rc ? rc
+              : check_alive(issuer, clock_utc(),
+                            "void its certificates that are in stock ('imprint void SERIAL'), and "
+                            "generate others under a new issuing CA ('imprint ca request')",
+                            err);
 }
 
 int64_t fitting_last(const struct vault *v, int64_t now)

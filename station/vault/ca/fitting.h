@@ -31,12 +31,12 @@ MUST_USE int issuers_choose(const struct issuers *issuers, const struct order *o
  */
 MUST_USE int fitting_check(const struct vault *v, struct error *err);
 
-/* Whether a certificate that is signed now outlives no CA above it: asked whenever one is to be
- * signed, for what was made before can still be delivered. Errors: ERR_REFUSED. */
+/* Whether a certificate that is signed now outlives no CA above it, and none of these has expired: asked
+ * whenever one is to be signed, for what was made before can still be delivered. Errors: ERR_REFUSED. */
 MUST_USE int fitting_check_life(const struct vault *v, int64_t now, struct error *err);
 
-/* Whether an available credential may still be given out: its CA is listed by the order in force.
- * Errors: ERR_REFUSED. */
+/* Whether an available credential may still be given out: its CA is listed by the order in force, and
+ * neither it nor a CA above it has expired. Errors: ERR_REFUSED. */
 MUST_USE int fitting_check_stock(const struct vault *v, const struct buf *der, struct error *err);
 
 /* The last moment at which v->issuer can sign certificates of v's profile, seconds since 1970 UTC;
