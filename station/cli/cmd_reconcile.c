@@ -1,6 +1,7 @@
 /* imprint reconcile: whether every credential is accounted for, without a PIN. */
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/plural.h"
 #include "station/cli/cli.h"
 #include "station/store/claims.h"
 #include "station/store/ledger.h"
@@ -35,11 +36,13 @@ static int list_one(void *context, const struct unresolved *u, struct error *err
                                  u->chip, "slot", u->slot, "since", since, "tx", tx, "failures",
                                  (json_int_t)u->failures, "why", u->why));
     else
-        printf("  '%s' went to chip %s in slot %s on %s: put that device back and run the job, or "
-               "'imprint void %s --lost'\n",
-               u->serial, u->chip, u->slot, since, u->serial);
+        printf(
+            "  '%s' went to chip %s in slot %s on %s: put that device back and run the job; if it "
+            "is to stay set aside, or is gone, 'imprint void %s --lost --reason TEXT'\n",
+            u->serial, u->chip, u->slot, since, u->serial);
     if (!l->cli->json && u->failures)
-        printf("    it failed %" PRId64 " times, the last: %s\n", u->failures, u->why);
+        printf("    it failed %" PRId64 " time%s, the last: %s\n", u->failures, PLURAL(u->failures),
+               u->why);
     return 0;
 }
 
@@ -92,7 +95,8 @@ static void report_totals(const struct cli *cli, const struct cli_order *o, int6
         if (o->share)
             report_share(o, &t, reworks);
         if (o->counts.spares)
-            printf("  and %" PRId64 " keys that have no certificate yet\n", o->counts.spares);
+            printf("  and %" PRId64 " key%s without a certificate yet\n", o->counts.spares,
+                   PLURAL(o->counts.spares));
         return;
     }
     totals = json_object();
@@ -160,5 +164,6 @@ int cmd_reconcile(struct cli *cli, struct error *err)
     if (rc || r.unresolved == 0)
         return rc;
     return error_set(err, ERR_UNRESOLVED,
-                     "%" PRId64 " devices got a credential and did not prove it", r.unresolved);
+                     "%" PRId64 " device%s got a credential and did not prove it", r.unresolved,
+                     PLURAL(r.unresolved));
 }

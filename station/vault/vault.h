@@ -94,7 +94,7 @@ struct vault {
     uint8_t key_hash[32];           /* SHA-256 of the SubjectPublicKeyInfo of station-auth */
     struct issuers issuers;         /* all issuing CAs of the station */
     const struct issuer *issuer;    /* the one for new certificates of the job; NULL without one */
-    const struct scans *scans;      /* labels of the units in the slots (vault/scan.h), or NULL */
+    struct scans *scans;            /* labels of the units in the slots (vault/scan.h), or NULL */
     struct certifier *certifier;    /* vault/certifier.h; NULL until it is needed */
     struct buf station_cert; /* compact certificate that devices verify; vault_load_certificate */
 };
