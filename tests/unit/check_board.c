@@ -170,7 +170,7 @@ START_TEST(the_counts_of_a_large_order_fit_the_smallest_terminal)
     } rows[] = {
         {90, "passed 12345 (+678 again)   failed 901   yield 93 %   pace 1200/h   left 86754 of "
              "100000"},
-        {90,
+        {85,
          "passed 12345 (+678 again)  failed 901  yield 93 %  pace 1200/h  left 86754 of 100000"},
         {78, "passed 12345  failed 901  yield 93 %  pace 1200/h  left 86754 of 100000"},
         {60, "passed 12345  failed 901  yield 93 %  left 86754 of 100000"},
