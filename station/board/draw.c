@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define LINE_SIZE 600
+#define DOTS      " ..."
 #define HIGH_ROWS 30 /* from here on two rows more for the detail */
 
 int draw_focus(const struct board *b, const struct view *v)
@@ -40,7 +41,7 @@ static void bar(int y, const char *left, const char *right)
     int room = COLS - (int)strlen(right);
 
     attrset(ink(INK_BAR));
-    mvprintw(y, 0, "%-*.*s", COLS, room > 0 ? room : 0, left);
+    mvprintw(y, 0, "%-*.*s", COLS, room > 1 ? room - 1 : 0, left);
     if (room >= 0)
         mvaddstr(y, room, right);
     attrset(A_NORMAL);
@@ -67,14 +68,23 @@ static void draw_detail(int y, const char *text)
     int rows = foot_rows() - 2;
     size_t width = (size_t)(COLS - 2 < LINE_SIZE ? COLS - 2 : LINE_SIZE - 1);
 
-    for (int row = 0; row < rows && words_wrap(&text, width, line); row++) {
-        tile_text(y + row, 1, COLS - 2, line);
-        if (row == rows - 1 && *text) {
-            size_t end = strlen(line) + 4 < width ? strlen(line) : width - 4;
+    for (int row = 0; row < rows; row++) {
+        bool cut = row == rows - 1 && strlen(text) > width;
 
-            tile_text(y + row, 1 + (int)end, 4, " ...");
-        }
+        if (!words_wrap(&text, cut ? width - strlen(DOTS) : width, line))
+            break;
+        tile_text(y + row, 1, COLS - 2, line);
+        if (cut)
+            addstr(DOTS);
     }
+}
+
+/* Half a sentence may say the opposite. */
+static const char *next_that_fits(const struct board *b, const struct board_slot *s)
+{
+    const char *next = words_next(b, s), *brief = words_next_short(s);
+
+    return strlen(next) > (size_t)COLS - 2 && *brief ? brief : next;
 }
 
 static void draw_slot_detail(const struct board *b, const struct board_slot *s, int y)
@@ -85,7 +95,7 @@ static void draw_slot_detail(const struct board *b, const struct board_slot *s, 
              *s->text && *s->serial ? "  " : "", s->text);
     draw_detail(y, text);
     attrset(ink(INK_STRONG));
-    tile_text(LINES - 2, 1, COLS - 2, words_next(b, s));
+    tile_text(LINES - 2, 1, COLS - 2, next_that_fits(b, s));
     attrset(A_NORMAL);
 }
 

@@ -58,6 +58,12 @@ int cli_report_unresolved(const struct cli *cli, int64_t order_id, const char *o
 
 /* ---- totals ---- */
 
+/* An order without a profile is one of derived keys. */
+static const char *what_is_made(const struct cli_order *o)
+{
+    return *o->order->profile ? "certificate" : "derived key";
+}
+
 /* What the order gave this station, beside what became of it. */
 static void report_share(const struct cli_order *o, const struct manifest_totals *t,
                          int64_t reworks)
@@ -65,10 +71,9 @@ static void report_share(const struct cli_order *o, const struct manifest_totals
     const struct order_counts *c = &o->share->counts;
 
     printf("  of the order: %" PRIu64 " of %" PRId64 " devices, %" PRId64 " of %" PRId64
-           " certificates, %" PRIu64 " of %" PRId64 " burned, %" PRId64 " of %" PRId64
-           " replaced\n",
-           t->good, c->good, quota_issued(&o->counts), c->max_issued, t->burned, c->spoilage,
-           reworks, c->rework);
+           " %ss, %" PRIu64 " of %" PRId64 " burned, %" PRId64 " of %" PRId64 " replaced\n",
+           t->good, c->good, quota_issued(&o->counts), c->max_issued, what_is_made(o), t->burned,
+           c->spoilage, reworks, c->rework);
 }
 
 static json_t *json_share(const struct order_share *share)
@@ -87,16 +92,16 @@ static void report_totals(const struct cli *cli, const struct cli_order *o, int6
 
     totals_of(&o->counts, &t);
     if (!cli->json) {
-        printf("order '%s', %s: %" PRIu64 " certificates = %" PRIu64 " good + %" PRIu64
+        printf("order '%s', %s: %" PRIu64 " %s%s = %" PRIu64 " good + %" PRIu64
                " revoked + %" PRIu64 " burned + %" PRIu64 " scrapped + %" PRIu64
                " unused + %" PRIu64 " unresolved\n",
-               o->order->id, o->state, t.issued, t.good, t.revoked, t.burned, t.scrapped, t.unused,
-               t.unresolved);
+               o->order->id, o->state, t.issued, what_is_made(o), PLURAL(t.issued), t.good,
+               t.revoked, t.burned, t.scrapped, t.unused, t.unresolved);
         if (o->share)
             report_share(o, &t, reworks);
         if (o->counts.spares)
-            printf("  and %" PRId64 " key%s without a certificate yet\n", o->counts.spares,
-                   PLURAL(o->counts.spares));
+            printf("  and %" PRId64 " key%s no certificate yet\n", o->counts.spares,
+                   o->counts.spares == 1 ? " that has" : "s that have");
         return;
     }
     totals = json_object();

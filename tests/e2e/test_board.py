@@ -194,9 +194,9 @@ class Tiles(BoardCase):
         terminal = self.start()
         self.put_in(1, "--fault=wrong-proof")
         terminal.resize(50, 24)
-        terminal.wait(r"that it holds the key of \.\.\.\n", r"\n Set the device aside")
-        terminal.resize(50, 30)
-        terminal.wait(r"\n 'PUMP-000001': set it aside\n", r"\n Set the device aside")
+        terminal.wait(r"that it holds the key of 'PUMP-000001': \.\.\.\n", r"\n set aside *\n")
+        terminal.resize(80, 30)
+        terminal.wait(r"'PUMP-000001': set it aside *\n", r"\n Set the device aside, .* again\. *\n")
 
     def test_a_delivery_and_its_retries_are_seen(self):
         self.make(1, request_ms=600)
