@@ -194,7 +194,7 @@ class Tiles(BoardCase):
         terminal = self.start()
         self.put_in(1, "--fault=wrong-proof")
         terminal.resize(50, 24)
-        terminal.wait(r"that it holds the key of 'PUMP-000001': \.\.\.\n", r"\n set aside *\n")
+        terminal.wait(r"that it holds the key of 'PUMP-000001': set \.\.\. *\n", r"\n set aside *\n")
         terminal.resize(80, 30)
         terminal.wait(r"'PUMP-000001': set it aside *\n", r"\n Set the device aside, .* again\. *\n")
 
