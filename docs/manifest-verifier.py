@@ -12,7 +12,7 @@ import base64, datetime, hashlib, json, os, re, stat, subprocess, sys, tempfile
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
 LINE, SHARD, EXPANSION, INT = 65535, 1000000, 100, 2**53 - 1
 TIME = re.compile(r"(19[7-9]\d|[2-9]\d{3})-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -212,6 +212,40 @@ def raw_verify(key, raw, message):
     key.verify(utils.encode_dss_signature(int.from_bytes(raw[:32], "big"),
                                           int.from_bytes(raw[32:], "big")),
                message, ec.ECDSA(hashes.SHA256()))
+
+
+PSS = (padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
+O = x509.SignatureAlgorithmOID
+
+
+def kind_of(key):  # section 6: algorithm of proofs, their length, arguments of a verification, half r || s
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return b"\2\4", 64, (), 0
+    if isinstance(key, rsa.RSAPublicKey):
+        need(key.key_size in (2048, 3072) and key.public_numbers().e == 65537, "RSA key")
+        return b"\2\5", key.key_size // 8, PSS, 0
+    need(key.curve.name in ("secp256r1", "secp384r1"), "curve")
+    if key.curve.name == "secp256r1":
+        return b"\2\1", 64, (ec.ECDSA(hashes.SHA256()),), 32
+    return b"\2\3", 96, (ec.ECDSA(hashes.SHA384()),), 48
+
+
+def verify_proof(key, raw, message):
+    _, length, how, half = kind_of(key)
+    need(len(raw) == length, "proof")
+    if half:
+        raw = utils.encode_dss_signature(int.from_bytes(raw[:half], "big"),
+                                         int.from_bytes(raw[half:], "big"))
+    key.verify(raw, message, *how)
+
+
+def verify_certificate(key, cert):  # section 5
+    oid, kind = cert.signature_algorithm_oid, kind_of(key)
+    ways = {b"\2\1": {O.ECDSA_WITH_SHA256: kind[2]}, b"\2\3": {O.ECDSA_WITH_SHA384: kind[2]},
+            b"\2\4": {O.ED25519: ()},
+            b"\2\5": {O.RSASSA_PSS: PSS, O.RSA_WITH_SHA256: (padding.PKCS1v15(), hashes.SHA256())}}
+    need(oid in ways[kind[0]], "algorithm")
+    key.verify(cert.signature, cert.tbs_certificate_bytes, *ways[kind[0]][oid])
 
 
 def check_note(note, name, key):  # section 7
@@ -416,8 +450,7 @@ def name_of(serial):  # section 5: how a certificate's subject carries a serial
 def check_certificate(r, issuers):
     cert, issuer = x509.load_der_x509_certificate(b64(r["cert"])), issuers.get(r["iss"])
     need(issuer and cert.issuer == issuer.subject, "issuer")
-    need(cert.signature_algorithm_oid == x509.SignatureAlgorithmOID.ECDSA_WITH_SHA256, "algorithm")
-    issuer.public_key().verify(cert.signature, cert.tbs_certificate_bytes, ec.ECDSA(hashes.SHA256()))
+    verify_certificate(issuer.public_key(), cert)
     basic = [e.value for e in cert.extensions if e.oid == x509.ExtensionOID.BASIC_CONSTRAINTS]
     need(not (basic and basic[0].ca), "a device that is a CA")
     need(spki_of(cert.public_key()) == b64(r["spki"]), "spki")
@@ -460,10 +493,11 @@ def check_evidence(r, line, m):  # section 6
         need(len(parts) == (4 if made else 3 if r["auth"] == "attested" else 2) and
              len(chain) <= 8000 and (chain != b"") == (r["auth"] == "attested") and
              (not made or len(parts[3]) == 64), "attestation")
-    need(proof[:2] == (b"\2\2" if r["mode"] == "derived" else b"\2\1"), "kind of proof")
     if r["mode"] == "derived":
-        return need(len(proof) == 39, "proof")
-    raw_verify(serialization.load_der_public_key(b64(r["spki"])), proof[7:],
+        return need(proof[:2] == b"\2\2" and len(proof) == 39, "proof")
+    key = serialization.load_der_public_key(b64(r["spki"]))
+    need(proof[:2] == kind_of(key)[0], "kind of proof")
+    verify_proof(key, proof[7:],
                b"imprint prove v1\0" + proof[:2] + lp(nonce) + lp(sha(x)) + lp(sha(b64(r["cert"]))) +
                proof[2:7])
 

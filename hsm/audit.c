@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define FIND_STEP      64
-#define STORAGE_PREFIX "storage:ec:"
+#define STORAGE_DIGITS 16 /* of the order's hash, in the name of a storage key */
 
 #define GENERATIONS_MAX 64
 
@@ -42,6 +42,8 @@ static const struct {
     {CKA_VALUE_LEN, "how long the key is"},
     {CKA_LABEL, "by which name it is found"},
     {CKA_ID, "by which id it is found"},
+    {CKA_MODULUS_BITS, "how long an RSA key is"},
+    {CKA_PUBLIC_EXPONENT, "how an RSA key is verified"},
     {CKA_EC_PARAMS, "which curve it is on"},
     {CKA_TOKEN, "whether it stays on the token"},
     {CKA_PRIVATE, "whether it can be seen and replaced without the PIN"},
@@ -199,7 +201,10 @@ static int check_rows(struct hsm *h, struct work *w, const struct object *o,
         CK_RV rv;
         int rc = policy_check_row(&h->module, h->session, o->handle, rows, fill, &rv, &difference);
 
-        w->out->attributes += rows->use & USE_READ && policy_is_kept(rows, fill->dialect) ? 1 : 0;
+        w->out->attributes += rows->use & USE_READ && policy_is_kept(rows, fill->dialect) &&
+                                      policy_applies(rows, fill->kind)
+                                  ? 1
+                                  : 0;
         if (rc == 0)
             continue;
         if (!is_finding(rv)) {
@@ -237,13 +242,14 @@ static struct object *find_object(struct work *w, CK_OBJECT_CLASS class, const c
 /* ---- the keys of the ceremony ---- */
 
 static int check_pair(struct hsm *h, struct work *w, const struct object *private,
-                      const struct object *public, const char *label, struct error *err)
+                      const struct object *public, const struct key_kind *kind, const char *label,
+                      struct error *err)
 {
-    uint8_t point[EC_POINT_SIZE];
-    int rc = session_point(h, public->handle, point, err);
+    struct public_key key;
+    int rc = session_public(h, public->handle, kind, &key, err);
 
     if (rc == 0)
-        rc = session_prove(h, private->handle, "imprint key check v1", point, err);
+        rc = session_prove_key(h, private->handle, kind, "imprint key check v1", &key, err);
     if (rc == 0)
         return 0;
     if (h->lost)
@@ -261,12 +267,16 @@ static int check_halves(struct hsm *h, struct work *w, const struct key_policy *
     int rc = 0;
 
     snprintf(public_name, sizeof public_name, "%s (public half)", policy->label);
+    if (own && public)
+        rc = session_kind(h, policy, own->handle, public->handle, &fill.kind, err);
+    if (rc && h->lost)
+        return rc;
     if (own)
         rc = check_rows(h, w, own, policy->rows, &fill, policy->label, err);
     if (rc == 0 && public)
         rc = check_rows(h, w, public, policy->public_rows, &fill, public_name, err);
     if (rc == 0 && own && public)
-        rc = check_pair(h, w, own, public, policy->label, err);
+        rc = check_pair(h, w, own, public, fill.kind, policy->label, err);
     return rc;
 }
 
@@ -381,20 +391,19 @@ static int check_anchors(struct hsm *h, struct work *w, struct error *err)
 
 static bool is_storage(const struct object *o)
 {
-    return o->class == CKO_SECRET_KEY &&
-           strncmp(o->label, STORAGE_PREFIX, strlen(STORAGE_PREFIX)) == 0;
+    return o->class == CKO_SECRET_KEY && storage_prefix(o->label) > 0;
 }
 
 /* The id is the order's whole hash, and the label begins it. */
 static void check_storage_id(struct work *w, const struct object *o)
 {
     char hex[2 * SHA256_SIZE + 1] = "";
-    size_t digits = HSM_STORAGE_NAME_SIZE - 1 - strlen(STORAGE_PREFIX);
+    size_t prefix = storage_prefix(o->label);
 
     if (o->id_len == SHA256_SIZE)
         hex_encode(o->id, o->id_len, hex);
-    if (strlen(o->label) != HSM_STORAGE_NAME_SIZE - 1 || !*hex ||
-        strncmp(o->label + strlen(STORAGE_PREFIX), hex, digits) != 0)
+    if (strlen(o->label) != prefix + STORAGE_DIGITS || !*hex ||
+        strncmp(o->label + prefix, hex, STORAGE_DIGITS) != 0)
         report(w, HSM_FINDING_DIFFERS, o->label, "CKA_ID",
                "attribute CKA_ID is not the order's hash that the label begins; it decides %s",
                meaning_of(CKA_ID));
@@ -422,6 +431,7 @@ static int check_storage(struct hsm *h, struct work *w, struct error *err)
         (void)find_object(w, CKO_SECRET_KEY, o->label, o->label);
         check_storage_id(w, o);
         check_storage_order(w, o);
+        fill.kind = storage_kind(o->label);
         rc = check_rows(h, w, o, policy_storage, &fill, o->label, err);
         if (rc)
             return rc;
@@ -445,7 +455,7 @@ static void check_orders(struct work *w)
 
         if (has_storage(w, w->orders[i]))
             continue;
-        storage_name(w->orders[i], name);
+        storage_name(w->orders[i], KEY_P256, name);
         report(w, HSM_FINDING_MISSING, name, "",
                "the storage key of an order is not on the token: its stored device keys are lost");
     }

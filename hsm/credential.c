@@ -8,7 +8,8 @@
 
 struct make_call {
     const char *storage;
-    uint8_t *point;
+    enum key_type type;
+    struct public_key *key;
     struct buf *wrapped;
 };
 
@@ -18,20 +19,76 @@ static int make_work(struct hsm *h, void *arg, struct error *err)
     CK_OBJECT_HANDLE storage;
     int rc = storage_handle(h, call->storage, &storage, err);
 
-    return rc ? rc : credential_make_under(h, storage, call->point, call->wrapped, err);
+    return rc ? rc : credential_make_under(h, storage, call->type, call->key, call->wrapped, err);
 }
 
-int hsm_credential_make(struct hsm *h, const char *storage, uint8_t point[EC_POINT_SIZE],
-                        struct buf *wrapped, struct error *err)
+int hsm_credential_make(struct hsm *h, const char *storage, enum key_type type,
+                        struct public_key *key, struct buf *wrapped, struct error *err)
 {
-    return session_run(h, make_work, &(struct make_call){storage, point, wrapped}, err);
+    return session_run(h, make_work, &(struct make_call){storage, type, key, wrapped}, err);
+}
+
+/* One trip of a throw-away key through a session copy of the storage key. */
+static int trip(struct hsm *h, CK_OBJECT_HANDLE storage, enum key_type type, struct error *err)
+{
+    uint8_t station_pub[EC_POINT_SIZE];
+    struct public_key key;
+    struct hsm_rewrap r;
+    struct buf wrapped;
+    int rc;
+
+    buf_init(&wrapped, HSM_WRAPPED_MAX);
+    rc = credential_make_under(h, storage, type, &key, &wrapped, err);
+    if (rc == 0) {
+        rewrap_init(&r, h, wrapped.len);
+        rc = rewrap_begin_under(&r, storage, wrapped.data, &key, station_pub, err);
+        rewrap_drop(&r);
+    }
+    buf_done(&wrapped);
+    return rc;
+}
+
+static int can_work(struct hsm *h, void *arg, struct error *err)
+{
+    enum key_type type = *(enum key_type *)arg;
+    char name[HSM_STORAGE_NAME_SIZE] = "";
+    struct policy_fill fill = session_fill_key(h, name, NULL, 0);
+    CK_OBJECT_HANDLE storage;
+    int rc;
+
+    storage_name((const uint8_t[SHA256_SIZE]){0}, type, name);
+    fill.kind = storage_kind(name);
+    fill.session = true;
+    rc = storage_generate(h, &fill, &storage, err);
+    if (rc)
+        return rc;
+    rc = trip(h, storage, type, err);
+    session_destroy(h, storage);
+    return rc;
+}
+
+int hsm_credential_can(struct hsm *h, enum key_type type, struct error *err)
+{
+    int rc = h->can.wrap
+                 ? hsm_key_can(h, HSM_KEY_STATION_AUTH, type, scheme_of(type), err)
+                 : error_set(err, ERR_REFUSED, "token '%s' carries no device keys", h->token);
+
+    if (rc == 0)
+        rc = session_run(h, can_work, &type, err);
+    if (rc == 0 || rc == ERR_REFUSED || h->lost)
+        return rc;
+    error_prefix(err,
+                 "keys of type %s cannot be made ahead: let the devices make them (key_mode: "
+                 "device), or choose another type",
+                 key_type_name(type));
+    return error_recode(err, ERR_REFUSED);
 }
 
 struct begin_call {
     const char *storage;
     const void *wrapped;
     size_t wrapped_len;
-    const uint8_t *point;
+    const struct public_key *key;
     struct hsm_rewrap *rewrap;
     uint8_t station_pub[EC_POINT_SIZE];
 };
@@ -45,22 +102,22 @@ static int begin_work(struct hsm *h, void *arg, struct error *err)
     if (rc)
         return rc;
     rewrap_init(call->rewrap, h, call->wrapped_len);
-    rc = rewrap_begin_under(call->rewrap, storage, call->wrapped, call->point, call->station_pub,
-                            err);
+    rc =
+        rewrap_begin_under(call->rewrap, storage, call->wrapped, call->key, call->station_pub, err);
     if (rc)
         rewrap_drop(call->rewrap);
     return rc;
 }
 
 int hsm_credential_rewrap_begin(struct hsm *h, const char *storage, const void *wrapped,
-                                size_t wrapped_len, const uint8_t point[EC_POINT_SIZE],
+                                size_t wrapped_len, const struct public_key *key,
                                 struct hsm_rewrap **out, uint8_t station_pub[EC_POINT_SIZE],
                                 struct error *err)
 {
     struct begin_call call = {.storage = storage,
                               .wrapped = wrapped,
                               .wrapped_len = wrapped_len,
-                              .point = point,
+                              .key = key,
                               .rewrap = calloc(1, sizeof *call.rewrap)};
     int rc = rewrap_run(h, begin_work, &call, call.rewrap, out, err);
 

@@ -26,20 +26,28 @@
 
 #define HSM_CONTEXT_SIZE 32
 
-/* Makes a P-256 key pair; sets its public point and appends the wrapped private key to wrapped. */
-MUST_USE int hsm_credential_make(struct hsm *h, const char *storage, uint8_t point[EC_POINT_SIZE],
-                                 struct buf *wrapped, struct error *err);
+/* Makes a key pair of a type that storage is for; sets its public key and appends the wrapped private
+ * one to wrapped. */
+MUST_USE int hsm_credential_make(struct hsm *h, const char *storage, enum key_type type,
+                                 struct public_key *key, struct buf *wrapped, struct error *err);
+
+/*
+ * Whether the token makes and wraps keys of this type: one is made, wrapped under a storage key and
+ * unwrapped again, all of it thrown away. Errors: ERR_REFUSED with the token's name and the mechanism
+ * that it lacks, or what it said to which step.
+ */
+MUST_USE int hsm_credential_can(struct hsm *h, enum key_type type, struct error *err);
 
 struct hsm_rewrap;
 
 /*
- * Unwraps a stored key, proves that it belongs to point, and makes the station's ephemeral key,
+ * Unwraps a stored key, proves that it belongs to this public key, and makes the station's ephemeral key,
  * whose public point goes into the transcript. *out is ended by finish or abort. The module is not
  * recycled while a rewrap is open. Errors: ERR_INTEGRITY when the blob does not unwrap or holds
  * another key.
  */
 MUST_USE int hsm_credential_rewrap_begin(struct hsm *h, const char *storage, const void *wrapped,
-                                         size_t wrapped_len, const uint8_t point[EC_POINT_SIZE],
+                                         size_t wrapped_len, const struct public_key *key,
                                          struct hsm_rewrap **out,
                                          uint8_t station_pub[EC_POINT_SIZE], struct error *err);
 

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WRAPPED_MAX 2048 /* an EC key takes 80 to 152 bytes; room for what a module may add */
-
 void rewrap_init(struct hsm_rewrap *r, struct hsm *h, size_t stored_len)
 {
     *r = (struct hsm_rewrap){.h = h,
@@ -48,7 +46,7 @@ int wrap_key(struct hsm *h, CK_OBJECT_HANDLE under, CK_OBJECT_HANDLE key, struct
              struct error *err)
 {
     CK_MECHANISM mechanism = {h->can.wrap, NULL, 0};
-    uint8_t blob[WRAPPED_MAX];
+    uint8_t blob[HSM_WRAPPED_MAX];
     CK_ULONG len = sizeof blob;
     CK_RV rv = h->module.p11->C_WrapKey(h->session, &mechanism, under, key, blob, &len);
 
@@ -58,13 +56,13 @@ int wrap_key(struct hsm *h, CK_OBJECT_HANDLE under, CK_OBJECT_HANDLE key, struct
     return buf_check(out, "a wrapped key", err);
 }
 
-int credential_make_under(struct hsm *h, CK_OBJECT_HANDLE storage, uint8_t point[EC_POINT_SIZE],
-                          struct buf *wrapped, struct error *err)
+int credential_make_under(struct hsm *h, CK_OBJECT_HANDLE storage, enum key_type type,
+                          struct public_key *key, struct buf *wrapped, struct error *err)
 {
     CK_OBJECT_HANDLE private, public;
-    uint8_t made[EC_POINT_SIZE];
-    int rc = session_make_pair(h, policy_device_private, policy_device_public, &private, &public,
-                               made, err);
+    struct public_key made;
+    int rc = session_make_kind(h, key_kind_of(type, scheme_of(type)), policy_device_private,
+                               policy_device_public, &private, &public, &made, err);
 
     if (rc)
         return rc;
@@ -72,12 +70,12 @@ int credential_make_under(struct hsm *h, CK_OBJECT_HANDLE storage, uint8_t point
     session_destroy(h, private);
     session_destroy(h, public);
     if (rc == 0)
-        memcpy(point, made, sizeof made);
+        *key = made;
     return rc;
 }
 
 static int unwrap(struct hsm *h, CK_OBJECT_HANDLE storage, const void *wrapped, size_t len,
-                  const uint8_t point[EC_POINT_SIZE], CK_OBJECT_HANDLE *key, struct error *err)
+                  const struct public_key *public, CK_OBJECT_HANDLE *key, struct error *err)
 {
     CK_MECHANISM mechanism = {h->can.wrap, NULL, 0};
     struct policy_fill fill = session_fill(h);
@@ -85,7 +83,8 @@ static int unwrap(struct hsm *h, CK_OBJECT_HANDLE storage, const void *wrapped, 
     CK_RV rv;
 
     if (h->can.unwrap_point)
-        fill.point = point;
+        fill.point = key_bits(public, &fill.point_len);
+    fill.kind = key_kind_of(public->type, scheme_of(public->type));
     policy_template(policy_unwrapped, &fill, &attributes);
     rv =
         h->module.p11->C_UnwrapKey(h->session, &mechanism, storage, (CK_BYTE_PTR)(uintptr_t)wrapped,
@@ -110,15 +109,16 @@ int rewrap_make_ephemeral(struct hsm_rewrap *r, uint8_t station_pub[EC_POINT_SIZ
 }
 
 int rewrap_begin_under(struct hsm_rewrap *r, CK_OBJECT_HANDLE storage, const void *wrapped,
-                       const uint8_t point[EC_POINT_SIZE], uint8_t station_pub[EC_POINT_SIZE],
+                       const struct public_key *key, uint8_t station_pub[EC_POINT_SIZE],
                        struct error *err)
 {
     struct hsm *h = r->h;
-    int rc = unwrap(h, storage, wrapped, r->stored_len, point, &r->device, err);
+    int rc = unwrap(h, storage, wrapped, r->stored_len, key, &r->device, err);
 
     if (rc)
         return rc;
-    rc = session_prove(h, r->device, "imprint row check v1", point, err);
+    r->kind = key_kind_of(key->type, scheme_of(key->type));
+    rc = session_prove_key(h, r->device, r->kind, "imprint row check v1", key, err);
     if (rc == ERR_SIGNATURE || rc == ERR_CRYPTO)
         return error_set(err, ERR_INTEGRITY,
                          "a stored device key is not that of its row's public key: rows were "
@@ -143,6 +143,7 @@ static int derive_ecdh(struct hsm_rewrap *r, const uint8_t dev_pub[EC_POINT_SIZE
     memcpy(peer, dev_pub, sizeof peer);
     params.public_data = peer;
     params.public_data_len = sizeof peer;
+    fill.kind = r->kind; /* a key encryption key wraps that kind of keys only */
     policy_template(rows, &fill, &attributes);
     rv = h->module.p11->C_DeriveKey(h->session, &mechanism, r->ephemeral, attributes.list,
                                     attributes.count, out);
@@ -168,6 +169,7 @@ static int derive_kek_ecb(struct hsm_rewrap *r, const uint8_t dev_pub[EC_POINT_S
     if (rc)
         return rc;
     memcpy(data, context, sizeof data);
+    fill.kind = r->kind; /* the one kind of keys that it wraps */
     policy_template(rows, &fill, &attributes);
     rv = h->module.p11->C_DeriveKey(h->session, &mechanism, shared, attributes.list,
                                     attributes.count, kek);
@@ -194,7 +196,7 @@ static int wrap_for_device(struct hsm_rewrap *r, CK_OBJECT_HANDLE kek, struct bu
     struct buf blob;
     int rc;
 
-    buf_init(&blob, WRAPPED_MAX);
+    buf_init(&blob, HSM_WRAPPED_MAX);
     rc = wrap_key(r->h, kek, r->device, &blob, err);
     if (rc == 0 && blob.len != hsm_rewrap_length(r->h, r->stored_len))
         rc = error_set(err, ERR_HSM,

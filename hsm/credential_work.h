@@ -8,11 +8,14 @@
 #include "hsm/credential.h"
 #include "hsm/session.h"
 
+#define HSM_WRAPPED_MAX 2048 /* an EC key takes 80 to 200 bytes, RSA with 3072 bits 1,800 */
+
 /* An open rewrap: session objects of one generation. */
 struct hsm_rewrap {
     struct hsm *h;
     unsigned generation;
     size_t stored_len;
+    const struct key_kind *kind; /* of the device key */
     CK_OBJECT_HANDLE device, ephemeral, ephemeral_public;
 };
 
@@ -27,14 +30,13 @@ MUST_USE int rewrap_run(struct hsm *h, session_work *work, void *call, struct hs
                         struct hsm_rewrap **out, struct error *err);
 
 /* Makes a pair, wraps it under the storage key with h->can.wrap, destroys it. */
-MUST_USE int credential_make_under(struct hsm *h, CK_OBJECT_HANDLE storage,
-                                   uint8_t point[EC_POINT_SIZE], struct buf *wrapped,
-                                   struct error *err);
+MUST_USE int credential_make_under(struct hsm *h, CK_OBJECT_HANDLE storage, enum key_type type,
+                                   struct public_key *key, struct buf *wrapped, struct error *err);
 
 /* Fills r. On failure too, rewrap_drop destroys what was made. */
 MUST_USE int rewrap_begin_under(struct hsm_rewrap *r, CK_OBJECT_HANDLE storage, const void *wrapped,
-                                const uint8_t point[EC_POINT_SIZE],
-                                uint8_t station_pub[EC_POINT_SIZE], struct error *err);
+                                const struct public_key *key, uint8_t station_pub[EC_POINT_SIZE],
+                                struct error *err);
 
 MUST_USE int rewrap_finish_under(struct hsm_rewrap *r, unsigned suite,
                                  const uint8_t dev_pub[EC_POINT_SIZE],

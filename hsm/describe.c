@@ -20,7 +20,7 @@ struct key_text {
     const char *label;
     bool there, has_public;
     struct half own, public;
-    uint8_t point[EC_POINT_SIZE];
+    struct public_key key;
 };
 
 static int by_name(const void *a, const void *b)
@@ -31,14 +31,15 @@ static int by_name(const void *a, const void *b)
 }
 
 static int read_half(struct hsm *h, CK_OBJECT_HANDLE object, const struct policy_row *rows,
-                     bool with_label, struct half *out, struct error *err)
+                     const struct key_kind *kind, bool with_label, struct half *out,
+                     struct error *err)
 {
     const struct policy_row *sorted[POLICY_ROWS_MAX];
     size_t n = 0;
 
     for (; rows->name; rows++)
         if (rows->use & USE_READ && policy_is_kept(rows, h->can.dialect) &&
-            (with_label || !(rows->use & USE_LABEL)))
+            policy_applies(rows, kind) && (with_label || !(rows->use & USE_LABEL)))
             sorted[n++] = rows;
     qsort(sorted, n, sizeof *sorted, by_name);
     for (out->count = 0; out->count < n; out->count++) {
@@ -59,18 +60,21 @@ static int read_half(struct hsm *h, CK_OBJECT_HANDLE object, const struct policy
 
 static int read_key(struct hsm *h, struct key_text *t, struct error *err)
 {
-    CK_OBJECT_HANDLE own, public;
+    const struct key_kind *kind = NULL;
+    CK_OBJECT_HANDLE own, public = CK_INVALID_HANDLE;
     int rc = session_find(h, t->policy->class, t->label, NULL, 0, &own, err);
 
+    if (rc == 0 && t->policy->public_rows)
+        rc = session_find(h, CKO_PUBLIC_KEY, t->label, NULL, 0, &public, err);
+    if (rc == 0 && t->policy->public_rows)
+        rc = session_kind(h, t->policy, own, public, &kind, err);
     if (rc == 0)
-        rc = read_half(h, own, t->policy->rows, true, &t->own, err);
+        rc = read_half(h, own, t->policy->rows, kind, true, &t->own, err);
     if (rc || !t->policy->public_rows)
         return rc;
-    rc = session_find(h, CKO_PUBLIC_KEY, t->label, NULL, 0, &public, err);
+    rc = read_half(h, public, t->policy->public_rows, kind, true, &t->public, err);
     if (rc == 0)
-        rc = read_half(h, public, t->policy->public_rows, true, &t->public, err);
-    if (rc == 0)
-        rc = session_point(h, public, t->point, err);
+        rc = session_public(h, public, kind, &t->key, err);
     t->has_public = rc == 0;
     return rc;
 }
@@ -80,7 +84,7 @@ static int read_anchor(struct hsm *h, struct key_text *t, struct error *err)
     CK_OBJECT_HANDLE key;
     int rc = anchor_find(h, t->label, &key, err);
 
-    return rc ? rc : read_half(h, key, policy_anchor, false, &t->own, err);
+    return rc ? rc : read_half(h, key, policy_anchor, NULL, false, &t->own, err);
 }
 
 static int key_work(struct hsm *h, void *arg, struct error *err)
@@ -117,7 +121,7 @@ static int put_check(struct hsm *h, struct jcs *j, const struct key_text *t, str
 
 static int put_key(struct hsm *h, struct jcs *j, const struct key_text *t, struct error *err)
 {
-    uint8_t spki[EC_SPKI_SIZE], hash[SHA256_SIZE];
+    uint8_t hash[SHA256_SIZE];
     int rc = 0;
 
     jcs_object(j, NULL);
@@ -127,8 +131,7 @@ static int put_key(struct hsm *h, struct jcs *j, const struct key_text *t, struc
     jcs_str(j, "label", t->label);
     if (t->has_public) {
         put_half(j, "public", &t->public);
-        ec_spki(t->point, spki);
-        sha256(spki, sizeof spki, hash);
+        sha256(t->key.spki, t->key.len, hash);
         jcs_hex(j, "spki_sha256", hash, sizeof hash);
     }
     jcs_end(j);

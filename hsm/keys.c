@@ -7,26 +7,36 @@
 
 #define SIGNING(label)                                                                             \
     {                                                                                              \
-        label, CKM_EC_KEY_PAIR_GEN, CKO_PRIVATE_KEY, policy_signing_private, policy_signing_public \
+        label, CKM_EC_KEY_PAIR_GEN, CKO_PRIVATE_KEY, policy_signing_private,                       \
+            policy_signing_public, false                                                           \
+    }
+#define SIGNING_CA(label)                                                                          \
+    {                                                                                              \
+        label, CKM_EC_KEY_PAIR_GEN, CKO_PRIVATE_KEY, policy_signing_private,                       \
+            policy_signing_public, true                                                            \
     }
 
 const struct key_policy key_policies[HSM_KEY_COUNT] = {
-    [HSM_KEY_ROOT] = SIGNING("root-ca"),
-    [HSM_KEY_ISSUING_CA] = SIGNING("issuing-ca"),
+    [HSM_KEY_ROOT] = SIGNING_CA("root-ca"),
+    [HSM_KEY_ISSUING_CA] = SIGNING_CA("issuing-ca"),
     [HSM_KEY_MANIFEST_ROOT] = SIGNING("manifest-root"),
     [HSM_KEY_MANIFEST_SIGN] = SIGNING("manifest-sign"),
     [HSM_KEY_LOG_SIGN] = SIGNING("log-sign"),
     [HSM_KEY_STATION_AUTH] = SIGNING("station-auth"),
     [HSM_KEY_LEDGER_HMAC] = {"ledger-hmac", CKM_GENERIC_SECRET_KEY_GEN, CKO_SECRET_KEY, policy_hmac,
-                             NULL},
+                             NULL, false},
     [HSM_KEY_DERIVATION] = {"derivation-master", CKM_GENERIC_SECRET_KEY_GEN, CKO_SECRET_KEY,
-                            policy_hmac, NULL},
+                            policy_hmac, NULL, false},
 };
 
 const struct key_policy *key_policy_of(const struct hsm *h, enum hsm_key key)
 {
-    static const struct key_policy derives = {"derivation-master", CKM_GENERIC_SECRET_KEY_GEN,
-                                              CKO_SECRET_KEY, policy_derivation, NULL};
+    static const struct key_policy derives = {"derivation-master",
+                                              CKM_GENERIC_SECRET_KEY_GEN,
+                                              CKO_SECRET_KEY,
+                                              policy_derivation,
+                                              NULL,
+                                              false};
 
     return key == HSM_KEY_DERIVATION && h->can.derivation == HSM_DERIVES_INSIDE
                ? &derives
@@ -62,7 +72,7 @@ void hsm_use_generation(struct hsm *h, enum hsm_key key, unsigned generation)
     if (h->key_generation[key] == generation)
         return;
     h->key_generation[key] = generation;
-    h->keys[key] = (struct key_handles){CK_INVALID_HANDLE, CK_INVALID_HANDLE};
+    h->keys[key] = (struct key_handles){CK_INVALID_HANDLE, CK_INVALID_HANDLE, NULL};
 }
 
 struct policy_fill key_policy_fill(const struct key_policy *policy, enum dialect dialect)
@@ -93,12 +103,15 @@ static int find_pair(struct hsm *h, const struct key_policy *policy, struct key_
 /* Looks both halves up once a generation. */
 static int handles_of(struct hsm *h, enum hsm_key key, struct key_handles **out, struct error *err)
 {
-    struct key_handles *handles = &h->keys[key], found = {CK_INVALID_HANDLE, CK_INVALID_HANDLE};
+    struct key_handles *handles = &h->keys[key],
+                       found = {CK_INVALID_HANDLE, CK_INVALID_HANDLE, NULL};
     struct key_named name;
     int rc = 0;
 
     if (handles->key == CK_INVALID_HANDLE) {
         rc = find_pair(h, named(h, key, &name), &found, err);
+        if (rc == 0 && name.policy.public_rows)
+            rc = session_kind(h, &name.policy, found.key, found.public, &found.kind, err);
         if (rc == 0)
             *handles = found;
     }
@@ -107,11 +120,15 @@ static int handles_of(struct hsm *h, enum hsm_key key, struct key_handles **out,
 }
 
 static int check_half(struct hsm *h, CK_OBJECT_HANDLE object, const struct policy_row *rows,
-                      const struct key_policy *policy, struct error *err)
+                      const struct key_policy *policy, const struct key_kind *kind,
+                      struct error *err)
 {
     struct policy_fill fill = key_policy_fill(policy, h->can.dialect);
     CK_RV rv;
-    int rc = policy_check(&h->module, h->session, object, rows, &fill, &rv, err);
+    int rc;
+
+    fill.kind = kind;
+    rc = policy_check(&h->module, h->session, object, rows, &fill, &rv, err);
 
     session_note(h, rv);
     if (rc)
@@ -125,18 +142,19 @@ static int check_work(struct hsm *h, void *call, struct error *err)
     struct key_named name;
     const struct key_policy *policy = named(h, key, &name);
     struct key_handles *handles;
-    uint8_t point[EC_POINT_SIZE];
+    struct public_key public;
     int rc = handles_of(h, key, &handles, err);
 
     if (rc == 0)
-        rc = check_half(h, handles->key, policy->rows, policy, err);
+        rc = check_half(h, handles->key, policy->rows, policy, handles->kind, err);
     if (rc || !policy->public_rows)
         return rc;
-    rc = check_half(h, handles->public, policy->public_rows, policy, err);
+    rc = check_half(h, handles->public, policy->public_rows, policy, handles->kind, err);
     if (rc == 0)
-        rc = session_point(h, handles->public, point, err);
+        rc = session_public(h, handles->public, handles->kind, &public, err);
     if (rc == 0)
-        rc = session_prove(h, handles->key, "imprint key check v1", point, err);
+        rc =
+            session_prove_key(h, handles->key, handles->kind, "imprint key check v1", &public, err);
     if (rc == ERR_SIGNATURE)
         rc = error_set(err, ERR_HSM,
                        "token '%s', key '%s': the public key beside it belongs to another key",
@@ -149,13 +167,16 @@ int hsm_key_check(struct hsm *h, enum hsm_key key, struct error *err)
     return session_run(session_owner(h, key), check_work, &key, err);
 }
 
-static CK_RV generate(struct hsm *h, const struct key_policy *policy, CK_OBJECT_HANDLE *key)
+static CK_RV generate(struct hsm *h, const struct key_policy *policy, const struct key_kind *kind,
+                      CK_OBJECT_HANDLE *key)
 {
-    CK_MECHANISM mechanism = {policy->generate, NULL, 0};
+    CK_MECHANISM mechanism = {policy->public_rows ? kind->generate : policy->generate, NULL, 0};
     struct policy_fill fill = key_policy_fill(policy, h->can.dialect);
     struct policy_attributes own, pub;
     CK_OBJECT_HANDLE public;
 
+    if (policy->public_rows)
+        fill.kind = kind;
     policy_template(policy->rows, &fill, &own);
     if (!policy->public_rows)
         return h->module.p11->C_GenerateKey(h->session, &mechanism, own.list, own.count, key);
@@ -166,6 +187,7 @@ static CK_RV generate(struct hsm *h, const struct key_policy *policy, CK_OBJECT_
 
 struct create_call {
     enum hsm_key key;
+    const struct key_kind *kind;
     bool tried; /* to make it, before the session was lost: what is there now is ours */
 };
 
@@ -187,18 +209,71 @@ static int create_work(struct hsm *h, void *arg, struct error *err)
     if (rc != ERR_MISSING)
         return rc;
     call->tried = true;
-    rv = generate(h, policy, &made);
+    rv = generate(h, policy, call->kind, &made);
     if (rv != CKR_OK) {
         rc = session_fail(h, rv, err, "does not make a key as the policy wants it");
         error_prefix(err, "key '%s'", policy->label);
         return rc;
     }
-    return check_work(h, &call->key, err);
+    rc = check_work(h, &call->key, err);
+    if (rc == 0 && policy->public_rows && handles->kind != call->kind)
+        rc = error_set(err, ERR_REFUSED,
+                       "token '%s' does not keep CKA_ALLOWED_MECHANISMS, by which it is known how "
+                       "an RSA key signs: choose a CA that signs with PKCS #1 v1.5",
+                       h->token);
+    return rc;
+}
+
+/* Both mechanisms have to be there, and do what they are listed for. */
+static int need_mechanism(struct hsm *h, const struct key_kind *kind, CK_MECHANISM_TYPE mechanism,
+                          const char *name, CK_FLAGS flag, struct error *err)
+{
+    CK_MECHANISM_INFO info;
+    CK_RV rv = h->module.p11->C_GetMechanismInfo(h->slot, mechanism, &info);
+
+    if (rv == CKR_OK && info.flags & flag)
+        return 0;
+    session_note(h, rv);
+    return error_set(err, ERR_REFUSED, "token '%s' has no %s, which keys of type %s need", h->token,
+                     name, key_type_name(kind->type));
+}
+
+static int kind_work(struct hsm *h, void *arg, struct error *err)
+{
+    const struct key_kind *kind = arg;
+    int rc =
+        need_mechanism(h, kind, kind->generate, kind->generate_name, CKF_GENERATE_KEY_PAIR, err);
+
+    return rc ? rc : need_mechanism(h, kind, kind->sign, kind->sign_name, CKF_SIGN, err);
+}
+
+int hsm_key_can(struct hsm *h, enum hsm_key key, enum key_type type, enum sig_scheme scheme,
+                struct error *err)
+{
+    const struct key_kind *kind = key_kind_of(type, scheme);
+
+    if (!kind)
+        return error_set(err, ERR_INPUT, "keys of type %s do not sign with %s", key_type_name(type),
+                         scheme_name(scheme));
+    return session_run(session_owner(h, key), kind_work, (void *)(uintptr_t)kind, err);
+}
+
+int hsm_key_create_as(struct hsm *h, enum hsm_key key, enum key_type type, enum sig_scheme scheme,
+                      struct error *err)
+{
+    struct create_call call = {.key = key, .kind = key_kind_of(type, scheme)};
+    int rc = hsm_key_can(h, key, type, scheme, err);
+
+    if (rc == 0 && !key_policies[key].any_kind && call.kind != key_kind_at(0))
+        rc = error_set(err, ERR_INTERNAL, "key '%s' is always a P-256 key", hsm_key_label(key));
+    return rc ? rc : session_run(session_owner(h, key), create_work, &call, err);
 }
 
 int hsm_key_create(struct hsm *h, enum hsm_key key, struct error *err)
 {
-    return session_run(session_owner(h, key), create_work, &(struct create_call){.key = key}, err);
+    struct create_call call = {.key = key, .kind = key_kind_at(0)};
+
+    return session_run(session_owner(h, key), create_work, &call, err);
 }
 
 static int destroy_half(struct hsm *h, CK_OBJECT_HANDLE half, struct error *err)
@@ -245,7 +320,7 @@ static int destroy_work(struct hsm *h, void *arg, struct error *err)
     const CK_OBJECT_CLASS classes[] = {policy->class, CKO_PUBLIC_KEY};
     int rc = 0;
 
-    h->keys[key] = (struct key_handles){CK_INVALID_HANDLE, CK_INVALID_HANDLE};
+    h->keys[key] = (struct key_handles){CK_INVALID_HANDLE, CK_INVALID_HANDLE, NULL};
     for (size_t i = 0; rc == 0 && i < sizeof classes / sizeof *classes; i++) {
         CK_OBJECT_HANDLE half;
 
@@ -300,6 +375,67 @@ static int point_work(struct hsm *h, void *arg, struct error *err)
 int hsm_key_point(struct hsm *h, enum hsm_key key, uint8_t point[EC_POINT_SIZE], struct error *err)
 {
     return session_run(session_owner(h, key), point_work, &(struct point_call){key, point}, err);
+}
+
+struct public_call {
+    enum hsm_key key;
+    struct public_key *public;
+    enum sig_scheme *scheme;
+};
+
+static int public_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct public_call *call = arg;
+    struct key_handles *handles;
+    int rc = handles_of(h, call->key, &handles, err);
+
+    if (rc == 0 && !key_policies[call->key].public_rows)
+        rc = error_set(err, ERR_INTERNAL, "key '%s' has no public half",
+                       key_policies[call->key].label);
+    if (rc)
+        return rc;
+    *call->scheme = handles->kind->scheme;
+    return session_public(h, handles->public, handles->kind, call->public, err);
+}
+
+int hsm_key_public(struct hsm *h, enum hsm_key key, struct public_key *public,
+                   enum sig_scheme *scheme, struct error *err)
+{
+    enum sig_scheme found;
+
+    return session_run(session_owner(h, key), public_work,
+                       &(struct public_call){key, public, scheme ? scheme : &found}, err);
+}
+
+struct certify_call {
+    enum hsm_key key;
+    enum sig_scheme scheme;
+    const void *bytes;
+    size_t len;
+    bool digested;
+    struct signature *sig;
+};
+
+static int certify_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct certify_call *call = arg;
+    struct key_handles *handles;
+    int rc = handles_of(h, call->key, &handles, err);
+
+    if (rc == 0 && handles->kind->scheme != call->scheme)
+        rc = error_set(err, ERR_HSM, "token '%s', key '%s': it is another key than before",
+                       h->token, key_policies[call->key].label);
+    return rc ? rc
+              : session_sign_kind(h, handles->key, handles->kind, call->bytes, call->len,
+                                  call->digested, call->sig, err);
+}
+
+int hsm_certify(struct hsm *h, enum hsm_key key, enum sig_scheme scheme, const void *bytes,
+                size_t len, bool digested, struct signature *sig, struct error *err)
+{
+    struct certify_call call = {key, scheme, bytes, len, digested, sig};
+
+    return session_run(session_owner(h, key), certify_work, &call, err);
 }
 
 int key_handle(struct hsm *h, enum hsm_key key, CK_OBJECT_HANDLE *out, struct error *err)

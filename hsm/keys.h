@@ -15,10 +15,10 @@
 
 #include "hsm/token.h"
 #include "pki/digest.h"
-#include "pki/ec.h"
+#include "pki/scheme.h"
 
 #define HSM_MAC_SIZE          32
-#define HSM_STORAGE_NAME_SIZE 28 /* "storage:ec:", 16 hexadecimal digits, NUL */
+#define HSM_STORAGE_NAME_SIZE 29 /* "storage:rsa:", 16 hexadecimal digits, NUL */
 
 enum hsm_key {
     HSM_KEY_ROOT,          /* device root CA; signs issuing CAs */
@@ -46,6 +46,17 @@ void hsm_use_generation(struct hsm *h, enum hsm_key key, unsigned generation);
 MUST_USE int hsm_key_create(struct hsm *h, enum hsm_key key, struct error *err);
 
 /*
+ * The same of another kind than P-256, for the keys of the CA. From then on the token tells the kind:
+ * CKA_KEY_TYPE, the curve or the bits, and of RSA CKA_ALLOWED_MECHANISMS. hsm_key_can tells whether
+ * the token has the mechanisms. Errors: ERR_REFUSED with the token's name and the mechanism that it
+ * lacks; ERR_INPUT when type and scheme do not fit.
+ */
+MUST_USE int hsm_key_create_as(struct hsm *h, enum hsm_key key, enum key_type type,
+                               enum sig_scheme scheme, struct error *err);
+MUST_USE int hsm_key_can(struct hsm *h, enum hsm_key key, enum key_type type,
+                         enum sig_scheme scheme, struct error *err);
+
+/*
  * As hsm_key_create, for a key that was never used: of a making that was killed on the way the whole
  * key is taken over, and the one half that may be left of it is deleted first.
  */
@@ -58,6 +69,10 @@ MUST_USE int hsm_key_destroy(struct hsm *h, enum hsm_key key, struct error *err)
 MUST_USE int hsm_key_point(struct hsm *h, enum hsm_key key, uint8_t point[EC_POINT_SIZE],
                            struct error *err);
 
+/* The public half of a signing key, of whatever kind, and how it signs (NULL: not asked). */
+MUST_USE int hsm_key_public(struct hsm *h, enum hsm_key key, struct public_key *public,
+                            enum sig_scheme *scheme, struct error *err);
+
 /*
  * Reads every attribute of the key back and compares it with the table; a signing key also signs
  * once, which proves that the public object beside it is its own. Errors: ERR_HSM naming the
@@ -68,6 +83,14 @@ MUST_USE int hsm_key_check(struct hsm *h, enum hsm_key key, struct error *err);
 /* ECDSA over SHA-256 of the message, which is hashed here: nothing signs a digest it was handed. */
 MUST_USE int hsm_sign(struct hsm *h, enum hsm_key key, const void *message, size_t len,
                       uint8_t sig[EC_SIG_SIZE], struct error *err);
+
+/*
+ * Signs for a certificate or revocation list, as the key signs: a message, or where digested is set
+ * the digest of scheme_digest. hsm/signer.h makes a struct ca_signer of it. Errors: ERR_HSM also when
+ * the key on the token is not of this scheme any more.
+ */
+MUST_USE int hsm_certify(struct hsm *h, enum hsm_key key, enum sig_scheme scheme, const void *bytes,
+                         size_t len, bool digested, struct signature *sig, struct error *err);
 
 /* HMAC-SHA256 (FIPS 198-1) of the message under HSM_KEY_LEDGER_HMAC. */
 MUST_USE int hsm_hmac(struct hsm *h, const void *message, size_t len, uint8_t mac[HSM_MAC_SIZE],
@@ -81,20 +104,23 @@ MUST_USE int hsm_hmac_verify(struct hsm *h, const void *message, size_t len,
 MUST_USE int hsm_random(struct hsm *h, void *out, size_t len, struct error *err);
 
 /*
- * The storage key of an order: AES-256 that wraps the order's EC device keys and nothing else.
- * create makes it (ERR_EXISTS when it is there), find looks for it; both check it against the
- * policy and set name, by which hsm/credential.h knows it. destroy deletes it: all that it wrapped
- * is inert from then on. order_hash is the hash of the first order, whole it is the key's CKA_ID.
+ * The storage keys of an order: AES-256, one that wraps the order's EC device keys and one that wraps
+ * its RSA device keys, and nothing else. create makes the one for keys of a type (ERR_EXISTS when it
+ * is there), find looks for it; both check it against the policy and set name, by which
+ * hsm/credential.h knows it. destroy deletes both, ERR_MISSING when there is none: all that they
+ * wrapped is inert from then on. order_hash is the hash of the first order, whole it is CKA_ID.
  */
 MUST_USE int hsm_storage_create(struct hsm *h, const uint8_t order_hash[SHA256_SIZE],
-                                char name[HSM_STORAGE_NAME_SIZE], struct error *err);
+                                enum key_type type, char name[HSM_STORAGE_NAME_SIZE],
+                                struct error *err);
 MUST_USE int hsm_storage_find(struct hsm *h, const uint8_t order_hash[SHA256_SIZE],
-                              char name[HSM_STORAGE_NAME_SIZE], struct error *err);
+                              enum key_type type, char name[HSM_STORAGE_NAME_SIZE],
+                              struct error *err);
 MUST_USE int hsm_storage_destroy(struct hsm *h, const uint8_t order_hash[SHA256_SIZE],
                                  struct error *err);
 
 /*
- * The order hashes of all storage keys on the token; *hashes is the caller's to free, NULL for none.
+ * The order hashes of all storage keys on the token, each once; *hashes is the caller's to free, NULL for none.
  */
 MUST_USE int hsm_storage_list(struct hsm *h, uint8_t (**hashes)[SHA256_SIZE], size_t *count,
                               struct error *err);

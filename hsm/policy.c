@@ -5,14 +5,54 @@
 static const CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 static const CK_OBJECT_CLASS class_private = CKO_PRIVATE_KEY, class_public = CKO_PUBLIC_KEY,
                              class_secret = CKO_SECRET_KEY;
-static const CK_KEY_TYPE type_ec = CKK_EC, type_aes = CKK_AES, type_generic = CKK_GENERIC_SECRET;
+static const CK_KEY_TYPE type_ec = CKK_EC, type_rsa = CKK_RSA, type_aes = CKK_AES,
+                         type_generic = CKK_GENERIC_SECRET;
 static const CK_ULONG aes_256 = 32, hmac_256 = 32;
 static const CK_MECHANISM_TYPE only_ecdsa[] = {CKM_ECDSA}, only_hmac[] = {CKM_SHA256_HMAC},
                                only_ecdh[] = {CKM_ECDH1_DERIVE},
                                only_ecb_data[] = {CKM_AES_ECB_ENCRYPT_DATA},
                                only_hkdf[] = {CKM_HKDF_DERIVE};
-/* prime256v1, 1.2.840.10045.3.1.7 (RFC 5480 section 2.1.1.1) */
+/* prime256v1, 1.2.840.10045.3.1.7, and secp384r1, 1.3.132.0.34 (RFC 5480 section 2.1.1.1); Ed25519,
+ * 1.3.101.112 (RFC 8410 section 3) */
 static const uint8_t p256[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
+static const uint8_t p384[] = {0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22};
+static const uint8_t ed25519[] = {0x06, 0x03, 0x2b, 0x65, 0x70};
+static const uint8_t exponent[] = {0x01, 0x00, 0x01};
+
+/* Quotes the mechanisms, as the macros below do. */
+#define KIND(key, scheme, class, generate, sign, bits, params)                                     \
+    {                                                                                              \
+        key, scheme, class, generate, #generate, sign, #sign, bits, params, sizeof(params)         \
+    }
+#define RSA_KIND(key, scheme, sign, bits)                                                          \
+    {                                                                                              \
+        key, scheme, CKK_RSA, CKM_RSA_PKCS_KEY_PAIR_GEN, "CKM_RSA_PKCS_KEY_PAIR_GEN", sign, #sign, \
+            bits, NULL, 0                                                                          \
+    }
+
+static const struct key_kind kinds[] = {
+    KIND(KEY_P256, SCHEME_ECDSA_SHA256, CKK_EC, CKM_EC_KEY_PAIR_GEN, CKM_ECDSA, 0, p256),
+    KIND(KEY_P384, SCHEME_ECDSA_SHA384, CKK_EC, CKM_EC_KEY_PAIR_GEN, CKM_ECDSA, 0, p384),
+    RSA_KIND(KEY_RSA_2048, SCHEME_RSA_PSS_SHA256, CKM_RSA_PKCS_PSS, 2048),
+    RSA_KIND(KEY_RSA_2048, SCHEME_RSA_PKCS1_SHA256, CKM_RSA_PKCS, 2048),
+    RSA_KIND(KEY_RSA_3072, SCHEME_RSA_PSS_SHA256, CKM_RSA_PKCS_PSS, 3072),
+    RSA_KIND(KEY_RSA_3072, SCHEME_RSA_PKCS1_SHA256, CKM_RSA_PKCS, 3072),
+    KIND(KEY_ED25519, SCHEME_ED25519, CKK_EC_EDWARDS, CKM_EC_EDWARDS_KEY_PAIR_GEN, CKM_EDDSA, 0,
+         ed25519),
+};
+
+const struct key_kind *key_kind_at(size_t i)
+{
+    return i < sizeof kinds / sizeof *kinds ? &kinds[i] : NULL;
+}
+
+const struct key_kind *key_kind_of(enum key_type type, enum sig_scheme scheme)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i].type == type && kinds[i].scheme == scheme)
+            return &kinds[i];
+    return NULL;
+}
 
 /* PKCS#11 has no const; nothing writes through a template. */
 #define LOOSE(p) ((void *)(uintptr_t)(p))
@@ -28,6 +68,19 @@ static const CK_ATTRIBUTE unwrap_only_device_keys[] = {
 static const CK_ATTRIBUTE wrap_only_device_keys[] = {
     {CKA_CLASS, LOOSE(&class_private), sizeof class_private},
     {CKA_KEY_TYPE, LOOSE(&type_ec), sizeof type_ec},
+};
+/* The same of RSA. */
+static const CK_ATTRIBUTE unwrap_only_rsa_keys[] = {
+    {CKA_CLASS, LOOSE(&class_private), sizeof class_private},
+    {CKA_KEY_TYPE, LOOSE(&type_rsa), sizeof type_rsa},
+    {CKA_TOKEN, LOOSE(&no), sizeof no},
+    {CKA_PRIVATE, LOOSE(&yes), sizeof yes},
+    {CKA_SENSITIVE, LOOSE(&yes), sizeof yes},
+    {CKA_EXTRACTABLE, LOOSE(&yes), sizeof yes},
+};
+static const CK_ATTRIBUTE wrap_only_rsa_keys[] = {
+    {CKA_CLASS, LOOSE(&class_private), sizeof class_private},
+    {CKA_KEY_TYPE, LOOSE(&type_rsa), sizeof type_rsa},
 };
 
 static const CK_ATTRIBUTE wrap_only_symmetric_keys[] = {
@@ -58,7 +111,19 @@ static const CK_ATTRIBUTE wrap_only_symmetric_keys[] = {
     }
 #define NEST(attribute, value)                                                                     \
     {                                                                                              \
-        attribute, #attribute, value, sizeof(value), USE_SET | USE_READ | USE_NESTED               \
+        attribute, #attribute, value, sizeof(value), USE_SET | USE_READ | USE_NESTED | USE_KIND    \
+    }
+#define OF_KIND(attribute, value)                                                                  \
+    {                                                                                              \
+        attribute, #attribute, &(value), sizeof(value), USE_SET | USE_READ | USE_KIND              \
+    }
+#define SET_OF_KIND(attribute, value)                                                              \
+    {                                                                                              \
+        attribute, #attribute, &(value), sizeof(value), USE_SET | USE_KIND                         \
+    }
+#define ONLY_RSA(attribute, use)                                                                   \
+    {                                                                                              \
+        attribute, #attribute, NULL, 0, (use) | USE_KIND                                           \
     }
 #define FILLED(attribute, what)                                                                    \
     {                                                                                              \
@@ -71,7 +136,7 @@ static const CK_ATTRIBUTE wrap_only_symmetric_keys[] = {
 
 const struct policy_row policy_signing_private[] = {
     IS(CKA_CLASS, class_private),
-    IS(CKA_KEY_TYPE, type_ec),
+    OF_KIND(CKA_KEY_TYPE, type_ec),
     FILLED(CKA_LABEL, USE_LABEL),
     FILLED(CKA_ID, USE_ID),
     YES(CKA_TOKEN),
@@ -85,7 +150,7 @@ const struct policy_row policy_signing_private[] = {
     NO(CKA_DECRYPT),
     NO(CKA_UNWRAP),
     NO(CKA_DERIVE),
-    IS(CKA_ALLOWED_MECHANISMS, only_ecdsa),
+    OF_KIND(CKA_ALLOWED_MECHANISMS, only_ecdsa),
     READ_YES(CKA_ALWAYS_SENSITIVE),
     READ_YES(CKA_NEVER_EXTRACTABLE),
     READ_YES(CKA_LOCAL),
@@ -94,10 +159,12 @@ const struct policy_row policy_signing_private[] = {
 
 const struct policy_row policy_signing_public[] = {
     IS(CKA_CLASS, class_public),
-    IS(CKA_KEY_TYPE, type_ec),
+    OF_KIND(CKA_KEY_TYPE, type_ec),
     FILLED(CKA_LABEL, USE_LABEL),
     FILLED(CKA_ID, USE_ID),
-    IS(CKA_EC_PARAMS, p256),
+    OF_KIND(CKA_EC_PARAMS, p256),
+    ONLY_RSA(CKA_MODULUS_BITS, USE_SET | USE_READ),
+    ONLY_RSA(CKA_PUBLIC_EXPONENT, USE_SET | USE_READ),
     YES(CKA_TOKEN),
     YES(CKA_PRIVATE), /* so that nobody replaces it without a login */
     NO(CKA_MODIFIABLE),
@@ -176,14 +243,20 @@ const struct policy_row policy_device_private[] = {
 };
 
 const struct policy_row policy_device_public[] = {
-    SET(CKA_TOKEN, no), SET(CKA_PRIVATE, no), SET(CKA_VERIFY, no), SET(CKA_EC_PARAMS, p256), END,
+    SET(CKA_TOKEN, no),
+    SET(CKA_PRIVATE, no),
+    SET(CKA_VERIFY, no),
+    SET_OF_KIND(CKA_EC_PARAMS, p256),
+    ONLY_RSA(CKA_MODULUS_BITS, USE_SET),
+    ONLY_RSA(CKA_PUBLIC_EXPONENT, USE_SET),
+    END,
 };
 
 /* Names everything that CKA_UNWRAP_TEMPLATE of the storage key names, with the same values: SoftHSM
  * refuses a template that leaves one out. */
 const struct policy_row policy_unwrapped[] = {
     SET(CKA_CLASS, class_private),
-    SET(CKA_KEY_TYPE, type_ec),
+    SET_OF_KIND(CKA_KEY_TYPE, type_ec),
     SET(CKA_TOKEN, no),
     SET(CKA_PRIVATE, yes),
     SET(CKA_SENSITIVE, yes),
@@ -300,10 +373,41 @@ bool policy_is_kept(const struct policy_row *row, enum dialect dialect)
     return true;
 }
 
+bool policy_applies(const struct policy_row *row, const struct key_kind *kind)
+{
+    if (row->type == CKA_MODULUS_BITS || row->type == CKA_PUBLIC_EXPONENT)
+        return kind && kind->bits;
+    return row->type != CKA_EC_PARAMS || !kind || kind->params;
+}
+
+/* The value that a row has for keys of this kind; a key that wraps, for the keys it wraps. */
+static void resolve_kind(const struct policy_row *row, const struct key_kind *kind,
+                         CK_ATTRIBUTE *out)
+{
+    if (row->type == CKA_KEY_TYPE)
+        *out = (CK_ATTRIBUTE){row->type, LOOSE(&kind->class), sizeof kind->class};
+    else if (row->type == CKA_EC_PARAMS)
+        *out = (CK_ATTRIBUTE){row->type, LOOSE(kind->params), kind->params_len};
+    else if (row->type == CKA_MODULUS_BITS)
+        *out = (CK_ATTRIBUTE){row->type, LOOSE(&kind->bits), sizeof kind->bits};
+    else if (row->type == CKA_PUBLIC_EXPONENT)
+        *out = (CK_ATTRIBUTE){row->type, LOOSE(exponent), sizeof exponent};
+    else if (row->type == CKA_ALLOWED_MECHANISMS)
+        *out = (CK_ATTRIBUTE){row->type, LOOSE(&kind->sign), sizeof kind->sign};
+    else if (kind->bits && row->type == CKA_UNWRAP_TEMPLATE)
+        *out = (CK_ATTRIBUTE){row->type, LOOSE(unwrap_only_rsa_keys), sizeof unwrap_only_rsa_keys};
+    else if (kind->bits && row->type == CKA_WRAP_TEMPLATE)
+        *out = (CK_ATTRIBUTE){row->type, LOOSE(wrap_only_rsa_keys), sizeof wrap_only_rsa_keys};
+}
+
 /* The row as an attribute, with what fill supplies; false when fill does not supply it. */
 static bool resolve(const struct policy_row *row, const struct policy_fill *fill, CK_ATTRIBUTE *out)
 {
     *out = (CK_ATTRIBUTE){row->type, LOOSE(row->value), row->len};
+    if (!policy_applies(row, fill->kind))
+        return false;
+    if (row->use & USE_KIND && fill->kind)
+        resolve_kind(row, fill->kind, out);
     if (row->use & USE_LABEL && fill->label)
         *out = (CK_ATTRIBUTE){row->type, LOOSE(fill->label), strlen(fill->label)};
     else if (row->use & USE_ID && fill->id)
@@ -311,7 +415,7 @@ static bool resolve(const struct policy_row *row, const struct policy_fill *fill
     else if (row->use & USE_MECHANISM && fill->wrap)
         *out = (CK_ATTRIBUTE){row->type, LOOSE(&fill->wrap), sizeof fill->wrap};
     else if (row->use & USE_POINT && fill->point)
-        *out = (CK_ATTRIBUTE){row->type, LOOSE(fill->point), EC_POINT_SIZE};
+        *out = (CK_ATTRIBUTE){row->type, LOOSE(fill->point), fill->point_len};
     else if (row->use & USE_VALUE && fill->value)
         *out = (CK_ATTRIBUTE){row->type, LOOSE(fill->value), HSM_MAC_SIZE};
     else if (row->type == CKA_TOKEN && fill->session)
@@ -331,7 +435,8 @@ void policy_template(const struct policy_row *rows, const struct policy_fill *fi
 
 static bool is_number(CK_ATTRIBUTE_TYPE type)
 {
-    return type == CKA_CLASS || type == CKA_KEY_TYPE || type == CKA_VALUE_LEN;
+    return type == CKA_CLASS || type == CKA_KEY_TYPE || type == CKA_VALUE_LEN ||
+           type == CKA_MODULUS_BITS;
 }
 
 /* An attribute as the token gave it. Of an array of attributes, list points into values. */

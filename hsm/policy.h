@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "hsm/keys.h"
 #include "hsm/module.h"
+#include "pki/scheme.h"
 
 #define POLICY_ROWS_MAX 24
 
@@ -22,7 +23,8 @@ enum policy_use {
     USE_MECHANISM = 1 << 4, /* the value is its wrap mechanism */
     USE_NESTED = 1 << 5,    /* the value is an array of attributes */
     USE_POINT = 1 << 6,     /* the value is its public point */
-    USE_VALUE = 1 << 7      /* the value is the key itself, HSM_MAC_SIZE bytes */
+    USE_KIND = 1 << 7,      /* the value, that of P-256, is another one for keys of another kind */
+    USE_VALUE = 1 << 8      /* the value is the key itself, HSM_MAC_SIZE bytes */
 };
 
 /* The modules that do not keep every attribute of the table. Any other one is held to all of it. */
@@ -44,6 +46,26 @@ bool policy_is_kept(const struct policy_row *row, enum dialect dialect);
 
 /* Whose module it is, by the manufacturer that C_GetInfo names. */
 enum dialect policy_dialect(const char *manufacturer);
+
+/* What PKCS#11 calls a type of key pair, how it is made and how it signs. */
+struct key_kind {
+    enum key_type type;
+    enum sig_scheme scheme;
+    CK_KEY_TYPE class; /* CKA_KEY_TYPE */
+    CK_MECHANISM_TYPE generate;
+    const char *generate_name;
+    CK_MECHANISM_TYPE sign;
+    const char *sign_name;
+    CK_ULONG bits;         /* CKA_MODULUS_BITS of RSA, else 0 */
+    const uint8_t *params; /* CKA_EC_PARAMS, or NULL */
+    CK_ULONG params_len;
+};
+
+/* The kind of keys of this type that sign so; NULL when they do not fit. */
+const struct key_kind *key_kind_of(enum key_type type, enum sig_scheme scheme);
+
+/* All of them, up to NULL. */
+const struct key_kind *key_kind_at(size_t i);
 
 struct policy_row {
     CK_ATTRIBUTE_TYPE type;
@@ -67,10 +89,15 @@ struct policy_fill {
     size_t id_len;
     CK_MECHANISM_TYPE wrap;
     enum dialect dialect;
-    const uint8_t *point; /* EC_POINT_SIZE bytes, or NULL: the token wants none */
+    const struct key_kind *kind; /* NULL: P-256 */
+    const uint8_t *point;        /* or NULL: the token wants none */
+    size_t point_len;
     const uint8_t *value; /* HSM_MAC_SIZE bytes, for a key that is put in */
     bool session;         /* make a session object where the table says token object (the probe) */
 };
+
+/* Whether keys of this kind have the row's attribute at all: RSA keys have no curve. */
+bool policy_applies(const struct policy_row *row, const struct key_kind *kind);
 
 /* Templates as C_GenerateKey takes them; they point into rows and fill. */
 struct policy_attributes {
@@ -101,9 +128,10 @@ CK_RV policy_read_text(const struct module *m, CK_SESSION_HANDLE session, CK_OBJ
 /* What a long-lived key of the ceremony is. An hmac key has no public rows. */
 struct key_policy {
     const char *label;
-    CK_MECHANISM_TYPE generate;
+    CK_MECHANISM_TYPE generate; /* of a pair: that of its kind */
     CK_OBJECT_CLASS class;
     const struct policy_row *rows, *public_rows;
+    bool any_kind; /* of the CA: the ceremony chose the kind; all other pairs are P-256 */
 };
 
 extern const struct key_policy key_policies[HSM_KEY_COUNT];

@@ -49,7 +49,7 @@ static bool device_opens(EVP_PKEY *device, unsigned suite, const uint8_t station
 struct trial {
     CK_OBJECT_HANDLE storage;
     struct buf wrapped;
-    uint8_t point[EC_POINT_SIZE];
+    struct public_key key; /* P-256 */
 };
 
 static void trial_done(struct hsm *h, struct trial *t)
@@ -68,7 +68,7 @@ static bool trial_init(struct hsm *h, struct trial *t)
     *t = (struct trial){.storage = CK_INVALID_HANDLE};
     buf_init(&t->wrapped, RECEIVER_MAX);
     if (storage_generate(h, &fill, &t->storage, NULL) == 0 &&
-        credential_make_under(h, t->storage, t->point, &t->wrapped, NULL) == 0)
+        credential_make_under(h, t->storage, KEY_P256, &t->key, &t->wrapped, NULL) == 0)
         return true;
     trial_done(h, t);
     return false;
@@ -86,9 +86,9 @@ static bool suite_works(struct hsm *h, const struct trial *t, unsigned suite)
     buf_init(&blob, RECEIVER_MAX);
     works = device && ec_point(device, dev_pub, NULL) == 0 &&
             session_random(h, context, sizeof context, NULL) == 0 &&
-            rewrap_begin_under(&r, t->storage, t->wrapped.data, t->point, station_pub, NULL) == 0 &&
+            rewrap_begin_under(&r, t->storage, t->wrapped.data, &t->key, station_pub, NULL) == 0 &&
             rewrap_finish_under(&r, suite, dev_pub, context, &blob, NULL) == 0 &&
-            device_opens(device, suite, station_pub, context, &blob, t->point);
+            device_opens(device, suite, station_pub, context, &blob, key_point(&t->key));
     rewrap_drop(&r);
     buf_done(&blob);
     EVP_PKEY_free(device);
@@ -212,7 +212,7 @@ static bool unwraps_readable(struct hsm *h, const struct trial *t)
     CK_RV rv;
 
     if (h->can.unwrap_point)
-        fill.point = t->point;
+        fill.point = key_bits(&t->key, &fill.point_len);
     policy_template(policy_unwrapped, &fill, &template);
     for (CK_ULONG i = 0; i < template.count; i++)
         if (template.list[i].type == CKA_SENSITIVE)

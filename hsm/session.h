@@ -27,8 +27,9 @@
 #define SESSION_LEAK  300 /* bytes; SoftHSM 2.6.1 keeps about 0.24 kB of each session object */
 
 struct key_handles {
-    CK_OBJECT_HANDLE key;    /* private or secret; CK_INVALID_HANDLE until looked up */
-    CK_OBJECT_HANDLE public; /* of a signing key */
+    CK_OBJECT_HANDLE key;        /* private or secret; CK_INVALID_HANDLE until looked up */
+    CK_OBJECT_HANDLE public;     /* of a signing key */
+    const struct key_kind *kind; /* likewise */
 };
 
 struct storage_handle {
@@ -159,6 +160,33 @@ MUST_USE int session_mac(struct hsm *h, CK_OBJECT_HANDLE key, const void *messag
 
 MUST_USE int session_random(struct hsm *h, void *out, size_t len, struct error *err);
 
+/*
+ * Of what kind a key is: that of P-256, unless the policy leaves it open and the token says otherwise.
+ * Of an RSA key CKA_ALLOWED_MECHANISMS says how it signs.
+ */
+MUST_USE int session_kind(struct hsm *h, const struct key_policy *policy, CK_OBJECT_HANDLE private,
+                          CK_OBJECT_HANDLE public, const struct key_kind **out, struct error *err);
+
+/* The public half as a key of this kind. */
+MUST_USE int session_public(struct hsm *h, CK_OBJECT_HANDLE public, const struct key_kind *kind,
+                            struct public_key *out, struct error *err);
+
+/* As session_make_pair, of any kind. */
+MUST_USE int session_make_kind(struct hsm *h, const struct key_kind *kind,
+                               const struct policy_row *private_rows,
+                               const struct policy_row *public_rows, CK_OBJECT_HANDLE *private,
+                               CK_OBJECT_HANDLE *public, struct public_key *key, struct error *err);
+
+/* Signs a message, or its digest, as the kind does; the signature is as certificates have it. */
+MUST_USE int session_sign_kind(struct hsm *h, CK_OBJECT_HANDLE key, const struct key_kind *kind,
+                               const void *bytes, size_t len, bool digested, struct signature *sig,
+                               struct error *err);
+
+/* As session_prove, of any kind. */
+MUST_USE int session_prove_key(struct hsm *h, CK_OBJECT_HANDLE key, const struct key_kind *kind,
+                               const char *label, const struct public_key *public,
+                               struct error *err);
+
 /* Signs "<label>\0" and 32 random bytes and verifies it: does the private key belong to point? */
 MUST_USE int session_prove(struct hsm *h, CK_OBJECT_HANDLE key, const char *label,
                            const uint8_t point[EC_POINT_SIZE], struct error *err);
@@ -175,7 +203,13 @@ MUST_USE int key_sign_digest(struct hsm *h, enum hsm_key key, const uint8_t dige
 extern const char *const anchor_ids[ANCHORS];
 bool anchor_label_is_whole(const char *label);
 MUST_USE int anchor_find(struct hsm *h, const char *id, CK_OBJECT_HANDLE *out, struct error *err);
-void storage_name(const uint8_t order_hash[SHA256_SIZE], char name[HSM_STORAGE_NAME_SIZE]);
+void storage_name(const uint8_t order_hash[SHA256_SIZE], enum key_type type,
+                  char name[HSM_STORAGE_NAME_SIZE]);
+
+/* The length of the prefix of a storage key's name, 0 when it is none; and the kind of keys that it
+ * wraps, of RSA any length. */
+size_t storage_prefix(const char *name);
+const struct key_kind *storage_kind(const char *name);
 
 /* "it1:" and a ticket's hash: the label of its key. */
 #define HSM_TICKET_LABEL_SIZE (sizeof "it1:" + 2 * SHA256_SIZE)

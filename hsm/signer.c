@@ -133,3 +133,30 @@ int hsm_signer_close(EVP_PKEY *key, int rc, struct error *err)
     EVP_PKEY_free(key);
     return rc;
 }
+
+/* ---- CAs. ---- */
+
+static int sign_for_root(void *context, enum sig_scheme scheme, const void *bytes, size_t len,
+                         bool digested, struct signature *sig, struct error *err)
+{
+    return hsm_certify(context, HSM_KEY_ROOT, scheme, bytes, len, digested, sig, err);
+}
+
+static int sign_for_issuer(void *context, enum sig_scheme scheme, const void *bytes, size_t len,
+                           bool digested, struct signature *sig, struct error *err)
+{
+    return hsm_certify(context, HSM_KEY_ISSUING_CA, scheme, bytes, len, digested, sig, err);
+}
+
+int hsm_ca_signer(struct hsm *h, enum hsm_key key, struct ca_signer *out, struct error *err)
+{
+    int rc = hsm_key_check(h, key, err);
+
+    if (rc == 0 && key != HSM_KEY_ROOT && key != HSM_KEY_ISSUING_CA)
+        rc = error_set(err, ERR_INTERNAL, "key '%s' is not that of a CA", hsm_key_label(key));
+    if (rc == 0)
+        rc = hsm_key_public(h, key, &out->key, &out->scheme, err);
+    out->sign = key == HSM_KEY_ROOT ? sign_for_root : sign_for_issuer;
+    out->context = h;
+    return rc;
+}

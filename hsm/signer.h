@@ -10,7 +10,8 @@
  *  3. What the token said when it did not sign reaches the caller of hsm_signer_close, whatever
  *     OpenSSL made of it.
  *
- * The hot path signs with hsm_sign; this is for ceremonies and manifests.
+ * Handles are for what OpenSSL itself signs, manifests and the like, and are P-256. What a CA signs is
+ * built by OpenSSL, or by a template, and signed through a struct ca_signer.
  */
 #ifndef HSM_SIGNER_H
 #define HSM_SIGNER_H
@@ -24,6 +25,14 @@
  * h does; who keeps a reference to it longer must not sign with it.
  */
 MUST_USE int hsm_signer_open(struct hsm *h, enum hsm_key key, EVP_PKEY **out, struct error *err);
+
+/*
+ * The same for certificates, requests and revocation lists, of whatever kind the key is: the signer
+ * of pki/scheme.h. It holds h and the name of the key, and needs no closing. Errors: ERR_MISSING,
+ * ERR_HSM.
+ */
+MUST_USE int hsm_ca_signer(struct hsm *h, enum hsm_key key, struct ca_signer *out,
+                           struct error *err);
 
 /*
  * Closes a handle; NULL is fine. rc and err are the outcome of what it was used for, and are

@@ -6,12 +6,38 @@
 
 #define ID_HEX_DIGITS 16
 
-void storage_name(const uint8_t order_hash[SHA256_SIZE], char name[HSM_STORAGE_NAME_SIZE])
-{
-    static const char prefix[] = "storage:ec:";
+static const char *const prefixes[] = {"storage:ec:", "storage:rsa:"};
 
-    memcpy(name, prefix, sizeof prefix - 1);
-    hex_encode(order_hash, ID_HEX_DIGITS / 2, name + sizeof prefix - 1);
+size_t storage_prefix(const char *name)
+{
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            return strlen(prefixes[i]);
+    return 0;
+}
+
+void storage_name(const uint8_t order_hash[SHA256_SIZE], enum key_type type,
+                  char name[HSM_STORAGE_NAME_SIZE])
+{
+    const char *prefix = prefixes[key_type_is_rsa(type)];
+
+    strcpy(name, prefix);
+    hex_encode(order_hash, ID_HEX_DIGITS / 2, name + strlen(prefix));
+}
+
+const struct key_kind *storage_kind(const char *name)
+{
+    bool rsa = storage_prefix(name) == strlen(prefixes[1]);
+
+    return rsa ? key_kind_of(KEY_RSA_2048, SCHEME_RSA_PSS_SHA256) : key_kind_at(0);
+}
+
+static struct policy_fill fill_of(const struct hsm *h, const char *name, const void *id, size_t len)
+{
+    struct policy_fill fill = session_fill_key(h, name, id, len);
+
+    fill.kind = storage_kind(name);
+    return fill;
 }
 
 static int need_wrap(const struct hsm *h, struct error *err)
@@ -40,13 +66,13 @@ static void remember(struct hsm *h, const char *name, CK_OBJECT_HANDLE key)
 {
     struct storage_handle *slot = &h->storage[h->storage_next++ % STORAGE_CACHE];
 
-    memcpy(slot->name, name, sizeof slot->name);
+    strcpy(slot->name, name);
     slot->key = key;
 }
 
 int storage_handle(struct hsm *h, const char *name, CK_OBJECT_HANDLE *out, struct error *err)
 {
-    struct policy_fill fill = session_fill_key(h, name, NULL, 0);
+    struct policy_fill fill = fill_of(h, name, NULL, 0);
     CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
     int rc = need_wrap(h, err);
 
@@ -55,7 +81,7 @@ int storage_handle(struct hsm *h, const char *name, CK_OBJECT_HANDLE *out, struc
             *out = h->storage[i].key;
             return 0;
         }
-    if (rc == 0 && strlen(name) != HSM_STORAGE_NAME_SIZE - 1)
+    if (rc == 0 && (!storage_prefix(name) || strlen(name) != storage_prefix(name) + ID_HEX_DIGITS))
         rc = error_set(err, ERR_MISSING, "'%.64s' is not the name of a storage key", name);
     if (rc == 0)
         rc = session_find(h, CKO_SECRET_KEY, name, NULL, 0, &key, err);
@@ -92,7 +118,7 @@ static int find_key(struct hsm *h, const struct storage_call *call, CK_OBJECT_HA
                     struct error *err)
 {
     CK_OBJECT_HANDLE found;
-    struct policy_fill fill = session_fill_key(h, call->name, call->order_hash, SHA256_SIZE);
+    struct policy_fill fill = fill_of(h, call->name, call->order_hash, SHA256_SIZE);
     int rc = need_wrap(h, err);
 
     if (rc == 0)
@@ -118,7 +144,7 @@ static int find_work(struct hsm *h, void *arg, struct error *err)
 static int create_work(struct hsm *h, void *arg, struct error *err)
 {
     struct storage_call *call = arg;
-    struct policy_fill fill = session_fill_key(h, call->name, call->order_hash, SHA256_SIZE);
+    struct policy_fill fill = fill_of(h, call->name, call->order_hash, SHA256_SIZE);
     CK_OBJECT_HANDLE key;
     int rc = find_key(h, call, &key, err);
 
@@ -149,33 +175,38 @@ static int destroy_work(struct hsm *h, void *arg, struct error *err)
 }
 
 static int storage_run(struct hsm *h, session_work *work, const uint8_t order_hash[SHA256_SIZE],
-                       char name[HSM_STORAGE_NAME_SIZE], struct error *err)
+                       enum key_type type, char name[HSM_STORAGE_NAME_SIZE], struct error *err)
 {
     struct storage_call call = {.order_hash = order_hash};
     int rc;
 
-    storage_name(order_hash, call.name);
+    storage_name(order_hash, type, call.name);
     rc = session_run(h, work, &call, err);
     if (rc == 0 && name)
         memcpy(name, call.name, sizeof call.name);
     return rc;
 }
 
-int hsm_storage_create(struct hsm *h, const uint8_t order_hash[SHA256_SIZE],
+int hsm_storage_create(struct hsm *h, const uint8_t order_hash[SHA256_SIZE], enum key_type type,
                        char name[HSM_STORAGE_NAME_SIZE], struct error *err)
 {
-    return storage_run(h, create_work, order_hash, name, err);
+    return storage_run(h, create_work, order_hash, type, name, err);
 }
 
-int hsm_storage_find(struct hsm *h, const uint8_t order_hash[SHA256_SIZE],
+int hsm_storage_find(struct hsm *h, const uint8_t order_hash[SHA256_SIZE], enum key_type type,
                      char name[HSM_STORAGE_NAME_SIZE], struct error *err)
 {
-    return storage_run(h, find_work, order_hash, name, err);
+    return storage_run(h, find_work, order_hash, type, name, err);
 }
 
 int hsm_storage_destroy(struct hsm *h, const uint8_t order_hash[SHA256_SIZE], struct error *err)
 {
-    return storage_run(h, destroy_work, order_hash, NULL, err);
+    int rsa = storage_run(h, destroy_work, order_hash, KEY_RSA_2048, NULL, err), ec;
+
+    if (rsa && rsa != ERR_MISSING)
+        return rsa;
+    ec = storage_run(h, destroy_work, order_hash, KEY_P256, NULL, err);
+    return ec == ERR_MISSING ? rsa : ec;
 }
 
 #define FIND_STEP 64
@@ -187,7 +218,12 @@ struct storage_list {
 
 static int add_hash(struct storage_list *list, const uint8_t hash[SHA256_SIZE], struct error *err)
 {
-    void *grown = realloc(list->hashes, (list->count + 1) * sizeof *list->hashes);
+    void *grown;
+
+    for (size_t i = 0; i < list->count; i++)
+        if (memcmp(list->hashes[i], hash, SHA256_SIZE) == 0)
+            return 0;
+    grown = realloc(list->hashes, (list->count + 1) * sizeof *list->hashes);
 
     if (!grown)
         return error_set(err, ERR_INTERNAL, "out of memory");
@@ -200,19 +236,23 @@ static int add_hash(struct storage_list *list, const uint8_t hash[SHA256_SIZE], 
 static int take_object(struct hsm *h, CK_OBJECT_HANDLE object, struct storage_list *list,
                        struct error *err)
 {
-    char label[HSM_STORAGE_NAME_SIZE - 1], name[HSM_STORAGE_NAME_SIZE];
+    char label[HSM_STORAGE_NAME_SIZE] = "", name[HSM_STORAGE_NAME_SIZE];
     uint8_t id[SHA256_SIZE];
-    CK_ATTRIBUTE is[] = {{CKA_LABEL, label, sizeof label}, {CKA_ID, id, sizeof id}};
+    CK_ATTRIBUTE is[] = {{CKA_LABEL, label, sizeof label - 1}, {CKA_ID, id, sizeof id}};
     CK_RV rv = h->module.p11->C_GetAttributeValue(h->session, object, is, 2);
 
     if (rv == CKR_BUFFER_TOO_SMALL)
         return 0;
     if (rv != CKR_OK)
         return session_fail(h, rv, err, "cannot read the name of a key");
-    if (is[0].ulValueLen != sizeof label || is[1].ulValueLen != sizeof id)
+    if (is[1].ulValueLen != sizeof id)
         return 0;
-    storage_name(id, name);
-    return memcmp(name, label, sizeof label) ? 0 : add_hash(list, id, err);
+    for (int rsa = 0; rsa < 2; rsa++) {
+        storage_name(id, rsa ? KEY_RSA_2048 : KEY_P256, name);
+        if (strcmp(name, label) == 0)
+            return add_hash(list, id, err);
+    }
+    return 0;
 }
 
 static int list_work(struct hsm *h, void *arg, struct error *err)

@@ -14,8 +14,6 @@
 #define TAG_VERSION    0xa0
 #define TAG_EXTENSIONS 0xa3
 
-static const uint8_t ecdsa_sha256[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
-                                       0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
 static const uint8_t oid_serial_number[] = {0x55, 0x04, 0x05};
 static const uint8_t oid_basic_constraints[] = {0x55, 0x1d, 0x13};
 
@@ -145,8 +143,8 @@ static int parse_tbs(struct reader *tbs, struct cert *c)
     if (next_is(tbs, TAG_VERSION) && take(tbs, TAG_VERSION, &serial, NULL))
         return ERR_FORMAT;
     if (take(tbs, TAG_INTEGER, &serial, NULL) || serial.left == 0 ||
-        take(tbs, TAG_SEQUENCE, NULL, &algorithm) || algorithm.len != sizeof ecdsa_sha256 ||
-        memcmp(algorithm.p, ecdsa_sha256, sizeof ecdsa_sha256) ||
+        take(tbs, TAG_SEQUENCE, NULL, &algorithm) ||
+        !scheme_parse(algorithm.p, algorithm.len, &c->scheme) ||
         take(tbs, TAG_SEQUENCE, NULL, &c->issuer) ||
         take(tbs, TAG_SEQUENCE, NULL, NULL) /* validity */ ||
         take(tbs, TAG_SEQUENCE, &subject, NULL) || parse_subject(&subject, c) ||
@@ -163,13 +161,14 @@ int cert_parse(const uint8_t *der, size_t len, struct cert *cert)
     struct cert c = {0};
     struct record_bytes algorithm;
     struct reader all, body, tbs, bits;
+    enum sig_scheme outer;
     uint8_t unused;
 
     reader_init(&all, der, len);
     if (take(&all, TAG_SEQUENCE, &body, NULL) || reader_end(&all) ||
         take(&body, TAG_SEQUENCE, &tbs, &c.tbs) || parse_tbs(&tbs, &c) ||
-        take(&body, TAG_SEQUENCE, NULL, &algorithm) || algorithm.len != sizeof ecdsa_sha256 ||
-        memcmp(algorithm.p, ecdsa_sha256, sizeof ecdsa_sha256) ||
+        take(&body, TAG_SEQUENCE, NULL, &algorithm) ||
+        !scheme_parse(algorithm.p, algorithm.len, &outer) || outer != c.scheme ||
         take(&body, TAG_BIT_STRING, &bits, NULL) || reader_end(&body) ||
         reader_u8(&bits, &unused) || unused != 0)
         return ERR_FORMAT;

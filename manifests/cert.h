@@ -8,6 +8,7 @@
 #define MANIFESTS_CERT_H
 
 #include "manifests/record.h"
+#include "pki/scheme.h"
 
 /* Views into the certificate. */
 struct cert {
@@ -16,13 +17,14 @@ struct cert {
     struct record_bytes issuer;    /* name, with its header */
     struct record_bytes sn;        /* subject serialNumber (2.5.4.5); p NULL when there is none */
     struct record_bytes spki;      /* SubjectPublicKeyInfo, with its header */
-    struct record_bytes signature; /* DER, as in the BIT STRING */
+    struct record_bytes signature; /* as in the BIT STRING */
+    enum sig_scheme scheme;        /* how it is signed */
     bool is_ca;                    /* basicConstraints says so */
 };
 
 /*
  * Errors: ERR_FORMAT when it is not exactly one certificate, has two serialNumber attributes, or is
- * signed with anything but ECDSA and SHA-256.
+ * signed in a way that pki/scheme.h does not have.
  */
 MUST_USE int cert_parse(const uint8_t *der, size_t len, struct cert *cert);
 

@@ -14,6 +14,7 @@ struct issuer {
     uint8_t *subject; /* DER name */
     size_t subject_len;
     EVP_PKEY *key;
+    enum key_type type;
 };
 
 struct chain {
@@ -21,10 +22,11 @@ struct chain {
     struct issuer issuers[CHAIN_MAX];
 };
 
-/* One context for each issuer, set up once: starting anew costs as much as half a signature. */
+/* One context for each issuer and way in which its key signs, set up once: starting anew costs as much
+ * as half a signature. */
 struct chain_checker {
     const struct chain *chain;
-    EVP_PKEY_CTX *ctx[CHAIN_MAX];
+    EVP_PKEY_CTX *ctx[CHAIN_MAX][SCHEMES];
 };
 
 static STACK_OF(X509) * read_certificates(const void *pem, size_t len)
@@ -64,6 +66,7 @@ static int prove(X509 *cert, STACK_OF(X509) * certs, X509_STORE *store, struct e
 static int add_issuer(struct chain *chain, X509 *cert, struct error *err)
 {
     struct issuer *i = &chain->issuers[chain->count];
+    struct public_key key;
     uint8_t *der = NULL;
     int len = i2d_X509(cert, &der), name_len;
 
@@ -74,7 +77,11 @@ static int add_issuer(struct chain *chain, X509 *cert, struct error *err)
     i->subject_len = name_len > 0 ? (size_t)name_len : 0;
     i->key = X509_get_pubkey(cert);
     chain->count++;
-    if (len <= 0 || name_len <= 0 || !i->key || EVP_PKEY_get_base_id(i->key) != EVP_PKEY_EC)
+    if (i->key && key_of(i->key, &key, NULL) == 0)
+        i->type = key.type;
+    else
+        len = 0;
+    if (len <= 0 || name_len <= 0)
         return error_set(err, ERR_SIGNATURE, "an issuer in chain.pem has a key of unknown kind");
     return 0;
 }
@@ -132,6 +139,23 @@ void chain_free(struct chain *chain)
     free(chain);
 }
 
+/* Ed25519 signs no digest, and needs no context of its own. */
+static bool make_contexts(struct chain_checker *c, size_t i)
+{
+    const struct issuer *issuer = &c->chain->issuers[i];
+
+    for (int s = 0; s < SCHEMES; s++) {
+        enum sig_scheme scheme = (enum sig_scheme)s;
+
+        if (!scheme_fits(scheme, issuer->type) || !scheme_digest(scheme))
+            continue;
+        c->ctx[i][s] = scheme_verifier(issuer->key, scheme);
+        if (!c->ctx[i][s])
+            return false;
+    }
+    return true;
+}
+
 struct chain_checker *chain_checker_new(const struct chain *chain)
 {
     struct chain_checker *c = calloc(1, sizeof *c);
@@ -139,13 +163,11 @@ struct chain_checker *chain_checker_new(const struct chain *chain)
     if (!c)
         return NULL;
     c->chain = chain;
-    for (size_t i = 0; chain && i < chain->count; i++) {
-        c->ctx[i] = EVP_PKEY_CTX_new(chain->issuers[i].key, NULL);
-        if (!c->ctx[i] || EVP_PKEY_verify_init(c->ctx[i]) != 1) {
+    for (size_t i = 0; chain && i < chain->count; i++)
+        if (!make_contexts(c, i)) {
             chain_checker_free(c);
             return NULL;
         }
-    }
     return c;
 }
 
@@ -154,7 +176,8 @@ void chain_checker_free(struct chain_checker *c)
     if (!c)
         return;
     for (size_t i = 0; i < CHAIN_MAX; i++)
-        EVP_PKEY_CTX_free(c->ctx[i]);
+        for (int s = 0; s < SCHEMES; s++)
+            EVP_PKEY_CTX_free(c->ctx[i][s]);
     free(c);
 }
 
@@ -174,14 +197,20 @@ static bool same(const struct record_bytes *a, const void *bytes, size_t len)
 static bool signed_by(const struct chain_checker *c, const struct issuer *issuer,
                       const struct cert *cert)
 {
-    EVP_PKEY_CTX *ctx = c->ctx[issuer - c->chain->issuers];
-    uint8_t digest[SHA256_SIZE];
+    EVP_PKEY_CTX *ctx = c->ctx[issuer - c->chain->issuers][cert->scheme];
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
     bool good;
 
     if (!same(&cert->issuer, issuer->subject, issuer->subject_len))
         return false;
-    sha256(cert->tbs.p, cert->tbs.len, digest);
-    good = EVP_PKEY_verify(ctx, cert->signature.p, cert->signature.len, digest, sizeof digest) == 1;
+    if (!scheme_digest(cert->scheme))
+        return scheme_verify(issuer->key, cert->scheme, cert->tbs.p, cert->tbs.len,
+                             cert->signature.p, cert->signature.len, NULL) == 0;
+    good = ctx &&
+           EVP_Digest(cert->tbs.p, cert->tbs.len, digest, &len, scheme_digest(cert->scheme),
+                      NULL) == 1 &&
+           EVP_PKEY_verify(ctx, cert->signature.p, cert->signature.len, digest, len) == 1;
     ERR_clear_error();
     return good;
 }
@@ -195,10 +224,9 @@ int chain_check(const struct chain_checker *checker, const struct record *r, str
     struct cert c;
 
     if (cert_parse(r->cert.p, r->cert.len, &c))
-        return error_set(err, ERR_FORMAT,
-                         "the certificate of '%s' is malformed, or not signed with ECDSA and "
-                         "SHA-256",
-                         r->sn);
+        return error_set(
+            err, ERR_FORMAT,
+            "the certificate of '%s' is malformed, or not signed with one of " SCHEME_NAMES, r->sn);
     if (!issuer)
         return error_set(err, ERR_SIGNATURE,
                          "the issuer that the record of '%s' names is not in chain.pem", r->sn);

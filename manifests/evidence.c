@@ -1,23 +1,42 @@
 #include "manifests/evidence.h"
 
 #include "manifests/canon.h"
+#include "pki/scheme.h"
 
 #include <string.h>
 
-#define ATT_MAX   (256 + IMPRINT_CHAIN_MAX)
-#define PUB_MAX   2048 /* room for post-quantum key shares */
-#define PROOF_MAX (2 + 1 + 4 + EC_SIG_SIZE)
+#define ATT_MAX (256 + IMPRINT_CHAIN_MAX)
+#define PUB_MAX 2048 /* room for post-quantum key shares */
+
+/* What proves a key of each type (docs/device-link.md). */
+static uint16_t algorithm_of(enum key_type type)
+{
+    static const uint16_t of[KEY_TYPES] = {IMPRINT_ALG_ECDSA_SHA256, IMPRINT_ALG_ECDSA_SHA384,
+                                           IMPRINT_ALG_RSA_PSS_SHA256, IMPRINT_ALG_RSA_PSS_SHA256,
+                                           IMPRINT_ALG_EDDSA};
+
+    return of[type];
+}
+
+/* Whether proofs of an algorithm may have this length: those of RSA are as long as the key. */
+static bool may_have(uint16_t algorithm, size_t len)
+{
+    if (algorithm == IMPRINT_ALG_HMAC_SHA256)
+        return len == EVIDENCE_DERIVED_PROOF;
+    for (int type = 0; type < KEY_TYPES; type++)
+        if (algorithm_of((enum key_type)type) == algorithm &&
+            scheme_raw_length((enum key_type)type) == len)
+            return true;
+    return false;
+}
 
 static size_t proof_size(const struct evidence *e)
 {
-    switch (e->proof_algorithm) {
-    case IMPRINT_ALG_ECDSA_SHA256:
-        return EC_SIG_SIZE;
-    case IMPRINT_ALG_HMAC_SHA256:
-        return EVIDENCE_DERIVED_PROOF;
-    default:
-        return 0;
-    }
+    size_t usual =
+        e->proof_algorithm == IMPRINT_ALG_HMAC_SHA256 ? EVIDENCE_DERIVED_PROOF : EC_SIG_SIZE;
+    size_t size = e->proof_len ? e->proof_len : usual;
+
+    return may_have(e->proof_algorithm, size) ? size : 0;
 }
 
 static void put_att(const struct evidence *e, struct buf *out)
@@ -119,10 +138,10 @@ static int parse_att(struct reader *r, struct evidence *e)
 static int parse_proof(struct reader *r, struct evidence *e)
 {
     if (reader_u16(r, &e->proof_algorithm) || reader_u8(r, &e->lifecycle) ||
-        reader_u32(r, &e->commit_count) || proof_size(e) == 0 ||
-        reader_bytes(r, e->proof, proof_size(e)) || reader_end(r))
+        reader_u32(r, &e->commit_count) || !may_have(e->proof_algorithm, r->left))
         return ERR_FORMAT;
-    return 0;
+    e->proof_len = (uint16_t)r->left;
+    return reader_bytes(r, e->proof, r->left);
 }
 
 static int parse_station(struct reader *r, struct evidence *e)
@@ -308,25 +327,33 @@ static int check_claims(const struct evidence *e, const struct record *r, struct
     return 0;
 }
 
+/* Of P-256 with what the thread keeps ready for it. */
+static int verify_proof(const struct evidence *e, const struct public_key *key,
+                        const struct buf *message, struct ec_verifier *verifier)
+{
+    if (key->type == KEY_P256)
+        return ec_verifier_check(verifier, key_point(key), message->data, message->len, e->proof,
+                                 NULL);
+    return scheme_verify_raw(key, message->data, message->len, e->proof, e->proof_len, NULL);
+}
+
 static int check_proof(const struct evidence *e, const struct record *r,
                        struct ec_verifier *verifier, struct error *err)
 {
-    uint8_t spki[EC_SPKI_SIZE];
-    const uint8_t *point;
+    struct public_key key;
     struct buf message;
     int rc = 0;
 
-    point = r->spki.p + (EC_SPKI_SIZE - EC_POINT_SIZE);
-    if (r->spki.len == EC_SPKI_SIZE)
-        ec_spki(point, spki);
-    if (r->spki.len != EC_SPKI_SIZE || memcmp(spki, r->spki.p, sizeof spki))
-        return error_set(err, ERR_FORMAT, "the key of '%s' is not a P-256 key", r->sn);
+    if (key_parse(r->spki.p, r->spki.len, &key, NULL))
+        return error_set(err, ERR_FORMAT, "the key of '%s' is of no known type", r->sn);
+    if (e->proof_algorithm != algorithm_of(key.type))
+        return error_set(err, ERR_PROOF, "the proof of '%s' is of another algorithm than its key",
+                         r->sn);
     if (!verifier)
         return 0;
     buf_init(&message, 512);
     evidence_proof_message(e, r->cert.p, r->cert.len, &message);
-    if (buf_failed(&message) ||
-        ec_verifier_check(verifier, point, message.data, message.len, e->proof, NULL))
+    if (buf_failed(&message) || verify_proof(e, &key, &message, verifier))
         rc = error_set(err, ERR_PROOF,
                        "the proof of '%s' does not verify: the device did not show that it holds "
                        "the key of its record",

@@ -6,7 +6,7 @@
  *   att    "" when the device was not authenticated, else u16 algorithm ‖ lp(public key, a point)
  *          ‖ lp(signature, r ‖ s), and with auth `attested` ‖ lp(the vendor's chain of certificates)
  *   nonce  32 bytes, drawn for this one proof
- *   proof  u16 algorithm ‖ u8 life cycle ‖ u32 commit count ‖ signature (r ‖ s)
+ *   proof  u16 algorithm ‖ u8 life cycle ‖ u32 commit count ‖ signature (of ECDSA r ‖ s)
  *   sig    u16 algorithm ‖ signature (r ‖ s) of the station over "imprint station v1\0" ‖ X
  *   tx     the transaction, 32 hexadecimal digits
  *   x      the transcript X (docs/device-link.md)
@@ -27,10 +27,11 @@ struct evidence {
     uint8_t tx[IMPRINT_TX_SIZE];
     uint8_t nonce[IMPRINT_NONCE_SIZE];
     struct record_bytes x;
-    uint16_t proof_algorithm; /* ECDSA_SHA256: 64 bytes of proof; HMAC_SHA256: 32 */
+    uint16_t proof_algorithm; /* that of the record's key, or HMAC_SHA256 */
+    uint16_t proof_len;       /* as the algorithm has it; 0: that of ECDSA_SHA256 or HMAC_SHA256 */
     uint8_t lifecycle;
     uint32_t commit_count;
-    uint8_t proof[EC_SIG_SIZE];
+    uint8_t proof[IMPRINT_SIG_MAX];
     uint8_t station_sig[EC_SIG_SIZE];
     bool attested; /* att is not empty */
     uint8_t att_key[EC_POINT_SIZE];

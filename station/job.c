@@ -72,6 +72,8 @@ static const struct schema_field link_fields[] = {
           "milliseconds to wait for a device to answer at all"),
     FIELD(job_link, request_ms, SCHEMA_INT, false, 50, 600000,
           "milliseconds to wait for each answer"),
+    FIELD(job_link, keygen_ms, SCHEMA_INT, false, 50, 3600000,
+          "milliseconds that a device may take to make its key"),
     FIELD(job_link, attempts, SCHEMA_INT, false, 1, 1000,
           "runs that may fail with one credential before its device is set aside"),
     FIELD(job_link, repeats, SCHEMA_INT, false, 0, 20, "repeats of an unanswered request"),
@@ -102,6 +104,16 @@ static int check_step(const void *value, const char **member, struct error *err)
                : error_set(err, ERR_INPUT, "'step' must be all, install or lock");
 }
 
+static int check_key_name(const void *value, const char **member, struct error *err)
+{
+    enum key_type type;
+
+    (void)member;
+    return key_type_named(value, &type)
+               ? 0
+               : error_set(err, ERR_INPUT, "'key' must be one of " KEY_TYPE_NAMES);
+}
+
 static const struct schema_field job_fields[] = {
     FIELD(job, name, SCHEMA_TEXT, true, 1, 64, "name of the job, for people"),
     {.name = "order",
@@ -118,6 +130,13 @@ static const struct schema_field job_fields[] = {
      .type = SCHEMA_BOOL,
      .offset = offsetof(struct job, symmetric_key),
      .meaning = "true: devices get a symmetric key beside their private one"},
+    {.name = "key",
+     .type = SCHEMA_TEXT,
+     .max = 7,
+     .min = 4,
+     .offset = offsetof(struct job, key),
+     .check = check_key_name,
+     .meaning = "type of the devices' keys: " KEY_TYPE_NAMES},
     {.name = "step",
      .type = SCHEMA_TEXT,
      .max = 7,

@@ -48,6 +48,7 @@ struct job_port_rule {
 struct job_link {
     int64_t hello_ms;   /* how long a port may stay silent before its slot fails */
     int64_t request_ms; /* how long a device may take for one answer */
+    int64_t keygen_ms;  /* and to make its key; 0: long for RSA, else as for every answer */
     int64_t repeats;    /* how often an unanswered request is repeated */
     int64_t retries;    /* how often a device that failed begins again by itself */
     int64_t attempts;   /* that may fail with one credential; 0: no limit */
@@ -63,11 +64,12 @@ enum job_step {
 struct job {
     char path[PATH_MAX];
     char name[65];
-    char order[65];            /* id of the order */
-    char issuer[CA_NAME_SIZE]; /* name of the issuing CA; empty: the newest that the order lists */
-    char key_mode[8];          /* "hsm", "device" or "derived"; empty: the order's only one */
-    bool symmetric_key;        /* deliver one beside a private key from the HSM */
-    char step_name[8];         /* "all", "install" or "lock" */
+    char order[65];             /* id of the order */
+    char issuer[CA_NAME_SIZE];  /* name of the issuing CA; empty: the newest that the order lists */
+    char key_mode[8];           /* "hsm", "device" or "derived"; empty: the order's only one */
+    bool symmetric_key;         /* deliver one beside a private key from the HSM */
+    char key[KEY_NAME_MAX + 1]; /* type of devices' keys; empty: P-256, or the order's only one */
+    char step_name[8];          /* "all", "install" or "lock" */
     enum job_step step;
     char trust_anchors_path[PATH_MAX]; /* empty: none */
     char enrolled_path[PATH_MAX];      /* empty: none */
@@ -130,7 +132,15 @@ MUST_USE int job_profile(const struct job *job, const struct order *order,
 MUST_USE int job_mode(const struct job *job, const struct order *order, enum imprint_mode *mode,
                       struct error *err);
 
-/* In key mode `derived` there is no certificate to give values to. Errors: ERR_INPUT. */
+/*
+ * Of which type the devices' keys are: what the job says, and where it says nothing P-256, or the one
+ * type that the order allows. Errors: ERR_REFUSED when the order does not allow it.
+ */
+MUST_USE int job_key(const struct job *job, const struct order *order, enum key_type *type,
+                     struct error *err);
+
+/* In key mode `derived` there is no certificate to give values to, and no type of key. Errors:
+ * ERR_INPUT. */
 MUST_USE int job_no_certificate(const struct job *job, struct error *err);
 
 /* The values of the job and its order, by enum pattern_value; borrowed. */

@@ -61,10 +61,32 @@ int job_mode(const struct job *job, const struct order *order, enum imprint_mode
                      job->path, order->id, modes[found].name);
 }
 
+int job_key(const struct job *job, const struct order *order, enum key_type *type,
+            struct error *err)
+{
+    enum key_type only = KEY_P256;
+
+    for (int i = 0; i < KEY_TYPES; i++)
+        if (order->keys == 1u << i)
+            only = (enum key_type)i;
+    *type = only;
+    if (*job->key && !key_type_named(job->key, type))
+        return error_set(err, ERR_INPUT, "%s: 'key' must be one of " KEY_TYPE_NAMES, job->path);
+    if (order->keys >> *type & 1)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "%s: order '%s' does not allow keys of type %s: choose one of its 'keys'",
+                     job->path, order->id, key_type_name(*type));
+}
+
 int job_no_certificate(const struct job *job, struct error *err)
 {
     const struct job_certificate *c = &job->certificate;
 
+    if (*job->key)
+        return error_set(err, ERR_INPUT,
+                         "%s: a derived key is symmetric and of one type: take 'key' out",
+                         job->path);
     if (!*c->profile_path && !*c->organization && !*c->hardware_type && !*c->vendor_id &&
         !*c->product_id)
         return 0;

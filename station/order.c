@@ -210,6 +210,28 @@ static int modes_member(const struct order_source *s, const json_t *root, struct
     return 0;
 }
 
+/* Each type once. Orders are older than this member, and were for P-256 keys. */
+static int keys_member(const struct order_source *s, const json_t *root, struct order *order)
+{
+    const json_t *list = json_object_get(root, "keys"), *item;
+    size_t i, taken = 0;
+
+    order->keys = list ? 0 : 1u << KEY_P256;
+    json_array_foreach(list, i, item)
+    {
+        enum key_type type;
+
+        if (json_string_value(item) && key_type_named(json_string_value(item), &type) &&
+            !(order->keys >> type & 1)) {
+            order->keys |= 1u << type;
+            taken++;
+        }
+    }
+    if (list && (taken == 0 || taken != json_array_size(list)))
+        return order_wrong(s, "keys", "a list of types of keys, each once: " KEY_TYPE_NAMES);
+    return 0;
+}
+
 static int counts_member(const struct order_source *s, const json_t *root, struct order *order)
 {
     static const char *const names[] = {"good", "max_issued", "spoilage", "rework", NULL};
@@ -256,20 +278,21 @@ static int name_members(const struct order_source *s, const json_t *root, struct
 static int order_members(const struct order_source *s, const json_t *root, struct order *order)
 {
     static const char *const names[] = {
-        "type",     "amends",       "id",        "environment",  "product",       "gtin",
-        "profile",  "use",          "valid",     "software_hsm", "lock",          "device_auth",
-        "enrolled", "vendor_roots", "key_modes", "suites",       "drivers",       "objects",
-        "counts",   "stations",     "recovery",  "exports",      "symmetric_key", "key_recipients",
+        "type",    "amends",      "id",        "environment",   "product",
+        "gtin",    "profile",     "use",       "valid",         "software_hsm",
+        "lock",    "device_auth", "enrolled",  "vendor_roots",  "suites",
+        "drivers", "objects",     "counts",    "stations",      "recovery",
+        "exports", "keys",        "key_modes", "symmetric_key", "key_recipients",
         NULL};
 
     if (order_known(s, root, names) || type_member(s, root, order) ||
         name_members(s, root, order) || valid_member(s, root, order) ||
         order_bool(s, root, "software_hsm", &order->software_hsm) ||
         order_bool(s, root, "lock", &order->lock) || auth_member(s, root, order) ||
-        modes_member(s, root, order) || profile_member(s, root, order) ||
-        symmetric_members(s, root, order) || suites_member(s, root, order) ||
-        order_only(s, root, "drivers", "native") || objects_member(s, root, order) ||
-        counts_member(s, root, order))
+        modes_member(s, root, order) || keys_member(s, root, order) ||
+        profile_member(s, root, order) || symmetric_members(s, root, order) ||
+        suites_member(s, root, order) || order_only(s, root, "drivers", "native") ||
+        objects_member(s, root, order) || counts_member(s, root, order))
         return ERR_INPUT;
     if (order_stations_member(s, root, order))
         return ERR_INPUT;

@@ -98,6 +98,7 @@ struct order {
     uint8_t vendor_roots[ORDER_VENDOR_ROOTS_MAX][32]; /* with ORDER_AUTH_ATTESTED */
     size_t vendor_root_count;
     uint32_t key_modes; /* bits of enum imprint_mode: how keys may be made */
+    uint32_t keys;      /* bits 1 << enum key_type: which keys; left out, P-256 alone */
     uint16_t suites[ORDER_SUITES_MAX];
     size_t suite_count;
     bool lock;          /* only a locked device is whitelisted */

@@ -145,6 +145,7 @@ int order_exports_profile(const struct order *order, const struct cert_profile *
     const char *all[VALUE_COUNT], *rule = NULL;
     char serial[IMPRINT_SERIAL_MAX + 1];
     struct sample sample = {.cert = NULL};
+    struct sample_algorithms algorithms = {0};
     size_t i;
     int rc;
 
@@ -156,7 +157,10 @@ int order_exports_profile(const struct order *order, const struct cert_profile *
             all[i] = values[i];
     serial_sample(&order->stations[0].serials, serial);
     all[VALUE_SERIAL] = serial;
-    rc = sample_make(profile, all, clock_utc(), &sample, err);
+    while (!(order->keys >> algorithms.key & 1))
+        algorithms.key++; /* the first that it allows */
+    algorithms.ca = sample_ca(profile);
+    rc = sample_make(profile, all, clock_utc(), &algorithms, &sample, err);
     for (i = 0; rc == 0 && !rule && i < order->export_count; i++)
         if (!order->exports[i]->secret)
             rule = platform_refuses_certificate(order->exports[i], sample.cert, serial);

@@ -5,6 +5,7 @@
 #include "agent/frame.h"
 #include "agent/key.h"
 #include "agent/keygen.h"
+#include "agent/other.h"
 #include "agent/prove.h"
 #include "agent/slots.h"
 #include "agent/transcript.h"
@@ -107,7 +108,7 @@ static enum imprint_status handle_hello(struct imprint_agent *agent, struct exch
     status = is_locked(agent) ? IMPRINT_OK : imprint_agent_key_ensure(agent);
     if (status != IMPRINT_OK)
         return status;
-    if (p->enrol_point && (!imprint_agent_attest_digest(agent, nonce, NULL, digest) ||
+    if (p->enrol_point && (!imprint_agent_attest_digest(agent, nonce, 0, NULL, 0, digest) ||
                            !p->enrol_sign(p->enrol_context, digest, sig)))
         return IMPRINT_ERR_CRYPTO;
     reply_ok(e, p->enrol_point ? 3 : 2);
@@ -490,17 +491,44 @@ bool imprint_agent_identity(struct imprint_agent *agent, struct imprint_agent_id
     if ((!agent->loaded && !imprint_agent_load(agent)) ||
         !imprint_agent_slot_secrets(agent, &secrets))
         return false;
-    memcpy(out->scalar, secrets.scalar, sizeof out->scalar);
+    slot = &agent->slot[agent->committed];
+    out->has_other = slot->record.other != 0;
+    if (!out->has_other)
+        memcpy(out->scalar, secrets.scalar, sizeof out->scalar);
     memcpy(out->symmetric, secrets.symmetric, sizeof out->symmetric);
     imprint_agent_wipe(&secrets, sizeof secrets);
-    slot = &agent->slot[agent->committed];
-    out->has_private = imprint_agent_object_find(slot, IMPRINT_OBJ_PRIVATE_KEY) >= 0;
+    out->has_private =
+        !out->has_other && imprint_agent_object_find(slot, IMPRINT_OBJ_PRIVATE_KEY) >= 0;
     out->has_symmetric = imprint_agent_object_find(slot, IMPRINT_OBJ_SYMMETRIC_KEY) >= 0;
     memcpy(out->transaction, slot->record.transaction, IMPRINT_TX_SIZE);
     memcpy(out->serial, slot->record.serial, slot->record.serial_len);
     out->commit_count = slot->commit_count;
     out->lifecycle = imprint_agent_lifecycle(agent);
     return true;
+}
+
+bool imprint_agent_private_read(struct imprint_agent *agent, uint8_t *key, size_t cap, size_t *len)
+{
+#if IMPRINT_AGENT_WITH_OTHER_KEYS
+    struct imprint_agent_secrets secrets;
+    struct imprint_agent_private found;
+    bool ok = (agent->loaded || imprint_agent_load(agent)) &&
+              imprint_agent_slot_secrets(agent, &secrets) &&
+              agent->slot[agent->committed].record.other &&
+              imprint_agent_other_load(agent, agent->committed, secrets.scalar, &found) &&
+              found.len <= cap;
+
+    if (ok)
+        memcpy(key, found.bytes, *len = found.len);
+    imprint_agent_wipe(&found, sizeof found);
+    return ok;
+#else
+    (void)agent;
+    (void)key;
+    (void)cap;
+    (void)len;
+    return false;
+#endif
 }
 
 /* The number of an object of the identity in force, or -1. */

@@ -56,8 +56,20 @@
 #define IMPRINT_AGENT_WITH_DEVICE_KEY 1 /* the device makes its key and a certificate request */
 #endif
 
+/*
+ * Keys of other types than P-256 (agent/other.h). They are larger: set 1 with a frame of at least 2,048
+ * bytes and slots of 16,384 for RSA, and fill in the platform's keys.
+ */
+#ifndef IMPRINT_AGENT_WITH_OTHER_KEYS
+#define IMPRINT_AGENT_WITH_OTHER_KEYS 0
+#endif
+#define IMPRINT_AGENT_PRIVATE_MAX 2048 /* of one such key, PKCS#8 */
+#define IMPRINT_AGENT_OTHER_AT    1024 /* where in the journal it lies while it waits */
+
 /* Bytes of the journal that are used; a whole flash sector all the same, for it is erased. */
-#if IMPRINT_AGENT_WITH_DEVICE_KEY
+#if IMPRINT_AGENT_WITH_DEVICE_KEY && IMPRINT_AGENT_WITH_OTHER_KEYS
+#define IMPRINT_AGENT_JOURNAL_SIZE (IMPRINT_AGENT_OTHER_AT + IMPRINT_AGENT_PRIVATE_MAX)
+#elif IMPRINT_AGENT_WITH_DEVICE_KEY
 #define IMPRINT_AGENT_JOURNAL_SIZE 1024
 #else
 #define IMPRINT_AGENT_JOURNAL_SIZE 64
@@ -139,10 +151,29 @@ struct imprint_agent_crypto {
                            uint8_t out[16]);
 };
 
+/*
+ * Keys of other types than P-256, each a PKCS#8 of at most IMPRINT_AGENT_PRIVATE_MAX bytes. Functions
+ * return false on failure.
+ */
+struct imprint_agent_keys {
+    void *context;
+    uint32_t modes; /* IMPRINT_MODE_P384, _ED25519, _RSA_2048, _RSA_3072: which there are */
+    /* Makes a key of this enum imprint_algorithm. */
+    bool (*make)(void *context, uint32_t algorithm, uint8_t *key, size_t cap, size_t *len);
+    /* The algorithm of a key and its SubjectPublicKeyInfo, computed from its private half. Must refuse a
+     * key that is not valid, or has bytes behind it. */
+    bool (*inspect)(void *context, const uint8_t *key, size_t len, uint32_t *algorithm,
+                    uint8_t *spki, size_t cap, size_t *spki_len);
+    /* Signs a message as proofs are: ECDSA with SHA-384 as r ‖ s, Ed25519, RSA-PSS with SHA-256. */
+    bool (*sign)(void *context, const uint8_t *key, size_t len, const void *message, size_t n,
+                 uint8_t sig[IMPRINT_SIG_MAX], size_t *sig_len);
+};
+
 /* Everything that the agent needs of the device. It must outlive the agent and never change. */
 struct imprint_agent_platform {
     struct imprint_agent_store store;
     struct imprint_agent_crypto crypto;
+    const struct imprint_agent_keys *keys; /* or NULL: P-256 alone */
 
     /* Called several times for one reply, from within imprint_agent_input(); must take all bytes.
      */
@@ -194,7 +225,8 @@ struct imprint_agent_record {
         uint8_t length[4];
         uint8_t hash[IMPRINT_HASH_SIZE];
     } objects[IMPRINT_AGENT_OBJECTS];
-    uint8_t pad[2]; /* to a multiple of 16 */
+    uint8_t other; /* 1: the private key is not P-256, and lies behind the objects */
+    uint8_t pad;   /* to a multiple of 16 */
     uint8_t crc[4];
 };
 
@@ -217,6 +249,7 @@ struct imprint_agent_slot {
 /* The device key that KEYGEN made: it waits in the journal for its certificate. */
 struct imprint_agent_made {
     bool open;
+    bool other; /* it is not P-256 */
     uint8_t at; /* its place in the journal; where none is open: the next place that is free */
     uint8_t transaction[IMPRINT_TX_SIZE];
     uint8_t request[IMPRINT_HASH_SIZE]; /* SHA-256 of the KEYGEN map */
@@ -252,8 +285,9 @@ void imprint_agent_input(struct imprint_agent *agent, const uint8_t *bytes, size
 
 /* What the firmware may use after COMMIT. */
 struct imprint_agent_identity {
-    bool has_private;                          /* not in derived mode */
-    bool has_symmetric;                        /* the bundle had a symmetric key */
+    bool has_private;   /* P-256: not in derived mode, nor with another key */
+    bool has_other;     /* a private key of another type: imprint_agent_private_read */
+    bool has_symmetric; /* the bundle had a symmetric key */
     uint8_t scalar[IMPRINT_P256_SCALAR_SIZE];  /* the private key: wipe after use */
     uint8_t symmetric[IMPRINT_SYMMETRIC_SIZE]; /* the symmetric key: likewise */
     uint8_t transaction[IMPRINT_TX_SIZE];
@@ -264,6 +298,10 @@ struct imprint_agent_identity {
 
 /* Reads the identity in force. False when there is none, or the store fails; out is then zero. */
 bool imprint_agent_identity(struct imprint_agent *agent, struct imprint_agent_identity *out);
+
+/* The private key of the identity in force, where has_other says that it is not P-256: PKCS#8 of *len
+ * bytes, to be wiped after use. False when there is none, or it is longer than cap. */
+bool imprint_agent_private_read(struct imprint_agent *agent, uint8_t *key, size_t cap, size_t *len);
 
 /* Length of an object of the identity in force, 0 if it has none. */
 uint32_t imprint_agent_object_length(struct imprint_agent *agent, enum imprint_object type);

@@ -3,6 +3,7 @@
 #include "agent/key.h"
 #include "agent/keygen.h"
 #include "agent/objects.h"
+#include "agent/other.h"
 #include "agent/slots.h"
 #include "agent/symmetric.h"
 #include "agent/transcript.h"
@@ -22,8 +23,22 @@ static bool is_made(uint32_t type, uint32_t format)
            format == IMPRINT_FMT_NONE;
 }
 
+/* A private key that is not P-256. */
+static bool is_other(const struct imprint_agent *agent, uint32_t type, uint32_t format)
+{
+    return IMPRINT_AGENT_WITH_OTHER_KEYS && agent->platform->keys &&
+           type == IMPRINT_OBJ_PRIVATE_KEY && format == IMPRINT_FMT_PKCS8_OTHER;
+}
+
+static bool has_format(const struct imprint_agent *agent, uint32_t type, uint32_t format)
+{
+    return format == imprint_agent_object_format(type) || is_made(type, format) ||
+           is_other(agent, type, format);
+}
+
 /* Reads one row of the object table into the record. */
-static enum imprint_status read_object(struct imprint_agent_reader *r,
+static enum imprint_status read_object(const struct imprint_agent *agent,
+                                       struct imprint_agent_reader *r,
                                        struct imprint_agent_record *record)
 {
     struct imprint_agent_object *object = &record->objects[record->count];
@@ -39,10 +54,14 @@ static enum imprint_status read_object(struct imprint_agent_reader *r,
     if (!hash || (length == 0) != is_made(type, format) ||
         (record->count > 0 && type <= imprint_agent_load_u16(object[-1].type)))
         return IMPRINT_ERR_FORMAT;
-    if (format != imprint_agent_object_format(type) && !is_made(type, format))
+    if (!has_format(agent, type, format))
         return IMPRINT_ERR_SUITE;
-    if (imprint_agent_object_is_key(type) && length > IMPRINT_WRAPPED_KEY_MAX)
+    if (imprint_agent_object_is_key(type) &&
+        length >
+            (is_other(agent, type, format) ? IMPRINT_WRAPPED_OTHER_MAX : IMPRINT_WRAPPED_KEY_MAX))
         return IMPRINT_ERR_SIZE;
+    if (is_other(agent, type, format))
+        record->other = 1;
     imprint_agent_store_u16(object->type, type);
     imprint_agent_store_u16(object->format, format);
     imprint_agent_store_u32(object->length, length);
@@ -51,7 +70,8 @@ static enum imprint_status read_object(struct imprint_agent_reader *r,
     return IMPRINT_OK;
 }
 
-static enum imprint_status read_objects(struct imprint_agent_reader *r,
+static enum imprint_status read_objects(const struct imprint_agent *agent,
+                                        struct imprint_agent_reader *r,
                                         struct imprint_agent_record *record)
 {
     enum imprint_status status = IMPRINT_OK;
@@ -65,7 +85,7 @@ static enum imprint_status read_objects(struct imprint_agent_reader *r,
     if (count > IMPRINT_AGENT_OBJECTS)
         return IMPRINT_ERR_SUITE; /* more than the known types */
     while (status == IMPRINT_OK && count-- > 0)
-        status = read_object(r, record);
+        status = read_object(agent, r, record);
     return status;
 }
 
@@ -127,7 +147,8 @@ static enum imprint_status read_station_key(struct imprint_agent_reader *r,
 }
 
 /* Reads the whole map; the record gets all that is kept, except what is computed. */
-static enum imprint_status read_begin(struct imprint_agent_reader *r, struct imprint_agent_begin *b,
+static enum imprint_status read_begin(const struct imprint_agent *agent,
+                                      struct imprint_agent_reader *r, struct imprint_agent_begin *b,
                                       struct imprint_agent_record *record)
 {
     enum imprint_status status;
@@ -137,7 +158,7 @@ static enum imprint_status read_begin(struct imprint_agent_reader *r, struct imp
     imprint_agent_begin_head(r, b);
     status = read_station_key(r, b);
     if (status == IMPRINT_OK)
-        status = read_objects(r, record);
+        status = read_objects(agent, r, record);
     return status == IMPRINT_OK ? imprint_agent_begin_tail(r, b) : status;
 }
 
@@ -251,7 +272,7 @@ enum imprint_status imprint_agent_bundle_begin(struct imprint_agent *agent,
     memset(&record, 0, sizeof record);
     if (!imprint_agent_hash(agent, NULL, r->p, r->left, record.request))
         return IMPRINT_ERR_CRYPTO;
-    status = read_begin(r, &b, &record);
+    status = read_begin(agent, r, &b, &record);
     if (status != IMPRINT_OK)
         return status;
     for (i = 0; i < 2; i++) {
@@ -271,6 +292,9 @@ enum imprint_status imprint_agent_bundle_begin(struct imprint_agent *agent,
     if (!agent->has_key)
         return IMPRINT_ERR_STATE; /* HELLO comes first */
     status = check_made(agent, &b);
+    if (IMPRINT_AGENT_WITH_OTHER_KEYS && b.suite == IMPRINT_SUITE_NONE &&
+        imprint_agent_made_is_other(agent))
+        record.other = 1;
     if (status == IMPRINT_OK)
         status = imprint_agent_objects_complete(&record, b.suite);
     if (status == IMPRINT_OK)
@@ -313,7 +337,12 @@ static enum imprint_status check_bundle(struct imprint_agent *agent)
 struct opened {
     struct imprint_agent_secrets secrets;
     uint8_t kek[IMPRINT_KEK_SIZE];
+#if IMPRINT_AGENT_WITH_OTHER_KEYS
+    struct imprint_agent_private other;
+    uint8_t blob[IMPRINT_WRAPPED_OTHER_MAX];
+#else
     uint8_t blob[IMPRINT_WRAPPED_KEY_MAX];
+#endif
     const uint8_t *plain; /* in blob */
     size_t len;
 };
@@ -332,28 +361,83 @@ static enum imprint_status open_object(struct imprint_agent *agent, int i, struc
     return status;
 }
 
+/* The expected key is the leaf's, and the one that BEGIN announced. spki is room for as many bytes. */
+static enum imprint_status check_leaf(struct imprint_agent *agent, int i, const uint8_t *expected,
+                                      uint8_t *spki, size_t len,
+                                      uint8_t leaf_hash[IMPRINT_HASH_SIZE])
+{
+    uint8_t digest[IMPRINT_HASH_SIZE];
+    uint32_t leaf_len;
+
+    if (!imprint_agent_leaf(agent, i + 1, &leaf_len, spki, len) ||
+        !imprint_agent_equal(spki, expected, len))
+        return IMPRINT_ERR_KEY;
+    if (!imprint_agent_hash(agent, NULL, spki, len, digest))
+        return IMPRINT_ERR_CRYPTO;
+    if (!imprint_agent_equal(digest, agent->slot[agent->open].record.objects[i].hash,
+                             sizeof digest))
+        return IMPRINT_ERR_BUNDLE;
+    return imprint_agent_object_hash(agent, i + 1, NULL, 0, leaf_len, leaf_hash);
+}
+
 /* The private key is the leaf's, and the leaf's is the one that BEGIN announced. */
 static enum imprint_status check_key(struct imprint_agent *agent, int i,
                                      struct imprint_agent_secrets *secrets)
 {
     const struct imprint_agent_crypto *c = &agent->platform->crypto;
-    uint8_t point[IMPRINT_P256_POINT_SIZE], digest[IMPRINT_HASH_SIZE];
-    uint8_t expected[IMPRINT_SPKI_SIZE], spki[IMPRINT_SPKI_SIZE];
-    uint32_t leaf_len;
+    uint8_t point[IMPRINT_P256_POINT_SIZE], expected[IMPRINT_SPKI_SIZE], spki[IMPRINT_SPKI_SIZE];
 
     if (!c->p256_public(c->context, secrets->scalar, point))
         return IMPRINT_ERR_CRYPTO;
     imprint_agent_spki(point, expected);
-    if (!imprint_agent_leaf(agent, i + 1, &leaf_len, spki) ||
-        !imprint_agent_equal(spki, expected, sizeof spki))
-        return IMPRINT_ERR_KEY;
-    if (!imprint_agent_hash(agent, NULL, spki, sizeof spki, digest))
-        return IMPRINT_ERR_CRYPTO;
-    if (!imprint_agent_equal(digest, agent->slot[agent->open].record.objects[i].hash,
-                             sizeof digest))
-        return IMPRINT_ERR_BUNDLE;
-    return imprint_agent_object_hash(agent, i + 1, NULL, 0, leaf_len, secrets->leaf_hash);
+    return check_leaf(agent, i, expected, spki, sizeof spki, secrets->leaf_hash);
 }
+
+#if IMPRINT_AGENT_WITH_OTHER_KEYS
+
+/* The other key of the open slot, checked as check_key does, kept behind the objects; the secrets get
+ * its note. */
+static enum imprint_status take_other(struct imprint_agent *agent, int i, const uint8_t *der,
+                                      size_t len, struct opened *o)
+{
+    uint8_t expected[IMPRINT_OTHER_SPKI_MAX], spki[IMPRINT_OTHER_SPKI_MAX];
+    enum imprint_status status;
+    size_t spki_len;
+
+    if (!imprint_agent_other_take(agent, der, len, &o->other, expected, &spki_len))
+        return IMPRINT_ERR_KEY;
+    status = check_leaf(agent, i, expected, spki, spki_len, o->secrets.leaf_hash);
+    if (status == IMPRINT_OK && !imprint_agent_other_keep(agent, &o->other, o->secrets.scalar))
+        status = IMPRINT_ERR_STORE;
+    return status;
+}
+
+static enum imprint_status open_other(struct imprint_agent *agent, int i, struct opened *o)
+{
+    enum imprint_status status;
+
+    if (imprint_agent_load_u16(agent->slot[agent->open].record.suite) != IMPRINT_SUITE_NONE) {
+        status = open_object(agent, i, o);
+        return status == IMPRINT_OK ? take_other(agent, i, o->plain, o->len, o) : status;
+    }
+    if (!imprint_agent_made_read(agent, o->secrets.scalar) ||
+        !imprint_agent_other_made(agent, o->secrets.scalar, &o->other))
+        return IMPRINT_ERR_STORE;
+    memcpy(o->blob, o->other.bytes, o->other.len);
+    return take_other(agent, i, o->blob, o->other.len, o);
+}
+
+#else
+
+static enum imprint_status open_other(struct imprint_agent *agent, int i, struct opened *o)
+{
+    (void)agent;
+    (void)i;
+    (void)o;
+    return IMPRINT_ERR_SUITE;
+}
+
+#endif
 
 /* The private key of the open slot, from where it is. */
 static enum imprint_status get_private(struct imprint_agent *agent, int i, struct opened *o)
@@ -375,6 +459,8 @@ static enum imprint_status open_private(struct imprint_agent *agent, struct open
 
     if (i < 0)
         return IMPRINT_OK;
+    if (IMPRINT_AGENT_WITH_OTHER_KEYS && agent->slot[agent->open].record.other)
+        return open_other(agent, i, o);
     status = get_private(agent, i, o);
     return status == IMPRINT_OK ? check_key(agent, i, &o->secrets) : status;
 }

@@ -57,23 +57,32 @@ enum imprint_suite {
 
 /* How the device key comes to be: bits of the HELLO member "modes". */
 enum imprint_mode {
-    IMPRINT_MODE_HSM = 1 << 0,    /* made in the HSM, travels wrapped */
-    IMPRINT_MODE_DEVICE = 1 << 1, /* made on the device, never travels */
-    IMPRINT_MODE_DERIVED = 1 << 2 /* symmetric, derived in the HSM */
+    IMPRINT_MODE_HSM = 1 << 0,     /* made in the HSM, travels wrapped */
+    IMPRINT_MODE_DEVICE = 1 << 1,  /* made on the device, never travels */
+    IMPRINT_MODE_DERIVED = 1 << 2, /* symmetric, derived in the HSM */
+    /* Types of keys that the device has beside P-256, in the modes that it has. */
+    IMPRINT_MODE_P384 = 1 << 8,
+    IMPRINT_MODE_ED25519 = 1 << 9,
+    IMPRINT_MODE_RSA_2048 = 1 << 10,
+    IMPRINT_MODE_RSA_3072 = 1 << 11
 };
 
 /* Algorithms of keys, signatures and proofs: u16, then bytes. */
 enum imprint_algorithm {
-    IMPRINT_ALG_NONE = 0x0000,         /* no key: the empty dev_pub or station_pub */
-    IMPRINT_ALG_P256 = 0x0101,         /* key: uncompressed point, 65 bytes */
-    IMPRINT_ALG_P384 = 0x0102,         /* RESERVED: uncompressed point, 97 bytes */
-    IMPRINT_ALG_ED25519 = 0x0103,      /* RESERVED */
-    IMPRINT_ALG_RSA = 0x0104,          /* RESERVED: SubjectPublicKeyInfo */
-    IMPRINT_ALG_ECDSA_SHA256 = 0x0201, /* signature: r ‖ s, 64 bytes on P-256 */
-    IMPRINT_ALG_HMAC_SHA256 = 0x0202,  /* proof in derived mode, 32 bytes */
-    IMPRINT_ALG_ML_KEM_768 = 0x0301,   /* RESERVED */
-    IMPRINT_ALG_ML_DSA_65 = 0x0302,    /* RESERVED */
-    IMPRINT_ALG_LMS = 0x0303           /* RESERVED */
+    IMPRINT_ALG_NONE = 0x0000,           /* no key: the empty dev_pub or station_pub */
+    IMPRINT_ALG_P256 = 0x0101,           /* key: uncompressed point, 65 bytes */
+    IMPRINT_ALG_P384 = 0x0102,           /* uncompressed point, 97 bytes */
+    IMPRINT_ALG_ED25519 = 0x0103,        /* RFC 8032, 32 bytes */
+    IMPRINT_ALG_RSA_2048 = 0x0104,       /* SubjectPublicKeyInfo, exponent 65537: 294 bytes */
+    IMPRINT_ALG_RSA_3072 = 0x0105,       /* likewise: 422 bytes */
+    IMPRINT_ALG_ECDSA_SHA256 = 0x0201,   /* signature: r ‖ s, 64 bytes on P-256 */
+    IMPRINT_ALG_HMAC_SHA256 = 0x0202,    /* proof in derived mode, 32 bytes */
+    IMPRINT_ALG_ECDSA_SHA384 = 0x0203,   /* signature: r ‖ s, 96 bytes on P-384 */
+    IMPRINT_ALG_EDDSA = 0x0204,          /* signature: Ed25519, 64 bytes */
+    IMPRINT_ALG_RSA_PSS_SHA256 = 0x0205, /* signature: MGF1 with SHA-256, salt of 32 bytes */
+    IMPRINT_ALG_ML_KEM_768 = 0x0301,     /* RESERVED */
+    IMPRINT_ALG_ML_DSA_65 = 0x0302,      /* RESERVED */
+    IMPRINT_ALG_LMS = 0x0303             /* RESERVED */
 };
 
 /* Objects of a bundle, in the order in which they are hashed. */
@@ -95,7 +104,8 @@ enum imprint_format {
     IMPRINT_FMT_X509_DER = 2,      /* DER certificates, one after the other */
     IMPRINT_FMT_SPKI_DER = 3,      /* SubjectPublicKeyInfo */
     IMPRINT_FMT_KEY_RFC5649 = 4,   /* 32 bytes, AES key wrap with padding under the KEK */
-    IMPRINT_FMT_SIGNED = 5         /* lp(u16 algorithm ‖ signature) ‖ contents */
+    IMPRINT_FMT_SIGNED = 5,        /* lp(u16 algorithm ‖ signature) ‖ contents */
+    IMPRINT_FMT_PKCS8_OTHER = 6    /* as 1, of a key that is not P-256 */
 };
 
 /* Life cycle: a device reports it in HELLO, and its proof covers it. */
@@ -108,31 +118,34 @@ enum imprint_lifecycle {
 enum imprint_tx_state { IMPRINT_TX_NONE = 0, IMPRINT_TX_OPEN = 1, IMPRINT_TX_COMMITTED = 2 };
 
 /* Sizes that both sides rely on, in bytes. */
-#define IMPRINT_TX_SIZE          16
-#define IMPRINT_NONCE_SIZE       32
-#define IMPRINT_HASH_SIZE        32
-#define IMPRINT_P256_POINT_SIZE  65
-#define IMPRINT_P256_SCALAR_SIZE 32
-#define IMPRINT_P256_SIG_SIZE    64
-#define IMPRINT_KEK_SIZE         32
-#define IMPRINT_SYMMETRIC_SIZE   32 /* a symmetric key, and an HMAC with it */
-#define IMPRINT_SPKI_SIZE        91 /* SubjectPublicKeyInfo of a P-256 key */
-#define IMPRINT_CHIP_ID_MAX      32
-#define IMPRINT_SERIAL_MAX       64
-#define IMPRINT_STATION_MAX      64 /* station name */
-#define IMPRINT_ENVIRONMENT_MAX  16
-#define IMPRINT_FIRMWARE_MAX     32 /* firmware version text */
-#define IMPRINT_OBJECTS_MAX      8
-#define IMPRINT_WRAPPED_KEY_MAX  256
-#define IMPRINT_SUITES_MAX       8    /* suites that a device may offer */
-#define IMPRINT_PUT_ALIGN        16   /* PUT offsets, and lengths of all but an object's last PUT */
-#define IMPRINT_FRAME_MIN        1024 /* a device takes frames of at least this size, ... */
-#define IMPRINT_FRAME_MAX        4096 /* ... and no station sends or takes a larger one */
-#define IMPRINT_FRAME_OVERHEAD   8    /* link version, message, sequence, CRC-32 */
-#define IMPRINT_STATION_CERT_MAX 256  /* a compact station certificate */
-#define IMPRINT_SUBJECT_MAX      400  /* DER of the name that KEYGEN asks a request for */
-#define IMPRINT_CSR_MAX          2048 /* a PKCS#10 request; the station reads no longer one */
-#define IMPRINT_CHAIN_MAX        8000 /* a vendor's certificate chain */
+#define IMPRINT_TX_SIZE           16
+#define IMPRINT_NONCE_SIZE        32
+#define IMPRINT_HASH_SIZE         32
+#define IMPRINT_P256_POINT_SIZE   65
+#define IMPRINT_P256_SCALAR_SIZE  32
+#define IMPRINT_P256_SIG_SIZE     64
+#define IMPRINT_KEK_SIZE          32
+#define IMPRINT_SYMMETRIC_SIZE    32 /* a symmetric key, and an HMAC with it */
+#define IMPRINT_SPKI_SIZE         91 /* SubjectPublicKeyInfo of a P-256 key */
+#define IMPRINT_CHIP_ID_MAX       32
+#define IMPRINT_SERIAL_MAX        64
+#define IMPRINT_STATION_MAX       64 /* station name */
+#define IMPRINT_ENVIRONMENT_MAX   16
+#define IMPRINT_FIRMWARE_MAX      32 /* firmware version text */
+#define IMPRINT_OBJECTS_MAX       8
+#define IMPRINT_WRAPPED_KEY_MAX   256
+#define IMPRINT_WRAPPED_OTHER_MAX 2048 /* of format PKCS8_OTHER */
+#define IMPRINT_SIG_MAX           384  /* of RSA with 3072 bits, the longest */
+#define IMPRINT_OTHER_SPKI_MAX    422  /* SubjectPublicKeyInfo of RSA with 3072 bits, the longest */
+#define IMPRINT_SUITES_MAX        8    /* suites that a device may offer */
+#define IMPRINT_PUT_ALIGN         16 /* PUT offsets, and lengths of all but an object's last PUT */
+#define IMPRINT_FRAME_MIN         1024 /* a device takes frames of at least this size, ... */
+#define IMPRINT_FRAME_MAX         4096 /* ... and no station sends or takes a larger one */
+#define IMPRINT_FRAME_OVERHEAD    8    /* link version, message, sequence, CRC-32 */
+#define IMPRINT_STATION_CERT_MAX  256  /* a compact station certificate */
+#define IMPRINT_SUBJECT_MAX       400  /* DER of the name that KEYGEN asks a request for */
+#define IMPRINT_CSR_MAX           2048 /* a PKCS#10 request; the station reads no longer one */
+#define IMPRINT_CHAIN_MAX         8000 /* a vendor's certificate chain */
 
 /*
  * Keys of the CBOR maps of the link (docs/device-link.md has the CDDL). Key 0 of every reply is its

@@ -77,8 +77,16 @@ enum imprint_status imprint_agent_kek(struct imprint_agent *agent, uint8_t kek[I
     return ok ? IMPRINT_OK : IMPRINT_ERR_KEY;
 }
 
-/* The number of a step of RFC 3394 is one byte for the lengths that are unwrapped here. */
-typedef char step_is_a_byte[6 * (IMPRINT_WRAPPED_KEY_MAX / WRAP_BLOCK - 1) < 256 ? 1 : -1];
+/* The number of a step of RFC 3394 is one byte for the lengths that are unwrapped here, two with other
+ * keys. */
+#if IMPRINT_AGENT_WITH_OTHER_KEYS
+#define WRAPPED_MAX IMPRINT_WRAPPED_OTHER_MAX
+#define STEPS_MAX   65536
+#else
+#define WRAPPED_MAX IMPRINT_WRAPPED_KEY_MAX
+#define STEPS_MAX   256
+#endif
+typedef char step_is_short[6 * (WRAPPED_MAX / WRAP_BLOCK - 1) < STEPS_MAX ? 1 : -1];
 
 bool imprint_agent_unwrap(const struct imprint_agent_crypto *crypto,
                           const uint8_t kek[IMPRINT_KEK_SIZE], uint8_t *blob, size_t len,
@@ -90,13 +98,16 @@ bool imprint_agent_unwrap(const struct imprint_agent_crypto *crypto,
     bool ok = true;
 
     /* One semiblock has a form of its own in RFC 5649 and is too short for any key. */
-    if (len % WRAP_BLOCK != 0 || len < (size_t)3 * WRAP_BLOCK || len > IMPRINT_WRAPPED_KEY_MAX)
+    if (len % WRAP_BLOCK != 0 || len < (size_t)3 * WRAP_BLOCK || len > WRAPPED_MAX)
         return false;
     memcpy(block, blob, WRAP_BLOCK);
     for (step = 6 * n; ok && step > 0; step--) {
         r = blob + (size_t)WRAP_BLOCK * (1 + (step - 1) % n);
         memcpy(block + WRAP_BLOCK, r, WRAP_BLOCK);
         block[WRAP_BLOCK - 1] = (uint8_t)(block[WRAP_BLOCK - 1] ^ step);
+#if IMPRINT_AGENT_WITH_OTHER_KEYS
+        block[WRAP_BLOCK - 2] = (uint8_t)(block[WRAP_BLOCK - 2] ^ step >> 8);
+#endif
         ok = crypto->aes256_decrypt(crypto->context, kek, block, block);
         memcpy(r, block + WRAP_BLOCK, WRAP_BLOCK);
     }
@@ -222,8 +233,8 @@ static void walk_skip(struct walk *w, uint8_t tag)
     w->at += length;
 }
 
-bool imprint_agent_leaf(struct imprint_agent *agent, int i, uint32_t *leaf_len,
-                        uint8_t spki[IMPRINT_SPKI_SIZE])
+bool imprint_agent_leaf(struct imprint_agent *agent, int i, uint32_t *leaf_len, uint8_t *spki,
+                        size_t spki_len)
 {
     /* serialNumber, signature, issuer, validity, subject */
     static const uint8_t before_key[] = {DER_INTEGER, DER_SEQUENCE, DER_SEQUENCE, DER_SEQUENCE,
@@ -244,8 +255,7 @@ bool imprint_agent_leaf(struct imprint_agent *agent, int i, uint32_t *leaf_len,
         walk_skip(&w, DER_CONTEXT_0);
     for (k = 0; k < sizeof before_key; k++)
         walk_skip(&w, before_key[k]);
-    if (w.bad || w.end - w.at < IMPRINT_SPKI_SIZE ||
-        !imprint_agent_object_load(agent, agent->open, i, w.at, spki, IMPRINT_SPKI_SIZE))
-        return false;
-    return memcmp(spki, spki_prefix, SPKI_PREFIX) == 0;
+    /* Who calls compares it with the one encoding that its own key has. */
+    return !w.bad && w.end - w.at >= spki_len &&
+           imprint_agent_object_load(agent, agent->open, i, w.at, spki, spki_len);
 }

@@ -36,9 +36,9 @@ bool imprint_agent_pkcs8(const uint8_t *der, size_t len, uint8_t scalar[IMPRINT_
 
 /*
  * Reads the first certificate of the open slot's object number i: its length, and its
- * SubjectPublicKeyInfo. False when it is not a certificate with a P-256 key.
+ * SubjectPublicKeyInfo, which must have this many bytes. False when it is not such a certificate.
  */
-bool imprint_agent_leaf(struct imprint_agent *agent, int i, uint32_t *leaf_len,
-                        uint8_t spki[IMPRINT_SPKI_SIZE]);
+bool imprint_agent_leaf(struct imprint_agent *agent, int i, uint32_t *leaf_len, uint8_t *spki,
+                        size_t spki_len);
 
 #endif

@@ -51,6 +51,12 @@ static inline void imprint_agent_made_forget(struct imprint_agent *agent)
     memset(&agent->made, 0, sizeof agent->made);
 }
 
+/* Whether that key is not P-256: what imprint_agent_made_read gives is then its note (other.h). */
+static inline bool imprint_agent_made_is_other(const struct imprint_agent *agent)
+{
+    return agent->made.open && agent->made.other;
+}
+
 /* The transaction whose key waits for its certificate, or NULL. */
 static inline const uint8_t *imprint_agent_made_transaction(const struct imprint_agent *agent)
 {
@@ -82,6 +88,12 @@ static inline const uint8_t *imprint_agent_made_transaction(const struct imprint
 {
     (void)agent;
     return NULL;
+}
+
+static inline bool imprint_agent_made_is_other(const struct imprint_agent *agent)
+{
+    (void)agent;
+    return false;
 }
 
 #endif

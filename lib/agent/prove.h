@@ -10,7 +10,11 @@
 struct imprint_agent_proof {
     uint32_t alg;
     size_t len;
+#if IMPRINT_AGENT_WITH_OTHER_KEYS
+    uint8_t bytes[IMPRINT_SIG_MAX];
+#else
     uint8_t bytes[IMPRINT_P256_SIG_SIZE];
+#endif
 };
 
 /* Proves the identity in force, which there must be. A status: OK, STORE or CRYPTO. */

@@ -379,6 +379,11 @@ static uint32_t object_at(const struct imprint_agent_record *record, int i)
     return at;
 }
 
+uint32_t imprint_agent_objects_end(const struct imprint_agent_record *record)
+{
+    return object_at(record, record->count);
+}
+
 bool imprint_agent_objects_fit(const struct imprint_agent_record *record)
 {
     int i;
@@ -387,7 +392,8 @@ bool imprint_agent_objects_fit(const struct imprint_agent_record *record)
     for (i = 0; i < record->count; i++)
         if (imprint_agent_load_u32(record->objects[i].length) > IMPRINT_AGENT_SLOT_SIZE)
             return false;
-    return object_at(record, record->count) <= IMPRINT_AGENT_SLOT_SIZE;
+    i = IMPRINT_AGENT_WITH_OTHER_KEYS && record->other ? IMPRINT_AGENT_PRIVATE_MAX : 0;
+    return imprint_agent_objects_end(record) + (uint32_t)i <= IMPRINT_AGENT_SLOT_SIZE;
 }
 
 bool imprint_agent_object_load(struct imprint_agent *agent, int slot, int i, uint32_t offset,

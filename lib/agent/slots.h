@@ -67,7 +67,10 @@ int imprint_agent_slot_free(const struct imprint_agent *agent);
 /* The number of the object of this type in a slot's record, or -1. */
 int imprint_agent_object_find(const struct imprint_agent_slot *slot, uint32_t type);
 
-/* True when the objects of a record fit into a slot. */
+/* Where the objects of a record end: there a private key that is not P-256 lies. */
+uint32_t imprint_agent_objects_end(const struct imprint_agent_record *record);
+
+/* True when the objects of a record, and such a key, fit into a slot. */
 bool imprint_agent_objects_fit(const struct imprint_agent_record *record);
 
 /* Reads and writes within object number i of a slot; the range was checked by the caller. */

@@ -41,6 +41,13 @@ bool imprint_agent_hash(const struct imprint_agent *agent, const char *label, co
     return c->sha256_final(c->context, digest);
 }
 
+/* The types of keys beside P-256. */
+static uint32_t other_modes(const struct imprint_agent *agent)
+{
+    return IMPRINT_AGENT_WITH_OTHER_KEYS && agent->platform->keys ? agent->platform->keys->modes
+                                                                  : 0;
+}
+
 void imprint_agent_facts(const struct imprint_agent *agent, struct imprint_agent_writer *w)
 {
     const struct imprint_agent_platform *p = agent->platform;
@@ -50,7 +57,7 @@ void imprint_agent_facts(const struct imprint_agent *agent, struct imprint_agent
     imprint_agent_put_open(w, IMPRINT_KEY_FACTS_SUITES, IMPRINT_AGENT_ARRAY, sizeof suites / 2);
     for (i = 1; i < sizeof suites; i += 2)
         imprint_agent_put_head(w, IMPRINT_AGENT_UINT, suites[i]);
-    imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_MODES, MODES);
+    imprint_agent_put_uint(w, IMPRINT_KEY_FACTS_MODES, MODES | other_modes(agent));
     imprint_agent_put_string(w, IMPRINT_KEY_FACTS_CHIP_ID, IMPRINT_AGENT_BYTES, p->chip_id,
                              p->chip_id_len);
     imprint_agent_put_string(w, IMPRINT_KEY_FACTS_FIRMWARE, IMPRINT_AGENT_TEXT, p->firmware,
@@ -110,11 +117,18 @@ bool imprint_agent_x(const struct imprint_agent *agent, const struct imprint_age
     return !w->bad;
 }
 
+#if IMPRINT_AGENT_WITH_OTHER_KEYS
+#define ATTESTED_MAX IMPRINT_OTHER_SPKI_MAX
+#else
+#define ATTESTED_MAX IMPRINT_P256_POINT_SIZE
+#endif
+
 bool imprint_agent_attest_digest(const struct imprint_agent *agent,
-                                 const uint8_t nonce[IMPRINT_NONCE_SIZE], const uint8_t *made,
+                                 const uint8_t nonce[IMPRINT_NONCE_SIZE], uint32_t algorithm,
+                                 const uint8_t *made, size_t made_len,
                                  uint8_t digest[IMPRINT_HASH_SIZE])
 {
-    uint8_t bytes[IMPRINT_AGENT_FACTS_MAX + IMPRINT_P256_POINT_SIZE];
+    uint8_t bytes[IMPRINT_AGENT_FACTS_MAX + ATTESTED_MAX];
     struct imprint_agent_writer w;
 
     imprint_agent_write(&w, bytes, sizeof bytes);
@@ -123,7 +137,7 @@ bool imprint_agent_attest_digest(const struct imprint_agent *agent,
     put_device(agent, &w);
     imprint_agent_put_u8(&w, imprint_agent_lifecycle(agent));
     if (made)
-        imprint_agent_put_tagged(&w, IMPRINT_ALG_P256, made, IMPRINT_P256_POINT_SIZE);
+        imprint_agent_put_tagged(&w, algorithm, made, made_len);
     return !w.bad &&
            imprint_agent_hash(agent, made ? IMPRINT_LABEL_ATTEST_KEY : IMPRINT_LABEL_ATTEST, bytes,
                               w.len, digest);

@@ -50,7 +50,8 @@ bool imprint_agent_x(const struct imprint_agent *agent, const struct imprint_age
 /* The digest that the enrolled key signs in HELLO; in KEYGEN with the point of the key that was made,
  * which is NULL in HELLO. */
 bool imprint_agent_attest_digest(const struct imprint_agent *agent,
-                                 const uint8_t nonce[IMPRINT_NONCE_SIZE], const uint8_t *made,
+                                 const uint8_t nonce[IMPRINT_NONCE_SIZE], uint32_t algorithm,
+                                 const uint8_t *made, size_t made_len,
                                  uint8_t digest[IMPRINT_HASH_SIZE]);
 
 /* Writes what a proof of the identity in force is made over, after its label. */

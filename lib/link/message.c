@@ -224,7 +224,7 @@ static void read_facts(struct link_map *parent, struct link_facts *f)
     f->pinned = link_map_bool(&m, IMPRINT_KEY_FACTS_PINNED);
     f->frame_max = (uint32_t)link_map_uint(&m, IMPRINT_KEY_FACTS_FRAME_MAX, IMPRINT_FRAME_MAX);
     f->dev_pub = read_key(&m, IMPRINT_KEY_FACTS_KEY_ALG, IMPRINT_KEY_FACTS_KEY, 0);
-    if (link_map_end(&m))
+    if (f->dev_pub.len > LINK_POINT_MAX || link_map_end(&m))
         parent->bad = true;
 }
 

@@ -20,6 +20,40 @@ struct link_key link_sig_p256(const uint8_t sig[EC_SIG_SIZE])
     return key;
 }
 
+uint16_t link_key_algorithm(enum key_type type)
+{
+    static const uint16_t of[KEY_TYPES] = {
+        [KEY_P256] = IMPRINT_ALG_P256,         [KEY_P384] = IMPRINT_ALG_P384,
+        [KEY_RSA_2048] = IMPRINT_ALG_RSA_2048, [KEY_RSA_3072] = IMPRINT_ALG_RSA_3072,
+        [KEY_ED25519] = IMPRINT_ALG_ED25519,
+    };
+
+    return of[type];
+}
+
+uint16_t link_proof_algorithm(enum key_type type)
+{
+    static const uint16_t of[KEY_TYPES] = {
+        [KEY_P256] = IMPRINT_ALG_ECDSA_SHA256,       [KEY_P384] = IMPRINT_ALG_ECDSA_SHA384,
+        [KEY_RSA_2048] = IMPRINT_ALG_RSA_PSS_SHA256, [KEY_RSA_3072] = IMPRINT_ALG_RSA_PSS_SHA256,
+        [KEY_ED25519] = IMPRINT_ALG_EDDSA,
+    };
+
+    return of[type];
+}
+
+/* RSA's whole SubjectPublicKeyInfo, of the others what is in its BIT STRING. */
+struct link_key link_key_of(const struct public_key *key)
+{
+    struct link_key out = {.alg = link_key_algorithm(key->type)};
+    size_t len = key->len;
+    const uint8_t *bytes = key_type_is_rsa(key->type) ? key->spki : key_bits(key, &len);
+
+    out.len = (uint16_t)len;
+    memcpy(out.bytes, bytes, len);
+    return out;
+}
+
 bool link_text_valid(const char *text, size_t max)
 {
     size_t len = strnlen(text, max + 1);
@@ -64,7 +98,7 @@ static int facts_check(const struct link_facts *f, struct error *err)
         wrong = "life cycle";
     else if (f->frame_max < IMPRINT_FRAME_MIN || f->frame_max > IMPRINT_FRAME_MAX)
         wrong = "frame size";
-    else if (f->dev_pub.len > LINK_KEY_MAX ||
+    else if (f->dev_pub.len > LINK_POINT_MAX ||
              (f->dev_pub.alg == IMPRINT_ALG_NONE) != (f->dev_pub.len == 0))
         wrong = "transport key";
     if (wrong)
@@ -147,7 +181,7 @@ int link_transcript_encode(const struct link_transcript *t, struct buf *x, struc
         return error_set(err, ERR_FORMAT, "a serial is not 1 to %d printable characters",
                          IMPRINT_SERIAL_MAX);
     if (t->chip_id_len < 1 || t->chip_id_len > IMPRINT_CHIP_ID_MAX ||
-        t->dev_pub.len > LINK_KEY_MAX || t->station_pub.len > LINK_KEY_MAX)
+        t->dev_pub.len > LINK_POINT_MAX || t->station_pub.len > LINK_POINT_MAX)
         return error_set(err, ERR_FORMAT, "a chip id or key is longer than the link allows");
     buf_put_u16(x, t->suite);
     put_lp_text(x, t->environment);
@@ -297,9 +331,9 @@ int link_attest_message(const struct link_facts *f, const uint8_t nonce[IMPRINT_
 }
 
 int link_attest_key_message(const struct link_facts *f, const uint8_t nonce[IMPRINT_NONCE_SIZE],
-                            const uint8_t point[EC_POINT_SIZE], struct buf *out, struct error *err)
+                            const struct public_key *made, struct buf *out, struct error *err)
 {
-    struct link_key key = link_key_p256(point);
+    struct link_key key = link_key_of(made);
     int rc = put_attestation(IMPRINT_LABEL_ATTEST_KEY, f, nonce, out, err);
 
     if (rc)
@@ -312,7 +346,7 @@ static int put_cert_body(const struct link_station_cert *cert, struct buf *out, 
 {
     if (!link_text_valid(cert->station, IMPRINT_STATION_MAX) ||
         !link_text_valid(cert->environment, IMPRINT_ENVIRONMENT_MAX) ||
-        cert->key.len > LINK_KEY_MAX || cert->sig.len > LINK_KEY_MAX)
+        cert->key.len > LINK_POINT_MAX || cert->sig.len > LINK_POINT_MAX)
         return error_set(err, ERR_FORMAT,
                          "a station certificate needs a station name of 1 to %d and an environment "
                          "of 1 to %d printable characters",
@@ -350,7 +384,7 @@ static int read_lp_key(struct reader *r, struct link_key *key)
     const uint8_t *view;
     size_t len;
 
-    if (reader_lp(r, &view, &len, LINK_KEY_MAX + 2) || len < 2)
+    if (reader_lp(r, &view, &len, LINK_POINT_MAX + 2) || len < 2)
         return ERR_FORMAT;
     key->alg = (uint16_t)(view[0] << 8 | view[1]);
     key->len = (uint16_t)(len - 2);

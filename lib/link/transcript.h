@@ -16,9 +16,10 @@
 #include "agent/ids.h"
 #include "base/buf.h"
 #include "pki/digest.h"
-#include "pki/ec.h"
+#include "pki/key.h"
 
-#define LINK_KEY_MAX   128  /* bytes of a public key or signature */
+#define LINK_KEY_MAX   448  /* bytes of a public key or signature: of RSA with 3072 bits 422 */
+#define LINK_POINT_MAX 128  /* of a transport key, or a station's key or signature */
 #define LINK_FACTS_MAX 512  /* bytes of encoded facts */
 #define LINK_X_MAX     1024 /* bytes of X and of any signed message here */
 
@@ -95,6 +96,11 @@ struct link_station_cert {
 struct link_key link_key_p256(const uint8_t point[EC_POINT_SIZE]);
 struct link_key link_sig_p256(const uint8_t sig[EC_SIG_SIZE]);
 
+/* Any key in the form above; its algorithm; and that of the proofs that it makes. */
+struct link_key link_key_of(const struct public_key *key);
+uint16_t link_key_algorithm(enum key_type type);
+uint16_t link_proof_algorithm(enum key_type type);
+
 /* Text of 1 to max printable ASCII characters. */
 bool link_text_valid(const char *text, size_t max);
 
@@ -158,7 +164,7 @@ MUST_USE int link_configuration_message(const uint8_t *contents, size_t len, str
 /* The message that it signs in KEYGEN, over the key that the device made. Errors: ERR_FORMAT. */
 MUST_USE int link_attest_key_message(const struct link_facts *facts,
                                      const uint8_t nonce[IMPRINT_NONCE_SIZE],
-                                     const uint8_t point[EC_POINT_SIZE], struct buf *out,
+                                     const struct public_key *key, struct buf *out,
                                      struct error *err);
 
 /* The message that the authority signs for a station. sig is not read. Errors: ERR_FORMAT. */

@@ -15,14 +15,14 @@
  *     keyUsage and basicConstraints are critical (RFC 5280 section 4.2.1).
  *
  * The keys are OpenSSL handles: in the station backed by the HSM (hsm/signer.h), in tests in
- * memory. Every key is P-256, every signature ecdsa-with-SHA256. Serial numbers are 0x01 and 16
- * random octets. Errors of every function: ERR_CRYPTO, ERR_INPUT for a name that is empty or too
- * long.
+ * memory. On the side of devices keys are of every type of pki/key.h; on that of manifests they are
+ * P-256. Serial numbers are 0x01 and 16 random octets. Errors of every function: ERR_CRYPTO, ERR_INPUT
+ * for a name that is empty or too long.
  */
 #ifndef PKI_AUTHORITY_H
 #define PKI_AUTHORITY_H
 
-#include "pki/profile.h"
+#include "pki/scheme.h"
 
 #include <openssl/x509.h>
 
@@ -45,15 +45,22 @@ MUST_USE int authority_issuing(const struct authority_name *name, int64_t not_be
                                const uint8_t point[EC_POINT_SIZE], X509 *root, EVP_PKEY *root_key,
                                X509 **out, struct error *err);
 
+/* The same, signed by whoever can sign for the root (pki/scheme.h): its key is signer's. Errors: those
+ * of the signer too. */
+MUST_USE int authority_root_by(const struct authority_name *name, int64_t not_before,
+                               const struct ca_signer *signer, X509 **out, struct error *err);
+MUST_USE int authority_issuing_by(const struct authority_name *name, int64_t not_before,
+                                  const struct public_key *key, X509 *root,
+                                  const struct ca_signer *signer, X509 **out, struct error *err);
+
 /* As authority_issuing, built and not signed, with no issuer: what is asked of who has the root
  * (pki/ca_request.h). */
 MUST_USE int authority_issuing_model(const struct authority_name *name, int64_t not_before,
-                                     const uint8_t point[EC_POINT_SIZE], X509 **out,
-                                     struct error *err);
+                                     const struct public_key *key, X509 **out, struct error *err);
 
 /* An issuing CA that signs itself: devices are directly below their root, and no other CA is. */
 MUST_USE int authority_self_signed(const struct authority_name *name, int64_t not_before,
-                                   EVP_PKEY *key, X509 **out, struct error *err);
+                                   const struct ca_signer *signer, X509 **out, struct error *err);
 
 /* As authority_issuing, an end entity: keyUsage digitalSignature, extended key usage
  * emailProtection, because `openssl cms -verify` wants that of a signer. */

@@ -3,6 +3,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#define REQUEST_MAX 8192
+
 static bool add_extensions(X509 *model, X509_REQ *request)
 {
     STACK_OF(X509_EXTENSION) *list = sk_X509_EXTENSION_new_null();
@@ -34,22 +36,51 @@ static int put_pem(X509_REQ *request, struct buf *pem, struct error *err)
                    : error_set(err, ERR_CRYPTO, "cannot write a certification request");
 }
 
-int ca_request_write(X509 *model, EVP_PKEY *key, struct buf *pem, struct error *err)
+/* *request is replaced by the signed one. */
+static int sign(const struct ca_signer *signer, X509_REQ **request, struct error *err)
+{
+    uint8_t *info = NULL;
+    int len = i2d_re_X509_REQ_tbs(*request, &info), rc;
+    const uint8_t *at;
+    struct buf tbs, der;
+
+    if (len <= 0)
+        return error_set(err, ERR_CRYPTO, "cannot make a certification request");
+    buf_init(&tbs, REQUEST_MAX);
+    buf_init(&der, REQUEST_MAX);
+    buf_put(&tbs, info, (size_t)len);
+    OPENSSL_free(info);
+    rc = ca_sign_tbs(signer, &tbs, &der, err);
+    at = der.data;
+    if (rc == 0) {
+        X509_REQ_free(*request);
+        *request = d2i_X509_REQ(NULL, &at, (long)der.len);
+        if (!*request)
+            rc = error_set(err, ERR_CRYPTO, "cannot read the certification request that was made");
+    }
+    buf_done(&tbs);
+    buf_done(&der);
+    return rc;
+}
+
+int ca_request_write(X509 *model, const struct ca_signer *signer, struct buf *pem,
+                     struct error *err)
 {
     X509_REQ *request = X509_REQ_new();
     EVP_PKEY *own = X509_get0_pubkey(model);
-    int rc;
+    int rc = 0;
 
     if (!request || X509_REQ_set_version(request, X509_REQ_VERSION_1) != 1 ||
         X509_REQ_set_subject_name(request, X509_get_subject_name(model)) != 1 ||
-        X509_REQ_set_pubkey(request, own) != 1 || !add_extensions(model, request) ||
-        X509_REQ_sign(request, key, EVP_sha256()) <= 0)
+        X509_REQ_set_pubkey(request, own) != 1 || !add_extensions(model, request))
         rc = error_set(err, ERR_CRYPTO, "cannot make a certification request");
-    else if (X509_REQ_verify(request, own) != 1)
+    if (rc == 0)
+        rc = sign(signer, &request, err);
+    if (rc == 0 && X509_REQ_verify(request, own) != 1)
         rc = error_set(err, ERR_SIGNATURE,
                        "a certification request does not verify: the signing key is not the one "
                        "that is to be certified");
-    else
+    if (rc == 0)
         rc = put_pem(request, pem, err);
     X509_REQ_free(request);
     return rc;

@@ -9,12 +9,11 @@
 #ifndef PKI_CA_REQUEST_H
 #define PKI_CA_REQUEST_H
 
-#include "base/buf.h"
-
-#include <openssl/x509.h>
+#include "pki/scheme.h"
 
 /* Appends the request in PEM, signed with the CA's own key, which may live in an HSM, and verified.
- * Errors: ERR_CRYPTO, ERR_SIGNATURE when key is not the model's. */
-MUST_USE int ca_request_write(X509 *model, EVP_PKEY *key, struct buf *pem, struct error *err);
+ * Errors: ERR_CRYPTO, ERR_SIGNATURE when signer's key is not the model's; those of the signer. */
+MUST_USE int ca_request_write(X509 *model, const struct ca_signer *signer, struct buf *pem,
+                              struct error *err);
 
 #endif

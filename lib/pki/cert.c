@@ -94,11 +94,26 @@ static bool number_is(X509 *cert, const uint8_t number[CERT_NUMBER_SIZE])
            memcmp(ASN1_STRING_get0_data(is), number, CERT_NUMBER_SIZE) == 0;
 }
 
-static bool key_is(X509 *cert, const uint8_t point[EC_POINT_SIZE])
+static bool key_is(X509 *cert, const struct public_key *key)
 {
-    uint8_t is[EC_POINT_SIZE];
+    struct public_key is;
 
-    return ec_point(X509_get0_pubkey(cert), is, NULL) == 0 && memcmp(is, point, sizeof is) == 0;
+    return key_of(X509_get0_pubkey(cert), &is, NULL) == 0 && key_same(&is, key);
+}
+
+static bool scheme_is(X509 *cert, enum sig_scheme scheme)
+{
+    const X509_ALGOR *algorithm;
+    uint8_t *der = NULL;
+    enum sig_scheme is;
+    int len;
+    bool same;
+
+    X509_get0_signature(NULL, &algorithm, cert);
+    len = i2d_X509_ALGOR(algorithm, &der);
+    same = len > 0 && scheme_parse(der, (size_t)len, &is) && is == scheme;
+    OPENSSL_free(der);
+    return same;
 }
 
 static bool subject_serial_is(X509 *cert, const char *serial)
@@ -111,9 +126,9 @@ static bool subject_serial_is(X509 *cert, const char *serial)
 }
 
 /* What no profile changes. */
-static bool is_device(X509 *cert)
+static bool is_device(X509 *cert, enum sig_scheme scheme)
 {
-    return X509_check_ca(cert) == 0 && X509_get_signature_nid(cert) == NID_ecdsa_with_SHA256 &&
+    return X509_check_ca(cert) == 0 && scheme_is(cert, scheme) &&
            !(X509_get_extension_flags(cert) & EXFLAG_INVALID);
 }
 
@@ -121,7 +136,7 @@ static bool is_device(X509 *cert)
 static int check_profile(const uint8_t *der, size_t len, X509 *cert, X509 *issuer,
                          const struct cert_expect *expect, struct error *err)
 {
-    struct profile_input input = {expect->number, expect->point, 0, NULL, issuer};
+    struct profile_input input = {expect->number, expect->key, 0, NULL, issuer};
     const char *values[VALUE_COUNT];
     struct buf tbs;
     struct tm begins;
@@ -135,7 +150,7 @@ static int check_profile(const uint8_t *der, size_t len, X509 *cert, X509 *issue
         return error_set(err, ERR_FORMAT, "a certificate has no notBefore");
     input.issued = timegm(&begins);
     buf_init(&tbs, PEM_MAX);
-    rc = profile_build_tbs(expect->profile, &input, &tbs, err);
+    rc = profile_build_tbs(expect->profile, &input, expect->scheme, &tbs, err);
     /* behind the header of the outer SEQUENCE */
     if (rc == 0 && (ASN1_get_object(&der, &body, &tag, &class, (long)len) != V_ASN1_CONSTRUCTED ||
                     (size_t)body < tbs.len || memcmp(der, tbs.data, tbs.len)))
@@ -150,11 +165,11 @@ static int check_contents(X509 *cert, const struct cert_expect *expect, struct e
 {
     const char *wrong = NULL;
 
-    if (!is_device(cert))
+    if (!is_device(cert, expect->scheme))
         wrong = "form";
     else if (!number_is(cert, expect->number))
         wrong = "serial number";
-    else if (!key_is(cert, expect->point))
+    else if (!key_is(cert, expect->key))
         wrong = "public key";
     else if (!subject_serial_is(cert, expect->serial))
         wrong = "subject serialNumber";

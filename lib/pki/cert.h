@@ -15,6 +15,7 @@
 #include "pki/ca_chain.h"
 #include "pki/cert_profile.h"
 #include "pki/profile.h"
+#include "pki/scheme.h"
 
 #include <openssl/x509.h>
 
@@ -22,9 +23,10 @@
 struct cert_expect {
     const uint8_t *number; /* CERT_NUMBER_SIZE octets */
     const char *serial;    /* subject serialNumber */
-    const uint8_t *point;  /* EC_POINT_SIZE octets */
+    const struct public_key *key;
     const struct cert_profile *profile;
     const char *values[VALUE_COUNT]; /* as in struct cert_template_params, and those of the claim */
+    enum sig_scheme scheme;          /* how the issuer signs */
 };
 
 /*

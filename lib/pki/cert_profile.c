@@ -207,8 +207,12 @@ static void put_profile(struct jcs *j, struct cert_profile *p)
     put_texts(j, "bits", p->key_usage.bits, p->key_usage.count);
     jcs_bool(j, "critical", p->key_usage.critical);
     jcs_end(j);
+    if (p->key_count) /* profiles are older than these two fields, and keep their hashes */
+        put_texts(j, "keys", p->keys, p->key_count);
     jcs_int(j, "max_size", p->max_size);
     jcs_str(j, "name", p->name);
+    if (p->signature_count)
+        put_texts(j, "signatures", p->signatures, p->signature_count);
     put_attributes(j, "subject", p->subject, p->subject_count);
     put_alt_names(j, &p->alt_names);
     jcs_bool(j, "subject_key_identifier", p->subject_key_id);
@@ -240,6 +244,52 @@ int cert_profile_hash(const struct cert_profile *profile, uint8_t hash[32], stru
     }
     buf_done(&text);
     return rc;
+}
+
+/* ---- Algorithms. ---- */
+
+static bool is_in(const char (*list)[PROFILE_OID_MAX + 1], size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i], name) == 0)
+            return true;
+    return count == 0;
+}
+
+static bool agrees(const struct cert_profile *profile)
+{
+    for (size_t i = 0; i < profile->key_usage.count; i++)
+        if (strcmp(profile->key_usage.bits[i], "keyAgreement") == 0)
+            return true;
+    return false;
+}
+
+bool cert_profile_signs(const struct cert_profile *profile, enum sig_scheme scheme)
+{
+    return is_in(profile->signatures, profile->signature_count, scheme_name(scheme));
+}
+
+int cert_profile_allows(const struct cert_profile *profile, enum key_type key,
+                        enum sig_scheme scheme, struct error *err)
+{
+    if (!is_in(profile->keys, profile->key_count, key_type_name(key)))
+        return error_set(err, ERR_REFUSED,
+                         "profile '%s' is not for keys of type %s: its 'keys' are %s%s",
+                         profile->name, key_type_name(key), profile->keys[0],
+                         profile->key_count > 1 ? " and others" : "");
+    if (agrees(profile) && key != KEY_P256 && key != KEY_P384)
+        return error_set(
+            err, ERR_REFUSED,
+            "profile '%s' has key usage keyAgreement, and keys of type %s cannot agree "
+            "on keys",
+            profile->name, key_type_name(key));
+    if (!cert_profile_signs(profile, scheme))
+        return error_set(err, ERR_REFUSED,
+                         "profile '%s' is not for certificates signed with %s, as the issuing CA "
+                         "does: its 'signatures' are %s%s",
+                         profile->name, scheme_name(scheme), profile->signatures[0],
+                         profile->signature_count > 1 ? " and others" : "");
+    return 0;
 }
 
 /* ---- Validity. ---- */

@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "pki/pattern.h"
+#include "pki/scheme.h"
 
 #include <openssl/x509.h>
 #include <stdbool.h>
@@ -119,7 +120,20 @@ struct cert_profile {
     size_t access_count;
     struct profile_extension extensions[PROFILE_LIST_MAX];
     size_t extension_count;
+    char keys[KEY_TYPES][PROFILE_OID_MAX + 1]; /* types of device keys (pki/key.h); none: any */
+    size_t key_count;
+    char signatures[SCHEMES]
+                   [PROFILE_OID_MAX + 1]; /* how its issuer signs (pki/scheme.h); likewise */
+    size_t signature_count;
 };
+
+/*
+ * Whether certificates of the profile are for keys of this type, and signed so: by its lists, and by
+ * its key usages, for only EC keys agree on keys. Errors: ERR_REFUSED.
+ */
+bool cert_profile_signs(const struct cert_profile *profile, enum sig_scheme scheme);
+MUST_USE int cert_profile_allows(const struct cert_profile *profile, enum key_type key,
+                                 enum sig_scheme scheme, struct error *err);
 
 /* The values that the patterns of a profile name, one bit each (enum pattern_value). */
 unsigned cert_profile_uses(const struct cert_profile *profile);
@@ -131,7 +145,7 @@ bool cert_profile_has_extensions(const struct cert_profile *profile);
 
 /*
  * SHA-256 of the profile's canonical content: canonical JSON (base/jcs.h) of every field, defaults
- * included, so that comments, order and layout of the file do not count. content may be NULL.
+ * included but for keys and signatures, so that comments, order and layout of the file do not count. content may be NULL.
  */
 MUST_USE int cert_profile_hash(const struct cert_profile *profile, uint8_t hash[32],
                                struct buf *content, struct error *err);

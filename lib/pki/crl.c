@@ -20,15 +20,19 @@
 #define SEQUENCE  0x30
 #define EXPLICIT0 0xa0
 
-/* ecdsa-with-SHA256, RFC 5758 section 3.2 */
-static const uint8_t algorithm[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
-                                    0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
-
 struct crl {
     char path[PATH_MAX];
     FILE *entries; /* without a name: a killed process leaves nothing */
     uint64_t count, bytes;
 };
+
+static void put_algorithm(struct buf *out, enum sig_scheme scheme)
+{
+    size_t len;
+    const uint8_t *der = scheme_algorithm(scheme, &len);
+
+    buf_put(out, der, len);
+}
 
 static void put_header(struct buf *out, uint8_t tag, uint64_t len)
 {
@@ -174,14 +178,14 @@ static bool put_extensions(struct buf *out, const struct crl_head *head)
 
 /* What stands before the entries, but for the outer header: up to the header of their list, which is
  * absent when there are none. */
-static int put_head(const struct crl *crl, const struct crl_head *head, struct buf *out,
-                    struct error *err)
+static int put_head(const struct crl *crl, const struct crl_head *head, enum sig_scheme scheme,
+                    struct buf *out, struct error *err)
 {
     uint8_t *name = NULL;
     int len = i2d_X509_NAME(X509_get_subject_name(head->issuer), &name), rc;
 
     buf_put(out, (const uint8_t[]){0x02, 0x01, 0x01}, 3); /* version 2 */
-    buf_put(out, algorithm, sizeof algorithm);
+    put_algorithm(out, scheme);
     if (len > 0)
         buf_put(out, name, (size_t)len);
     OPENSSL_free(name);
@@ -218,14 +222,14 @@ static int each_part(const struct crl *crl, const struct parts *p, take_fn *take
     return rc ? rc : take(context, p->end.data, p->end.len, err);
 }
 
-static int make_parts(const struct crl *crl, const struct crl_head *head, struct parts *p,
-                      struct error *err)
+static int make_parts(const struct crl *crl, const struct crl_head *head, enum sig_scheme scheme,
+                      struct parts *p, struct error *err)
 {
     struct buf body;
     int rc;
 
     buf_init(&body, HEAD_MAX);
-    rc = put_head(crl, head, &body, err);
+    rc = put_head(crl, head, scheme, &body, err);
     if (rc == 0 && !put_extensions(&p->end, head))
         rc = error_set(err, ERR_CRYPTO, "cannot encode the extensions of a revocation list");
     put_header(&p->start, SEQUENCE, body.len + crl->bytes + p->end.len);
@@ -243,49 +247,73 @@ static int take_into_digest(void *context, const void *bytes, size_t len, struct
     return 0;
 }
 
-static bool verifies(EVP_PKEY *key, const EVP_MD_CTX *hashed, const uint8_t *sig, size_t len)
+static int take_into_buf(void *context, const void *bytes, size_t len, struct error *err)
 {
-    EVP_PKEY_CTX *verify = EVP_PKEY_CTX_new(key, NULL);
-    EVP_MD_CTX *copy = EVP_MD_CTX_new();
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    bool good = verify && copy && EVP_MD_CTX_copy_ex(copy, hashed) == 1 &&
-                EVP_DigestFinal_ex(copy, digest, &size) == 1 && EVP_PKEY_verify_init(verify) == 1 &&
-                EVP_PKEY_verify(verify, sig, len, digest, size) == 1;
-
-    EVP_PKEY_CTX_free(verify);
-    EVP_MD_CTX_free(copy);
-    return good;
+    (void)err;
+    buf_put(context, bytes, len);
+    return 0;
 }
 
-/* Hashes once, signs the hash, and verifies it under the issuer's certificate. */
-static int sign(const struct crl *crl, const struct crl_head *head, const struct parts *p,
-                EVP_PKEY *key, struct buf *signature, struct error *err)
+/* What is handed to the signer: the digest of what is signed, or of Ed25519 all of it. */
+static int gather(const struct crl *crl, const struct parts *p, const EVP_MD *digest,
+                  struct buf *out, struct error *err)
 {
-    EVP_MD_CTX *hash = EVP_MD_CTX_new(), *copy = EVP_MD_CTX_new();
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
-    uint8_t digest[EVP_MAX_MD_SIZE], sig[256];
-    size_t len = sizeof sig;
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    uint8_t bytes[EVP_MAX_MD_SIZE];
     unsigned size = 0;
     int rc;
 
-    if (!hash || !copy || !ctx || EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1)
+    if (!digest) {
+        rc = each_part(crl, p, take_into_buf, out, err);
+    } else if (!hash || EVP_DigestInit_ex(hash, digest, NULL) != 1) {
         rc = error_set(err, ERR_INTERNAL, "out of memory for a revocation list");
-    else
+    } else {
         rc = each_part(crl, p, take_into_digest, hash, err);
-    if (rc == 0 &&
-        (EVP_MD_CTX_copy_ex(copy, hash) != 1 || EVP_DigestFinal_ex(copy, digest, &size) != 1 ||
-         EVP_PKEY_sign_init(ctx) != 1 || EVP_PKEY_sign(ctx, sig, &len, digest, size) != 1))
-        rc = error_set(err, ERR_CRYPTO, "the revocation list could not be signed");
-    if (rc == 0 && !verifies(X509_get0_pubkey(head->issuer), hash, sig, len))
-        rc = error_set(err, ERR_SIGNATURE,
-                       "the revocation list was not signed with the key of its issuer");
-    if (rc == 0)
-        buf_put(signature, sig, len);
-    EVP_PKEY_CTX_free(ctx);
+        if (rc == 0 && EVP_DigestFinal_ex(hash, bytes, &size) != 1)
+            rc = error_set(err, ERR_CRYPTO, "cannot hash a revocation list");
+        buf_put(out, bytes, size);
+    }
     EVP_MD_CTX_free(hash);
-    EVP_MD_CTX_free(copy);
+    if (rc == 0 && buf_failed(out))
+        rc = error_set(err, ERR_INPUT,
+                       "the revocation list of a CA that signs with Ed25519 has at most %u octets",
+                       SCHEME_MESSAGE_MAX);
+    return rc;
+}
+
+static int verify(const struct crl_head *head, enum sig_scheme scheme, const struct buf *bytes,
+                  const struct signature *sig, struct error *err)
+{
+    EVP_PKEY *key = X509_get0_pubkey(head->issuer);
+    EVP_PKEY_CTX *ctx = scheme_digest(scheme) ? scheme_verifier(key, scheme) : NULL;
+    bool good =
+        scheme_digest(scheme)
+            ? ctx && EVP_PKEY_verify(ctx, sig->bytes, sig->len, bytes->data, bytes->len) == 1
+            : scheme_verify(key, scheme, bytes->data, bytes->len, sig->bytes, sig->len, NULL) == 0;
+
+    EVP_PKEY_CTX_free(ctx);
     ERR_clear_error();
+    return good ? 0
+                : error_set(err, ERR_SIGNATURE,
+                            "the revocation list was not signed with the key of its issuer");
+}
+
+/* Signs, and verifies the signature under the issuer's certificate. */
+static int sign(const struct crl *crl, const struct crl_head *head, const struct parts *p,
+                const struct ca_signer *signer, struct signature *sig, struct error *err)
+{
+    const EVP_MD *digest = scheme_digest(signer->scheme);
+    struct buf bytes;
+    int rc;
+
+    buf_init(&bytes, digest ? EVP_MAX_MD_SIZE : SCHEME_MESSAGE_MAX);
+    rc = gather(crl, p, digest, &bytes, err);
+    if (rc == 0)
+        rc = signer->sign(signer->context, signer->scheme, bytes.data, bytes.len, digest != NULL,
+                          sig, err);
+    if (rc == 0)
+        rc = verify(head, signer->scheme, &bytes, sig, err);
+    buf_done(&bytes);
     return rc;
 }
 
@@ -304,18 +332,18 @@ static int take_into_file(void *context, const void *bytes, size_t len, struct e
 }
 
 /* CertificateList: what is signed, the algorithm, and the signature as a BIT STRING. */
-static int write_parts(const struct crl *crl, const struct parts *p, const struct buf *signature,
-                       struct target *t, struct error *err)
+static int write_parts(const struct crl *crl, const struct parts *p, enum sig_scheme scheme,
+                       const struct signature *sig, struct target *t, struct error *err)
 {
     struct buf outer, tail;
     int rc;
 
     buf_init(&outer, 64);
     buf_init(&tail, 1024);
-    buf_put(&tail, algorithm, sizeof algorithm);
-    put_header(&tail, V_ASN1_BIT_STRING, signature->len + 1);
+    put_algorithm(&tail, scheme);
+    put_header(&tail, V_ASN1_BIT_STRING, sig->len + 1);
     buf_put_u8(&tail, 0);
-    buf_put(&tail, signature->data, signature->len);
+    buf_put(&tail, sig->bytes, sig->len);
     put_header(&outer, SEQUENCE, p->start.len + crl->bytes + p->end.len + tail.len);
     rc = take_into_file(t, outer.data, outer.len, err);
     if (rc == 0)
@@ -327,8 +355,8 @@ static int write_parts(const struct crl *crl, const struct parts *p, const struc
     return rc;
 }
 
-static int write_file(const struct crl *crl, const struct parts *p, const struct buf *signature,
-                      struct error *err)
+static int write_file(const struct crl *crl, const struct parts *p, enum sig_scheme scheme,
+                      const struct signature *sig, struct error *err)
 {
     char temp[PATH_MAX + 8], dir[PATH_MAX];
     struct target t = {.path = temp};
@@ -339,7 +367,7 @@ static int write_file(const struct crl *crl, const struct parts *p, const struct
     if (!t.out)
         return error_set_errno(err, errno, "cannot create '%s'", temp);
     (void)fchmod(fileno(t.out), 0644); /* it is for everybody */
-    rc = write_parts(crl, p, signature, &t, err);
+    rc = write_parts(crl, p, scheme, sig, &t, err);
     if (rc == 0)
         rc = file_close(t.out, temp, err);
     else
@@ -354,26 +382,25 @@ static int write_file(const struct crl *crl, const struct parts *p, const struct
     return file_sync_dir(dirname(dir), err);
 }
 
-int crl_finish(struct crl *crl, const struct crl_head *head, EVP_PKEY *key, struct error *err)
+int crl_finish(struct crl *crl, const struct crl_head *head, const struct ca_signer *signer,
+               struct error *err)
 {
     struct parts p;
-    struct buf signature;
+    struct signature sig;
     int rc = 0;
 
     buf_init(&p.start, HEAD_MAX);
     buf_init(&p.end, HEAD_MAX);
-    buf_init(&signature, 256);
     if (!X509_get0_subject_key_id(head->issuer))
         rc = error_set(err, ERR_INPUT, "the issuer of a revocation list has no key identifier");
     if (rc == 0)
-        rc = make_parts(crl, head, &p, err);
+        rc = make_parts(crl, head, signer->scheme, &p, err);
     if (rc == 0)
-        rc = sign(crl, head, &p, key, &signature, err);
+        rc = sign(crl, head, &p, signer, &sig, err);
     if (rc == 0)
-        rc = write_file(crl, &p, &signature, err);
+        rc = write_file(crl, &p, signer->scheme, &sig, err);
     buf_done(&p.start);
     buf_done(&p.end);
-    buf_done(&signature);
     crl_abort(crl);
     return rc;
 }

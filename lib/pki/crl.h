@@ -1,7 +1,7 @@
 /*
  * crl: a certificate revocation list of any length, in constant memory (RFC 5280 section 5).
  *
- * Version 2, DER, ecdsa-with-SHA256, with the extensions authorityKeyIdentifier and cRLNumber, and of
+ * Version 2, DER, signed as the issuer signs (pki/scheme.h), with the extensions authorityKeyIdentifier and cRLNumber, and of
  * entries reasonCode. It is direct: it lists certificates of the CA that signs it. Entries go to an
  * unnamed file beside the list while they are added; the list takes its name when it is whole and
  * signed, so whoever reads it sees the old one or the new one.
@@ -11,7 +11,7 @@
 #ifndef PKI_CRL_H
 #define PKI_CRL_H
 
-#include "base/error.h"
+#include "pki/scheme.h"
 
 #include <openssl/x509.h>
 #include <stddef.h>
@@ -41,11 +41,13 @@ MUST_USE int crl_open(const char *path, struct crl **crl, struct error *err);
 MUST_USE int crl_add(struct crl *crl, const struct crl_entry *entry, struct error *err);
 
 /*
- * Signs with the issuer's key, which may live in an HSM, writes and frees, in any case. Errors:
- * ERR_INPUT when the issuer has no key identifier, ERR_SIGNATURE when the key is not the issuer's.
+ * Signs with the issuer's key, which may live in an HSM, writes and frees, in any case. Ed25519 hashes
+ * what it signs twice: then the list is in memory while it is signed, and has at most
+ * SCHEME_MESSAGE_MAX octets, a million entries and more. Errors: ERR_INPUT when the issuer has no key
+ * identifier, or that list is longer; ERR_SIGNATURE when the key is not the issuer's; those of signer.
  */
-MUST_USE int crl_finish(struct crl *crl, const struct crl_head *head, EVP_PKEY *key,
-                        struct error *err);
+MUST_USE int crl_finish(struct crl *crl, const struct crl_head *head,
+                        const struct ca_signer *signer, struct error *err);
 void crl_abort(struct crl *crl); /* NULL is fine */
 
 /* Entries added so far. */

@@ -38,7 +38,10 @@ void cert_number(const uint8_t random[CERT_RANDOM_SIZE], uint64_t credential,
         number[1 + CERT_RANDOM_SIZE + i] = (uint8_t)(credential >> (8 * (5 - i)));
 }
 
-void cert_key_id(const uint8_t point[EC_POINT_SIZE], uint8_t key_id[CERT_KEY_ID_SIZE])
+void cert_key_id(const struct public_key *key, uint8_t key_id[CERT_KEY_ID_SIZE])
 {
-    sha1(point, EC_POINT_SIZE, key_id);
+    size_t len;
+    const uint8_t *bits = key_bits(key, &len);
+
+    sha1(bits, len, key_id);
 }

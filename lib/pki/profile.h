@@ -9,13 +9,13 @@
  *  2. A certificate serial number is 17 octets and begins with 0x01: positive and of constant
  *     length in DER. A device's is 0x01 ‖ 10 random octets ‖ u48 credential number, unique by
  *     construction even after an old database was restored.
- *  3. The key identifier is the SHA-1 of the public point (RFC 5280 section 4.2.1.2 method 1): a
- *     name, not a protection.
+ *  3. The key identifier is the SHA-1 of the key's BIT STRING (RFC 5280 section 4.2.1.2 method 1):
+ *     a name, not a protection.
  */
 #ifndef PKI_PROFILE_H
 #define PKI_PROFILE_H
 
-#include "pki/ec.h"
+#include "pki/key.h"
 
 #include <stdbool.h>
 
@@ -40,7 +40,7 @@ MUST_USE int serial_valid(const char *serial, struct error *err);
 void cert_number(const uint8_t random[CERT_RANDOM_SIZE], uint64_t credential,
                  uint8_t number[CERT_NUMBER_SIZE]);
 
-/* The key identifier of a point. */
-void cert_key_id(const uint8_t point[EC_POINT_SIZE], uint8_t key_id[CERT_KEY_ID_SIZE]);
+/* The key identifier of a public key. */
+void cert_key_id(const struct public_key *key, uint8_t key_id[CERT_KEY_ID_SIZE]);
 
 #endif

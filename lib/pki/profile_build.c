@@ -216,7 +216,7 @@ static int add_key_ids(const struct build *b)
     const ASN1_OCTET_STRING *id =
         b->input->issuer ? X509_get0_subject_key_id(b->input->issuer) : NULL;
 
-    if (b->profile->subject_key_id && !x509_add_key_id(b->cert, b->input->point))
+    if (b->profile->subject_key_id && !x509_add_key_id(b->cert, b->input->key))
         return failed(b, "subjectKeyIdentifier");
     if (!b->profile->authority_key_id || !b->input->issuer)
         return 0;
@@ -440,7 +440,7 @@ static int start(struct build *b)
     if (rc)
         return error_prefix(b->err, "profile '%s'", b->profile->name);
     b->cert = x509_start(b->input->number, b->profile->version - 1, not_before, not_after);
-    return b->cert && x509_set_key(b->cert, b->input->point) ? 0 : failed(b, "certificate");
+    return b->cert && x509_set_key(b->cert, b->input->key) ? 0 : failed(b, "certificate");
 }
 
 int profile_build(const struct cert_profile *profile, const struct profile_input *input, X509 **out,
@@ -462,26 +462,14 @@ int profile_build(const struct cert_profile *profile, const struct profile_input
 }
 
 int profile_build_tbs(const struct cert_profile *profile, const struct profile_input *input,
-                      struct buf *tbs, struct error *err)
+                      enum sig_scheme scheme, struct buf *tbs, struct error *err)
 {
     X509 *cert = NULL;
-    EVP_PKEY *any = NULL;
-    uint8_t *der = NULL;
-    int len = -1, rc = profile_build(profile, input, &cert, err);
+    int rc = profile_build(profile, input, &cert, err);
 
     if (rc)
         return rc;
-    /* whoever signs, the signature algorithm inside is set by it */
-    any = EVP_EC_gen("P-256");
-    if (any && X509_sign(cert, any, EVP_sha256()) > 0)
-        len = i2d_re_X509_tbs(cert, &der);
-    if (len > 0)
-        buf_put(tbs, der, (size_t)len);
-    OPENSSL_free(der);
-    EVP_PKEY_free(any);
+    rc = scheme_tbs(cert, scheme, tbs, err);
     X509_free(cert);
-    if (len <= 0)
-        return error_set(err, ERR_CRYPTO, "OpenSSL cannot build a certificate of profile '%s'",
-                         profile->name);
-    return buf_check(tbs, "a certificate to be signed", err);
+    return rc ? error_prefix(err, "profile '%s'", profile->name) : 0;
 }

@@ -11,10 +11,11 @@
 
 #include "pki/cert_profile.h"
 #include "pki/profile.h"
+#include "pki/scheme.h"
 
 struct profile_input {
     const uint8_t *number; /* CERT_NUMBER_SIZE octets */
-    const uint8_t *point;  /* EC_POINT_SIZE octets */
+    const struct public_key *key;
     int64_t issued;
     const char *const *values; /* by enum pattern_value */
     X509 *issuer;              /* its name and subject key identifier; NULL: self-signed */
@@ -28,9 +29,9 @@ struct profile_input {
 MUST_USE int profile_build(const struct cert_profile *profile, const struct profile_input *input,
                            X509 **out, struct error *err);
 
-/* Appends the TBSCertificate, as it is when signed with ECDSA and SHA-256. Errors as above. */
+/* Appends the TBSCertificate, as it is when signed in this way. Errors as above. */
 MUST_USE int profile_build_tbs(const struct cert_profile *profile,
-                               const struct profile_input *input, struct buf *tbs,
-                               struct error *err);
+                               const struct profile_input *input, enum sig_scheme scheme,
+                               struct buf *tbs, struct error *err);
 
 #endif

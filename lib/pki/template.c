@@ -8,10 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define YEAR_2050     INT64_C(2524608000)
-#define PLACES_MAX    32 /* where the values of a certificate are, all together */
-#define COMPILED_MAX  256
-#define SIGNATURE_MAX (12 + 3 + EC_SIG_DER_MAX) /* algorithm, BIT STRING */
+#define YEAR_2050    INT64_C(2524608000)
+#define PLACES_MAX   32 /* where the values of a certificate are, all together */
+#define COMPILED_MAX 256
 
 /* The values that differ from certificate to certificate. */
 static const enum pattern_value varying[] = {VALUE_SERIAL, VALUE_CHIP_ID, VALUE_UDI};
@@ -38,7 +37,7 @@ struct place {
 struct compiled {
     struct shape shape;
     struct buf tbs;
-    size_t number, point, key_id, not_before, not_after;
+    size_t number, key, key_id, not_before, not_after;
     struct place places[PLACES_MAX];
     size_t place_count;
     struct compiled *next;
@@ -48,6 +47,9 @@ struct cert_template {
     struct cert_profile profile;
     char *values[VALUE_COUNT]; /* NULL: differs, or is not known */
     X509 *issuer;
+    enum key_type key;
+    enum sig_scheme scheme;
+    size_t signature_max; /* algorithm and BIT STRING */
     unsigned uses;
     bool begins_at_issuance, end_is_relative;
     struct times times;        /* of the last certificate: mostly those of the next */
@@ -101,14 +103,14 @@ static int reference_tbs(const struct cert_template *t, const struct cert_subjec
                          struct buf *out, struct error *err)
 {
     const char *values[VALUE_COUNT];
-    const struct profile_input input = {s->number, s->point, s->not_before, values, t->issuer};
+    const struct profile_input input = {s->number, &s->key, s->not_before, values, t->issuer};
 
     for (size_t i = 0; i < VALUE_COUNT; i++)
         values[i] = t->values[i];
     for (size_t i = 0; i < VARYING; i++)
         values[varying[i]] = varying_of(s, i);
     buf_reset(out);
-    return profile_build_tbs(&t->profile, &input, out, err);
+    return profile_build_tbs(&t->profile, &input, t->scheme, out, err);
 }
 
 /* A subject with random number and key, whose values are 'a' in the given lengths. */
@@ -117,15 +119,12 @@ struct sample {
     char texts[VARYING][PROFILE_TEXT_MAX + 1];
 };
 
-static int sample_init(struct sample *s, const struct shape *shape, int64_t not_before,
-                       struct error *err)
+static int sample_init(struct sample *s, enum key_type type, const struct shape *shape,
+                       int64_t not_before, struct error *err)
 {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
     const char **subject[VARYING] = {&s->subject.serial, &s->subject.chip_id, &s->subject.udi};
-    int rc = key ? ec_point(key, s->subject.point, err)
-                 : error_set(err, ERR_CRYPTO, "OpenSSL makes no key");
+    int rc = key_random(type, &s->subject.key, err);
 
-    EVP_PKEY_free(key);
     if (rc == 0 && RAND_bytes(s->subject.number, CERT_NUMBER_SIZE) != 1)
         rc = error_set(err, ERR_CRYPTO, "OpenSSL makes no random number");
     s->subject.number[0] = 0x01;
@@ -178,11 +177,11 @@ static bool locate_fixed(const struct cert_template *t, const struct cert_subjec
 {
     uint8_t key_id[CERT_KEY_ID_SIZE];
 
-    cert_key_id(s->point, key_id);
+    cert_key_id(&s->key, key_id);
     c->number = locate(&c->tbs, s->number, sizeof s->number);
-    c->point = locate(&c->tbs, s->point, sizeof s->point);
+    c->key = locate(&c->tbs, s->key.spki, s->key.len);
     c->key_id = t->profile.subject_key_id ? locate(&c->tbs, key_id, sizeof key_id) : 0;
-    return c->number && c->point && (c->key_id || !t->profile.subject_key_id);
+    return c->number && c->key && (c->key_id || !t->profile.subject_key_id);
 }
 
 /* Where two certificates differ that differ in this value: each run is one place, or several that
@@ -238,9 +237,9 @@ static void patch(const struct compiled *c, const struct cert_subject *s, const 
 {
     memcpy(tbs, c->tbs.data, c->tbs.len);
     memcpy(tbs + c->number, s->number, sizeof s->number);
-    memcpy(tbs + c->point, s->point, sizeof s->point);
+    memcpy(tbs + c->key, s->key.spki, s->key.len);
     if (c->key_id)
-        cert_key_id(s->point, tbs + c->key_id);
+        cert_key_id(&s->key, tbs + c->key_id);
     if (c->not_before)
         memcpy(tbs + c->not_before, times->text[0], times->len[0]);
     if (c->not_after)
@@ -276,7 +275,7 @@ static int reproduces(const struct cert_template *t, const struct compiled *c,
     int rc;
 
     other_times(t, times, &at);
-    rc = sample_init(&other, &c->shape, at.issued, err);
+    rc = sample_init(&other, t->key, &c->shape, at.issued, err);
     buf_init(&reference, sizeof patched);
     for (size_t i = 0; i < VARYING; i++)
         for (size_t k = 0; k < c->shape.len[i]; k++)
@@ -293,9 +292,9 @@ static int reproduces(const struct cert_template *t, const struct compiled *c,
 }
 
 /* SEQUENCE { tbs, algorithm, signature }, with the longest signature. */
-static size_t size_of(const struct compiled *c)
+static size_t size_of(const struct compiled *c, size_t signature_max)
 {
-    size_t body = c->tbs.len + SIGNATURE_MAX;
+    size_t body = c->tbs.len + signature_max;
 
     return body + (body < 128 ? 2 : body < 256 ? 3 : 4);
 }
@@ -305,12 +304,13 @@ static int check_size(const struct cert_template *t, const struct compiled *c, s
     size_t most = t->profile.max_size ? (size_t)t->profile.max_size : CERT_DER_MAX;
     X509_NAME *name = X509_get_subject_name(t->issuer);
 
-    if (size_of(c) <= most)
+    if (size_of(c, t->signature_max) <= most)
         return 0;
     return error_set(err, ERR_INPUT,
                      "a certificate of profile '%s' would take up to %zu octets, and may have %zu: "
                      "%d of them are the issuer's name; shorten serials or names",
-                     t->profile.name, size_of(c), most, i2d_X509_NAME(name, NULL));
+                     t->profile.name, size_of(c, t->signature_max), most,
+                     i2d_X509_NAME(name, NULL));
 }
 
 static void compiled_free(struct compiled *c)
@@ -323,7 +323,7 @@ static void compiled_free(struct compiled *c)
 static int compile_shape(const struct cert_template *t, struct compiled *c, struct error *err)
 {
     struct sample s;
-    int rc = sample_init(&s, &c->shape, t->times.issued, err);
+    int rc = sample_init(&s, t->key, &c->shape, t->times.issued, err);
 
     if (rc == 0)
         rc = reference_tbs(t, &s.subject, &c->tbs, err);
@@ -431,6 +431,9 @@ static int check_subject(const struct cert_template *t, const struct cert_subjec
 {
     if (s->number[0] != 0x01)
         return error_set(err, ERR_INPUT, "a certificate serial number does not begin with 0x01");
+    if (s->key.type != t->key)
+        return error_set(err, ERR_INPUT, "a key of type %s, and the certificates are for %s",
+                         key_type_name(s->key.type), key_type_name(t->key));
     return check_values(t, s, err);
 }
 
@@ -492,9 +495,29 @@ int cert_issuer_check(const struct cert_profile *profile, const char *const valu
 
 /* ---- The public face. ---- */
 
+/* Algorithm and BIT STRING, at their longest; the header of the latter has one to three octets more. */
+static int set_signature_max(struct cert_template *t, struct error *err)
+{
+    struct public_key key;
+    size_t algorithm, longest;
+    int rc = key_of(X509_get0_pubkey(t->issuer), &key, err);
+
+    if (rc == 0 && !scheme_fits(t->scheme, key.type))
+        rc = error_set(err, ERR_INPUT, "an issuing CA with a key of type %s does not sign with %s",
+                       key_type_name(key.type), scheme_name(t->scheme));
+    if (rc)
+        return rc;
+    (void)scheme_algorithm(t->scheme, &algorithm);
+    longest = scheme_longest(key.type) + 1;
+    t->signature_max = algorithm + longest + (longest < 128 ? 2 : longest < 256 ? 3 : 4);
+    return 0;
+}
+
 static int take_params(struct cert_template *t, const struct cert_template_params *params,
                        struct error *err)
 {
+    int rc;
+
     t->profile = *params->profile;
     t->uses = cert_profile_uses(&t->profile);
     t->begins_at_issuance = profile_begins_at_issuance(&t->profile.validity);
@@ -507,7 +530,10 @@ static int take_params(struct cert_template *t, const struct cert_template_param
             return error_set(err, ERR_INTERNAL, "out of memory");
     X509_up_ref(params->issuer);
     t->issuer = params->issuer;
-    return cert_issuer_check(&t->profile, params->values, params->issuer, err);
+    t->key = params->key;
+    t->scheme = params->scheme;
+    rc = set_signature_max(t, err);
+    return rc ? rc : cert_issuer_check(&t->profile, params->values, params->issuer, err);
 }
 
 int cert_template_new(const struct cert_template_params *params, size_t serial_len,
@@ -560,7 +586,7 @@ int cert_template_size(struct cert_template *t, const struct cert_subject *subje
     if (rc == 0)
         rc = find(t, subject, err);
     if (rc == 0)
-        *size = size_of(t->compiled);
+        *size = size_of(t->compiled, t->signature_max);
     return rc;
 }
 
@@ -578,36 +604,4 @@ int cert_template_tbs(struct cert_template *t, const struct cert_subject *subjec
     if (room)
         patch(t->compiled, subject, &t->times, room);
     return buf_check(tbs, "a certificate to be signed", err);
-}
-
-/* The DER header of a constructed value of len content octets. */
-static void put_header(struct buf *out, uint8_t tag, size_t len)
-{
-    buf_put_u8(out, tag);
-    if (len >= 256) {
-        buf_put_u8(out, 0x82);
-        buf_put_u8(out, (uint8_t)(len >> 8));
-    } else if (len >= 128) {
-        buf_put_u8(out, 0x81);
-    }
-    buf_put_u8(out, (uint8_t)len);
-}
-
-int cert_assemble(const struct buf *tbs, const uint8_t sig[EC_SIG_SIZE], struct buf *der,
-                  struct error *err)
-{
-    /* AlgorithmIdentifier of ecdsa-with-SHA256 (RFC 5758 section 3.2), without parameters */
-    static const uint8_t algorithm[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
-                                        0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
-    uint8_t sig_der[EC_SIG_DER_MAX];
-    size_t sig_len;
-
-    ec_sig_to_der(sig, sig_der, &sig_len);
-    put_header(der, 0x30, tbs->len + sizeof algorithm + 2 + 1 + sig_len);
-    buf_put(der, tbs->data, tbs->len);
-    buf_put(der, algorithm, sizeof algorithm);
-    put_header(der, 0x03, sig_len + 1);
-    buf_put_u8(der, 0); /* unused bits of the BIT STRING */
-    buf_put(der, sig_der, sig_len);
-    return buf_check(der, "a certificate", err);
 }

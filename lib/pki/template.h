@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "pki/cert_profile.h"
 #include "pki/profile.h"
+#include "pki/scheme.h"
 
 #include <openssl/x509.h>
 
@@ -29,14 +30,16 @@ struct cert_template_params {
     const struct cert_profile *profile; /* is copied */
     const char *values[VALUE_COUNT];    /* what is the same for all devices; NULL: not known */
     X509 *issuer;                       /* its name and subject key identifier are copied */
+    enum key_type key;                  /* of the devices */
+    enum sig_scheme scheme;             /* how the issuer signs */
 };
 
 struct cert_subject {
     uint8_t number[CERT_NUMBER_SIZE]; /* cert_number */
     const char *serial;
     const char *chip_id, *udi; /* only where the profile names them; else NULL */
-    uint8_t point[EC_POINT_SIZE];
-    int64_t not_before; /* of a profile that begins at issuance */
+    struct public_key key;     /* of the type that the template was made for */
+    int64_t not_before;        /* of a profile that begins at issuance */
 };
 
 struct cert_template;
@@ -56,15 +59,11 @@ MUST_USE int cert_template_size(struct cert_template *t, const struct cert_subje
                                 size_t *size, struct error *err);
 
 /*
- * Appends the TBSCertificate of a device: what the issuing CA signs with ECDSA over SHA-256.
+ * Appends the TBSCertificate of a device: what the issuing CA signs (ca_sign_tbs of pki/scheme.h).
  * Errors: ERR_INPUT for a value that is missing or does not fit its place.
  */
 MUST_USE int cert_template_tbs(struct cert_template *t, const struct cert_subject *subject,
                                struct buf *tbs, struct error *err);
-
-/* Appends the certificate that consists of a TBSCertificate and its raw signature. */
-MUST_USE int cert_assemble(const struct buf *tbs, const uint8_t sig[EC_SIG_SIZE], struct buf *der,
-                           struct error *err);
 
 /*
  * Whether a CA can issue certificates of a profile: it is a CA with a key identifier, and where

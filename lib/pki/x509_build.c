@@ -31,22 +31,22 @@ bool x509_add(X509 *cert, int nid, void *value, bool critical)
     return value && X509_add1_ext_i2d(cert, nid, value, critical, X509V3_ADD_APPEND) == 1;
 }
 
-bool x509_set_key(X509 *cert, const uint8_t point[EC_POINT_SIZE])
+bool x509_set_key(X509 *cert, const struct public_key *key)
 {
-    EVP_PKEY *key = NULL;
-    bool good = ec_public_key(point, &key, NULL) == 0 && X509_set_pubkey(cert, key) == 1;
+    EVP_PKEY *handle = NULL;
+    bool good = key_open(key, &handle, NULL) == 0 && X509_set_pubkey(cert, handle) == 1;
 
-    EVP_PKEY_free(key);
+    EVP_PKEY_free(handle);
     return good;
 }
 
-bool x509_add_key_id(X509 *cert, const uint8_t point[EC_POINT_SIZE])
+bool x509_add_key_id(X509 *cert, const struct public_key *key)
 {
     ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
     uint8_t digest[CERT_KEY_ID_SIZE];
     bool good;
 
-    cert_key_id(point, digest);
+    cert_key_id(key, digest);
     good = id && ASN1_OCTET_STRING_set(id, digest, sizeof digest) == 1 &&
            x509_add(cert, NID_subject_key_identifier, id, false);
     ASN1_OCTET_STRING_free(id);

@@ -23,8 +23,8 @@ bool x509_name_add(X509_NAME *name, const ASN1_OBJECT *type, const char *value);
 bool x509_add(X509 *cert, int nid, void *value, bool critical);
 
 /* Sets the public key; and its key identifier as an extension. */
-bool x509_set_key(X509 *cert, const uint8_t point[EC_POINT_SIZE]);
-bool x509_add_key_id(X509 *cert, const uint8_t point[EC_POINT_SIZE]);
+bool x509_set_key(X509 *cert, const struct public_key *key);
+bool x509_add_key_id(X509 *cert, const struct public_key *key);
 
 /* basicConstraints; path_len below 0 means none. */
 bool x509_add_constraints(X509 *cert, bool ca, int path_len, bool critical);

@@ -61,6 +61,8 @@ static const struct question questions[] = {
     QUESTION(ca_token, WORD, false, 256, "", "label or pkcs11: URI of that token"),
     QUESTION(ca_pin_file, PLACE, false, PATH_MAX - 1, "ask each time",
              "file with that token's PIN"),
+    QUESTION(ca_algorithm, WORD, false, 15, "p256",
+             "keys of root and issuing CA: " CA_ALGORITHM_NAMES),
     QUESTION(counter, WORD, false, 15, "none",
              "NV index of a TPM 2.0 for a counter against copies, such as 0x01800100"),
     QUESTION(tpm, WORD, false, 255, CEREMONY_TPM, "where that TPM is, as a TCTI of tpm2-tss"),
@@ -198,7 +200,7 @@ static int ask(FILE *tty, const struct question *q, char *answer, struct error *
 }
 
 /* The built-in module takes no arguments; without a counter no TPM is needed; and who wants a token of
- * its own for the CA names it in the file or on the command line. */
+ * its own for the CA, or another algorithm, names it in the file or on the command line. */
 static bool applies(const struct answers *a, const struct question *q)
 {
     switch (q->field.offset) {
@@ -206,6 +208,7 @@ static bool applies(const struct answers *a, const struct question *q)
         return *a->module;
     case offsetof(struct answers, tpm):
         return *a->counter;
+    case offsetof(struct answers, ca_algorithm):
     case offsetof(struct answers, ca_module):
         return false;
     case offsetof(struct answers, ca_module_arguments):

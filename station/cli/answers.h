@@ -29,7 +29,8 @@ struct answers {
     char ca_module_arguments[1024];
     char ca_token[257];
     char ca_pin_file[PATH_MAX];
-    char counter[16]; /* an NV index */
+    char ca_algorithm[16]; /* of root and issuing CA */
+    char counter[16];      /* an NV index */
     char tpm[256];
 };
 

@@ -107,6 +107,14 @@ static int read_counter(const struct answers *a, struct ceremony *c, struct erro
     return rc;
 }
 
+static int choose_ca_algorithm(const struct answers *a, struct ceremony *c, struct error *err)
+{
+    if (!*a->ca_algorithm || ca_algorithm_named(a->ca_algorithm, &c->ca))
+        return 0;
+    return error_set(err, ERR_INPUT, "'%s' is no algorithm of a CA: " CA_ALGORITHM_NAMES,
+                     a->ca_algorithm);
+}
+
 static int prepare(const struct cli *cli, const struct answers *a, struct ceremony *c,
                    struct error *err)
 {
@@ -130,6 +138,8 @@ static int prepare(const struct cli *cli, const struct answers *a, struct ceremo
     c->order_signers = a->order_signers;
     c->custodians = *a->custodians ? a->custodians : NULL;
     rc = read_counter(a, c, err);
+    if (rc == 0)
+        rc = choose_ca_algorithm(a, c, err);
     if (rc == 0)
         rc = ceremony_check_place(config, err);
     if (rc == 0)

@@ -63,20 +63,48 @@ static void take_values(const struct cli *cli, const char *values[VALUE_COUNT])
     }
 }
 
+/* P-256 where the options say nothing. */
+static int read_algorithms(const struct cli *cli, struct sample_algorithms *a, struct error *err)
+{
+    const char *key = cli_value(cli, "key"), *ca = cli_value(cli, "ca-algorithm");
+
+    if (key && !key_type_named(key, &a->key))
+        return error_set(err, ERR_USAGE, "--key must be one of " KEY_TYPE_NAMES);
+    if (ca && !ca_algorithm_named(ca, &a->ca))
+        return error_set(err, ERR_USAGE, "--ca-algorithm must be one of " CA_ALGORITHM_NAMES);
+    return 0;
+}
+
 static int read_sample(const struct cli *cli, struct cert_profile *profile,
                        const char *values[VALUE_COUNT], struct sample *s, struct error *err)
 {
     const char *issued = cli_value(cli, "issued");
+    struct sample_algorithms algorithms = {0};
     int64_t when = clock_utc();
-    int rc = profile_find(cli->args[1], profile, err);
+    int rc = read_algorithms(cli, &algorithms, err);
+
+    if (rc == 0)
+        rc = profile_find(cli->args[1], profile, err);
 
     take_values(cli, values);
     if (rc == 0 && issued && profile_time(issued, &when, err))
         rc = error_recode(err, ERR_USAGE);
-    return rc ? rc : sample_make(profile, values, when, s, err);
+    return rc ? rc : sample_make(profile, values, when, &algorithms, s, err);
 }
 
 /* ---- check ---- */
+
+/* How a CA signs is not in its certificate; an RSA one is taken for one that signs with PSS, whose name
+ * is the longer. */
+static int issuer_scheme(X509 *issuer, enum sig_scheme *scheme, struct error *err)
+{
+    struct public_key key;
+    int rc = key_of(X509_get0_pubkey(issuer), &key, err);
+
+    if (rc == 0)
+        *scheme = scheme_of(key.type);
+    return rc;
+}
 
 /* Octets of the longest certificate under the issuer of --issuer, or under the sample's. */
 static int size_of(const struct cli *cli, const struct cert_profile *profile,
@@ -85,11 +113,11 @@ static int size_of(const struct cli *cli, const struct cert_profile *profile,
 {
     const char *path = cli_value(cli, "issuer");
     struct cert_template_params params = {.profile = profile, .issuer = s->issuing};
-    const struct cert_subject subject = {.number = {1},
-                                         .serial = values[VALUE_SERIAL],
-                                         .chip_id = values[VALUE_CHIP_ID],
-                                         .udi = values[VALUE_UDI],
-                                         .not_before = clock_utc()};
+    struct cert_subject subject = {.number = {1},
+                                   .serial = values[VALUE_SERIAL],
+                                   .chip_id = values[VALUE_CHIP_ID],
+                                   .udi = values[VALUE_UDI],
+                                   .not_before = clock_utc()};
     struct cert_template *t = NULL;
     X509 *issuer = NULL;
     int rc = path ? cert_read(path, &issuer, err) : 0;
@@ -99,8 +127,13 @@ static int size_of(const struct cli *cli, const struct cert_profile *profile,
         return rc;
     if (issuer)
         params.issuer = issuer;
+    rc = key_of(s->key, &subject.key, err);
+    if (rc == 0)
+        rc = issuer_scheme(params.issuer, &params.scheme, err);
+    params.key = subject.key.type;
     memcpy(params.values, values, sizeof params.values);
-    rc = cert_template_new(&params, strlen(subject.serial), &t, err);
+    if (rc == 0)
+        rc = cert_template_new(&params, strlen(subject.serial), &t, err);
     if (rc == 0)
         rc = cert_template_size(t, &subject, size, err);
     cert_template_free(t);

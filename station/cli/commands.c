@@ -24,6 +24,7 @@ static const struct cli_option init_options[] = {
     {"module", "FILE", "the PKCS#11 module; default: SoftHSM, in the station's directory"},
     {"module-arguments", "TEXT", "what the module wants said when it starts (NSS: its database)"},
     {"token", "LABEL", "label or pkcs11: URI of the token; default: the station's name"},
+    {"ca-algorithm", "NAME", "keys of root and issuing CA: p256, p384, rsa3072-pss, ed25519, ..."},
     {"ca-module", "FILE", "PKCS#11 module of a token that has the CA's keys alone, such as a TPM"},
     {"ca-module-arguments", "TEXT", "what that module wants said when it starts"},
     {"ca-token", "LABEL", "label or pkcs11: URI of that token"},
@@ -43,6 +44,8 @@ static const struct cli_option generate_options[] = {
 static const struct cli_option profile_options[] = {
     {"issuer", "FILE", "check: the issuing CA's certificate, whose name counts in the size"},
     {"out", "DIR", "sample: write root.pem, issuing.pem, device.pem, device.key there"},
+    {"key", "TYPE", "the device's key: " KEY_TYPE_NAMES},
+    {"ca-algorithm", "NAME", "the keys above it: " CA_ALGORITHM_NAMES},
     {"issued", "TIME", "the time of issue, such as 2026-01-31T00:00:00Z; default: now"},
     {"serial", "TEXT", "value of {serial}; each has a default"},
     {"chip-id", "TEXT", "value of {chip_id}"},

@@ -105,7 +105,7 @@ void report_device(const struct report *r, const struct bench *b)
                              state_name(b)));
         return;
     }
-    printf("device %s, firmware %s: modes %s, suites", chip, f->firmware, mode_names(f->modes));
+    printf("device %s, firmware %s: modes %s, suites", chip, f->firmware, mode_names(f->modes & 7));
     for (size_t i = 0; i < f->suite_count; i++)
         printf(" %u", f->suites[i]);
     printf(", frames of %u bytes, %s authority, %s\n", (unsigned)f->frame_max,

@@ -22,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ARGS        7
+#define ARGS        8
 #define PLACES_MAX  256
 #define ADDRESS_MAX 32
 
@@ -424,7 +424,11 @@ int main(int argc, char **argv)
     }
     m.line = (struct line){.control = CHANNEL_LINE_FD,
                            .once = strcmp(argv[2], "once") == 0,
-                           .limits = {atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), atoi(argv[6])}};
+                           .limits = {.hello_ms = atoi(argv[3]),
+                                      .request_ms = atoi(argv[4]),
+                                      .keygen_ms = atoi(argv[5]),
+                                      .repeats = atoi(argv[6]),
+                                      .retries = atoi(argv[7])}};
     m.board = strcmp(argv[1], "board") == 0;
     m.json = m.board || strcmp(argv[1], "json") == 0;
     m.reads_input = !m.line.once;

@@ -7,11 +7,12 @@
 #include <string.h>
 #include <time.h>
 
-#define HELLO_TRY_MS 500 /* a device that is still booting is asked this often */
-#define LOOK_MS      500 /* for the answer of a device that is only asked whether it is there */
-#define REST_MS      200 /* after babble, and while paused */
-#define PROGRESS_MS  200 /* from one word on progress to the next */
-#define ABORTS_MAX   2   /* of void transactions that one device may report */
+#define HELLO_TRY_MS  500 /* a device that is still booting is asked this often */
+#define LOOK_MS       500 /* for the answer of a device that is only asked whether it is there */
+#define REST_MS       200 /* after babble, and while paused */
+#define PROGRESS_MS   200 /* from one word on progress to the next */
+#define KEYGEN_RSA_MS (2 * 60 * 1000)
+#define ABORTS_MAX    2 /* of void transactions that one device may report */
 
 void slot_emit(struct slot *s, enum event_kind state, const struct error *err)
 {
@@ -169,7 +170,7 @@ static void to_wire(const struct link_hello *h, struct wire_hello *w)
     memset(w, 0, sizeof *w);
     w->suite_count = (uint8_t)f->suite_count;
     memcpy(w->suites, f->suites, sizeof w->suites);
-    w->modes = (uint8_t)f->modes;
+    w->modes = (uint16_t)f->modes;
     w->chip_len = (uint8_t)f->chip_id_len;
     memcpy(w->chip, f->chip_id, f->chip_id_len);
     strcpy(w->firmware, f->firmware);
@@ -248,6 +249,17 @@ static int find_plan(struct slot *s, int wait_ms, struct error *err)
     return rc;
 }
 
+/* A microcontroller looks for the primes of RSA for a minute. It is asked again meanwhile, and its answer
+ * to any of these requests counts. */
+static int keygen_tries(const struct slot_limits *limits, uint16_t key_alg)
+{
+    bool rsa = key_alg == IMPRINT_ALG_RSA_2048 || key_alg == IMPRINT_ALG_RSA_3072;
+    int ms = limits->keygen_ms == 0 && rsa ? KEYGEN_RSA_MS : limits->keygen_ms;
+    int tries = (ms + limits->request_ms - 1) / limits->request_ms;
+
+    return tries > limits->repeats ? tries : limits->repeats + 1;
+}
+
 /* The device makes its key; its request goes to the vault, which says what to deliver. */
 static int make_key(struct slot *s, struct error *err)
 {
@@ -267,7 +279,9 @@ static int make_key(struct slot *s, struct error *err)
     memcpy(k.order_hash, p->order_hash, sizeof k.order_hash);
     memcpy(k.transaction, p->tx, sizeof k.transaction);
     memcpy(k.station_nonce, p->station_nonce, sizeof k.station_nonce);
+    s->client.tries = keygen_tries(s->limits, p->key_alg);
     rc = link_client_keygen(&s->client, &k, &made, err);
+    s->client.tries = s->limits->repeats + 1;
     if (rc)
         return rc;
     memset(&request, 0, sizeof request);
@@ -365,13 +379,12 @@ static bool has_certificates(const struct slot *s)
 static int copy_proof(const struct link_key *from, bool signature, struct wire_proof *to,
                       struct error *err)
 {
-    uint16_t alg = signature ? IMPRINT_ALG_ECDSA_SHA256 : IMPRINT_ALG_HMAC_SHA256;
-    size_t len = signature ? sizeof to->sig : IMPRINT_SYMMETRIC_SIZE;
-
-    if (from->alg != alg || from->len != len)
-        return error_set(err, ERR_PROTOCOL, "the device's proof is not %s",
-                         signature ? "an ECDSA signature" : "an HMAC");
-    memcpy(to->sig, from->bytes, len);
+    if (!signature && (from->alg != IMPRINT_ALG_HMAC_SHA256 || from->len != IMPRINT_SYMMETRIC_SIZE))
+        return error_set(err, ERR_PROTOCOL, "the device's proof is not an HMAC");
+    if (from->len == 0 || from->len > sizeof to->sig)
+        return error_set(err, ERR_PROTOCOL, "the device's proof is no signature");
+    memcpy(to->sig, from->bytes, from->len);
+    to->sig_len = (uint16_t)from->len;
     return 0;
 }
 

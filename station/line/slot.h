@@ -25,6 +25,7 @@
 struct slot_limits {
     int hello_ms;   /* how long a device may stay silent, or say what is no answer */
     int request_ms; /* for one answer */
+    int keygen_ms;  /* for making a key; 0: long for RSA, else as for every answer */
     int repeats;    /* of a request without an answer */
     int retries;    /* attempts after the first */
 };

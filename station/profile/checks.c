@@ -156,6 +156,27 @@ int check_extension_oid(const void *value, const char **member, struct error *er
     return check_oid(value, member, err);
 }
 
+int check_key_type(const void *value, const char **member, struct error *err)
+{
+    enum key_type type;
+
+    (void)member;
+    if (key_type_named(value, &type))
+        return 0;
+    return error_set(err, ERR_INPUT, "'%s' is no type of keys: " KEY_TYPE_NAMES,
+                     (const char *)value);
+}
+
+int check_signature(const void *value, const char **member, struct error *err)
+{
+    enum sig_scheme scheme;
+
+    (void)member;
+    if (scheme_named(value, &scheme))
+        return 0;
+    return error_set(err, ERR_INPUT, "'%s' is no way to sign: " SCHEME_NAMES, (const char *)value);
+}
+
 int check_usage(const void *value, const char **member, struct error *err)
 {
     (void)member;

@@ -21,6 +21,8 @@ int check_pattern(const void *value, const char **member, struct error *err);
 int check_uri(const void *value, const char **member, struct error *err);
 int check_oid(const void *value, const char **member, struct error *err);
 int check_extension_oid(const void *value, const char **member, struct error *err);
+int check_key_type(const void *value, const char **member, struct error *err);
+int check_signature(const void *value, const char **member, struct error *err);
 int check_usage(const void *value, const char **member, struct error *err);
 int check_purpose(const void *value, const char **member, struct error *err);
 int check_method(const void *value, const char **member, struct error *err);

@@ -158,6 +158,12 @@ static const struct schema_field profile_fields[] = {
            "other extensions, by object identifier"),
      LIST(cert_profile, extensions, extension_count, cert_profile), .fields = extension_fields,
      .check = check_extension},
+    {FIELD(cert_profile, keys, "keys", SCHEMA_TEXTS, false, 1, 5,
+           "types of device keys: " KEY_TYPE_NAMES "; default all"),
+     LIST(cert_profile, keys, key_count, cert_profile), .check = check_key_type},
+    {FIELD(cert_profile, signatures, "signatures", SCHEMA_TEXTS, false, 1, 5,
+           "how the issuing CA signs: " SCHEME_NAMES "; default all"),
+     LIST(cert_profile, signatures, signature_count, cert_profile), .check = check_signature},
     {.name = NULL}};
 
 int profile_parse(const char *source, const void *text, size_t len, struct cert_profile *out,

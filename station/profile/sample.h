@@ -19,12 +19,23 @@ struct sample {
 /* Values for everything that a profile can name. */
 void sample_values(const char *values[VALUE_COUNT]);
 
+/* Of the device's key and of both CAs; zero: P-256. */
+struct sample_algorithms {
+    enum key_type key;
+    struct ca_algorithm ca;
+};
+
+/* A way to sign that the profile allows, for a sample whose CA is nobody's. */
+struct ca_algorithm sample_ca(const struct cert_profile *profile);
+
 /*
- * issued: the time of issue. Errors: ERR_INPUT for a value that does not fit, those of
- * profile_find for the issuer, ERR_CRYPTO. sample_done in any case.
+ * issued: the time of issue. Errors: ERR_INPUT for a value that does not fit, ERR_REFUSED for
+ * algorithms that the profile does not allow, those of profile_find for the issuer, ERR_CRYPTO.
+ * sample_done in any case.
  */
 MUST_USE int sample_make(const struct cert_profile *profile, const char *const values[VALUE_COUNT],
-                         int64_t issued, struct sample *out, struct error *err);
+                         int64_t issued, const struct sample_algorithms *algorithms,
+                         struct sample *out, struct error *err);
 void sample_done(struct sample *s);
 
 #endif

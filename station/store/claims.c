@@ -19,7 +19,7 @@ void claim_init(struct claim *c)
 {
     memset(c, 0, sizeof *c);
     buf_init(&c->x, CLAIM_X_MAX);
-    buf_init(&c->wrapped, IMPRINT_WRAPPED_KEY_MAX);
+    buf_init(&c->wrapped, IMPRINT_WRAPPED_OTHER_MAX);
     buf_init(&c->fw_hash, IMPRINT_HASH_SIZE);
     buf_init(&c->attestation, CLAIM_ATTESTATION_MAX);
     buf_init(&c->symmetric, IMPRINT_WRAPPED_KEY_MAX);

@@ -59,8 +59,22 @@ int credential_next_id(struct store *store, int64_t *id, struct error *err)
     return rc;
 }
 
+/* What the column of the public key holds: of a derived key, which has none, as many zeros as a P-256
+ * point has bytes. */
+static const uint8_t *stored_key(const struct credential *c, size_t *len)
+{
+    static const uint8_t none[EC_POINT_SIZE];
+
+    if (!credential_is_derived(c))
+        return key_stored(&c->key, len);
+    *len = sizeof none;
+    return none;
+}
+
 static void put_row(struct buf *out, const struct credential *c, const uint8_t order_hash[32])
 {
+    size_t key_len;
+    const uint8_t *key = stored_key(c, &key_len);
     uint8_t digest[32];
 
     buf_put(out, ROW_LABEL, sizeof ROW_LABEL);
@@ -68,7 +82,7 @@ static void put_row(struct buf *out, const struct credential *c, const uint8_t o
     buf_put(out, order_hash, 32);
     buf_put_lp(out, c->product, strlen(c->product));
     buf_put_lp(out, c->serial, strlen(c->serial));
-    buf_put(out, c->point, sizeof c->point);
+    buf_put(out, key, key_len);
     buf_put_lp(out, c->storage, strlen(c->storage));
     buf_put_lp(out, INVENTORY_FORMAT, sizeof INVENTORY_FORMAT - 1);
     buf_put(out, c->wrapped_hash, sizeof c->wrapped_hash);
@@ -128,17 +142,54 @@ int credential_add(struct store *store, const struct credential *c, struct error
 
 int credential_add_again(struct store *store, const struct credential *c, struct error *err)
 {
-    int rc =
-        sql_run(&store->sql, err,
-                "INSERT INTO credentials(" COLUMNS ")"
-                " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                "iittbbbtibb", c->id, c->order_id, c->product, c->serial, c->point, sizeof c->point,
-                c->cert.data, c->cert.len, c->wrapped.data, c->wrapped.len, c->storage,
-                c->mechanism, c->mac, sizeof c->mac, c->wrapped_hash, sizeof c->wrapped_hash);
+    size_t key_len;
+    const uint8_t *key = stored_key(c, &key_len);
+    int rc = sql_run(&store->sql, err,
+                     "INSERT INTO credentials(" COLUMNS ")"
+                     " VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     "iittbbbtibb", c->id, c->order_id, c->product, c->serial, key, key_len,
+                     c->cert.data, c->cert.len, c->wrapped.data, c->wrapped.len, c->storage,
+                     c->mechanism, c->mac, sizeof c->mac, c->wrapped_hash, sizeof c->wrapped_hash);
 
     if (rc == ERR_STORE && err && err->native == SQLITE_CONSTRAINT_UNIQUE)
         rc = known_serial(c, err);
     return rc;
+}
+
+static int refuse_changed(const struct credential *c, const char *how, struct error *err)
+{
+    return error_set(err, ERR_INTEGRITY,
+                     "the inventory's row of '%s' was changed: %s; keep the database as it is and "
+                     "call the security team",
+                     c->serial, how);
+}
+
+int store_key(sqlite3_stmt *row, int column, struct public_key *out, struct error *err)
+{
+    const void *bytes = sqlite3_column_blob(row, column);
+    int len = sqlite3_column_bytes(row, column);
+
+    if (len <= 0 || key_from_stored(bytes, (size_t)len, out, NULL))
+        return error_set(err, ERR_STORE, "column '%s' of the database holds no public key",
+                         sqlite3_column_name(row, column));
+    return 0;
+}
+
+/* Once the certificate is read, which tells whether there is a key. */
+static int read_key(sqlite3_stmt *s, struct credential *c, struct error *err)
+{
+    const uint8_t *none;
+    size_t len;
+
+    if (!credential_is_derived(c))
+        return store_key(s, 5, &c->key, err);
+    memset(&c->key, 0, sizeof c->key);
+    none = stored_key(c, &len);
+    if ((size_t)sqlite3_column_bytes(s, 5) == len &&
+        memcmp(sqlite3_column_blob(s, 5), none, len) == 0)
+        return 0;
+    return error_set(err, ERR_STORE,
+                     "column 'point' of the database holds a key without a certificate");
 }
 
 static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
@@ -148,21 +199,12 @@ static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
     c->state = sqlite3_column_int(s, 2);
     c->mechanism = sqlite3_column_int64(s, 9);
     if (sql_text(s, 3, c->product, sizeof c->product, err) ||
-        sql_text(s, 4, c->serial, sizeof c->serial, err) ||
-        sql_blob_exact(s, 5, c->point, sizeof c->point, err) || sql_blob(s, 6, &c->cert, err) ||
+        sql_text(s, 4, c->serial, sizeof c->serial, err) || sql_blob(s, 6, &c->cert, err) ||
         sql_blob(s, 7, &c->wrapped, err) || sql_text(s, 8, c->storage, sizeof c->storage, err) ||
         sql_blob_exact(s, 10, c->mac, sizeof c->mac, err) ||
         sql_blob_exact(s, 11, c->wrapped_hash, sizeof c->wrapped_hash, err))
         return ERR_STORE;
-    return 0;
-}
-
-static int refuse_changed(const struct credential *c, const char *how, struct error *err)
-{
-    return error_set(err, ERR_INTEGRITY,
-                     "the inventory's row of '%s' was changed: %s; keep the database as it is and "
-                     "call the security team",
-                     c->serial, how);
+    return read_key(s, c, err) ? refuse_changed(c, "its public key is none", err) : 0;
 }
 
 /* The wrapped key is there until the credential comes to an end, and then it is gone. */
@@ -301,14 +343,10 @@ int credential_each_unfinished(struct store *store,
     return rc < 0 ? rc : 0;
 }
 
-int credential_pick(struct store *store, int64_t order_id, struct credential *c, struct error *err)
+/* What sql_row found; rc is its answer. */
+static int take_pick(struct store *store, sqlite3_stmt *s, int rc, struct credential *c,
+                     struct error *err)
 {
-    sqlite3_stmt *s;
-    int rc = sql_row(&store->sql, err, &s,
-                     "SELECT " COLUMNS " FROM credentials"
-                     " WHERE order_id = ? AND state = 0 ORDER BY id LIMIT 1",
-                     "i", order_id);
-
     if (rc < 0)
         return rc;
     if (rc == 0)
@@ -318,6 +356,30 @@ int credential_pick(struct store *store, int64_t order_id, struct credential *c,
     rc = read_row(s, c, err);
     sql_end(s);
     return rc ? rc : verify_row(store, c, err);
+}
+
+int credential_pick(struct store *store, int64_t order_id, struct credential *c, struct error *err)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT " COLUMNS " FROM credentials"
+                     " WHERE order_id = ? AND state = 0 ORDER BY id LIMIT 1",
+                     "i", order_id);
+
+    return take_pick(store, s, rc, c, err);
+}
+
+int credential_pick_type(struct store *store, int64_t order_id, enum key_type type,
+                         struct credential *c, struct error *err)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT " COLUMNS " FROM credentials"
+                     " WHERE order_id = ? AND state = 0 AND length(point) = ?"
+                     " ORDER BY id LIMIT 1",
+                     "ii", order_id, (int64_t)key_stored_length(type));
+
+    return take_pick(store, s, rc, c, err);
 }
 
 int credential_set_state(struct store *store, int64_t id, enum credential_state state,

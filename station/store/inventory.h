@@ -4,20 +4,21 @@
  * A credential is available, then claimed (bound to one device's transport key), then exactly one
  * of proven or burned; one that nothing was released of can be scrapped, a proven one revoked. Its row carries a MAC from the HSM over what must not be exchanged, for as
  * long as the row is there: "imprint row v1\0" ‖ u64 id ‖ order hash ‖ lp(product) ‖ lp(serial) ‖
- * point ‖ lp(storage) ‖ lp(format) ‖ SHA-256(wrapped) ‖ SHA-256(certificate). The state is not part
- * of it: an old state would have a good MAC for ever. What happened to a credential is in the
+ * public key (key_stored of pki/key.h, of P-256 the point) ‖ lp(storage) ‖ lp(format) ‖
+ * SHA-256(wrapped) ‖ SHA-256(certificate). The state is not part of it: an old state would have a good MAC for ever. What happened to a credential is in the
  * ledger (ledger_expect).
  */
 #ifndef STATION_STORE_INVENTORY_H
 #define STATION_STORE_INVENTORY_H
 
 #include "base/buf.h"
+#include "pki/key.h"
 #include "station/store/store.h"
 
 #define INVENTORY_FORMAT      "pkcs8/rfc5649"
 #define INVENTORY_STORAGE_MAX 64
 #define INVENTORY_CERT_MAX    4096
-#define INVENTORY_WRAPPED_MAX 512
+#define INVENTORY_WRAPPED_MAX 2048 /* an RSA key of 3072 bits takes 1,800 */
 
 enum credential_state {
     CREDENTIAL_AVAILABLE = 0,
@@ -35,9 +36,9 @@ struct credential {
     int state;
     char product[65];
     char serial[65];
-    uint8_t point[65];  /* zeros where a symmetric key is all */
-    struct buf cert;    /* empty where a symmetric key is all: credential_is_derived */
-    struct buf wrapped; /* empty once it came to an end */
+    struct public_key key; /* len 0 where a symmetric key is all */
+    struct buf cert;       /* empty where a symmetric key is all: credential_is_derived */
+    struct buf wrapped;    /* empty once it came to an end */
     uint8_t wrapped_hash[32];
     char storage[INVENTORY_STORAGE_MAX +
                  1]; /* empty: no key is stored, the device made it or it is derived */
@@ -79,11 +80,14 @@ MUST_USE int credential_add_again(struct store *store, const struct credential *
                                   struct error *err);
 
 /*
- * The oldest available credential of an order, its MAC verified. Errors: ERR_EXHAUSTED when there
- * is none, ERR_INTEGRITY when the row was changed.
+ * The oldest available credential of an order, its MAC verified; credential_pick_type: the oldest that
+ * has a key of this type. Errors: ERR_EXHAUSTED when there is none, ERR_INTEGRITY when the row was
+ * changed.
  */
 MUST_USE int credential_pick(struct store *store, int64_t order_id, struct credential *c,
                              struct error *err);
+MUST_USE int credential_pick_type(struct store *store, int64_t order_id, enum key_type type,
+                                  struct credential *c, struct error *err);
 /* Any credential, its MAC verified as well. */
 MUST_USE int credential_get(struct store *store, int64_t id, struct credential *c,
                             struct error *err);

@@ -31,12 +31,14 @@ static uint64_t read_hash(const uint8_t *bytes)
     return hash;
 }
 
-struct key_hash key_hash_of(const uint8_t point[65], int64_t credential)
+struct key_hash key_hash_of(const struct public_key *key, int64_t credential)
 {
+    size_t len;
+    const uint8_t *stored = key_stored(key, &len);
     uint8_t digest[SHA256_SIZE];
     uint64_t hash;
 
-    sha256(point, 65, digest);
+    sha256(stored, len, digest);
     hash = read_hash(digest);
     return (struct key_hash){hash ? hash : 1, credential};
 }
@@ -382,19 +384,21 @@ int key_index_add(struct store *store, struct key_hash *hashes, size_t count, st
     return rc;
 }
 
-int key_index_find(struct store *store, const uint8_t point[65], int64_t *credential,
+int key_index_find(struct store *store, const struct public_key *key, int64_t *credential,
                    struct error *err)
 {
+    size_t len;
+    const uint8_t *stored = key_stored(key, &len);
     bool found = false;
     int rc = load(store, err);
 
     *credential = 0;
     if (rc == 0)
-        rc = find_hash(store, key_hash_of(point, 0).hash, &found, err);
+        rc = find_hash(store, key_hash_of(key, 0).hash, &found, err);
     if (rc || !found)
         return rc;
     return sql_integer(&store->sql, err, credential,
                        "SELECT id FROM credentials WHERE point = ?1"
                        " UNION ALL SELECT -id FROM spare_keys WHERE point = ?1",
-                       "b", point, (size_t)65);
+                       "b", stored, len);
 }

@@ -1,7 +1,7 @@
 /*
  * key_index: finds a public key that the HSM made twice, whatever the size of the inventory.
  *
- * Of each key the first 8 bytes of SHA-256(point) are kept, and never the place where it is: two keys
+ * Of each key the first 8 bytes of SHA-256(key_stored) are kept, and never the place where it is: two keys
  * with the same 8 bytes are then looked for in the whole inventory and compared, which happens once
  * in a station's life at most unless the HSM's random source is broken.
  *
@@ -17,6 +17,7 @@
 #ifndef STATION_STORE_KEY_INDEX_H
 #define STATION_STORE_KEY_INDEX_H
 
+#include "pki/key.h"
 #include "station/store/store.h"
 
 #define KEY_RECENT_MAX 524288
@@ -25,7 +26,7 @@ struct key_hash {
     uint64_t hash;      /* not 0 */
     int64_t credential; /* with a minus sign: a spare key (spares.h) */
 };
-struct key_hash key_hash_of(const uint8_t point[65], int64_t credential);
+struct key_hash key_hash_of(const struct public_key *key, int64_t credential);
 
 /*
  * Adds the public keys of credentials or spare keys that the inventory has already, 1 to KEY_RECENT_MAX,
@@ -35,7 +36,7 @@ MUST_USE int key_index_add(struct store *store, struct key_hash *hashes, size_t 
                            struct error *err);
 
 /* The credential that has this public key, 0 for none; of a spare key, its id with a minus sign. */
-MUST_USE int key_index_find(struct store *store, const uint8_t point[65], int64_t *credential,
+MUST_USE int key_index_find(struct store *store, const struct public_key *key, int64_t *credential,
                             struct error *err);
 
 /* For the store: a transaction ended, and what is in memory is kept or dropped; the store is closed. */

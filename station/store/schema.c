@@ -30,7 +30,7 @@ static const char schema_1[] =
     " product TEXT NOT NULL,"
     " serial TEXT NOT NULL,"
     " state INTEGER NOT NULL,"     /* enum credential_state */
-    " point BLOB NOT NULL,"        /* public key, uncompressed P-256 point */
+    " point BLOB NOT NULL,"        /* public key: a P-256 point, else a SubjectPublicKeyInfo */
     " cert BLOB NOT NULL,"         /* DER */
     " wrapped BLOB,"               /* PKCS#8 under the storage key; NULL once it came to an end */
     " wrapped_hash BLOB NOT NULL," /* its SHA-256, which stays */

@@ -24,14 +24,16 @@ int spare_next_id(struct store *store, int64_t *id, struct error *err)
 static int row_mac(const struct credential *c, const uint8_t order_hash[32], store_mac_fn mac,
                    void *context, uint8_t out[32], struct error *err)
 {
+    size_t key_len;
+    const uint8_t *key = key_stored(&c->key, &key_len);
     struct buf b;
     int rc;
 
-    buf_init(&b, 512);
+    buf_init(&b, 1024);
     buf_put(&b, ROW_LABEL, sizeof ROW_LABEL);
     buf_put_u64(&b, (uint64_t)c->id);
     buf_put(&b, order_hash, 32);
-    buf_put(&b, c->point, sizeof c->point);
+    buf_put(&b, key, key_len);
     buf_put_lp(&b, c->storage, strlen(c->storage));
     buf_put(&b, c->wrapped_hash, sizeof c->wrapped_hash);
     rc = buf_check(&b, "a spare key", err);
@@ -50,11 +52,14 @@ int spare_seal(struct credential *c, const uint8_t order_hash[32], store_mac_fn 
 
 int spare_add(struct store *store, const struct credential *c, struct error *err)
 {
+    size_t key_len;
+    const uint8_t *key = key_stored(&c->key, &key_len);
+
     return sql_run(&store->sql, err,
                    "INSERT INTO spare_keys(" COLUMNS ", state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
-                   "iibbbtib", c->id, c->order_id, c->point, sizeof c->point, c->wrapped.data,
-                   c->wrapped.len, c->wrapped_hash, sizeof c->wrapped_hash, c->storage,
-                   c->mechanism, c->mac, sizeof c->mac);
+                   "iibbbtib", c->id, c->order_id, key, key_len, c->wrapped.data, c->wrapped.len,
+                   c->wrapped_hash, sizeof c->wrapped_hash, c->storage, c->mechanism, c->mac,
+                   sizeof c->mac);
 }
 
 static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
@@ -62,7 +67,7 @@ static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
     c->id = sqlite3_column_int64(s, 0);
     c->order_id = sqlite3_column_int64(s, 1);
     c->mechanism = sqlite3_column_int64(s, 6);
-    if (sql_blob_exact(s, 2, c->point, sizeof c->point, err) || sql_blob(s, 3, &c->wrapped, err) ||
+    if (store_key(s, 2, &c->key, err) || sql_blob(s, 3, &c->wrapped, err) ||
         sql_blob_exact(s, 4, c->wrapped_hash, sizeof c->wrapped_hash, err) ||
         sql_text(s, 5, c->storage, sizeof c->storage, err) ||
         sql_blob_exact(s, 7, c->mac, sizeof c->mac, err))
@@ -95,14 +100,14 @@ static int verify_row(struct store *store, const struct credential *c, struct er
                      c->id);
 }
 
-int spare_pick(struct store *store, int64_t order_id, struct credential *c, bool *found,
-               struct error *err)
+int spare_pick(struct store *store, int64_t order_id, enum key_type type, struct credential *c,
+               bool *found, struct error *err)
 {
     sqlite3_stmt *s;
     int rc = sql_row(&store->sql, err, &s,
                      "SELECT " COLUMNS " FROM spare_keys"
-                     " WHERE order_id = ? AND state = 0 ORDER BY id LIMIT 1",
-                     "i", order_id);
+                     " WHERE order_id = ? AND state = 0 AND length(point) = ? ORDER BY id LIMIT 1",
+                     "ii", order_id, (int64_t)key_stored_length(type));
 
     if (rc < 0)
         return rc;

@@ -5,7 +5,7 @@
  * A spare key becomes a credential's when its certificate is signed at the claim: the wrapped key
  * moves to that row. Those that are left when an order closes are destroyed; they have no
  * certificate, no leaf, and no place in max_issued. A row's MAC covers "imprint spare v1\0" ‖ u64 id ‖
- * order hash ‖ point ‖ lp(storage) ‖ SHA-256(wrapped). The state is not part of it, as that of a
+ * order hash ‖ public key ‖ lp(storage) ‖ SHA-256(wrapped). The state is not part of it, as that of a
  * credential is not: the ledger counts spare keys (quota_compare in vault/quota.h), and a key that
  * was used already is found by its public key.
  */
@@ -36,8 +36,8 @@ MUST_USE int spare_add(struct store *store, const struct credential *c, struct e
 
 /* The oldest unused key of an order, its MAC verified; *found tells whether there is one. Errors:
  * ERR_INTEGRITY when the row was changed. */
-MUST_USE int spare_pick(struct store *store, int64_t order_id, struct credential *c, bool *found,
-                        struct error *err);
+MUST_USE int spare_pick(struct store *store, int64_t order_id, enum key_type type,
+                        struct credential *c, bool *found, struct error *err);
 
 /* It is a credential's now, or destroyed: the wrapped key is deleted here. */
 MUST_USE int spare_end(struct store *store, int64_t id, enum spare_state state, struct error *err);

@@ -4,6 +4,7 @@
 #ifndef STATION_STORE_SQL_H
 #define STATION_STORE_SQL_H
 
+#include "pki/key.h"
 #include "sql/sql.h"
 #include "station/store/store.h"
 
@@ -55,5 +56,8 @@ struct store {
     int64_t unanchored_seq; /* of the last entry that was committed and not anchored, 0 for none */
     uint8_t unanchored_head[32];
 };
+
+/* A column with a public key as key_stored wrote it (pki/key.h). Errors: ERR_STORE. */
+MUST_USE int store_key(sqlite3_stmt *row, int column, struct public_key *out, struct error *err);
 
 #endif

@@ -41,6 +41,7 @@ struct making {
     struct transcript_facts facts;
     uint8_t transcript[SHA256_SIZE];
     uint32_t counter; /* NV index of the counter to make; 0: none */
+    struct ca_algorithm ca;
     bool company_root;
     int64_t now;
 };
@@ -110,14 +111,22 @@ static int open_token(struct making *m, const struct ceremony *c, struct error *
     return rc || !c->ca_pin ? rc : open_ca_token(m, c, err);
 }
 
+static int make_key(struct making *m, enum hsm_key key, struct error *err)
+{
+    return key == HSM_KEY_ROOT || key == HSM_KEY_ISSUING_CA
+               ? hsm_key_create_as(m->hsm, key, m->ca.key, m->ca.scheme, err)
+               : hsm_key_create(m->hsm, key, err);
+}
+
+/* What the token cannot do is found out before it has one key. */
 static int make_keys(struct making *m, struct error *err)
 {
     bool derives = hsm_derivation(m->hsm) != HSM_DERIVES_NOT;
-    int rc = 0;
+    int rc = hsm_key_can(m->hsm, HSM_KEY_ISSUING_CA, m->ca.key, m->ca.scheme, err);
 
     for (int key = 0; rc == 0 && key < HSM_KEY_COUNT; key++)
         if ((key != HSM_KEY_DERIVATION || derives) && (key != HSM_KEY_ROOT || !m->company_root))
-            rc = hsm_key_create(m->hsm, (enum hsm_key)key, err);
+            rc = make_key(m, (enum hsm_key)key, err);
     return rc;
 }
 
@@ -127,22 +136,24 @@ static void role_name(const struct making *m, const char *role, char out[NAME_SI
     snprintf(out, NAME_SIZE, "%.*s %s", (int)(NAME_SIZE - 2 - strlen(role)), m->config.name, role);
 }
 
-static int make_device_side(struct making *m, EVP_PKEY *root_key, struct error *err)
+static int make_device_side(struct making *m, struct error *err)
 {
     char root_cn[NAME_SIZE], issuing_cn[NAME_SIZE];
     struct authority_name root = {m->config.organization, m->config.environment, root_cn};
     struct authority_name issuing = {m->config.organization, m->config.environment, issuing_cn};
-    uint8_t point[EC_POINT_SIZE];
-    int rc;
+    struct ca_signer signer;
+    struct public_key key;
+    int rc = hsm_ca_signer(m->hsm, HSM_KEY_ROOT, &signer, err);
 
     role_name(m, "device root", root_cn);
     role_name(m, "issuing CA", issuing_cn);
-    rc = authority_root(&root, m->now, root_key, &m->made.device_root, err);
     if (rc == 0)
-        rc = hsm_key_point(m->hsm, HSM_KEY_ISSUING_CA, point, err);
+        rc = authority_root_by(&root, m->now, &signer, &m->made.device_root, err);
     if (rc == 0)
-        rc = authority_issuing(&issuing, m->now, point, m->made.device_root, root_key,
-                               &m->made.issuing_ca, err);
+        rc = hsm_key_public(m->hsm, HSM_KEY_ISSUING_CA, &key, NULL, err);
+    if (rc == 0)
+        rc = authority_issuing_by(&issuing, m->now, &key, m->made.device_root, &signer,
+                                  &m->made.issuing_ca, err);
     return rc;
 }
 
@@ -374,8 +385,7 @@ static int make_all(struct making *m, const struct ceremony *c, struct error *er
     if (rc == 0)
         rc = make_keys(m, err);
     if (rc == 0)
-        rc = m->company_root ? requesting_first(&m->config, m->hsm, err)
-                             : with_key(m, HSM_KEY_ROOT, make_device_side, err);
+        rc = m->company_root ? requesting_first(&m->config, m->hsm, err) : make_device_side(m, err);
     if (rc == 0)
         rc = with_key(m, HSM_KEY_MANIFEST_ROOT, make_manifest_side, err);
     if (rc == 0)
@@ -448,6 +458,7 @@ int ceremony_run(struct ceremony *c, struct error *err)
     struct making m = {.config = c->config,
                        .operator= c->operator,
                        .counter = c->counter,
+                       .ca = c->ca,
                        .company_root = c->company_root,
                        .now = clock_utc()};
     struct error ignored = ERROR_INIT;

@@ -8,6 +8,7 @@
 #define STATION_VAULT_CEREMONY_H
 
 #include "base/secret.h"
+#include "pki/scheme.h"
 #include "station/config.h"
 #include "station/store/store.h"
 
@@ -27,6 +28,7 @@ struct ceremony {
     struct secret *so_pin; /* the caller's; NULL unless own_token */
     struct secret *ca_pin; /* the caller's; NULL unless config.ca_module names a token of the CA */
     bool ca_pin_typed;
+    struct ca_algorithm ca; /* of root and issuing CA; zero: P-256 with SHA-256 */
 };
 
 /*

@@ -4,6 +4,7 @@
 #include "base/codec.h"
 #include "base/jcs.h"
 #include "hsm/credential.h"
+#include "hsm/signer.h"
 #include "pki/cert.h"
 #include "pki/template.h"
 #include "station/store/key_index.h"
@@ -22,6 +23,7 @@
 /* Kept between certificates: compiling a template takes longer than signing with it. */
 struct certifier {
     struct cert_template *template;
+    struct ca_signer signer;
     struct buf tbs;
 };
 
@@ -30,11 +32,11 @@ struct certifier {
 int certifier_storage(const struct vault *v, char name[HSM_STORAGE_NAME_SIZE], struct error *err)
 {
     const uint8_t *order = v->history.row.hash;
-    int rc = hsm_storage_find(v->hsm, order, name, err);
+    int rc = hsm_storage_find(v->hsm, order, v->key, name, err);
 
     if (rc != ERR_MISSING)
         return rc;
-    rc = hsm_storage_create(v->hsm, order, name, err);
+    rc = hsm_storage_create(v->hsm, order, v->key, name, err);
     return rc ? rc : token_files_sync(v->config, err); /* before a row depends on it */
 }
 
@@ -43,7 +45,9 @@ int certifier_storage(const struct vault *v, char name[HSM_STORAGE_NAME_SIZE], s
 static int open_certifier(struct vault *v, size_t name_len, struct error *err)
 {
     struct cert_template_params params = {.profile = &v->profile,
-                                          .issuer = v->issuer->chain.certs[0]};
+                                          .issuer = v->issuer->chain.certs[0],
+                                          .key = v->key,
+                                          .scheme = v->issuer->scheme};
     struct certifier *c = calloc(1, sizeof *c);
     int rc;
 
@@ -53,6 +57,8 @@ static int open_certifier(struct vault *v, size_t name_len, struct error *err)
     v->certifier = c;
     job_values(v->job, v->order, params.values);
     rc = cert_template_new(&params, name_len, &c->template, err);
+    if (rc == 0)
+        rc = issuer_signer(v->issuer, v->hsm, &c->signer, err);
     if (rc)
         certifier_done(v);
     return rc;
@@ -95,7 +101,8 @@ static int make_names(const struct vault *v, const struct certify_request *r, st
 static int check(const struct vault *v, const struct cert_subject *subject,
                  const struct credential *c, struct error *err)
 {
-    struct cert_expect expect = {subject->number, subject->serial, c->point, &v->profile, {NULL}};
+    struct cert_expect expect = {subject->number, subject->serial, &c->key,
+                                 &v->profile,     {NULL},          v->issuer->scheme};
 
     job_values(v->job, v->order, expect.values);
     expect.values[VALUE_CHIP_ID] = subject->chip_id;
@@ -109,7 +116,7 @@ static int sign(struct vault *v, const struct names *n, struct credential *c, st
                                    .chip_id = *n->chip ? n->chip : NULL,
                                    .udi = *n->udi ? n->udi : NULL,
                                    .not_before = clock_utc()};
-    uint8_t random[CERT_RANDOM_SIZE], sig[EC_SIG_SIZE];
+    uint8_t random[CERT_RANDOM_SIZE];
     int rc = v->certifier ? 0 : open_certifier(v, strlen(n->serial), err);
     struct buf *tbs = rc ? NULL : &v->certifier->tbs;
 
@@ -118,15 +125,13 @@ static int sign(struct vault *v, const struct names *n, struct credential *c, st
     if (rc)
         return rc;
     cert_number(random, (uint64_t)c->id, subject.number);
-    memcpy(subject.point, c->point, sizeof subject.point);
+    subject.key = c->key;
     buf_reset(tbs);
     buf_reset(&c->cert);
     rc = cert_template_tbs(v->certifier->template, &subject, tbs, err);
     issuer_use(v->issuer, v->hsm);
     if (rc == 0)
-        rc = hsm_sign(v->hsm, HSM_KEY_ISSUING_CA, tbs->data, tbs->len, sig, err);
-    if (rc == 0)
-        rc = cert_assemble(tbs, sig, &c->cert, err);
+        rc = ca_sign_tbs(&v->certifier->signer, tbs, &c->cert, err);
     return rc ? rc : check(v, &subject, c, err);
 }
 
@@ -151,7 +156,8 @@ int certifier_subject(struct vault *v, const char *serial, const uint8_t *chip, 
                       struct buf *subject, struct error *err)
 {
     const struct certify_request request = {.serial = serial, .chip = chip, .chip_len = chip_len};
-    static const uint8_t no_signature[EC_SIG_SIZE] = {[31] = 1, [63] = 1};
+    static const struct signature no_signature = {.len = 1};
+    static const uint8_t nothing[CERT_RANDOM_SIZE] = {0};
     struct cert_subject of = {.not_before = clock_utc()};
     struct names n;
     struct buf der;
@@ -165,14 +171,14 @@ int certifier_subject(struct vault *v, const char *serial, const uint8_t *chip, 
     of.serial = n.serial;
     of.chip_id = *n.chip ? n.chip : NULL;
     of.udi = *n.udi ? n.udi : NULL;
-    cert_number(no_signature, 0, of.number);
-    rc = ec_point(X509_get0_pubkey(v->issuer->chain.certs[0]), of.point, err);
+    cert_number(nothing, 0, of.number);
+    rc = key_random(v->key, &of.key, err);
     buf_init(&der, CERT_DER_MAX);
     buf_reset(&v->certifier->tbs);
     if (rc == 0)
         rc = cert_template_tbs(v->certifier->template, &of, &v->certifier->tbs, err);
     if (rc == 0)
-        rc = cert_assemble(&v->certifier->tbs, no_signature, &der, err);
+        rc = scheme_assemble(&v->certifier->tbs, v->issuer->scheme, &no_signature, &der, err);
     if (rc == 0)
         rc = cert_from_der(der.data, der.len, &cert, err);
     if (rc == 0)
@@ -190,7 +196,7 @@ static int make_key(struct vault *v, struct credential *c, struct error *err)
 
     buf_reset(&c->wrapped);
     c->mechanism = (int64_t)hsm_wrap_mechanism(v->hsm);
-    return rc ? rc : hsm_credential_make(v->hsm, c->storage, c->point, &c->wrapped, err);
+    return rc ? rc : hsm_credential_make(v->hsm, c->storage, v->key, &c->key, &c->wrapped, err);
 }
 
 /* The device's own key, a spare one (*spare is its id, else 0), or one that is made now. */
@@ -201,14 +207,14 @@ static int find_key(struct vault *v, const struct certify_request *r, struct cre
     int rc;
 
     *spare = 0;
-    if (r->point) {
-        memcpy(c->point, r->point, sizeof c->point);
+    if (r->key) {
+        c->key = *r->key;
         buf_reset(&c->wrapped);
         c->storage[0] = 0;
         c->mechanism = 0;
         return 0;
     }
-    rc = spare_pick(v->store, v->order_id, c, &found, err);
+    rc = spare_pick(v->store, v->order_id, v->key, c, &found, err);
     if (rc == 0 && found)
         *spare = c->id;
     return rc || found ? rc : make_key(v, c, err);
@@ -217,7 +223,7 @@ static int find_key(struct vault *v, const struct certify_request *r, struct cre
 /* The key of a spare is in the index since it was made; its one use is in the ledger. */
 static int index_key(struct vault *v, const struct credential *c, int64_t spare, struct error *err)
 {
-    struct key_hash hash = key_hash_of(c->point, c->id);
+    struct key_hash hash = key_hash_of(&c->key, c->id);
 
     return spare ? spare_end(v->store, spare, SPARE_USED, err)
                  : key_index_add(v->store, &hash, 1, err);

@@ -22,11 +22,11 @@ struct certify_request {
     const char *serial;
     const uint8_t *chip; /* the chip id, for profiles that name it */
     size_t chip_len;
-    const uint8_t *point; /* the device's own public key; NULL: a key of this station, a spare one
+    const struct public_key *key; /* the device's own; NULL: a key of this station, a spare one
                              if there is any, else one that is made now */
-    int64_t replaces;     /* id of the revoked credential that this one replaces; 0: none */
-    int64_t restored;     /* of a derived key: the newest entry `restored`; 0: none */
-    bool again;           /* the serial had credentials, and all of them came to an end */
+    int64_t replaces;             /* id of the revoked credential that this one replaces; 0: none */
+    int64_t restored;             /* of a derived key: the newest entry `restored`; 0: none */
+    bool again;                   /* the serial had credentials, and all of them came to an end */
 };
 
 /*

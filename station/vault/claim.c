@@ -71,18 +71,17 @@ static size_t put_identity(const struct vault *v, const struct session *s,
                            struct wire_object_info objects[2])
 {
     const struct credential *c = &s->credential;
-    uint8_t spki[EC_SPKI_SIZE];
     struct buf certificates;
 
-    ec_spki(c->point, spki);
     objects[0].type = IMPRINT_OBJ_PRIVATE_KEY;
     objects[0].format = IMPRINT_FMT_NONE; /* the device has it */
     objects[0].length = 0;
     if (s->claim.suite != IMPRINT_SUITE_NONE) {
-        objects[0].format = IMPRINT_FMT_PKCS8_RFC5649;
+        objects[0].format =
+            c->key.type == KEY_P256 ? IMPRINT_FMT_PKCS8_RFC5649 : IMPRINT_FMT_PKCS8_OTHER;
         objects[0].length = (uint32_t)hsm_rewrap_length(v->hsm, c->wrapped.len);
     }
-    sha256(spki, sizeof spki, objects[0].hash);
+    sha256(c->key.spki, c->key.len, objects[0].hash);
     buf_init(&certificates, WIRE_OBJECT_MAX);
     claim_certificates(v, c, &certificates);
     object_of_bytes(IMPRINT_OBJ_CERTIFICATES, IMPRINT_FMT_X509_DER, &certificates, &objects[1]);
@@ -227,8 +226,8 @@ static int begin_rewrap(struct vault *v, struct session *s, struct hsm_rewrap **
 
     if (credential_is_derived(c))
         return hsm_derived_begin(v->hsm, r, station_pub, err);
-    return hsm_credential_rewrap_begin(v->hsm, c->storage, c->wrapped.data, c->wrapped.len,
-                                       c->point, r, station_pub, err);
+    return hsm_credential_rewrap_begin(v->hsm, c->storage, c->wrapped.data, c->wrapped.len, &c->key,
+                                       r, station_pub, err);
 }
 
 static int wrap_symmetric(struct vault *v, struct session *s, struct hsm_rewrap *r,

@@ -77,6 +77,16 @@ static int refuse_unresolved(const struct vault *v, struct error *err)
         v->order->id, v->counts.by_state[CREDENTIAL_CLAIMED]);
 }
 
+/* One of the order's storage keys: that of EC keys, or else that of RSA keys. */
+static int find_storage(const struct vault *v, char name[HSM_STORAGE_NAME_SIZE], struct error *err)
+{
+    int rc = hsm_storage_find(v->hsm, v->history.row.hash, KEY_P256, name, err);
+
+    return rc == ERR_MISSING
+               ? hsm_storage_find(v->hsm, v->history.row.hash, KEY_RSA_2048, name, err)
+               : rc;
+}
+
 static int begin(struct vault *v, struct error *err)
 {
     char storage[HSM_STORAGE_NAME_SIZE] = "";
@@ -87,7 +97,7 @@ static int begin(struct vault *v, struct error *err)
         return refuse_unresolved(v, err);
     rc = ledger_verify(v->store, &entries, err);
     if (rc == 0)
-        rc = hsm_storage_find(v->hsm, v->history.row.hash, storage, err);
+        rc = find_storage(v, storage, err);
     if (rc == ERR_MISSING)
         rc = 0;
     if (rc == 0)
@@ -215,7 +225,7 @@ static int destroy_storage(struct vault *v, const struct terms *t, struct error 
     rc = token_files_sync(v->config, err);
     if (rc)
         return rc;
-    rc = hsm_storage_find(v->hsm, v->history.row.hash, name, err);
+    rc = find_storage(v, name, err);
     if (rc == 0)
         return error_set(err, ERR_HSM,
                          "the token says that it destroyed the storage key '%s' and has it still: "

@@ -107,7 +107,8 @@ static int check_first(const struct generator *g, const struct issue_batch *batc
     const struct credential *c = &batch->made[0];
     uint8_t number[CERT_NUMBER_SIZE];
     char name[SERIAL_NAME_MAX + 1];
-    struct cert_expect expect = {number, name, c->point, &g->v->profile, {NULL}};
+    struct cert_expect expect = {number,         name,   &c->key,
+                                 &g->v->profile, {NULL}, g->v->issuer->scheme};
     int rc = serial_to_name(c->serial, name, err);
 
     if (rc)
@@ -127,7 +128,7 @@ static int add_rows(struct generator *g, const struct issue_batch *batch, struct
 
         c->order_id = g->v->order_id;
         rc = g->keys_alone ? spare_add(g->v->store, c, err) : credential_add(g->v->store, c, err);
-        g->hashes[i] = key_hash_of(c->point, g->keys_alone ? -c->id : c->id);
+        g->hashes[i] = key_hash_of(&c->key, g->keys_alone ? -c->id : c->id);
     }
     return rc ? rc : key_index_add(g->v->store, g->hashes, batch->count, err);
 }

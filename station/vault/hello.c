@@ -165,6 +165,24 @@ static int check_transport_key(const struct wire_hello *h, struct error *err)
     return 0;
 }
 
+/* Every device has P-256; which others it has, it says. */
+static int check_key(const struct vault *v, const struct wire_hello *h, struct error *err)
+{
+    static const uint32_t modes[KEY_TYPES] = {
+        [KEY_P384] = IMPRINT_MODE_P384,
+        [KEY_RSA_2048] = IMPRINT_MODE_RSA_2048,
+        [KEY_RSA_3072] = IMPRINT_MODE_RSA_3072,
+        [KEY_ED25519] = IMPRINT_MODE_ED25519,
+    };
+
+    if (modes[v->key] == (h->modes & modes[v->key]))
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "this device has no keys of type %s, and the job asks for them: its firmware "
+                     "was built without",
+                     key_type_name(v->key));
+}
+
 /* Who makes the key decides what else is needed: a key that stays on the device needs no suite. */
 static int check_mode(const struct vault *v, const struct wire_hello *h, struct error *err)
 {
@@ -196,6 +214,8 @@ int hello_check(const struct vault *v, const struct session *s, struct error *er
     if (rc)
         return rc;
     rc = check_mode(v, h, err);
+    if (rc == 0)
+        rc = check_key(v, h, err);
     if (rc)
         return rc;
     switch (v->order->auth) {

@@ -1,6 +1,7 @@
 #include "station/vault/issue.h"
 
 #include "hsm/credential.h"
+#include "hsm/signer.h"
 #include "hsm/worker.h"
 #include "pki/template.h"
 #include "station/store/spares.h"
@@ -19,6 +20,7 @@ struct maker {
     struct issue_line *line;
     struct hsm *hsm;
     struct cert_template *template;
+    struct ca_signer signer;
     struct buf tbs;
     pthread_t thread;
     bool started;
@@ -41,18 +43,15 @@ static int certify(struct maker *w, struct credential *c, const uint8_t random[C
 {
     char name[SERIAL_NAME_MAX + 1];
     struct cert_subject subject = {.serial = name, .not_before = w->line->params.not_before};
-    uint8_t sig[EC_SIG_SIZE];
     int rc = serial_to_name(c->serial, name, err);
 
     if (rc)
         return rc;
     cert_number(random, (uint64_t)c->id, subject.number);
-    memcpy(subject.point, c->point, sizeof subject.point);
+    subject.key = c->key;
     buf_reset(&w->tbs);
     rc = cert_template_tbs(w->template, &subject, &w->tbs, err);
-    if (rc == 0)
-        rc = hsm_sign(w->hsm, HSM_KEY_ISSUING_CA, w->tbs.data, w->tbs.len, sig, err);
-    return rc ? rc : cert_assemble(&w->tbs, sig, &c->cert, err);
+    return rc ? rc : ca_sign_tbs(&w->signer, &w->tbs, &c->cert, err);
 }
 
 static int mac_with_hsm(void *context, const void *bytes, size_t len, uint8_t mac[32],
@@ -73,7 +72,7 @@ static int make(struct maker *w, const struct issue_batch *batch, size_t i, stru
     c->mechanism = (int64_t)hsm_wrap_mechanism(w->hsm);
     strcpy(c->product, p->v->order->product);
     strcpy(c->storage, p->storage);
-    rc = hsm_credential_make(w->hsm, p->storage, c->point, &c->wrapped, err);
+    rc = hsm_credential_make(w->hsm, p->storage, p->v->key, &c->key, &c->wrapped, err);
     if (p->keys_alone)
         return rc ? rc : spare_seal(c, p->v->history.row.hash, mac_with_hsm, w->hsm, err);
     strcpy(c->serial, batch->serials[i]);
@@ -153,7 +152,9 @@ static int start_maker(struct issue_line *line, struct maker *w, struct error *e
     const struct issue_params *p = &line->params;
     const struct job *job = p->v->job;
     struct cert_template_params params = {.profile = &p->v->profile,
-                                          .issuer = p->v->issuer->chain.certs[0]};
+                                          .issuer = p->v->issuer->chain.certs[0],
+                                          .key = p->v->key,
+                                          .scheme = p->v->issuer->scheme};
     int rc = 0;
 
     job_values(job, p->v->order, params.values);
@@ -163,8 +164,8 @@ static int start_maker(struct issue_line *line, struct maker *w, struct error *e
         rc = cert_template_new(&params, p->name_len, &w->template, err);
     if (rc == 0)
         rc = hsm_worker_open(p->v->hsm, &w->hsm, err);
-    if (rc == 0)
-        issuer_use(p->v->issuer, w->hsm);
+    if (rc == 0 && !p->keys_alone)
+        rc = issuer_signer(p->v->issuer, w->hsm, &w->signer, err);
     return rc ? rc : start_thread(w, err);
 }
 

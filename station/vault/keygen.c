@@ -228,7 +228,7 @@ static int check_attestation(const struct vault *v, const struct session *s,
                       "it: set it aside"));
     hello_facts(&s->hello, &facts);
     buf_init(&message, LINK_X_MAX);
-    rc = link_attest_key_message(&facts, s->keygen.station_nonce, csr->point, &message, err);
+    rc = link_attest_key_message(&facts, s->keygen.station_nonce, &csr->key, &message, err);
     if (rc == 0 &&
         ec_verify(s->hello.attest_key, message.data, message.len, request->attest_sig, NULL))
         rc = error_set(err, ERR_SIGNATURE,
@@ -243,8 +243,10 @@ static int check_other_keys(const struct session *s, const struct csr *csr, stru
 {
     const struct wire_hello *h = &s->hello;
 
-    if (memcmp(csr->point, h->dev_pub, sizeof csr->point) != 0 &&
-        (!h->has_attestation || memcmp(csr->point, h->attest_key, sizeof csr->point) != 0))
+    const uint8_t *point = key_point(&csr->key);
+
+    if (!point || (memcmp(point, h->dev_pub, EC_POINT_SIZE) != 0 &&
+                   (!h->has_attestation || memcmp(point, h->attest_key, EC_POINT_SIZE) != 0)))
         return 0;
     return error_next(
         err, NEXT_SET_ASIDE,
@@ -257,7 +259,7 @@ static int check_unknown_key(struct vault *v, const struct csr *csr, struct erro
 {
     struct credential other;
     int64_t known;
-    int rc = key_index_find(v->store, csr->point, &known, err);
+    int rc = key_index_find(v->store, &csr->key, &known, err);
 
     if (rc || known == 0)
         return rc;
@@ -281,7 +283,7 @@ static int judge(struct vault *v, struct session *s, const struct wire_csr *requ
                  struct csr *csr, struct error *err)
 {
     const struct keygen *k = &s->keygen;
-    int rc = csr_read(request->csr, request->csr_len, csr, err);
+    int rc = csr_read(request->csr, request->csr_len, v->key, csr, err);
 
     if (rc == 0)
         rc = csr_check_subject(csr, k->subject.data, k->subject.len, err);
@@ -313,7 +315,7 @@ static int issue(struct vault *v, struct session *s, const struct csr *csr, stru
 {
     const struct keygen *k = &s->keygen;
     struct certify_request request = {
-        .serial = k->serial, .chip = k->chip, .chip_len = k->chip_len, .point = csr->point};
+        .serial = k->serial, .chip = k->chip, .chip_len = k->chip_len, .key = &csr->key};
     bool spare;
     int rc = job_serials_allow(&v->job->serials, &v->share->serials, v->order, k->serial, err);
 
@@ -438,7 +440,7 @@ int keygen_certify(struct vault *v, struct session *s, const struct wire_csr *re
         return rc;
     if (!found)
         return certify(v, s, request, &csr, err);
-    if (memcmp(csr.point, s->credential.point, sizeof csr.point) != 0)
+    if (!key_same(&csr.key, &s->credential.key))
         return refuse_second_key(v, s, err);
     return 0;
 }

@@ -27,7 +27,6 @@ static int write_record(const struct work *w, const struct credential *c,
                         const uint8_t order[SHA256_SIZE], struct buf *line, struct error *err)
 {
     const struct issuer *issuer;
-    uint8_t spki[EC_SPKI_SIZE];
     struct record r;
     int rc = issuers_of_der(&w->issuers, &c->cert, &issuer, err);
 
@@ -42,8 +41,7 @@ static int write_record(const struct work *w, const struct credential *c,
     strcpy(r.sn, c->serial);
     r.cert = (struct record_bytes){c->cert.data, c->cert.len};
     memcpy(r.iss, issuer->sha256, sizeof r.iss);
-    ec_spki(c->point, spki);
-    r.spki = (struct record_bytes){spki, sizeof spki};
+    r.spki = (struct record_bytes){c->key.spki, c->key.len};
     r.chip_len = 1;
     r.ext = "{\"lost\":true}";
     return record_write(&r, line, err);

@@ -278,7 +278,7 @@ int naming_take(struct vault *v, struct session *s, struct naming *how, struct e
     if (rc == 0 && *serial)
         return issue(v, s, serial, how, err);
     if (rc == 0)
-        rc = credential_pick(v->store, v->order_id, &s->credential, err);
+        rc = credential_pick_type(v->store, v->order_id, v->key, &s->credential, err);
     if (rc == 0)
         rc = fitting_check_stock(v, &s->credential.cert, err);
     return rc ? rc : ledger_expect(v->store, s->credential.id, NULL, err);

@@ -87,7 +87,7 @@ static int fill_keygen(struct vault *v, struct session *s, struct wire_plan *pla
     plan->suite = IMPRINT_SUITE_NONE;
     memcpy(plan->station_nonce, k->station_nonce, sizeof plan->station_nonce);
     memcpy(plan->station_sig, k->station_sig, sizeof plan->station_sig);
-    plan->key_alg = IMPRINT_ALG_P256;
+    plan->key_alg = link_key_algorithm(v->key);
     memcpy(plan->subject, k->subject.data, k->subject.len);
     plan->subject_len = (uint16_t)k->subject.len;
     return fill_station(v, plan, err);

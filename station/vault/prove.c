@@ -2,7 +2,7 @@
 
 #include "link/transcript.h"
 #include "pki/digest.h"
-#include "pki/ec.h"
+#include "pki/scheme.h"
 #include "station/vault/claim.h"
 #include "station/vault/symmetric.h"
 
@@ -28,16 +28,13 @@ static int forget_nonce(struct vault *v, struct session *s, int wrong, struct er
     return rc;
 }
 
-/* A MAC that is a proof is followed by zeros: what a device says has one form. */
 static int check_mac(const struct vault *v, const struct session *s, const struct buf *message,
                      const struct wire_proof *proof, bool *good, struct error *err)
 {
-    static const uint8_t zeros[sizeof proof->sig - 32];
-    uint8_t mac[32];
+    uint8_t mac[IMPRINT_SYMMETRIC_SIZE];
     int rc = symmetric_mac(v, &s->credential, &s->claim, message, mac, err);
 
-    *good = rc == 0 && sha256_equal(mac, proof->sig) &&
-            memcmp(proof->sig + sizeof mac, zeros, sizeof zeros) == 0;
+    *good = rc == 0 && proof->sig_len == sizeof mac && sha256_equal(mac, proof->sig);
     return rc;
 }
 
@@ -51,7 +48,8 @@ static int check_proof(const struct vault *v, const struct session *s, const str
     if (credential_is_derived(&s->credential))
         rc = check_mac(v, s, message, proof, &good, err);
     else
-        good = ec_verify(s->credential.point, message->data, message->len, proof->sig, NULL) == 0;
+        good = scheme_verify_raw(&s->credential.key, message->data, message->len, proof->sig,
+                                 proof->sig_len, NULL) == 0;
     if (rc || good)
         return rc;
     return error_set(err, ERR_PROOF,
@@ -63,7 +61,8 @@ static int verify_proof(const struct vault *v, const struct session *s,
                         const struct wire_proof *proof, struct error *err)
 {
     bool derived = credential_is_derived(&s->credential);
-    struct link_prove said = {.alg = derived ? IMPRINT_ALG_HMAC_SHA256 : IMPRINT_ALG_ECDSA_SHA256,
+    struct link_prove said = {.alg = derived ? IMPRINT_ALG_HMAC_SHA256
+                                             : link_proof_algorithm(s->credential.key.type),
                               .lifecycle = proof->lifecycle,
                               .commit_count = proof->commit_count};
     struct buf message;

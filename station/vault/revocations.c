@@ -147,16 +147,13 @@ static int sign(struct work *w, struct error *err)
 {
     struct crl_head head = {w->issuer->chain.certs[0], w->out->number, w->out->made, w->out->next};
     struct crl *crl = w->crl;
-    EVP_PKEY *key = NULL;
-    int rc;
-
-    issuer_use(w->issuer, w->hsm);
-    rc = hsm_signer_open(w->hsm, HSM_KEY_ISSUING_CA, &key, err);
+    struct ca_signer signer;
+    int rc = issuer_signer(w->issuer, w->hsm, &signer, err);
 
     if (rc)
         return rc;
     w->crl = NULL; /* crl_finish frees it */
-    return hsm_signer_close(key, crl_finish(crl, &head, key, err), err);
+    return crl_finish(crl, &head, &signer, err);
 }
 
 static int list_path(const struct config *config, unsigned number, char out[PATH_MAX],

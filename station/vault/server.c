@@ -21,6 +21,7 @@
 #define OPENER_PROGRAM    "imprint-opener"
 #define CONNECTOR_PROGRAM "imprint-connector"
 #define LINE_ARGS_MAX     16
+#define LINE_NUMBERS      5 /* of them */
 #define RULE_ARGS_MAX     (2 + 3 * JOB_PORT_RULES_MAX)
 #define NUMBER_SIZE       24
 #define GROUP_MS          8 /* about what writing a group to the disk takes */
@@ -47,7 +48,7 @@ struct line_args {
     const char *line[LINE_ARGS_MAX];
     const char *opener[RULE_ARGS_MAX];
     const char *connector[JOB_PORT_RULES_MAX + 2];
-    char numbers[JOB_PORT_RULES_MAX + 4][NUMBER_SIZE];
+    char numbers[JOB_PORT_RULES_MAX + LINE_NUMBERS][NUMBER_SIZE];
     char patterns[JOB_PORT_RULES_MAX][JOB_PATTERN_MAX + 1];
     char line_path[PATH_MAX], opener_path[PATH_MAX], connector_path[PATH_MAX];
 };
@@ -72,8 +73,9 @@ static void build_line(struct line_args *a, const struct job *job, const struct 
     a->line[n++] = run->once ? "once" : "watch";
     a->line[n++] = number(a, 0, job->link.hello_ms);
     a->line[n++] = number(a, 1, job->link.request_ms);
-    a->line[n++] = number(a, 2, job->link.repeats);
-    a->line[n++] = number(a, 3, job->link.retries);
+    a->line[n++] = number(a, 2, job->link.keygen_ms);
+    a->line[n++] = number(a, 3, job->link.repeats);
+    a->line[n++] = number(a, 4, job->link.retries);
     a->line[n] = NULL;
 }
 
@@ -88,7 +90,7 @@ static void build_rules(struct line_args *a, const struct job *job)
             a->connector[addresses++] = a->patterns[i];
         a->opener[n++] = a->patterns[i];
         a->opener[n++] = job->ports[i].slot;
-        a->opener[n++] = number(a, 4 + i, job->ports[i].baud);
+        a->opener[n++] = number(a, LINE_NUMBERS + i, job->ports[i].baud);
     }
 }
 

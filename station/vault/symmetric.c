@@ -200,7 +200,7 @@ int symmetric_issue(struct vault *v, const char *serial, bool named, struct cred
     if (rc)
         return rc;
     request.restored = last.seq;
-    memset(c->point, 0, sizeof c->point);
+    memset(&c->key, 0, sizeof c->key);
     buf_reset(&c->cert);
     buf_reset(&c->wrapped);
     c->storage[0] = 0;

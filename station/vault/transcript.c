@@ -172,7 +172,7 @@ static json_t *read_live(const struct check *c, struct hsm *h, bool keys)
     return live;
 }
 
-static const json_t *key_of(const json_t *all, const char *label)
+static const json_t *key_entry(const json_t *all, const char *label)
 {
     json_t *key;
     size_t i;
@@ -200,7 +200,7 @@ static void check_master(const struct check *c, const json_t *live)
 {
     const char *label = hsm_key_label(HSM_KEY_DERIVATION);
 
-    if (key_of(c->said, label) && !key_of(live, label))
+    if (key_entry(c->said, label) && !key_entry(live, label))
         tell(c, HSM_FINDING_MISSING, label,
              "the ceremony made it and it is not on the token: somebody deleted it");
 }
@@ -227,7 +227,7 @@ static void compare_keys(const struct check *c, const json_t *live)
     {
         const char *label = json_string_value(json_object_get(key, "label"));
 
-        compare_key(c, key_of(c->said, label), key, label);
+        compare_key(c, key_entry(c->said, label), key, label);
     }
     check_master(c, live);
 }

@@ -8,6 +8,7 @@
 #include "pki/cert.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
+#include "station/vault/algorithms.h"
 #include "station/vault/ca/fitting.h"
 #include "station/vault/certifier.h"
 #include "station/vault/counting.h"
@@ -275,6 +276,8 @@ static int bind_certificates(struct vault *v, struct error *err)
 
     if (rc == 0)
         rc = issuers_choose(&v->issuers, v->order, v->share, v->job->issuer, &v->issuer, err);
+    if (rc == 0)
+        rc = algorithms_bind(v, err);
     return rc ? rc : fitting_check(v, err);
 }
 

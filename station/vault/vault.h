@@ -85,6 +85,7 @@ struct vault {
     const struct order_share *share; /* what of it is this station's */
     struct cert_profile profile;     /* that the order fixes */
     enum imprint_mode mode;          /* how the job has keys made */
+    enum key_type key;               /* and of which type */
     int64_t order_id;
     size_t listed; /* the serials of the job's list before this one are known (vault/naming.h) */
     const char

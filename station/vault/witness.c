@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/jcs.h"
 #include "hsm/derived.h"
+#include "link/transcript.h"
 #include "manifests/evidence.h"
 #include "pki/digest.h"
 #include "station/store/ledger.h"
@@ -10,8 +11,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* What every record about a credential says; then what one with a certificate, whose spki must live
- * as long as r, and one of a device says. */
+/* What every record about a credential says; then what one with a certificate, and one of a device
+ * says. r points into credential. */
 static void fill_common(const struct order *order, const struct credential *credential,
                         struct record *r)
 {
@@ -31,7 +32,7 @@ static int fill_random(struct record *r, struct error *err)
 
 /* Of a derived key there is none, and random bytes in its place. */
 static int fill_certificate(const struct vault *v, const struct credential *credential,
-                            uint8_t spki[EC_SPKI_SIZE], struct record *r, struct error *err)
+                            struct record *r, struct error *err)
 {
     const struct issuer *issuer;
     int rc;
@@ -43,8 +44,7 @@ static int fill_certificate(const struct vault *v, const struct credential *cred
         return rc;
     r->cert = (struct record_bytes){credential->cert.data, credential->cert.len};
     memcpy(r->iss, issuer->sha256, sizeof r->iss);
-    ec_spki(credential->point, spki);
-    r->spki = (struct record_bytes){spki, EC_SPKI_SIZE};
+    r->spki = (struct record_bytes){credential->key.spki, credential->key.len};
     return 0;
 }
 
@@ -58,7 +58,6 @@ static void fill_device(const struct claim *claim, struct record *r)
 int witness_burned(const struct vault *v, const struct claim *claim,
                    const struct credential *credential, struct buf *line, struct error *err)
 {
-    uint8_t spki[EC_SPKI_SIZE];
     const struct order *order;
     struct record r;
     int rc = vault_claim_order(v, &claim->x, &order, err);
@@ -66,7 +65,7 @@ int witness_burned(const struct vault *v, const struct claim *claim,
     if (rc)
         return rc;
     fill_common(order, credential, &r);
-    rc = fill_certificate(v, credential, spki, &r, err);
+    rc = fill_certificate(v, credential, &r, err);
     fill_device(claim, &r);
     r.t = RECORD_VOID;
     r.reason = RECORD_BURNED;
@@ -76,12 +75,11 @@ int witness_burned(const struct vault *v, const struct claim *claim,
 int witness_scrapped(const struct vault *v, const struct credential *credential, struct buf *line,
                      struct error *err)
 {
-    uint8_t spki[EC_SPKI_SIZE];
     struct record r;
     int rc;
 
     fill_common(v->order, credential, &r);
-    rc = fill_certificate(v, credential, spki, &r, err);
+    rc = fill_certificate(v, credential, &r, err);
     r.t = RECORD_VOID;
     r.reason = RECORD_SCRAPPED;
     return rc ? rc : record_write(&r, line, err);
@@ -135,9 +133,9 @@ static int read_attestation(const struct claim *claim, struct evidence *e, struc
     return 0;
 }
 
-static int write_evidence(const struct claim *claim, bool derived, const struct wire_proof *proof,
-                          const uint8_t nonce[IMPRINT_NONCE_SIZE], struct buf *line,
-                          struct error *err)
+static int write_evidence(const struct claim *claim, uint16_t algorithm,
+                          const struct wire_proof *proof, const uint8_t nonce[IMPRINT_NONCE_SIZE],
+                          struct buf *line, struct error *err)
 {
     struct evidence e;
 
@@ -145,10 +143,11 @@ static int write_evidence(const struct claim *claim, bool derived, const struct 
     memcpy(e.tx, claim->tx, sizeof e.tx);
     memcpy(e.nonce, nonce, sizeof e.nonce);
     e.x = (struct record_bytes){claim->x.data, claim->x.len};
-    e.proof_algorithm = derived ? IMPRINT_ALG_HMAC_SHA256 : IMPRINT_ALG_ECDSA_SHA256;
+    e.proof_algorithm = algorithm;
+    e.proof_len = proof->sig_len;
     e.lifecycle = proof->lifecycle;
     e.commit_count = proof->commit_count;
-    memcpy(e.proof, proof->sig, sizeof e.proof);
+    memcpy(e.proof, proof->sig, proof->sig_len);
     memcpy(e.station_sig, claim->station_sig, sizeof e.station_sig);
     if (read_attestation(claim, &e, err))
         return ERR_STORE;
@@ -241,17 +240,18 @@ int witness_add(const struct vault *v, const struct session *s, const struct wir
                 struct error *err)
 {
     const struct order *order;
-    uint8_t spki[EC_SPKI_SIZE];
     struct record r;
-    int rc = write_evidence(&s->claim, credential_is_derived(&s->credential), proof, nonce,
-                            evidence, err);
+    uint16_t algorithm = credential_is_derived(&s->credential)
+                             ? IMPRINT_ALG_HMAC_SHA256
+                             : link_proof_algorithm(s->credential.key.type);
+    int rc = write_evidence(&s->claim, algorithm, proof, nonce, evidence, err);
 
     if (rc == 0)
         rc = vault_claim_order(v, &s->claim.x, &order, err);
     if (rc)
         return rc;
     fill_common(order, &s->credential, &r);
-    rc = fill_certificate(v, &s->credential, spki, &r, err);
+    rc = fill_certificate(v, &s->credential, &r, err);
     if (rc == 0)
         rc = fill_replaced(v, &s->credential, &r, err);
     if (rc)

@@ -49,7 +49,7 @@ void wire_put_hello(struct buf *m, const struct wire_hello *v)
     buf_put_u8(m, v->suite_count);
     for (size_t i = 0; i < IMPRINT_SUITES_MAX; i++)
         buf_put_u16(m, i < v->suite_count ? v->suites[i] : 0);
-    buf_put_u8(m, v->modes);
+    buf_put_u16(m, v->modes);
     buf_put_u8(m, v->chip_len);
     buf_put(m, v->chip, sizeof v->chip);
     put_text(m, v->firmware);
@@ -86,7 +86,7 @@ int wire_get_hello(struct reader *r, struct wire_hello *v)
 
     memset(&got, 0, sizeof got);
     if (reader_bytes(r, got.handle, sizeof got.handle) || get_suites(r, &got) ||
-        reader_u8(r, &got.modes) || reader_u8(r, &got.chip_len) || got.chip_len == 0 ||
+        reader_u16(r, &got.modes) || reader_u8(r, &got.chip_len) || got.chip_len == 0 ||
         got.chip_len > sizeof got.chip || reader_bytes(r, got.chip, sizeof got.chip) ||
         get_text(r, got.firmware, sizeof got.firmware) || get_flag(r, &got.has_image_hash) ||
         reader_bytes(r, got.image_hash, sizeof got.image_hash) || get_flag(r, &got.debug) ||
@@ -190,7 +190,7 @@ void wire_put_proof(struct buf *m, const struct wire_proof *v)
 {
     buf_put_u8(m, WIRE_PROOF);
     buf_put(m, v->handle, sizeof v->handle);
-    buf_put(m, v->sig, sizeof v->sig);
+    buf_put_lp(m, v->sig, v->sig_len);
     buf_put_u8(m, v->lifecycle);
     buf_put_u32(m, v->commit_count);
     buf_put(m, v->read_back, sizeof v->read_back);
@@ -199,12 +199,17 @@ void wire_put_proof(struct buf *m, const struct wire_proof *v)
 int wire_get_proof(struct reader *r, struct wire_proof *v)
 {
     struct wire_proof got;
+    const uint8_t *sig;
+    size_t len;
 
+    memset(&got, 0, sizeof got);
     if (reader_bytes(r, got.handle, sizeof got.handle) ||
-        reader_bytes(r, got.sig, sizeof got.sig) || reader_u8(r, &got.lifecycle) ||
+        reader_lp(r, &sig, &len, sizeof got.sig) || len == 0 || reader_u8(r, &got.lifecycle) ||
         reader_u32(r, &got.commit_count) || reader_bytes(r, got.read_back, sizeof got.read_back) ||
         reader_end(r))
         return ERR_FORMAT;
+    memcpy(got.sig, sig, len);
+    got.sig_len = (uint16_t)len;
     *v = got;
     return 0;
 }

@@ -64,7 +64,7 @@ struct wire_hello {
     uint8_t handle[WIRE_HANDLE_SIZE];
     uint8_t suite_count;
     uint16_t suites[IMPRINT_SUITES_MAX];
-    uint8_t modes;
+    uint16_t modes;
     uint8_t chip_len;
     uint8_t chip[IMPRINT_CHIP_ID_MAX];
     char firmware[IMPRINT_FIRMWARE_MAX + 1];
@@ -133,7 +133,8 @@ struct wire_csr {
 
 struct wire_proof {
     uint8_t handle[WIRE_HANDLE_SIZE];
-    uint8_t sig[IMPRINT_P256_SIG_SIZE]; /* or a MAC of 32 bytes, and zeros */
+    uint16_t sig_len; /* from 1; as long as the key's algorithm has it, or a MAC of 32 bytes */
+    uint8_t sig[IMPRINT_SIG_MAX];
     uint8_t lifecycle;
     uint32_t commit_count;
     uint8_t read_back[IMPRINT_HASH_SIZE]; /* SHA-256 of the certificate object as READ gave it, or

@@ -48,7 +48,7 @@ MUTANTS = {
         "bundle.c", "if (!imprint_agent_equal(digest, object->hash, sizeof digest))", "if (0)",
         {"commit-hash", "commit-starts-over", "commit-failed-identity"}),
     "key-confirmation": (
-        "bundle.c", "||\n        !imprint_agent_equal(spki, expected, sizeof spki))", ")",
+        "bundle.c", "||\n        !imprint_agent_equal(spki, expected, len))", ")",
         {"commit-certificate", "commit-made-certificate", "commit-pkcs8"}),
     "abort-key": (
         "slots.c", "return erase_key(agent) && erase_slot(agent, i) && imprint_agent_load(agent);",
@@ -77,10 +77,10 @@ MUTANTS = {
 # without mode 2 still has KEYGEN.
 MUTANTS |= {
     "device-mode": (
-        "transcript.c", "IMPRINT_KEY_FACTS_MODES, MODES);", "IMPRINT_KEY_FACTS_MODES, IMPRINT_MODE_DEVICE);",
+        "transcript.c", "IMPRINT_KEY_FACTS_MODES, MODES | other_modes(agent));", "IMPRINT_KEY_FACTS_MODES, IMPRINT_MODE_DEVICE);",
         set()),
     "derived-mode": (
-        "transcript.c", "IMPRINT_KEY_FACTS_MODES, MODES);", "IMPRINT_KEY_FACTS_MODES, IMPRINT_MODE_DERIVED);",
+        "transcript.c", "IMPRINT_KEY_FACTS_MODES, MODES | other_modes(agent));", "IMPRINT_KEY_FACTS_MODES, IMPRINT_MODE_DERIVED);",
         {"keygen-absent"}),
 }
 

@@ -6,7 +6,7 @@ import json
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from rig import run
@@ -28,13 +28,27 @@ def subject_serial(certificate):
     return certificate.subject.get_attributes_for_oid(x509.NameOID.SERIAL_NUMBER)[0].value
 
 
+def signs(key):
+    """The arguments with which a key of this type signs."""
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return (ec.ECDSA(hashes.SHA256()),)
+    return (padding.PKCS1v15(), hashes.SHA256()) if isinstance(key, rsa.RSAPrivateKey) else ()
+
+
+def type_of(public_key):
+    """As orders and jobs name the type of a key."""
+    if isinstance(public_key, ec.EllipticCurvePublicKey):
+        return {"secp256r1": "p256", "secp384r1": "p384"}[public_key.curve.name]
+    return f"rsa{public_key.key_size}" if isinstance(public_key, rsa.RSAPublicKey) else "ed25519"
+
+
 def check_device(rig, device, live):
     """The key signs, is the certificate's, the chain verifies, and the manifest says the same."""
     folder = device.export()
     assert folder, f"device {device.number} holds no identity"
     key, leaf = load(folder)
-    signature = key.sign(b"challenge", ec.ECDSA(hashes.SHA256()))
-    leaf.public_key().verify(signature, b"challenge", ec.ECDSA(hashes.SHA256()))
+    how = signs(key)
+    leaf.public_key().verify(key.sign(b"challenge", *how), b"challenge", *how)
     assert spki(key.public_key()) == spki(leaf.public_key())
     run("openssl", "verify", "-x509_strict", "-CAfile", rig.station / "trust/device-root.pem",
         "-untrusted", folder / "certificates.pem", folder / "certificates.pem")

@@ -252,6 +252,47 @@ class Ca(unittest.TestCase):
                          [1, 2, 2])
         self.assertEqual(made["number"], 2)
 
+    def test_cas_of_several_algorithms_sign_side_by_side(self):
+        rig = self.rig("--ca-algorithm", "rsa2048-pss")
+        own = self.issuers(rig)[0]
+        second = self.ca(rig, "create", "--name", "Below an RSA root")["sha256"]
+        itself = self.ca(rig, "create", "--name", "Its own root", "--self-signed")["sha256"]
+        rig.write_job()
+        share = rig.share({"good": 9, "max_issued": 9, "spoilage": 0, "rework": 0})
+        share["issuer"] = [own, second, itself]
+        rig.write_order(stations=[share])
+        oids = {"line-1 issuing CA": "1.2.840.113549.1.1.10", "Below an RSA root": "1.2.840.10045.4.3.2",
+                "Its own root": "1.2.840.10045.4.3.2"}
+        for name in oids:
+            rig.write_job(more=f"issuer: {name}\n")
+            rig.imprint("generate", rig.job, "--count", 1)
+            [device] = self.provision(rig)
+            self.judge(rig, device)
+            device.port.unlink()
+        rig.seal()
+        records = rig.records()
+        self.assertEqual(sorted(r["iss"] for r in records), sorted([own, second, itself]))
+        said = {leaf(r).issuer.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value:
+                leaf(r).signature_algorithm_oid.dotted_string for r in records}
+        self.assertEqual(said, oids)
+        rig.imprint("crl")
+        rig.imprint("audit")
+        rig.accept()
+
+    def test_another_algorithm_below_the_companys_root(self):
+        rig = self.rig("--root", "company", "--ca-algorithm", "p384")
+        company = self.company(rig)
+        request = rig.station / "ca/request-1.pem"
+        text = run("openssl", "req", "-in", request, "-noout", "-text", "-verify").stdout
+        for part in ("ASN1 OID: secp384r1", "ecdsa-with-SHA384", "CN = line-1 issuing CA"):
+            self.assertIn(part, text)
+        self.assertEqual(self.ca(rig, "request", "--again", "1")["number"], 1)
+        self.assertTrue(self.ca(rig, "import", company.answer(request))["new"])
+        rig.imprint("crl")
+        run("openssl", "crl", "-inform", "DER", "-in", rig.station / "crl/issuing-ca.crl", "-CAfile",
+            rig.station / "ca/issuing-ca.pem", "-noout", "-verify")
+        rig.imprint("audit")
+
     def test_certificates_of_the_ceremony_cannot_be_exchanged(self):
         rig = self.rig()
         self.ca(rig, "create", "--name", "Second")

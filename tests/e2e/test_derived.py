@@ -492,6 +492,7 @@ class Derived(unittest.TestCase):
         for more, certificate, status, words in (
                 ("key_mode: hsm\n", True, "REFUSED", "does not allow key mode 'hsm'"),
                 ("symmetric_key: true\n", False, "INPUT", "beside a key from the HSM"),
+                ("key: p256\n", False, "INPUT", "take 'key' out"),
                 ("", True, "INPUT", "take 'certificate' out")):
             rig.write_job(more=more, certificate=certificate)
             result = rig.imprint("run", rig.job, check=False)

@@ -53,6 +53,19 @@ class DeviceKey(unittest.TestCase):
         self.provision(rig, devices)
         self.check(rig, devices)
 
+    def test_a_device_may_take_long_to_make_its_key(self):
+        """No answer to any of 3 tries of a second would be the end for every other request."""
+        rig = self.make()
+        device = rig.add_device("--fault=slow-key=5000")
+        rig.write_job(request_ms=1000)
+        code, slots, _ = rig.run_json(check=False)
+        self.assertEqual((code, slots["S1"]["error"]), (EXIT["TIMEOUT"], "ERR_TIMEOUT"), slots)
+        self.assertIn("KEYGEN: no answer within 1000 ms to any of 3 tries", slots["S1"]["text"])
+        device.stop()
+        device.start()
+        rig.write_job(request_ms=1000, more="  keygen_ms: 60000\n")
+        self.provision(rig, [device])
+
     def test_power_cuts_at_every_write_of_the_device_lose_nothing(self):
         rig = self.make()
         device = rig.add_device(start=False)

@@ -79,7 +79,8 @@ static int make_authorities(struct ca *ca, struct error *err)
 static int certify(struct ca *ca, struct cert_template *t, struct cert_subject *s, struct buf *der,
                    struct error *err)
 {
-    uint8_t random[CERT_RANDOM_SIZE], sig[EC_SIG_SIZE];
+    uint8_t random[CERT_RANDOM_SIZE];
+    struct ca_signer signer;
     struct buf tbs;
     int rc = hsm_random(ca->h, random, sizeof random, err);
 
@@ -89,9 +90,9 @@ static int certify(struct ca *ca, struct cert_template *t, struct cert_subject *
         rc = cert_template_tbs(t, s, &tbs, err);
     }
     if (rc == 0)
-        rc = hsm_sign(ca->h, HSM_KEY_ISSUING_CA, tbs.data, tbs.len, sig, err);
+        rc = hsm_ca_signer(ca->h, HSM_KEY_ISSUING_CA, &signer, err);
     if (rc == 0)
-        rc = cert_assemble(&tbs, sig, der, err);
+        rc = ca_sign_tbs(&signer, &tbs, der, err);
     buf_done(&tbs);
     return rc;
 }
@@ -105,7 +106,10 @@ static int issue(struct ca *ca, const char *request, struct error *err)
     struct buf der;
     const uint8_t *p;
     X509 *cert = NULL;
-    int rc = read_request(request, s.point, err);
+    uint8_t point[EC_POINT_SIZE];
+    int rc = read_request(request, point, err);
+
+    s.key = key_p256(point);
 
     buf_init(&der, CERT_DER_MAX);
     params.values[VALUE_ORGANIZATION] = "Acme";
@@ -138,7 +142,7 @@ static int tell(struct ca *ca)
     printf("class: %s\nsuites: %u\n", hsm_class(ca->h), hsm_suites(ca->h));
     for (unsigned i = 0; (unkept = hsm_unkept(ca->h, i, &meaning)); i++)
         printf("%s: %s\n", unkept, meaning);
-    printf("storage: %s\n", error_name(hsm_storage_create(ca->h, order, name, &err)));
+    printf("storage: %s\n", error_name(hsm_storage_create(ca->h, order, KEY_P256, name, &err)));
     printf("%s\n", err.text);
     return hsm_key_create(ca->h, HSM_KEY_LEDGER_HMAC, &err);
 }

@@ -220,10 +220,11 @@ static void put_secrets(struct jcs *j, const struct rig_station *s)
 static void put_keygen(struct jcs *j, const struct rig_station *s, const struct link_hello *hello,
                        const struct buf *x)
 {
+    const struct public_key made = key_p256(s->device_point);
     struct buf message;
 
     buf_init(&message, LINK_X_MAX);
-    must(link_attest_key_message(&hello->facts, rig_hello_nonce, s->device_point, &message, &err));
+    must(link_attest_key_message(&hello->facts, rig_hello_nonce, &made, &message, &err));
     jcs_object(j, "key_attestation");
     put_buf(j, "message", &message);
     jcs_hex(j, "signature", s->attest_key_sig.bytes, s->attest_key_sig.len);

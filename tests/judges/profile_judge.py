@@ -375,6 +375,49 @@ def judge_handshake(s):
     assert "verify return:1" in text and "verify error" not in text and server.returncode == 0, text
 
 
+# ---- the algorithms that a profile allows, by the documents that its page names, and no others
+
+ALL_KEYS = {"p256", "p384", "rsa2048", "rsa3072", "ed25519"}
+ALL_CAS = {"p256", "p384", "rsa2048-pss", "rsa2048-pkcs1", "ed25519"}
+CLOUD = ({"p256", "p384", "rsa2048", "rsa3072"}, {"p256", "p384", "rsa2048-pkcs1"})
+ALLOWED = {"idevid": (ALL_KEYS, ALL_CAS), "tls-client": (ALL_KEYS, ALL_CAS), "aws-iot": CLOUD,
+           "azure-dps": CLOUD, "matter-dac": ({"p256"}, {"p256"}), "matter-pai": ({"p256"}, {"p256"}),
+           "wisun": ({"p256"}, {"p256"}), "minimal": ({"p256", "ed25519"}, {"p256", "ed25519"})}
+SIGNED = {"p256": "1.2.840.10045.4.3.2", "p384": "1.2.840.10045.4.3.3", "ed25519": "1.3.101.112",
+          "rsa2048-pss": "1.2.840.113549.1.1.10", "rsa2048-pkcs1": "1.2.840.113549.1.1.11"}
+BITS = {"p256": 256, "p384": 384, "rsa2048": 2048, "rsa3072": 3072, "ed25519": None}
+
+
+def judge_algorithm(profile, key, ca, place, stranger, problems):
+    """One pair: openssl, certtool and python-cryptography take it, or it is refused as it should be."""
+    keys, cas = ALLOWED[profile]
+    place.mkdir()
+    options = ("--key", key, "--ca-algorithm", ca)
+    if key not in keys or ca not in cas:
+        refused = run(IMPRINT, "profile", "sample", profile, *options)
+        if refused.returncode != 21 or "is not for" not in refused.stderr:
+            problems.append(f"{profile}: {key} under {ca} is not refused: {refused.stderr}")
+        return 1
+    s = Sample(place, profile, *options)
+    judge_openssl(s, stranger)
+    judge_certtool(s, stranger)
+    found = [("signature algorithm", s.cert.signature_algorithm_oid.dotted_string == SIGNED[ca]),
+             ("key", getattr(s.cert.public_key(), "key_size", None) == BITS[key]),
+             ("key identifier", profile == "minimal" or s.extension(
+                 ExtensionOID.SUBJECT_KEY_IDENTIFIER) in (None, x509.SubjectKeyIdentifier.from_public_key(
+                     s.cert.public_key())))]
+    found += list(device(s)) if profile != "matter-pai" else []
+    problems += [f"{profile}, {key} under {ca}: {what}" for what, holds in found if not holds]
+    return len(found)
+
+
+def judge_algorithms(profile, folder, stranger, problems):
+    pairs = [(key, "p256") for key in sorted(ALL_KEYS)] + \
+            [("p256", ca) for ca in sorted(ALL_CAS - {"p256"})] + [("ed25519", "ed25519")]
+    return sum(judge_algorithm(profile, key, ca, folder / f"{profile}-{key}-{ca}", stranger, problems)
+               for key, ca in pairs)
+
+
 # ---- the samples of the pages
 
 FRESH = [(r"(Serial Number:\n) +[0-9a-f:]+", r"\1            ..."),
@@ -417,6 +460,7 @@ def main():
             judge_page(s, problems)
             if s.chain:
                 judge_handshake(s)
+            assertions += judge_algorithms(profile, pathlib.Path(folder), stranger, problems)
         for profile in ("idevid", "aws-iot", "azure-dps", "tls-client", "wisun", "minimal"):
             place = pathlib.Path(folder) / f"{profile}-crl"
             place.mkdir()

@@ -312,7 +312,7 @@ def check_policy_tables():
     tables = re.findall(r"(?m)^const struct policy_row (policy_\w+)\[\] = \{", policy)
     compared = re.search(r"(?s)\} tables\[\] = \{(.*?)\n\};", source("tests/unit/check_policy.c")).group(1)
     documented = re.findall(r"(?m)^### .*\n\n\| attribute \| value \|", source("docs/hsm.md"))
-    read_back = set(re.findall(r"(?:YES|NO|IS|NEST|FILLED)\((CKA_\w+)", policy))
+    read_back = set(re.findall(r"(?:YES|NO|IS|NEST|FILLED|OF_KIND|ONLY_RSA)\((CKA_\w+)", policy))
     explained = re.findall(r'\{(CKA_\w+), "', source("hsm/audit.c"))
     problems = differences("tests/unit/check_policy.c, policy tables",
                            re.findall(r"policy_\w+", compared), tables)

@@ -257,6 +257,7 @@ END_TEST
 
 START_TEST(an_enrolled_device_attests_the_key_that_it_made)
 {
+    struct public_key enrolled, others;
     struct buf message;
     uint8_t point[65];
 
@@ -267,15 +268,14 @@ START_TEST(an_enrolled_device_attests_the_key_that_it_made)
     ASSERT_OK(rig_hello(&rig, &hello, &err), err);
     rig_prepare_keygen(&station, &hello);
     ASSERT_OK(rig_keygen(&rig, &station, &err), err);
+    enrolled = key_p256(station.device_point);
+    others = key_p256(other.device_point);
     buf_init(&message, LINK_X_MAX);
-    ASSERT_OK(link_attest_key_message(&hello.facts, rig_hello_nonce, station.device_point, &message,
-                                      &err),
+    ASSERT_OK(link_attest_key_message(&hello.facts, rig_hello_nonce, &enrolled, &message, &err),
               err);
     ASSERT_OK(ec_verify(point, message.data, message.len, station.attest_key_sig.bytes, &err), err);
     buf_reset(&message);
-    ASSERT_OK(
-        link_attest_key_message(&hello.facts, rig_hello_nonce, other.device_point, &message, &err),
-        err);
+    ASSERT_OK(link_attest_key_message(&hello.facts, rig_hello_nonce, &others, &message, &err), err);
     ASSERT_FAILS(ec_verify(point, message.data, message.len, station.attest_key_sig.bytes, &err),
                  ERR_SIGNATURE);
     buf_done(&message);

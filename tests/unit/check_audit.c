@@ -27,7 +27,7 @@ static void bench_start(struct bench *b)
     for (int key = 0; key < HSM_KEY_COUNT; key++)
         ASSERT_OK(hsm_key_create(b->h, (enum hsm_key)key, &err), err);
     ASSERT_OK(hsm_anchor_create(b->h, &first_state, &err), err);
-    ASSERT_OK(hsm_storage_create(b->h, order, b->storage, &err), err);
+    ASSERT_OK(hsm_storage_create(b->h, order, KEY_P256, b->storage, &err), err);
     b->p11 = softhsm_raw();
     b->session = softhsm_session(b->p11);
 }
@@ -397,7 +397,7 @@ START_TEST(objects_that_the_station_did_not_make_are_told)
     ck_assert_uint_eq(
         b.p11->C_GenerateKey(b.session, &mechanism, attributes.list, attributes.count, &made),
         CKR_OK);
-    ASSERT_OK(hsm_storage_create(b.h, other_order, name, &err), err);
+    ASSERT_OK(hsm_storage_create(b.h, other_order, KEY_P256, name, &err), err);
     audit(&b);
     assert_found(&b, HSM_FINDING_EXTRA, "nota?bene", "");
     assert_found(&b, HSM_FINDING_EXTRA, "planted", "");

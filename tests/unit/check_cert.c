@@ -42,6 +42,7 @@ START_TEST(a_certificate_made_for_something_else_is_refused)
     struct cert_expect right;
     uint8_t number[CERT_NUMBER_SIZE], point[EC_POINT_SIZE];
     EVP_PKEY *key = new_key(point);
+    const struct public_key another = key_p256(point);
 
     pki_init(&p);
     pki_init(&other);
@@ -56,7 +57,7 @@ START_TEST(a_certificate_made_for_something_else_is_refused)
     m.expect.serial = "A1-0000002";
     ASSERT_FAILS(judge(&p, &m), ERR_INTEGRITY);
     m.expect = right;
-    m.expect.point = point;
+    m.expect.key = &another;
     ASSERT_FAILS(judge(&p, &m), ERR_INTEGRITY);
     m.expect = right;
     ASSERT_FAILS(judge(&other, &m), ERR_SIGNATURE);
@@ -96,7 +97,8 @@ START_TEST(a_certificate_that_is_no_device_certificate_is_refused)
     X509 *ca;
     uint8_t point[EC_POINT_SIZE], number[CERT_NUMBER_SIZE] = {1};
     EVP_PKEY *key = new_key(point);
-    struct cert_expect expect = {number, "A1-0000001", point, idevid_profile(), {NULL}};
+    const struct public_key public = key_p256(point);
+    struct cert_expect expect = {number, "A1-0000001", &public, idevid_profile(), {NULL}, 0};
 
     idevid_values(expect.values);
     pki_init(&p);
@@ -168,12 +170,12 @@ static X509 *forge(struct pki *p, enum flaw flaw, const struct made *m)
         good &= x509_name_add(name, OBJ_nid2obj(NID_serialNumber),
                               flaw == FLAW_SUBJECT_SERIAL ? other : serial);
     good &= x509_name_add(name, OBJ_nid2obj(NID_commonName), serial) &&
-            x509_add_constraints(cert, false, -1, true) && x509_set_key(cert, m->subject.point);
+            x509_add_constraints(cert, false, -1, true) && x509_set_key(cert, &m->subject.key);
     if (flaw != FLAW_NO_KEY_USAGE)
         good &= x509_add_key_usage(cert, usage, true);
     if (flaw == FLAW_PURPOSE)
         good &= x509_add_purpose(cert, NID_client_auth);
-    good &= x509_add_key_id(cert, m->subject.point);
+    good &= x509_add_key_id(cert, &m->subject.key);
     if (flaw != FLAW_NO_AUTHORITY_ID)
         good &= x509_add_authority(
             cert, flaw == FLAW_OTHER_AUTHORITY_ID ? other_id : ASN1_STRING_get0_data(id));

@@ -62,17 +62,19 @@ START_TEST(a_device_has_its_certificate_over_its_own_key)
     const struct rig_order order = {.lock = false};
     EVP_PKEY *key = EVP_EC_gen("P-256");
     uint8_t point[EC_POINT_SIZE];
+    struct public_key public;
     struct error err = ERROR_INIT;
     struct credential c;
     struct rig r;
 
     rig_start(&r, &order, 0);
     ASSERT_OK(ec_point(key, point, &err), err);
-    request.point = again.point = point;
+    public = key_p256(point);
+    request.key = again.key = &public;
     ASSERT_OK(issue(&r, &request, &err), err);
     credential_init(&c);
     ASSERT_OK(credential_get(r.store, 1, &c, &err), err);
-    ck_assert_mem_eq(c.point, point, sizeof point);
+    ck_assert(key_same(&c.key, &public));
     ck_assert_uint_eq(c.wrapped.len, 0);
     credential_done(&c);
     ASSERT_FAILS(issue(&r, &again, &err), ERR_DUPLICATE); /* one key, one certificate */

@@ -2,6 +2,7 @@
 #include "faulty_station.h"
 
 #include "hsm/credential.h"
+#include "p256_util.h"
 #include "station/vault/closing.h"
 #include "station/vault/voiding.h"
 
@@ -126,7 +127,7 @@ static void assert_closed(struct rig *r, const struct closed *closed)
         ck_assert_int_eq(rig_int(r, query), 1);
     }
     ASSERT_OK(order_hash(r->store, 1, hash, &err), err);
-    ASSERT_FAILS(hsm_storage_find(r->hsm, hash, name, &err), ERR_MISSING);
+    ASSERT_FAILS(hsm_storage_find(r->hsm, hash, KEY_P256, name, &err), ERR_MISSING);
 }
 
 START_TEST(the_statement_says_what_became_of_every_certificate)
@@ -221,8 +222,8 @@ static int unwrap(struct rig *r, const struct credential *c, struct error *err)
 {
     uint8_t station_pub[EC_POINT_SIZE];
     struct hsm_rewrap *half;
-    int rc = hsm_credential_rewrap_begin(r->hsm, c->storage, c->wrapped.data, c->wrapped.len,
-                                         c->point, &half, station_pub, err);
+    int rc = rewrap_begin_p256(r->hsm, c->storage, c->wrapped.data, c->wrapped.len,
+                               key_point(&c->key), &half, station_pub, err);
 
     if (rc == 0)
         hsm_credential_rewrap_abort(half);

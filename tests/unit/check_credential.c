@@ -1,5 +1,6 @@
 /* Device keys on a real token, from their making to a device that OpenSSL plays here. */
 #include "credential_bench.h"
+#include "p256_util.h"
 
 #include <openssl/bn.h>
 #include <openssl/ec.h>
@@ -86,7 +87,7 @@ START_TEST(each_credential_is_a_key_of_its_own_and_leaves_nothing_behind)
 
     bench_init(&b);
     buf_init(&second, BLOB_MAX);
-    ASSERT_OK(hsm_credential_make(b.h, b.storage, point, &second, &b.err), b.err);
+    ASSERT_OK(make_p256(b.h, b.storage, point, &second, &b.err), b.err);
     ck_assert_mem_ne(point, b.point, sizeof point);
     ck_assert_uint_eq(second.len, b.wrapped.len);
     ck_assert_uint_le(second.len, IMPRINT_WRAPPED_KEY_MAX);
@@ -172,8 +173,8 @@ START_TEST(a_stored_blob_with_any_bit_changed_does_not_unwrap)
         b.wrapped.data[i] ^= (uint8_t)(1u << (i % 8));
     }
     for (size_t len = 0; len < b.wrapped.len; len += 8)
-        ASSERT_FAILS(hsm_credential_rewrap_begin(b.h, b.storage, b.wrapped.data, len, b.point, &r,
-                                                 station_pub, &b.err),
+        ASSERT_FAILS(rewrap_begin_p256(b.h, b.storage, b.wrapped.data, len, b.point, &r,
+                                       station_pub, &b.err),
                      ERR_INTEGRITY);
     ck_assert_ptr_null(r);
     deliver(&b);
@@ -193,7 +194,7 @@ START_TEST(a_row_with_the_public_key_of_another_is_refused)
     bench_init(&b);
     memcpy(own, b.point, sizeof own);
     buf_init(&other, BLOB_MAX);
-    ASSERT_OK(hsm_credential_make(b.h, b.storage, b.point, &other, &b.err), b.err);
+    ASSERT_OK(make_p256(b.h, b.storage, b.point, &other, &b.err), b.err);
     ASSERT_FAILS(begin(&b, &r, station_pub), ERR_INTEGRITY);
     memcpy(b.point, own, sizeof own);
     b.point[64] ^= 1; /* not a point any more */
@@ -275,7 +276,7 @@ START_TEST(a_full_output_buffer_fails_and_ends_the_rewrap)
     bench_init(&b);
     device_init(&d);
     buf_init(&small, 40);
-    ASSERT_FAILS(hsm_credential_make(b.h, b.storage, point, &small, &b.err), ERR_INTERNAL);
+    ASSERT_FAILS(make_p256(b.h, b.storage, point, &small, &b.err), ERR_INTERNAL);
     ck_assert_uint_eq(point[0], 0);
     buf_reset(&small);
     ASSERT_OK(begin(&b, &r, station_pub), b.err);
@@ -296,7 +297,7 @@ START_TEST(the_module_is_recycled_while_credentials_are_made_and_delivered)
     hsm_set_leak_limit(b.h, 4000);
     for (int i = 0; i < 20; i++) {
         buf_reset(&b.wrapped);
-        ASSERT_OK(hsm_credential_make(b.h, b.storage, b.point, &b.wrapped, &b.err), b.err);
+        ASSERT_OK(make_p256(b.h, b.storage, b.point, &b.wrapped, &b.err), b.err);
         deliver(&b);
     }
     ck_assert_uint_ge(hsm_recycle_count(b.h), 5);

@@ -39,6 +39,7 @@ static void end(void)
 static int make(uint32_t count, int64_t number, int64_t made, EVP_PKEY *with)
 {
     struct crl_head head = {issuer, number, made, made + 86400};
+    struct ca_signer signer;
     struct crl *crl;
 
     ASSERT_OK(crl_open(path, &crl, &err), err);
@@ -50,7 +51,8 @@ static int make(uint32_t count, int64_t number, int64_t made, EVP_PKEY *with)
         ASSERT_OK(crl_add(crl, &e, &err), err);
     }
     ck_assert_uint_eq(crl_count(crl), count);
-    return crl_finish(crl, &head, with, &err);
+    ASSERT_OK(ca_signer_of(with, &signer, &err), err);
+    return crl_finish(crl, &head, &signer, &err);
 }
 
 static X509_CRL *load(void)

@@ -237,7 +237,7 @@ START_TEST(a_broken_request_is_refused_with_its_own_message)
 
     begin_test();
     build(&refused[_i].parts);
-    rc = csr_read(request.data, request.len, &csr, &err);
+    rc = csr_read(request.data, request.len, KEY_P256, &csr, &err);
     ck_assert_msg(rc == refused[_i].code && strstr(err.text, refused[_i].text),
                   "row %d: %s: %s, expected: %s", _i, error_name(rc), err.text, refused[_i].text);
     ck_assert_ptr_nonnull(strstr(err.text, "the device's certificate request"));
@@ -277,14 +277,14 @@ START_TEST(a_good_request_is_read)
 
     begin_test();
     build(&good);
-    ASSERT_OK(csr_read(request.data, request.len, &csr, &err), err);
-    ck_assert_mem_eq(csr.point, point, sizeof point);
+    ASSERT_OK(csr_read(request.data, request.len, KEY_P256, &csr, &err), err);
+    ck_assert_mem_eq(key_point(&csr.key), point, sizeof point);
     ck_assert_uint_eq(csr.extensions_len, 0);
     ASSERT_OK(csr_check_subject(&csr, (const uint8_t *)SUBJECT, sizeof SUBJECT - 1, &err), err);
     ASSERT_FAILS(csr_check_subject(&csr, (const uint8_t *)"\x30\x00", 2, &err), ERR_REFUSED);
     make(key, "SN-1", NULL);
-    ASSERT_OK(csr_read(request.data, request.len, &csr, &err), err);
-    ck_assert_mem_eq(csr.point, point, sizeof point);
+    ASSERT_OK(csr_read(request.data, request.len, KEY_P256, &csr, &err), err);
+    ck_assert_mem_eq(key_point(&csr.key), point, sizeof point);
     end_test();
 }
 END_TEST
@@ -297,10 +297,11 @@ START_TEST(a_cut_or_changed_request_is_never_taken)
     begin_test();
     build(&good);
     for (size_t len = 0; len < request.len; len++)
-        ck_assert_int_ne(csr_read(request.data, len, &csr, &err), 0);
+        ck_assert_int_ne(csr_read(request.data, len, KEY_P256, &csr, &err), 0);
     for (size_t at = 0; at < request.len; at++) {
         request.data[at] ^= 0x01;
-        ck_assert_msg(csr_read(request.data, request.len, &csr, &err) != 0, "byte %zu", at);
+        ck_assert_msg(csr_read(request.data, request.len, KEY_P256, &csr, &err) != 0, "byte %zu",
+                      at);
         request.data[at] ^= 0x01;
     }
     end_test();
@@ -313,7 +314,7 @@ START_TEST(a_long_request_is_not_even_looked_at)
     struct csr csr;
 
     err = (struct error)ERROR_INIT;
-    ASSERT_FAILS(csr_read(bytes, sizeof bytes, &csr, &err), ERR_PROTOCOL);
+    ASSERT_FAILS(csr_read(bytes, sizeof bytes, KEY_P256, &csr, &err), ERR_PROTOCOL);
     ck_assert_ptr_nonnull(strstr(err.text, "has 2049 bytes, and may have 2048"));
 }
 END_TEST
@@ -326,8 +327,9 @@ START_TEST(an_rsa_key_is_refused_by_its_size_and_kind)
     begin_test();
     rsa = EVP_RSA_gen(2048);
     make(rsa, "SN-1", NULL);
-    ASSERT_FAILS(csr_read(request.data, request.len, &csr, &err), ERR_REFUSED);
-    ck_assert_ptr_nonnull(strstr(err.text, "an RSA key of 2048 bits, and the order's profile"));
+    ASSERT_FAILS(csr_read(request.data, request.len, KEY_P256, &csr, &err), ERR_REFUSED);
+    ck_assert_ptr_nonnull(
+        strstr(err.text, "an RSA key of 2048 bits, and this job is for P-256 keys"));
     EVP_PKEY_free(rsa);
     end_test();
 }
@@ -351,13 +353,13 @@ START_TEST(a_request_widens_no_profile)
 
     begin_test();
     make(key, "SN-1", "critical,digitalSignature");
-    ASSERT_OK(csr_read(request.data, request.len, &csr, &err), err);
+    ASSERT_OK(csr_read(request.data, request.len, KEY_P256, &csr, &err), err);
     ASSERT_OK(csr_check_extensions(&csr, cert, &err), err);
     make(key, "SN-1", "critical,digitalSignature,keyCertSign");
-    ASSERT_OK(csr_read(request.data, request.len, &csr, &err), err);
+    ASSERT_OK(csr_read(request.data, request.len, KEY_P256, &csr, &err), err);
     ASSERT_FAILS(csr_check_extensions(&csr, cert, &err), ERR_REFUSED);
     make(key, "SN-1", "digitalSignature");
-    ASSERT_OK(csr_read(request.data, request.len, &csr, &err), err);
+    ASSERT_OK(csr_read(request.data, request.len, KEY_P256, &csr, &err), err);
     ASSERT_FAILS(csr_check_extensions(&csr, cert, &err), ERR_REFUSED);
     ck_assert_ptr_nonnull(strstr(err.text, "an extension (number 1) that the order's profile"));
     X509_free(cert);

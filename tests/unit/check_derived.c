@@ -195,8 +195,8 @@ END_TEST
 START_TEST(a_symmetric_key_travels_beside_a_private_one)
 {
     static const uint8_t order[SHA256_SIZE] = {1};
-    uint8_t key[32], payload[BLOB_MAX], point[EC_POINT_SIZE], station_pub[EC_POINT_SIZE],
-        kek[IMPRINT_KEK_SIZE];
+    uint8_t key[32], payload[BLOB_MAX], station_pub[EC_POINT_SIZE], kek[IMPRINT_KEK_SIZE];
+    struct public_key public;
     char storage[HSM_STORAGE_NAME_SIZE];
     struct buf stored, private, symmetric;
     struct hsm_rewrap *r;
@@ -209,9 +209,9 @@ START_TEST(a_symmetric_key_travels_beside_a_private_one)
     buf_init(&private, BLOB_MAX);
     buf_init(&symmetric, BLOB_MAX);
     export_key(&b, "PUMP-000001", key);
-    ASSERT_OK(hsm_storage_create(b.h, order, storage, &b.err), b.err);
-    ASSERT_OK(hsm_credential_make(b.h, storage, point, &stored, &b.err), b.err);
-    ASSERT_OK(hsm_credential_rewrap_begin(b.h, storage, stored.data, stored.len, point, &r,
+    ASSERT_OK(hsm_storage_create(b.h, order, KEY_P256, storage, &b.err), b.err);
+    ASSERT_OK(hsm_credential_make(b.h, storage, KEY_P256, &public, &stored, &b.err), b.err);
+    ASSERT_OK(hsm_credential_rewrap_begin(b.h, storage, stored.data, stored.len, &public, &r,
                                           station_pub, &b.err),
               b.err);
     ASSERT_OK(

@@ -176,10 +176,10 @@ START_TEST(a_key_whose_making_was_answered_late_is_not_a_foreign_one)
 
     faulty_start(&r, &plain_order, 0);
     proxy_set(&fault);
-    ASSERT_OK(hsm_storage_create(r.hsm, order, name, &err), err);
+    ASSERT_OK(hsm_storage_create(r.hsm, order, KEY_P256, name, &err), err);
     ck_assert_uint_eq(proxy_state().faults, 1);
     no_fault();
-    ASSERT_FAILS(hsm_storage_create(r.hsm, order, name, &err), ERR_EXISTS);
+    ASSERT_FAILS(hsm_storage_create(r.hsm, order, KEY_P256, name, &err), ERR_EXISTS);
     rig_end(&r);
 }
 END_TEST

@@ -90,7 +90,7 @@ START_TEST(nothing_is_made_of_nothing)
     ASSERT_OK(generate(&r, 0, &w, &made, &err), err);
     ck_assert_int_eq(made, 0);
     ck_assert_int_eq(rig_batches(&r), 0);
-    ASSERT_FAILS(hsm_storage_find(r.hsm, r.v.history.row.hash, name, &err), ERR_MISSING);
+    ASSERT_FAILS(hsm_storage_find(r.hsm, r.v.history.row.hash, KEY_P256, name, &err), ERR_MISSING);
     rig_end(&r);
 }
 END_TEST
@@ -166,7 +166,7 @@ static void assert_rows_are_good(struct rig *r, int64_t count)
         cert = d2i_X509(NULL, &at, (long)c.cert.len);
         ck_assert_ptr_nonnull(cert);
         ASSERT_OK(ec_point(X509_get0_pubkey(cert), point, &err), err);
-        ck_assert_mem_eq(point, c.point, sizeof point);
+        ck_assert_mem_eq(point, key_point(&c.key), sizeof point);
         number = X509_get0_serialNumber(cert);
         ck_assert_int_eq(
             number->data[CERT_NUMBER_SIZE - 2] << 8 | number->data[CERT_NUMBER_SIZE - 1], id);
@@ -260,7 +260,8 @@ START_TEST(every_certificate_is_good_in_openssl_s_judgement)
         memcpy(number, serial->data, sizeof number);
         ck_assert_int_eq(number[0], 1);
         ck_assert_int_eq(number[CERT_NUMBER_SIZE - 1], id); /* unique by construction */
-        expect = (struct cert_expect){number, c.serial, c.point, &r.v.profile, {NULL}};
+        expect = (struct cert_expect){number,       c.serial, &c.key,
+                                      &r.v.profile, {NULL},   r.v.issuer->scheme};
         job_values(&r.job, r.v.order, expect.values);
         ASSERT_OK(cert_check(c.cert.data, c.cert.len, CHAIN(issuer, root), &expect, &err), err);
         X509_free(cert);

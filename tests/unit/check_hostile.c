@@ -229,7 +229,7 @@ static void move_proof(struct thief *t, size_t i)
     struct line *l = &t->lines[i];
     struct device *signer = t->holds[i];
     const uint8_t *nonce = t->nonces[i];
-    struct wire_proof p = {.lifecycle = IMPRINT_LIFE_FACTORY};
+    struct wire_proof p = {.lifecycle = IMPRINT_LIFE_FACTORY, .sig_len = IMPRINT_P256_SIG_SIZE};
     uint32_t kind = choose(t, 9);
     uint8_t verdict = 0;
     int rc;

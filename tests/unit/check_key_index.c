@@ -14,6 +14,13 @@
 
 static const uint8_t point_1[65] = {4, 1}, point_2[65] = {4, 2};
 
+static struct key_hash hash_of(const uint8_t point[65], int64_t credential)
+{
+    const struct public_key key = key_p256(point);
+
+    return key_hash_of(&key, credential);
+}
+
 static int add_credential(struct store *store, int64_t id, const uint8_t point[65],
                           struct error *err)
 {
@@ -26,7 +33,7 @@ static int add_credential(struct store *store, int64_t id, const uint8_t point[6
 
 static struct store *open_with_key(void)
 {
-    struct key_hash hash = key_hash_of(point_1, 1);
+    struct key_hash hash = hash_of(point_1, 1);
     struct error err = ERROR_INIT;
     struct store *store = open_new();
 
@@ -53,7 +60,7 @@ static int64_t count_of(struct store *store, const char *query)
 /* A second credential with this key; its hash is that of the first in any case. Rolled back. */
 static int try_second(struct store *store, const uint8_t point[65], struct error *err)
 {
-    struct key_hash hash = key_hash_of(point_1, 2);
+    struct key_hash hash = hash_of(point_1, 2);
     int rc = store_begin(store, err);
 
     if (rc == 0)
@@ -70,7 +77,7 @@ static int try_batch(struct store *store, const uint8_t point[65], struct error 
     struct key_hash hashes[100];
     int rc = store_begin(store, err);
 
-    hashes[0] = key_hash_of(point, 2);
+    hashes[0] = hash_of(point, 2);
     for (size_t i = 1; i < 100; i++)
         hashes[i] = (struct key_hash){i * UINT64_C(0xd1342543de82ef95), 3};
     if (rc == 0)
@@ -134,7 +141,7 @@ END_TEST
 
 START_TEST(a_double_within_a_batch_is_found)
 {
-    struct key_hash hashes[] = {key_hash_of(point_2, 2), key_hash_of(point_2, 3)};
+    struct key_hash hashes[] = {hash_of(point_2, 2), hash_of(point_2, 3)};
     struct store *store = open_with_key();
     struct error err = ERROR_INIT;
 
@@ -149,7 +156,7 @@ END_TEST
 
 START_TEST(what_was_rolled_back_is_forgotten)
 {
-    struct key_hash hash = key_hash_of(point_2, 2);
+    struct key_hash hash = hash_of(point_2, 2);
     struct store *store = open_with_key();
     struct error err = ERROR_INIT;
 
@@ -158,7 +165,7 @@ START_TEST(what_was_rolled_back_is_forgotten)
     ck_assert_ptr_nonnull(store->keys);
     store_rollback(store);
     ck_assert_ptr_null(store->keys);
-    hash = key_hash_of(point_2, 2);
+    hash = hash_of(point_2, 2);
     ASSERT_OK(store_begin(store, &err), err);
     ASSERT_OK(key_index_add(store, &hash, 1, &err), err);
     ASSERT_OK(store_commit(store, &err), err);

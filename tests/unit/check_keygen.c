@@ -256,7 +256,7 @@ START_TEST(an_enrolled_device_that_lost_its_memory_is_asked_anew)
 END_TEST
 
 /* The key pair of a private key that anybody can count up to. */
-static EVP_PKEY *key_of(uint8_t scalar)
+static EVP_PKEY *key_for(uint8_t scalar)
 {
     uint8_t der[67] = {0x30, 0x41, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
                        0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03,
@@ -274,7 +274,7 @@ START_TEST(a_hostile_request_costs_one_attempt_and_nothing_else)
 {
     const struct wish subject = {.cn = "another"},
                       usage = {.usage = "digitalSignature,keyCertSign"};
-    struct wish weak = {.key = key_of(7)}, transport = {0};
+    struct wish weak = {.key = key_for(7)}, transport = {0};
     struct device d;
     struct rig r;
 

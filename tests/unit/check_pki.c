@@ -1,7 +1,6 @@
 /* Certificates being made: serials, the authorities, the device template. */
 #include "pki_fixture.h"
 
-#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
 START_TEST(serials_are_what_every_platform_takes_as_a_name)
@@ -94,15 +93,15 @@ START_TEST(an_authority_with_a_bad_name_or_key_is_not_made)
         {"o", NULL, "01234567890123456789012345678901234567890123456789012345678901234"}};
     struct pki p;
     X509 *out = NULL;
-    EVP_PKEY *rsa = EVP_RSA_gen(2048), *p384 = EVP_EC_gen("P-384");
+    EVP_PKEY *p521 = EVP_EC_gen("P-521"), *p384 = EVP_EC_gen("P-384");
     uint8_t point[EC_POINT_SIZE];
     EVP_PKEY *key = new_key(point);
 
     pki_init(&p);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         ASSERT_FAILS(authority_root(&bad[i], p.now, p.root_key, &out, &p.err), ERR_INPUT);
-    ASSERT_FAILS(authority_root(&root_name, p.now, rsa, &out, &p.err), ERR_CRYPTO);
-    ASSERT_FAILS(authority_root(&root_name, p.now, p384, &out, &p.err), ERR_CRYPTO);
+    ASSERT_FAILS(authority_root(&root_name, p.now, p521, &out, &p.err), ERR_CRYPTO);
+    ASSERT_FAILS(authority_manifest_root(&root_name, p.now, p384, &out, &p.err), ERR_CRYPTO);
     ASSERT_FAILS(authority_issuing(&root_name, p.now, point, p.root, p.root_key, &out, &p.err),
                  ERR_INPUT);
     ASSERT_FAILS(authority_issuing(&station_name, p.now, point, p.root, p.signer_key, &out, &p.err),
@@ -111,7 +110,7 @@ START_TEST(an_authority_with_a_bad_name_or_key_is_not_made)
     ASSERT_FAILS(authority_issuing(&station_name, p.now, point, p.root, p.root_key, &out, &p.err),
                  ERR_CRYPTO);
     ck_assert_ptr_null(out);
-    EVP_PKEY_free(rsa);
+    EVP_PKEY_free(p521);
     EVP_PKEY_free(p384);
     EVP_PKEY_free(key);
     pki_done(&p);
@@ -155,7 +154,8 @@ START_TEST(a_template_refuses_what_is_not_a_subject)
     struct cert_template *t;
     struct cert_subject s = {.number = {1}};
     struct buf tbs;
-    EVP_PKEY *key = new_key(s.point);
+    uint8_t point[EC_POINT_SIZE];
+    EVP_PKEY *key = new_key(point);
 
     pki_init(&p);
     t = new_template(&p, 10);

@@ -124,6 +124,9 @@ static void put_table(struct buf *out, const char *title, const struct policy_ro
             buf_put_str(out, "the key");
         else if (rows->use & USE_NESTED)
             put_nested(out, rows);
+        else if (!rows->value)
+            buf_put_str(out,
+                        rows->type == CKA_MODULUS_BITS ? "of RSA: 2048 or 3072" : "of RSA: 65537");
         else
             put_value(out, rows->type, rows->value, rows->len);
         buf_printf(out, " | %s |\n", set && read ? "set, read back" : set ? "set" : "read back");

@@ -182,6 +182,8 @@ END_TEST
 
 /* ---- Templates. ---- */
 
+static const struct sample_algorithms p256; /* zero is P-256 everywhere */
+
 /* A device certificate of a profile, by template; judged, and its size compared with what was
  * promised. */
 static void issue(struct pki *p, struct cert_template *t, const struct cert_profile *profile,
@@ -192,20 +194,22 @@ static void issue(struct pki *p, struct cert_template *t, const struct cert_prof
                              .chip_id = values[VALUE_CHIP_ID],
                              .udi = values[VALUE_UDI],
                              .not_before = when};
-    struct cert_expect expect = {s.number, s.serial, s.point, profile, {NULL}};
-    EVP_PKEY *key = new_key(s.point);
-    uint8_t sig[EC_SIG_SIZE];
+    struct cert_expect expect = {s.number, s.serial, &s.key, profile, {NULL}, 0};
+    uint8_t point[EC_POINT_SIZE];
+    EVP_PKEY *key = new_key(point);
+    struct ca_signer signer;
     struct buf tbs, der;
     size_t size;
 
     buf_init(&tbs, CERT_DER_MAX);
     buf_init(&der, CERT_DER_MAX);
+    s.key = key_p256(point);
     memcpy(expect.values, values, sizeof expect.values);
     cert_number(random, 42, s.number);
     ASSERT_OK(cert_template_tbs(t, &s, &tbs, &p->err), p->err);
     ASSERT_OK(cert_template_size(t, &s, &size, &p->err), p->err);
-    ASSERT_OK(ec_sign(p->issuing_key, tbs.data, tbs.len, sig, &p->err), p->err);
-    ASSERT_OK(cert_assemble(&tbs, sig, &der, &p->err), p->err);
+    ASSERT_OK(ca_signer_of(p->issuing_key, &signer, &p->err), p->err);
+    ASSERT_OK(ca_sign_tbs(&signer, &tbs, &der, &p->err), p->err);
     ck_assert_uint_le(der.len, size);
     ck_assert_uint_ge(der.len + 8, size);
     ASSERT_OK(cert_check(der.data, der.len, CHAIN(p->issuing, p->root), &expect, &p->err), p->err);
@@ -266,7 +270,7 @@ START_TEST(the_text_of_an_extension_is_the_one_of_its_device)
     ASSERT_OK(parse(everything(), &profile, &err), err);
     sample_values(values);
     values[VALUE_PRODUCT] = "a/b c";
-    ASSERT_OK(sample_make(&profile, values, 1000000000, &s, &err), err);
+    ASSERT_OK(sample_make(&profile, values, 1000000000, &p256, &s, &err), err);
     names = X509_get_ext_d2i(s.cert, NID_subject_alt_name, NULL, NULL);
     ck_assert_int_eq(sk_GENERAL_NAME_num(names), 5);
     ck_assert_str_eq((const char *)ASN1_STRING_get0_data(sk_GENERAL_NAME_value(names, 1)->d.ia5),
@@ -311,7 +315,7 @@ START_TEST(validity_is_absolute_relative_or_without_end)
         profile = *idevid_profile();
         strcpy(profile.validity.not_before, cases[i].not_before);
         strcpy(profile.validity.not_after, cases[i].not_after);
-        ASSERT_OK(sample_make(&profile, values, cases[i].issued, &s, &err), err);
+        ASSERT_OK(sample_make(&profile, values, cases[i].issued, &p256, &s, &err), err);
         ck_assert_int_eq(ASN1_TIME_to_tm(X509_get0_notBefore(s.cert), &tm[0]), 1);
         ck_assert_int_eq(ASN1_TIME_to_tm(X509_get0_notAfter(s.cert), &tm[1]), 1);
         ck_assert_msg(timegm(&tm[0]) == cases[i].begin && timegm(&tm[1]) == cases[i].end,
@@ -400,7 +404,7 @@ START_TEST(a_dac_has_the_ids_of_its_pai)
 
     sample_values(values);
     ASSERT_OK(profile_find("matter-pai", &profile, &err), err);
-    ASSERT_OK(sample_make(&profile, values, 1000000000, &pai, &err), err);
+    ASSERT_OK(sample_make(&profile, values, 1000000000, &p256, &pai, &err), err);
     ASSERT_OK(profile_find("matter-dac", &profile, &err), err);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int rc;
@@ -515,7 +519,7 @@ START_TEST(every_shipped_profile_makes_a_certificate_that_its_platform_takes)
         sample_values(values);
         ASSERT_OK(profile_find(cases[i].profile, &profile, &err), err);
         ck_assert_str_eq(profile.name, cases[i].profile);
-        ASSERT_OK(sample_make(&profile, values, clock_utc(), &s, &err), err);
+        ASSERT_OK(sample_make(&profile, values, clock_utc(), &p256, &s, &err), err);
         why = p->refuses(s.cert, s.issuing);
         ck_assert_msg(!why, "%s: %s", cases[i].profile, why);
         ck_assert_int_le(i2d_X509(s.cert, NULL), cases[i].most);

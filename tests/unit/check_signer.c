@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "hsm/credential.h"
 #include "hsm/signer.h"
+#include "p256_util.h"
 #include "pki/authority.h"
 #include "pki/cert.h"
 #include "pki/template.h"
@@ -78,10 +79,11 @@ static void issue(struct ceremony *c, const char *storage)
     static struct cert_profile profile;
     struct cert_template_params params = {.profile = &profile, .issuer = c->issuing};
     struct cert_subject s = {.serial = "A1-0000001", .not_before = clock_utc()};
-    struct cert_expect expect = {s.number, s.serial, s.point, &profile, {NULL}};
+    struct cert_expect expect = {s.number, s.serial, &s.key, &profile, {NULL}, 0};
     struct cert_template *t;
     struct buf wrapped, tbs, der;
-    uint8_t random[CERT_RANDOM_SIZE], sig[EC_SIG_SIZE];
+    uint8_t random[CERT_RANDOM_SIZE];
+    struct ca_signer signer;
 
     buf_init(&wrapped, 256);
     buf_init(&tbs, CERT_DER_MAX);
@@ -90,12 +92,12 @@ static void issue(struct ceremony *c, const char *storage)
     params.values[VALUE_ORGANIZATION] = expect.values[VALUE_ORGANIZATION] = "Acme";
     params.values[VALUE_HARDWARE_TYPE] = expect.values[VALUE_HARDWARE_TYPE] = "1.3.6.1.4.1.99999.1";
     ASSERT_OK(cert_template_new(&params, 10, &t, &c->err), c->err);
-    ASSERT_OK(hsm_credential_make(c->h, storage, s.point, &wrapped, &c->err), c->err);
+    ASSERT_OK(hsm_credential_make(c->h, storage, KEY_P256, &s.key, &wrapped, &c->err), c->err);
     ASSERT_OK(hsm_random(c->h, random, sizeof random, &c->err), c->err);
     cert_number(random, 1, s.number);
     ASSERT_OK(cert_template_tbs(t, &s, &tbs, &c->err), c->err);
-    ASSERT_OK(hsm_sign(c->h, HSM_KEY_ISSUING_CA, tbs.data, tbs.len, sig, &c->err), c->err);
-    ASSERT_OK(cert_assemble(&tbs, sig, &der, &c->err), c->err);
+    ASSERT_OK(hsm_ca_signer(c->h, HSM_KEY_ISSUING_CA, &signer, &c->err), c->err);
+    ASSERT_OK(ca_sign_tbs(&signer, &tbs, &der, &c->err), c->err);
     ASSERT_OK(cert_check(der.data, der.len, CHAIN(c->issuing, c->root), &expect, &c->err), c->err);
     cert_template_free(t);
     buf_done(&wrapped);
@@ -124,7 +126,7 @@ START_TEST(the_hot_path_works_before_beside_and_after_a_signer)
     char storage[HSM_STORAGE_NAME_SIZE];
 
     ceremony_init(&c);
-    ASSERT_OK(hsm_storage_create(c.h, order, storage, &c.err), c.err);
+    ASSERT_OK(hsm_storage_create(c.h, order, KEY_P256, storage, &c.err), c.err);
     issue(&c, storage);
     ASSERT_OK(hsm_signer_open(c.h, HSM_KEY_MANIFEST_SIGN, &key, &c.err), c.err);
     issue(&c, storage);
@@ -199,13 +201,13 @@ START_TEST(a_signer_closed_in_the_middle_of_a_rewrap_leaves_the_rewrap_alone)
     ceremony_init(&c);
     buf_init(&wrapped, 256);
     buf_init(&blob, 256);
-    ASSERT_OK(hsm_storage_create(c.h, order, storage, &c.err), c.err);
-    ASSERT_OK(hsm_credential_make(c.h, storage, point, &wrapped, &c.err), c.err);
+    ASSERT_OK(hsm_storage_create(c.h, order, KEY_P256, storage, &c.err), c.err);
+    ASSERT_OK(make_p256(c.h, storage, point, &wrapped, &c.err), c.err);
     ASSERT_OK(ec_point(device, dev_pub, &c.err), c.err);
     ASSERT_OK(hsm_signer_open(c.h, HSM_KEY_MANIFEST_SIGN, &key, &c.err), c.err);
-    ASSERT_OK(hsm_credential_rewrap_begin(c.h, storage, wrapped.data, wrapped.len, point, &r,
-                                          station_pub, &c.err),
-              c.err);
+    ASSERT_OK(
+        rewrap_begin_p256(c.h, storage, wrapped.data, wrapped.len, point, &r, station_pub, &c.err),
+        c.err);
     ASSERT_OK(hsm_signer_close(key, 0, &c.err), c.err);
     ASSERT_OK(hsm_credential_rewrap_finish(r, 1, dev_pub, context, &blob, &c.err), c.err);
     ck_assert_uint_eq(blob.len, wrapped.len);

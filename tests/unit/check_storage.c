@@ -1,5 +1,6 @@
 /* Storage keys on a real token, and what somebody who has the PIN can do with them. */
 #include "credential_bench.h"
+#include "p256_util.h"
 
 static const uint8_t order_b[SHA256_SIZE] = {0xb1, 2, 3};
 
@@ -12,21 +13,21 @@ START_TEST(a_storage_key_serves_one_order_and_is_inert_once_destroyed)
 
     bench_init(&b);
     ck_assert_str_eq(b.storage, "storage:ec:a102030000000000");
-    ASSERT_FAILS(hsm_storage_create(b.h, order_a, name, &b.err), ERR_EXISTS);
-    ASSERT_FAILS(hsm_storage_find(b.h, order_b, name, &b.err), ERR_MISSING);
-    ASSERT_OK(hsm_storage_find(b.h, order_a, name, &b.err), b.err);
+    ASSERT_FAILS(hsm_storage_create(b.h, order_a, KEY_P256, name, &b.err), ERR_EXISTS);
+    ASSERT_FAILS(hsm_storage_find(b.h, order_b, KEY_P256, name, &b.err), ERR_MISSING);
+    ASSERT_OK(hsm_storage_find(b.h, order_a, KEY_P256, name, &b.err), b.err);
     ck_assert_str_eq(name, b.storage);
-    ASSERT_OK(hsm_storage_create(b.h, order_b, second, &b.err), b.err);
-    ASSERT_FAILS(hsm_credential_rewrap_begin(b.h, second, b.wrapped.data, b.wrapped.len, b.point,
-                                             &r, station_pub, &b.err),
+    ASSERT_OK(hsm_storage_create(b.h, order_b, KEY_P256, second, &b.err), b.err);
+    ASSERT_FAILS(rewrap_begin_p256(b.h, second, b.wrapped.data, b.wrapped.len, b.point, &r,
+                                   station_pub, &b.err),
                  ERR_INTEGRITY);
     ASSERT_OK(hsm_storage_destroy(b.h, order_a, &b.err), b.err);
     ASSERT_FAILS(hsm_storage_destroy(b.h, order_a, &b.err), ERR_MISSING);
     ASSERT_FAILS(begin(&b, &r, station_pub), ERR_MISSING);
-    ASSERT_OK(hsm_storage_create(b.h, order_a, name, &b.err), b.err);
+    ASSERT_OK(hsm_storage_create(b.h, order_a, KEY_P256, name, &b.err), b.err);
     ASSERT_FAILS(begin(&b, &r, station_pub), ERR_INTEGRITY);
-    ASSERT_FAILS(hsm_credential_make(b.h, "storage", point, &b.wrapped, &b.err), ERR_MISSING);
-    ASSERT_FAILS(hsm_credential_make(b.h, "ledger-hmac", point, &b.wrapped, &b.err), ERR_MISSING);
+    ASSERT_FAILS(make_p256(b.h, "storage", point, &b.wrapped, &b.err), ERR_MISSING);
+    ASSERT_FAILS(make_p256(b.h, "ledger-hmac", point, &b.wrapped, &b.err), ERR_MISSING);
     bench_done(&b);
 }
 END_TEST
@@ -40,9 +41,9 @@ START_TEST(an_order_whose_hash_only_begins_alike_does_not_get_the_key)
     bench_init(&b);
     memcpy(alike, order_a, sizeof alike);
     alike[31] ^= 1;
-    ASSERT_FAILS(hsm_storage_find(b.h, alike, name, &b.err), ERR_HSM);
+    ASSERT_FAILS(hsm_storage_find(b.h, alike, KEY_P256, name, &b.err), ERR_HSM);
     ck_assert_ptr_nonnull(strstr(b.err.text, "CKA_ID"));
-    ASSERT_FAILS(hsm_storage_create(b.h, alike, name, &b.err), ERR_HSM);
+    ASSERT_FAILS(hsm_storage_create(b.h, alike, KEY_P256, name, &b.err), ERR_HSM);
     bench_done(&b);
 }
 END_TEST
@@ -87,10 +88,9 @@ START_TEST(a_storage_key_without_its_templates_is_not_used)
 
     bench_init(&b);
     forge_storage(p11, softhsm_session(p11), "storage:ec:b102030000000000");
-    ASSERT_FAILS(hsm_storage_find(b.h, order_b, name, &b.err), ERR_HSM);
+    ASSERT_FAILS(hsm_storage_find(b.h, order_b, KEY_P256, name, &b.err), ERR_HSM);
     ck_assert_ptr_nonnull(strstr(b.err.text, "CKA_UNWRAP_TEMPLATE"));
-    ASSERT_FAILS(hsm_credential_make(b.h, "storage:ec:b102030000000000", point, &b.wrapped, &b.err),
-                 ERR_HSM);
+    ASSERT_FAILS(make_p256(b.h, "storage:ec:b102030000000000", point, &b.wrapped, &b.err), ERR_HSM);
     bench_done(&b);
 }
 END_TEST
@@ -146,7 +146,7 @@ START_TEST(a_storage_key_whose_bytes_came_from_outside_is_not_used)
 
     bench_init(&b);
     plant_storage(p11, softhsm_session(p11), "storage:ec:b102030000000000");
-    ASSERT_FAILS(hsm_storage_find(b.h, order_b, name, &b.err), ERR_HSM);
+    ASSERT_FAILS(hsm_storage_find(b.h, order_b, KEY_P256, name, &b.err), ERR_HSM);
     ck_assert_ptr_nonnull(strstr(b.err.text, "CKA_ALWAYS_SENSITIVE"));
     bench_done(&b);
 }

@@ -81,7 +81,7 @@ START_TEST(a_serial_or_key_that_is_known_is_refused)
     ck_assert_ptr_nonnull(strstr(err.text, "P-0001"));
     strcpy(c.serial, "P-0002");
     ASSERT_OK(credential_add(store, &c, &err), err);
-    hash = key_hash_of(c.point, c.id);
+    hash = key_hash_of(&c.key, c.id);
     ASSERT_FAILS(key_index_add(store, &hash, 1, &err), ERR_DUPLICATE);
     credential_done(&c);
     end(store);

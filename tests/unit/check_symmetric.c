@@ -172,8 +172,10 @@ START_TEST(a_line_that_plays_devices_gets_one_key_for_each_claim_and_no_more_tha
 END_TEST
 
 static const struct {
-    size_t at; /* of the 64 bytes of a proof; 64: the life cycle; 65: the commit count */
-} changes[] = {{0}, {31}, {32}, {63}, {64}, {65}};
+    uint16_t
+        at; /* a byte of the MAC, or behind it; 64: the life cycle; 65: the commit count; 66: a byte
+                  * less */
+} changes[] = {{0}, {31}, {32}, {63}, {64}, {65}, {66}};
 
 START_TEST(a_proof_that_was_changed_is_none)
 {
@@ -182,7 +184,7 @@ START_TEST(a_proof_that_was_changed_is_none)
     struct device d;
     struct line l;
     struct rig r;
-    size_t at = changes[_i].at;
+    uint16_t at = changes[_i].at;
 
     dut_init(&d, 1);
     rig_start(&r, &derived_order, 0);
@@ -190,8 +192,12 @@ START_TEST(a_proof_that_was_changed_is_none)
     deliver(&l, &d);
     ASSERT_ANSWER(&l, line_nonce(&l, nonce));
     p = device_prove(&d, nonce);
-    if (at < sizeof p.sig)
+    if (at < p.sig_len)
         p.sig[at] ^= 1;
+    else if (at < 64)
+        p.sig_len = (uint16_t)(at + 1);
+    else if (at == 66)
+        p.sig_len--;
     else if (at == 64)
         p.lifecycle = IMPRINT_LIFE_LOCKED;
     else
@@ -241,10 +247,9 @@ END_TEST
 START_TEST(rows_that_were_changed_are_not_believed)
 {
     static const char *const statements[] = {
-        "UPDATE claims SET kcv = zeroblob(32)",
-        "UPDATE claims SET kcv = NULL",
-        "UPDATE credentials SET serial = 'PUMP-000009'",
-        "UPDATE credentials SET cert = x'30'",
+        "UPDATE claims SET kcv = zeroblob(32)",          "UPDATE claims SET kcv = NULL",
+        "UPDATE credentials SET serial = 'PUMP-000009'", "UPDATE credentials SET cert = x'30'",
+        "UPDATE credentials SET point = zeroblob(91)",
     };
     struct error said = ERROR_INIT;
     struct device d;
@@ -344,7 +349,7 @@ RIG_MAIN("symmetric", ((struct check_item){what_a_key_is_derived_from, 2}),
          ONCE(a_line_that_plays_devices_gets_one_key_for_each_claim_and_no_more_than_ordered),
          EACH_ROW(a_proof_that_was_changed_is_none, changes),
          ((struct check_item){another_key_and_another_kind_of_proof_are_none, 3}),
-         ((struct check_item){rows_that_were_changed_are_not_believed, 4}),
+         ((struct check_item){rows_that_were_changed_are_not_believed, 5}),
          ((struct check_item){a_released_key_goes_to_no_other_device_by_a_change_of_the_tables, 2}),
          ONCE(the_ledger_takes_one_issue_of_a_derived_key),
          ((struct check_item){a_device_without_symmetric_keys_is_refused_untouched, 2}))

@@ -8,6 +8,7 @@
 #include "softhsm.h"
 
 #include "hsm/credential.h"
+#include "p256_util.h"
 
 static const uint8_t order_a[SHA256_SIZE] = {0xa1, 2, 3};
 
@@ -24,8 +25,8 @@ static inline void bench_init(struct bench *b)
 {
     *b = (struct bench){.h = softhsm_open()};
     buf_init(&b->wrapped, BLOB_MAX);
-    ASSERT_OK(hsm_storage_create(b->h, order_a, b->storage, &b->err), b->err);
-    ASSERT_OK(hsm_credential_make(b->h, b->storage, b->point, &b->wrapped, &b->err), b->err);
+    ASSERT_OK(hsm_storage_create(b->h, order_a, KEY_P256, b->storage, &b->err), b->err);
+    ASSERT_OK(make_p256(b->h, b->storage, b->point, &b->wrapped, &b->err), b->err);
 }
 
 static inline void bench_done(struct bench *b)
@@ -36,8 +37,8 @@ static inline void bench_done(struct bench *b)
 
 static inline int begin(struct bench *b, struct hsm_rewrap **r, uint8_t station_pub[EC_POINT_SIZE])
 {
-    return hsm_credential_rewrap_begin(b->h, b->storage, b->wrapped.data, b->wrapped.len, b->point,
-                                       r, station_pub, &b->err);
+    return rewrap_begin_p256(b->h, b->storage, b->wrapped.data, b->wrapped.len, b->point, r,
+                             station_pub, &b->err);
 }
 
 #endif

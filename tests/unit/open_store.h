@@ -87,6 +87,7 @@ static inline void generate(struct store *store, int count)
     if (!found)
         ASSERT_OK(order_add(store, &row, &err), err);
     for (int i = 0; i < count; i++) {
+        uint8_t point[EC_POINT_SIZE];
         struct credential c;
         struct key_hash hash;
 
@@ -96,13 +97,15 @@ static inline void generate(struct store *store, int count)
         c.order_id = row.id;
         strcpy(c.product, "pump");
         snprintf(c.serial, sizeof c.serial, "P-%04d", (int)id);
-        memset(c.point, (int)id, sizeof c.point);
+        memset(point, (int)id, sizeof point);
+        point[0] = 0x04;
+        c.key = key_p256(point);
         buf_put_str(&c.cert, "certificate");
         buf_put_str(&c.wrapped, "wrapped key");
         strcpy(c.storage, "storage:ec:aa");
         ASSERT_OK(credential_seal(&c, order, test_mac, NULL, &err), err);
         ASSERT_OK(credential_add(store, &c, &err), err);
-        hash = key_hash_of(c.point, c.id);
+        hash = key_hash_of(&c.key, c.id);
         ASSERT_OK(key_index_add(store, &hash, 1, &err), err);
         credential_done(&c);
     }

@@ -113,20 +113,22 @@ static inline struct cert_template *new_template(struct pki *p, size_t serial_le
 static inline void make(struct pki *p, struct cert_template *t, const char *serial, struct made *m)
 {
     static const uint8_t random[CERT_RANDOM_SIZE] = {0xff, 0, 0x80, 1, 2, 3, 4, 5, 6, 7};
-    uint8_t sig[EC_SIG_SIZE];
+    uint8_t point[EC_POINT_SIZE];
+    struct ca_signer signer;
     struct buf tbs;
 
     *m = (struct made){.subject = {.serial = serial, .not_before = p->now}};
-    m->key = new_key(m->subject.point);
+    m->key = new_key(point);
+    m->subject.key = key_p256(point);
     cert_number(random, 42, m->subject.number);
-    m->expect =
-        (struct cert_expect){m->subject.number, serial, m->subject.point, idevid_profile(), {NULL}};
+    m->expect = (struct cert_expect){m->subject.number, serial, &m->subject.key,
+                                     idevid_profile(),  {NULL}, SCHEME_ECDSA_SHA256};
     idevid_values(m->expect.values);
     buf_init(&tbs, CERT_DER_MAX);
     buf_init(&m->der, CERT_DER_MAX);
     ASSERT_OK(cert_template_tbs(t, &m->subject, &tbs, &p->err), p->err);
-    ASSERT_OK(ec_sign(p->issuing_key, tbs.data, tbs.len, sig, &p->err), p->err);
-    ASSERT_OK(cert_assemble(&tbs, sig, &m->der, &p->err), p->err);
+    ASSERT_OK(ca_signer_of(p->issuing_key, &signer, &p->err), p->err);
+    ASSERT_OK(ca_sign_tbs(&signer, &tbs, &m->der, &p->err), p->err);
     buf_done(&tbs);
 }
 

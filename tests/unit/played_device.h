@@ -393,7 +393,9 @@ static inline void device_proof_message(const struct device *d,
 static inline struct wire_proof device_sign(const struct device *d, EVP_PKEY *key,
                                             const uint8_t nonce[IMPRINT_NONCE_SIZE])
 {
-    struct wire_proof p = {.lifecycle = d->lifecycle, .commit_count = d->commit_count};
+    struct wire_proof p = {.lifecycle = d->lifecycle,
+                           .commit_count = d->commit_count,
+                           .sig_len = IMPRINT_P256_SIG_SIZE};
     struct error err = ERROR_INIT;
     struct buf b;
 
@@ -408,7 +410,9 @@ static inline struct wire_proof device_sign(const struct device *d, EVP_PKEY *ke
 static inline struct wire_proof device_prove(const struct device *d,
                                              const uint8_t nonce[IMPRINT_NONCE_SIZE])
 {
-    struct wire_proof p = {.lifecycle = d->lifecycle, .commit_count = d->commit_count};
+    struct wire_proof p = {.lifecycle = d->lifecycle,
+                           .commit_count = d->commit_count,
+                           .sig_len = IMPRINT_SYMMETRIC_SIZE};
     struct buf b;
 
     if (d->key)

@@ -62,14 +62,14 @@ static inline void make_statement(const struct device *d, const struct line *l, 
                                   uint8_t sig[EC_SIG_SIZE])
 {
     struct error err = ERROR_INIT;
-    uint8_t point[EC_POINT_SIZE];
+    struct public_key made;
     struct link_facts facts;
     struct buf message;
 
     device_facts(d, &facts);
     buf_init(&message, 1024);
-    ASSERT_OK(ec_point(of, point, &err), err);
-    ASSERT_OK(link_attest_key_message(&facts, l->plan.station_nonce, point, &message, &err), err);
+    ASSERT_OK(key_of(of, &made, &err), err);
+    ASSERT_OK(link_attest_key_message(&facts, l->plan.station_nonce, &made, &message, &err), err);
     ASSERT_OK(ec_sign(d->enrolment, message.data, message.len, sig, &err), err);
     buf_done(&message);
 }

@@ -432,6 +432,7 @@ static inline void rig_check_attestation(const struct evidence *e, const struct 
     struct link_facts facts = {.suite_count = 1, .firmware = "-", .frame_max = 1024};
     struct error err = ERROR_INIT;
     struct transcript x;
+    struct public_key made_key;
     struct buf message;
 
     ck_assert_int_eq(transcript_parse(e->x.p, e->x.len, &x), 0);
@@ -446,8 +447,8 @@ static inline void rig_check_attestation(const struct evidence *e, const struct 
     ASSERT_OK(ec_verify(e->att_key, message.data, message.len, e->att_sig, &err), err);
     buf_reset(&message);
     if (e->made) {
-        ASSERT_OK(link_attest_key_message(&facts, x.station_nonce.p,
-                                          r->spki.p + r->spki.len - EC_POINT_SIZE, &message, &err),
+        ASSERT_OK(key_parse(r->spki.p, r->spki.len, &made_key, &err), err);
+        ASSERT_OK(link_attest_key_message(&facts, x.station_nonce.p, &made_key, &message, &err),
                   err);
         ASSERT_OK(ec_verify(e->att_key, message.data, message.len, e->att_made, &err), err);
     }

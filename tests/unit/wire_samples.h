@@ -68,10 +68,10 @@ static struct wire_hello sample_hello(void)
 
 static struct wire_proof sample_proof(void)
 {
-    struct wire_proof v = {.lifecycle = 2, .commit_count = 0x01020304};
+    struct wire_proof v = {.lifecycle = 2, .commit_count = 0x01020304, .sig_len = 64};
 
     fill(v.handle, sizeof v.handle, 1);
-    fill(v.sig, sizeof v.sig, 2);
+    fill(v.sig, v.sig_len, 2);
     fill(v.read_back, sizeof v.read_back, 3);
     return v;
 }

@@ -93,7 +93,7 @@ static int open_bare(const struct bench_station *s, struct bare *b, struct error
     CK_SLOT_ID slots[4];
     CK_ULONG count = 4;
     char storage[HSM_STORAGE_NAME_SIZE];
-    int rc = hsm_storage_find(s->hsm, s->v.history.row.hash, storage, err);
+    int rc = hsm_storage_find(s->hsm, s->v.history.row.hash, KEY_P256, storage, err);
 
     if (rc)
         return rc;

@@ -47,7 +47,7 @@ static void fill(struct cert_subject *s, char serial[16], size_t i, int64_t when
     s->serial = serial;
     s->number[0] = 1;
     memcpy(s->number + 9, &i, sizeof i);
-    memcpy(s->point, points[i % KEYS], EC_POINT_SIZE);
+    s->key = key_p256(points[i % KEYS]);
     s->not_before = when;
 }
 
@@ -77,7 +77,7 @@ static double build(const struct subject_of *p, int64_t when, struct error *err)
 {
     struct cert_subject s = {.chip_id = NULL};
     const char *own[VALUE_COUNT];
-    struct profile_input input = {s.number, s.point, when, own, p->sample.issuing};
+    struct profile_input input = {s.number, &s.key, when, own, p->sample.issuing};
     char serial[16];
     double begun = now();
     int rc = 0;
@@ -100,7 +100,8 @@ static int prepare(struct subject_of *p, const char *name, struct error *err)
     int rc = profile_find(name, &p->profile, err);
 
     if (rc == 0)
-        rc = sample_make(&p->profile, values, clock_utc(), &p->sample, err);
+        rc = sample_make(&p->profile, values, clock_utc(), &(struct sample_algorithms){0},
+                         &p->sample, err);
     if (rc)
         return rc;
     params.issuer = p->sample.issuing;

@@ -11,7 +11,7 @@ int bench_rewrap(struct bench_station *s, struct credential *c,
     struct hsm_rewrap *rewrap;
     struct buf blob;
     int rc = hsm_credential_rewrap_begin(s->hsm, c->storage, c->wrapped.data, c->wrapped.len,
-                                         c->point, &rewrap, station_pub, err);
+                                         &c->key, &rewrap, station_pub, err);
 
     if (rc)
         return rc;

@@ -102,6 +102,7 @@ static void write_direct_list(void *ctx)
     char path[PATH_MAX];
     FILE *in;
     EVP_PKEY *key;
+    struct ca_signer signer;
     struct crl *crl;
 
     (void)ctx;
@@ -119,7 +120,8 @@ static void write_direct_list(void *ctx)
         memcpy(number + 1, &i, sizeof i);
         bench_must(crl_add(crl, &entry, &err), &err, path);
     }
-    bench_must(crl_finish(crl, &head, key, &err), &err, path);
+    bench_must(ca_signer_of(key, &signer, &err), &err, path);
+    bench_must(crl_finish(crl, &head, &signer, &err), &err, path);
     EVP_PKEY_free(key);
     X509_free(head.issuer);
     fclose(in);

@@ -1,5 +1,8 @@
 #include "device.h"
 
+#if IMPRINT_AGENT_WITH_OTHER_KEYS
+#include "agent/port_keys_openssl.h"
+#endif
 #include "agent/port_openssl.h"
 #include "pki/ec.h"
 
@@ -102,6 +105,9 @@ int device_open(struct device *d, const struct device_options *o, struct error *
         rc = fault_parse(&d->fault, o->fault, o->store, err);
     if (rc == 0 && !imprint_agent_port_openssl_init(&d->platform.crypto))
         rc = error_set(err, ERR_INTERNAL, "out of memory");
+#if IMPRINT_AGENT_WITH_OTHER_KEYS
+    d->platform.keys = o->only_p256 ? NULL : &imprint_agent_keys_openssl;
+#endif
     if (rc == 0 && o->capture) {
         d->capture = open(o->capture, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         if (d->capture < 0)

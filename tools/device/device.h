@@ -26,7 +26,7 @@ struct device {
     uint8_t enrol_point[IMPRINT_P256_POINT_SIZE];
     struct buf enrol_chain; /* certificates that attest enrol_key, DER */
     struct facts facts;
-    uint8_t unit[2048]; /* received bytes up to a delimiter */
+    uint8_t unit[4096]; /* received bytes up to a delimiter */
     size_t unit_len;
 };
 
@@ -35,6 +35,7 @@ struct device_options {
     struct fact_texts facts;
     const char *store, *port, *enrol_key, *enrol_chain, *capture, *fault;
     long baud_pace;
+    bool only_p256;
 };
 
 /* Opens all that the options name and starts the agent. Close with device_close in any case. */

@@ -44,6 +44,28 @@ static int write_key(const char *dir, const struct imprint_agent_crypto *crypto,
     return rc;
 }
 
+/* A private key of another type than P-256. */
+static int write_other_key(const char *dir, struct imprint_agent *agent, struct error *err)
+{
+    uint8_t der[IMPRINT_AGENT_PRIVATE_MAX];
+    const uint8_t *p = der;
+    PKCS8_PRIV_KEY_INFO *info = NULL;
+    BIO *bio = BIO_new(BIO_s_secmem());
+    size_t len = 0;
+    int rc;
+
+    if (imprint_agent_private_read(agent, der, sizeof der, &len))
+        info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &p, (long)len);
+    if (!info || !bio || !PEM_write_bio_PKCS8_PRIV_KEY_INFO(bio, info))
+        rc = error_set(err, ERR_CRYPTO, "the device's private key cannot be read");
+    else
+        rc = write_bio(dir, "key.pem", bio, err);
+    explicit_bzero(der, sizeof der);
+    PKCS8_PRIV_KEY_INFO_free(info);
+    BIO_free(bio);
+    return rc;
+}
+
 /* DER certificates, one after the other, as PEM. */
 static int put_pem(BIO *bio, const uint8_t *der, size_t len, const char *name, struct error *err)
 {
@@ -148,6 +170,8 @@ static int export_agent(const char *dir, struct imprint_agent *agent, struct err
         rc = error_set(err, ERR_MISSING, "the device holds no identity");
     if (rc == 0 && identity.has_private)
         rc = write_key(dir, crypto, &identity, err);
+    if (rc == 0 && identity.has_other)
+        rc = write_other_key(dir, agent, err);
     if (rc == 0)
         rc = write_texts(dir, &identity, err);
     if (rc == 0)

@@ -106,6 +106,13 @@ static void edit_slow(struct fault *f, const struct link_frame *reply, struct bu
         continue;
 }
 
+/* The key is there when KEYGEN is repeated. */
+static void edit_slow_key(struct fault *f, const struct link_frame *reply, struct buf *payload)
+{
+    edit_slow(f, reply, payload);
+    f->argument[0] = 0;
+}
+
 static void edit_wrong_proof(struct fault *f, const struct link_frame *reply, struct buf *payload)
 {
     struct link_proof p;
@@ -231,6 +238,8 @@ static const struct fault_kind kinds[] = {
     {"silent", false, "answers nothing", FAULT_DROP, 0, 0, NULL},
     {"garbage", false, "answers with random bytes", FAULT_PASS, 0, 0, edit_garbage},
     {"slow", true, "answers after so many milliseconds", FAULT_PASS, 0, 0, edit_slow},
+    {"slow-key", true, "takes so many milliseconds to make its key", FAULT_PASS, 0,
+     IMPRINT_MSG_KEYGEN, edit_slow_key},
     {"vanish", false, "is unplugged when COMMIT comes", FAULT_VANISH, IMPRINT_MSG_COMMIT, 0, NULL},
     {"vanish-after", false, "commits, and is unplugged before it answers", FAULT_VANISH_AFTER,
      IMPRINT_MSG_COMMIT, 0, NULL},

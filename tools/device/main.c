@@ -31,6 +31,7 @@ static void print_help(FILE *out)
           "    --firmware TEXT    its version; 1.0.0 if not given\n"
           "    --image-hash HEX   SHA-256 of its image\n"
           "    --debug            its debug port is open\n"
+          "    --only-p256        it has no keys of other types\n"
           "    --authority FILE   pins the authority in FILE: 'p256 ' and 130 hex digits\n"
           "    --enrol-key FILE   attests with the private key in this PEM file\n"
           "    --enrol-chain FILE with --enrol-key: its vendor's certificates, the key's first\n"
@@ -74,6 +75,9 @@ static int take_option(struct arguments *a, int option, char *value, struct erro
     case 'h':
         a->help = true;
         return 0;
+    case 'P':
+        a->device.only_p256 = true;
+        return 0;
     case 'd':
         f->debug = true;
         return 0;
@@ -99,6 +103,7 @@ static int parse(int argc, char **argv, struct arguments *a, struct error *err)
                                             {"firmware", required_argument, NULL, 'f'},
                                             {"image-hash", required_argument, NULL, 'i'},
                                             {"debug", no_argument, NULL, 'd'},
+                                            {"only-p256", no_argument, NULL, 'P'},
                                             {"authority", required_argument, NULL, 'a'},
                                             {"enrol-key", required_argument, NULL, 'e'},
                                             {"enrol-chain", required_argument, NULL, 'E'},

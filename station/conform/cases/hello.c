@@ -4,6 +4,8 @@
 #include <openssl/x509.h>
 #include <string.h>
 
+#define OTHER_KEYS                                                                                 \
+    (IMPRINT_MODE_P384 | IMPRINT_MODE_ED25519 | IMPRINT_MODE_RSA_2048 | IMPRINT_MODE_RSA_3072)
 #define MODES (IMPRINT_MODE_HSM | IMPRINT_MODE_DEVICE | IMPRINT_MODE_DERIVED)
 
 static int check_suites(const struct link_facts *f, struct error *err)
@@ -27,8 +29,9 @@ static int facts(struct bench *b, struct error *err)
         rc = check_suites(f, err);
     if (rc)
         return rc;
-    if ((f->modes & MODES) == 0 || (f->modes & ~(uint32_t)MODES))
-        return error_set(err, ERR_PROTOCOL, "the modes are %u: 1, 2, 4 or a sum of them was due",
+    if ((f->modes & MODES) == 0 || (f->modes & ~(uint32_t)(MODES | OTHER_KEYS)))
+        return error_set(err, ERR_PROTOCOL,
+                         "the modes are %u: 1, 2, 4 or a sum of them was due, and bits 8 to 11",
                          (unsigned)f->modes);
     if (f->lifecycle != IMPRINT_LIFE_FACTORY && f->lifecycle != IMPRINT_LIFE_LOCKED)
         return error_set(err, ERR_PROTOCOL, "the life cycle is %u: 1 or 2 was due",

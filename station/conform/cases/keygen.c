@@ -19,6 +19,7 @@ static int keygen(struct bench *b, struct error *err)
 static int attested(struct bench *b, struct error *err)
 {
     struct link_request request;
+    struct public_key key;
     struct buf message;
     int rc = made(b, err);
 
@@ -28,9 +29,10 @@ static int attested(struct bench *b, struct error *err)
         return rc;
     if (!request.attested || request.attest_sig.len != EC_SIG_SIZE)
         return error_set(err, ERR_PROTOCOL, "there is no signature of the enrolment key");
+    key = key_p256(b->bundle->point);
     buf_init(&message, LINK_X_MAX);
-    rc = link_attest_key_message(&b->hello.facts, b->bundle->keygen.station_nonce, b->bundle->point,
-                                 &message, err);
+    rc = link_attest_key_message(&b->hello.facts, b->bundle->keygen.station_nonce, &key, &message,
+                                 err);
     if (rc == 0 && ec_verify(b->hello.attest_key.bytes, message.data, message.len,
                              request.attest_sig.bytes, NULL))
         rc = error_set(err, ERR_PROTOCOL, "the enrolment key's signature does not verify");
@@ -114,7 +116,7 @@ static int algorithm(struct bench *b, struct error *err)
 
     if (rc)
         return rc;
-    b->bundle->keygen.key_alg = IMPRINT_ALG_P384;
+    b->bundle->keygen.key_alg = IMPRINT_ALG_LMS;
     return refuse(b, STATUS(SUITE), err);
 }
 

@@ -41,13 +41,13 @@ int auditing_run(const struct issuers *issuers, struct hsm *hsm,
     int rc = 0;
 
     for (unsigned n = 1; rc == 0 && n <= ISSUERS_MAX; n++) {
-        uint8_t point[EC_POINT_SIZE];
+        struct public_key key;
         enum hsm_finding_kind kind;
         const char *text;
         char label[32] = "issuing-ca";
 
         hsm_use_generation(hsm, HSM_KEY_ISSUING_CA, n);
-        rc = hsm_key_point(hsm, HSM_KEY_ISSUING_CA, point, err);
+        rc = hsm_key_public(hsm, HSM_KEY_ISSUING_CA, &key, NULL, err);
         text = judge(issuers, n, rc == 0, &kind);
         if (rc == ERR_MISSING || rc == ERR_HSM) /* the audit of the token says the latter */
             rc = 0;

@@ -91,12 +91,11 @@ int issuers_choose(const struct issuers *issuers, const struct order *order,
 static int build_sample(const struct vault *v, int64_t now, X509 **out, struct error *err)
 {
     const char *values[VALUE_COUNT];
-    uint8_t number[CERT_NUMBER_SIZE] = {0x01}, point[EC_POINT_SIZE];
-    struct profile_input input = {number, point, now, values, v->issuer->chain.certs[0]};
-    EVP_PKEY *key = EVP_EC_gen("P-256"); /* nobody's */
-    int rc = key ? ec_point(key, point, err) : error_set(err, ERR_CRYPTO, "OpenSSL makes no key");
+    uint8_t number[CERT_NUMBER_SIZE] = {0x01};
+    struct public_key key; /* nobody's */
+    struct profile_input input = {number, &key, now, values, v->issuer->chain.certs[0]};
+    int rc = key_random(v->key, &key, err);
 
-    EVP_PKEY_free(key);
     job_values(v->job, v->order, values);
     values[VALUE_SERIAL] = SOME_SERIAL;
     values[VALUE_CHIP_ID] = SOME_CHIP;

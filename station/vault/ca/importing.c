@@ -9,14 +9,14 @@
 static int parse_for(const struct ca_place *p, const struct issuer *i, const struct buf *pem,
                      const char *path, struct ca_chain *chain, struct error *err)
 {
-    uint8_t point[EC_POINT_SIZE];
+    struct public_key public;
     EVP_PKEY *key = NULL;
     int rc;
 
     issuer_use(i, p->hsm);
-    rc = hsm_key_point(p->hsm, HSM_KEY_ISSUING_CA, point, err);
+    rc = hsm_key_public(p->hsm, HSM_KEY_ISSUING_CA, &public, NULL, err);
     if (rc == 0)
-        rc = ec_public_key(point, &key, err);
+        rc = key_open(&public, &key, err);
     if (rc == 0)
         rc = ca_chain_parse(pem, path, key, chain, err);
     EVP_PKEY_free(key);

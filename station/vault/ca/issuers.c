@@ -2,6 +2,7 @@
 
 #include "base/codec.h"
 #include "base/file.h"
+#include "hsm/signer.h"
 #include "pki/cert.h"
 #include "pki/profile.h"
 #include "pki/signed.h"
@@ -314,28 +315,34 @@ void issuer_use(const struct issuer *issuer, struct hsm *hsm)
     hsm_use_generation(hsm, HSM_KEY_ISSUING_CA, issuer->number);
 }
 
+int issuer_signer(const struct issuer *issuer, struct hsm *hsm, struct ca_signer *signer,
+                  struct error *err)
+{
+    issuer_use(issuer, hsm);
+    return hsm_ca_signer(hsm, HSM_KEY_ISSUING_CA, signer, err);
+}
+
 /* The first was checked when the token was opened. */
-static int read_point(const struct issuer *i, struct hsm *hsm, uint8_t point[EC_POINT_SIZE],
-                      struct error *err)
+static int read_key(struct issuer *i, struct hsm *hsm, struct public_key *key, struct error *err)
 {
     int rc = 0;
 
     issuer_use(i, hsm);
     if (i->number > 1)
         rc = hsm_key_check(hsm, HSM_KEY_ISSUING_CA, err);
-    return rc ? rc : hsm_key_point(hsm, HSM_KEY_ISSUING_CA, point, err);
+    return rc ? rc : hsm_key_public(hsm, HSM_KEY_ISSUING_CA, key, &i->scheme, err);
 }
 
 static int check_key(struct issuer *i, struct hsm *hsm, struct error *err)
 {
-    uint8_t certified[EC_POINT_SIZE], own[EC_POINT_SIZE];
-    int rc = read_point(i, hsm, own, err);
+    struct public_key certified, own;
+    int rc = read_key(i, hsm, &own, err);
 
     i->without_key = rc == ERR_MISSING;
     if (rc)
         return i->without_key ? 0 : rc;
-    if (ec_point(X509_get0_pubkey(i->chain.certs[0]), certified, NULL) == 0 &&
-        memcmp(certified, own, sizeof own) == 0)
+    if (key_of(X509_get0_pubkey(i->chain.certs[0]), &certified, NULL) == 0 &&
+        key_same(&certified, &own))
         return 0;
     return error_set(err, ERR_INTEGRITY,
                      "the key of issuing CA %u on the token is not that of its certificate: it is "

@@ -44,6 +44,7 @@ struct issuer {
     struct buf der;                     /* its certificate */
     uint8_t sha256[SHA256_SIZE];        /* of der */
     bool without_key;                   /* issuers_check_keys: the token does not have its key */
+    enum sig_scheme scheme;             /* how its key signs; issuers_check_keys sets it */
 };
 
 struct issuers {
@@ -62,9 +63,9 @@ MUST_USE int issuers_load(const struct config *config, struct store *store, stru
 void issuers_done(struct issuers *issuers);
 
 /*
- * Whether the certificate of each active CA is of the token's key. One whose key is gone is marked
- * without_key and the others go on: a backup from before a CA was destroyed tells of it as active,
- * and its key never comes back. Errors: ERR_INTEGRITY when a key is another one; those of the HSM.
+ * Whether the certificate of each active CA is of the token's key; and how that signs, which only the
+ * token tells. One whose key is gone is marked without_key and the others go on: a backup from before
+ * a CA was destroyed tells of it as active, and its key never comes back. Errors: ERR_INTEGRITY when a key is another one; those of the HSM.
  */
 MUST_USE int issuers_check_keys(struct issuers *issuers, struct hsm *hsm, struct error *err);
 
@@ -73,6 +74,10 @@ bool issuer_can_sign(const struct issuer *issuer);
 
 /* From here on hsm signs with the key of this CA where it signs with HSM_KEY_ISSUING_CA. */
 void issuer_use(const struct issuer *issuer, struct hsm *hsm);
+
+/* The same, and who signs for it, as long as hsm uses its key. Errors: those of hsm_ca_signer. */
+MUST_USE int issuer_signer(const struct issuer *issuer, struct hsm *hsm, struct ca_signer *signer,
+                           struct error *err);
 
 /* NULL for none. of_number also finds one that is requested; of_certificate: the one whose name the
  * certificate bears as its issuer's. */

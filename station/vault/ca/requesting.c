@@ -25,7 +25,7 @@ struct work {
     struct issuers issuers;
     unsigned number;
     int64_t now;
-    uint8_t point[EC_POINT_SIZE];
+    struct public_key key;
     char name[NAME_SIZE];
 };
 
@@ -108,7 +108,7 @@ static int make_key(struct work *w, struct error *err)
     rc = hsm_key_complete(w->p->hsm, HSM_KEY_ISSUING_CA, err);
     if (rc == 0)
         rc = token_files_sync(w->p->config, err);
-    return rc ? rc : hsm_key_point(w->p->hsm, HSM_KEY_ISSUING_CA, w->point, err);
+    return rc ? rc : hsm_key_public(w->p->hsm, HSM_KEY_ISSUING_CA, &w->key, NULL, err);
 }
 
 /* ---- the certificate, as the station would have it ---- */
@@ -116,7 +116,7 @@ static int make_key(struct work *w, struct error *err)
 static int build_of_profile(const struct work *w, X509 *issuer, X509 **out, struct error *err)
 {
     uint8_t number[CERT_NUMBER_SIZE] = {0x01};
-    const struct profile_input input = {number, w->point, w->now, w->wish->values, issuer};
+    const struct profile_input input = {number, &w->key, w->now, w->wish->values, issuer};
 
     if (RAND_bytes(number + 1, sizeof number - 1) != 1)
         return error_set(err, ERR_CRYPTO, "OpenSSL makes no random number");
@@ -129,22 +129,22 @@ static int build_model(const struct work *w, X509 **out, struct error *err)
     const struct authority_name name = {c->organization, c->environment, w->name};
 
     return w->wish->profile ? build_of_profile(w, NULL, out, err)
-                            : authority_issuing_model(&name, w->now, w->point, out, err);
+                            : authority_issuing_model(&name, w->now, &w->key, out, err);
 }
 
 /* ---- the request ---- */
 
 static int write_request(const struct work *w, X509 *model, char path[PATH_MAX], struct error *err)
 {
-    EVP_PKEY *key = NULL;
+    struct ca_signer signer;
     char name[32];
     struct buf pem;
-    int rc = hsm_signer_open(w->p->hsm, HSM_KEY_ISSUING_CA, &key, err);
+    int rc = hsm_ca_signer(w->p->hsm, HSM_KEY_ISSUING_CA, &signer, err);
 
     if (rc)
         return rc;
     buf_init(&pem, CA_CHAIN_FILE_MAX);
-    rc = hsm_signer_close(key, ca_request_write(model, key, &pem, err), err);
+    rc = ca_request_write(model, &signer, &pem, err);
     snprintf(name, sizeof name, "ca/request-%u.pem", w->number);
     if (rc == 0)
         rc = config_path(w->p->config, name, path, err);
@@ -156,10 +156,7 @@ static int write_request(const struct work *w, X509 *model, char path[PATH_MAX],
 
 static void hash_key(const struct work *w, uint8_t hash[SHA256_SIZE])
 {
-    uint8_t spki[EC_SPKI_SIZE];
-
-    ec_spki(w->point, spki);
-    sha256(spki, sizeof spki, hash);
+    sha256(w->key.spki, w->key.len, hash);
 }
 
 static int add_to_ledger(const struct work *w, struct error *err)
@@ -234,7 +231,7 @@ int requesting_first(const struct config *config, struct hsm *hsm, struct error 
     struct work w = {.p = &place, .wish = &wish, .number = 1, .now = clock_utc()};
     char path[PATH_MAX];
     X509 *model = NULL;
-    int rc = hsm_key_point(hsm, HSM_KEY_ISSUING_CA, w.point, err);
+    int rc = hsm_key_public(hsm, HSM_KEY_ISSUING_CA, &w.key, NULL, err);
 
     make_name(config, NULL, 1, w.name);
     if (rc == 0)
@@ -260,7 +257,7 @@ static int check_root(const struct issuers *issuers, struct error *err)
     return 0;
 }
 
-static int sign_below(const struct work *w, X509 *root, EVP_PKEY *root_key, X509 **out,
+static int sign_below(const struct work *w, X509 *root, const struct ca_signer *signer, X509 **out,
                       struct error *err)
 {
     const struct config *c = w->p->config;
@@ -268,17 +265,17 @@ static int sign_below(const struct work *w, X509 *root, EVP_PKEY *root_key, X509
     int rc;
 
     if (!w->wish->profile)
-        return authority_issuing(&name, w->now, w->point, root, root_key, out, err);
-    rc = build_of_profile(w, root, out, err);
-    if (rc == 0 && X509_sign(*out, root_key, EVP_sha256()) <= 0)
-        rc = error_set(err, ERR_CRYPTO, "the station's root does not sign the certificate");
-    return rc;
+        return authority_issuing_by(&name, w->now, &w->key, root, signer, out, err);
+    rc = cert_profile_allows(w->wish->profile, w->key.type, signer->scheme, err);
+    if (rc == 0)
+        rc = build_of_profile(w, root, out, err);
+    return rc ? rc : ca_sign_cert(signer, out, err);
 }
 
 static int certify_below(const struct work *w, struct ca_chain *chain, struct error *err)
 {
     char path[PATH_MAX];
-    EVP_PKEY *key = NULL;
+    struct ca_signer signer;
     X509 *root = NULL;
     int rc = check_root(&w->issuers, err);
 
@@ -287,12 +284,12 @@ static int certify_below(const struct work *w, struct ca_chain *chain, struct er
     if (rc == 0)
         rc = cert_read(path, &root, err);
     if (rc == 0)
-        rc = hsm_signer_open(w->p->hsm, HSM_KEY_ROOT, &key, err);
+        rc = hsm_ca_signer(w->p->hsm, HSM_KEY_ROOT, &signer, err);
     if (rc) {
         X509_free(root);
         return rc;
     }
-    rc = hsm_signer_close(key, sign_below(w, root, key, &chain->certs[0], err), err);
+    rc = sign_below(w, root, &signer, &chain->certs[0], err);
     chain->certs[1] = root;
     chain->count = 2;
     return rc;
@@ -302,8 +299,8 @@ static int certify_itself(const struct work *w, struct ca_chain *chain, struct e
 {
     const struct config *c = w->p->config;
     const struct authority_name name = {c->organization, c->environment, w->name};
-    EVP_PKEY *key = NULL;
-    int rc = hsm_signer_open(w->p->hsm, HSM_KEY_ISSUING_CA, &key, err);
+    struct ca_signer signer;
+    int rc = hsm_ca_signer(w->p->hsm, HSM_KEY_ISSUING_CA, &signer, err);
 
     if (rc)
         return rc;
@@ -311,9 +308,9 @@ static int certify_itself(const struct work *w, struct ca_chain *chain, struct e
         rc = error_set(err, ERR_REFUSED, "profile '%s' is of a CA below another one",
                        w->wish->profile->name);
     else
-        rc = authority_self_signed(&name, w->now, key, &chain->certs[0], err);
+        rc = authority_self_signed(&name, w->now, &signer, &chain->certs[0], err);
     chain->count = 1;
-    return hsm_signer_close(key, rc, err);
+    return rc;
 }
 
 static int create(struct work *w, bool self_signed, struct certified *out, struct error *err)
