@@ -52,6 +52,15 @@ __attribute__((format(printf, 1, 2))) static void decide(const char *format, ...
     va_end(args);
 }
 
+/* The log has it before the peer hears of it. */
+static int turn_away(int why, X509_STORE_CTX *ctx)
+{
+    turned_away = true;
+    X509_STORE_CTX_set_error(ctx, why);
+    printf("%s\n", verdict);
+    return 0;
+}
+
 /* Called by OpenSSL for each certificate of the chain; depth 0 is the device's own. */
 static int on_certificate(int chain_is_good, X509_STORE_CTX *ctx)
 {
@@ -59,10 +68,11 @@ static int on_certificate(int chain_is_good, X509_STORE_CTX *ctx)
     unsigned char *der = NULL;
     int len;
 
-    turned_away = !chain_is_good;
-    if (turned_away) {
-        decide("untrusted: %s", X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
-        return 0;
+    if (!chain_is_good) {
+        int why = X509_STORE_CTX_get_error(ctx);
+
+        decide("untrusted: %s", X509_verify_cert_error_string(why));
+        return turn_away(why, ctx);
     }
     if (X509_STORE_CTX_get_error_depth(ctx) > 0)
         return 1;
@@ -71,11 +81,7 @@ static int on_certificate(int chain_is_good, X509_STORE_CTX *ctx)
         answer = whitelist_check(whitelist, der, (size_t)len);
     OPENSSL_free(der);
     decide("%s: %s", whitelist_answer_name(answer), whitelist_why(whitelist));
-    if (answer == WHITELIST_OK)
-        return 1;
-    turned_away = true;
-    X509_STORE_CTX_set_error(ctx, alert_for(answer));
-    return 0;
+    return answer == WHITELIST_OK ? 1 : turn_away(alert_for(answer), ctx);
 }
 
 static SSL_CTX *make_context(char **argv)
@@ -136,13 +142,13 @@ static void serve(SSL_CTX *ctx, int fd)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (ssl && SSL_set_fd(ssl, fd) && SSL_accept(ssl) == 1) {
+        printf("%s\n", verdict);
         SSL_write(ssl, "welcome\n", 8);
         SSL_shutdown(ssl);
-    } else if (!turned_away) /* also whoever shows a good certificate and has not its key */
-        decide("no handshake: %s", (reason = ERR_reason_error_string(ERR_peek_error()))
-                                       ? reason
-                                       : "the peer went away or was silent");
-    printf("%s\n", verdict);
+    } else if (!turned_away) { /* also whoever shows a good certificate and has not its key */
+        reason = ERR_reason_error_string(ERR_peek_error());
+        printf("no handshake: %s\n", reason ? reason : "the peer went away or was silent");
+    }
     SSL_free(ssl);
     hang_up(fd);
 }
