@@ -203,6 +203,25 @@ static void read_data(struct canon *c, struct entry *e)
     buf_done(&rest);
 }
 
+/* Who signed for it, when, and what that means. */
+static void read_signature(struct canon *c)
+{
+    char meaning[128], name[128], role[32];
+    struct canon signature;
+    uint64_t person;
+    int64_t at;
+
+    if (!canon_has(c, "signature"))
+        return;
+    canon_enter(c, "signature", &signature);
+    canon_time(&signature, "at", &at);
+    canon_text(&signature, "meaning", meaning, sizeof meaning);
+    canon_text(&signature, "name", name, sizeof name);
+    canon_u64(&signature, "person", &person);
+    canon_text(&signature, "role", role, sizeof role);
+    canon_leave(c, &signature);
+}
+
 /* The members that an entry has, whatever its data is. */
 static int read_body(const char *body, size_t len, struct entry *e, struct error *err)
 {
@@ -224,6 +243,7 @@ static int read_body(const char *body, size_t len, struct entry *e, struct error
     if (canon_has(&c, "operator"))
         canon_text(&c, "operator", operator, sizeof operator);
     canon_u64(&c, "seq", &e->seq);
+    read_signature(&c);
     if (canon_has(&c, "why"))
         canon_text(&c, "why", why, sizeof why);
     rc = canon_end(&c);

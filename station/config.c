@@ -32,6 +32,8 @@ static const struct schema_field config_fields[] = {
     TEXT(ca_module_arguments, false, 0, 1023, "what that module wants said when it starts"),
     TEXT(ca_token, false, 0, 256, "label or pkcs11: URI of that token"),
     TEXT(ca_pin_file, false, 0, PATH_MAX - 1, "file of mode 0600 with its PIN; without it, ask"),
+    TEXT(people, false, 0, 15,
+         "required: void, rework and the like need people with badge and PIN"),
     TEXT(tpm, false, 0, 255, "where the TPM with the station's counter is, if it has one (a TCTI)"),
     {.name = NULL}};
 
@@ -84,6 +86,9 @@ int config_read(const char *dir, struct config *config, struct error *err)
                          "directory with --dir",
                          dir);
     rc = schema_read(path, config_fields, config, err);
+    if (rc == 0 && *config->people && strcmp(config->people, "required"))
+        rc = error_set(err, ERR_INPUT, "%s: 'people' is 'required' or not there, not '%s'", path,
+                       config->people);
     if (rc == 0)
         snprintf(config->dir, sizeof config->dir, "%s", dir);
     return rc;

@@ -48,9 +48,10 @@ struct config {
     char ca_token[257];
     char ca_pin_file[PATH_MAX];
     char organization[65];
-    char tpm[256]; /* TCTI of the TPM that has the station's counter, or empty */
-    bool ask_pin;  /* not in the file: the option --ask-pin */
-    bool of_ca;    /* not in the file: config_of_ca made it */
+    char people[16]; /* "required": nothing is signed for by a name alone; or empty */
+    char tpm[256];   /* TCTI of the TPM that has the station's counter, or empty */
+    bool ask_pin;    /* not in the file: the option --ask-pin */
+    bool of_ca;      /* not in the file: config_of_ca made it */
 };
 
 /* The directory that --dir, the environment or the default names; chosen may be NULL. */

@@ -119,6 +119,85 @@ static int check_owner_and_mode(int fd, const char *path, mode_t forbidden, stru
     return 0;
 }
 
+/* The part of s from start to the end of its line; *next is where the next line begins. */
+static struct secret *cut_line(const struct secret *s, size_t start, size_t *next)
+{
+    struct secret *line;
+    size_t end = start;
+
+    while (end < s->len && s->bytes[end] != '\n' && s->bytes[end] != '\r')
+        end++;
+    *next = end;
+    while (*next < s->len && s->bytes[*next] != '\n')
+        ++*next;
+    ++*next;
+    if (end == start || end - start >= PIN_MAX)
+        return NULL;
+    line = secret_new(end - start);
+    if (line)
+        memcpy(line->bytes, s->bytes + start, end - start);
+    return line;
+}
+
+/* What fits of a file. */
+static int read_all(int fd, const char *path, struct secret *s, struct error *err)
+{
+    size_t used = 0;
+    ssize_t n = 1;
+
+    while (used < s->len && n != 0) {
+        n = read(fd, s->bytes + used, s->len - used);
+        if (n < 0 && errno != EINTR)
+            return error_set(err, ERR_PIN, "cannot read '%s': %s", path, strerror(errno));
+        used += n > 0 ? (size_t)n : 0;
+    }
+    secret_truncate(s, used);
+    return 0;
+}
+
+static int read_badge(int fd, const char *path, struct secret **badge, struct secret **pin,
+                      struct error *err)
+{
+    struct secret *s = secret_new(2 * PIN_MAX), *first = NULL, *second = NULL;
+    size_t next = 0, end;
+    int rc = s ? read_all(fd, path, s, err) : error_set(err, ERR_INTERNAL, "out of memory");
+
+    if (rc == 0)
+        first = cut_line(s, 0, &next);
+    if (first && next < s->len)
+        second = cut_line(s, next, &end);
+    if (rc == 0 && !second)
+        rc = error_set(err, ERR_PIN,
+                       "'%s' must hold the code of a badge in its first line and a PIN in its "
+                       "second",
+                       path);
+    if (rc) {
+        secret_free(first);
+        first = NULL;
+    }
+    secret_free(s);
+    *badge = first;
+    *pin = second;
+    return rc;
+}
+
+int secret_read_badge_file(const char *path, struct secret **badge, struct secret **pin,
+                           struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int rc;
+
+    *badge = *pin = NULL;
+    if (fd < 0)
+        return error_set_native(err, ERR_PIN, errno, "cannot read badge and PIN from '%s': %s",
+                                path, strerror(errno));
+    rc = check_owner_and_mode(fd, path, 077, err);
+    if (rc == 0)
+        rc = read_badge(fd, path, badge, pin, err);
+    close(fd);
+    return rc;
+}
+
 static int read_pin(const char *path, mode_t forbidden, struct secret **pin, struct error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);

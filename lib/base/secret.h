@@ -41,6 +41,13 @@ bool secret_equal(const struct secret *a, const struct secret *b);
 MUST_USE int secret_read_pin_file(const char *path, struct secret **pin, struct error *err);
 
 /*
+ * The same of its first two lines: the code of a badge, and a PIN. Errors: ERR_PIN, also when there is no
+ * second line; both are the caller's to free, and NULL then.
+ */
+MUST_USE int secret_read_badge_file(const char *path, struct secret **badge, struct secret **pin,
+                                    struct error *err);
+
+/*
  * The same from a credential that the service manager passed: the file of this name in the folder
  * that CREDENTIALS_DIRECTORY names (systemd.exec(5)). The manager lets the service's user read a file
  * of root by an access control list, which shows as group permission to read. Errors: ERR_MISSING

@@ -11,7 +11,9 @@
 #include "base/error.h"
 #include "station/config.h"
 #include "station/job.h"
+#include "station/store/people.h"
 #include "station/store/store.h"
+#include "station/vault/signing.h"
 #include "station/vault/vault.h"
 
 #include <stdbool.h>
@@ -69,6 +71,7 @@ struct cli {
     struct store *store;
     struct hsm *hsm;
     struct anchoring anchoring;
+    struct store_signature signature; /* person 0: nobody signed */
 };
 
 extern const struct cli_command cli_commands[];
@@ -81,6 +84,19 @@ extern const struct cli_command cli_commands[];
 typedef int (*cli_attach_fn)(struct anchoring *a, struct store *store, struct error *err);
 MUST_USE int cli_attach(struct cli *cli, cli_attach_fn attach, struct error *err);
 MUST_USE int cli_open_hsm(struct cli *cli, struct error *err);
+
+/*
+ * Somebody signs for what the command does from here on: asks for badge and PIN, or reads them from the
+ * file of --signer. The store is attached, no transaction open. Where nobody signs yet, it asks
+ * for nothing, and requires --by and --reason where the rule says so. cli_sign_as has the people
+ * loaded. Errors: those of signing_check; ERR_USAGE; ERR_REFUSED where station.yaml requires people.
+ */
+MUST_USE int cli_sign(struct cli *cli, enum signing_action action, struct error *err);
+MUST_USE int cli_sign_as(struct cli *cli, const struct people *people, enum signing_action action,
+                         struct error *err);
+
+/* Who signed, else what --by says; NULL for nobody. */
+const char *cli_who(const struct cli *cli);
 
 /*
  * Says that 95% of an order's good or max_issued are reached, or that it ends within 72 hours: on
@@ -179,6 +195,7 @@ MUST_USE int cli_report_unresolved(const struct cli *cli, int64_t order_id, cons
                                    int64_t *count, struct error *err);
 int cmd_devices(struct cli *cli, struct error *err);
 int cmd_audit(struct cli *cli, struct error *err);
+int cmd_people(struct cli *cli, struct error *err);
 int cmd_ledger(struct cli *cli, struct error *err);
 int cmd_profile(struct cli *cli, struct error *err);
 int cmd_conform(struct cli *cli, struct error *err);

@@ -79,16 +79,11 @@ static int list(struct cli *cli, struct error *err)
 /* A CA is no everyday matter: who, and why, stand in the ledger. */
 static int open_place(struct cli *cli, struct ca_place *p, struct error *err)
 {
-    int rc = 0;
-
-    if (!cli_value(cli, "by") || !*cli_value(cli, "by") || !cli_value(cli, "reason") ||
-        !*cli_value(cli, "reason"))
-        return error_set(err, ERR_USAGE,
-                         "'imprint ca %s' needs --by and --reason: they stand in the ledger",
-                         cli->args[0]);
-    rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
+    int rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
     if (rc == 0)
         rc = cli_open_hsm(cli, err);
+    if (rc == 0)
+        rc = cli_sign(cli, SIGNING_CA, err);
     *p = (struct ca_place){&cli->config, cli->store, cli->hsm};
     return rc;
 }

@@ -14,6 +14,7 @@
 
 static int verify(struct cli *cli, struct error *err)
 {
+    struct people people = {NULL, 0};
     int64_t count;
     int rc = vault_open_store(&cli->config, STORE_READ, &cli->store, err);
 
@@ -23,6 +24,9 @@ static int verify(struct cli *cli, struct error *err)
         vault_attach_reader(cli->hsm, cli->store);
     if (rc == 0)
         rc = ledger_verify(cli->store, &count, err);
+    if (rc == 0)
+        rc = people_load(cli->store, &people, err);
+    people_done(&people);
     if (rc)
         return rc;
     if (cli->json)

@@ -62,15 +62,11 @@ static int close_order(struct cli *cli, struct closed *closed, struct error *err
 int cmd_order_close(struct cli *cli, struct error *err)
 {
     struct closed closed;
-    int rc;
-
-    if (!cli_value(cli, "by") || !cli_value(cli, "reason"))
-        return error_set(err, ERR_USAGE,
-                         "'imprint order close' needs --by and --reason: both stand in the ledger "
-                         "and in the statement");
-    rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
+    int rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
     if (rc == 0)
         rc = cli_open_hsm(cli, err);
+    if (rc == 0)
+        rc = cli_sign(cli, SIGNING_CLOSE, err);
     if (rc == 0)
         rc = close_order(cli, &closed, err);
     if (rc == 0)

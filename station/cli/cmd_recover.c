@@ -26,6 +26,8 @@ static int confirm_clock(struct cli *cli, struct error *err)
     if (rc == 0)
         rc = cli_attach(cli, vault_attach_store, err);
     if (rc == 0)
+        rc = cli_sign(cli, SIGNING_CLOCK, err);
+    if (rc == 0)
         rc = recover_clock(&cli->config, cli->store, cli->hsm, cli->args[0], err);
     if (rc)
         return rc;
@@ -47,6 +49,8 @@ static int replace_counter(struct cli *cli, struct error *err)
         rc = cli_attach(cli, vault_attach_anchor, err);
     if (rc == 0)
         rc = clock_stop_check(cli->store, err);
+    if (rc == 0)
+        rc = cli_sign(cli, SIGNING_COUNTER, err);
     if (rc == 0)
         rc = recover_counter(&cli->anchoring, cli->store, cli->args[0], index, err);
     if (rc)
@@ -82,8 +86,14 @@ static int restore(struct cli *cli, struct error *err)
                                       show,
                                       &progress};
     struct restore_result result;
-    int rc = vault_open_hsm(&cli->config, &cli->hsm, err);
+    int rc;
 
+    /* The people are in the database that is missing: here the ticket alone says who may. */
+    if (!cli_value(cli, "by") || !cli_value(cli, "reason"))
+        return error_set(err, ERR_USAGE,
+                         "'imprint recover --backup' needs --by and --reason: both stand in the "
+                         "ledger");
+    rc = vault_open_hsm(&cli->config, &cli->hsm, err);
     if (rc)
         return rc;
     progress_start(&progress, "pages", 0, cli->quiet);
@@ -96,9 +106,6 @@ static int restore(struct cli *cli, struct error *err)
 
 int cmd_recover(struct cli *cli, struct error *err)
 {
-    if (!cli_value(cli, "by") || !cli_value(cli, "reason"))
-        return error_set(err, ERR_USAGE,
-                         "'imprint recover' needs --by and --reason: both stand in the ledger");
     if (cli_value(cli, "backup") && cli_value(cli, "counter"))
         return error_set(err, ERR_USAGE,
                          "--backup and --counter each need a ticket of their own: one after the "

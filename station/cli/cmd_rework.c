@@ -10,10 +10,6 @@ static int read_request(const struct cli *cli, struct voiding *what, struct erro
 {
     *what = (struct voiding){
         .name = cli->args[0], .product = cli_value(cli, "product"), .reason = RECORD_SUPERSEDED};
-    if (!cli_value(cli, "by") || !cli_value(cli, "reason"))
-        return error_set(err, ERR_USAGE,
-                         "'imprint rework' needs --by and --reason: a supervisor answers for it, "
-                         "and both stand in the ledger");
     return cli_reason_code(cli, &what->reason, err);
 }
 
@@ -42,6 +38,8 @@ int cmd_rework(struct cli *cli, struct error *err)
     struct vault v;
     int rc = read_request(cli, &what, err);
 
+    if (rc == 0)
+        rc = cli_sign(cli, SIGNING_REWORK, err);
     if (rc)
         return rc;
     rc = vault_init(&v, &cli->config, NULL, cli->store, cli->hsm, err);

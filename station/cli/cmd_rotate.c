@@ -44,7 +44,9 @@ int cmd_rotate(struct cli *cli, struct error *err)
     int rc = read_key(cli, &key, err);
 
     if (rc == 0)
-        rc = rotating_run(&cli->config, cli->store, cli->hsm, key, cli_value(cli, "by"),
+        rc = cli_sign(cli, SIGNING_ROTATE, err);
+    if (rc == 0)
+        rc = rotating_run(&cli->config, cli->store, cli->hsm, key, cli_who(cli),
                           cli_value(cli, "reason"), &rotated, err);
     if (rc)
         return rc;

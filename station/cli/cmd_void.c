@@ -61,6 +61,8 @@ int cmd_void(struct cli *cli, struct error *err)
     struct vault v;
     int rc = read_request(cli, &what, err);
 
+    if (rc == 0)
+        rc = cli_sign(cli, SIGNING_VOID, err);
     if (rc)
         return rc;
     rc = vault_init(&v, &cli->config, NULL, cli->store, cli->hsm, err);

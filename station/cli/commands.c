@@ -64,11 +64,26 @@ static const struct cli_option profile_options[] = {
         "reason", "TEXT", "why: stands in the ledger"                                              \
     }
 
-static const struct cli_option order_options[] = {BY, REASON, {NULL, NULL, NULL}};
+/* Where people sign (vault/signing.h). */
+#define SIGNER                                                                                     \
+    {                                                                                              \
+        "signer", "FILE", "mode 0600: badge and, below it, PIN of who signs; without it, ask"      \
+    }
+
+static const struct cli_option order_options[] = {BY, REASON, SIGNER, {NULL, NULL, NULL}};
+
+static const struct cli_option people_options[] = {
+    {"role", "NAME", "add: operator, supervisor or engineer"},
+    {"new", "FILE", "mode 0600: the new badge and, below it, the new PIN; without it, ask"},
+    BY,
+    REASON,
+    SIGNER,
+    {NULL, NULL, NULL}};
 
 static const struct cli_option void_options[] = {
     BY,
     REASON,
+    SIGNER,
     {"lost", NULL, "the device that has it will not come back"},
     {"product", "NAME", "the product, where several have the serial"},
     {"reason-code", "NAME", "of a revocation, by RFC 5280; default: cessationOfOperation"},
@@ -85,6 +100,7 @@ static const struct cli_option seal_options[] = {
 static const struct cli_option rework_options[] = {
     BY,
     REASON,
+    SIGNER,
     {"product", "NAME", "the product, where several have the serial"},
     {"reason-code", "NAME", "of the revocation, by RFC 5280; default: superseded"},
     {NULL, NULL, NULL}};
@@ -109,6 +125,7 @@ static const struct cli_option crl_options[] = {
 static const struct cli_option ca_options[] = {
     BY,
     REASON,
+    SIGNER,
     {"name", "TEXT", "common name of the CA; default: the station's, 'issuing CA', a number"},
     {"again", "N", "request: another request for CA N, which waits for its certificate"},
     {"profile", "PROFILE", "a profile of a CA, such as matter-pai; default: the station's own"},
@@ -119,11 +136,12 @@ static const struct cli_option ca_options[] = {
     {"days", "N", "destroy: days that its last revocation list holds; default: 3650"},
     {NULL, NULL, NULL}};
 
-static const struct cli_option rotate_options[] = {BY, REASON, {NULL, NULL, NULL}};
+static const struct cli_option rotate_options[] = {BY, REASON, SIGNER, {NULL, NULL, NULL}};
 
 static const struct cli_option recover_options[] = {
     BY,
     REASON,
+    SIGNER,
     {"backup", "DIR", "restore from this folder of 'imprint backup'"},
     {"counter", "INDEX", "make a counter at this NV index in the place of one that is gone"},
     {NULL, NULL, NULL}};
@@ -252,6 +270,13 @@ const struct cli_command cli_commands[] = {
      "'seal' and 'order close'. It ends with the issuing CA; what devices point to for ever is\n"
      "the owner's list of 'imprint-manifest crl'.",
      crl_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_crl},
+    {"people", "list|add NAME|remove NAME|pin [NAME]", "who signs at this station",
+     "Once there are people, 'void', 'rework', 'order close', 'rotate', 'ca', 'recover' and\n"
+     "changes of people are signed with badge and PIN: name, role, time and meaning stand in the\n"
+     "ledger. The first is a supervisor, whom whoever has the token's PIN adds with --by and\n"
+     "--reason; supervisors add and remove the others, and give a new PIN to who forgot his.\n"
+     "'pin' alone changes one's own. 'list' needs no PIN.",
+     people_options, NEED_CONFIG, 1, 2, cmd_people},
     {"backup", "DIR", "copy the station, also while it runs",
      "Copies database, configuration, certificates and pins into the new folder DIR, and lists "
      "them\n"

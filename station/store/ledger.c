@@ -57,9 +57,9 @@ static bool is_printable(const char *text)
 }
 
 /*
- * The operating system's user: accounts of operators come with the shift's own log-in. Names may hold a
- * backslash (of a domain), or what no canonical text can hold. Asked once: a directory service may take
- * its time, and the process stays who it is.
+ * The operating system's user; who signed stands beside it. Names may hold a backslash (of a domain), or
+ * what no canonical text can hold. Asked once: a directory service may take its time, and the process
+ * stays who it is.
  */
 static const char *system_user(void)
 {
@@ -93,10 +93,32 @@ static void put_optional(struct buf *body, const char *name, const char *text)
     jcs_str(&j, NULL, text);
 }
 
-/* A proof gives nothing out, nor does the stop of a clock: only what does wears the counter. */
+/* What was signed for, by whom and when: names in canonical order. */
+static void put_signature(struct buf *body, const struct store_signature *s, const char *event)
+{
+    char at[CLOCK_TEXT_SIZE], meaning[96];
+    struct jcs j;
+
+    if (s->person == 0)
+        return;
+    clock_text(s->at, at);
+    snprintf(meaning, sizeof meaning, "%s: %s", s->action, event);
+    buf_put_str(body, ",\"signature\":");
+    jcs_init(&j, body);
+    jcs_object(&j, NULL);
+    jcs_str(&j, "at", at);
+    jcs_str(&j, "meaning", meaning);
+    jcs_str(&j, "name", s->name);
+    jcs_int(&j, "person", s->person);
+    jcs_str(&j, "role", s->role);
+    jcs_end(&j);
+}
+
+/* A proof gives nothing out, nor does the stop of a clock or a PIN: only what does wears the counter. */
 static bool gives_out(const char *event)
 {
-    return strcmp(event, "proven") != 0 && strncmp(event, "clock_", 6) != 0;
+    return strcmp(event, "proven") != 0 && strncmp(event, "clock_", 6) != 0 &&
+           strcmp(event, LEDGER_PIN_TRIED) != 0 && strcmp(event, LEDGER_SIGNED_IN) != 0;
 }
 
 /* Once in a transaction. */
@@ -134,6 +156,7 @@ static bool put_body(struct buf *body, const struct store *store, const char *ev
     buf_printf(body, ",\"event\":\"%s\"", event);
     put_optional(body, "operator", store->operator);
     buf_printf(body, ",\"seq\":%" PRId64, seq);
+    put_signature(body, &store->signature, event);
     put_optional(body, "why", store->reason);
     buf_put_u8(body, '}');
     return counts;

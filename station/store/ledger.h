@@ -3,10 +3,12 @@
  *
  * An entry covers one transaction of the store. Its body is canonical JSON:
  *   {"at":<RFC 3339>,"by":<system's user>,"counter":{...},"data":{...},"event":<name>,
- *    "operator":<name>,"seq":<number from 1>,"why":<reason>}
- * operator and why are there when somebody gave them (store_set_actor), counter when the station has
- * one and this is the first entry of a transaction that counts (store_set_counter). at never goes
- * back.
+ *    "operator":<name>,"seq":<number from 1>,"signature":{...},"why":<reason>}
+ * operator and why are there when somebody gave them (store_set_actor), signature when somebody signed
+ * (store_sign):
+ *   {"at":<when>,"meaning":"<action>: <event>","name":<name>,"person":<number>,"role":<role>}
+ * counter when the station has one and this is the first entry of a transaction that counts
+ * (store_set_counter). at never goes back.
  * hash chains it to the entry before: pki/ledger_hash.h.
  * mac  = HMAC-SHA256 under the HSM's ledger key over the hash: a bare chain could be extended by
  * anyone who has the file.
@@ -34,6 +36,13 @@ MUST_USE int ledger_append(struct store *store, const char *event, const struct 
 #define LEDGER_KEYS           "keys"
 #define LEDGER_KEYS_DESTROYED "keys_destroyed"
 #define LEDGER_REWORK         "rework"
+
+/* About people (people.h). */
+#define LEDGER_PERSON_ADDED   "person_added"
+#define LEDGER_PERSON_REMOVED "person_removed"
+#define LEDGER_PERSON_PIN     "person_pin" /* a new PIN */
+#define LEDGER_PIN_TRIED      "pin_tried"  /* before the PIN is judged */
+#define LEDGER_SIGNED_IN      "signed_in"  /* it was right */
 
 /*
  * The entry after a restore. Its number follows that of the last entry and that of the last one that

@@ -141,9 +141,25 @@ static const char schema_7[] = "CREATE UNIQUE INDEX ledger_derived ON ledger("
                                " json_extract(body, '$.data.order'),"
                                " json_extract(body, '$.data.serial')) WHERE" LEDGER_IS_DERIVED ";";
 
+/* Version 8: the people who sign (people.h), and what the ledger tells of each. */
+static const char schema_8[] =
+    "CREATE TABLE people ("
+    " id INTEGER PRIMARY KEY,"
+    " name TEXT NOT NULL UNIQUE COLLATE NOCASE," /* also of those who were removed: never again */
+    " role INTEGER NOT NULL,"                    /* enum person_role */
+    " state INTEGER NOT NULL,"                   /* enum person_state */
+    " badge BLOB NOT NULL UNIQUE,"               /* HMAC of its code, by the HSM */
+    " salt BLOB NOT NULL,"                       /* of the PIN */
+    " memory INTEGER NOT NULL,"                  /* of argon2id, KiB */
+    " passes INTEGER NOT NULL,"
+    " pin BLOB NOT NULL," /* HMAC of argon2id of the PIN, by the HSM */
+    " mac BLOB NOT NULL);"
+    "CREATE INDEX ledger_people ON ledger(json_extract(body, '$.data.person'), seq)"
+    " WHERE json_extract(body, '$.data.person') IS NOT NULL;";
+
 /* What makes each version of the one before. */
 static const char *const schemas[] = {schema_1, schema_2, schema_3, schema_4,
-                                      schema_5, schema_6, schema_7};
+                                      schema_5, schema_6, schema_7, schema_8};
 
 #define SCHEMA_VERSION ((int64_t)(sizeof schemas / sizeof *schemas))
 

@@ -46,6 +46,7 @@ struct store {
     uint8_t link[32];
     char operator[STORE_OPERATOR_MAX + 1]; /* empty: the system's user alone */
     char reason[STORE_REASON_MAX + 1];     /* empty: none was given */
+    struct store_signature signature;      /* person 0: nobody signed */
     int64_t new_seq; /* of the last ledger entry that this transaction added, 0 for none */
     uint8_t new_head[32];
     bool grouped;  /* a group is open: a change is a savepoint in it */

@@ -259,6 +259,12 @@ int store_set_actor(struct store *store, const char *operator, const char * reas
     return 0;
 }
 
+void store_sign(struct store *store, const struct store_signature *signature)
+{
+    store->signature = *signature;
+    snprintf(store->operator, sizeof store->operator, "%s", signature->name);
+}
+
 int store_mac(struct store *store, const void *bytes, size_t len, uint8_t mac[32],
               struct error *err)
 {

@@ -95,6 +95,20 @@ MUST_USE int store_set_actor(struct store *store, const char *operator, const ch
                              struct error *err);
 
 /*
+ * Somebody signed for what is written from now on, with badge and PIN (vault/signing.h): each entry bears
+ * it, with the meaning "<action>: <event>". The name takes the place of the operator's; the reason is
+ * that of store_set_actor.
+ */
+struct store_signature {
+    int64_t person; /* number of the person (store/people.h), from 1 */
+    char name[STORE_OPERATOR_MAX + 1];
+    const char *role;   /* as person_role_name says it */
+    const char *action; /* a word, static */
+    int64_t at;         /* when the PIN was found right: seconds since 1970 UTC */
+};
+void store_sign(struct store *store, const struct store_signature *signature);
+
+/*
  * Several changes in one transaction, one write to the disk and one anchor: between these two every change
  * has its own store_begin, store_commit or store_rollback as ever, and is rolled back alone; what
  * store_commit returned 0 for is durable, and may be released, when store_group_end returned 0 and not

@@ -19,7 +19,7 @@ LIMIT = 60
 
 def at_terminal(arguments, dialogue, env):
     """Runs imprint on a terminal of its own; (exit status, all that was shown). dialogue: (what it
-    asks, what is answered)."""
+    asks, what is answered, or a function of the process's number that says it)."""
     pid, fd = pty.fork()
     if pid == 0:
         os.execve(str(IMPRINT), [str(IMPRINT), *map(str, arguments)], env)
@@ -28,7 +28,8 @@ def at_terminal(arguments, dialogue, env):
     while True:
         if left and left[0][0] in shown[seen:]:
             seen = shown.index(left[0][0], seen) + len(left[0][0])
-            os.write(fd, (left.pop(0)[1] + "\n").encode())
+            answer = left.pop(0)[1]
+            os.write(fd, ((answer(pid) if callable(answer) else answer) + "\n").encode())
         ready, _, _ = select.select([fd], [], [], max(0, deadline - time.monotonic()))
         if not ready:
             os.kill(pid, signal.SIGKILL)

@@ -62,6 +62,7 @@ ONLY = {
     "libusb.h": ["station/line"],
     "libfyaml.h": ["station/schema"],
     "seccomp.h": ["station/confine"],
+    "argon2.h": ["station/vault"],
     "tss2/tss2_esys.h": ["station/counter"],
     "tss2/tss2_rc.h": ["station/counter"],
     "tss2/tss2_tctildr.h": ["station/counter"],

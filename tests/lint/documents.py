@@ -349,7 +349,7 @@ def check_station_document():
     events = set(re.findall(r'ledger_append\([^"]*"(\w+)"', code)) | \
         set(re.findall(r'event_put\(v, "(\w+)"', code)) | \
         set(re.findall(r'\[[A-Z]+\] = \{"(\w+)", CLAIM_', code)) | \
-        set(re.findall(r'#define LEDGER_(?:RESTORED|ISSUE|KEYS|KEYS_DESTROYED|REWORK) +"(\w+)"',
+        set(re.findall(r'#define LEDGER_(?:RESTORED|ISSUE|KEYS|KEYS_DESTROYED|REWORK|PERSON_\w+|PIN_TRIED|SIGNED_IN) +"(\w+)"',
                        source("station/store/ledger.h")))
 
     def first_column(title):
@@ -357,6 +357,22 @@ def check_station_document():
         return re.findall(r"(?m)^\| `(\w+)`", part.group(1)) if part else []
     return differences("docs/station.md, tables", first_column("Database"), tables) + \
         differences("docs/station.md, ledger events", first_column("Ledger"), events)
+
+
+def check_people_document():
+    """Who signs for what, in the page as in the program."""
+    code, text = source("station/vault/signing.c"), source("docs/people.md")
+    roles = {"SUPERVISOR": {"supervisor"}, "ENGINEER": {"engineer"},
+             "ANYBODY": {"supervisor", "engineer", "operator"}}
+    real = {(command, action, role) for command, action, mask in
+            re.findall(r'\[SIGNING_\w+\] = \{"([^"]+)", "(\w+)", (\w+),', code) for role in roles[mask]}
+    part = re.search(r"(?ms)^## Who signs for what\n(.*?)^## ", text).group(1)
+    columns = re.findall(r"\w+", part.split("\n|---")[0].split("begins with")[1])
+    said = {(command, action, role) for command, action, *answers in
+            re.findall(r"(?m)^\| `([^`]+)` \| `(\w+)` \| (\w+) \| (\w+) \| (\w+) \|$", part)
+            for role, answer in zip(columns, answers) if answer == "yes"}
+    return differences("docs/people.md, who signs", said, real) + \
+        ([] if real else ["station/vault/signing.c: no rules were found"])
 
 
 def check_conformance_document():
@@ -432,7 +448,7 @@ def main():
         check_usage_page("imprint-authority.1", BUILD / "tools/authority/imprint-authority") + \
         check_exit_statuses() + check_ceremony_page() + check_policy_tables() + check_job_page() + check_profile_document() + \
         check_order_document() + \
-        check_station_document() + check_conformance_document() + check_operator_sentences() + check_links(files) + \
+        check_station_document() + check_people_document() + check_conformance_document() + check_operator_sentences() + check_links(files) + \
         check_machine_paths(files) + check_format(files)
     if (BUILD / "tools/device/imprint-device").exists():
         problems += check_usage_page("imprint-device.1", BUILD / "tools/device/imprint-device",

@@ -338,6 +338,7 @@ static const char back_to_1[] =
     "DROP INDEX attempts_tx; DROP TABLE keygens;"
     "CREATE UNIQUE INDEX credentials_serial ON credentials(product, serial);"
     "DROP INDEX ledger_key; DROP INDEX ledger_issuers;"
+    "DROP TABLE people; DROP INDEX ledger_people;"
     "DROP INDEX ledger_derived; ALTER TABLE claims DROP COLUMN kcv;"
     "ALTER TABLE claims DROP COLUMN symmetric;"
     "PRAGMA user_version = 1;";
