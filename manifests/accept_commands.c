@@ -1,5 +1,6 @@
 /* Commands that bring manifests and other states into a state, and compare states. */
 #include "base/clock.h"
+#include "base/plural.h"
 #include "manifests/receipt_command.h"
 #include "manifests/state_program.h"
 #include "manifests/trust/accept.h"
@@ -30,12 +31,15 @@ static void print_accepted(const struct trust_accepted *a)
         printf("known: manifest %" PRIu64 " of '%s' was accepted before\n", a->seq, a->origin);
         return;
     }
-    printf("accepted: manifest %" PRIu64 " of '%s', %" PRIu64 " records", a->seq, a->origin,
-           a->report.count);
+    printf("accepted: manifest %" PRIu64 " of '%s', %" PRIu64 " record%s", a->seq, a->origin,
+           a->report.count, PLURAL(a->report.count));
     if (a->report.unauthenticated)
-        printf(", %" PRIu64 " of devices that were not authenticated", a->report.unauthenticated);
+        printf(", %" PRIu64 " of %s", a->report.unauthenticated,
+               a->report.unauthenticated == 1 ? "a device that was not authenticated"
+                                              : "devices that were not authenticated");
     if (a->report.proofs_skipped)
-        printf(", %" PRIu64 " proofs not verified again", a->report.proofs_skipped);
+        printf(", %" PRIu64 " proof%s not verified again", a->report.proofs_skipped,
+               PLURAL(a->report.proofs_skipped));
     putchar('\n');
     program_print_signatures(&a->report.signatures);
 }

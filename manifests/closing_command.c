@@ -2,6 +2,7 @@
 #include "manifests/program.h"
 
 #include "base/clock.h"
+#include "base/plural.h"
 #include "manifests/closing.h"
 
 #include <inttypes.h>
@@ -39,12 +40,13 @@ static void print_report(const struct closing *c, const struct cms_signer *signe
     printf("not proven: %sthat nobody was given another statement, that the storage key is "
            "destroyed, or that no copy of it exists\n",
            compared ? "" : "that it agrees with a manifest (--manifest), ");
-    printf("  totals    %" PRIu64 " certificates: %" PRIu64 " good, %" PRIu64 " replaced, %" PRIu64
+    printf("  totals    %" PRIu64 " certificate%s: %" PRIu64 " good, %" PRIu64 " replaced, %" PRIu64
            " revoked, %" PRIu64 " burned, %" PRIu64 " scrapped\n",
-           t->issued, t->good, t->replaced, t->revoked, t->burned, t->scrapped);
-    printf("  log       manifest %" PRIu64 ", %" PRIu64 " records\n  closed    %s by %s: %s\n"
+           t->issued, PLURAL(t->issued), t->good, t->replaced, t->revoked, t->burned, t->scrapped);
+    printf("  log       manifest %" PRIu64 ", %" PRIu64 " record%s\n  closed    %s by %s: %s\n"
            "  destroyed %s\n",
-           c->manifest, c->size, closed, c->by, c->reason, *c->storage ? c->storage : "nothing");
+           c->manifest, c->size, PLURAL(c->size), closed, c->by, c->reason,
+           *c->storage ? c->storage : "nothing");
 }
 
 int program_verify_closing(const struct program_args *args, struct error *err)

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/file.h"
+#include "base/plural.h"
 #include "manifests/proof.h"
 #include "manifests/verify.h"
 
@@ -94,10 +95,12 @@ static void print_report(const struct verify_report *r)
     print_types(r->by_type);
     program_print_signatures(&r->signatures);
     if (r->unauthenticated)
-        printf("  note      %" PRIu64 " identities went to devices that were not authenticated\n",
-               r->unauthenticated);
+        printf("  note      %" PRIu64 " %s not authenticated\n", r->unauthenticated,
+               r->unauthenticated == 1 ? "identity went to a device that was"
+                                       : "identities went to devices that were");
     if (r->plain)
-        printf("  note      %" PRIu64 " keys were delivered in the clear\n", r->plain);
+        printf("  note      %" PRIu64 " key%s delivered in the clear\n", r->plain,
+               r->plain == 1 ? " was" : "s were");
 }
 
 int program_verify(const struct program_args *args, struct error *err)

@@ -2,6 +2,7 @@
 #include "manifests/state_program.h"
 
 #include "base/file.h"
+#include "base/plural.h"
 #include "manifests/trust/orders.h"
 #include "manifests/trust/vendors.h"
 #include "pki/signed.h"
@@ -94,7 +95,8 @@ static int report(const struct program_args *args, const struct trust_imported *
                                             "without_key", (json_int_t)out->without_key, "origin",
                                             out->origin),
                                   err);
-    printf("imported: %" PRIu64 " devices into log '%s'", out->devices, out->origin);
+    printf("imported: %" PRIu64 " device%s into log '%s'", out->devices, PLURAL(out->devices),
+           out->origin);
     if (out->without_key)
         printf(", %" PRIu64 " of them without a key", out->without_key);
     putchar('\n');

@@ -23,8 +23,7 @@ const struct program_option_info program_options[OPT_COUNT] = {
     [OPT_SKIP_PROOFS] = {"skip-proofs", 0, NULL,
                          "do not verify again that each device proved its key"},
     [OPT_REQUIRE_ALG] = {"require-alg", 0, "NAME[=FILE]",
-                         "require a signature of this algorithm as well, below this root (PEM; "
-                         "default: that of --root); any number of times"},
+                         "a signature that must be there too, below FILE or --root"},
     [OPT_STATE] = {"state", 0, "FILE", "what was accepted so far"},
     [OPT_ORDER] = {"order", 0, "FILE", "an order that may stand in records; any number of times"},
     [OPT_CERT] = {"cert", 0, "FILE", "certificate (PEM or DER), - for standard input"},

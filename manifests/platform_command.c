@@ -1,6 +1,7 @@
 /* imprint-manifest export for platforms, and formats. */
 #include "manifests/platform_command.h"
 
+#include "base/plural.h"
 #include "manifests/platforms/signer_file.h"
 #include "manifests/state_program.h"
 #include "manifests/trust/exportable.h"
@@ -70,8 +71,9 @@ static json_t *json_report(const struct program_args *args, const char *format,
 static void print_report(const struct program_args *args, const char *format,
                          const struct export_report *report)
 {
-    printf("exported: %" PRIu64 " devices for '%s', %" PRIu64 " files in '%s'\n", report->devices,
-           format, report->files, args->option[OPT_OUTPUT]);
+    printf("exported: %" PRIu64 " device%s for '%s', %" PRIu64 " file%s in '%s'\n", report->devices,
+           PLURAL(report->devices), format, report->files, PLURAL(report->files),
+           args->option[OPT_OUTPUT]);
     for (size_t i = 0; i < EXPORT_LEFT_COUNT; i++)
         if (report->left[i])
             printf("  left out  %" PRIu64 " %s\n", report->left[i], left_names[i]);
@@ -147,8 +149,9 @@ static int formats_json(struct error *err)
 
     for (size_t i = 0; export_formats[i]; i++)
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:b, s:I, s:o}", "name", export_formats[i]->name, "help",
-                            export_formats[i]->help, "signed", export_formats[i]->signs, "per_file",
+            list, json_pack("{s:s, s:s, s:b, s:b, s:I, s:o}", "name", export_formats[i]->name,
+                            "help", export_formats[i]->help, "signed", export_formats[i]->signs,
+                            "station_only", export_formats[i]->secret, "per_file",
                             (json_int_t)export_formats[i]->per_file, "settings",
                             json_settings(export_formats[i]->settings)));
     return program_print_json(json_pack("{s:o}", "formats", list), err);
@@ -160,6 +163,9 @@ int program_formats(const struct program_args *args, struct error *err)
         return formats_json(err);
     for (size_t i = 0; export_formats[i]; i++) {
         printf("%-16s %s\n", export_formats[i]->name, export_formats[i]->help);
+        if (export_formats[i]->secret)
+            printf("  made by the station alone: 'imprint seal --export %s'\n",
+                   export_formats[i]->name);
         for (const struct platform_setting *s = export_formats[i]->settings; s && s->name; s++)
             printf("  --set %s=...  %s%s\n", s->name, s->help, s->standard ? "" : " (required)");
     }

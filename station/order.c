@@ -351,14 +351,18 @@ int order_check_time(const struct order *order, int64_t now, struct error *err)
 
     clock_text(now < order->from ? order->from : order->until, text);
     if (now < order->from)
-        return error_set(err, ERR_REFUSED,
-                         "order '%s' begins at %s: wait until then; if it should have begun, check "
-                         "this machine's clock",
-                         order->id, text);
+        return error_next(
+            err, NEXT_ORDER,
+            error_set(err, ERR_REFUSED,
+                      "order '%s' begins at %s: wait until then; if it should have begun, check "
+                      "this machine's clock",
+                      order->id, text));
     if (now >= order->until)
-        return error_set(err, ERR_REFUSED,
-                         "order '%s' ended at %s: ask the owner for an amendment or another order",
-                         order->id, text);
+        return error_next(
+            err, NEXT_ORDER,
+            error_set(err, ERR_REFUSED,
+                      "order '%s' ended at %s: ask the owner for an amendment or another order",
+                      order->id, text));
     return 0;
 }
 

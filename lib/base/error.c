@@ -19,6 +19,7 @@ static int fill(struct error *err, int code, long native, const char *format, va
     if (err) {
         err->code = code;
         err->native = native;
+        err->next = NEXT_BY_CLASS;
         vsnprintf(err->text, sizeof err->text, format, args);
     }
     return code;
@@ -98,6 +99,13 @@ int error_recode(struct error *err, int code)
 {
     if (err)
         err->code = code;
+    return code;
+}
+
+int error_next(struct error *err, enum error_next next, int code)
+{
+    if (err)
+        err->next = next;
     return code;
 }
 

@@ -63,16 +63,34 @@ enum error_code {
 #undef ERROR_ENUM
 };
 
+/*
+ * What a person at the line does next about a device that failed. A class such as ERR_REFUSED holds broken
+ * devices and healthy ones; whoever refuses knows which it is (docs/events.md, "Reasons").
+ */
+enum error_next {
+    NEXT_BY_CLASS, /* what the code says */
+    NEXT_RESEAT,
+    NEXT_SET_ASIDE,
+    NEXT_CALL,
+    NEXT_SCAN,    /* the label of this unit is missing */
+    NEXT_SWAP,    /* the label is that of another unit */
+    NEXT_JOB,     /* the job is another device's */
+    NEXT_ORDER,   /* the order is used up, over, or has not begun */
+    NEXT_RESTART, /* the station's program ended */
+    NEXT_COUNT
+};
+
 /* One failure on its way to the user. Plain data; start from ERROR_INIT. */
 struct error {
     int code;       /* one of enum error_code */
     long native;    /* the CKR_*, SQLite or errno value behind it, 0 if none */
     char text[512]; /* what happened and what to do: lower case, no full stop, subjects quoted */
+    enum error_next next;
 };
 
 #define ERROR_INIT                                                                                 \
     {                                                                                              \
-        ERR_NONE, 0, ""                                                                            \
+        ERR_NONE, 0, "", NEXT_BY_CLASS                                                             \
     }
 
 /* Fills err (which may be NULL) and returns code, so that `return error_set(...)` reads well. */
@@ -95,6 +113,10 @@ int error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Gives err (which may be NULL) another code, for a caller to whom the failure means something
  * else; returns it. */
 int error_recode(struct error *err, int code);
+
+/* After err was filled: says what a person does next. Returns code, so that
+ * `return error_next(err, NEXT_SCAN, error_set(err, ...))` reads well. err may be NULL. */
+int error_next(struct error *err, enum error_next next, int code);
 
 /* The symbolic name of a code: "ERR_PIN". Never NULL. */
 const char *error_name(int code);

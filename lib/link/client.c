@@ -330,7 +330,8 @@ int link_client_read_tail(struct link_client *c, uint32_t total, uint8_t *out, s
         return rc;
     rc = link_read_decode(reply.payload, reply.len, &part, err);
     if (rc == 0 && (part.total != total || part.len != len))
-        rc = error_set(err, ERR_REFUSED, "the device holds another certificate");
+        rc = error_next(err, NEXT_SET_ASIDE,
+                        error_set(err, ERR_REFUSED, "the device holds another certificate"));
     if (rc == 0)
         memcpy(out, part.bytes, len);
     return decoded(c, IMPRINT_MSG_READ, rc, err);

@@ -169,8 +169,10 @@ static int open_reply(const uint8_t *reply, size_t len, cbor_item_t **root, stru
     }
     if (!m->bad && link_map_end(m) == 0) {
         link_map_close(item);
-        return error_set_native(err, ERR_REFUSED, (long)status, "the device says that %s",
-                                link_status_text((long)status));
+        return error_next(err, NEXT_SET_ASIDE,
+                          error_set_native(err, ERR_REFUSED, (long)status,
+                                           "the device says that %s",
+                                           link_status_text((long)status)));
     }
     link_map_close(item);
     return error_set(err, ERR_PROTOCOL, "the device's reply has no status");

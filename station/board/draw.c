@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define LINE_SIZE 600
+#define DOTS      " ..."
+#define HIGH_ROWS 30 /* from here on two rows more for the detail */
 
 int draw_focus(const struct board *b, const struct view *v)
 {
@@ -17,9 +19,15 @@ int draw_focus(const struct board *b, const struct view *v)
     return chosen >= 0 ? chosen : board_last_failure(b);
 }
 
+/* What to do, the keys, and above them the detail: as many rows as there is room for. */
+static int foot_rows(void)
+{
+    return DRAW_FOOT_ROWS + (LINES >= HIGH_ROWS ? 2 : 0);
+}
+
 static int tile_rows(void)
 {
-    return LINES - DRAW_HEAD_ROWS - DRAW_FOOT_ROWS;
+    return LINES - DRAW_HEAD_ROWS - foot_rows();
 }
 
 int draw_columns(const struct board *b)
@@ -33,7 +41,7 @@ static void bar(int y, const char *left, const char *right)
     int room = COLS - (int)strlen(right);
 
     attrset(ink(INK_BAR));
-    mvprintw(y, 0, "%-*.*s", COLS, room > 0 ? room : 0, left);
+    mvprintw(y, 0, "%-*.*s", COLS, room > 1 ? room - 1 : 0, left);
     if (room >= 0)
         mvaddstr(y, room, right);
     attrset(A_NORMAL);
@@ -49,18 +57,34 @@ static void draw_head(const struct board *b, int page, int pages)
     snprintf(right, sizeof right, "%s%s ", pages_text, words_line(b));
     bar(0, left, right);
     attrset(ink(INK_STRONG));
-    tile_text(1, 1, COLS - 2, words_counts(b, left, sizeof left));
+    tile_text(1, 1, COLS - 2, words_counts(b, (size_t)COLS - 2, left, sizeof left));
     attrset(A_NORMAL);
 }
 
-/* Two rows of a text, and how it goes on is in the log: the first words say what happened. */
+/* A text that goes on after the last row ends with dots: the rest is printed when the line ends. */
 static void draw_detail(int y, const char *text)
 {
     char line[LINE_SIZE];
+    int rows = foot_rows() - 2;
     size_t width = (size_t)(COLS - 2 < LINE_SIZE ? COLS - 2 : LINE_SIZE - 1);
 
-    for (int row = 0; row < 2 && words_wrap(&text, width, line); row++)
+    for (int row = 0; row < rows; row++) {
+        bool cut = row == rows - 1 && strlen(text) > width;
+
+        if (!words_wrap(&text, cut ? width - strlen(DOTS) : width, line))
+            break;
         tile_text(y + row, 1, COLS - 2, line);
+        if (cut)
+            addstr(DOTS);
+    }
+}
+
+/* Half a sentence may say the opposite. */
+static const char *next_that_fits(const struct board *b, const struct board_slot *s)
+{
+    const char *next = words_next(b, s), *brief = words_next_short(s);
+
+    return strlen(next) > (size_t)COLS - 2 && *brief ? brief : next;
 }
 
 static void draw_slot_detail(const struct board *b, const struct board_slot *s, int y)
@@ -71,7 +95,7 @@ static void draw_slot_detail(const struct board *b, const struct board_slot *s, 
              *s->text && *s->serial ? "  " : "", s->text);
     draw_detail(y, text);
     attrset(ink(INK_STRONG));
-    tile_text(y + 2, 1, COLS - 2, words_next(b, s));
+    tile_text(LINES - 2, 1, COLS - 2, next_that_fits(b, s));
     attrset(A_NORMAL);
 }
 
@@ -88,7 +112,7 @@ static const char *keys(const struct board *b, const struct view *v)
 
 static void draw_foot(const struct board *b, const struct view *v)
 {
-    int focus = draw_focus(b, v), y = LINES - DRAW_FOOT_ROWS;
+    int focus = draw_focus(b, v), y = LINES - foot_rows();
 
     if (focus >= 0)
         draw_slot_detail(b, &b->slots[focus], y);

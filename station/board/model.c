@@ -136,6 +136,14 @@ static void enter_state(struct board *b, struct board_slot *s, enum board_state 
     take_text(o, "action", s->action, sizeof s->action);
 }
 
+/* The answer to a command stands until something happens in a slot; what is said about ports, or by a
+ * program, until a port comes. */
+static void outdate_notice(struct board *b, bool port_came)
+{
+    if (b->notice_answers || port_came)
+        b->notice[0] = 0;
+}
+
 static void take_slot(struct board *b, const char *event, const json_t *o)
 {
     char label[BOARD_LABEL_MAX + 1] = "";
@@ -150,8 +158,10 @@ static void take_slot(struct board *b, const char *event, const json_t *o)
     s = get_slot(b, label);
     if (!s)
         return;
-    if (state < BOARD_STATES)
+    if (state < BOARD_STATES) {
+        outdate_notice(b, s->state == BOARD_EMPTY && state != BOARD_EMPTY);
         enter_state(b, s, (enum board_state)state, o);
+    }
     take_text(o, "serial", s->serial, sizeof s->serial);
     take_text(o, "text", s->text, sizeof s->text);
     take_number(o, "done", &s->done);
@@ -216,6 +226,7 @@ static void take_event(struct board *b, const char *event, const json_t *o)
         take_line_state(b, o);
     } else if (strcmp(event, "notice") == 0) {
         take_text(o, "text", b->notice, sizeof b->notice);
+        b->notice_answers = json_object_get(o, "command") != NULL;
     } else if (strcmp(event, "end") == 0) {
         b->line = BOARD_ENDED;
         take_text(o, "reason", b->reason, sizeof b->reason);
@@ -237,6 +248,7 @@ void board_take(struct board *b, const char *line, size_t len)
 void board_notice(struct board *b, const char *text, size_t len)
 {
     put_plain(b->notice, sizeof b->notice, text, len);
+    b->notice_answers = false;
 }
 
 /* ---- figures ---- */

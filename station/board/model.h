@@ -52,7 +52,8 @@ enum board_line { BOARD_STARTING, BOARD_RUNNING, BOARD_PAUSED, BOARD_QUITTING, B
 
 struct board {
     char order[BOARD_NAME_MAX + 1], product[BOARD_NAME_MAX + 1];
-    char notice[BOARD_TEXT_MAX + 1]; /* the last one, "" when none */
+    char notice[BOARD_TEXT_MAX + 1]; /* the last one that still holds, "" when none */
+    bool notice_answers;             /* it is the answer to a command */
     char reason[BOARD_NAME_MAX + 1]; /* ENDED: why */
     enum board_line line;
     int64_t passed, again, failed, good, remaining;
@@ -71,7 +72,7 @@ void board_init(struct board *b);
  */
 void board_take(struct board *b, const char *line, size_t len);
 
-/* A text that belongs to no event, such as what a program wrote on stderr. */
+/* A text that belongs to no event, such as what a program wrote on stderr. It stands until a port comes. */
 void board_notice(struct board *b, const char *text, size_t len);
 
 /* The place of the slot with this label, or -1. */

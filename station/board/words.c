@@ -13,6 +13,11 @@ static const struct {
     {"free_port", "Close the other program that holds the port.", "port busy"},
     {"generate", "The stock is empty; the device is fine. Call the engineer.", "no stock"},
     {"again", "Nothing is wrong: it was stopped before it began.", "try again"},
+    {"scan", "Its label is not scanned. End with F4, run again and scan it.", "scan it"},
+    {"swap", "The label is another unit's. Compare label and slot.", "wrong one"},
+    {"job", "The device is fine, the job is not its own. Ask the engineer.", "wrong job"},
+    {"order", "The order is full or over; the device is fine. Call the engineer.", "order"},
+    {"restart", "The station ended. Run it again; the second time call the engineer.", "run again"},
     {"call", "Call the engineer, and show this text.", "call"},
 };
 #define ACTIONS (sizeof actions / sizeof *actions)
@@ -47,7 +52,8 @@ const char *words_next(const struct board *b, const struct board_slot *s)
     case BOARD_WAIT:
         if (b->line != BOARD_RUNNING)
             return "";
-        return s->armed ? "Put the unit in that you scanned." : "Put a device in.";
+        return s->armed ? "Put the unit in that you scanned."
+                        : "Put a device in. One that is in does not answer.";
     case BOARD_SCAN:
         return s->wants_label ? "Scan the label of this unit." : "Scan this slot, then its unit.";
     case BOARD_PASS:
@@ -82,20 +88,37 @@ const char *words_line(const struct board *b)
     return names[b->line];
 }
 
-char *words_counts(const struct board *b, char *out, size_t size)
+/* The figures from the whole row to what nobody can do without. */
+static const struct counts_form {
+    const char *gap;
+    bool again, yield, pace;
+} counts_forms[] = {{"   ", true, true, true},
+                    {"  ", true, true, true},
+                    {"  ", false, true, true},
+                    {"  ", false, true, false},
+                    {"  ", false, false, false}};
+
+static int put_counts(const struct board *b, const struct counts_form *f, char *out, size_t size)
 {
-    char yield[16] = "-", pace[32] = "-", again[48] = "";
+    char yield[32] = "yield -", pace[48] = "pace -", again[48] = "";
 
     if (board_yield(b) >= 0)
-        snprintf(yield, sizeof yield, "%d %%", board_yield(b));
+        snprintf(yield, sizeof yield, "yield %d %%", board_yield(b));
     if (b->pace >= 0)
-        snprintf(pace, sizeof pace, "%" PRId64 "/h", b->pace);
-    if (b->again > 0)
+        snprintf(pace, sizeof pace, "pace %" PRId64 "/h", b->pace);
+    if (f->again && b->again > 0)
         snprintf(again, sizeof again, " (+%" PRId64 " again)", b->again);
-    snprintf(out, size,
-             "passed %" PRId64 "%s   failed %" PRId64 "   yield %s   pace %s   left %" PRId64
-             " of %" PRId64,
-             b->passed, again, b->failed, yield, pace, b->remaining, b->good);
+    return snprintf(
+        out, size, "passed %" PRId64 "%s%sfailed %" PRId64 "%s%s%s%s%sleft %" PRId64 " of %" PRId64,
+        b->passed, again, f->gap, b->failed, f->gap, f->yield ? yield : "", f->yield ? f->gap : "",
+        f->pace ? pace : "", f->pace ? f->gap : "", b->remaining, b->good);
+}
+
+char *words_counts(const struct board *b, size_t width, char *out, size_t size)
+{
+    for (size_t i = 0; i < sizeof counts_forms / sizeof *counts_forms; i++)
+        if (put_counts(b, &counts_forms[i], out, size) <= (int)width)
+            break;
     return out;
 }
 

@@ -17,8 +17,11 @@ const char *words_next_short(const struct board_slot *s);
 /* What the whole line does, at most 12 letters. */
 const char *words_line(const struct board *b);
 
-/* "passed 12  failed 1  yield 92 %  pace 120/h  left 87 of 100", cut at size. Returns out. */
-char *words_counts(const struct board *b, char *out, size_t size);
+/*
+ * "passed 12  failed 1  yield 92 %  pace 120/h  left 87 of 100", cut at size. What does not fit into width
+ * is left out whole, and never what passed, failed or is left. Returns out.
+ */
+char *words_counts(const struct board *b, size_t width, char *out, size_t size);
 
 /*
  * The next line of a text that is broken at spaces: at most width bytes into out, which holds width + 1;

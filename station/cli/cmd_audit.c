@@ -1,5 +1,6 @@
 /* imprint audit: the live token against the policy, and against the transcript of its ceremony. */
 #include "base/codec.h"
+#include "base/plural.h"
 #include "hsm/audit.h"
 #include "station/cli/cli.h"
 #include "station/store/inventory.h"
@@ -172,8 +173,8 @@ int cmd_audit(struct cli *cli, struct error *err)
     if (rc == 0 && report.faults > 0)
         rc = error_set(err, ERR_INTEGRITY,
                        "the token or the transcript is not what the policy and the ceremony say, "
-                       "in %zu points: stop production, keep everything as it is, and call the "
+                       "in %zu point%s: stop production, keep everything as it is, and call the "
                        "security team",
-                       report.faults);
+                       report.faults, PLURAL(report.faults));
     return rc;
 }

@@ -1,6 +1,7 @@
 /* imprint ca: the station's issuing CAs. */
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/plural.h"
 #include "pki/profile.h"
 #include "station/cli/cli.h"
 #include "station/profile/profile.h"
@@ -205,8 +206,8 @@ static void report_destroyed(const struct cli *cli, const struct destroyed *d)
     else
         printf("the key of issuing CA %u is destroyed\n", d->number);
     if (!cli->json && d->has_list)
-        printf("its last revocation list has %" PRIu64 " certificates: %s\n", d->list.entries,
-               d->list.path);
+        printf("its last revocation list has %" PRIu64 " certificate%s: %s\n", d->list.entries,
+               PLURAL(d->list.entries), d->list.path);
 }
 
 static int destroy(struct cli *cli, struct error *err)

@@ -1,5 +1,6 @@
 /* imprint crl: makes the issuing CA's revocation list. */
 #include "base/clock.h"
+#include "base/plural.h"
 #include "station/cli/cli.h"
 #include "station/vault/revocations.h"
 
@@ -24,8 +25,8 @@ static int say_made(void *context, const struct revocations *list, struct error 
     if (list->without_key)
         return warn_skipped(list);
     if (!cli->quiet)
-        fprintf(stderr, "revocation list %" PRId64 " with %" PRIu64 " certificates: %s\n",
-                list->number, list->entries, list->path);
+        fprintf(stderr, "revocation list %" PRId64 " with %" PRIu64 " certificate%s: %s\n",
+                list->number, list->entries, PLURAL(list->entries), list->path);
     return 0;
 }
 
@@ -49,9 +50,10 @@ static int report(void *context, const struct revocations *list, struct error *e
                                  "issuer", (json_int_t)list->issuer, "next", next, "path",
                                  list->path));
     else
-        printf("revocation list %" PRId64 " with %" PRIu64 " certificates, the next one due by %s: "
+        printf("revocation list %" PRId64 " with %" PRIu64
+               " certificate%s, the next one due by %s: "
                "%s\n",
-               list->number, list->entries, next, list->path);
+               list->number, list->entries, PLURAL(list->entries), next, list->path);
     return 0;
 }
 

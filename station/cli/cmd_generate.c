@@ -1,4 +1,5 @@
 /* imprint generate: makes credentials ahead of time. */
+#include "base/plural.h"
 #include "station/cli/cli.h"
 #include "station/cli/progress.h"
 #include "station/vault/generate.h"
@@ -70,14 +71,14 @@ static void report(const struct cli *cli, int64_t count, int64_t made, int64_t m
         cli_print_json(json_pack("{s:s, s:I}", "event", "generated", "count", (json_int_t)made));
     else if (count > 0 && !job_serials_ahead(&cli->job.serials))
         printf("generated %" PRId64
-               " keys for order '%s': their certificates are signed when a device "
-               "takes them\n",
-               made, cli->job.order);
+               " key%s for order '%s': the certificate is signed when a device takes the key\n",
+               made, PLURAL(made), cli->job.order);
     else if (count == 0)
-        printf("nothing to generate: order '%s' has %" PRId64 " credentials already\n",
-               cli->job.order, made_before);
+        printf("nothing to generate: order '%s' has %" PRId64 " credential%s already\n",
+               cli->job.order, made_before, PLURAL(made_before));
     else
-        printf("generated %" PRId64 " credentials for order '%s'\n", made, cli->job.order);
+        printf("generated %" PRId64 " credential%s for order '%s'\n", made, PLURAL(made),
+               cli->job.order);
     fflush(stdout);
 }
 
@@ -111,7 +112,8 @@ int cmd_generate(struct cli *cli, struct error *err)
         progress_start(&progress, "credentials", count, cli->quiet);
         rc = generate_credentials(&v, count, (unsigned)threads, &watch, &made, err);
         progress_end(&progress);
-        report(cli, count, made, made_before);
+        if (rc == 0 || made > 0) /* what is refused made nothing */
+            report(cli, count, made, made_before);
         if (rc == ERR_INTERRUPTED)
             rc = say_how_to_go_on(cli, count - made, err);
         cli_warn_order(cli, v.order, quota_warnings(&v));

@@ -1,5 +1,6 @@
 /* imprint ledger: verifies, shows or hands out what was recorded. */
 #include "base/codec.h"
+#include "base/plural.h"
 #include "station/cli/cli.h"
 #include "station/cli/progress.h"
 #include "station/store/ledger.h"
@@ -31,8 +32,8 @@ static int verify(struct cli *cli, struct error *err)
     if (cli->json)
         cli_print_json(json_pack("{s:s, s:I}", "event", "verified", "entries", (json_int_t)count));
     else
-        printf("%" PRId64 " entries: the chain, every MAC and the counts of the database agree\n",
-               count);
+        printf("%" PRId64 " %s: the chain, every MAC and the counts of the database agree\n", count,
+               count == 1 ? "entry" : "entries");
     return 0;
 }
 

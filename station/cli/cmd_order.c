@@ -125,7 +125,9 @@ static void print_terms(const struct cli_order *o)
     hex_encode(o->history.row.hash, 32, first);
     hex_encode(order->hash, 32, hash);
     printf("  hash        %s\n  in force    %s, version %zu\n", first, hash, o->history.count);
-    printf("  profile     %s\n", order->profile);
+    printf("  profile     %s\n", *order->profile
+                                     ? order->profile
+                                     : "none: keys are derived, and there are no certificates");
     printf("  terms       use %s, device_auth %s, %s, %s\n", order->use, auths[order->auth],
            order->lock ? "locked" : "not locked",
            order->software_hsm ? "a software HSM will do" : "no software HSM");

@@ -1,4 +1,5 @@
 /* imprint order close: ends an order, and hands out the signed statement of what became of it. */
+#include "base/plural.h"
 #include "station/cli/cli.h"
 #include "station/cli/progress.h"
 #include "station/vault/closing.h"
@@ -21,10 +22,10 @@ static void report(const struct cli *cli, const struct closed *c)
     json_t *totals;
 
     if (!cli->json) {
-        printf("order '%s' %s: %" PRIu64 " certificates, of which %" PRIu64 " good, %" PRIu64
+        printf("order '%s' %s: %" PRIu64 " certificate%s, of which %" PRIu64 " good, %" PRIu64
                " revoked, %" PRIu64 " burned, %" PRIu64 " scrapped\n  statement   %s\n",
-               cli->args[1], c->before ? "was closed before" : "is closed", t->issued, t->good,
-               t->revoked, t->burned, t->scrapped, c->dir);
+               cli->args[1], c->before ? "was closed before" : "is closed", t->issued,
+               PLURAL(t->issued), t->good, t->revoked, t->burned, t->scrapped, c->dir);
         return;
     }
     totals = json_object();

@@ -1,6 +1,7 @@
 /* imprint reconcile: whether every credential is accounted for, without a PIN. */
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/plural.h"
 #include "station/cli/cli.h"
 #include "station/store/claims.h"
 #include "station/store/ledger.h"
@@ -35,11 +36,13 @@ static int list_one(void *context, const struct unresolved *u, struct error *err
                                  u->chip, "slot", u->slot, "since", since, "tx", tx, "failures",
                                  (json_int_t)u->failures, "why", u->why));
     else
-        printf("  '%s' went to chip %s in slot %s on %s: put that device back and run the job, or "
-               "'imprint void %s --lost'\n",
-               u->serial, u->chip, u->slot, since, u->serial);
+        printf(
+            "  '%s' went to chip %s in slot %s on %s: put that device back and run the job; if it "
+            "is to stay set aside, or is gone, 'imprint void %s --lost --reason TEXT'\n",
+            u->serial, u->chip, u->slot, since, u->serial);
     if (!l->cli->json && u->failures)
-        printf("    it failed %" PRId64 " times, the last: %s\n", u->failures, u->why);
+        printf("    it failed %" PRId64 " time%s, the last: %s\n", u->failures, PLURAL(u->failures),
+               u->why);
     return 0;
 }
 
@@ -55,6 +58,12 @@ int cli_report_unresolved(const struct cli *cli, int64_t order_id, const char *o
 
 /* ---- totals ---- */
 
+/* An order without a profile is one of derived keys. */
+static const char *what_is_made(const struct cli_order *o)
+{
+    return *o->order->profile ? "certificate" : "derived key";
+}
+
 /* What the order gave this station, beside what became of it. */
 static void report_share(const struct cli_order *o, const struct manifest_totals *t,
                          int64_t reworks)
@@ -62,10 +71,9 @@ static void report_share(const struct cli_order *o, const struct manifest_totals
     const struct order_counts *c = &o->share->counts;
 
     printf("  of the order: %" PRIu64 " of %" PRId64 " devices, %" PRId64 " of %" PRId64
-           " certificates, %" PRIu64 " of %" PRId64 " burned, %" PRId64 " of %" PRId64
-           " replaced\n",
-           t->good, c->good, quota_issued(&o->counts), c->max_issued, t->burned, c->spoilage,
-           reworks, c->rework);
+           " %ss, %" PRIu64 " of %" PRId64 " burned, %" PRId64 " of %" PRId64 " replaced\n",
+           t->good, c->good, quota_issued(&o->counts), c->max_issued, what_is_made(o), t->burned,
+           c->spoilage, reworks, c->rework);
 }
 
 static json_t *json_share(const struct order_share *share)
@@ -84,15 +92,16 @@ static void report_totals(const struct cli *cli, const struct cli_order *o, int6
 
     totals_of(&o->counts, &t);
     if (!cli->json) {
-        printf("order '%s', %s: %" PRIu64 " certificates = %" PRIu64 " good + %" PRIu64
+        printf("order '%s', %s: %" PRIu64 " %s%s = %" PRIu64 " good + %" PRIu64
                " revoked + %" PRIu64 " burned + %" PRIu64 " scrapped + %" PRIu64
                " unused + %" PRIu64 " unresolved\n",
-               o->order->id, o->state, t.issued, t.good, t.revoked, t.burned, t.scrapped, t.unused,
-               t.unresolved);
+               o->order->id, o->state, t.issued, what_is_made(o), PLURAL(t.issued), t.good,
+               t.revoked, t.burned, t.scrapped, t.unused, t.unresolved);
         if (o->share)
             report_share(o, &t, reworks);
         if (o->counts.spares)
-            printf("  and %" PRId64 " keys that have no certificate yet\n", o->counts.spares);
+            printf("  and %" PRId64 " key%s no certificate yet\n", o->counts.spares,
+                   o->counts.spares == 1 ? " that has" : "s that have");
         return;
     }
     totals = json_object();
@@ -160,5 +169,6 @@ int cmd_reconcile(struct cli *cli, struct error *err)
     if (rc || r.unresolved == 0)
         return rc;
     return error_set(err, ERR_UNRESOLVED,
-                     "%" PRId64 " devices got a credential and did not prove it", r.unresolved);
+                     "%" PRId64 " device%s got a credential and did not prove it", r.unresolved,
+                     PLURAL(r.unresolved));
 }

@@ -1,5 +1,6 @@
 /* imprint recover: confirms the clock, restores a backup or makes a new counter, with a ticket of the
  * owner. */
+#include "base/plural.h"
 #include "station/cli/cli.h"
 #include "station/cli/progress.h"
 #include "station/vault/clock_stop.h"
@@ -69,10 +70,10 @@ static void report_restore(const struct cli *cli, const struct restore_result *r
                                  (json_int_t)r->seq, "lost", (json_int_t)r->lost, "burned",
                                  (json_int_t)r->burned));
     else
-        printf("restored: %" PRId64 " ledger entries are lost, %" PRId64 " credentials that may "
-               "have been given out in them were burned; run 'imprint seal' and hand the manifest "
+        printf("restored: %" PRId64 " ledger %s lost, %" PRId64 " credential%s burned, which may "
+               "have been given out in what is lost; run 'imprint seal' and hand the manifest "
                "over\n",
-               r->lost, r->burned);
+               r->lost, r->lost == 1 ? "entry" : "entries", r->burned, PLURAL(r->burned));
 }
 
 static int restore(struct cli *cli, struct error *err)

@@ -1,5 +1,6 @@
 /* imprint seal: signs the next manifest. */
 #include "base/clock.h"
+#include "base/plural.h"
 #include "pki/envelope.h"
 #include "station/cli/cli.h"
 #include "station/cli/progress.h"
@@ -37,10 +38,11 @@ static int seal(struct cli *cli, struct error *err)
                                  (json_int_t)sealed.seq, "count", (json_int_t)sealed.count, "size",
                                  (json_int_t)sealed.size, "path", sealed.seq ? sealed.dir : NULL));
     else if (sealed.seq == 0)
-        printf("nothing new to seal: %" PRId64 " records are sealed already\n", sealed.size);
+        printf("nothing new to seal: all %" PRId64 " record%s sealed already\n", sealed.size,
+               sealed.size == 1 ? " is" : "s are");
     else
-        printf("sealed manifest %" PRId64 " with %" PRId64 " records (%" PRId64 " in all): %s\n",
-               sealed.seq, sealed.count, sealed.size, sealed.dir);
+        printf("sealed manifest %" PRId64 " with %" PRId64 " record%s (%" PRId64 " in all): %s\n",
+               sealed.seq, sealed.count, PLURAL(sealed.count), sealed.size, sealed.dir);
     cli_warn_issuers(cli);
     return sealed.seq ? cli_keep_revocations(cli, err) : 0;
 }
@@ -92,8 +94,8 @@ static int export_manifest(struct cli *cli, struct platform_run *run, struct err
                                  (json_int_t)out.report.devices, "files",
                                  (json_int_t)out.report.files, "path", out.dir));
     else
-        printf("exported manifest %" PRId64 " for '%s', %" PRIu64 " devices: %s\n", out.manifest,
-               run->platform->name, out.report.devices, out.dir);
+        printf("exported manifest %" PRId64 " for '%s', %" PRIu64 " device%s: %s\n", out.manifest,
+               run->platform->name, out.report.devices, PLURAL(out.report.devices), out.dir);
     return 0;
 }
 

@@ -1,4 +1,5 @@
 /* imprint status: counts, without a PIN. */
+#include "base/plural.h"
 #include "station/cli/cli.h"
 #include "station/confine/confine.h"
 #include "station/store/claims.h"
@@ -76,8 +77,8 @@ int cmd_status(struct cli *cli, struct error *err)
             confine_may_lock_memory()));
     else
         printf("attempts: %" PRId64 " passed, %" PRId64 " failed\n"
-               "records: %" PRId64 ", of which %" PRId64 " are sealed in %" PRId64 " manifests\n",
-               passed, failed, records, size, seq);
+               "records: %" PRId64 ", of which %" PRId64 " are sealed in %" PRId64 " manifest%s\n",
+               passed, failed, records, size, seq, PLURAL(seq));
     if (!cli->json) {
         cli_warn_receipts(cli);
         cli_warn_issuers(cli);

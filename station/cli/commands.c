@@ -45,7 +45,7 @@ static const struct cli_option profile_options[] = {
     {"issuer", "FILE", "check: the issuing CA's certificate, whose name counts in the size"},
     {"out", "DIR", "sample: write root.pem, issuing.pem, device.pem, device.key there"},
     {"key", "TYPE", "the device's key: " KEY_TYPE_NAMES},
-    {"ca-algorithm", "NAME", "the keys above it: " CA_ALGORITHM_NAMES},
+    {"ca-algorithm", "NAME", "the keys above it: p256, p384, ed25519, rsa3072-pss, ..."},
     {"issued", "TIME", "the time of issue, such as 2026-01-31T00:00:00Z; default: now"},
     {"serial", "TEXT", "value of {serial}; each has a default"},
     {"chip-id", "TEXT", "value of {chip_id}"},
@@ -127,7 +127,7 @@ static const struct cli_option ca_options[] = {
     BY,
     REASON,
     SIGNER,
-    {"name", "TEXT", "common name of the CA; default: the station's name, 'issuing CA', a number"},
+    {"name", "TEXT", "common name of the CA; default: the station's, 'issuing CA', a number"},
     {"again", "N", "request: another request for CA N, which waits for its certificate"},
     {"profile", "PROFILE", "a profile of a CA, such as matter-pai; default: the station's own"},
     {"organization", "TEXT", "value of {organization}; default: the station's"},
@@ -201,18 +201,15 @@ const struct cli_command cli_commands[] = {
      "same command with --up-to makes the rest. One of --count and --up-to is needed.",
      generate_options, NEED_CONFIG | NEED_JOB | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_generate},
     {"run", "JOB", "provision the devices that are put into the slots",
-     "Provisions each device that is put into a slot that a port rule of the job names, all slots\n"
-     "at once, and shows the result until the device is taken out: on a board with a tile for "
-     "each\n"
-     "slot, or in lines where there is no terminal. It goes on until the order is fulfilled or\n"
-     "somebody quits: F4 on the board; or, with lines, 'quit', 'pause', 'resume' and 'ack SLOT' "
-     "with\n"
-     "the Enter key, or Ctrl-C. What was begun is finished first. A device that was interrupted "
-     "goes on with the "
-     "same\n"
-     "credential; one that is finished says PASS again and consumes nothing. With --once it ends\n"
-     "when each slot that is there has passed or failed. Where the job's serials are scanned it\n"
-     "first reads a line for each unit, its slot and its serial.",
+     "Provisions each device that is put into a slot that a port rule of the job names, all\n"
+     "slots at once, and shows the result until the device is taken out: on a board with a tile\n"
+     "for each slot, or in lines where there is no terminal. It goes on until the order is\n"
+     "fulfilled or somebody quits: F4 on the board; or, with lines, 'quit', 'pause', 'resume'\n"
+     "and 'ack SLOT' with the Enter key, or Ctrl-C. What was begun is finished first. A device\n"
+     "that was interrupted goes on with the same credential; one that is finished says PASS\n"
+     "again and consumes nothing. With --once it ends when each slot that is there has passed or\n"
+     "failed. Where the job's serials are scanned it first reads a line for each unit, its slot\n"
+     "and its serial.",
      run_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
     {"decommission", "JOB", "take the identities of devices away, as their owner signed",
      "Takes the identity off each device in the slots, locked or not, for which the owner signed: "
@@ -224,17 +221,15 @@ const struct cli_command cli_commands[] = {
      "written there, the bytes to be signed with the order's decommission_key.",
      decommission_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_decommission},
     {"void", "SERIAL|TX", "end a credential: scrap, give up or revoke it",
-     "Ends one credential, named by its serial or its transaction. What no device got is scrapped. "
-     "What\n"
-     "a device got and did not prove is burned, and only with --lost: a supervisor says that the\n"
-     "device will not come back. What was proven is revoked. The whitelist tells of each. Needs\n"
-     "--reason.",
+     "Ends one credential, named by its serial or its transaction. What no device got is\n"
+     "scrapped. What a device got and did not prove is burned, and only with --lost: a\n"
+     "supervisor says that the device will not come back. What was proven is revoked. The\n"
+     "whitelist tells of each. Needs --reason.",
      void_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_void},
     {"rework", "SERIAL|TX", "allow a repaired unit another identity under its serial",
-     "Revokes the identity of a unit whose board was exchanged or repaired, and allows that the "
-     "next\n"
-     "run gives it another under the same serial, by a label scanned for its slot. Draws on the\n"
-     "order's 'rework'. Needs --by and --reason.",
+     "Revokes the identity of a unit whose board was exchanged or repaired, and allows that the\n"
+     "next run gives it another under the same serial, by a label scanned for its slot. Draws on\n"
+     "the order's 'rework'. Needs --by and --reason.",
      rework_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_rework},
     {"reconcile", "[ORDER]", "show whether every credential is accounted for",
      "Adds up what became of each order's credentials, compares it with the ledger, and names "
@@ -269,40 +264,27 @@ const struct cli_command cli_commands[] = {
      "key of a second signature over every manifest, with --algorithm, below a root of its own.",
      rotate_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_rotate},
     {"ca", "list|request|import FILE|create|destroy N", "the issuing CAs: more of them, or others",
-     "'request' makes a key for another issuing CA in the HSM, and a request that the company's "
-     "CA\n"
-     "certifies. 'import' takes the answer in: the CA's certificate and every one above it up to "
-     "the\n"
-     "root, in one PEM file, judged before it is accepted. 'create' lets the station's own root "
-     "certify\n"
-     "the new CA instead, or the CA itself. Orders list the CAs that may sign, and the newest of "
-     "them\n"
-     "does unless the job names another. 'destroy' makes the last revocation list of a CA and "
-     "destroys\n"
-     "its key, or with 'root' that of the station's root. 'list' needs no PIN; all others need "
-     "--by "
-     "and\n"
-     "--reason.",
+     "'request' makes a key for another issuing CA in the HSM, and a request that the company's\n"
+     "CA certifies. 'import' takes the answer in: the CA's certificate and every one above it up\n"
+     "to the root, in one PEM file, judged before it is accepted. 'create' lets the station's\n"
+     "own root certify the new CA instead, or the CA itself. Orders list the CAs that may sign,\n"
+     "and the newest of them does unless the job names another. 'destroy' makes the last\n"
+     "revocation list of a CA and destroys its key, or with 'root' that of the station's root.\n"
+     "'list' needs no PIN; all others need --by and --reason.",
      ca_options, NEED_CONFIG, 1, 2, cmd_ca},
     {"crl", "", "make the revocation lists of the issuing CAs",
-     "Signs for each active issuing CA a list of its certificates that are burned or revoked, and\n"
-     "writes it to 'crl/issuing-ca.crl', 'crl/issuing-ca-2.crl' and so on. From then on every "
-     "command that ends an identity makes it anew: "
-     "'void',\n"
-     "'rework', 'decommission', 'seal' and 'order close'. It ends with the issuing CA; what "
-     "devices\n"
-     "point to for ever is the owner's list of 'imprint-manifest crl'.",
+     "Signs for each active issuing CA a list of its certificates that are burned or revoked,\n"
+     "and writes it to 'crl/issuing-ca.crl', 'crl/issuing-ca-2.crl' and so on. From then on\n"
+     "every command that ends an identity makes it anew: 'void', 'rework', 'decommission',\n"
+     "'seal' and 'order close'. It ends with the issuing CA; what devices point to for ever is\n"
+     "the owner's list of 'imprint-manifest crl'.",
      crl_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 0, 0, cmd_crl},
     {"people", "list|add NAME|remove NAME|pin [NAME]", "who signs at this station",
-     "Once there are people, 'void', 'rework', 'order close', 'rotate', 'ca', 'recover' and "
-     "changes "
-     "of\n"
-     "people are signed with badge and PIN: name, role, time and meaning stand in the ledger. The\n"
-     "first is a supervisor, whom whoever has the token's PIN adds with --by and --reason; "
-     "supervisors\n"
-     "add and remove the others, and give a new PIN to who forgot his. 'pin' alone changes one's "
-     "own.\n"
-     "'list' needs no PIN.",
+     "Once there are people, 'void', 'rework', 'order close', 'rotate', 'ca', 'recover' and\n"
+     "changes of people are signed with badge and PIN: name, role, time and meaning stand in the\n"
+     "ledger. The first is a supervisor, whom whoever has the token's PIN adds with --by and\n"
+     "--reason; supervisors add and remove the others, and give a new PIN to who forgot his.\n"
+     "'pin' alone changes one's own. 'list' needs no PIN.",
      people_options, NEED_CONFIG, 1, 2, cmd_people},
     {"backup", "DIR", "copy the station, also while it runs",
      "Copies database, configuration, certificates and pins into the new folder DIR, and lists "
@@ -341,21 +323,13 @@ const struct cli_command cli_commands[] = {
      "issues one under throw-away keys. Needs no station.",
      profile_options, 0, 1, 2, cmd_profile},
     {"conform", "PORT", "judge a device by the specification of the link",
-     "Tries one thing after the other that docs/device-link.md requires of the device at PORT, a "
-     "serial\n"
-     "port, 'usb:1209:0001', 'usb_path:1-2.3', 'tcp:HOST:PORT' or 'unix:/PATH', and says for each "
-     "what "
-     "the\n"
-     "page requires and whether the device does it; where not, what was sent and what came. It "
-     "gives "
-     "the\n"
-     "device identities that nobody knows, and takes the last one away if the firmware has "
-     "DECOMMISSION.\n"
-     "A device that pins an authority believes only a station of it. Needs no station, HSM or "
-     "PIN.\n"
-     "Exit status 20 when a case failed, 21 when cases were skipped for want of a key or because "
-     "the\n"
-     "device has an identity.",
+     "Tries one thing after the other that docs/device-link.md requires of the device at PORT, a\n"
+     "serial port, 'usb:1209:0001', 'usb_path:1-2.3', 'tcp:HOST:PORT' or 'unix:/PATH', and says\n"
+     "for each what the page requires and whether the device does it; where not, what was sent\n"
+     "and what came. It gives the device identities that nobody knows, and takes the last one\n"
+     "away if the firmware has DECOMMISSION. A device that pins an authority believes only a\n"
+     "station of it. Needs no station, HSM or PIN. Exit status 20 when a case failed, 21 when\n"
+     "cases were skipped for want of a key or because the device has an identity.",
      conform_options, 0, 0, 1, cmd_conform},
     {"help", "[COMMAND]", "list the commands, or explain one",
      "Lists the commands, or explains one.", no_options, 0, 0, 1, cmd_help},

@@ -32,7 +32,8 @@ static int ask(struct desk *d, struct reader *r, struct error *err)
         rc = channel_receive(d->fd, &d->reply, err);
     if (rc) {
         d->lost = true;
-        return error_set(err, ERR_GONE, "the vault ended: start the command again");
+        return error_next(err, NEXT_RESTART,
+                          error_set(err, ERR_GONE, "the vault ended: start the command again"));
     }
     reader_init(r, d->reply.data, d->reply.len);
     return wire_get_status(r, err);

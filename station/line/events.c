@@ -61,7 +61,14 @@ static json_t *text_of(const char *text)
     return json_string(plain(text, safe));
 }
 
-/* What a person does about a class of failure: docs/events.md. */
+/* What a person does: docs/events.md. */
+static const char *const actions[NEXT_COUNT] = {
+    [NEXT_RESEAT] = "reseat", [NEXT_SET_ASIDE] = "set_aside", [NEXT_CALL] = "call",
+    [NEXT_SCAN] = "scan",     [NEXT_SWAP] = "swap",           [NEXT_JOB] = "job",
+    [NEXT_ORDER] = "order",   [NEXT_RESTART] = "restart"};
+
+/* About a class of failure, where nobody said more. ERR_REFUSED alone does not say that it is the device
+ * that is bad. */
 static const char *action_of(int code)
 {
     switch (code) {
@@ -72,7 +79,6 @@ static const char *action_of(int code)
     case ERR_DUPLICATE:
     case ERR_PROOF:
     case ERR_SIGNATURE:
-    case ERR_REFUSED:
     case ERR_LABEL_MISMATCH:
         return "set_aside";
     case ERR_BUSY:
@@ -110,7 +116,8 @@ static void add_members(json_t *o, const struct event *e)
         break;
     case EVENT_FAIL:
         add_failure(o, e);
-        json_object_set_new(o, "action", json_string(action_of(e->code)));
+        json_object_set_new(o, "action",
+                            json_string(e->next ? actions[e->next] : action_of(e->code)));
         json_object_set_new(o, "exit", json_integer(error_exit_status(e->code)));
         json_object_set_new(o, "ms", json_integer(e->took_ms));
         break;

@@ -9,6 +9,7 @@
 #ifndef STATION_LINE_EVENTS_H
 #define STATION_LINE_EVENTS_H
 
+#include "base/error.h"
 #include "station/wire/wire.h"
 
 #include <stdbool.h>
@@ -43,6 +44,7 @@ struct event {
     bool waits;             /* PASS: it is whitelisted only once another run locked it */
     int code;               /* FAIL, RETRY: one of base/error.h */
     const char *text;       /* FAIL, RETRY: what happened and what to do */
+    enum error_next next;   /* FAIL */
     bool label;             /* SCAN: its label; false: the slot and its unit's code */
     int64_t took_ms;        /* PASS, FAIL */
     uint32_t done, total;   /* PROGRESS, in bytes */

@@ -49,7 +49,7 @@ static int finish(struct place *p, int rc, struct error *err)
     p->failed = rc != 0;
     p->acknowledged = false;
     pthread_mutex_unlock(&p->lock);
-    slot_emit(&p->slot, rc ? EVENT_FAIL : EVENT_PASS, rc, err->text);
+    slot_emit(&p->slot, rc ? EVENT_FAIL : EVENT_PASS, rc ? err : NULL);
     tell_counts(p, rc == 0 && !p->slot.plan.again);
     return rc;
 }
@@ -171,7 +171,7 @@ static void serve_devices(struct place *p)
         int rc;
 
         memset(&p->slot.plan, 0, sizeof p->slot.plan);
-        slot_emit(&p->slot, EVENT_WAIT, 0, NULL);
+        slot_emit(&p->slot, EVENT_WAIT, NULL);
         rc = provision(p, &finished, &err);
         p->stands = finished && rc;
         if (!finished || rc == ERR_GONE || rc == ERR_IO)
@@ -191,7 +191,7 @@ static int serve_once(struct place *p)
 {
     struct error err = ERROR_INIT;
 
-    slot_emit(&p->slot, EVENT_WAIT, 0, NULL);
+    slot_emit(&p->slot, EVENT_WAIT, NULL);
     return finish(p, slot_attempt(&p->slot, p->line->limits.hello_ms, &err), &err);
 }
 
@@ -219,6 +219,7 @@ static int serve_open(struct place *p, const struct place_port *port)
     int rc = stream_open(port->fd, kind, port->name, &p->slot.transport, &err);
 
     p->told = 0;
+    p->slot.is_device = port->kind == OFFER_USB;
     if (rc)
         return finish(p, rc, &err);
     if (p->line->once)
@@ -257,7 +258,7 @@ static bool take_port(struct place *p, struct place_port *port)
     pthread_mutex_lock(&p->lock);
     if (!p->has_port && !p->stands && !p->line->stop && p->slot.state < EVENT_STATES) {
         memset(&p->slot.plan, 0, sizeof p->slot.plan);
-        slot_emit(&p->slot, EVENT_EMPTY, 0, NULL);
+        slot_emit(&p->slot, EVENT_EMPTY, NULL);
     }
     while (!p->has_port && !p->line->stop)
         pthread_cond_wait(&p->changed, &p->lock);

@@ -16,7 +16,7 @@
 #define KEYGEN_RSA_MS (2 * 60 * 1000)
 #define ABORTS_MAX    2 /* of void transactions that one device may report */
 
-void slot_emit(struct slot *s, enum event_kind state, int code, const char *text)
+void slot_emit(struct slot *s, enum event_kind state, const struct error *err)
 {
     struct event e = {.kind = state,
                       .from = s->state,
@@ -24,8 +24,9 @@ void slot_emit(struct slot *s, enum event_kind state, int code, const char *text
                       .serial = s->plan.serial,
                       .again = s->plan.again,
                       .waits = s->waits,
-                      .code = code,
-                      .text = text,
+                      .code = err ? err->code : 0,
+                      .text = err ? err->text : NULL,
+                      .next = err ? err->next : NEXT_BY_CLASS,
                       .took_ms = clock_mono_ms() - s->started_ms};
 
     s->state = state;
@@ -107,10 +108,12 @@ static int ask_hello(struct slot *s, const uint8_t nonce[IMPRINT_NONCE_SIZE],
     return ERR_TIMEOUT;
 }
 
-/* Asks until the device answers or the time is over: it may still be booting, or not be there. */
+/* Asks until the device answers or the time is over: it may still be booting, or not be there. Where the
+ * port is the device it is there. */
 static int wait_for_device(struct slot *s, const uint8_t nonce[IMPRINT_NONCE_SIZE], int wait_ms,
                            struct link_hello *hello, struct error *err)
 {
+    int most_ms = wait_ms == SLOT_FOR_EVER && s->is_device ? s->limits->hello_ms : wait_ms;
     int64_t begun = clock_mono_ms(), babble_ms = 0;
     int rc;
 
@@ -122,13 +125,15 @@ static int wait_for_device(struct slot *s, const uint8_t nonce[IMPRINT_NONCE_SIZ
         s->client.stop = s->stop;
         if (*s->stop)
             return check_stop(s, err);
-        if (*s->paused && wait_ms == SLOT_FOR_EVER)
+        if (*s->paused && wait_ms == SLOT_FOR_EVER) {
             rc = idle(s, err) ? err->code : ERR_TIMEOUT;
-        else
+            begun = clock_mono_ms();
+        } else {
             rc = ask_hello(s, nonce, hello, &babble_ms, err);
+        }
         if (rc == 0 && *s->paused && wait_ms == SLOT_FOR_EVER)
             rc = ERR_TIMEOUT; /* nothing begins while it is paused: it is asked again */
-    } while (rc == ERR_TIMEOUT && (wait_ms == SLOT_FOR_EVER || clock_mono_ms() - begun < wait_ms));
+    } while (rc == ERR_TIMEOUT && (most_ms == SLOT_FOR_EVER || clock_mono_ms() - begun < most_ms));
     s->client.timeout_ms = s->limits->request_ms;
     s->client.tries = s->limits->repeats + 1;
     s->client.stop = NULL; /* what is begun is finished */
@@ -137,7 +142,7 @@ static int wait_for_device(struct slot *s, const uint8_t nonce[IMPRINT_NONCE_SIZ
     if (rc == ERR_TIMEOUT && babble_ms)
         return error_recode(err, ERR_PROTOCOL);
     if (rc == ERR_TIMEOUT)
-        (void)error_set(err, rc, "%s: HELLO: no answer within %d ms", s->transport->name, wait_ms);
+        (void)error_set(err, rc, "%s: HELLO: no answer within %d ms", s->transport->name, most_ms);
     return rc;
 }
 
@@ -217,7 +222,7 @@ static int ask_for_plan(struct slot *s, int wait_ms, struct error *err)
     s->answered = true;
     s->chip_len = hello.facts.chip_id_len;
     memcpy(s->chip, hello.facts.chip_id, s->chip_len);
-    slot_emit(s, EVENT_HELLO, 0, NULL);
+    slot_emit(s, EVENT_HELLO, NULL);
     if (wants_chain && hello.chain_len)
         rc = pass_chain(s, err);
     if (rc)
@@ -306,7 +311,7 @@ static int find_scanned(struct slot *s, int wait_ms, struct error *err)
             rc = ask_for_plan(s, s->limits->hello_ms, err);
             break;
         case SCAN_DEVICE_LEFT:
-            slot_emit(s, EVENT_WAIT, 0, NULL);
+            slot_emit(s, EVENT_WAIT, NULL);
             s->answered = false;
             restore_limits(s);
             rc = ask_for_plan(s, wait_ms, err);
@@ -330,8 +335,10 @@ static int find_plan(struct slot *s, int wait_ms, struct error *err)
         rc = find_scanned(s, wait_ms, err);
     for (int i = 0; rc == 0 && s->plan.action == WIRE_ABORT; i++) {
         if (i == ABORTS_MAX)
-            return error_set(err, ERR_PROTOCOL,
-                             "the device keeps a transaction that was aborted: set it aside");
+            return error_next(
+                err, NEXT_SET_ASIDE,
+                error_set(err, ERR_PROTOCOL,
+                          "the device keeps a transaction that was aborted: set it aside"));
         rc = link_client_abort(&s->client, err);
         if (rc == 0)
             rc = ask_for_plan(s, s->limits->hello_ms, err);
@@ -564,9 +571,11 @@ static int say_farewell(struct slot *s, struct error *err)
     if (rc == 0)
         rc = link_client_hello(&s->client, nonce, &hello, err);
     if (rc == 0 && hello.state != IMPRINT_TX_NONE)
-        rc = error_set(err, ERR_PROTOCOL,
-                       "the device says that it forgot its identity and still shows one: set it "
-                       "aside");
+        rc = error_next(
+            err, NEXT_SET_ASIDE,
+            error_set(err, ERR_PROTOCOL,
+                      "the device says that it forgot its identity and still shows one: set it "
+                      "aside"));
     return rc;
 }
 
@@ -587,15 +596,15 @@ int slot_attempt(struct slot *s, int wait_ms, struct error *err)
     if (rc == 0 && s->plan.action == WIRE_FAREWELL)
         return say_farewell(s, err);
     if (rc == 0 && s->plan.action == WIRE_KEYGEN) {
-        slot_emit(s, EVENT_KEYGEN, 0, NULL);
+        slot_emit(s, EVENT_KEYGEN, NULL);
         rc = make_key(s, err);
     }
     if (rc == 0 && s->plan.action == WIRE_DELIVER) {
-        slot_emit(s, EVENT_DELIVER, 0, NULL);
+        slot_emit(s, EVENT_DELIVER, NULL);
         rc = deliver(s, err);
     }
     if (rc == 0) {
-        slot_emit(s, EVENT_PROVE, 0, NULL);
+        slot_emit(s, EVENT_PROVE, NULL);
         rc = prove(s, err);
     }
     return rc;
@@ -634,7 +643,8 @@ int slot_report(struct slot *s, int rc, struct error *err)
     if (rc)
         add_advice(s, rc, err);
     if (desk_result(&s->desk, rc, rc ? err->text : "", &ignored) && rc == 0)
-        return error_set(err, ERR_GONE, "the vault ended; what was proven is recorded");
+        return error_next(err, NEXT_RESTART,
+                          error_set(err, ERR_GONE, "the vault ended; what was proven is recorded"));
     return rc;
 }
 

@@ -38,7 +38,8 @@ struct slot {
     const struct slot_limits *limits;
     const volatile bool *stop;   /* ends what has not begun to deliver */
     const volatile bool *paused; /* begins nothing */
-    enum event_kind state;       /* EVENT_STATES at first */
+    bool is_device;        /* the port is there as long as the device: its silence is a failure */
+    enum event_kind state; /* EVENT_STATES at first */
 
     struct desk desk;
     struct transport *transport;
@@ -57,11 +58,12 @@ struct slot {
     int64_t progress_ms;
 };
 
-/* Changes the state, and says so. */
-void slot_emit(struct slot *s, enum event_kind state, int code, const char *text);
+/* Changes the state, and says so. err: of EVENT_FAIL why, otherwise NULL. */
+void slot_emit(struct slot *s, enum event_kind state, const struct error *err);
 
 /*
- * One attempt: waits wait_ms or SLOT_FOR_EVER for a device and provisions it. The vault is not told of
+ * One attempt: waits wait_ms or SLOT_FOR_EVER, which is no more than hello_ms where the port is the
+ * device, and provisions it. The vault is not told of
  * the end yet. Errors: ERR_INTERRUPTED when *stop came before anything was delivered; ERR_GONE, also when
  * the vault ended (s->desk.lost); what vault and device say.
  */

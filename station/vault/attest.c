@@ -97,14 +97,17 @@ static int refuse(const struct wire_check *answer, struct error *err)
                          "order (%s): set it aside",
                          X509_verify_cert_error_string(answer->reason));
     case WIRE_CHECK_UNFIT:
-        return error_set(
-            err, ERR_REFUSED,
-            "the vendor's certificate of this device is a CA's, may not sign, or has no "
-            "P-256 key: set it aside");
+        return error_next(
+            err, NEXT_SET_ASIDE,
+            error_set(err, ERR_REFUSED,
+                      "the vendor's certificate of this device is a CA's, may not sign, or has no "
+                      "P-256 key: set it aside"));
     default:
-        return error_set(err, ERR_PROTOCOL,
-                         "this device's attestation is no chain of certificates, its own first and "
-                         "each signed by the next: set it aside");
+        return error_next(
+            err, NEXT_SET_ASIDE,
+            error_set(err, ERR_PROTOCOL,
+                      "this device's attestation is no chain of certificates, its own first and "
+                      "each signed by the next: set it aside"));
     }
 }
 

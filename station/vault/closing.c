@@ -69,11 +69,12 @@ static int begin_step(struct vault *v, void *arg, struct error *err)
 
 static int refuse_unresolved(const struct vault *v, struct error *err)
 {
-    return error_set(err, ERR_UNRESOLVED,
-                     "order '%s' has %" PRId64
-                     " devices that got a credential and did not prove it: put each back and run "
-                     "the job; for one that will never come back, 'imprint void SERIAL --lost'",
-                     v->order->id, v->counts.by_state[CREDENTIAL_CLAIMED]);
+    return error_set(
+        err, ERR_UNRESOLVED,
+        "order '%s' has %" PRId64
+        " devices that got a credential and did not prove it: put each back and run "
+        "the job; for one that will never come back, 'imprint void SERIAL --lost --reason TEXT'",
+        v->order->id, v->counts.by_state[CREDENTIAL_CLAIMED]);
 }
 
 /* One of the order's storage keys: that of EC keys, or else that of RSA keys. */

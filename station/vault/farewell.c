@@ -31,14 +31,17 @@ static int find_claim(struct vault *v, struct session *s, struct error *err)
     int rc = 0;
 
     if (h->tx_state != IMPRINT_TX_COMMITTED)
-        return error_set(err, ERR_REFUSED, "this device holds no identity%s",
-                         h->tx_state == IMPRINT_TX_OPEN
-                             ? " yet: run its job first, and then this again"
-                             : ": there is nothing to take away");
+        return error_next(err, NEXT_JOB,
+                          error_set(err, ERR_REFUSED, "this device holds no identity%s",
+                                    h->tx_state == IMPRINT_TX_OPEN
+                                        ? " yet: run its job first, and then this again"
+                                        : ": there is nothing to take away"));
     rc = claim_by_tx(v->store, h->tx, &s->claim, &found, err);
     if (rc == 0 && !found)
-        rc = error_set(err, ERR_REFUSED,
-                       "this device's identity is not one that this station made: set it aside");
+        rc = error_next(
+            err, NEXT_SET_ASIDE,
+            error_set(err, ERR_REFUSED,
+                      "this device's identity is not one that this station made: set it aside"));
     return rc ? rc : claim_credential(v, &s->claim, &s->credential, err);
 }
 
@@ -52,13 +55,17 @@ static int check_claim(const struct vault *v, const struct session *s, struct er
                          "aside, it is a copy",
                          s->credential.serial);
     if (s->credential.order_id != v->order_id)
-        return error_set(err, ERR_REFUSED,
-                         "this device belongs to another order, as '%s': run the job of that order",
-                         s->credential.serial);
+        return error_next(
+            err, NEXT_JOB,
+            error_set(err, ERR_REFUSED,
+                      "this device belongs to another order, as '%s': run the job of that order",
+                      s->credential.serial));
     if (c->state == CLAIM_OPEN)
-        return error_set(err, ERR_REFUSED,
-                         "'%s' was not proven yet: run its job first, and then this again",
-                         s->credential.serial);
+        return error_next(
+            err, NEXT_JOB,
+            error_set(err, ERR_REFUSED,
+                      "'%s' was not proven yet: run its job first, and then this again",
+                      s->credential.serial));
     return 0;
 }
 
@@ -101,10 +108,12 @@ static int check_signature(const struct vault *v, const struct session *s,
         ec_verify(spki->data + spki->len - EC_POINT_SIZE, statement->data, statement->len, sig,
                   NULL) == 0)
         return 0;
-    return error_set(err, ERR_SIGNATURE,
-                     "'%s' is not the signature of the order's decommission_key for '%s': nothing "
-                     "was taken away",
-                     path, s->credential.serial);
+    return error_next(
+        err, NEXT_CALL,
+        error_set(err, ERR_SIGNATURE,
+                  "'%s' is not the signature of the order's decommission_key for '%s': nothing "
+                  "was taken away",
+                  path, s->credential.serial));
 }
 
 /* Reads and judges the owner's signature over the statement of this device. */

@@ -111,14 +111,18 @@ static int check_enrolled(const struct vault *v, const struct session *s, struct
     uint8_t spki[EC_SPKI_SIZE], hash[32];
 
     if (!h->has_attestation)
-        return error_set(err, ERR_REFUSED,
-                         "the order asks for enrolled devices and this one has no enrolment key: "
-                         "set it aside");
+        return error_next(
+            err, NEXT_SET_ASIDE,
+            error_set(err, ERR_REFUSED,
+                      "the order asks for enrolled devices and this one has no enrolment key: "
+                      "set it aside"));
     ec_spki(h->attest_key, spki);
     sha256(spki, sizeof spki, hash);
     if (!job_is_enrolled(v->job, hash))
-        return error_set(err, ERR_REFUSED,
-                         "this device's enrolment key is not in the order's list: set it aside");
+        return error_next(
+            err, NEXT_SET_ASIDE,
+            error_set(err, ERR_REFUSED,
+                      "this device's enrolment key is not in the order's list: set it aside"));
     return check_statement(s, h->attest_key, "enrolment key", err);
 }
 
@@ -129,9 +133,11 @@ static int check_attested(const struct vault *v, const struct session *s, struct
     int rc;
 
     if (!s->hello.has_attestation || s->chain.len == 0)
-        return error_set(err, ERR_REFUSED,
-                         "the order asks for attested devices and this one shows no certificate of "
-                         "its vendor: set it aside");
+        return error_next(
+            err, NEXT_SET_ASIDE,
+            error_set(err, ERR_REFUSED,
+                      "the order asks for attested devices and this one shows no certificate of "
+                      "its vendor: set it aside"));
     if (!v->attest)
         return error_set(err, ERR_INTERNAL, "the checker of vendor certificates was not started");
     rc = attest_key(v->attest, &s->chain, point, err);
@@ -150,8 +156,10 @@ static int check_transport_key(const struct wire_hello *h, struct error *err)
     if (h->lifecycle == IMPRINT_LIFE_LOCKED && h->tx_state == IMPRINT_TX_COMMITTED)
         return 0;
     if (h->lifecycle != IMPRINT_LIFE_FACTORY)
-        return error_set(err, ERR_REFUSED,
-                         "this device is locked with an identity of somebody else: set it aside");
+        return error_next(
+            err, NEXT_SET_ASIDE,
+            error_set(err, ERR_REFUSED,
+                      "this device is locked with an identity of somebody else: set it aside"));
     if (!h->has_dev_pub)
         return error_set(err, ERR_PROTOCOL, "the device offers no transport key");
     return 0;

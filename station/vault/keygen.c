@@ -221,9 +221,11 @@ static int check_attestation(const struct vault *v, const struct session *s,
     if (v->order->auth == ORDER_AUTH_NONE)
         return 0;
     if (!request->has_attestation)
-        return error_set(err, ERR_REFUSED,
-                         "this device does not attest the key that it made, and the order asks for "
-                         "it: set it aside");
+        return error_next(
+            err, NEXT_SET_ASIDE,
+            error_set(err, ERR_REFUSED,
+                      "this device does not attest the key that it made, and the order asks for "
+                      "it: set it aside"));
     hello_facts(&s->hello, &facts);
     buf_init(&message, LINK_X_MAX);
     rc = link_attest_key_message(&facts, s->keygen.station_nonce, &csr->key, &message, err);
@@ -246,9 +248,11 @@ static int check_other_keys(const struct session *s, const struct csr *csr, stru
     if (!point || (memcmp(point, h->dev_pub, EC_POINT_SIZE) != 0 &&
                    (!h->has_attestation || memcmp(point, h->attest_key, EC_POINT_SIZE) != 0)))
         return 0;
-    return error_set(err, ERR_REFUSED,
-                     "this device asks for a certificate for its transport or enrolment key, and a "
-                     "key has one use: set it aside");
+    return error_next(
+        err, NEXT_SET_ASIDE,
+        error_set(err, ERR_REFUSED,
+                  "this device asks for a certificate for its transport or enrolment key, and a "
+                  "key has one use: set it aside"));
 }
 
 static int check_unknown_key(struct vault *v, const struct csr *csr, struct error *err)
@@ -283,6 +287,8 @@ static int judge(struct vault *v, struct session *s, const struct wire_csr *requ
 
     if (rc == 0)
         rc = csr_check_subject(csr, k->subject.data, k->subject.len, err);
+    if (rc == ERR_REFUSED) /* whatever is wrong with its request, the device made it */
+        return error_next(err, NEXT_SET_ASIDE, rc);
     if (rc == 0)
         rc = check_other_keys(s, csr, err);
     return rc ? rc : check_attestation(v, s, request, csr, err);
@@ -302,7 +308,7 @@ static int check_extensions(const struct csr *csr, const struct credential *c, s
         return rc;
     rc = csr_check_extensions(csr, cert, err);
     X509_free(cert);
-    return rc;
+    return rc == ERR_REFUSED ? error_next(err, NEXT_SET_ASIDE, rc) : rc;
 }
 
 static int issue(struct vault *v, struct session *s, const struct csr *csr, struct error *err)
@@ -392,11 +398,14 @@ static int refuse_second_key(struct vault *v, struct session *s, struct error *e
         return rc;
     quota_move(v, CREDENTIAL_CLAIMED, CREDENTIAL_BURNED, 1);
     return rc ? rc
-              : error_set(err, ERR_DUPLICATE,
-                          "this device made a second key for '%s', whose certificate is void now: "
-                          "run again, and it takes another identity; set it aside when it does so "
-                          "again",
-                          s->credential.serial);
+              : error_next(
+                    err, NEXT_RESEAT,
+                    error_set(
+                        err, ERR_DUPLICATE,
+                        "this device made a second key for '%s', whose certificate is void now: "
+                        "run again, and it takes another identity; set it aside when it does so "
+                        "again",
+                        s->credential.serial));
 }
 
 /* The claim of this transaction as it is now: another channel may have worked on it since KEYGEN left.

@@ -24,11 +24,12 @@ struct judging {
 static int refuse_duplicate(const struct credential *c, struct error *err)
 {
     if (c->state == CREDENTIAL_AVAILABLE)
-        return error_set(
-            err, ERR_DUPLICATE,
-            "a credential of '%s' was made ahead: it is given out by the job that made "
-            "it, call the engineer",
-            c->serial);
+        return error_next(
+            err, NEXT_CALL,
+            error_set(err, ERR_DUPLICATE,
+                      "a credential of '%s' was made ahead: it is given out by the job that made "
+                      "it, call the engineer",
+                      c->serial));
     return error_set(err, ERR_DUPLICATE,
                      "another device has the serial '%s': compare the labels, and set this device "
                      "aside",
@@ -58,7 +59,7 @@ static int judge_revoked(struct judging *j, const struct credential *c, struct e
     if (!allowed)
         return error_set(err, ERR_REFUSED,
                          "the identity of '%s' was revoked: a supervisor allows another one with "
-                         "'imprint rework %s'",
+                         "'imprint rework %s --by NAME --reason TEXT'",
                          c->serial, c->serial);
     j->replaces = c->id;
     return 1;
@@ -92,19 +93,31 @@ int naming_judge(const struct vault *v, const char *serial, bool *again, int64_t
 
 /* ---- which serial it is ---- */
 
-/* On the label of the unit in a slot, as it was scanned; or NULL. */
+/* On the label of the unit in a slot, as it was scanned; NULL: there is none yet. */
 static const char *label_of(const struct vault *v, const char *slot)
 {
-    const char *before = scans_find(v->scans, slot);
+    const struct scan *before = scans_find(v->scans, slot);
 
-    return before ? before : scanning_serial(v->scanning, slot);
+    return before && !before->used ? before->serial : scanning_serial(v->scanning, slot);
+}
+
+static int label_is_used(const struct session *s, const struct scan *label, struct error *err)
+{
+    return error_next(
+        err, NEXT_SCAN,
+        error_set(err, ERR_REFUSED,
+                  "the label scanned for slot '%s' was that of the unit before, '%s': "
+                  "run again and scan this unit's label",
+                  s->slot, label->serial));
 }
 
 static int no_label(const struct session *s, struct error *err)
 {
-    return error_set(err, ERR_REFUSED,
-                     "no label was scanned for slot '%s': run again and scan the unit's label",
-                     s->slot);
+    return error_next(
+        err, NEXT_SCAN,
+        error_set(err, ERR_REFUSED,
+                  "no label was scanned for slot '%s': run again and scan the unit's label",
+                  s->slot));
 }
 
 static int from_chip(const struct vault *v, const struct session *s,
@@ -128,9 +141,12 @@ static int from_chip(const struct vault *v, const struct session *s,
 int naming_find(const struct vault *v, const struct session *s, char serial[SERIAL_TEXT_MAX + 1],
                 struct error *err)
 {
+    const struct scan *before = scans_find(v->scans, s->slot);
     const char *scanned = label_of(v, s->slot);
 
     serial[0] = 0;
+    if (!scanned && before)
+        return label_is_used(s, before, err);
     if (scanned) {
         strcpy(serial, scanned);
         return 0; /* scans_add or scanning_take allowed it */
@@ -183,10 +199,12 @@ static int range_is_used(const struct vault *v, struct error *err)
 {
     const struct order_serials *range = &v->share->serials;
 
-    return error_set(err, ERR_REFUSED,
-                     "order '%s' gives this station the serial numbers %s%" PRId64 " to %" PRId64
-                     ", and all of them were given out: ask the owner for an amendment",
-                     v->order->id, range->prefix, range->first, range->last);
+    return error_next(err, NEXT_ORDER,
+                      error_set(err, ERR_REFUSED,
+                                "order '%s' gives this station the serial numbers %s%" PRId64
+                                " to %" PRId64
+                                ", and all of them were given out: ask the owner for an amendment",
+                                v->order->id, range->prefix, range->first, range->last));
 }
 
 static int is_known(const struct vault *v, const char *serial, bool *known, struct error *err)
@@ -289,8 +307,10 @@ int naming_check_label(const struct vault *v, const struct session *s, struct er
 
     if (naming_fits_label(v, s, s->credential.serial))
         return 0;
-    return error_set(err, ERR_REFUSED,
-                     "the label scanned for slot '%s' says '%s' and the device in it is '%s': put "
-                     "the right unit in, or set both aside",
-                     s->slot, scanned, s->credential.serial);
+    return error_next(
+        err, NEXT_SWAP,
+        error_set(err, ERR_REFUSED,
+                  "the label scanned for slot '%s' says '%s' and the device in it is '%s': put "
+                  "the right unit in, or set both aside",
+                  s->slot, scanned, s->credential.serial));
 }

@@ -45,7 +45,8 @@ MUST_USE int naming_take(struct vault *v, struct session *s, struct naming *how,
 
 /*
  * The serial that a new device in this slot says itself, or has on its label; empty: the job's next.
- * Errors: ERR_REFUSED without the label that the job wants, or for one that is not the station's.
+ * Errors: ERR_REFUSED without the label that the job wants, for one whose unit passed, or for one that is
+ * not the station's.
  */
 MUST_USE int naming_find(const struct vault *v, const struct session *s,
                          char serial[SERIAL_TEXT_MAX + 1], struct error *err);
@@ -61,7 +62,7 @@ MUST_USE int naming_next(struct vault *v, char serial[SERIAL_TEXT_MAX + 1], stru
 MUST_USE int naming_judge_label(const struct vault *v, struct certify_request *r,
                                 struct error *err);
 
-/* Whether no other label than that of this serial was scanned for the slot. */
+/* Whether no other label than that of this serial was scanned for the slot, or its unit has passed. */
 bool naming_fits_label(const struct vault *v, const struct session *s, const char *serial);
 
 /* Whether a label that was scanned for the slot is that of the device's credential. Errors:

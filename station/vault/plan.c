@@ -1,6 +1,7 @@
 #include "station/vault/plan.h"
 
 #include "base/codec.h"
+#include "base/plural.h"
 #include "link/transcript.h"
 #include "pki/digest.h"
 #include "station/vault/claim.h"
@@ -45,15 +46,19 @@ static int refuse_other_order(const struct vault *v, const struct credential *cr
 {
     if (cred->order_id == v->order_id)
         return 0;
-    return error_set(err, ERR_REFUSED,
-                     "this device belongs to another order, as '%s': run the job of that order",
-                     cred->serial);
+    return error_next(
+        err, NEXT_JOB,
+        error_set(err, ERR_REFUSED,
+                  "this device belongs to another order, as '%s': run the job of that order",
+                  cred->serial));
 }
 
 static int refuse_locked_void(const struct credential *cred, struct error *err)
 {
-    return error_set(err, ERR_REFUSED,
-                     "this device is locked with '%s', which is void: set it aside", cred->serial);
+    return error_next(err, NEXT_SET_ASIDE,
+                      error_set(err, ERR_REFUSED,
+                                "this device is locked with '%s', which is void: set it aside",
+                                cred->serial));
 }
 
 static int fill_station(const struct vault *v, struct wire_plan *plan, struct error *err)
@@ -167,10 +172,12 @@ static int check_attempts(struct vault *v, const struct session *s, struct error
 
     if (rc || most == 0 || failures < most)
         return rc;
-    return error_set(err, ERR_REFUSED,
-                     "'%s' failed in this device %" PRId64 " times: set it aside; a supervisor "
-                     "gives it up with 'imprint void %s --lost'",
-                     s->credential.serial, failures, s->credential.serial);
+    return error_next(
+        err, NEXT_SET_ASIDE,
+        error_set(err, ERR_REFUSED,
+                  "'%s' failed in this device %" PRId64 " time%s: set it aside; a supervisor "
+                  "gives it up with 'imprint void %s --lost --reason TEXT'",
+                  s->credential.serial, failures, PLURAL(failures), s->credential.serial));
 }
 
 /* A run that only locks gives nothing away. */
@@ -179,11 +186,13 @@ static int check_step(const struct vault *v, const struct session *s, enum wire_
 {
     if (v->job->step != JOB_STEP_LOCK || action == WIRE_PROVE)
         return 0;
-    return error_set(err, ERR_REFUSED,
-                     "this device%s%s%s has no whole identity yet: run the job that installs it, "
-                     "then this one",
-                     s->credential.serial[0] ? " ('" : "", s->credential.serial,
-                     s->credential.serial[0] ? "')" : "");
+    return error_next(
+        err, NEXT_JOB,
+        error_set(err, ERR_REFUSED,
+                  "this device%s%s%s has no whole identity yet: run the job that installs it, "
+                  "then this one",
+                  s->credential.serial[0] ? " ('" : "", s->credential.serial,
+                  s->credential.serial[0] ? "')" : ""));
 }
 
 /* What it committed was all signed by the station: it does not show another serial by mistake. */
@@ -191,9 +200,10 @@ static int check_serial(const struct session *s, struct error *err)
 {
     if (strcmp(s->hello.serial, s->credential.serial) == 0)
         return 0;
-    return error_set(err, ERR_REFUSED,
-                     "this device was given '%s' and shows another serial: set it aside",
-                     s->credential.serial);
+    return error_next(err, NEXT_SET_ASIDE,
+                      error_set(err, ERR_REFUSED,
+                                "this device was given '%s' and shows another serial: set it aside",
+                                s->credential.serial));
 }
 
 /* The device holds, or says it holds, s->claim. */
@@ -244,9 +254,11 @@ static int plan_asked(struct vault *v, struct session *s, struct wire_plan *plan
                          "another chip id: set it aside, it is a copy",
                          k->serial);
     if (h->tx_state == IMPRINT_TX_COMMITTED && memcmp(h->tx, k->tx, sizeof k->tx) == 0)
-        return error_set(err, ERR_REFUSED,
-                         "this device says that it has a certificate that was never signed: set it "
-                         "aside");
+        return error_next(
+            err, NEXT_SET_ASIDE,
+            error_set(err, ERR_REFUSED,
+                      "this device says that it has a certificate that was never signed: set it "
+                      "aside"));
     rc = check_step(v, s, WIRE_KEYGEN, err);
     if (rc)
         return rc;
@@ -283,9 +295,11 @@ static int find_by_transaction(struct vault *v, struct session *s, bool *known, 
     if (rc == 0 && s->asked)
         return 0;
     if (rc == 0 && !*known)
-        rc = error_set(err, ERR_REFUSED,
-                       "this device holds a transaction that this station did not make: it "
-                       "belongs to another station or an older database, set it aside");
+        rc = error_next(
+            err, NEXT_SET_ASIDE,
+            error_set(err, ERR_REFUSED,
+                      "this device holds a transaction that this station did not make: it "
+                      "belongs to another station or an older database, set it aside"));
     /* What replaces a void identity may have been claimed already, and never begun. */
     if (rc || !is_replaced(&s->claim, &s->hello))
         return rc;

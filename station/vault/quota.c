@@ -80,10 +80,12 @@ int quota_check_issue(const struct vault *v, int64_t more, struct error *err)
 
     if (rc || more <= most - issued)
         return rc;
-    return error_set(err, ERR_REFUSED,
-                     "order '%s' allows this station %" PRId64 " certificates and %" PRId64
-                     " are made: %" PRId64 " more are not covered; ask the owner for an amendment",
-                     v->order->id, most, issued, more);
+    return error_next(err, NEXT_ORDER,
+                      error_set(err, ERR_REFUSED,
+                                "order '%s' allows this station %" PRId64
+                                " certificates and %" PRId64 " are made: %" PRId64
+                                " more are not covered; ask the owner for an amendment",
+                                v->order->id, most, issued, more));
 }
 
 /* live: how many there are beside the one to be claimed. */
@@ -95,16 +97,20 @@ static int check_good(const struct vault *v, int64_t live, struct error *err)
     if (live + (over > 0 ? over : 0) < good)
         return 0;
     if (live < good)
-        return error_set(err, ERR_REFUSED,
-                         "order '%s' is used up: %" PRId64 " of %" PRId64
-                         " devices have their identity and %" PRId64
-                         " more credentials were lost than it allows; ask the owner for an "
-                         "amendment",
-                         v->order->id, live, good, over);
-    return error_set(err, ERR_REFUSED,
-                     "order '%s' is fulfilled: %" PRId64 " of %" PRId64
-                     " devices have their identity or are about to; ask the owner for an amendment",
-                     v->order->id, live, good);
+        return error_next(
+            err, NEXT_ORDER,
+            error_set(err, ERR_REFUSED,
+                      "order '%s' is used up: %" PRId64 " of %" PRId64
+                      " devices have their identity and %" PRId64
+                      " more credentials were lost than it allows; ask the owner for an "
+                      "amendment",
+                      v->order->id, live, good, over));
+    return error_next(
+        err, NEXT_ORDER,
+        error_set(err, ERR_REFUSED,
+                  "order '%s' is fulfilled: %" PRId64 " of %" PRId64
+                  " devices have their identity or are about to; ask the owner for an amendment",
+                  v->order->id, live, good));
 }
 
 int quota_check_claim(const struct vault *v, struct error *err)
@@ -123,11 +129,12 @@ int quota_check_burn(const struct vault *v, struct error *err)
         rc = check_good(v, quota_live(&v->counts) - 1, err);
     if (rc || v->counts.by_state[CREDENTIAL_BURNED] < spoilage)
         return rc;
-    return error_set(err, ERR_REFUSED,
-                     "this device lost what was delivered to it, and order '%s' allows this "
-                     "station %" PRId64
-                     " spoiled credentials: set it aside and call your supervisor",
-                     v->order->id, spoilage);
+    return error_next(
+        err, NEXT_SET_ASIDE,
+        error_set(err, ERR_REFUSED,
+                  "this device lost what was delivered to it, and order '%s' allows this "
+                  "station %" PRId64 " spoiled credentials: set it aside and call your supervisor",
+                  v->order->id, spoilage));
 }
 
 int quota_check_run(const struct vault *v, struct error *err)
@@ -146,16 +153,29 @@ void quota_move(struct vault *v, int from, int to, int64_t count)
     v->counts.by_state[to] += count;
 }
 
+static bool is_certified_ahead(const struct vault *v)
+{
+    return v->mode == IMPRINT_MODE_HSM && job_serials_ahead(&v->job->serials);
+}
+
+int64_t quota_stock(const struct vault *v)
+{
+    return v->mode == IMPRINT_MODE_HSM && !is_certified_ahead(v)
+               ? v->counts.spares
+               : v->counts.by_state[CREDENTIAL_AVAILABLE];
+}
+
 int64_t quota_remaining(const struct vault *v)
 {
     int64_t missing = v->share->counts.good - quota_live(&v->counts);
-    int64_t stock = v->mode == IMPRINT_MODE_DERIVED
-                        ? v->share->counts.max_issued - quota_issued(&v->counts)
-                        : v->counts.by_state[CREDENTIAL_AVAILABLE];
+    int64_t places = v->share->counts.max_issued - quota_issued(&v->counts);
+    int64_t most = missing < 0 ? 0 : missing;
 
-    if (missing < 0)
-        missing = 0;
-    return missing < stock ? missing : stock;
+    if (!is_certified_ahead(v) && places < most)
+        most = places;
+    if (v->mode == IMPRINT_MODE_HSM && quota_stock(v) < most)
+        most = quota_stock(v);
+    return most;
 }
 
 unsigned quota_warnings(const struct vault *v)

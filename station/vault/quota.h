@@ -45,8 +45,13 @@ void quota_move(struct vault *v, int from, int to, int64_t count);
  */
 MUST_USE int quota_check_run(const struct vault *v, struct error *err);
 
-/* How many devices may still be begun: what is missing to `good`, and in stock, or, of keys that are
- * derived when they are asked for, within max_issued. */
+/* What was made ahead for the job's devices and given to nobody: credentials, or, where the certificate
+ * is signed when a device takes it, keys. */
+int64_t quota_stock(const struct vault *v);
+
+/* How many devices may still be begun: what is missing to `good`; no more than are in stock, where the
+ * HSM makes the keys; and no more than max_issued leaves, where certificates, or keys that are derived,
+ * are made when a device takes them. */
 int64_t quota_remaining(const struct vault *v);
 
 /* Bits of enum order_warning. */

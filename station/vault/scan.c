@@ -5,12 +5,28 @@
 #include <string.h>
 #include <strings.h>
 
-const char *scans_find(const struct scans *scans, const char *slot)
+const struct scan *scans_find(const struct scans *scans, const char *slot)
 {
     for (size_t i = 0; scans && i < scans->count; i++)
         if (strcmp(scans->at[i].slot, slot) == 0)
-            return scans->at[i].serial;
+            return &scans->at[i];
     return NULL;
+}
+
+void scans_use(struct scans *scans, const char *slot)
+{
+    const struct scan *found = scans_find(scans, slot);
+
+    if (found)
+        scans->at[found - scans->at].used = true;
+}
+
+static void take_back(struct scans *scans, const struct scan *scan)
+{
+    size_t at = (size_t)(scan - scans->at);
+
+    scans->count--;
+    memmove(&scans->at[at], &scans->at[at + 1], (scans->count - at) * sizeof *scans->at);
 }
 
 /* ---- one line ---- */
@@ -29,6 +45,7 @@ static int split(const struct vault *v, const char *line, struct scan *scan, str
     if (slot == 0 || slot >= sizeof scan->slot)
         return error_set(err, ERR_INPUT,
                          "expected the slot, a blank and the serial, such as 'S1 PUMP-0000001'");
+    *scan = (struct scan){.used = false};
     memcpy(scan->slot, line, slot);
     scan->slot[slot] = 0;
     return job_label_serial(&v->job->label, v->order, blank + 1, (size_t)(line + len - blank - 1),
@@ -77,11 +94,11 @@ int scan_check_slot(const struct job *job, const char *slot, struct error *err)
 
 static int check_doubles(const struct scans *scans, const struct scan *scan, struct error *err)
 {
-    const char *before = scans_find(scans, scan->slot);
+    const struct scan *before = scans_find(scans, scan->slot);
 
     if (before)
         return error_set(err, ERR_DUPLICATE, "slot '%s' has the label '%s' already", scan->slot,
-                         before);
+                         before->serial);
     for (size_t i = 0; i < scans->count; i++)
         if (strcasecmp(scans->at[i].serial, scan->serial) == 0)
             return error_set(err, ERR_DUPLICATE,
@@ -153,24 +170,67 @@ static void prompt(const struct scans *scans, const struct vault *v)
     if (scans->count == 0)
         fprintf(stderr,
                 "scan or type the slot and the serial of each unit, such as '%s PUMP-0000001';\n"
+                "the same slot again corrects its label, the slot alone takes it back;\n"
                 "an empty line begins with the units that were scanned\n",
                 example);
     fprintf(stderr, "slot and serial> ");
 }
 
-static int take_line(struct scans *scans, const struct vault *v, const char *line, bool whole,
-                     struct error *err)
+/* ---- what a person does at the prompt ---- */
+
+/* A line of nothing but a slot that has a label. */
+static bool takes_back(struct scans *scans, const char *line)
 {
-    if (!whole)
-        return error_set(err, ERR_INPUT, "the line is longer than %d bytes, or has a byte 0",
-                         SCAN_LINE_MAX);
-    return scans_add(scans, v, line, err);
+    char slot[SCAN_LINE_MAX + 1];
+    const struct scan *found;
+    size_t len;
+
+    strcpy(slot, line);
+    for (len = strlen(slot); len > 0 && strchr(" \t\r\n", slot[len - 1]); len--)
+        slot[len - 1] = 0;
+    found = scans_find(scans, slot);
+    if (!found)
+        return false;
+    fprintf(stderr, "slot '%s': the label '%s' is taken back\n", slot, found->serial);
+    take_back(scans, found);
+    return true;
+}
+
+/* Another label for a slot takes the place of the one before, if it is good. */
+static int correct(struct scans *scans, const struct vault *v, const char *line, struct error *err)
+{
+    struct scan scan, before = {.used = false};
+    const struct scan *found = split(v, line, &scan, NULL) ? NULL : scans_find(scans, scan.slot);
+    int rc;
+
+    if (found) {
+        before = *found;
+        take_back(scans, found);
+    }
+    rc = scans_add(scans, v, line, err);
+    if (rc && found)
+        scans->at[scans->count++] = before;
+    else if (found)
+        fprintf(stderr, "slot '%s': '%s' in place of '%s'\n", scan.slot, scan.serial,
+                before.serial);
+    return rc;
 }
 
 /* Whether a person can put it right by another line. */
 static bool is_mistake(int rc)
 {
     return rc == ERR_INPUT || rc == ERR_REFUSED || rc == ERR_DUPLICATE;
+}
+
+static int take_line(struct scans *scans, const struct vault *v, const char *line, bool whole,
+                     bool ask, struct error *err)
+{
+    if (!whole)
+        return error_set(err, ERR_INPUT, "the line is longer than %d bytes, or has a byte 0",
+                         SCAN_LINE_MAX);
+    if (!ask)
+        return scans_add(scans, v, line, err);
+    return takes_back(scans, line) ? 0 : correct(scans, v, line, err);
 }
 
 int scans_read(struct scans *scans, const struct vault *v, FILE *in, const char *source, bool ask,
@@ -186,7 +246,7 @@ int scans_read(struct scans *scans, const struct vault *v, FILE *in, const char 
             prompt(scans, v);
         if (!next_line(in, line, sizeof line, &whole) || (whole && is_empty(line)))
             break;
-        rc = take_line(scans, v, line, whole, err);
+        rc = take_line(scans, v, line, whole, ask, err);
         if (rc && (!ask || !is_mistake(rc)))
             return is_mistake(rc) ? error_prefix(err, "%s: line %zu", source, number) : rc;
         if (rc)

@@ -136,7 +136,7 @@ static void refuse_answers(struct serving *s, int code, const struct error *err)
     for (size_t i = 0; i < s->count; i++)
         if (s->channels[i]->answered) {
             buf_reset(&s->channels[i]->reply);
-            wire_put_error(&s->channels[i]->reply, code, err->text);
+            wire_put_error(&s->channels[i]->reply, code, err);
         }
 }
 

@@ -10,6 +10,7 @@
 #include "station/vault/plan.h"
 #include "station/vault/prove.h"
 #include "station/vault/quota.h"
+#include "station/vault/scan.h"
 #include "station/vault/scanning.h"
 
 #include <stdio.h>
@@ -260,6 +261,8 @@ static int answer_proof(struct vault *v, struct session *s, struct reader *r, st
     if (rc)
         return rc;
     s->passed = verdict == WIRE_PASS;
+    if (verdict != WIRE_LOCK_FIRST)
+        scans_use(v->scans, s->slot);
     s->waits = verdict == WIRE_LOCK_LATER;
     s->state = verdict == WIRE_LOCK_FIRST || verdict == WIRE_LABEL_FIRST ? SESSION_PLANNED
                                                                          : SESSION_ENDING;
@@ -335,7 +338,7 @@ static int answer_counts(const struct vault *v, struct reader *r, struct buf *re
 {
     struct wire_counts c = {.good = (uint32_t)v->share->counts.good,
                             .proven = (uint32_t)v->counts.by_state[CREDENTIAL_PROVEN],
-                            .available = (uint32_t)v->counts.by_state[CREDENTIAL_AVAILABLE],
+                            .available = (uint32_t)quota_stock(v),
                             .remaining = (uint32_t)quota_remaining(v)};
 
     if (reader_end(r))
@@ -405,7 +408,7 @@ int session_answer(struct vault *v, struct session *s, const struct buf *request
     rc = unsettled ? unsettled : dispatch(v, s, &r, reply, err);
     if (rc == 0)
         return buf_check(reply, "an answer to the line", err);
-    wire_put_error(reply, rc, err->text);
+    wire_put_error(reply, rc, err);
     return unsettled || is_fatal(rc) ? rc : 0;
 }
 

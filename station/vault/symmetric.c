@@ -131,11 +131,12 @@ static int refuse_released(void *context, const struct credential *c, struct err
     (void)context;
     if (!credential_is_derived(c))
         return 0;
-    return error_set(err, ERR_REFUSED,
-                     "the derived key of '%s' was given to a device before, and no other gets it: "
-                     "a supervisor gives it up with 'imprint void %s --lost', and the unit gets "
-                     "another serial",
-                     c->serial, c->serial);
+    return error_set(
+        err, ERR_REFUSED,
+        "the derived key of '%s' was given to a device before, and no other gets it: "
+        "a supervisor gives it up with 'imprint void %s --lost --reason TEXT', and the unit gets "
+        "another serial",
+        c->serial, c->serial);
 }
 
 /* The tables can be edited, the ledger cannot. */

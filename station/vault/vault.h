@@ -96,7 +96,7 @@ struct vault {
     uint8_t key_hash[32];           /* SHA-256 of the SubjectPublicKeyInfo of station-auth */
     struct issuers issuers;         /* all issuing CAs of the station */
     const struct issuer *issuer;    /* the one for new certificates of the job; NULL without one */
-    const struct scans *scans;      /* labels of the units in the slots (vault/scan.h), or NULL */
+    struct scans *scans;            /* labels of the units in the slots (vault/scan.h), or NULL */
     struct scanning *scanning;      /* what scanners say while the line runs; NULL: there is none */
     int64_t stocked;                /* the newest credential of vault/stock.h */
     struct certifier *certifier;    /* vault/certifier.h; NULL until it is needed */

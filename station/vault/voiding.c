@@ -109,7 +109,7 @@ static int refuse_unresolved(const struct credential *c, struct error *err)
     return error_set(
         err, ERR_REFUSED,
         "'%s' was given to a device: put the device back and run the job; only when it "
-        "will never come back, void the credential with --lost",
+        "will never come back, void the credential with '--lost --reason TEXT'",
         c->serial);
 }
 

@@ -233,13 +233,14 @@ int wire_get_result(struct reader *r, struct wire_result *v)
     return 0;
 }
 
-void wire_put_error(struct buf *m, int code, const char *text)
+void wire_put_error(struct buf *m, int code, const struct error *err)
 {
-    size_t len = strlen(text);
+    size_t len = strlen(err->text);
 
     buf_reset(m);
     buf_put_u8(m, (uint8_t)error_exit_status(code));
-    buf_put_lp(m, text, len > WIRE_TEXT_MAX ? WIRE_TEXT_MAX : len);
+    buf_put_u8(m, (uint8_t)err->next);
+    buf_put_lp(m, err->text, len > WIRE_TEXT_MAX ? WIRE_TEXT_MAX : len);
 }
 
 void wire_put_ok(struct buf *m)
@@ -250,15 +251,16 @@ void wire_put_ok(struct buf *m)
 int wire_get_status(struct reader *r, struct error *err)
 {
     char text[WIRE_TEXT_MAX + 1];
-    uint8_t status;
+    uint8_t status, next;
 
     if (reader_u8(r, &status))
         return error_set(err, ERR_INTERNAL, "the vault sent an empty answer");
     if (status == 0)
         return 0;
-    if (reader_lp_str(r, text, sizeof text) || reader_end(r))
+    if (reader_u8(r, &next) || next >= NEXT_COUNT || reader_lp_str(r, text, sizeof text) ||
+        reader_end(r))
         return error_set(err, ERR_INTERNAL, "the vault sent a malformed answer");
-    return error_set(err, -(int)status, "%s", text);
+    return error_next(err, (enum error_next)next, error_set(err, -(int)status, "%s", text));
 }
 
 void wire_put_opened(struct buf *m, const struct wire_opened *v)

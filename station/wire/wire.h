@@ -21,7 +21,8 @@
  *   COUNTS, at any time                          -> how far the order is
  *   SCANS, at any time                           -> the next thing that scanners said, if any
  *
- * A reply begins with u8: 0, or the exit status of an error (base/error.h) whose text follows as lp.
+ * A reply begins with u8: 0, or the exit status of an error (base/error.h). Then follow u8, what a person
+ * does next (enum error_next), and the text as lp.
  */
 #ifndef STATION_WIRE_WIRE_H
 #define STATION_WIRE_WIRE_H
@@ -211,8 +212,8 @@ MUST_USE int wire_get_nonce(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE]);
 MUST_USE int wire_get_proof(struct reader *r, struct wire_proof *v);
 MUST_USE int wire_get_result(struct reader *r, struct wire_result *v);
 
-/* Replies. wire_put_error is for failures; the others begin with the 0 byte. */
-void wire_put_error(struct buf *m, int code, const char *text);
+/* Replies. wire_put_error is for failures, of which err has the text; the others begin with the 0 byte. */
+void wire_put_error(struct buf *m, int code, const struct error *err);
 void wire_put_ok(struct buf *m);
 void wire_put_opened(struct buf *m, const struct wire_opened *v);
 void wire_put_plan(struct buf *m, const struct wire_plan *v);

@@ -189,12 +189,47 @@ class Tiles(BoardCase):
         self.assertIn(7, used)  # FAIL is a filled tile
         self.assertFalse([n for n in used if 30 <= n <= 48 and n != 39], used)
 
+    def test_a_reason_is_cut_where_there_is_no_room_and_said_so(self):
+        self.make(1)
+        terminal = self.start()
+        self.put_in(1, "--fault=wrong-proof")
+        terminal.resize(50, 24)
+        terminal.wait(r"that it holds the key of 'PUMP-000001': set \.\.\. *\n", r"\n set aside *\n")
+        terminal.resize(80, 30)
+        terminal.wait(r"'PUMP-000001': set it aside *\n", r"\n Set the device aside, .* again\. *\n")
+
     def test_a_delivery_and_its_retries_are_seen(self):
         self.make(1, request_ms=600)
         terminal = self.start()
         self.put_in(1, "--fault=slow=300")
         terminal.wait(r"WRITING", r"░ +\d+ %")
         terminal.wait(r"█+░* +[1-9]\d* %")
+
+
+class Labels(BoardCase):
+    def test_labels_are_put_right_and_each_is_for_one_unit(self):
+        """The units are healthy: none is to be set aside for want of a label."""
+        rig = self.make(2, credentials=0, serials="  source: scanned\n")
+        rig.imprint("generate", rig.job, "--up-to", 3)
+        terminal = self.start(wait="slot and serial>")
+        for line, said in (("S1 PUMP-000001", "slot and serial> S1 PUMP-000001\nslot and serial>"),
+                           ("S1 PUMP-000002", "slot 'S1': 'PUMP-000002' in place of 'PUMP-000001'"),
+                           ("S2 PUMP-000003", "slot and serial> S2 PUMP-000003\nslot and serial>"),
+                           ("S2", "slot 'S2': the label 'PUMP-000003' is taken back")):
+            terminal.key("-l", line)
+            terminal.key("Enter")
+            terminal.wait(said)
+        terminal.key("Enter")
+        terminal.wait(r"RUNNING", r"left 3 of 100000")  # keys, for which no certificate was signed yet
+        self.put_in(1)
+        terminal.wait(r"passed 1 ", r"left 2 of", r"PUMP-000002")
+        self.put_in(2)
+        terminal.wait(r"S2 FAIL no label was scanned", r"Its label is not scanned")
+        self.fixtures[0].take_out()
+        terminal.wait(r"READY", r"Put a device in")
+        self.put_in(1)
+        text = terminal.wait(r"failed 2 ", r"S1 FAIL the label scanned for slot 'S1' was that of the unit before")
+        self.assertNotIn("aside", text)
 
 
 class Keys(BoardCase):

@@ -70,6 +70,7 @@ class Serials(unittest.TestCase):
         code, slots, _ = rig.run_json(check=False, labels="")
         self.assertEqual(code, EXIT["REFUSED"])
         self.assertIn("no label was scanned for slot 'S1'", slots["S1"]["text"])
+        self.assertEqual(slots["S1"]["action"], "scan")
         self.fail(rig, "INPUT", "line 2: expected the slot", labels="S1 AB/12\nAB/13\n")
         self.fail(rig, "INPUT", "line 1: character 3 of the serial, 0x23", labels="S1 AB#12\n")
         self.fail(rig, "INPUT", "no slot 'T1'", labels="T1 AB/12\n")
@@ -92,6 +93,7 @@ class Serials(unittest.TestCase):
         code, slots, _ = rig.run_json(labels="S1 OTHER-1\n", check=False)
         self.assertEqual(code, EXIT["REFUSED"])
         self.assertIn("says 'OTHER-1' and the device in it is", slots["S1"]["text"])
+        self.assertEqual(slots["S1"]["action"], "swap")
         self.assertEqual(slots["S2"]["event"], "pass")
         rig.imprint("ledger", "verify")
 
@@ -329,6 +331,7 @@ authority_key_identifier: true
             self.assertEqual(code, EXIT[expected], f"{slots} {stderr}")
             device.stop()
         self.assertIn("failed in this device 2 times", slots["S1"]["text"])
+        self.assertEqual(slots["S1"]["action"], "set_aside")
         result = rig.imprint("reconcile", check=False)
         self.assertEqual(result.returncode, EXIT["UNRESOLVED"])
         self.assertIn("it failed 3 times, the last: 'PUMP-000001' failed", result.stdout)

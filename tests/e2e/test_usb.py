@@ -1,6 +1,9 @@
 """Devices behind USB bulk interfaces: the real station, libusb and agent; umockdev plays the bus."""
+import itertools
 import json
 import os
+import signal
+import subprocess
 import unittest
 
 import judge
@@ -85,6 +88,28 @@ class Usb(unittest.TestCase):
         self.rig.seal()
         self.rig.verify(self.rig.manifests()[0])
         judge.check_all(self.rig, self.rig.devices)
+
+    def test_one_that_is_plugged_in_and_silent_fails_and_goes_on_when_it_answers(self):
+        """The port is the device: nobody waits for another one to be put in."""
+        device = self.rig.add_device()
+        self.rig.write_job(ports=RULES, hello_ms=700, more="  retries: 1\n")
+        os.kill(device.process.pid, signal.SIGSTOP)
+        command = ["umockdev-wrapper", RUN, device.port, "--", IMPRINT, "run", self.rig.job, "--json"]
+        env = {**self.rig.environment(), "LD_PRELOAD": os.environ.get("IMPRINT_PRELOAD", "")}
+        with subprocess.Popen([str(c) for c in command], env=env, text=True, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as line:
+            said = (json.loads(text) for text in line.stdout)
+            failed = next(e for e in said if e["event"] == "fail")
+            self.assertEqual((failed["slot"], failed["error"], failed["action"]),
+                             ("LEFT", "ERR_TIMEOUT", "reseat"))
+            os.kill(device.process.pid, signal.SIGCONT)
+            self.assertEqual([e["event"] for e in itertools.takewhile(lambda e: e["event"] != "deliver", said)
+                              if "slot" in e], ["out", "wait", "hello"])
+            self.assertEqual(next(e["slot"] for e in said if e["event"] == "pass"), "LEFT")
+            line.stdin.write('{"command":"quit"}\n')
+            line.stdin.close()
+            self.assertEqual(list(said)[-1]["event"], "end")
+        self.assertEqual(line.returncode, 0)
 
     def test_what_is_plugged_in_is_listed_with_its_rule_or_none(self):
         device = self.rig.add_device()

@@ -90,7 +90,14 @@ def check_imprint_page():
     problems = compare_commands("imprint.1", said, {n: o - common for n, o in helps.items()})
     problems += differences("imprint.1, options of every command",
                             page_options(section("imprint.1", "OPTIONS")), common)
-    return problems
+    return problems + long_help(program, [], *([n] for n in names))
+
+
+def long_help(program, *commands):
+    """Lines that a terminal of a hundred columns breaks."""
+    return [f"'{program.name} help {' '.join(c)}': a line of {len(line)} columns: {line}"
+            for c in commands for line in output(program, "help", *c).stdout.splitlines()
+            if len(line) > 96]
 
 
 def check_events_document():
@@ -101,11 +108,17 @@ def check_events_document():
     real = [name for _, listed in names for name in re.findall(r'"(\w+)"', listed)]
     said = re.findall(r"(?m)^\| `(\w+)` \|", table)
     problems = differences("docs/events.md, events", said, real + ["warning"])
-    actions = re.search(r"(?s)action_of\(int code\)\n\{(.*?)\n\}", code).group(1)
+    by_class = re.search(r"(?s)action_of\(int code\)\n\{(.*?)\n\}", code).group(1)
+    by_reason = re.search(r"(?s)actions\[NEXT_COUNT\] = \{(.*?)\};", code).group(1)
+    actions = set(re.findall(r'return "(\w+)"', by_class)) | set(re.findall(r'"(\w+)"', by_reason))
     text = source("docs/events.md")
-    problems += differences("docs/events.md, actions",
-                            re.findall(r"(?m)^\| `(\w+)` \| [^|]+ \| (?:`ERR|any)", text),
-                            set(re.findall(r'return "(\w+)"', actions)))
+    reasons = re.search(r"(?s)### Reasons\n(.*?)\n## ", text).group(1)
+    problems += differences("docs/events.md, actions", re.findall(r"(?m)^\| `(\w+)` \|", reasons), actions)
+    shown = re.findall(r'\{"(\w+)",\s*"([^"]{10})[^"]*",\s*"([^"]+)"\}', source("station/board/words.c"))
+    problems += differences("station/board/words.c, actions", {action for action, _, _ in shown}, actions)
+    guide = source("docs/operators.md")
+    problems += [f"docs/operators.md: no row for '{brief}', '{begin}...'" for _, begin, brief in shown
+                 if not re.search(rf"(?m)^\| `{brief}` \| `{begin}", guide)]
     commands = re.search(r"names\[\] = \{([^}]*)\}", source("station/line/command.c")).group(1)
     problems += differences("docs/events.md, commands",
                             re.findall(r"(?m)^\| `(\w+)` \| (?:`slot`)? ?\|", text.split("## Commands")[1]),
@@ -117,11 +130,13 @@ def check_events_document():
 
 
 def check_manifest_page():
-    table = json.loads(output(BUILD / "manifests/imprint-manifest", "help", "--json").stdout)
+    program = BUILD / "manifests/imprint-manifest"
+    table = json.loads(output(program, "help", "--json").stdout)
     text = (MAN / "imprint-manifest.1").read_text()
     said = {name: {option for option, _ in options} for name, options in page_commands(text).items()}
     real = {c["name"]: {o["name"] for o in c["options"]} - {"json"} for c in table["commands"]}
-    return compare_commands("imprint-manifest.1", said, real)
+    return compare_commands("imprint-manifest.1", said, real) + \
+        long_help(program, [], *([name] for name in real))
 
 
 def check_usage_page(page, *command):

@@ -291,6 +291,10 @@ class Export(Case):
         formats = json.loads(self.run_program("formats", "--json"))["formats"]
         self.assertEqual({f["name"]: f["per_file"] for f in formats}["nrf-cloud"], 1000)
         self.assertIn("aws-iot", self.run_program("formats"))
+        self.assertEqual({f["name"] for f in formats if f["station_only"]},
+                         {"symmetric-keys", "azure-dps-keys"})
+        self.assertIn("encrypted (CMS EnvelopedData)\n  made by the station alone: 'imprint seal --export "
+                      "symmetric-keys'", self.run_program("formats"))
 
     def test_only_what_was_accepted_is_exported(self):
         other = tempfile.mkdtemp()

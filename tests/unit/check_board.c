@@ -166,7 +166,7 @@ START_TEST(counts_and_states_of_the_line_are_shown)
 
     make_board();
     ck_assert_str_eq(words_line(&b), "STARTING");
-    ck_assert_ptr_nonnull(strstr(words_counts(&b, text, sizeof text), "yield -   pace -"));
+    ck_assert_ptr_nonnull(strstr(words_counts(&b, 78, text, sizeof text), "yield -   pace -"));
     take("{\"event\":\"begin\",\"order\":\"ACME-1\",\"product\":\"0950\",\"version\":1}");
     take("{\"event\":\"state\",\"state\":\"paused\"}");
     take("{\"event\":\"counts\",\"passed\":2,\"again\":5,\"failed\":1,\"good\":100,\"pace\":120,"
@@ -175,13 +175,83 @@ START_TEST(counts_and_states_of_the_line_are_shown)
     ck_assert_str_eq(b.order, "ACME-1");
     ck_assert_str_eq(words_line(&b), "PAUSED");
     ck_assert_str_eq(words_state(&b, slot("S1")), "PAUSED");
-    ck_assert_str_eq(words_counts(&b, text, sizeof text),
+    ck_assert_str_eq(words_counts(&b, 78, text, sizeof text),
                      "passed 2 (+5 again)   failed 1   yield 66 %   pace 120/h   left 98 of 100");
     take("{\"event\":\"counts\",\"passed\":2,\"failed\":1,\"pace\":null}");
     ck_assert_int_eq((int)b.pace, -1);
     take("{\"event\":\"end\",\"passed\":7,\"failed\":1,\"reason\":\"done\"}");
     ck_assert_str_eq(words_line(&b), "ENDED");
     ck_assert_str_eq(b.reason, "done");
+}
+END_TEST
+
+/* Nothing is cut: what fits no more is left out whole. */
+START_TEST(the_counts_of_a_large_order_fit_the_smallest_terminal)
+{
+    static const struct {
+        size_t width;
+        const char *text;
+    } rows[] = {
+        {90, "passed 12345 (+678 again)   failed 901   yield 93 %   pace 1200/h   left 86754 of "
+             "100000"},
+        {85,
+         "passed 12345 (+678 again)  failed 901  yield 93 %  pace 1200/h  left 86754 of 100000"},
+        {78, "passed 12345  failed 901  yield 93 %  pace 1200/h  left 86754 of 100000"},
+        {60, "passed 12345  failed 901  yield 93 %  left 86754 of 100000"},
+        {50, "passed 12345  failed 901  left 86754 of 100000"},
+        {10, "passed 12345  failed 901  left 86754 of 100000"},
+    };
+    char text[200];
+
+    make_board();
+    take("{\"event\":\"counts\",\"passed\":12345,\"again\":678,\"failed\":901,\"good\":100000,"
+         "\"pace\":1200,\"remaining\":86754}");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        ck_assert_str_eq(words_counts(&b, rows[i].width, text, sizeof text), rows[i].text);
+}
+END_TEST
+
+START_TEST(a_notice_is_gone_when_it_holds_no_more)
+{
+    make_board();
+    take("{\"event\":\"notice\",\"text\":\"no port matches\"}");
+    take("{\"event\":\"empty\",\"slot\":\"S1\"}");
+    ck_assert_str_eq(b.notice, "no port matches");
+    take("{\"event\":\"wait\",\"slot\":\"S1\"}"); /* a port came */
+    ck_assert_str_eq(b.notice, "");
+    take(
+        "{\"event\":\"notice\",\"text\":\"devices are begun\",\"command\":\"resume\",\"ok\":true}");
+    take("{\"event\":\"state\",\"state\":\"running\"}");
+    ck_assert_str_eq(b.notice, "devices are begun");
+    take("{\"event\":\"hello\",\"slot\":\"S1\"}");
+    ck_assert_str_eq(b.notice, "");
+    board_notice(&b, "warning", 7);
+    take("{\"event\":\"deliver\",\"slot\":\"S1\"}");
+    ck_assert_str_eq(b.notice, "warning");
+    take("{\"event\":\"wait\",\"slot\":\"S2\"}");
+    ck_assert_str_eq(b.notice, "");
+}
+END_TEST
+
+START_TEST(every_action_has_words_of_its_own_that_fit)
+{
+    static const char *const actions[] = {"reseat", "set_aside", "free_port", "generate",
+                                          "again",  "scan",      "swap",      "job",
+                                          "order",  "restart",   "call"};
+    const char *before = "";
+    char line[120];
+
+    make_board();
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
+        snprintf(line, sizeof line, "{\"event\":\"fail\",\"slot\":\"S1\",\"action\":\"%s\"}",
+                 actions[i]);
+        take(line);
+        ck_assert_str_ne(words_next(&b, slot("S1")), before);
+        before = words_next(&b, slot("S1"));
+        ck_assert_uint_le(strlen(before), 78);
+        ck_assert_uint_le(strlen(words_next_short(slot("S1"))), 9);
+        ck_assert((strstr(before, "aside") != NULL) == (strcmp(actions[i], "set_aside") == 0));
+    }
 }
 END_TEST
 
@@ -307,6 +377,8 @@ CHECK_MAIN("board", a_slot_goes_through_its_states, a_scan_is_asked_for_and_told
            a_failure_says_why_and_what_to_do_and_the_last_one_is_known,
            a_retry_is_told_until_the_next_device, slots_are_in_the_order_of_their_numbers,
            no_more_slots_than_there_is_room_for, counts_and_states_of_the_line_are_shown,
+           the_counts_of_a_large_order_fit_the_smallest_terminal,
+           a_notice_is_gone_when_it_holds_no_more, every_action_has_words_of_its_own_that_fit,
            nothing_but_printable_ascii_and_bounded_texts_come_out,
            what_is_no_event_is_a_notice_and_nothing_else,
            tiles_fit_and_letters_are_as_large_as_they_can_be,

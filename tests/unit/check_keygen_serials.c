@@ -66,6 +66,8 @@ START_TEST(a_label_is_the_serial_that_a_device_is_promised)
     assert_aborted(&r, &other); /* another label in its slot */
     provision_made(&r, &d);
     ck_assert_str_eq(d.serial, "UNIT-1");
+    ASSERT_MEET_REFUSED(&r, &other, ERR_REFUSED, "was that of the unit before");
+    scan(&r, "S1 UNIT-1");
     ASSERT_MEET_REFUSED(&r, &other, ERR_DUPLICATE, "another device has the serial 'UNIT-1'");
     scan(&r, "S1 UNIT-2");
     ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "the device in it is 'UNIT-1'");

@@ -154,6 +154,41 @@ START_TEST(a_device_that_comes_back_keeps_what_it_has)
 }
 END_TEST
 
+/* The next unit in a slot is healthy: it waits for its own label, and is not taken for a double. */
+START_TEST(a_label_is_for_one_unit)
+{
+    struct device first, next;
+    struct wire_plan plan;
+    struct error said;
+    struct rig r;
+
+    rig_start(&r, &scanned, 0);
+    device_init(&first, 0xa1);
+    device_init(&next, 0xb2);
+    scan(&r, "S1 UNIT-1");
+    ck_assert_int_eq(meet_once(&r, &first, NULL, &said),
+                     0); /* claimed: the label is still its own */
+    ASSERT_MEET_REFUSED(&r, &next, ERR_DUPLICATE, "another device has the serial 'UNIT-1'");
+    provision(&r, &first);
+    ck_assert_int_eq(meet_once(&r, &next, NULL, &said), ERR_REFUSED);
+    ck_assert_ptr_nonnull(
+        strstr(said.text, "was that of the unit before, 'UNIT-1': run again and scan"));
+    ck_assert_int_eq(said.next, NEXT_SCAN);
+    ck_assert_int_eq(meet_once(&r, &first, &plan, &said), 0);
+    ck_assert_int_eq(plan.again, 1);
+    rig_restart(&r);
+    scan(&r, "S1 UNIT-2");
+    provision(&r, &next);
+    ck_assert_str_eq(next.serial, "UNIT-2");
+    ck_assert_int_eq(meet_once(&r, &first, &plan, &said),
+                     0); /* the label was the unit's before it */
+    ck_assert_int_eq(plan.again, 1);
+    device_done(&first);
+    device_done(&next);
+    rig_end(&r);
+}
+END_TEST
+
 /* It lost its memory: the label stays, the key does not. */
 START_TEST(a_device_that_lost_its_memory_keeps_its_label)
 {
@@ -191,6 +226,7 @@ START_TEST(a_serial_belongs_to_one_device)
     ck_assert_int_eq(meet_once(&r, &one, NULL, &said), 0); /* claimed */
     ASSERT_MEET_REFUSED(&r, &other, ERR_DUPLICATE, "another device has the serial 'UNIT-1'");
     provision(&r, &one); /* proven */
+    scan(&r, "S1 UNIT-1");
     ASSERT_MEET_REFUSED(&r, &other, ERR_DUPLICATE, "another device has the serial 'UNIT-1'");
     scan(&r, "S1 unit-1"); /* to a platform it is the same */
     ASSERT_MEET_REFUSED(&r, &other, ERR_DUPLICATE, "another device has the serial 'UNIT-1'");
@@ -555,7 +591,7 @@ START_TEST(a_wrong_line_is_refused_before_anything_begins)
     ck_assert_msg(strstr(err.text, lines[_i].part) != NULL, "'%s'", err.text);
     ck_assert_uint_eq(labels.count, 1);
     ASSERT_OK(try_scan(&r, "S10  UNIT-3 \r", &err), err);
-    ck_assert_str_eq(scans_find(&labels, "S10"), "UNIT-3");
+    ck_assert_str_eq(scans_find(&labels, "S10")->serial, "UNIT-3");
     rig_end(&r);
 }
 END_TEST
@@ -600,15 +636,41 @@ static int read_text(struct rig *r, const char *text, size_t len, struct error *
 /* Whoever types is told, and tries again; what was right stays. */
 START_TEST(a_person_is_asked_again)
 {
-    static const char typed[] = "S1 A-1\nS1 A-2\nX9 A-3\n\x01\nS2 A-2\n\nS3 A-3\n";
+    static const char typed[] = "S1 A-1\nX9 A-3\n\x01\nS2 A-2\n\nS3 A-3\n";
     struct error err = ERROR_INIT;
     struct rig r;
 
     rig_start(&r, &scanned, 0);
     ASSERT_OK(read_as(&r, typed, sizeof typed - 1, true, &err), err);
     ck_assert_uint_eq(labels.count, 2);
-    ck_assert_str_eq(scans_find(&labels, "S1"), "A-1");
-    ck_assert_str_eq(scans_find(&labels, "S2"), "A-2");
+    ck_assert_str_eq(scans_find(&labels, "S1")->serial, "A-1");
+    ck_assert_str_eq(scans_find(&labels, "S2")->serial, "A-2");
+    rig_end(&r);
+}
+END_TEST
+
+/* Before anything begins a label is put right: another one for the slot, or none, which also frees the
+ * serial for the slot that its unit is in. What is no label leaves the one that is there. */
+START_TEST(a_person_corrects_a_label)
+{
+    static const char typed[] =
+        "S1 A-1\nS2 B-2\nS1 A-3\nS2 A#4\nS2 A-3\nS1  \nS2 A-3\nS1\nS1 B-2\n";
+    struct error err = ERROR_INIT;
+    struct rig r;
+
+    rig_start(&r, &scanned, 0);
+    ASSERT_OK(read_as(&r, typed, 14 + 7, true, &err), err);
+    ck_assert_str_eq(scans_find(&labels, "S1")->serial, "A-3");
+    ASSERT_OK(read_as(&r, typed, 14 + 7 + 7 + 7, true, &err), err);
+    ck_assert_str_eq(scans_find(&labels, "S2")->serial, "B-2");
+    ASSERT_OK(read_as(&r, typed, 14 + 7 + 7 + 7 + 5, true, &err), err);
+    ck_assert_uint_eq(labels.count, 1);
+    ASSERT_OK(read_as(&r, typed, sizeof typed - 1, true, &err), err);
+    ck_assert_str_eq(scans_find(&labels, "S1")->serial, "B-2");
+    ck_assert_str_eq(scans_find(&labels, "S2")->serial, "A-3");
+    ck_assert_uint_eq(labels.count, 2);
+    ASSERT_FAILS(read_as(&r, typed, sizeof typed - 1, false, &err), ERR_DUPLICATE);
+    ck_assert_ptr_nonnull(strstr(err.text, "the pipe: line 3: slot 'S1' has the label 'A-1'"));
     rig_end(&r);
 }
 END_TEST
@@ -678,4 +740,5 @@ RIG_MAIN("naming", ONCE(a_label_is_the_serial_of_the_device_in_its_slot),
          ONCE(a_list_with_a_serial_of_another_order_is_refused_whole),
          EACH_ROW(a_wrong_line_is_refused_before_anything_begins, lines),
          ONCE(a_label_of_another_product_is_refused), ONCE(a_person_is_asked_again),
+         ONCE(a_person_corrects_a_label), ONCE(a_label_is_for_one_unit),
          ONCE(a_pipe_is_read_to_an_empty_line_or_its_end), ONCE(what_fails_too_often_is_set_aside))

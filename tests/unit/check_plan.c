@@ -422,7 +422,7 @@ START_TEST(nobody_else_uses_a_devices_attempts_up)
     device_take(&d, &l);
     ASSERT_ANSWER(&l, line_result(&l, 18, "no answer"));
     line_done(&l);
-    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "failed in this device 1 times");
+    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "failed in this device 1 time: set it aside");
     device_done(&d);
     device_done(&e);
     rig_end(&r);

@@ -1,6 +1,8 @@
 /* No more identities than ordered (P5): what an order's counts allow, and what nobody can do to them. */
 #include "played_device.h"
 
+#include "station/vault/quota.h"
+
 static void assert_in_step(struct rig *r)
 {
     struct error err = ERROR_INIT;
@@ -306,6 +308,55 @@ START_TEST(orders_are_counted_apart)
 }
 END_TEST
 
+/* What the board calls left. */
+static const struct {
+    struct rig_order order;
+    int made, burned, remaining, stock;
+} lefts[] = {
+    {{.good = 5, .max_issued = 9}, 3, 0, 3, 3},
+    {{.good = 5, .max_issued = 9}, 8, 0, 5, 8},
+    {{.source = SOURCE_SCANNED, .serials = "{\"prefix\":\"\"}", .good = 5, .max_issued = 9},
+     3,
+     0,
+     3,
+     3},
+    {{.source = SOURCE_SCANNED, .serials = "{\"prefix\":\"\"}", .good = 5, .max_issued = 9},
+     8,
+     0,
+     5,
+     8},
+    {{.source = SOURCE_SCANNED, .serials = "{\"prefix\":\"\"}", .good = 5, .max_issued = 5},
+     5,
+     2,
+     3,
+     5},
+    {{.source = SOURCE_DEVICE, .serials = "{\"prefix\":\"\"}", .good = 5, .max_issued = 9},
+     2,
+     0,
+     2,
+     2},
+    {{.device_keys = true, .good = 5, .max_issued = 9}, 0, 0, 5, 0},
+    {{.device_keys = true, .good = 5, .max_issued = 5}, 0, 2, 3, 0},
+};
+
+/* burned: certificates that count in max_issued and in nothing else. */
+START_TEST(what_is_left_is_what_the_job_s_devices_can_get)
+{
+    struct error err = ERROR_INIT;
+    struct rig r;
+
+    rig_start(&r, &lefts[_i].order, 0);
+    ck_assert_int_eq(quota_remaining(&r.v), lefts[_i].order.device_keys ? 5 : 0);
+    if (lefts[_i].made)
+        ASSERT_OK(try_generate(&r, lefts[_i].made, &err), err);
+    r.v.counts.by_state[CREDENTIAL_BURNED] = lefts[_i].burned;
+    ck_assert_int_eq(quota_remaining(&r.v), lefts[_i].remaining);
+    ck_assert_int_eq(quota_stock(&r.v), lefts[_i].stock);
+    r.v.counts.by_state[CREDENTIAL_BURNED] = 0;
+    rig_end(&r);
+}
+END_TEST
+
 RIG_MAIN("quota", ONCE(no_more_certificates_than_the_order_allows),
          ONCE(a_burned_certificate_is_not_given_back),
          ONCE(an_order_that_is_fulfilled_gives_nothing_to_another_device),
@@ -315,4 +366,5 @@ RIG_MAIN("quota", ONCE(no_more_certificates_than_the_order_allows),
          ONCE(two_channels_do_not_share_the_last_identity),
          ONCE(counts_stay_in_step_with_the_inventory),
          EACH_ROW(what_was_made_cannot_be_hidden_from_the_count, hidden),
-         ONCE(orders_are_counted_apart))
+         ONCE(orders_are_counted_apart),
+         EACH_ROW(what_is_left_is_what_the_job_s_devices_can_get, lefts))

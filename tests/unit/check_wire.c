@@ -285,20 +285,23 @@ END_TEST
 
 START_TEST(an_error_travels_with_its_code_and_text)
 {
-    struct error err = ERROR_INIT;
-    char text[WIRE_TEXT_MAX + 100];
+    struct error err = ERROR_INIT, put = ERROR_INIT;
     struct reader r;
     struct buf m;
 
     buf_init(&m, WIRE_MAX);
     buf_put_str(&m, "half of an answer");
-    wire_put_error(&m, ERR_DUPLICATE, "set it aside");
+    (void)error_next(&put, NEXT_SCAN, error_set(&put, ERR_REFUSED, "scan it"));
+    wire_put_error(&m, ERR_DUPLICATE, &put);
     reader_init(&r, m.data, m.len);
     ck_assert_int_eq(wire_get_status(&r, &err), ERR_DUPLICATE);
-    ck_assert_str_eq(err.text, "set it aside");
-    memset(text, 'x', sizeof text - 1);
-    text[sizeof text - 1] = 0;
-    wire_put_error(&m, ERR_PROOF, text);
+    ck_assert_str_eq(err.text, "scan it");
+    ck_assert_int_eq(err.next, NEXT_SCAN);
+    m.data[1] = NEXT_COUNT; /* what a person is never told */
+    reader_init(&r, m.data, m.len);
+    ck_assert_int_eq(wire_get_status(&r, &err), ERR_INTERNAL);
+    memset(put.text, 'x', sizeof put.text - 1);
+    wire_put_error(&m, ERR_PROOF, &put);
     reader_init(&r, m.data, m.len);
     ck_assert_int_eq(wire_get_status(&r, &err), ERR_PROOF);
     ck_assert_uint_eq(strlen(err.text), WIRE_TEXT_MAX);

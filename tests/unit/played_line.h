@@ -64,7 +64,7 @@ static inline int line_answer(struct line *l, struct error *err)
             return fatal;
     }
     buf_reset(&l->reply);
-    wire_put_error(&l->reply, fatal, err->text);
+    wire_put_error(&l->reply, fatal, err);
     return fatal;
 }
 
