@@ -145,7 +145,7 @@ static void edit_other_cert(struct fault *f, const struct link_frame *reply, str
     payload->data[payload->len - 1] ^= 1;
 }
 
-/* Bytes of another device's certificates in the place of as many of its own. */
+/* Bytes of another device's certificates in the place of as many of its own, which may be a byte more. */
 static void edit_cert_of(struct fault *f, const struct link_frame *reply, struct buf *payload)
 {
     struct link_part part;
@@ -155,9 +155,12 @@ static void edit_cert_of(struct fault *f, const struct link_frame *reply, struct
         return;
     buf_put(payload, reply->payload, reply->len);
     buf_init(&other, IMPRINT_CHAIN_MAX);
-    if (file_read(f->argument, &other, NULL) == 0 && f->read_at + part.len <= other.len &&
-        part.len <= payload->len)
-        memcpy(payload->data + payload->len - part.len, other.data + f->read_at, part.len);
+    if (file_read(f->argument, &other, NULL) == 0 && f->read_at < other.len &&
+        part.len <= payload->len) {
+        size_t left = other.len - f->read_at, len = part.len < left ? part.len : left;
+
+        memcpy(payload->data + payload->len - part.len, other.data + f->read_at, len);
+    }
     f->read_at = f->read_at + part.len < part.total ? f->read_at + part.len : 0;
     buf_done(&other);
 }
