@@ -133,6 +133,7 @@ static const struct cli_option ca_options[] = {
     {"organization", "TEXT", "value of {organization}; default: the station's"},
     {"vendor-id", "TEXT", "value of {vendor_id}"},
     {"product-id", "TEXT", "value of {product_id}"},
+    {"hosted", NULL, "import: a CA that somebody else runs signs device certificates itself"},
     {"self-signed", NULL, "create: a CA that is its own root, devices directly below it"},
     {"days", "N", "destroy: days that its last revocation list holds; default: 3650"},
     {NULL, NULL, NULL}};

@@ -11,6 +11,7 @@
 #include "station/store/ledger.h"
 #include "station/store/spares.h"
 #include "station/vault/ca/fitting.h"
+#include "station/vault/hosted/hosted_job.h"
 #include "station/vault/quota.h"
 #include "station/vault/restore.h"
 #include "station/vault/token_files.h"
@@ -297,8 +298,10 @@ int certifier_issue(struct vault *v, const struct certify_request *r, struct cre
 {
     struct names names;
     int64_t key = 0;
-    int rc = quota_check_issue(v, 1, err);
+    int rc = hosted_check_sign(v, err);
 
+    if (rc == 0)
+        rc = quota_check_issue(v, 1, err);
     if (rc == 0)
         rc = fitting_check_life(v, clock_utc(), err);
     if (rc == 0)

@@ -11,6 +11,7 @@
 #include "station/vault/ca/fitting.h"
 #include "station/vault/certifier.h"
 #include "station/vault/clock_stop.h"
+#include "station/vault/hosted/hosted_job.h"
 #include "station/vault/issue.h"
 #include "station/vault/quota.h"
 #include "station/vault/restore.h"
@@ -326,7 +327,9 @@ int generate_credentials(struct vault *v, int64_t count, unsigned threads,
         return error_set(err, ERR_REFUSED,
                          "the keys of this job are derived when a device asks for one, so there is "
                          "nothing to generate: run it");
-    rc = clock_stop_check(v->store, err); /* before the rest judges by a wrong time */
+    rc = hosted_check_sign(v, err);
+    if (rc == 0)
+        rc = clock_stop_check(v->store, err); /* before the rest judges by a wrong time */
     if (rc == 0)
         rc = quota_check_issue(v, v->counts.spares + count, err);
     if (rc == 0)
