@@ -53,10 +53,10 @@ static void list_one(const struct cli *cli, const struct issuer *i)
     }
     if (cli->json)
         cli_print_json(json_pack("{s:s, s:i, s:s, s:s*, s:s*, s:s*, s:s*, s:b}", "event", "ca",
-                                 "number", (int)i->number, "state", state_text(i),
-                                 "name", *i->name ? i->name : NULL, "sha256", *hash ? hash : NULL,
-                                 "root", *root ? root : NULL, "until", *end ? end : NULL,
-                                 "ends_soon", issuer_ends_soon(i, clock_utc())));
+                                 "number", (int)i->number, "state", state_text(i), "name",
+                                 *i->name ? i->name : NULL, "sha256", *hash ? hash : NULL, "root",
+                                 *root ? root : NULL, "until", *end ? end : NULL, "ends_soon",
+                                 issuer_ends_soon(i, clock_utc())));
     else if (!i->chain.count)
         printf("%-3u %-10s waits for its certificate: ca/request-%u.pem\n", i->number,
                issuer_state_name(i->state), i->number);

@@ -254,8 +254,8 @@ static int mac_with_hsm(void *context, const void *bytes, size_t len, uint8_t ma
     return hsm_hmac(context, bytes, len, mac, err);
 }
 
-int certifier_record(struct vault *v, const struct certify_request *r, const struct credential *c,
-                     int64_t spare, struct error *err)
+static int record(struct vault *v, const struct certify_request *r, const struct credential *c,
+                  int64_t spare, int64_t asked, struct error *err)
 {
     struct buf data;
     struct jcs j;
@@ -272,6 +272,8 @@ int certifier_record(struct vault *v, const struct certify_request *r, const str
     jcs_hex(&j, "order", v->history.row.hash, 32);
     if (r->replaces)
         jcs_int(&j, "replaces", r->replaces);
+    if (asked)
+        jcs_int(&j, "request", asked);
     if (r->restored)
         jcs_int(&j, "restored", r->restored);
     jcs_str(&j, "serial", c->serial);
@@ -279,6 +281,18 @@ int certifier_record(struct vault *v, const struct certify_request *r, const str
     rc = ledger_append(v->store, LEDGER_ISSUE, &data, err);
     buf_done(&data);
     return rc;
+}
+
+int certifier_record(struct vault *v, const struct certify_request *r, const struct credential *c,
+                     int64_t spare, struct error *err)
+{
+    return record(v, r, c, spare, 0, err);
+}
+
+int certifier_record_answer(struct vault *v, const struct certify_request *r,
+                            const struct credential *c, int64_t key, struct error *err)
+{
+    return record(v, r, c, 0, key, err);
 }
 
 static int store_credential(struct vault *v, const struct certify_request *r, struct credential *c,

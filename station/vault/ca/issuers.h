@@ -44,9 +44,10 @@ struct issuer {
     struct ca_chain chain;              /* empty while it is requested */
     struct buf der;                     /* its certificate */
     uint8_t sha256[SHA256_SIZE];        /* of der */
-    bool hosted;                        /* somebody else's: it never has a key here (ca/hosting.h) */
-    bool without_key;                   /* issuers_check_keys: the token does not have its key */
-    enum sig_scheme scheme; /* how its key signs, of a hosted one how it may; issuers_check_keys sets it */
+    bool hosted;      /* somebody else's: it never has a key here (ca/hosting.h) */
+    bool without_key; /* issuers_check_keys: the token does not have its key */
+    enum sig_scheme
+        scheme; /* how its key signs, of a hosted one how it may; issuers_check_keys sets it */
 };
 
 struct issuers {
