@@ -86,7 +86,7 @@ MUST_USE int ledger_expect(struct store *store, int64_t credential, const char *
                            struct error *err);
 
 /* Whether the ledger tells nothing of a credential but that its certificate was signed at a claim
- * that never was. Errors: ERR_INTEGRITY. */
+ * that never was, or taken in from a hosted CA. Errors: ERR_INTEGRITY. */
 MUST_USE int ledger_expect_available(struct store *store, int64_t credential, struct error *err);
 
 /* Whether the newest entry about the clock is one that stopped it (vault/clock_stop.h). */

@@ -75,7 +75,7 @@ static int burn(struct work *w, const struct credential *c, const uint8_t order[
 
     buf_init(&line, LINE_MAX_BYTES);
     buf_init(&no_evidence, 1);
-    rc = ledger_expect(w->store, c->id, NULL, err);
+    rc = ledger_expect_available(w->store, c->id, err);
     if (rc == 0)
         rc = write_record(w, c, order, &line, err);
     if (rc == 0)

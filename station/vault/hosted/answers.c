@@ -51,6 +51,16 @@ static int next(struct source *s)
     return c;
 }
 
+/* The octet that next will return. */
+static int peek(struct source *s)
+{
+    int c = s->head_at < s->head_len ? s->head[s->head_at] : s->left ? getc(s->in) : EOF;
+
+    if (s->head_at == s->head_len && c != EOF)
+        ungetc(c, s->in);
+    return c;
+}
+
 static void read_head(struct source *s)
 {
     int c;
@@ -290,12 +300,16 @@ static bool read_base64(struct source *s, struct buf *body, bool *too_long)
     return dashes == 5;
 }
 
-static bool read_body(struct source *s, const char *label, struct buf *body, bool *too_long)
+/* *another: it was cut off, and the next block begins where its end should be. */
+static bool read_body(struct source *s, const char *label, struct buf *body, bool *too_long,
+                      bool *another)
 {
     char end[LABEL_MAX + 1];
 
-    return read_base64(s, body, too_long) && read_word(s, "END ") && read_label(s, end) &&
-           strcmp(label, end) == 0;
+    if (!read_base64(s, body, too_long))
+        return false;
+    *another = peek(s) == 'B';
+    return !*another && read_word(s, "END ") && read_label(s, end) && strcmp(label, end) == 0;
 }
 
 static bool is_one_of(const char *label, const char *const *names)
@@ -305,7 +319,7 @@ static bool is_one_of(const char *label, const char *const *names)
     return *names != NULL;
 }
 
-static int take_block(struct source *s, const char *label)
+static int take_block(struct source *s, const char *label, bool *another)
 {
     static const char *const certs[] = {"CERTIFICATE", "X509 CERTIFICATE", NULL};
     static const char *const bundles[] = {"PKCS7", "CMS", NULL};
@@ -316,7 +330,7 @@ static int take_block(struct source *s, const char *label)
     int rc = 0;
 
     buf_init(&body, bundle ? ANSWERS_PKCS7_MAX / 3 * 4 : BASE64_MAX);
-    whole = read_body(s, label, &body, &too_long);
+    whole = read_body(s, label, &body, &too_long, another);
     if (!whole)
         rc = problem(s, "this PEM block is damaged, or cut off");
     else if (is_one_of(label, left_out))
@@ -337,8 +351,16 @@ static int take_block(struct source *s, const char *label)
 static int after_dashes(struct source *s)
 {
     char label[LABEL_MAX + 1];
+    bool another;
+    int rc;
 
-    return read_word(s, "BEGIN ") && read_label(s, label) ? take_block(s, label) : 0;
+    do {
+        another = false;
+        if (!read_word(s, "BEGIN ") || !read_label(s, label))
+            return 0;
+        rc = take_block(s, label, &another);
+    } while (rc == 0 && another);
+    return rc;
 }
 
 static int read_text(struct source *s)
