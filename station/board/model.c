@@ -130,8 +130,9 @@ static void enter_state(struct board *b, struct board_slot *s, enum board_state 
     s->waits = json_object_get(o, "waits") != NULL;
     take_text(o, "scan", what, sizeof what);
     s->wants_label = strcmp(what, "label") == 0;
-    if (state != BOARD_WAIT)
-        s->armed = false;
+    if (state == BOARD_KEYGEN || state == BOARD_DELIVER || state == BOARD_PROVE ||
+        state == BOARD_PASS)
+        s->armed = false; /* it was for this device; any other end of it is told */
     take_text(o, "text", s->text, sizeof s->text);
     take_text(o, "action", s->action, sizeof s->action);
 }

@@ -26,6 +26,7 @@
 #define PLACES_MAX   256
 #define ADDRESS_MAX  32
 #define SCANS_MS     100   /* how often the vault is asked what scanners said */
+#define SCANS_MOST   64    /* in one round: a scanner that never rests holds up nobody */
 #define SCAN_ONCE_MS 60000 /* how long a pass with --once waits for a scan */
 
 #ifdef __SANITIZE_ADDRESS__
@@ -295,6 +296,7 @@ static void take_scans(struct manager *m)
 {
     struct error unsaid = ERROR_INIT;
     struct wire_scan scan = {.kind = WIRE_SCAN_NONE};
+    int taken = 0;
 
     do {
         if (desk_scan(&m->desk, &scan, &unsaid)) {
@@ -303,7 +305,7 @@ static void take_scans(struct manager *m)
         }
         m->scans = scan.live;
         take_scan(m, &scan);
-    } while (scan.kind != WIRE_SCAN_NONE);
+    } while (scan.kind != WIRE_SCAN_NONE && ++taken < SCANS_MOST);
 }
 
 /* The vault sends nothing here: its end is what is waited for. */

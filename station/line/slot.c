@@ -250,6 +250,19 @@ static int no_scan(const struct slot *s, struct error *err)
                      "no label was scanned for slot '%s' in time: run again and scan it", s->label);
 }
 
+/* Nothing is wrong with the device: what is on it is not lost. */
+static int stop_scan(const struct slot *s, bool passed, struct error *err)
+{
+    if (!passed)
+        return check_stop(s, err);
+    return error_next(
+        err, NEXT_SCAN,
+        error_set(err, ERR_INTERRUPTED,
+                  "'%s' is installed and its label was not scanned yet: run again and "
+                  "scan its label",
+                  s->plan.serial));
+}
+
 static enum awaited device_left(struct slot *s, enum slot_presence how, unsigned *silent,
                                 struct error *err)
 {
@@ -261,18 +274,19 @@ static enum awaited device_left(struct slot *s, enum slot_presence how, unsigned
     return how == SLOT_OTHER || *silent >= SILENT_MOST ? SCAN_DEVICE_LEFT : SCAN_CAME;
 }
 
-/* Until a scanner said something about this slot. passed: the device has its certificate. */
+/* Until a scanner said something about this slot. passed: the device has its certificate; of one that has
+ * not, nothing begins while it is paused. */
 static enum awaited await_scan(struct slot *s, bool passed, struct error *err)
 {
     int64_t began = clock_mono_ms(), look = began + LOOK_EVERY_MS;
     unsigned silent = 0;
 
-    while (!atomic_exchange(&s->scanned, false)) {
+    while ((!passed && *s->paused) || !atomic_exchange(&s->scanned, false)) {
         int64_t now = clock_mono_ms();
         enum awaited left = SCAN_CAME;
 
         if (*s->stop || (s->limits->scan_ms && now - began >= s->limits->scan_ms)) {
-            (void)(*s->stop ? check_stop(s, err) : no_scan(s, err));
+            (void)(*s->stop ? stop_scan(s, passed, err) : no_scan(s, err));
             return SCAN_FAILED;
         }
         if (now >= look) {

@@ -18,6 +18,11 @@ struct scanner {
     char code[GS1_CODE_MAX + 1]; /* one more than a code has, so that one too long is known */
     size_t len;
     int64_t last_ms; /* when the last byte came */
+    bool ended;      /* the end of the code came */
+    bool several;    /* and something after it */
+    bool suffix;     /* it ends its codes */
+    bool cut;        /* more may come of the code before, which was refused */
+    bool rest;       /* this one is what was left of that */
 };
 
 struct scanners {
@@ -115,38 +120,90 @@ static void lose(struct scanners *s, const struct vault *v, size_t i)
 
 /* ---- codes ---- */
 
+#define GS '\x1d' /* what most scanners send for FNC1 */
+
+static bool is_end(char c)
+{
+    return c == '\r' || c == '\n' || c == '\t';
+}
+
+static bool has_control(const struct scanner *scanner)
+{
+    for (size_t i = 0; i < scanner->len; i++)
+        if ((unsigned char)scanner->code[i] < 0x20 && scanner->code[i] != GS)
+            return true;
+    return false;
+}
+
+/* Why the code is not taken; NULL when it is. */
+static const char *find_fault(const struct scanner *scanner)
+{
+    if (scanner->several)
+        return "several codes came at once: scan one after the other. If it was one, its label "
+               "holds "
+               "the end of a code: set the unit aside and call the engineer";
+    if (scanner->rest || (!scanner->ended && scanner->suffix))
+        return "a code came in part: scan it again";
+    return has_control(scanner)
+               ? "the code has a control character in it: scan the label of the unit"
+               : NULL;
+}
+
 static int end_code(struct scanner *scanner, struct vault *v, size_t i, struct error *err)
 {
+    const char *fault = find_fault(scanner);
     size_t len = scanner->len;
 
+    scanner->cut = scanner->several || (!scanner->ended && scanner->suffix);
+    scanner->suffix = scanner->suffix || scanner->ended;
+    scanner->ended = scanner->several = scanner->rest = false;
     scanner->len = 0;
-    return len ? scanning_take(v, i, scanner->code, len, clock_mono_ms(), err) : 0;
+    if (!fault)
+        return scanning_take(v, i, scanner->code, len, clock_mono_ms(), err);
+    scanning_refuse(v->scanning, fault);
+    return 0;
 }
 
-static int take_bytes(struct scanner *scanner, struct vault *v, size_t i, const char *bytes,
-                      size_t count, struct error *err)
+static void take_byte(struct scanner *scanner, char byte)
 {
-    int rc = 0;
-
-    scanner->last_ms = clock_mono_ms();
-    for (size_t n = 0; rc == 0 && n < count; n++)
-        if (bytes[n] == '\r' || bytes[n] == '\n' || bytes[n] == '\t')
-            rc = end_code(scanner, v, i, err);
-        else if (scanner->len < sizeof scanner->code)
-            scanner->code[scanner->len++] = bytes[n];
-    return rc;
+    if (is_end(byte)) {
+        scanner->ended = scanner->len > 0;
+        return;
+    }
+    scanner->several = scanner->several || scanner->ended;
+    if (scanner->len < sizeof scanner->code)
+        scanner->code[scanner->len++] = byte;
 }
 
-static int read_scanner(struct scanners *s, struct vault *v, size_t i, struct error *err)
+static void take_bytes(struct scanner *scanner, const char *bytes, size_t count)
+{
+    int64_t now = clock_mono_ms();
+
+    if (scanner->len == 0)
+        scanner->rest = scanner->cut && now - scanner->last_ms < SCANNERS_CUT_MS;
+    scanner->last_ms = now;
+    for (size_t n = 0; n < count; n++)
+        take_byte(scanner, bytes[n]);
+}
+
+static void read_scanner(struct scanners *s, const struct vault *v, size_t i)
 {
     char bytes[256];
     ssize_t n = read(s->at[i].fd, bytes, sizeof bytes);
 
     if (n > 0)
-        return take_bytes(&s->at[i], v, i, bytes, (size_t)n, err);
-    if (n == 0 || (errno != EAGAIN && errno != EINTR))
+        take_bytes(&s->at[i], bytes, (size_t)n);
+    else if (n == 0 || (errno != EAGAIN && errno != EINTR))
         lose(s, v, i);
-    return 0;
+}
+
+/* Only asked where a look at the port found nothing more to read: however long the vault was busy, what
+ * came meanwhile is seen first. */
+static bool is_over(const struct scanner *scanner, int64_t now)
+{
+    int64_t quiet = now - scanner->last_ms;
+
+    return scanner->len && quiet >= (scanner->ended ? SCANNERS_QUIET_MS : SCANNERS_GAP_MS);
 }
 
 int scanners_work(struct scanners *s, struct vault *v, const struct pollfd polled[SCANNERS_POLLED],
@@ -161,8 +218,8 @@ int scanners_work(struct scanners *s, struct vault *v, const struct pollfd polle
         struct scanner *scanner = &s->at[i];
 
         if (scanner->fd >= 0 && polled[i].fd == scanner->fd && polled[i].revents)
-            rc = read_scanner(s, v, i, err);
-        else if (scanner->len && now - scanner->last_ms >= SCANNERS_GAP_MS)
+            read_scanner(s, v, i);
+        else if (is_over(scanner, now))
             rc = end_code(scanner, v, i, err);
     }
     scanning_expire(v->scanning, now);

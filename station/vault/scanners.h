@@ -4,6 +4,11 @@
  * An opener of their own (station/opener) opens them and hands them over; the line never has one. A code
  * ends with CR, LF or a tab, or when nothing came for SCANNERS_GAP_MS. A scanner that was unplugged is opened
  * again when it is back.
+ *
+ * A printed code may hold the end of a code within it, and so say several. A code counts only when
+ * nothing followed its end for SCANNERS_QUIET_MS, and nothing is there to be read after that time: what
+ * comes together is one code, which is refused. So are a control character, and a code without an end
+ * where the scanner has ended codes before, with what is left of it.
  */
 #ifndef STATION_VAULT_SCANNERS_H
 #define STATION_VAULT_SCANNERS_H
@@ -12,9 +17,11 @@
 
 #include <poll.h>
 
-#define SCANNERS_GAP_MS  150
-#define SCANNERS_LOOK_MS 100 /* how often scanners_work wants to be called, whatever poll says */
-#define SCANNERS_POLLED  (CONFIG_SCANNERS_MAX + 1)
+#define SCANNERS_GAP_MS   150
+#define SCANNERS_QUIET_MS 50
+#define SCANNERS_CUT_MS   1000 /* what comes within this time of a code that was cut belongs to it */
+#define SCANNERS_LOOK_MS  100  /* how often scanners_work wants to be called, whatever poll says */
+#define SCANNERS_POLLED   (CONFIG_SCANNERS_MAX + 1)
 
 struct scanners;
 

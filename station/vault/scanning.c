@@ -24,10 +24,12 @@ struct slot_scan {
     char is[sizeof(((struct credential *)0)->serial)]; /* its serial */
     char said[SERIAL_TEXT_MAX + 1];                    /* what another unit's label said */
     enum scanning_label label;
+    bool busy; /* its device has its plan, and no result yet */
 };
 
 struct selection {
     char slot[WIRE_SLOT_MAX + 1]; /* that the scanner's next code is about, or empty */
+    int64_t credential;           /* whose label the slot asked for then; 0: none */
     int64_t until_ms;
 };
 
@@ -92,14 +94,26 @@ static struct slot_scan *find(struct scanning *s, const char *slot)
     return NULL;
 }
 
+/* One of which nothing is known any more; NULL when there is none. */
+static struct slot_scan *find_idle(struct scanning *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (!*s->slots[i].serial && !s->slots[i].credential && !s->slots[i].busy)
+            return &s->slots[i];
+    return NULL;
+}
+
 /* NULL when there are more than a line has. */
 static struct slot_scan *get(struct scanning *s, const char *slot)
 {
     struct slot_scan *found = find(s, slot);
 
-    if (found || s->count == SLOTS_MAX)
+    if (found)
         return found;
-    found = &s->slots[s->count++];
+    found = s->count < SLOTS_MAX ? &s->slots[s->count++] : find_idle(s);
+    if (!found)
+        return NULL;
+    *found = (struct slot_scan){.credential = 0};
     snprintf(found->slot, sizeof found->slot, "%s", slot);
     return found;
 }
@@ -111,18 +125,41 @@ const char *scanning_serial(struct scanning *s, const char *slot)
     return found && *found->serial ? found->serial : NULL;
 }
 
+/* A label from before the line began, whose unit did not pass yet. */
+static const struct scan *unused_before(const struct vault *v, const char *slot)
+{
+    const struct scan *before = scans_find(v->scans, slot);
+
+    return before && !before->used ? before : NULL;
+}
+
 bool scanning_is_awaited(const struct vault *v, const char *slot)
 {
-    return v->scanning && v->job->serials.source == SOURCE_SCANNED && !scans_find(v->scans, slot) &&
+    return v->scanning && v->job->serials.source == SOURCE_SCANNED && !unused_before(v, slot) &&
            !scanning_serial(v->scanning, slot);
 }
 
 void scanning_used(struct scanning *s, const char *slot)
 {
-    struct slot_scan *found = find(s, slot);
+    struct slot_scan *found = s ? get(s, slot) : NULL;
 
-    if (found)
-        found->serial[0] = 0;
+    if (!found)
+        return;
+    found->serial[0] = 0;
+    found->busy = true;
+}
+
+void scanning_refused(struct scanning *s, const char *slot)
+{
+    struct slot_scan *found = find(s, slot);
+    char serial[SERIAL_TEXT_MAX + 1];
+
+    if (!found || !*found->serial)
+        return;
+    strcpy(serial, found->serial);
+    found->serial[0] = 0;
+    tell(s, WIRE_SCAN_EXPIRED, slot, serial,
+         "the device in it was refused: scan the slot and the unit again");
 }
 
 void scanning_expire(struct scanning *s, int64_t now_ms)
@@ -171,8 +208,7 @@ int scanning_check(struct scanning *s, const struct session *session, struct err
     return error_set(
         err, ERR_LABEL_MISMATCH,
         "LABEL_MISMATCH: the label of the unit in slot '%s' says '%s', and the device in "
-        "it is '%s': that identity is void, take the unit out and look for the one it was "
-        "swapped with",
+        "it is '%s': that identity is void; set the unit aside with this text, never ship it",
         slot->slot, slot->said, slot->is);
 }
 
@@ -180,6 +216,8 @@ void scanning_forget(struct scanning *s, const struct session *session)
 {
     struct slot_scan *slot = find(s, session->slot);
 
+    if (slot)
+        slot->busy = false;
     if (is_asked(slot, session))
         slot->credential = 0;
 }
@@ -199,6 +237,14 @@ static bool is_of_scanner(const struct config_scanner *c, const char *slot)
     return c->slot_count == 0;
 }
 
+/* Whose label the slot asks for; 0: it does not. */
+static int64_t asking(struct scanning *s, const char *slot)
+{
+    const struct slot_scan *found = find(s, slot);
+
+    return found ? found->credential : 0;
+}
+
 static int select_slot(struct vault *v, size_t scanner, const char *slot, int64_t now_ms,
                        struct error *err)
 {
@@ -214,6 +260,7 @@ static int select_slot(struct vault *v, size_t scanner, const char *slot, int64_
     if (rc)
         return rc;
     snprintf(selected->slot, sizeof selected->slot, "%s", slot);
+    selected->credential = asking(v->scanning, slot);
     selected->until_ms = now_ms + SCANNING_MS;
     tell(v->scanning, WIRE_SCAN_SLOT, slot, "", "now scan the unit of this slot");
     return 0;
@@ -243,19 +290,20 @@ static void confirm(struct vault *v, struct slot_scan *slot)
     tell(v->scanning, WIRE_SCAN_LABEL, slot->slot, slot->is, "the label fits");
 }
 
-/* Whatever the line does next, nobody gets this identity any more. */
-static int burn(struct vault *v, int64_t credential, struct error *err)
+/* Whatever the line does next, nobody gets this identity any more. *ended: it was over already, and
+ * nothing was burned. */
+static int burn(struct vault *v, int64_t credential, bool *ended, struct error *err)
 {
     struct claim claim;
-    bool found = false, ended;
+    bool found = false;
     int rc;
 
     claim_init(&claim);
     rc = claim_by_credential(v->store, credential, &claim, &found, err);
-    ended = rc == 0 && (!found || claim.state != CLAIM_OPEN);
-    if (rc == 0 && !ended)
+    *ended = rc == 0 && (!found || claim.state != CLAIM_OPEN);
+    if (rc == 0 && !*ended)
         rc = store_begin(v->store, err);
-    if (rc || ended)
+    if (rc || *ended)
         goto out;
     rc = claim_burn(v, &claim, err);
     if (rc == 0)
@@ -269,11 +317,39 @@ out:
     return rc;
 }
 
+/* Only what can be the label of another unit condemns: some other code on the unit is a slip of the hand. */
+static int check_other_unit(const struct vault *v, const struct slot_scan *slot, const char *serial,
+                            struct error *err)
+{
+    struct error why = ERROR_INIT;
+    int rc = job_serials_allow(&v->job->serials, &v->share->serials, v->order, serial, &why);
+
+    if (rc)
+        return error_set(err, ERR_REFUSED,
+                         "'%s' is the label of no unit of this order: scan the label of slot '%s'",
+                         serial, slot->slot);
+    if (strcasecmp(slot->is, serial))
+        return 0;
+    return error_set(
+        err, ERR_REFUSED,
+        "the label says '%s' and the device in slot '%s' is '%s': they differ in upper "
+        "and lower case, call the engineer",
+        serial, slot->slot, slot->is);
+}
+
 static int condemn(struct vault *v, struct slot_scan *slot, const char *serial, struct error *err)
 {
     char text[WIRE_TEXT_MAX + 1];
-    int rc = burn(v, slot->credential, err);
+    bool ended = false;
+    int rc = check_other_unit(v, slot, serial, err);
 
+    if (rc == 0)
+        rc = burn(v, slot->credential, &ended, err);
+    if (rc == 0 && ended)
+        rc = error_set(err, ERR_REFUSED,
+                       "the label says '%s' and the device in slot '%s' is '%s', whose identity "
+                       "ended already: set the unit aside and call the engineer",
+                       serial, slot->slot, slot->is);
     if (rc)
         return rc;
     slot->label = LABEL_OTHER;
@@ -287,16 +363,46 @@ static int condemn(struct vault *v, struct slot_scan *slot, const char *serial, 
     return 0;
 }
 
-/* The label of another slot that is armed now, which a unit of the same serial would follow. */
-static int check_other_slots(const struct scanning *s, const char *slot, const char *serial,
+static int refuse_double(const char *slot, const char *serial, struct error *err)
+{
+    return error_set(
+        err, ERR_DUPLICATE,
+        "the serial '%s' was scanned for slot '%s' already: no two units have the same", serial,
+        slot);
+}
+
+/* The label of another slot, armed now or from before the line began, which a unit of the same serial
+ * would follow. */
+static int check_other_slots(const struct vault *v, const char *slot, const char *serial,
                              struct error *err)
 {
+    const struct scanning *s = v->scanning;
+
     for (size_t i = 0; i < s->count; i++)
         if (strcmp(s->slots[i].slot, slot) && strcasecmp(s->slots[i].serial, serial) == 0)
-            return error_set(err, ERR_DUPLICATE,
-                             "the serial '%s' was scanned for slot '%s' already: no two units have "
-                             "the same",
-                             serial, s->slots[i].slot);
+            return refuse_double(s->slots[i].slot, serial, err);
+    for (size_t i = 0; v->scans && i < v->scans->count; i++)
+        if (!v->scans->at[i].used && strcasecmp(v->scans->at[i].serial, serial) == 0)
+            return refuse_double(v->scans->at[i].slot, serial, err);
+    return 0;
+}
+
+/* What was armed now would be for nobody. */
+static int check_free(const struct vault *v, const char *name, struct error *err)
+{
+    const struct scan *before = unused_before(v, name);
+    const struct slot_scan *slot = find(v->scanning, name);
+
+    if (before)
+        return error_set(err, ERR_REFUSED,
+                         "slot '%s' has the label '%s' since before the line began: put that unit "
+                         "in first",
+                         name, before->serial);
+    if (slot && slot->busy)
+        return error_set(err, ERR_REFUSED,
+                         "the device in slot '%s' is in work: scan for the next one when its tile "
+                         "says PASS or FAIL",
+                         name);
     return 0;
 }
 
@@ -321,7 +427,7 @@ static int judge(const struct vault *v, const char *slot, const char *serial, st
     int rc = job_serials_allow(&v->job->serials, &v->share->serials, v->order, serial, err);
 
     if (rc == 0)
-        rc = check_other_slots(v->scanning, slot, serial, err);
+        rc = check_other_slots(v, slot, serial, err);
     if (rc == 0)
         rc = credential_each_of_serial(v->store, v->order->product, serial, check_finished, NULL,
                                        err);
@@ -341,7 +447,9 @@ static int arm(struct vault *v, const char *slot, const char *serial, int64_t no
         return error_set(err, ERR_REFUSED,
                          "slot '%s' does not ask for a label: scan it when the board says so",
                          slot);
-    rc = judge(v, slot, serial, err);
+    rc = check_free(v, slot, err);
+    if (rc == 0)
+        rc = judge(v, slot, serial, err);
     if (rc)
         return rc;
     s = get(v->scanning, slot);
@@ -353,18 +461,32 @@ static int arm(struct vault *v, const char *slot, const char *serial, int64_t no
     return 0;
 }
 
+/* The same two codes must not arm or condemn, depending on what the device did between them: what they
+ * were meant for was on the tile when the first was scanned. */
+static int check_unchanged(struct scanning *s, const struct selection *was, struct error *err)
+{
+    if (asking(s, was->slot) == was->credential)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "slot '%s' went on since its code was scanned: look what its tile says, and "
+                     "scan both again",
+                     was->slot);
+}
+
 static int take_of_slot(struct vault *v, const char *name, const char *serial, int64_t now_ms,
                         struct error *err)
 {
     struct slot_scan *slot = find(v->scanning, name);
+    bool fits;
 
     if (!slot || !slot->credential)
         return arm(v, name, serial, now_ms, err);
-    if (slot->label != LABEL_AWAITED)
+    fits = strcmp(slot->is, serial) == 0;
+    if (slot->label == LABEL_OTHER || (slot->label == LABEL_FITS && !fits))
         return error_set(err, ERR_REFUSED, "the label of slot '%s' was scanned already", name);
-    if (strcmp(slot->is, serial))
+    if (!fits)
         return condemn(v, slot, serial, err);
-    confirm(v, slot);
+    confirm(v, slot); /* again: the line may have lost what it was told */
     return 0;
 }
 
@@ -384,7 +506,8 @@ static int take_label(struct vault *v, size_t scanner, const char *code, size_t 
                       struct error *err)
 {
     struct selection *selected = &v->scanning->selected[scanner];
-    char serial[SERIAL_TEXT_MAX + 1], slot[WIRE_SLOT_MAX + 1];
+    struct selection was = *selected;
+    char serial[SERIAL_TEXT_MAX + 1];
     int rc = job_label_serial(&v->job->label, v->order, code, len,
                               scanner_of(v, scanner)->separator[0], serial, err);
 
@@ -395,9 +518,9 @@ static int take_label(struct vault *v, size_t scanner, const char *code, size_t 
         return rc;
     if (!*selected->slot)
         return take_alone(v, scanner, serial, err);
-    strcpy(slot, selected->slot);
     selected->slot[0] = 0;
-    return take_of_slot(v, slot, serial, now_ms, err);
+    rc = check_unchanged(v->scanning, &was, err);
+    return rc ? rc : take_of_slot(v, was.slot, serial, now_ms, err);
 }
 
 /* "SLOT:S1", which a scanner may have put its AIM identifier before. */
@@ -423,6 +546,11 @@ static bool is_slot_code(const char *code, size_t len, char slot[WIRE_SLOT_MAX +
 static bool is_mistake(int rc)
 {
     return rc == ERR_INPUT || rc == ERR_REFUSED || rc == ERR_DUPLICATE;
+}
+
+void scanning_refuse(struct scanning *s, const char *text)
+{
+    tell(s, WIRE_SCAN_REFUSED, "", "", text);
 }
 
 int scanning_take(struct vault *v, size_t scanner, const char *code, size_t len, int64_t now_ms,

@@ -13,7 +13,9 @@
  *     happened, and can neither scan, nor choose a serial, nor say that a label fits.
  *  2. A scanner arms, and checks, slots of its own group alone.
  *  3. A code without slot can only confirm. A code after SLOT that is another unit's condemns: the
- *     credential is burned at once, in a transaction of its own, and is never whitelisted.
+ *     credential is burned at once, in a transaction of its own, and is never whitelisted. Only a serial
+ *     that the order could have does so, and only where the slot asked for that very label when SLOT was
+ *     scanned already: what happened between the two codes changes nothing but that both are refused.
  *  4. What is armed is for one device, and for 30 seconds by the monotonic clock.
  */
 #ifndef STATION_VAULT_SCANNING_H
@@ -36,6 +38,9 @@ void scanning_free(struct scanning *s);
 MUST_USE int scanning_take(struct vault *v, size_t scanner, const char *code, size_t len,
                            int64_t now_ms, struct error *err);
 
+/* Of a code that is not taken, why. */
+void scanning_refuse(struct scanning *s, const char *text);
+
 /* A scanner came or went, or cannot be opened: told to people. */
 void scanning_tell(struct scanning *s, const char *text);
 
@@ -48,11 +53,16 @@ void scanning_next(struct scanning *s, struct wire_scan *out);
 /* The serial for which a slot is armed, or NULL. s may be NULL. */
 const char *scanning_serial(struct scanning *s, const char *slot);
 
-/* Whether a new device in the slot has to wait until its code was scanned. */
+/* Whether a new device in the slot has to wait until its code was scanned: a label from before the line
+ * began whose unit passed is none for the next. */
 bool scanning_is_awaited(const struct vault *v, const char *slot);
 
-/* The slot's device has what it was armed for. */
+/* The slot's device has what it was armed for; nothing is armed there until scanning_forget. s may be
+ * NULL. */
 void scanning_used(struct scanning *s, const char *slot);
+
+/* The device in the slot was refused, and what was scanned is not kept for the next: told. s may be NULL. */
+void scanning_refused(struct scanning *s, const char *slot);
 
 enum scanning_label { LABEL_AWAITED, LABEL_FITS, LABEL_OTHER };
 

@@ -144,8 +144,10 @@ static int answer_hello(struct vault *v, struct session *s, struct reader *r, st
     rc = clock_stop_check(v->store, err);
     if (rc == 0)
         rc = v->farewells ? farewell_plan(v, s, &plan, err) : plan_device(v, s, &plan, err);
-    if (rc)
+    if (rc) {
+        scanning_refused(v->scanning, s->slot);
         return rc;
+    }
     if (plan.action == WIRE_ABORT || plan.action == WIRE_SCAN) {
         reset(s); /* the device starts over, with OPEN */
     } else {
@@ -261,7 +263,7 @@ static int answer_proof(struct vault *v, struct session *s, struct reader *r, st
     if (rc)
         return rc;
     s->passed = verdict == WIRE_PASS;
-    if (verdict != WIRE_LOCK_FIRST)
+    if (verdict == WIRE_PASS || verdict == WIRE_LOCK_LATER)
         scans_use(v->scans, s->slot);
     s->waits = verdict == WIRE_LOCK_LATER;
     s->state = verdict == WIRE_LOCK_FIRST || verdict == WIRE_LABEL_FIRST ? SESSION_PLANNED

@@ -351,7 +351,7 @@ class Ca(unittest.TestCase):
         self.assertIn("issuing-ca.crl", made.stdout)
         self.assertIn("the key of issuing CA 2 is not on the token", made.stderr)
         rig.seal()
-        self.assertIn("with 1 certificates",
+        self.assertIn("with 1 certificate:",
                       rig.imprint("void", "PUMP-000001", "--reason", "x").stderr)
         rig.write_job(more="issuer: Second\n")
         refused = rig.imprint("generate", rig.job, "--count", 1, check=False)

@@ -1,5 +1,6 @@
 """Scanners on the station: a slot and then a unit, labels that are compared, and units that were swapped."""
 import os
+import time
 import tty
 import unittest
 
@@ -14,16 +15,26 @@ UDI = "]d2010950600013435210L7\x1d21"
 class Scanner:
     """A scanner on a serial port: what it reads is written, as it is."""
 
-    def __init__(self, rig, number):
+    def __init__(self, case, number):
         self.master, slave = os.openpty()
         tty.setraw(slave)
-        (rig.dir / "ports" / f"ttySCAN{number}").symlink_to(os.ttyname(slave))
+        (case.rig.dir / "ports" / f"ttySCAN{number}").symlink_to(os.ttyname(slave))
         os.close(slave)
-        self.rig = rig
+        self.case = case
 
     def scan(self, *codes, end="\r"):
+        """One after the other, as a hand does: the station says something about each."""
         for code in codes:
-            os.write(self.master, code.encode() + end.encode())
+            said = self.said()
+            self.send(code + end)
+            self.case.line.wait(lambda _: self.said() > said, 20)
+
+    def send(self, text):
+        os.write(self.master, text.encode())
+
+    def said(self):
+        return sum(e.get("event") == "scanned" and e["state"] not in ("scanner", "expired")
+                   for e in self.case.line.events)
 
     def close(self):
         os.close(self.master)
@@ -31,11 +42,11 @@ class Scanner:
 
 class ScannerCase(unittest.TestCase):
     def make(self, scanners=(("left", ()),), slots=2, credentials=0, serials=SCANNED, label="",
-             order=None):
+             order=None, labels=None):
         """A station with scanners and fixtures S1, S2, ..., and its line, which runs."""
         self.rig = Rig(order={**ORDER, **(order or {})}, job={"serials": serials})
         self.addCleanup(self.rig.close)
-        self.scanners = [Scanner(self.rig, n) for n in range(len(scanners))]
+        self.scanners = [Scanner(self, n) for n in range(len(scanners))]
         for scanner in self.scanners:
             self.addCleanup(scanner.close)
         text = "scanners:\n" + "".join(
@@ -49,6 +60,8 @@ class ScannerCase(unittest.TestCase):
             self.addCleanup(self.close, fixture)
         ports = "".join(f"  - unix: {f.path}\n    slot: S{n}\n" for n, f in enumerate(self.fixtures, 1))
         self.rig.write_job(ports=ports, serials=serials, more=label)
+        if labels:
+            (self.rig.dir / "labels").write_text(labels)
         if credentials:
             self.rig.imprint("generate", self.rig.job, "--count", credentials)
         self.start(len(scanners))
@@ -101,9 +114,9 @@ class Arming(ScannerCase):
         self.assertEqual(self.line.wait_state("S1", "pass")["serial"], "AB/12")
         self.put_in(2)
         self.assertEqual(self.line.wait_state("S2", "scan")["scan"], "unit")
-        scanner.scan("]C0SLOT:S2", "(01)09506000134352(10)L7(21)AB/13", end="")
-        self.line.wait_state("S2", "scan")  # two codes in one: no end between them
-        self.scanned("refused")
+        scanner.scan("]C0SLOT:S2(01)09506000134352(10)L7(21)AB/13")
+        self.scanned("refused")  # two codes in one: no end between them
+        self.line.wait_state("S2", "scan")
         scanner.scan("SLOT:S2", "(01)09506000134352(10)L7(21)AB/13")
         self.assertEqual(self.line.wait_state("S2", "pass")["serial"], "AB/13")
         self.assertEqual(sorted(r["sn"] for r in self.records()), ["AB/12", "AB/13"])
@@ -122,15 +135,14 @@ class Arming(ScannerCase):
             self.scanned("refused", text)
         scanner.scan("SLOT:S9")
         self.scanned("refused", "no slot 'S9'")
-        scanner.scan("SLOT:S1", UDI + "AB/12", "SLOT:S2", UDI + "ab/12")
-        self.scanned("refused", "was scanned for slot 'S1' already")
+        scanner.scan("SLOT:S2", UDI + "xy/1", "SLOT:S1", UDI + "XY/1")
+        self.scanned("refused", "was scanned for slot 'S2' already")
+        scanner.scan("SLOT:S1", UDI + "AB/12")
         self.assertEqual(self.line.wait_state("S1", "pass")["serial"], "AB/12")
         self.assertNotEqual(self.rig.imprint("ledger", "show").stdout, before)
         self.assertEqual(self.line.count("deliver"), 1)
-        self.put_in(2)
         scanner.scan("SLOT:S2", UDI + "AB/12")
         self.scanned("refused", "another device has the serial 'AB/12'")
-        self.line.wait_state("S2", "scan")
         self.fixtures[0].take_out()
         self.line.wait_state("S1", "wait")
         self.put_in(1, device)  # comes back: passes again, without a scan
@@ -163,6 +175,81 @@ class Arming(ScannerCase):
         self.put_in(2)
         self.assertEqual(self.line.wait_state("S1", "pass")["serial"], "UNIT-1")
         self.assertEqual(self.line.wait_state("S2", "pass")["serial"], "UNIT-2")
+
+    def test_a_printed_code_is_one_code(self):
+        """A label that holds the ends of codes arms nothing, nor does what is left of a code."""
+        scanner = self.make(slots=1)
+        self.put_in(1)
+        self.line.wait_state("S1", "scan")
+        for end in "\r", "\n", "\t":
+            scanner.scan(f"UNIT-0{end}SLOT:S1{end}UNIT-1")
+            self.scanned("refused", "several codes came at once")
+            time.sleep(1.1)
+        scanner.scan("SLOT:S1", "UNIT-1", end="")  # it has ended codes before
+        for _ in range(2):
+            self.scanned("refused", "came in part")
+        time.sleep(1.1)
+        scanner.scan("SLOT:S1")
+        scanner.scan("UN", end="")
+        scanner.scan("IT-1")
+        for _ in range(2):
+            self.scanned("refused", "came in part")
+        self.assertEqual(self.line.count("deliver"), 0)
+        time.sleep(1.1)
+        scanner.scan("SLOT:S1", "UNIT-2")
+        self.assertEqual(self.line.wait_state("S1", "pass")["serial"], "UNIT-2")
+
+    def test_a_scanner_without_a_suffix(self):
+        scanner = self.make(slots=1)
+        self.put_in(1)
+        scanner.scan("SLOT:S1", "UNIT-1", end="")
+        self.assertEqual(self.line.wait_state("S1", "pass")["serial"], "UNIT-1")
+
+    def test_labels_from_before_the_line_began(self):
+        """What is armed is never shadowed by them; once used they are none for the next unit."""
+        scanner = self.make(serials=SCANNED + "  input: labels\n", labels="S1 UNIT-1\n")
+        scanner.scan("SLOT:S1", "UNIT-2")
+        self.scanned("refused", "has the label 'UNIT-1' since before the line began")
+        scanner.scan("SLOT:S2", "unit-1")
+        self.scanned("refused", "was scanned for slot 'S1' already")
+        self.put_in(1)
+        self.assertEqual(self.line.wait_state("S1", "pass")["serial"], "UNIT-1")
+        self.fixtures[0].take_out()
+        self.line.wait_state("S1", "wait")
+        self.put_in(1)
+        self.line.wait_state("S1", "scan")
+        scanner.scan("SLOT:S1", "UNIT-2")
+        self.assertEqual(self.line.wait_state("S1", "pass")["serial"], "UNIT-2")
+
+    def test_a_refused_device_disarms(self):
+        scanner = self.make(slots=1)
+        scanner.scan("SLOT:S1", "UNIT-1")
+        device = self.put_in(1)
+        self.line.wait_state("S1", "pass")
+        self.fixtures[0].take_out()
+        self.line.wait_state("S1", "wait")
+        scanner.scan("SLOT:S1", "UNIT-2")
+        self.scanned("armed", serial="UNIT-2")
+        self.put_in(1, device)
+        self.scanned("expired", "the device in it was refused", slot="S1", serial="UNIT-2")
+        self.line.wait_state("S1", "fail", action="swap")
+        self.fixtures[0].take_out()
+        self.line.wait_state("S1", "wait")
+        self.put_in(1)
+        self.line.wait_state("S1", "scan", scan="unit")
+
+    def test_nothing_begins_while_it_is_paused(self):
+        scanner = self.make(slots=1)
+        self.put_in(1)
+        self.line.wait_state("S1", "scan")
+        self.line.say(command="pause")
+        self.line.wait(lambda l: any(e.get("state") == "paused" for e in l.events))
+        scanner.scan("SLOT:S1", "UNIT-1")
+        self.scanned("armed")
+        time.sleep(2)
+        self.assertEqual(self.line.count("deliver"), 0)
+        self.line.say(command="resume")
+        self.assertEqual(self.line.wait_state("S1", "pass")["serial"], "UNIT-1")
 
     def test_a_scanner_types_no_command(self):
         scanner = self.make(slots=1)
@@ -218,6 +305,76 @@ class Checking(ScannerCase):
         for n, device in devices.items():
             [record] = [r for r in records if r["t"] == "add" and r["chip"] == device.chip]
             self.assertEqual(record["sn"], labels[n])
+
+    def test_what_happens_between_two_codes_burns_and_arms_nothing(self):
+        """What the codes were for was on the tile when the first of them was scanned."""
+        scanner = self.make(slots=1, label=self.CHECK)
+        scanner.scan("SLOT:S1", "UNIT-1", "SLOT:S1")  # and the next unit is at hand
+        self.put_in(1)
+        self.line.wait_state("S1", "scan", scan="label")
+        scanner.scan("UNIT-2")
+        self.scanned("refused", "went on since its code was scanned")
+        scanner.scan("SLOT:S1")
+        self.fixtures[0].take_out()
+        self.line.wait_state("S1", "fail", action="reseat")
+        scanner.scan("UNIT-1")
+        self.scanned("refused", "went on since its code was scanned")
+        self.fixtures[0].put_in(self.rig.devices[0])
+        self.line.wait_state("S1", "scan", scan="label")
+        scanner.scan("SLOT:S1", "UNIT-1")
+        self.line.wait_state("S1", "pass")
+        self.assertEqual([(r["t"], r["sn"]) for r in self.records()], [("add", "UNIT-1")])
+
+    def test_only_the_label_of_another_unit_condemns(self):
+        scanner = self.make(slots=1, label=self.CHECK,
+                            order={"serials": {"only": {"prefix": "UNIT-"}}})
+        scanner.scan("SLOT:S1", "UNIT-1a")
+        self.put_in(1)
+        self.line.wait_state("S1", "scan", scan="label")
+        for code, text in (("4006381333931", "is the label of no unit of this order"),
+                           ("UNIT-1A", "differ in upper and lower case")):
+            scanner.scan("SLOT:S1", code)
+            self.scanned("refused", text)
+        scanner.scan("SLOT:S1")
+        scanner.scan("UNIT-1", end="")
+        self.scanned("refused", "came in part")
+        time.sleep(1.1)
+        scanner.scan("UNIT-1a")
+        self.line.wait_state("S1", "pass")
+        self.assertEqual([(r["t"], r["sn"]) for r in self.records()], [("add", "UNIT-1a")])
+
+    def test_a_label_is_used_when_its_unit_passed(self):
+        scanner = self.make(slots=1, label=self.CHECK, serials=SCANNED + "  input: labels\n",
+                            labels="S1 UNIT-1\n")
+        device = self.put_in(1)
+        self.line.wait_state("S1", "scan", scan="label")
+        self.fixtures[0].take_out()
+        self.line.wait_state("S1", "wait")
+        self.put_in(1)
+        self.line.wait_state("S1", "fail", error="ERR_DUPLICATE")
+        self.fixtures[0].take_out()
+        self.line.wait_state("S1", "wait")
+        self.put_in(1, device)
+        self.line.wait_state("S1", "scan", scan="label")
+        scanner.scan("UNIT-1")
+        self.line.wait_state("S1", "pass")
+
+    def test_a_unit_that_waits_at_the_end(self):
+        """It is installed: the operator hears so, and what is left to do."""
+        scanner = self.make(slots=1, label=self.CHECK)
+        self.put_in(1)
+        scanner.scan("SLOT:S1", "UNIT-1")
+        self.line.wait_state("S1", "scan", scan="label")
+        scanner.scan("SLOT:S1", "UNIT-2")  # while it is in work nothing is armed, but it is condemned
+        self.line.wait_state("S1", "fail", error="ERR_LABEL_MISMATCH")
+        self.line.say(command="ack", slot="S1")
+        self.line.wait_state("S1", "scan", scan="unit")
+        scanner.scan("SLOT:S1", "UNIT-3")
+        self.line.wait_state("S1", "scan", scan="label")
+        self.line.quit()
+        event = self.line.states["S1"]
+        self.assertEqual((event["event"], event["action"]), ("fail", "scan"))
+        self.assertIn("'UNIT-3' is installed and its label was not scanned yet", event["text"])
 
     def test_labels_that_are_printed_afterwards(self):
         """Serials of the job. What was proven and not scanned counts nothing, and goes on later."""

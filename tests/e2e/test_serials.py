@@ -293,7 +293,7 @@ authority_key_identifier: true
         rig.imprint("ledger", "verify")
 
     def test_keys_that_a_backup_still_has_are_never_used_again(self):
-        rig = self.make("  source: scanned\n")
+        rig = self.make("  source: scanned\n", {"serials": {"only": {"prefix": "UNIT-"}}})
         rig.imprint("generate", rig.job, "--count", 3)
         rig.imprint("backup", rig.dir / "backup")
         first = rig.add_device()
@@ -313,11 +313,11 @@ authority_key_identifier: true
         self.assertEqual(code, EXIT["REFUSED"], stderr)
         self.assertIn("amendment with other serials", slots["S1"]["text"])
         rig.write_order(type="amendment", amends=rig.order_hash, serials={"only": {
-            "list": hashlib.sha256(b"UNIT-2\n").hexdigest()}},
+            "list": hashlib.sha256(b"MORE-2\n").hexdigest()}},
             recovery=hashlib.sha256((rig.owner / "T-1.json").read_bytes()).hexdigest())
-        (rig.dir / "units.txt").write_text("UNIT-2\n")
+        (rig.dir / "units.txt").write_text("MORE-2\n")
         rig.write_job(serials="  source: scanned\n  file: units.txt\n")
-        self.assertEqual(rig.run_json(labels="S1 UNIT-2\n")[0], 0)
+        self.assertEqual(rig.run_json(labels="S1 MORE-2\n")[0], 0)
         rig.imprint("ledger", "verify")
 
     def test_a_device_that_fails_again_and_again_is_set_aside(self):

@@ -96,6 +96,23 @@ START_TEST(a_scan_is_asked_for_and_told)
 }
 END_TEST
 
+/* Whatever comes and goes before the vault said that it is over, or a device got its serial. */
+START_TEST(a_slot_stays_armed_as_long_as_the_vault_has_it)
+{
+    make_board();
+    take("{\"event\":\"state\",\"state\":\"running\"}");
+    take("{\"event\":\"wait\",\"slot\":\"S1\"}");
+    take("{\"event\":\"scanned\",\"state\":\"armed\",\"slot\":\"S1\",\"serial\":\"P-1\"}");
+    take("{\"event\":\"hello\",\"slot\":\"S1\"}");
+    take("{\"event\":\"fail\",\"slot\":\"S1\",\"error\":\"ERR_GONE\"}");
+    take("{\"event\":\"wait\",\"slot\":\"S1\"}");
+    ck_assert_str_eq(words_state(&b, slot("S1")), "ARMED");
+    take("{\"event\":\"deliver\",\"slot\":\"S1\",\"serial\":\"P-1\"}");
+    take("{\"event\":\"wait\",\"slot\":\"S1\"}");
+    ck_assert_str_eq(words_state(&b, slot("S1")), "READY");
+}
+END_TEST
+
 START_TEST(a_failure_says_why_and_what_to_do_and_the_last_one_is_known)
 {
     make_board();
@@ -374,6 +391,7 @@ START_TEST(a_text_is_broken_at_spaces)
 END_TEST
 
 CHECK_MAIN("board", a_slot_goes_through_its_states, a_scan_is_asked_for_and_told,
+           a_slot_stays_armed_as_long_as_the_vault_has_it,
            a_failure_says_why_and_what_to_do_and_the_last_one_is_known,
            a_retry_is_told_until_the_next_device, slots_are_in_the_order_of_their_numbers,
            no_more_slots_than_there_is_room_for, counts_and_states_of_the_line_are_shown,
