@@ -128,7 +128,8 @@ static int add_rows(struct generator *g, const struct issue_batch *batch, struct
         struct credential *c = &batch->made[i];
 
         c->order_id = g->v->order_id;
-        rc = g->keys_alone ? spare_add(g->v->store, c, SPARE_UNUSED, err) : credential_add(g->v->store, c, err);
+        rc = g->keys_alone ? spare_add(g->v->store, c, SPARE_UNUSED, err)
+                           : credential_add(g->v->store, c, err);
         g->hashes[i] = key_hash_of(&c->key, g->keys_alone ? -c->id : c->id);
     }
     return rc ? rc : key_index_add(g->v->store, g->hashes, batch->count, err);

@@ -334,7 +334,8 @@ END_TEST
 
 /* What version 1 did not have, undone; its own index on serials, which allowed none twice. */
 static const char back_to_1[] =
-    "DROP TABLE requests; DROP INDEX ledger_request; DROP TABLE spare_keys; DROP INDEX credentials_live; DROP INDEX credentials_serial;"
+    "DROP TABLE requests; DROP INDEX ledger_request; DROP TABLE spare_keys; DROP INDEX "
+    "credentials_live; DROP INDEX credentials_serial;"
     "DROP INDEX attempts_tx; DROP TABLE keygens;"
     "CREATE UNIQUE INDEX credentials_serial ON credentials(product, serial);"
     "DROP INDEX ledger_key; DROP INDEX ledger_issuers;"
