@@ -1,9 +1,11 @@
 """A CA that somebody else runs signs the device certificates: requests out, certificates in."""
 import base64
+import contextlib
 import csv
 import datetime
 import json
 import signal
+import sqlite3
 import tarfile
 import time
 import unittest
@@ -288,6 +290,32 @@ class HostedCa(unittest.TestCase):
         self.assertEqual((status, said["taken"], said["waiting"]), (EXIT["REFUSED"], 1, 2))
         self.assertEqual({e["verdict"] for e in refused}, {"broken"})
         self.assertEqual({e["place"].split("/")[-1][0] for e in refused}, set("abcdef"))
+
+    def test_rows_that_somebody_changed(self):
+        """Neither another serial, another key nor a request that waits again goes unnoticed."""
+        rig = self.rig()
+        r = [*self.requests(rig, 2).values()]
+        (rig.dir / "all.pem").write_bytes(b"".join(pem(rig.hosted.sign(x)) for x in r))
+        for change, back in (
+                ("UPDATE requests SET serial = 'PUMP-000009' WHERE key = 1",
+                 "UPDATE requests SET serial = 'PUMP-000001' WHERE key = 1"),
+                ("UPDATE requests SET made = made - 1", "UPDATE requests SET made = made + 1"),
+                ("UPDATE spare_keys SET mechanism = mechanism, storage = storage || 'x'",
+                 "UPDATE spare_keys SET storage = substr(storage, 1, length(storage) - 1)"),
+                ("UPDATE spare_keys SET state = 0", "UPDATE spare_keys SET state = 3")):
+            self.edit(rig, change)
+            result = rig.imprint("csr", "import", rig.job, rig.dir / "all.pem", check=False)
+            self.assertEqual(result.returncode, EXIT["INTEGRITY"], (change, result.stderr))
+            self.edit(rig, back)
+        self.assertEqual(self.take(rig, rig.dir / "all.pem")[1]["taken"], 2)
+        self.edit(rig, "UPDATE requests SET credential = NULL WHERE key = 1")
+        status, said, refused = self.take(rig, rig.dir / "all.pem", check=False)
+        self.assertEqual((status, said["again"], refused[0]["verdict"]), (EXIT["REFUSED"], 1, "foreign"))
+
+    @staticmethod
+    def edit(rig, change):
+        with contextlib.closing(sqlite3.connect(rig.station / "station.db")) as db, db:
+            db.execute(change)
 
     # ---- kills, and the end
 
