@@ -652,6 +652,6 @@ if __name__ == "__main__":
     try:
         done = verify(*given, required=wanted)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OSError, RecursionError,
-            InvalidSignature, x509.ExtensionNotFound) as why:
+            InvalidSignature, x509.ExtensionNotFound, x509.DuplicateExtension) as why:
         sys.exit(f"refused: {why or type(why).__name__}")
     print(f"verified: manifest {done['seq']} of {done['origin']}, {done['count']} records")

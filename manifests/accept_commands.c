@@ -1,5 +1,6 @@
 /* Commands that bring manifests and other states into a state, and compare states. */
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/plural.h"
 #include "manifests/receipt_command.h"
 #include "manifests/state_program.h"
@@ -25,10 +26,31 @@ static json_t *json_accepted(const char *dir, const struct trust_accepted *a)
     return one;
 }
 
+/* Not proven by any manifest: only a person can compare the hash with the factory's. */
+static void print_required(const struct trust_accepted *a)
+{
+    char hash[2 * SHA256_SIZE + 1];
+
+    for (enum cms_algorithm k = 0; k < CMS_ALGORITHMS; k++) {
+        if (!a->required[k].given)
+            continue;
+        hex_encode(a->required[k].root, SHA256_SIZE, hash);
+        if (a->required[k].own)
+            printf(
+                "  required  %s from the next manifest on, below the root with SHA-256 %s, which "
+                "no manifest proved here\n",
+                cms_algorithm_name(k), hash);
+        else
+            printf("  required  %s from the next manifest on, below the manifest root\n",
+                   cms_algorithm_name(k));
+    }
+}
+
 static void print_accepted(const struct trust_accepted *a)
 {
     if (a->before) {
         printf("known: manifest %" PRIu64 " of '%s' was accepted before\n", a->seq, a->origin);
+        print_required(a);
         return;
     }
     printf("accepted: manifest %" PRIu64 " of '%s', %" PRIu64 " record%s", a->seq, a->origin,

@@ -116,17 +116,32 @@ static int parse_basic_constraints(struct reader *octets, struct cert *c)
     return 0;
 }
 
+/* Whether one of the extensions from `list` up to `end` has this OID (RFC 5280 section 4.2: at most one may). */
+static bool came_before(struct reader list, const uint8_t *end, const struct reader *oid)
+{
+    struct reader extension, before;
+
+    while (list.p < end && take(&list, TAG_SEQUENCE, &extension, NULL) == 0 &&
+           take(&extension, TAG_OID, &before, NULL) == 0)
+        if (equals(&before, oid->p, oid->left))
+            return true;
+    return false;
+}
+
 static int parse_extensions(struct reader *tbs, struct cert *c)
 {
-    struct reader wrapper, list;
+    struct reader wrapper, list, all;
 
     if (take(tbs, TAG_EXTENSIONS, &wrapper, NULL) || take(&wrapper, TAG_SEQUENCE, &list, NULL) ||
         reader_end(&wrapper))
         return ERR_FORMAT;
+    all = list;
     while (list.left) {
+        const uint8_t *begin = list.p;
         struct reader extension, oid, octets, flag;
 
-        if (take(&list, TAG_SEQUENCE, &extension, NULL) || take(&extension, TAG_OID, &oid, NULL))
+        if (take(&list, TAG_SEQUENCE, &extension, NULL) || take(&extension, TAG_OID, &oid, NULL) ||
+            came_before(all, begin, &oid))
             return ERR_FORMAT;
         if (next_is(&extension, TAG_BOOLEAN) && take(&extension, TAG_BOOLEAN, &flag, NULL))
             return ERR_FORMAT;

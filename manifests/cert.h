@@ -24,7 +24,8 @@ struct cert {
 };
 
 /*
- * Errors: ERR_FORMAT when it is not exactly one certificate, has two serialNumber attributes, begins at
+ * Errors: ERR_FORMAT when it is not exactly one certificate, has two serialNumber attributes or an
+ * extension twice, begins at
  * no date from 1970 on, or is signed in a way that pki/scheme.h does not have.
  */
 MUST_USE int cert_parse(const uint8_t *der, size_t len, struct cert *cert);

@@ -329,13 +329,29 @@ static int check_usages(X509 *ca, X509 *cert, struct error *err)
                      name, usage);
 }
 
+/* Of an extension that is there twice, or cannot be read, X509_get_ext_d2i says what it says of none. */
+static int check_readable(X509 *cert, const char *what, struct error *err)
+{
+    char name[CA_NAME_SIZE];
+
+    /* OpenSSL finds the alternative names then, too. What it returns is also 0 of one that is not signed yet. */
+    (void)X509_check_purpose(cert, -1, 0);
+    if (!(X509_get_extension_flags(cert) & EXFLAG_INVALID))
+        return 0;
+    ERR_clear_error();
+    ca_name(cert, name);
+    return error_set(err, ERR_REFUSED, "%s '%s' has an extension that is malformed, or there twice",
+                     what, name);
+}
+
 int ca_chain_check_names(const struct ca_chain *chain, X509 *cert, struct error *err)
 {
-    int rc = 0;
+    int rc = check_readable(cert, "the certificate of", err);
 
-    (void)X509_check_purpose(cert, -1, 0); /* OpenSSL finds the alternative names then */
     for (size_t i = 0; rc == 0 && i < chain->count; i++) {
-        rc = check_constraints(chain->certs[i], cert, err);
+        rc = check_readable(chain->certs[i], "CA", err);
+        if (rc == 0)
+            rc = check_constraints(chain->certs[i], cert, err);
         if (rc == 0)
             rc = check_usages(chain->certs[i], cert, err);
     }

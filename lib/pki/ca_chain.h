@@ -64,7 +64,8 @@ MUST_USE int ca_chain_check_life(const struct ca_chain *chain, int64_t begin, in
 /*
  * Whether the names in a certificate lie within the name constraints of every CA above it (RFC 5280
  * section 4.2.1.10), and its extended key usages within those of every CA that has any. cert need not
- * be signed. Errors: ERR_REFUSED.
+ * be signed. Errors: ERR_REFUSED, also when an extension of RFC 5280 of any of them is malformed or there
+ * twice.
  */
 MUST_USE int ca_chain_check_names(const struct ca_chain *chain, X509 *cert, struct error *err);
 

@@ -293,6 +293,40 @@ static int accept_next(struct acceptance *a, const char *dir, const struct verif
     return rc ? rc : finish(a, &accepted->report, err);
 }
 
+/* Nothing was verified below these roots, so all that is refused is one below which devices sign. */
+static int check_roots(const struct acceptance *a, const struct verify_policy *given,
+                       struct error *err)
+{
+    STACK_OF(X509) *device_roots = NULL;
+    int rc = cms_read_certificates(given->device_root, &device_roots, err);
+
+    for (enum cms_algorithm k = 0; rc == 0 && k < CMS_ALGORITHMS; k++)
+        if (a->required.of[k].root && signatures_is_root(device_roots, a->required.of[k].root))
+            rc = error_set(err, ERR_INPUT,
+                           "the root of %s has the key of the device root: below it any device "
+                           "could sign a manifest; nothing was changed",
+                           cms_algorithm_name(k));
+    sk_X509_pop_free(device_roots, X509_free);
+    return rc;
+}
+
+/* Known is the manifest, not what comes with it: from the next one on these must be there. */
+static int require_later(struct acceptance *a, const struct verify_policy *given,
+                         struct trust_accepted *accepted, struct error *err)
+{
+    int rc = check_roots(a, given, err);
+
+    for (enum cms_algorithm k = 0; rc == 0 && k < CMS_ALGORITHMS; k++) {
+        X509 *root = a->required.of[k].root;
+
+        accepted->required[k].given = given->signatures && given->signatures->of[k].required;
+        accepted->required[k].own = root != NULL;
+        if (root && X509_digest(root, EVP_sha256(), accepted->required[k].root, NULL) != 1)
+            rc = error_set(err, ERR_CRYPTO, "cannot hash a root");
+    }
+    return rc ? rc : required_keep(a->t, a->log, a->seq + 1, &a->required, err);
+}
+
 /* A manifest with a number that was accepted: the same one, or proof of a fork. */
 static int compare_known(struct acceptance *a, const char *dir, const struct verify_policy *given,
                          struct trust_accepted *accepted, struct error *err)
@@ -306,7 +340,7 @@ static int compare_known(struct acceptance *a, const char *dir, const struct ver
     accepted->before = true;
     accepted->newest = (int64_t)a->s.seq == a->seq;
     if (rc || same)
-        return rc ? rc : required_keep(a->t, a->log, a->seq + 1, &a->required, err);
+        return rc ? rc : require_later(a, given, accepted, err);
     policy.after = NULL;
     policy.after_bytes = NULL;
     policy.sink = NULL;

@@ -14,12 +14,17 @@ struct trust_accepted {
     char origin[NOTE_NAME_MAX + 1];
     bool before; /* it was accepted before, and nothing was done */
     bool newest; /* it is the last of its log in the state */
+    struct {
+        bool given, own;           /* the policy named it; with a root of its own */
+        uint8_t root[SHA256_SIZE]; /* of its DER */
+    } required[CMS_ALGORITHMS];    /* of a known manifest: from the next one on, not verified now */
 };
 
 /*
  * Accepts the manifest in dir; policy has the pins, and its after and sink are not looked at. The
  * signatures that it requires are required of this log from now on, with those that were before; of a
- * manifest that was accepted before, from the next one on. orders
+ * manifest that was accepted before, from the next one on, with nothing verified below their roots:
+ * ERR_INPUT when one has the key of a device root. orders
  * NULL: any; else it is held to them, which trust_orders_check found to be sound (orders.h). Errors,
  * besides those of manifest_verify:
  *   ERR_GAP        manifests before it were not accepted yet

@@ -22,6 +22,15 @@ static int read_key(const struct cli *cli, enum rotation_key *key, struct error 
                      cli->args[0]);
 }
 
+static int read_announced(const struct cli *cli, enum rotation_key *key, struct error *err)
+{
+    int rc = read_key(cli, key, err);
+
+    if (rc == 0 && cli_value(cli, "algorithm"))
+        rc = error_set(err, ERR_USAGE, "--algorithm is for 'second-key'");
+    return rc;
+}
+
 static void report(const struct cli *cli, const struct rotated *r, const struct sealed *sealed)
 {
     char hash[2 * SHA256_SIZE + 1];
@@ -57,12 +66,12 @@ static void report_second(const struct cli *cli, const struct second_key *key)
 /* No importer follows it by a record, so nothing is sealed. */
 static int rotate_second(struct cli *cli, struct error *err)
 {
-    const char *by = cli_value(cli, "by"), *reason = cli_value(cli, "reason");
+    const char *by = cli_who(cli), *reason = cli_value(cli, "reason");
     struct second_key key;
     int rc;
 
     if (!by || !*by || !reason || !*reason)
-        return error_set(err, ERR_USAGE, "a rotation needs who and why: --by and --reason");
+        return error_set(err, ERR_USAGE, "a rotation needs who and why: both stand in the ledger");
     rc = second_key_rotate(&cli->config, cli->store, cli->hsm, cli_value(cli, "algorithm"), &key,
                            err);
     if (rc == 0)
@@ -70,20 +79,13 @@ static int rotate_second(struct cli *cli, struct error *err)
     return rc;
 }
 
-static int rotate_announced(struct cli *cli, struct error *err)
+static int rotate_announced(struct cli *cli, enum rotation_key key, struct error *err)
 {
-    enum rotation_key key = ROTATION_LOG;
     struct rotated rotated;
     struct sealed sealed;
-    int rc = read_key(cli, &key, err);
-
-    if (rc == 0 && cli_value(cli, "algorithm"))
-        rc = error_set(err, ERR_USAGE, "--algorithm is for 'second-key'");
-    if (rc == 0)
-        rc = cli_sign(cli, SIGNING_ROTATE, err);
-    if (rc == 0)
-        rc = rotating_run(&cli->config, cli->store, cli->hsm, key, cli_who(cli),
+    int rc = rotating_run(&cli->config, cli->store, cli->hsm, key, cli_who(cli),
                           cli_value(cli, "reason"), &rotated, err);
+
     if (rc)
         return rc;
     rc = sealing_run(&cli->config, cli->store, cli->hsm, NULL, &sealed, err);
@@ -96,8 +98,16 @@ static int rotate_announced(struct cli *cli, struct error *err)
     return cli_keep_revocations(cli, err);
 }
 
+/* Whoever may rotate signs for it, whichever key it is. */
 int cmd_rotate(struct cli *cli, struct error *err)
 {
-    return strcmp(cli->args[0], "second-key") == 0 ? rotate_second(cli, err)
-                                                   : rotate_announced(cli, err);
+    bool second = strcmp(cli->args[0], "second-key") == 0;
+    enum rotation_key key = ROTATION_LOG;
+    int rc = second ? 0 : read_announced(cli, &key, err);
+
+    if (rc == 0)
+        rc = cli_sign(cli, SIGNING_ROTATE, err);
+    if (rc)
+        return rc;
+    return second ? rotate_second(cli, err) : rotate_announced(cli, key, err);
 }

@@ -279,9 +279,9 @@ const struct cli_command cli_commands[] = {
      "new; then seals. The manifest that announces it is the last one of the old key. Importers\n"
      "follow by themselves; whoever verifies single manifests or proofs pins the new key from "
      "then\n"
-     "on. Needs --by and --reason: they stand in the whitelist. 'second-key' makes, or changes, "
-     "the\n"
-     "key of a second signature over every manifest, with --algorithm, below a root of its own.",
+     "on. Needs --by and --reason; who and why stand in the whitelist, for 'second-key' in the\n"
+     "ledger alone. 'second-key' makes, or changes, the key of a second signature over every\n"
+     "manifest, with --algorithm, below a root of its own. Where people sign, an engineer does.",
      rotate_options, NEED_CONFIG | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_rotate},
     {"ca", "list|request|import FILE|create|destroy N", "the issuing CAs: more of them, or others",
      "'request' makes a key for another issuing CA in the HSM, and a request that the company's\n"

@@ -373,6 +373,21 @@ static int keygen_tries(const struct slot_limits *limits, uint16_t key_alg)
     return tries > limits->repeats ? tries : limits->repeats + 1;
 }
 
+/* Waits for the request. It is the only answer that may take minutes, and nothing was delivered yet: a stop
+ * ends it. */
+static int ask_for_request(struct slot *s, const struct link_keygen *k, struct link_request *made,
+                           struct error *err)
+{
+    int rc;
+
+    s->client.tries = keygen_tries(s->limits, k->key_alg);
+    s->client.stop = s->stop;
+    rc = link_client_keygen(&s->client, k, made, err);
+    s->client.tries = s->limits->repeats + 1;
+    s->client.stop = NULL;
+    return rc == ERR_TIMEOUT && *s->stop ? check_stop(s, err) : rc;
+}
+
 /* The device makes its key; its request goes to the vault, which says what to deliver. */
 static int make_key(struct slot *s, struct error *err)
 {
@@ -392,9 +407,7 @@ static int make_key(struct slot *s, struct error *err)
     memcpy(k.order_hash, p->order_hash, sizeof k.order_hash);
     memcpy(k.transaction, p->tx, sizeof k.transaction);
     memcpy(k.station_nonce, p->station_nonce, sizeof k.station_nonce);
-    s->client.tries = keygen_tries(s->limits, p->key_alg);
-    rc = link_client_keygen(&s->client, &k, &made, err);
-    s->client.tries = s->limits->repeats + 1;
+    rc = ask_for_request(s, &k, &made, err);
     if (rc)
         return rc;
     memset(&request, 0, sizeof request);
@@ -404,6 +417,30 @@ static int make_key(struct slot *s, struct error *err)
         copy_key(&made.attest_sig, request.attest_sig, sizeof request.attest_sig,
                  &request.has_attestation);
     return desk_csr(&s->desk, &request, &s->plan, err);
+}
+
+/* A key that power was cut off from writing is in the way of the next one until ABORT. The device begins again
+ * with another promise: nothing was issued for this one. */
+static int clear_torn_key(struct slot *s, struct error *err)
+{
+    const struct error why = *err;
+    int rc;
+
+    *err = (struct error)ERROR_INIT;
+    rc = link_client_abort(&s->client, err);
+    if (rc == 0)
+        rc = desk_result(&s->desk, why.code, why.text, err);
+    return rc ? rc : find_plan(s, s->limits->hello_ms, err);
+}
+
+static int take_key(struct slot *s, struct error *err)
+{
+    int rc = make_key(s, err);
+
+    if (rc != ERR_REFUSED || err->native != IMPRINT_ERR_STORE)
+        return rc;
+    rc = clear_torn_key(s, err);
+    return rc == 0 && s->plan.action == WIRE_KEYGEN ? make_key(s, err) : rc;
 }
 
 static int begin(struct slot *s, struct link_held *held, struct error *err)
@@ -611,7 +648,7 @@ int slot_attempt(struct slot *s, int wait_ms, struct error *err)
         return say_farewell(s, err);
     if (rc == 0 && s->plan.action == WIRE_KEYGEN) {
         slot_emit(s, EVENT_KEYGEN, NULL);
-        rc = make_key(s, err);
+        rc = take_key(s, err);
     }
     if (rc == 0 && s->plan.action == WIRE_DELIVER) {
         slot_emit(s, EVENT_DELIVER, NULL);

@@ -198,11 +198,57 @@ int keygen_drop_serial(struct store *store, int64_t order_id, const char *serial
                    "it", order_id, serial);
 }
 
-int keygen_drop_oldest(struct store *store, int64_t order_id, int64_t keep, struct error *err)
+/* The first row, newest first, that is one too many and not held. */
+static int find_superfluous(struct store *store, int64_t order_id, const char *slot, int64_t keep,
+                            keygen_held_fn held, const void *context, uint8_t tx[IMPRINT_TX_SIZE],
+                            bool *found, struct error *err)
 {
-    return sql_run(&store->sql, err,
-                   "UPDATE keygens SET state = 2 WHERE order_id = ?1 AND state = 0 AND tx NOT IN"
-                   " (SELECT tx FROM keygens WHERE order_id = ?1 AND state = 0"
-                   " ORDER BY created DESC, tx LIMIT ?2)",
-                   "ii", order_id, keep);
+    sqlite3_stmt *s;
+    int rc = sql_start(&store->sql, err, &s,
+                       "SELECT tx FROM keygens WHERE order_id = ?1 AND state = 0"
+                       " AND (?2 = '' OR slot = ?2) ORDER BY created DESC, tx LIMIT -1 OFFSET ?3",
+                       "iti", order_id, slot ? slot : "", keep);
+
+    *found = false;
+    if (rc)
+        return rc;
+    while (!*found && (rc = sql_next(&store->sql, s, err)) == 1) {
+        rc = sql_blob_exact(s, 0, tx, IMPRINT_TX_SIZE, err);
+        if (rc)
+            break;
+        *found = !held(context, tx);
+    }
+    sql_end(s);
+    return *found ? 0 : rc;
+}
+
+int keygen_drop_oldest(struct store *store, int64_t order_id, const char *slot, int64_t keep,
+                       keygen_held_fn held, const void *context, struct error *err)
+{
+    uint8_t tx[IMPRINT_TX_SIZE];
+    bool found = true;
+    int rc = 0;
+
+    while (rc == 0 && found) {
+        rc = find_superfluous(store, order_id, slot, keep, held, context, tx, &found, err);
+        if (rc == 0 && found)
+            rc = keygen_set_state(store, tx, KEYGEN_DROPPED, err);
+    }
+    return rc;
+}
+
+int keygen_chip_came_since(struct store *store, const struct keygen *k, bool *came,
+                           struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT 1 FROM keygens WHERE chip = ? AND tx <> ? AND created >= ? LIMIT 1",
+                     "bbi", k->chip, k->chip_len, k->tx, sizeof k->tx, k->created);
+
+    if (rc < 0)
+        return rc;
+    *came = rc == 1;
+    if (rc == 1)
+        sql_end(s);
+    return 0;
 }

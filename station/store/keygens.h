@@ -18,7 +18,7 @@
 enum keygen_state {
     KEYGEN_OPEN = 0,    /* the device was asked, or is about to be */
     KEYGEN_CLAIMED = 1, /* a claim of this transaction exists */
-    KEYGEN_DROPPED = 2  /* the device lost its transport key, or made a second key */
+    KEYGEN_DROPPED = 2  /* the device lost its transport key, made a second key, or stayed away */
 };
 
 #define KEYGEN_ATTESTATION_MAX 256
@@ -69,9 +69,16 @@ MUST_USE int keygen_free_serial(struct store *store, int64_t order_id, keygen_fi
 MUST_USE int keygen_drop_serial(struct store *store, int64_t order_id, const char *serial,
                                 struct error *err);
 
-/* Drops the oldest open rows of an order but this many. */
-MUST_USE int keygen_drop_oldest(struct store *store, int64_t order_id, int64_t keep,
+/* Drops the open rows of an order but the newest, this many, and those that held says true of. With a slot
+ * only those of devices that were in it; NULL: of all. */
+typedef bool (*keygen_held_fn)(const void *context, const uint8_t tx[IMPRINT_TX_SIZE]);
+MUST_USE int keygen_drop_oldest(struct store *store, int64_t order_id, const char *slot,
+                                int64_t keep, keygen_held_fn held, const void *context,
                                 struct error *err);
+
+/* Whether a device with this row's chip id was promised something after it. */
+MUST_USE int keygen_chip_came_since(struct store *store, const struct keygen *k, bool *came,
+                                    struct error *err);
 
 MUST_USE int keygen_set_state(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE],
                               enum keygen_state state, struct error *err);

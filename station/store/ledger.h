@@ -261,10 +261,15 @@ MUST_USE int ledger_verify_part(struct store *store, int64_t first, struct ledge
                                 struct error *err);
 
 /*
- * Verifies numbers, chain and MACs from the first entry to the last, and that the tables hold as
- * many versions of orders, credentials, claims, proofs, burned ones and records as the entries
+ * Verifies numbers, chain and MACs from the first entry to the last, that the ledger's indexes hold
+ * what it tells, and that the tables hold as many versions of orders, credentials, claims, proofs, burned ones and records as the entries
  * say. *count receives the number of entries. Errors: ERR_INTEGRITY with the number of the entry.
  */
 MUST_USE int ledger_verify(struct store *store, int64_t *count, struct error *err);
+
+/* Whether the database has the entry that the token remembers as the newest (hsm/anchor.h). Nothing is
+ * said of those after it. Errors: ERR_ROLLBACK for an older database or another history. */
+MUST_USE int ledger_check_anchor(struct store *store, int64_t anchored,
+                                 const uint8_t anchored_head[32], struct error *err);
 
 #endif

@@ -390,21 +390,17 @@ static int verify_chain(struct store *store, int64_t anchored, struct error *err
     return rc ? rc : verify_macs(store, anchored, err);
 }
 
-int ledger_resume(struct store *store, int64_t anchored, const uint8_t anchored_head[32],
-                  int64_t *seq, uint8_t now[32], struct error *err)
+/* last: the newest entry that the database has. */
+static int check_anchored(struct store *store, const struct ledger_head *last, int64_t anchored,
+                          const uint8_t anchored_head[32], struct error *err)
 {
-    struct ledger_head last;
     uint8_t hash[32];
     bool found = false;
-    int rc = ledger_head(store, &last, err);
+    int rc = 0;
 
-    if (rc)
-        return rc;
-    *seq = last.seq;
-    memcpy(now, last.hash, sizeof last.hash);
-    if (*seq < anchored)
-        return older(anchored, *seq, err);
-    if (rc == 0 && anchored > 0)
+    if (last->seq < anchored)
+        return older(anchored, last->seq, err);
+    if (anchored > 0)
         rc = hash_of(store, anchored, hash, &found, err);
     if (rc == 0 && anchored > 0 && (!found || memcmp(hash, anchored_head, sizeof hash)))
         return error_set(err, ERR_ROLLBACK,
@@ -412,6 +408,29 @@ int ledger_resume(struct store *store, int64_t anchored, const uint8_t anchored_
                          "at ledger entry %" PRId64
                          ": put the station's own station.db back, nothing is issued from this one",
                          anchored);
+    return rc;
+}
+
+int ledger_check_anchor(struct store *store, int64_t anchored, const uint8_t anchored_head[32],
+                        struct error *err)
+{
+    struct ledger_head last;
+    int rc = ledger_head(store, &last, err);
+
+    return rc ? rc : check_anchored(store, &last, anchored, anchored_head, err);
+}
+
+int ledger_resume(struct store *store, int64_t anchored, const uint8_t anchored_head[32],
+                  int64_t *seq, uint8_t now[32], struct error *err)
+{
+    struct ledger_head last;
+    int rc = ledger_head(store, &last, err);
+
+    if (rc)
+        return rc;
+    *seq = last.seq;
+    memcpy(now, last.hash, sizeof last.hash);
+    rc = check_anchored(store, &last, anchored, anchored_head, err);
     return rc ? rc : verify_chain(store, anchored, err);
 }
 
@@ -489,6 +508,8 @@ int ledger_verify(struct store *store, int64_t *count, struct error *err)
 
     if (rc == 0)
         rc = verify_macs(store, 0, err);
+    if (rc == 0)
+        rc = verify_indexes(store, err);
     if (rc == 0)
         rc = verify_tables(store, &v.tally, err);
     if (rc == 0)

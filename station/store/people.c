@@ -6,6 +6,7 @@
 #include "station/store/ledger.h"
 #include "station/store/sql.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +104,28 @@ const struct person *people_named(const struct people *people, const char *name)
     for (size_t i = 0; i < people->count; i++)
         if (strcasecmp(people->of[i].name, name) == 0)
             return &people->of[i];
+    return NULL;
+}
+
+/* The next character that tells names apart: no blank, in lower case; 0 at the end. */
+static int next_told(const char **at)
+{
+    while (**at == ' ')
+        ++*at;
+    return **at ? tolower((unsigned char)*(*at)++) : 0;
+}
+
+/* Who, or who was, has a name that is this one but for blanks and capitals. */
+static const struct person *named_alike(const struct people *people, const char *name)
+{
+    for (size_t i = 0; i < people->count; i++) {
+        const char *a = people->of[i].name, *b = name;
+        int told;
+
+        while ((told = next_told(&a)) == next_told(&b))
+            if (!told)
+                return &people->of[i];
+    }
     return NULL;
 }
 
@@ -250,10 +273,10 @@ static int check_new(struct store *store, const struct person *p, struct error *
     const struct person *other;
     int rc = people_read(store, &people, err);
 
-    if (rc == 0 && (other = people_named(&people, p->name)))
+    if (rc == 0 && (other = named_alike(&people, p->name)))
         rc = error_set(err, ERR_DUPLICATE,
-                       "there is or was a '%s' here: a name is one person's for ever, so say "
-                       "another",
+                       "there is or was a '%s' here: a name is one person's for ever, whatever "
+                       "its blanks and capitals, so say another",
                        other->name);
     else if (rc == 0 && (other = people_with_badge(&people, p->badge)))
         rc = error_set(err, ERR_DUPLICATE,

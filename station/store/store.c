@@ -240,10 +240,23 @@ static int check_text(const char *text, size_t max, const char *what, struct err
     return 0;
 }
 
+/* Two names that look alike on paper would be two people's. */
+static int check_blanks(const char *name, struct error *err)
+{
+    size_t len = name ? strlen(name) : 0;
+
+    if (len && (name[0] == ' ' || name[len - 1] == ' ' || strstr(name, "  ")))
+        return error_set(err, ERR_USAGE,
+                         "the operator's name has no blanks around it, and one between words");
+    return 0;
+}
+
 int store_check_actor(const char *operator, const char * reason, struct error *err)
 {
     int rc = check_text(operator, STORE_OPERATOR_MAX, "the operator's name", err);
 
+    if (rc == 0)
+        rc = check_blanks(operator, err);
     return rc ? rc : check_text(reason, STORE_REASON_MAX, "the reason", err);
 }
 

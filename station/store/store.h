@@ -86,7 +86,7 @@ void store_count_next(const struct store_count *from, const uint8_t link[32],
 /*
  * Who writes from now on, and why: NULL for nobody but the system's user, and for no reason. Both
  * are what somebody said of themselves, and stand in each ledger entry. Errors: ERR_USAGE when a
- * text is empty, too long or not printable ASCII.
+ * text is empty, too long or not printable ASCII, or the name has blanks around it or two in a row.
  */
 #define STORE_OPERATOR_MAX 64
 #define STORE_REASON_MAX   256

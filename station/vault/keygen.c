@@ -157,6 +157,47 @@ static int drop_of_chip(struct vault *v, const struct wire_hello *h, struct erro
     return rc;
 }
 
+void keygen_hold(struct vault *v, const struct session *s)
+{
+    struct held_promises *held = &v->held;
+
+    keygen_release(v, s);
+    if (held->count == CHANNELS_MAX)
+        return; /* no more channels than that: and what is not held is only asked for again */
+    held->of[held->count].by = s;
+    memcpy(held->of[held->count++].tx, s->keygen.tx, sizeof s->keygen.tx);
+}
+
+void keygen_release(struct vault *v, const struct session *s)
+{
+    struct held_promises *held = &v->held;
+
+    for (size_t i = held->count; i > 0; i--)
+        if (held->of[i - 1].by == s)
+            held->of[i - 1] = held->of[--held->count];
+}
+
+static bool is_held(const void *context, const uint8_t tx[IMPRINT_TX_SIZE])
+{
+    const struct held_promises *held = context;
+
+    for (size_t i = 0; i < held->count; i++)
+        if (memcmp(held->of[i].tx, tx, IMPRINT_TX_SIZE) == 0)
+            return true;
+    return false;
+}
+
+/* For one more promise. */
+static int make_room(struct vault *v, const struct session *s, struct error *err)
+{
+    int rc = keygen_drop_oldest(v->store, v->order_id, s->slot, KEYGEN_SLOT_MAX - 1, is_held,
+                                &v->held, err);
+
+    return rc ? rc
+              : keygen_drop_oldest(v->store, v->order_id, NULL, KEYGEN_OPEN_MAX - 1, is_held,
+                                   &v->held, err);
+}
+
 static int make_in_transaction(struct vault *v, struct session *s, const struct claim *old,
                                struct error *err)
 {
@@ -169,7 +210,7 @@ static int make_in_transaction(struct vault *v, struct session *s, const struct 
     if (rc == 0)
         rc = drop_of_chip(v, &s->hello, err);
     if (rc == 0)
-        rc = keygen_drop_oldest(v->store, v->order_id, KEYGEN_OPEN_MAX - 1, err);
+        rc = make_room(v, s, err);
     if (rc == 0)
         rc = fill(v, s, &s->keygen, err);
     if (rc == 0)
@@ -326,7 +367,22 @@ static int issue(struct vault *v, struct session *s, const struct csr *csr, stru
     return rc ? rc : check_extensions(csr, &s->credential, err);
 }
 
-/* Only one that nobody dropped meanwhile: another slot may show the same chip. */
+/* Another slot may show the same chip; everything else passes when the device is asked again. */
+static int refuse_dropped(struct vault *v, const struct session *s, struct error *err)
+{
+    bool came;
+    int rc = keygen_chip_came_since(v->store, &s->keygen, &came, err);
+
+    if (rc)
+        return rc;
+    return came ? error_set(err, ERR_DUPLICATE,
+                            "another device with this chip id was put in meanwhile: set both aside")
+                : error_set(err, ERR_PROTOCOL,
+                            "what this device was promised was given up meanwhile: it is asked "
+                            "again");
+}
+
+/* Only one that nobody dropped meanwhile. */
 static int check_still_open(struct vault *v, const struct session *s, struct error *err)
 {
     struct keygen now;
@@ -336,8 +392,7 @@ static int check_still_open(struct vault *v, const struct session *s, struct err
     keygen_init(&now);
     rc = keygen_by_tx(v->store, s->keygen.tx, &now, &found, err);
     if (rc == 0 && !(found && now.state == KEYGEN_OPEN))
-        rc = error_set(err, ERR_DUPLICATE,
-                       "another device with this chip id was put in meanwhile: set both aside");
+        rc = refuse_dropped(v, s, err);
     keygen_done(&now);
     return rc;
 }

@@ -11,6 +11,7 @@
 #include "station/store/whitelist.h"
 #include "station/vault/clock_stop.h"
 #include "station/vault/manifest_signer.h"
+#include "station/vault/token_files.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -86,6 +87,8 @@ static int make_key(struct work *w, struct error *err)
         return rc;
     hsm_use_generation(w->hsm, w->on_token, w->generation);
     rc = hsm_key_complete(w->hsm, w->on_token, err);
+    if (rc == 0)
+        rc = token_files_sync(w->config, err); /* before the ledger tells of it */
     return rc ? rc : spki_of(w, w->generation, w->r.new, err);
 }
 

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/jcs.h"
 #include "hsm/signer.h"
+#include "manifests/cms.h"
 #include "manifests/seal.h"
 #include "pki/cert.h"
 #include "pki/digest.h"
@@ -433,10 +434,32 @@ static int put_second(struct work *w, struct error *err)
     if (rc || key.generation == 0)
         return rc;
     buf_init(&pem, 65536);
-    rc = second_key_sign(&key, w->hsm, &w->journal.statement, &pem, err);
+    rc = second_key_sign(w->config, &key, w->hsm, &w->journal.statement, &pem, err);
     if (rc == 0)
         rc = seal_put_signature(w->temp, key.algorithm, &pem, err);
     buf_done(&pem);
+    return rc;
+}
+
+/* As importers do, so that an exchanged certificate is told here and not by them. */
+static int verify_first(const struct work *w, const struct buf *pem, struct error *err)
+{
+    const struct buf *statement = &w->journal.statement;
+    char path[PATH_MAX];
+    X509 *root = NULL;
+    int rc = config_path(w->config, "trust/manifest-root.pem", path, err);
+
+    if (rc == 0)
+        rc = cms_read_certificate(path, &root, err);
+    if (rc == 0)
+        rc = cms_verify(pem->data, pem->len, statement->data, statement->len, root, 0, NULL, err);
+    if (rc)
+        error_prefix(
+            err,
+            "importers would refuse the signature: put the station's own '%s' and manifest "
+            "signer in 'ca' back",
+            path);
+    X509_free(root);
     return rc;
 }
 
@@ -448,6 +471,8 @@ static int sign_and_finish(struct work *w, struct error *err)
     buf_init(&pem, 65536);
     rc = manifest_signer_sign(w->config, w->store, w->hsm, w->journal.first, &w->journal.statement,
                               &pem, err);
+    if (rc == 0)
+        rc = verify_first(w, &pem, err);
     if (rc == 0)
         rc = seal_finish(w->temp, &w->journal.statement, &pem, err);
     buf_done(&pem);
@@ -546,6 +571,8 @@ int sealing_run(const struct config *config, struct store *store, struct hsm *hs
     rc = store_settle(store, err);
     if (rc == 0)
         rc = clock_stop_check(store, err);
+    if (rc == 0)
+        rc = second_key_check(store, hsm, err);
     if (rc == 0)
         rc = start_or_resume(&w, &idle, err);
     if (rc == 0 && !idle)

@@ -1,6 +1,7 @@
 #include "station/vault/second_key.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/jcs.h"
 #include "hsm/signer.h"
 #include "manifests/cms.h"
@@ -8,11 +9,13 @@
 #include "pki/cert.h"
 #include "station/store/ledger.h"
 #include "station/vault/clock_stop.h"
+#include "station/vault/token_files.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define NAME_SIZE 65
+#define NAME_SIZE   65
+#define SECOND_ROOT "ca/second-root.pem"
 
 struct work {
     const struct config *config;
@@ -81,46 +84,147 @@ static void name_role(const struct work *w, const char *role, char out[NAME_SIZE
     snprintf(out, NAME_SIZE, "%.*s %s", (int)(NAME_SIZE - 2 - strlen(role)), w->config->name, role);
 }
 
-/* One that is there was never used. */
-static int make_key(struct work *w, enum hsm_key key, struct error *err)
+/* It is on disk before the ledger tells of it. */
+static int create_key(struct work *w, enum hsm_key key, struct error *err)
 {
     const struct ca_algorithm a = cms_algorithm_key(w->key->algorithm);
-    int rc = hsm_key_destroy(w->hsm, key, err);
+    int rc = hsm_key_create_as(w->hsm, key, a.key, a.scheme, err);
 
-    return rc ? rc : hsm_key_create_as(w->hsm, key, a.key, a.scheme, err);
+    return rc ? rc : token_files_sync(w->config, err);
 }
 
-static int put_root(struct work *w, struct error *err)
+/* A signer of a making that was killed, or one that a restored ledger does not tell of: what it signed
+ * holds by its certificate, which is in the signature. */
+static int make_signer(struct work *w, struct error *err)
 {
-    char path[PATH_MAX];
-    int rc = config_path(w->config, "ca/second-root.pem", path, err);
+    int rc = hsm_key_destroy(w->hsm, HSM_KEY_SECOND_SIGN, err);
 
-    if (rc == 0)
-        rc = cert_write(path, w->root, err);
-    return rc ? rc : cert_write(w->key->root, w->root, err);
+    return rc ? rc : create_key(w, HSM_KEY_SECOND_SIGN, err);
 }
 
-static int make_root(struct work *w, struct error *err)
+/* ---- its root ---- */
+
+static int certify_root(struct work *w, struct error *err)
 {
-    char cn[NAME_SIZE];
+    char cn[NAME_SIZE], path[PATH_MAX];
     struct authority_name name = {w->config->organization, w->config->environment, cn};
     struct ca_signer signer;
-    int rc = make_key(w, HSM_KEY_SECOND_ROOT, err);
+    int rc = hsm_ca_signer(w->hsm, HSM_KEY_SECOND_ROOT, &signer, err);
 
     name_role(w, "second root", cn);
     if (rc == 0)
-        rc = hsm_ca_signer(w->hsm, HSM_KEY_SECOND_ROOT, &signer, err);
-    if (rc == 0)
         rc = authority_second_root(&name, w->now, &signer, &w->root, err);
-    return rc ? rc : put_root(w, err);
+    if (rc == 0)
+        rc = config_path(w->config, SECOND_ROOT, path, err);
+    return rc ? rc : cert_write(path, w->root, err);
 }
 
-static int read_root(struct work *w, struct error *err)
+static int check_algorithm(const struct work *w, const struct public_key *found, struct error *err)
+{
+    if (found->type == cms_algorithm_key(w->key->algorithm).key)
+        return 0;
+    return error_set(err, ERR_REFUSED,
+                     "the token has a root of second signatures already, which importers may "
+                     "require, and it is not %s: say its algorithm with --algorithm",
+                     cms_algorithm_name(w->key->algorithm));
+}
+
+/* No file says what importers pinned: only a making that was killed may be the reason. */
+static int check_never_used(const struct work *w, struct error *err)
+{
+    struct ledger_restored restored;
+    int rc = ledger_last_restored(w->store, 1, &restored, err);
+
+    if (rc == 0 && restored.seq)
+        rc = error_set(err, ERR_REFUSED,
+                       "the station was restored, and the token has a root of second signatures "
+                       "whose certificate is not in " SECOND_ROOT ": put it there, it is the "
+                       "second-root.pem that importers have; nothing was changed");
+    return rc;
+}
+
+static bool is_of(const struct public_key *key, X509 *cert)
+{
+    EVP_PKEY *handle = X509_get0_pubkey(cert);
+    struct error ignored = ERROR_INIT;
+    struct public_key of;
+
+    return handle && key_of(handle, &of, &ignored) == 0 && of.len == key->len &&
+           memcmp(of.spki, key->spki, key->len) == 0;
+}
+
+/* The key of the root is for ever: importers pinned its certificate. */
+static int adopt_root(struct work *w, const struct public_key *found, struct error *err)
 {
     char path[PATH_MAX];
-    int rc = config_path(w->config, "ca/second-root.pem", path, err);
+    int rc = config_path(w->config, SECOND_ROOT, path, err);
 
-    return rc ? rc : cert_read(path, &w->root, err);
+    if (rc == 0)
+        rc = check_algorithm(w, found, err);
+    if (rc)
+        return rc;
+    if (!file_exists(path)) {
+        rc = check_never_used(w, err);
+        return rc ? rc : certify_root(w, err);
+    }
+    rc = cert_read(path, &w->root, err);
+    if (rc == 0 && !is_of(found, w->root))
+        rc = error_set(err, ERR_REFUSED,
+                       "the root of second signatures on the token has another key than '%s': put "
+                       "the certificate there that importers have as second-root.pem; nothing was "
+                       "changed",
+                       path);
+    return rc;
+}
+
+/* A certificate without its key is of another token, or somebody deleted the key. */
+static int begin_root(struct work *w, struct error *err)
+{
+    char path[PATH_MAX];
+    int rc = config_path(w->config, SECOND_ROOT, path, err);
+
+    if (rc == 0 && file_exists(path))
+        rc = error_set(err, ERR_REFUSED,
+                       "'%s' is there and its key is not on the token: put the token back that has "
+                       "it; if the key is lost, move the file away, and importers need the new "
+                       "second-root.pem; nothing was changed",
+                       path);
+    if (rc == 0 && w->key->generation > 1)
+        rc = error_set(err, ERR_MISSING,
+                       "the root of second signatures is not on the token: put the token back that "
+                       "has it; nothing was changed");
+    if (rc == 0)
+        rc = hsm_key_destroy(w->hsm, HSM_KEY_SECOND_ROOT, err); /* half of it, of a killed making */
+    if (rc == 0)
+        rc = create_key(w, HSM_KEY_SECOND_ROOT, err);
+    return rc ? rc : certify_root(w, err);
+}
+
+static int find_or_make_root(struct work *w, struct error *err)
+{
+    struct public_key found;
+    int rc = hsm_key_public(w->hsm, HSM_KEY_SECOND_ROOT, &found, NULL, err);
+
+    if (rc == 0)
+        return adopt_root(w, &found, err);
+    return rc == ERR_MISSING ? begin_root(w, err) : rc;
+}
+
+/* Importers get it when the ledger tells of what is below it, also when a kill came in between. */
+static int publish_root(const struct config *config, const struct second_key *key,
+                        struct error *err)
+{
+    char path[PATH_MAX];
+    X509 *root = NULL;
+    int rc = file_exists(key->root) ? 0 : config_path(config, SECOND_ROOT, path, err);
+
+    if (rc || file_exists(key->root))
+        return rc;
+    rc = cert_read(path, &root, err);
+    if (rc == 0)
+        rc = cert_write(key->root, root, err);
+    X509_free(root);
+    return rc;
 }
 
 static int certify(struct work *w, struct error *err)
@@ -178,15 +282,19 @@ static int make(struct work *w, struct error *err)
     w->key->generation++;
     rc = find_places(w->config, w->key, err);
     if (rc == 0)
-        rc = w->key->generation == 1 ? make_root(w, err) : read_root(w, err);
+        rc = find_or_make_root(w, err);
     hsm_use_generation(w->hsm, HSM_KEY_SECOND_SIGN, w->key->generation);
     if (rc == 0)
-        rc = make_key(w, HSM_KEY_SECOND_SIGN, err);
+        rc = make_signer(w, err);
     if (rc == 0)
         rc = certify(w, err);
     hsm_use_generation(w->hsm, HSM_KEY_SECOND_SIGN, 1);
+    if (rc == 0)
+        rc = add_to_ledger(w, err);
+    if (rc == 0)
+        rc = publish_root(w->config, w->key, err);
     X509_free(w->root);
-    return rc ? rc : add_to_ledger(w, err);
+    return rc;
 }
 
 int second_key_rotate(const struct config *config, struct store *store, struct hsm *hsm,
@@ -205,6 +313,27 @@ int second_key_rotate(const struct config *config, struct store *store, struct h
 }
 
 /* ---- its use ---- */
+
+int second_key_check(struct store *store, struct hsm *hsm, struct error *err)
+{
+    struct ledger_restored restored = {.seq = 0};
+    struct ledger_second_key told;
+    struct public_key found;
+    int rc = ledger_second_key(store, &told, err);
+
+    if (rc == 0 && told.generation == 0)
+        rc = ledger_last_restored(store, 1, &restored, err);
+    if (rc || restored.seq == 0)
+        return rc;
+    rc = hsm_key_public(hsm, HSM_KEY_SECOND_ROOT, &found, NULL, err);
+    if (rc)
+        return rc == ERR_MISSING ? 0 : rc;
+    return error_set(err, ERR_REFUSED,
+                     "the station was restored from a backup that knows no second key, and the "
+                     "token has one: importers may refuse a manifest with one signature. Run "
+                     "'imprint rotate second-key --algorithm NAME' again, which keeps the root "
+                     "that importers have; nothing was sealed");
+}
 
 static bool is_told(const struct second_key *key, const struct public_key *found)
 {
@@ -227,8 +356,25 @@ static int sign(const struct second_key *key, struct hsm *hsm, X509 *cert,
     return rc ? rc : cms_sign_as(key->algorithm, &signer, cert, content, pem, err);
 }
 
-int second_key_sign(const struct second_key *key, struct hsm *hsm, const struct buf *content,
-                    struct buf *pem, struct error *err)
+static int verify(const struct second_key *key, const struct buf *content, const struct buf *pem,
+                  struct error *err)
+{
+    X509 *root = NULL;
+    int rc = cms_read_certificate(key->root, &root, err);
+
+    if (rc == 0)
+        rc = cms_verify_as(key->algorithm, pem, content, root, 0, NULL, err);
+    if (rc)
+        error_prefix(err,
+                     "importers would refuse the second signature: put the station's own '%s' and "
+                     "'%s' back",
+                     key->signer, key->root);
+    X509_free(root);
+    return rc;
+}
+
+int second_key_sign(const struct config *config, const struct second_key *key, struct hsm *hsm,
+                    const struct buf *content, struct buf *pem, struct error *err)
 {
     X509 *cert = NULL;
     int rc = cms_read_certificate(key->signer, &cert, err);
@@ -238,7 +384,9 @@ int second_key_sign(const struct second_key *key, struct hsm *hsm, const struct 
         rc = sign(key, hsm, cert, content, pem, err);
     hsm_use_generation(hsm, HSM_KEY_SECOND_SIGN, 1);
     X509_free(cert);
-    return rc;
+    if (rc == 0)
+        rc = publish_root(config, key, err);
+    return rc ? rc : verify(key, content, pem, err);
 }
 
 /* ---- an audit ---- */
@@ -256,8 +404,9 @@ static const char *judge(const struct second_key *key, unsigned n, const struct 
                "somebody deleted the key";
     *kind = HSM_FINDING_NOTE;
     if (n > key->generation && found)
-        return "a key of second signatures that was not made to the end; the next rotation makes "
-               "it anew";
+        return "a key of second signatures that the ledger does not tell of: its making was "
+               "stopped, or a backup from before it was restored; 'imprint rotate second-key' "
+               "makes another below the same root";
     *kind = HSM_FINDING_DIFFERS;
     if (found && n == key->generation && !is_told(key, found))
         return "it is another key than the one that the ledger tells of";

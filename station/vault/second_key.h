@@ -11,9 +11,11 @@
  *  1. What the ledger tells decides: an entry "rotated" of "second-key" names algorithm, generation and
  *     the hash of the signer's key. Its key is in force from then on, for every manifest that is not
  *     published yet.
- *  2. A generation that the ledger does not tell of was never used. A making that was killed is begun
- *     again with new keys.
- *  3. One algorithm for the life of a station, whose root is never made anew.
+ *  2. A signer that the ledger does not tell of is made anew: of a making that was killed, or from
+ *     after the backup that was restored; what that one signed holds by its certificate.
+ *  3. One algorithm for the life of a station, whose root is never made anew and never destroyed: one that
+ *     the token has is adopted where ca/second-root.pem is its certificate.
+ *  4. trust/second-root.pem is written after the ledger told of the first signer.
  */
 #ifndef STATION_VAULT_SECOND_KEY_H
 #define STATION_VAULT_SECOND_KEY_H
@@ -38,18 +40,27 @@ MUST_USE int second_key_find(const struct config *config, struct store *store,
 /*
  * Makes the first or the next one. algorithm: "ecdsa-p384" or "rsa-pss-3072", NULL for that of the key
  * before. Errors: ERR_USAGE for another name, or none for the first; ERR_REFUSED when it is not that of
- * the key before, or the token has no such keys; those of the HSM and the store.
+ * the key before or of the root on the token, when that root and ca/second-root.pem do not fit, or the
+ * token has no such keys; those of the HSM and the store.
  */
 MUST_USE int second_key_rotate(const struct config *config, struct store *store, struct hsm *hsm,
                                const char *algorithm, struct second_key *out, struct error *err);
 
 /*
- * Appends the signature of content, as PEM, with the key in force, which must be there. Errors:
- * ERR_INTEGRITY when the key on the token is not the one that the ledger tells of; ERR_INPUT when the
- * certificate in ca/ is another key's; those of the HSM.
+ * Before a manifest with one signature: ERR_REFUSED where a restore forgot the second key, and the
+ * token has its root. Errors: also those of the HSM and the store.
  */
-MUST_USE int second_key_sign(const struct second_key *key, struct hsm *hsm,
-                             const struct buf *content, struct buf *pem, struct error *err);
+MUST_USE int second_key_check(struct store *store, struct hsm *hsm, struct error *err);
+
+/*
+ * Appends the signature of content, as PEM, with the key in force, which must be there, and verifies it
+ * up to trust/second-root.pem as importers do; pem holds nothing else. Errors: ERR_INTEGRITY when the
+ * key on the token is not the one that the ledger tells of; ERR_INPUT when the certificate in ca/ is
+ * another key's; ERR_SIGNATURE when it is not below the root; those of the HSM.
+ */
+MUST_USE int second_key_sign(const struct config *config, const struct second_key *key,
+                             struct hsm *hsm, const struct buf *content, struct buf *pem,
+                             struct error *err);
 
 /*
  * Compares the ledger with the token for an audit: a key that is missing, another one, one that

@@ -7,6 +7,7 @@
 #include "station/vault/claim.h"
 #include "station/vault/clock_stop.h"
 #include "station/vault/farewell.h"
+#include "station/vault/keygen.h"
 #include "station/vault/plan.h"
 #include "station/vault/prove.h"
 #include "station/vault/quota.h"
@@ -153,6 +154,8 @@ static int answer_hello(struct vault *v, struct session *s, struct reader *r, st
     } else {
         scanning_used(v->scanning, s->slot);
         s->state = plan.action == WIRE_KEYGEN ? SESSION_ASKED : SESSION_PLANNED;
+        if (s->state == SESSION_ASKED)
+            keygen_hold(v, s);
     }
     wire_put_plan(reply, &plan);
     return 0;
@@ -173,6 +176,7 @@ static int answer_csr(struct vault *v, struct session *s, struct reader *r, stru
     rc = clock_stop_check(v->store, err);
     if (rc == 0)
         rc = plan_request(v, s, &request, &plan, err);
+    keygen_release(v, s);
     if (rc)
         return rc;
     s->state = SESSION_PLANNED;
@@ -329,6 +333,7 @@ static int answer_result(struct vault *v, struct session *s, struct reader *r, s
     if (!s->passed)
         rc = record_attempt(v, s, result_code(s, &result), result.text, err);
     scanning_forget(v->scanning, s);
+    keygen_release(v, s);
     reset(s);
     wire_put_ok(reply);
     return rc;
@@ -435,6 +440,7 @@ int session_abandon(struct vault *v, struct session *s, struct error *err)
     bool tried = s->state != SESSION_IDLE && s->hello.chip_len > 0;
 
     scanning_forget(v->scanning, s);
+    keygen_release(v, s);
     if (!tried || s->passed)
         return 0;
     return record_attempt(v, s, ERR_INTERRUPTED, "the line ended before the device was finished",

@@ -22,6 +22,7 @@
 #include "station/vault/attest.h"
 #include "station/vault/ca/issuers.h"
 #include "station/vault/orders.h"
+#include "station/wire/channel.h"
 
 /* Opens the station's database. Errors: those of store_open. */
 MUST_USE int vault_open_store(const struct config *config, enum store_mode mode,
@@ -73,6 +74,16 @@ void vault_attach_reader(struct hsm *hsm, struct store *store);
 struct certifier;
 struct scans;
 struct scanning;
+struct session;
+
+/* Promises that a device which is asked now works on (vault/keygen.h). */
+struct held_promises {
+    struct {
+        const struct session *by;
+        uint8_t tx[IMPRINT_TX_SIZE];
+    } of[CHANNELS_MAX];
+    size_t count;
+};
 
 /* What is needed to issue and deliver under one job. The pointers are borrowed. */
 struct vault {
@@ -98,6 +109,7 @@ struct vault {
     const struct issuer *issuer;    /* the one for new certificates of the job; NULL without one */
     struct scans *scans;            /* labels of the units in the slots (vault/scan.h), or NULL */
     struct scanning *scanning;      /* what scanners say while the line runs; NULL: there is none */
+    struct held_promises held;      /* of the channels that are open */
     int64_t stocked;                /* the newest credential of vault/stock.h */
     struct certifier *certifier;    /* vault/certifier.h; NULL until it is needed */
     bool remembered;                /* the token knows that credentials are made under the order */

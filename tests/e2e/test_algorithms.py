@@ -103,9 +103,8 @@ class Algorithms(unittest.TestCase):
                 break
             device.stop()
             device.start()
-            code, slots, said = rig.run_json(check=False)
-            if code:  # the one place where ABORT has to make room: docs/device-link.md section 7
-                self.assertIn("flash memory failed", str(slots), (cut, said))
+            code, slots, said = rig.run_json(check=False)  # one torn key is in the way until ABORT
+            self.assertEqual(code, 0, (cut, slots, said))
             device.stop()
             shutil.rmtree(device.store)
         self.assertGreater(cut, 10)

@@ -1,7 +1,9 @@
 """The main job with keys that the devices make themselves (key mode `device`)."""
 import hashlib
+import os
 import pathlib
 import shutil
+import signal
 import sys
 import unittest
 
@@ -65,6 +67,17 @@ class DeviceKey(unittest.TestCase):
         device.start()
         rig.write_job(request_ms=1000, more="  keygen_ms: 60000\n")
         self.provision(rig, [device])
+
+    def test_an_interrupt_ends_the_wait_for_a_device_that_makes_its_key(self):
+        rig = self.make()
+        rig.add_device("--fault=slow-key=600000")
+        rig.write_job(request_ms=1000, more="  keygen_ms: 3600000\n")
+        line = rig.start_imprint("run", rig.job, "--json")
+        while '"keygen"' not in (shown := line.stdout.readline()):
+            self.assertTrue(shown, "it ended before KEYGEN")
+        os.killpg(line.pid, signal.SIGINT)
+        self.assertIn("stopped before anything was delivered", line.communicate(timeout=30)[0])
+        self.assertEqual(line.returncode, EXIT["INTERRUPTED"])
 
     def test_power_cuts_at_every_write_of_the_device_lose_nothing(self):
         rig = self.make()

@@ -28,6 +28,59 @@ def stock_chain(folder):
     return statement
 
 
+class Verify(unittest.TestCase):
+    """What a database can have lost whose chain, MACs and counts agree."""
+    def setUp(self):
+        self.rig = Rig(credentials=1)
+        self.addCleanup(self.rig.close)
+        self.database = self.rig.station / "station.db"
+        self.rig.imprint("ledger", "verify")
+
+    def edit(self, script):
+        database = sqlite3.connect(self.database)
+        database.executescript(script)
+        database.close()
+
+    def refused(self, name, text):
+        result = self.rig.imprint("ledger", "verify", check=False)
+        self.assertEqual(result.returncode, EXIT[name], result.stderr)
+        self.assertIn(text, result.stderr)
+
+    def more(self):
+        """An entry that counts nothing."""
+        self.rig.imprint("people", "add", "Ada", "--role", "supervisor", "--by", "Eve", "--reason",
+                         "x", "--new", self.badge)
+
+    def test_an_older_database_and_one_without_its_last_entries(self):
+        self.badge = self.rig.dir / "badge"
+        self.badge.touch(mode=0o600)
+        self.badge.write_text("B\n314159\n")
+        self.edit("PRAGMA wal_checkpoint(TRUNCATE)")
+        older = self.database.read_bytes()
+        self.more()
+        self.edit("PRAGMA wal_checkpoint(TRUNCATE)")
+        newest = self.database.read_bytes()
+        self.database.write_bytes(older)
+        self.refused("ROLLBACK", "is an old copy")
+        self.database.write_bytes(newest)
+        self.edit("DELETE FROM ledger WHERE seq = (SELECT max(seq) FROM ledger);"
+                  "DELETE FROM people")
+        self.refused("ROLLBACK", "is an old copy")
+        self.database.write_bytes(newest)
+        self.rig.imprint("ledger", "verify")
+
+    def test_an_index_that_lacks_an_entry(self):
+        """Made over nothing, and the schema says what it said."""
+        self.edit("""
+            CREATE TEMP TABLE kept AS SELECT sql FROM sqlite_master WHERE name = 'ledger_order';
+            DROP INDEX ledger_order;
+            CREATE INDEX ledger_order ON ledger(seq) WHERE 0;
+            PRAGMA writable_schema = ON;
+            UPDATE sqlite_master SET sql = (SELECT sql FROM kept) WHERE name = 'ledger_order';
+            PRAGMA writable_schema = RESET;""")
+        self.refused("INTEGRITY", "indexes do not hold")
+
+
 class Export(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

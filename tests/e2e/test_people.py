@@ -99,6 +99,15 @@ class People(unittest.TestCase):
         self.assertEqual(said["by"], "Ada Byron")
         self.verified_elsewhere()
 
+    def test_an_engineer_signs_for_a_second_key(self):
+        self.add_people()
+        rotate = ("rotate", "second-key", "--algorithm", "ecdsa-p384", *WHY)
+        self.refused("USAGE", "leave --by out", *rotate, "--by", "Eve")
+        self.refused("REFUSED", "signed by an engineer", *rotate, *self.signer("Ada Byron"))
+        self.assertEqual(self.entries("rotated"), [])
+        self.rig.imprint(*rotate, *self.signer("Cy Young"))
+        self.signed("rotated", "Cy Young", "rotate: rotated")
+
     def verified_elsewhere(self):
         rig = self.rig
         rig.imprint("ledger", "verify")

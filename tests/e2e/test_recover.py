@@ -219,6 +219,38 @@ class Restore(Base):
         self.assertEqual([s["event"] for s in slots.values()], ["fail"])
         self.assertIn("was restored since", str(slots))
 
+    def test_a_second_key_that_the_backup_does_not_know(self):
+        rig = self.start(4)
+        root, pinned = rig.station / "ca/second-root.pem", rig.dir / "pinned.pem"
+        rotate = ("rotate", "second-key", "--by", "Ada", "--reason", "x", "--algorithm")
+        rig.imprint("backup", rig.dir / "backup")
+        rig.imprint(*rotate, "ecdsa-p384")
+        shutil.copy(rig.station / "trust/second-root.pem", pinned)
+        self.lose()
+        rig.recover(rig.ticket("restore"), "--backup", rig.dir / "backup")
+        rig.imprint("void", "PUMP-000001", "--by", "Ada", "--reason", "x")
+        self.cannot("rotate second-key", "seal")
+        self.assertEqual(rig.manifests(), [])
+        self.assertIn("a backup from before it was restored", rig.imprint("audit").stdout)
+        self.cannot("is not rsa-pss-3072", *rotate, "rsa-pss-3072")
+        for content in (None, (rig.station / "ca/manifest-root.pem").read_bytes()):
+            root.unlink()
+            if content:
+                root.write_bytes(content)
+            self.cannot("that importers have", *rotate, "ecdsa-p384")
+            shutil.copy(pinned, root)
+        rig.imprint(*rotate, "ecdsa-p384")
+        self.assertEqual((rig.station / "trust/second-root.pem").read_bytes(), pinned.read_bytes())
+        rig.imprint("seal")
+        rig.accept("--require-alg", f"ecdsa-p384={pinned}")
+        rig.imprint("audit")
+        rig.imprint("ledger", "verify")
+
+    def cannot(self, text, *command):
+        result = self.rig.imprint(*command, check=False)
+        self.assertEqual(result.returncode, EXIT["REFUSED"], result.stderr)
+        self.assertIn(text, result.stderr)
+
     def test_the_newest_backup_costs_nothing(self):
         rig = self.start(2)
         rig.imprint("backup", rig.dir / "backup")

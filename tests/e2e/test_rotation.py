@@ -180,6 +180,34 @@ class SecondKey(unittest.TestCase):
     def test_rsa(self):
         self.follow("rsa-pss-3072")
 
+    def exchanged(self, certificate, algorithm):
+        """Another certificate of the same key, by another authority."""
+        evil, pub = self.rig.dir / "evil", self.rig.dir / "pub.pem"
+        ext = self.rig.dir / "ext"
+        ext.write_text("keyUsage=critical,digitalSignature\nextendedKeyUsage=emailProtection\n")
+        pub.write_text(run("openssl", "x509", "-in", certificate, "-pubkey", "-noout").stdout)
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{algorithm}",
+            "-nodes", "-keyout", f"{evil}.key", "-out", f"{evil}.pem", "-subj", "/CN=Evil")
+        run("openssl", "x509", "-new", "-force_pubkey", pub, "-CA", f"{evil}.pem", "-CAkey",
+            f"{evil}.key", "-subj", "/CN=Signer", "-days", 30, "-extfile", ext, "-out", certificate)
+
+    def test_an_exchanged_certificate_is_told_before_anything_is_published(self):
+        self.rotate("--algorithm", "ecdsa-p384")
+        self.rig.imprint("void", "PUMP-000001", "--reason", "x")
+        for name, curve in (("second-signer", "P-384"), ("manifest-signer", "P-256")):
+            certificate = self.rig.station / f"ca/{name}.pem"
+            kept = certificate.read_bytes()
+            self.exchanged(certificate, curve)
+            self.assertNotEqual(certificate.read_bytes(), kept)
+            refused = self.rig.imprint("seal", check=False)
+            self.assertEqual(refused.returncode, EXIT["SIGNATURE"], refused.stderr)
+            self.assertIn("importers would refuse", refused.stderr)
+            self.assertEqual(self.rig.manifests(), [])
+            certificate.write_bytes(kept)
+        self.pin.unlink()  # killed before it was written, after the ledger told of the key
+        self.rig.imprint("seal")
+        self.rig.accept("--require-alg", f"ecdsa-p384={self.pin}")
+
     def test_the_first_key_is_rotated_beside_it(self):
         self.rotate("--algorithm", "ecdsa-p384")
         self.seal_one()

@@ -161,6 +161,16 @@ class Steps(unittest.TestCase):
             self.assertTrue((folder / "manifest.json.ecdsa-p384.p7s").exists(), after)
         self.sweep(("rotate", "second-key", "--algorithm", "ecdsa-p384", *BY), made)
 
+    def test_a_key_is_on_disk_before_the_ledger_tells_of_it(self):
+        """The first sync is that of the start; what the next one is for is not told yet."""
+        self.keep()
+        for key in (("log-key",), ("manifest-key",), ("second-key", "--algorithm", "ecdsa-p384")):
+            name = self.killed(("rotate", *key, *BY), "imprint", "syncfs", 2)
+            self.assertEqual(name, "syncfs")
+            told = self.rig.imprint("ledger", "show", "--event", "rotated").stdout
+            self.assertEqual(told, "", key)
+            self.put_back()
+
     def test_void(self):
         passed, *_, lost = self.provision()
         spare = f"PUMP-{DEVICES + 3:06}"

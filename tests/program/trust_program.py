@@ -6,6 +6,7 @@ permission. Judges are openssl and python3-cryptography.
 Usage: trust_program.py SAMPLE_PROGRAM IMPRINT_MANIFEST WHITELIST_SERVER
 """
 import csv
+import hashlib
 import io
 import json
 import os
@@ -229,6 +230,18 @@ class Importer(Case):
         self.accept("--require-alg", "ecdsa-p384=ecdsa-p256-root.pem", "3", exit=32)
         self.accept("--require-alg", "ed25519", "3", exit=2)
         self.accept("3")
+
+    def test_what_is_required_with_a_known_manifest_is_said(self):
+        self.make_second_signer("ecdsa-p384", ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"),
+                                "-md", "sha384")
+        self.accept("1")
+        self.accept("--require-alg", "ecdsa-p384=device-root.pem", "1", exit=3)
+        self.assertNotIn("required", self.accept("1"))
+        text = self.accept("--require-alg", "ecdsa-p384=ecdsa-p384-root.pem", "1")
+        der = subprocess.run(["openssl", "x509", "-in", os.path.join(self.top, "ecdsa-p384-root.pem"),
+                              "-outform", "DER"], capture_output=True, check=True).stdout
+        self.assertIn(f"below the root with SHA-256 {hashlib.sha256(der).hexdigest()}, which no", text)
+        self.accept("2", exit=25)
 
     def test_the_revocation_list_is_one_that_openssl_follows(self):
         self.accept("1")

@@ -630,9 +630,34 @@ START_TEST(name_constraints_and_usages_of_every_ca_hold_below)
 }
 END_TEST
 
+/* Of a doubled or malformed extension OpenSSL says, when asked for it, that there is none. */
+static const int read_as_none[] = {NID_ext_key_usage, NID_subject_alt_name};
+
+START_TEST(an_extension_that_cannot_be_read_is_not_taken_for_none)
+{
+    struct ca_chain chain;
+    X509 *cert;
+
+    begin();
+    specs[1].extra_name = "nameConstraints";
+    specs[1].extra_value = "critical,permitted;DNS:devices.example.com";
+    specs[0].extra_name = "extendedKeyUsage";
+    specs[0].extra_value = "clientAuth";
+    chain_of(&chain);
+    cert = device("a1.devices.example.com", "clientAuth");
+    add(cert, cert, read_as_none[_i], NULL, _i ? "DNS:a1.example.com" : "serverAuth");
+    ASSERT_FAILS(ca_chain_check_names(&chain, cert, &err), ERR_REFUSED);
+    ck_assert_ptr_nonnull(strstr(err.text, "certificate of 'PUMP-1' has an extension that is"));
+    X509_free(cert);
+    ca_chain_done(&chain);
+    end();
+}
+END_TEST
+
 CHECK_ITEMS_MAIN("ca_chain", ONCE(a_chain_of_any_length_and_algorithm_is_good),
                  EACH_ROW(each_way_of_being_wrong_has_its_own_message, broken),
                  ONCE(a_file_of_anything_else_is_refused),
                  ONCE(the_way_to_the_root_is_whole_and_nothing_else),
                  ONCE(no_certificate_outlives_its_issuer),
-                 ONCE(name_constraints_and_usages_of_every_ca_hold_below))
+                 ONCE(name_constraints_and_usages_of_every_ca_hold_below),
+                 EACH_ROW(an_extension_that_cannot_be_read_is_not_taken_for_none, read_as_none))

@@ -3,6 +3,8 @@
 
 #include "station/vault/keygen.h"
 
+#include <unistd.h>
+
 static const struct rig_order device_order = {.device_keys = true};
 
 #define ASSERT_ASK_REFUSED(r, d, w, code, part)                                                    \
@@ -104,27 +106,160 @@ START_TEST(a_promise_that_was_lost_costs_no_serial)
 }
 END_TEST
 
-START_TEST(promises_are_bounded_and_the_oldest_is_dropped)
+/* A device with chip id `number` that is asked for its key in a slot, and does not answer. */
+static void waste_promise(struct rig *r, const char *slot, uint32_t number)
+{
+    struct device other;
+    struct line l;
+
+    device_init_making(&other, 0xee);
+    memcpy(other.chip, &number, sizeof number);
+    line_init(&l, r);
+    l.slot = slot;
+    ASSERT_ANSWER(&l, meet(&l, &other));
+    ck_assert_int_eq(l.plan.action, WIRE_KEYGEN);
+    line_done(&l);
+    device_done(&other);
+}
+
+static int64_t open_promises(struct rig *r)
+{
+    return rig_int(r, "SELECT count(*) FROM keygens WHERE state = 0");
+}
+
+START_TEST(promises_of_a_slot_are_bounded_and_the_oldest_is_dropped)
 {
     struct wire_plan plan;
     struct error said;
-    struct device first, other;
+    struct device first;
     struct rig r;
 
     rig_start(&r, &device_order, 0);
     device_init_making(&first, 1);
     ck_assert_int_eq(meet_once(&r, &first, &plan, &said), 0);
+    sleep(1); /* it is the oldest, by its second */
     memcpy(first.tx, plan.tx, sizeof first.tx);
     first.tx_state = IMPRINT_TX_OPEN;
-    for (int i = 2; i <= KEYGEN_OPEN_MAX + 3; i++) {
-        device_init_making(&other, (uint8_t)i);
-        ck_assert_int_eq(meet_once(&r, &other, &plan, &said), 0);
-        device_done(&other);
-    }
-    ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM keygens WHERE state = 0"), KEYGEN_OPEN_MAX);
+    for (uint32_t i = 0; i < KEYGEN_SLOT_MAX + 3; i++)
+        waste_promise(&r, "S1", i);
+    ck_assert_int_eq(open_promises(&r), KEYGEN_SLOT_MAX);
     ck_assert_int_le(rig_int(&r, "SELECT count(DISTINCT serial) FROM keygens"),
-                     KEYGEN_OPEN_MAX + 1);
+                     KEYGEN_SLOT_MAX + 1);
+    ck_assert_int_eq(meet_once(&r, &first, &plan, &said), 0); /* and begins again */
+    ck_assert_int_eq(plan.action, WIRE_ABORT);
     device_done(&first);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(devices_in_one_slot_drop_no_promise_of_another)
+{
+    struct wire_plan first, again;
+    struct error said;
+    struct device d;
+    struct rig r;
+
+    rig_start(&r, &device_order, 0);
+    device_init_making(&d, 0xa1);
+    ck_assert_int_eq(meet_once(&r, &d, &first, &said), 0);
+    for (uint32_t i = 0; i < 70; i++)
+        waste_promise(&r, "S2", i);
+    ck_assert_int_eq(open_promises(&r), KEYGEN_SLOT_MAX + 1);
+    ck_assert_int_eq(meet_once(&r, &d, &again, &said), 0);
+    ck_assert_mem_eq(&first, &again, sizeof first);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+/* A line that was taken over may say any slot. */
+START_TEST(promises_of_an_order_are_bounded)
+{
+    char slot[16];
+    struct rig r;
+
+    rig_start(&r, &device_order, 0);
+    for (uint32_t i = 0; i < KEYGEN_OPEN_MAX + 2; i++) {
+        snprintf(slot, sizeof slot, "S%u", (unsigned)i / KEYGEN_SLOT_MAX);
+        waste_promise(&r, slot, i);
+    }
+    ck_assert_int_eq(open_promises(&r), KEYGEN_OPEN_MAX);
+    rig_end(&r);
+}
+END_TEST
+
+/* It looks for primes, for minutes; whoever comes to the same slot, or its port, meanwhile. */
+START_TEST(a_promise_that_a_device_works_on_is_not_dropped)
+{
+    struct device d;
+    struct line l;
+    struct rig r;
+
+    rig_start(&r, &device_order, 0);
+    device_init_making(&d, 0xa1);
+    line_init(&l, &r);
+    ASSERT_ANSWER(&l, meet(&l, &d));
+    sleep(1); /* it is the oldest, by its second */
+    for (uint32_t i = 0; i < KEYGEN_SLOT_MAX + 3; i++)
+        waste_promise(&r, "S1", i);
+    ck_assert_int_eq(open_promises(&r), KEYGEN_SLOT_MAX + 1);
+    ASSERT_ANSWER(&l, request(&l, &d, NULL));
+    ck_assert_uint_eq(r.v.held.count, 0);
+    line_done(&l);
+    line_init(&l, &r);
+    ASSERT_ANSWER(&l, meet(&l, &d));
+    ck_assert_uint_eq(r.v.held.count, 1);
+    line_done(&l); /* nobody waits any more */
+    ck_assert_uint_eq(r.v.held.count, 0);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_promise_that_was_given_up_is_made_again)
+{
+    struct wire_plan plan;
+    struct error said;
+    struct device d;
+    struct line l;
+    struct rig r;
+
+    rig_start(&r, &device_order, 0);
+    device_init_making(&d, 0xa1);
+    line_init(&l, &r);
+    ASSERT_ANSWER(&l, meet(&l, &d));
+    rig_sql(&r, "UPDATE keygens SET state = 2");
+    ASSERT_REFUSED(&l, request(&l, &d, NULL), ERR_PROTOCOL, "it is asked again");
+    line_done(&l);
+    ck_assert_int_eq(meet_once(&r, &d, &plan, &said), 0);
+    ck_assert_int_eq(plan.action, WIRE_ABORT);
+    device_forget(&d);
+    provision_made(&r, &d);
+    ck_assert_str_eq(d.serial, "PUMP-000001");
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+START_TEST(a_chip_id_in_two_slots_sets_both_aside)
+{
+    struct device d, other;
+    struct wire_plan plan;
+    struct error said;
+    struct line l;
+    struct rig r;
+
+    rig_start(&r, &device_order, 0);
+    device_init_making(&d, 0xa1);
+    device_init_making(&other, 0xa1);
+    line_init(&l, &r);
+    ASSERT_ANSWER(&l, meet(&l, &d));
+    ck_assert_int_eq(meet_once(&r, &other, &plan, &said), 0);
+    ASSERT_REFUSED(&l, request(&l, &d, NULL), ERR_DUPLICATE, "set both aside");
+    ck_assert_int_eq(rig_claims(&r), 0);
+    line_done(&l);
+    device_done(&d);
+    device_done(&other);
     rig_end(&r);
 }
 END_TEST
@@ -527,9 +662,13 @@ RIG_MAIN("keygen", ONCE(a_device_with_its_own_key_is_proven),
          ONCE(a_device_that_cannot_make_a_key_is_refused),
          ONCE(a_device_that_comes_back_is_asked_the_same),
          ONCE(a_promise_that_was_lost_costs_no_serial),
-         ONCE(promises_are_bounded_and_the_oldest_is_dropped),
-         ONCE(max_issued_holds_for_keys_of_devices), ONCE(the_last_certificate_is_signed_once),
-         ONCE(a_second_key_burns_the_first_certificate),
+         ONCE(promises_of_a_slot_are_bounded_and_the_oldest_is_dropped),
+         ONCE(devices_in_one_slot_drop_no_promise_of_another),
+         ONCE(promises_of_an_order_are_bounded),
+         ONCE(a_promise_that_a_device_works_on_is_not_dropped),
+         ONCE(a_promise_that_was_given_up_is_made_again),
+         ONCE(a_chip_id_in_two_slots_sets_both_aside), ONCE(max_issued_holds_for_keys_of_devices),
+         ONCE(the_last_certificate_is_signed_once), ONCE(a_second_key_burns_the_first_certificate),
          ONCE(a_device_in_two_slots_burns_its_certificate_once),
          ONCE(an_enrolled_device_that_lost_its_memory_is_asked_anew),
          ONCE(a_hostile_request_costs_one_attempt_and_nothing_else),

@@ -169,12 +169,17 @@ END_TEST
 
 START_TEST(names_and_badges_are_given_once)
 {
+    static const char *const blanks[] = {" Bo Third", "Bo Third ", "Bo  Third", " "};
     struct store *store = open_people();
     struct error err = ERROR_INIT;
 
     ASSERT_OK(remove_person(store, "Bo Diddley", &err), err);
     ASSERT_FAILS(add(store, "bo diddley", PERSON_OPERATOR, "BADGE-4", "141421", &err),
                  ERR_DUPLICATE);
+    ASSERT_FAILS(add(store, "Bodid Dley", PERSON_OPERATOR, "BADGE-4", "141421", &err),
+                 ERR_DUPLICATE);
+    for (size_t i = 0; i < sizeof blanks / sizeof *blanks; i++)
+        ASSERT_FAILS(add(store, blanks[i], PERSON_OPERATOR, "BADGE-4", "141421", &err), ERR_USAGE);
     ASSERT_FAILS(add(store, "Bo Second", PERSON_OPERATOR, "BADGE-2", "141421", &err),
                  ERR_DUPLICATE);
     ASSERT_OK(add(store, "Bo Second", PERSON_OPERATOR, "BADGE-4", "141421", &err), err);

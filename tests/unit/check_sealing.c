@@ -533,9 +533,10 @@ START_TEST(a_second_key_that_the_ledger_does_not_tell_of_signs_nothing)
 }
 END_TEST
 
-/* What a making that was killed left is made anew: nothing of it was ever used. */
+/* Of what a making that was killed left the signer is made anew; the root stays. */
 START_TEST(a_second_key_that_was_not_made_to_the_end_is_made_anew)
 {
+    struct public_key root, after;
     struct error err = ERROR_INIT;
     struct sealed sealed;
     struct rig r;
@@ -548,7 +549,10 @@ START_TEST(a_second_key_that_was_not_made_to_the_end_is_made_anew)
               err);
     expect_finding(&r, "second-sign", HSM_FINDING_NOTE);
     ASSERT_OK(seal(&r, &sealed, &err), err); /* with one signature */
+    ASSERT_OK(hsm_key_public(r.hsm, HSM_KEY_SECOND_ROOT, &root, NULL, &err), err);
     make_second(&r, "ecdsa-p384");
+    ASSERT_OK(hsm_key_public(r.hsm, HSM_KEY_SECOND_ROOT, &after, NULL, &err), err);
+    ck_assert_mem_eq(root.spki, after.spki, root.len);
     expect_finding(&r, NULL, 0);
     provision_one(&r, 2);
     ASSERT_OK(seal(&r, &sealed, &err), err);

@@ -155,12 +155,101 @@ static void names_that_the_issuer_may_not_give(void)
     put(ca, NULL);
 }
 
+/* An extension with these bytes, be it there already or not. */
+static void add_raw(X509 *cert, int nid, const void *bytes, int len)
+{
+    ASN1_OCTET_STRING *octets = ASN1_OCTET_STRING_new();
+    X509_EXTENSION *e;
+
+    ck_assert_int_eq(ASN1_OCTET_STRING_set(octets, bytes, len), 1);
+    e = X509_EXTENSION_create_by_NID(NULL, nid, 0, octets);
+    ck_assert_int_eq(X509_add_ext(cert, e, -1), 1);
+    X509_EXTENSION_free(e);
+    ASN1_OCTET_STRING_free(octets);
+}
+
+static const uint8_t client[] = {0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06,
+                                 0x01, 0x05, 0x05, 0x07, 0x03, 0x02};
+
+/* The first certificate of manifest 2 has this in addition, and its issuer signs it. */
+static void change_leaf(int nid, const void *bytes, int len)
+{
+    static const char member[] = "\"cert\":\"";
+    uint8_t der[8192], *out = NULL, text[12288];
+    const uint8_t *p = der;
+    char path[PATH_MAX];
+    struct buf was, is;
+    size_t from, size;
+    X509 *cert;
+
+    buf_init(&was, STATEMENT_MAX);
+    buf_init(&is, STATEMENT_MAX);
+    ASSERT_OK(file_join(path, sizeof path, two, DEVICES, &err), err);
+    ASSERT_OK(file_read(path, &was, &err), err);
+    buf_put_u8(&was, 0);
+    from = (size_t)(strstr((char *)was.data, member) - (char *)was.data) + strlen(member);
+    size = strcspn((char *)was.data + from, "\"");
+    cert = d2i_X509(NULL, &p, EVP_DecodeBlock(der, was.data + from, (int)size));
+    ck_assert_ptr_nonnull(cert);
+    add_raw(cert, nid, bytes, len);
+    sign(cert, kit.ca_key);
+    len = i2d_X509(cert, &out);
+    buf_put(&is, was.data, from);
+    buf_put(&is, text, (size_t)EVP_EncodeBlock(text, out, len));
+    buf_put(&is, was.data + from + size, was.len - 1 - from - size);
+    ASSERT_OK(file_write(path, is.data, is.len, 0644, &err), err);
+    OPENSSL_free(out);
+    X509_free(cert);
+    buf_done(&was);
+    buf_done(&is);
+}
+
+/* Which of the two counts is every reader's own choice. */
+static void extension_twice(void)
+{
+    static const uint8_t empty[] = {0x16, 0x00};
+
+    change_leaf(NID_netscape_comment, empty, sizeof empty);
+    change_leaf(NID_netscape_comment, empty, sizeof empty);
+}
+
+static void put_with_usage(const void *bytes, int len, bool twice)
+{
+    X509 *ca = issuing_from(-20 * DAY, 20 * DAY);
+
+    add_raw(ca, NID_ext_key_usage, bytes, len);
+    if (twice)
+        add_raw(ca, NID_ext_key_usage, bytes, len);
+    sign(ca, kit.device_root_key);
+    put(ca, NULL);
+}
+
+static void usages_of_the_issuer_twice(void)
+{
+    put_with_usage(client, sizeof client, true);
+}
+
+static void usages_of_the_issuer_malformed(void)
+{
+    put_with_usage(client, sizeof client - 1, false);
+}
+
+static void usages_malformed_below_the_issuers(void)
+{
+    put_with_usage(client, sizeof client, false);
+    change_leaf(NID_ext_key_usage, client, sizeof client - 1);
+}
+
 const struct damage damage_chain[] = {
     {D(issuer_expired_before), ALL_KEYS, ERR_SIGNATURE, "valid from"},
     {D(issuer_began_after), ALL_KEYS, ERR_SIGNATURE, "valid from"},
     {D(ca_above_expired_before), ALL_KEYS, ERR_SIGNATURE, "valid from"},
     {D(path_length_above_the_issuer), ALL_KEYS, ERR_SIGNATURE, "has path length 0"},
     {D(names_that_the_issuer_may_not_give), ALL_KEYS, ERR_SIGNATURE, "name constraints"},
+    {D(extension_twice), ALL_KEYS, ERR_FORMAT, "malformed"},
+    {D(usages_of_the_issuer_twice), ALL_KEYS, ERR_SIGNATURE, "does not lead to the pinned"},
+    {D(usages_of_the_issuer_malformed), ALL_KEYS, ERR_SIGNATURE, "does not lead to the pinned"},
+    {D(usages_malformed_below_the_issuers), ALL_KEYS, ERR_SIGNATURE, "malformed, or there twice"},
 };
 
 const size_t damage_chain_count = sizeof damage_chain / sizeof *damage_chain;

@@ -19,7 +19,8 @@ struct line {
     struct wire_plan plan;
     struct error said;
     int fatal;
-    bool grouped; /* each request is answered in a group of changes */
+    const char *slot; /* NULL: S1 */
+    bool grouped;     /* each request is answered in a group of changes */
 };
 
 static inline void line_init(struct line *l, struct rig *r)
@@ -93,6 +94,8 @@ static inline int line_open(struct line *l)
     struct reader r;
     int rc;
 
+    if (l->slot)
+        snprintf(open.slot, sizeof open.slot, "%s", l->slot);
     wire_put_open(&l->request, &open);
     rc = line_ask(l, &r);
     if (rc)
