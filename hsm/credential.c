@@ -11,6 +11,8 @@ struct make_call {
     enum key_type type;
     struct public_key *key;
     struct buf *wrapped;
+    hsm_ask *ask; /* NULL: it signs nothing */
+    void *context;
 };
 
 static int make_work(struct hsm *h, void *arg, struct error *err)
@@ -25,7 +27,27 @@ static int make_work(struct hsm *h, void *arg, struct error *err)
 int hsm_credential_make(struct hsm *h, const char *storage, enum key_type type,
                         struct public_key *key, struct buf *wrapped, struct error *err)
 {
-    return session_run(h, make_work, &(struct make_call){storage, type, key, wrapped}, err);
+    return session_run(h, make_work, &(struct make_call){storage, type, key, wrapped, NULL, NULL},
+                       err);
+}
+
+static int ask_work(struct hsm *h, void *arg, struct error *err)
+{
+    struct make_call *call = arg;
+    CK_OBJECT_HANDLE storage;
+    int rc = storage_handle(h, call->storage, &storage, err);
+
+    return rc ? rc
+              : credential_ask_under(h, storage, call->type, call->ask, call->context, call->key,
+                                     call->wrapped, err);
+}
+
+int hsm_credential_make_asking(struct hsm *h, const char *storage, enum key_type type, hsm_ask *ask,
+                               void *context, struct public_key *key, struct buf *wrapped,
+                               struct error *err)
+{
+    return session_run(h, ask_work, &(struct make_call){storage, type, key, wrapped, ask, context},
+                       err);
 }
 
 /* One trip of a throw-away key through a session copy of the storage key. */

@@ -23,6 +23,7 @@
 
 #include "base/buf.h"
 #include "hsm/keys.h"
+#include "pki/scheme.h"
 
 #define HSM_CONTEXT_SIZE 32
 
@@ -30,6 +31,17 @@
  * one to wrapped. */
 MUST_USE int hsm_credential_make(struct hsm *h, const char *storage, enum key_type type,
                                  struct public_key *key, struct buf *wrapped, struct error *err);
+
+/*
+ * The same, of a key that signs once before it is wrapped: ask is given who signs with it, an RSA key as
+ * rsa-pkcs1-sha256, which every CA reads, and makes its request. It signs nothing later (a rewrap aside),
+ * for what is stored says no more than that of hsm_credential_make. ask may be called again for another
+ * key, when the token dropped the session. Errors: also those of ask.
+ */
+typedef int hsm_ask(void *context, const struct ca_signer *signer, struct error *err);
+MUST_USE int hsm_credential_make_asking(struct hsm *h, const char *storage, enum key_type type,
+                                        hsm_ask *ask, void *context, struct public_key *key,
+                                        struct buf *wrapped, struct error *err);
 
 /*
  * Whether the token makes and wraps keys of this type: one is made, wrapped under a storage key and

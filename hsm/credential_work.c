@@ -74,6 +74,52 @@ int credential_make_under(struct hsm *h, CK_OBJECT_HANDLE storage, enum key_type
     return rc;
 }
 
+/* A key that is not wrapped yet, as who signs. */
+struct asking {
+    struct hsm *h;
+    CK_OBJECT_HANDLE key;
+    const struct key_kind *kind;
+};
+
+static int sign_asking(void *context, enum sig_scheme scheme, const void *bytes, size_t len,
+                       bool digested, struct signature *sig, struct error *err)
+{
+    const struct asking *a = context;
+
+    (void)scheme; /* that of the signer that was handed out */
+    return session_sign_kind(a->h, a->key, a->kind, bytes, len, digested, sig, err);
+}
+
+/* PSS is how RSA keys of devices sign, and what many a CA cannot read in a request. */
+static const struct key_kind *kind_that_asks(enum key_type type)
+{
+    const struct key_kind *pkcs1 = key_kind_of(type, SCHEME_RSA_PKCS1_SHA256);
+
+    return pkcs1 ? pkcs1 : key_kind_of(type, scheme_of(type));
+}
+
+int credential_ask_under(struct hsm *h, CK_OBJECT_HANDLE storage, enum key_type type, hsm_ask *ask,
+                         void *context, struct public_key *key, struct buf *wrapped,
+                         struct error *err)
+{
+    struct asking a = {.h = h, .kind = kind_that_asks(type)};
+    struct ca_signer signer = {.scheme = a.kind->scheme, .sign = sign_asking, .context = &a};
+    CK_OBJECT_HANDLE public;
+    int rc = session_make_kind(h, a.kind, policy_asking_private, policy_device_public, &a.key,
+                               &public, &signer.key, err);
+
+    if (rc)
+        return rc;
+    rc = ask(context, &signer, err);
+    if (rc == 0)
+        rc = wrap_key(h, storage, a.key, wrapped, err);
+    session_destroy(h, a.key);
+    session_destroy(h, public);
+    if (rc == 0)
+        *key = signer.key;
+    return rc;
+}
+
 static int unwrap(struct hsm *h, CK_OBJECT_HANDLE storage, const void *wrapped, size_t len,
                   const struct public_key *public, CK_OBJECT_HANDLE *key, struct error *err)
 {

@@ -38,6 +38,11 @@ MUST_USE int rewrap_begin(struct hsm *h, const char *storage, const void *wrappe
 MUST_USE int credential_make_under(struct hsm *h, CK_OBJECT_HANDLE storage, enum key_type type,
                                    struct public_key *key, struct buf *wrapped, struct error *err);
 
+/* The same of a key that signs what ask wants signed, before it is wrapped. */
+MUST_USE int credential_ask_under(struct hsm *h, CK_OBJECT_HANDLE storage, enum key_type type,
+                                  hsm_ask *ask, void *context, struct public_key *key,
+                                  struct buf *wrapped, struct error *err);
+
 /* Fills r. On failure too, rewrap_drop destroys what was made. */
 MUST_USE int rewrap_begin_under(struct hsm_rewrap *r, CK_OBJECT_HANDLE storage, const void *wrapped,
                                 const struct public_key *key, uint8_t station_pub[EC_POINT_SIZE],

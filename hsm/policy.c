@@ -242,6 +242,13 @@ const struct policy_row policy_device_private[] = {
     SET(CKA_UNWRAP, no),       SET(CKA_DECRYPT, no),  END,
 };
 
+/* One that signs a request first. */
+const struct policy_row policy_asking_private[] = {
+    SET(CKA_TOKEN, no),        SET(CKA_PRIVATE, yes), SET(CKA_SENSITIVE, yes),
+    SET(CKA_EXTRACTABLE, yes), SET(CKA_SIGN, yes),    SET(CKA_DERIVE, no),
+    SET(CKA_UNWRAP, no),       SET(CKA_DECRYPT, no),  END,
+};
+
 const struct policy_row policy_device_public[] = {
     SET(CKA_TOKEN, no),
     SET(CKA_PRIVATE, no),

@@ -10,6 +10,8 @@
  *  1. Each station is listed once; the shares together are at most the counts.
  *  2. No two shares have a serial number in common.
  *  3. Of every share max_issued is at least good, and a range of numbers holds max_issued of them.
+ *  4. A hosted CA is of one share, and where there is one the HSM makes the keys: by its CA an importer
+ *     tells whose a certificate is.
  */
 #ifndef STATION_ORDER_H
 #define STATION_ORDER_H
@@ -71,6 +73,7 @@ struct order_share {
     uint8_t key[32]; /* SHA-256 of the SubjectPublicKeyInfo of station-auth */
     uint8_t issuers[ORDER_ISSUERS_MAX][32]; /* SHA-256 of its issuing CAs' certificates, DER */
     size_t issuer_count;
+    bool hosted; /* they are somebody else's, who is sent requests (vault/hosted/) */
     struct order_counts counts;
     struct order_serials serials;
     bool has_after;

@@ -1,5 +1,6 @@
 #include "station/order_stations.h"
 
+#include "agent/ids.h"
 #include "base/buf.h"
 #include "base/codec.h"
 #include "pki/digest.h"
@@ -127,42 +128,49 @@ static int after_member(const struct order_source *s, const json_t *object,
     return root_member(s, map, after->root);
 }
 
-static int add_issuer(const struct order_source *s, const json_t *value, struct order_share *share)
+static int add_issuer(const struct order_source *s, const char *member, const json_t *value,
+                      struct order_share *share)
 {
     uint8_t *hash = share->issuers[share->issuer_count];
     const char *text = json_string_value(value);
 
     if (!text || hex_decode(text, hash, 32))
-        return order_wrong(s, "issuer", "a SHA-256 in 64 hexadecimal digits, or a list of them");
+        return order_wrong(s, member, "a SHA-256 in 64 hexadecimal digits, or a list of them");
     for (size_t i = 0; i < share->issuer_count; i++)
         if (sha256_equal(share->issuers[i], hash))
-            return order_wrong(s, "issuer", "each issuing CA once");
+            return order_wrong(s, member, "each issuing CA once");
     share->issuer_count++;
     return 0;
 }
 
-/* One hash, or those of several CAs: for another product, or while one follows the other. */
+/* One hash, or those of several CAs: for another product, or while one follows the other. They are the
+ * station's own, or all of them hosted. */
 static int issuer_member(const struct order_source *s, const json_t *object,
                          struct order_share *share)
 {
-    const json_t *value = json_object_get(object, "issuer");
+    const json_t *hosted = json_object_get(object, "hosted");
+    const char *member = hosted ? "hosted" : "issuer";
+    const json_t *value = hosted ? hosted : json_object_get(object, "issuer");
     size_t n = json_array_size(value);
     int rc = 0;
 
+    if (hosted && json_object_get(object, "issuer"))
+        return order_wrong(s, "hosted", "left out where there is an issuer: one of the two");
+    share->hosted = hosted != NULL;
     if (!json_is_array(value))
-        return add_issuer(s, value, share);
+        return add_issuer(s, member, value, share);
     if (n == 0 || n > ORDER_ISSUERS_MAX)
-        return order_wrong(s, "issuer", "1 to 8 issuing CAs");
+        return order_wrong(s, member, "1 to 8 issuing CAs");
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = add_issuer(s, json_array_get(value, i), share);
+        rc = add_issuer(s, member, json_array_get(value, i), share);
     return rc;
 }
 
 static int station_members(const struct order_source *s, const json_t *object,
                            struct order_share *share)
 {
-    static const char *const names[] = {"key",    "issuer",  "good",  "max_issued", "spoilage",
-                                        "rework", "serials", "after", NULL};
+    static const char *const names[] = {"key",      "issuer", "hosted",  "good",  "max_issued",
+                                        "spoilage", "rework", "serials", "after", NULL};
 
     if (!json_is_object(object))
         return order_wrong(s, "", "an object");
@@ -229,9 +237,22 @@ bool order_serials_hold(const struct order_serials *serials, const char *text)
     return number >= serials->first && number <= serials->last;
 }
 
+static bool share_a_hosted(const struct order_share *a, const struct order_share *b)
+{
+    for (size_t i = 0; a->hosted && b->hosted && i < a->issuer_count; i++)
+        for (size_t k = 0; k < b->issuer_count; k++)
+            if (sha256_equal(a->issuers[i], b->issuers[k]))
+                return true;
+    return false;
+}
+
 static int check_against(const struct order_source *s, const struct order_share *a,
                          const struct order_share *b)
 {
+    if (share_a_hosted(a, b))
+        return order_wrong(s, "hosted",
+                           "of a CA that no station before has: an importer tells by it whose a "
+                           "certificate is, so give each station an order of its own");
     if (sha256_equal(a->key, b->key))
         return order_wrong(s, "key", "of a station that is not listed before");
     if (order_serials_overlap(&a->serials, &b->serials))
@@ -266,6 +287,11 @@ static int read_station(const struct order_source *s, const json_t *list, struct
 
     snprintf(one.where, sizeof one.where, "stations[%zu].", index);
     rc = station_members(&one, json_array_get(list, index), &order->stations[index]);
+    if (rc == 0 && order->stations[index].hosted && order->key_modes != IMPRINT_MODE_HSM)
+        rc = order_wrong(
+            &one, "hosted",
+            "left out unless key_modes is [\"hsm\"]: a hosted CA signs in its own time, "
+            "and no device waits for it");
     for (size_t i = 0; rc == 0 && i < index; i++)
         rc = check_against(&one, &order->stations[i], &order->stations[index]);
     order->station_count++;

@@ -16,7 +16,8 @@ static bool add_extensions(X509 *model, X509_REQ *request)
         if (OBJ_obj2nid(X509_EXTENSION_get_object(e)) != NID_authority_key_identifier)
             good = sk_X509_EXTENSION_push(list, e) > 0;
     }
-    good = good && X509_REQ_add_extensions(request, list) == 1;
+    if (sk_X509_EXTENSION_num(list) > 0)
+        good = good && X509_REQ_add_extensions(request, list) == 1;
     sk_X509_EXTENSION_free(list); /* the extensions stay the model's */
     return good;
 }
@@ -63,8 +64,21 @@ static int sign(const struct ca_signer *signer, X509_REQ **request, struct error
     return rc;
 }
 
-int ca_request_write(X509 *model, const struct ca_signer *signer, struct buf *pem,
-                     struct error *err)
+static int put_der(X509_REQ *request, struct buf *der, struct error *err)
+{
+    uint8_t *bytes = NULL;
+    int len = i2d_X509_REQ(request, &bytes);
+
+    if (len > 0)
+        buf_put(der, bytes, (size_t)len);
+    OPENSSL_free(bytes);
+    return len > 0 ? buf_check(der, "a certification request", err)
+                   : error_set(err, ERR_CRYPTO, "cannot write a certification request");
+}
+
+static int make(X509 *model, const struct ca_signer *signer,
+                int (*put)(X509_REQ *request, struct buf *out, struct error *err), struct buf *out,
+                struct error *err)
 {
     X509_REQ *request = X509_REQ_new();
     EVP_PKEY *own = X509_get0_pubkey(model);
@@ -81,7 +95,19 @@ int ca_request_write(X509 *model, const struct ca_signer *signer, struct buf *pe
                        "a certification request does not verify: the signing key is not the one "
                        "that is to be certified");
     if (rc == 0)
-        rc = put_pem(request, pem, err);
+        rc = put(request, out, err);
     X509_REQ_free(request);
     return rc;
+}
+
+int ca_request_write(X509 *model, const struct ca_signer *signer, struct buf *pem,
+                     struct error *err)
+{
+    return make(model, signer, put_pem, pem, err);
+}
+
+int device_request_write(X509 *model, const struct ca_signer *signer, struct buf *der,
+                         struct error *err)
+{
+    return make(model, signer, put_der, der, err);
 }

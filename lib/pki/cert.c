@@ -51,8 +51,8 @@ static int verify_chain(const struct ca_chain *chain, X509_STORE_CTX *ctx, struc
     return 0;
 }
 
-static int check_chain(X509 *cert, const struct ca_chain *chain, unsigned long flags,
-                       struct error *err)
+int cert_check_chain(X509 *cert, const struct ca_chain *chain, unsigned long flags,
+                     struct error *err)
 {
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
@@ -94,26 +94,32 @@ static bool number_is(X509 *cert, const uint8_t number[CERT_NUMBER_SIZE])
            memcmp(ASN1_STRING_get0_data(is), number, CERT_NUMBER_SIZE) == 0;
 }
 
-static bool key_is(X509 *cert, const struct public_key *key)
+bool cert_has_key(X509 *cert, const struct public_key *key)
 {
     struct public_key is;
 
     return key_of(X509_get0_pubkey(cert), &is, NULL) == 0 && key_same(&is, key);
 }
 
-static bool scheme_is(X509 *cert, enum sig_scheme scheme)
+bool cert_scheme(X509 *cert, enum sig_scheme *scheme)
 {
     const X509_ALGOR *algorithm;
     uint8_t *der = NULL;
-    enum sig_scheme is;
     int len;
-    bool same;
+    bool known;
 
     X509_get0_signature(NULL, &algorithm, cert);
     len = i2d_X509_ALGOR(algorithm, &der);
-    same = len > 0 && scheme_parse(der, (size_t)len, &is) && is == scheme;
+    known = len > 0 && scheme_parse(der, (size_t)len, scheme);
     OPENSSL_free(der);
-    return same;
+    return known;
+}
+
+static bool scheme_is(X509 *cert, enum sig_scheme scheme)
+{
+    enum sig_scheme is;
+
+    return cert_scheme(cert, &is) && is == scheme;
 }
 
 static bool subject_serial_is(X509 *cert, const char *serial)
@@ -169,7 +175,7 @@ static int check_contents(X509 *cert, const struct cert_expect *expect, struct e
         wrong = "form";
     else if (!number_is(cert, expect->number))
         wrong = "serial number";
-    else if (!key_is(cert, expect->key))
+    else if (!cert_has_key(cert, expect->key))
         wrong = "public key";
     else if (!subject_serial_is(cert, expect->serial))
         wrong = "subject serialNumber";
@@ -179,8 +185,7 @@ static int check_contents(X509 *cert, const struct cert_expect *expect, struct e
                  : 0;
 }
 
-/* A critical extension of the profile's own is one that OpenSSL does not know; it is compared. */
-static unsigned long own_flags(const struct cert_profile *profile)
+unsigned long cert_own_flags(const struct cert_profile *profile)
 {
     unsigned long flags = 0;
 
@@ -198,7 +203,7 @@ int cert_check(const void *der, size_t len, const struct ca_chain *chain,
 
     if (rc)
         return rc;
-    rc = check_chain(cert, chain, own_flags(expect->profile), err);
+    rc = cert_check_chain(cert, chain, cert_own_flags(expect->profile), err);
     if (rc == 0)
         rc = check_contents(cert, expect, err);
     if (rc == 0)

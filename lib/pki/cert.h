@@ -40,6 +40,18 @@ struct cert_expect {
 MUST_USE int cert_check(const void *der, size_t len, const struct ca_chain *chain,
                         const struct cert_expect *expect, struct error *err);
 
+/* Its first half: signature and chain at its own notBefore, with further X509_V_FLAG_* flags, and that it
+ * outlives none of its CAs. */
+MUST_USE int cert_check_chain(X509 *cert, const struct ca_chain *chain, unsigned long flags,
+                              struct error *err);
+
+/* The flags for a profile: its own critical extensions, which OpenSSL does not know, are compared. */
+unsigned long cert_own_flags(const struct cert_profile *profile);
+
+/* Of a certificate: whether it has this key; how it is signed, false when in no way of pki/scheme.h. */
+bool cert_has_key(X509 *cert, const struct public_key *key);
+bool cert_scheme(X509 *cert, enum sig_scheme *scheme);
+
 /* The DER of a certificate, appended. */
 MUST_USE int cert_der(X509 *cert, struct buf *out, struct error *err);
 

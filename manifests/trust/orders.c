@@ -55,7 +55,10 @@ static int read_station(const json_t *station, struct trust_share *share)
 {
     const char *key = json_string_value(json_object_get(station, "key"));
 
-    if (read_issuers(json_object_get(station, "issuer"), share))
+    const json_t *hosted = json_object_get(station, "hosted");
+
+    share->hosted = hosted != NULL;
+    if (read_issuers(hosted ? hosted : json_object_get(station, "issuer"), share))
         return ERR_INPUT;
     memcpy(share->station, share->issuers[0], sizeof share->station);
     return key ? read_hash(key, share->station) : 0;

@@ -24,11 +24,13 @@ struct trust_counts {
     uint64_t good;   /* live identities */
 };
 
-/* What one station may make. Its certificates are of its issuing CAs, which no other station has. */
+/* What one station may make. Its certificates are of its issuing CAs, which no other station has; but
+ * for a hosted CA, which is one station's within an order and may be another's in another. */
 struct trust_share {
     uint8_t station[SHA256_SIZE]; /* of its key; where an order names none, its first issuing CA */
     uint8_t issuers[TRUST_ISSUERS_MAX][SHA256_SIZE]; /* of the certificates */
     size_t issuer_count;
+    bool hosted; /* they are hosted CAs */
     struct trust_counts counts;
 };
 

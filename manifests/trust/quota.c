@@ -10,14 +10,15 @@
 #define HASH          "%02x%02x%02x%02x..."
 #define HASH_OF(hash) (hash)[0], (hash)[1], (hash)[2], (hash)[3]
 
-/* Any version will do: an order gives a CA to one station. */
+/* Any version will do: an order gives a CA to one station. A hosted one may be another station's in
+ * another order, so that the first record says whose it is by the order that it names. */
 static void find_station(struct trust_quota *q, const uint8_t issuer[SHA256_SIZE])
 {
     for (size_t i = 0; !q->has_station && i < q->orders->count; i++) {
         const struct trust_share *share = trust_order_share(&q->orders->at[i], issuer);
 
-        q->has_station = share != NULL;
-        if (share)
+        q->has_station = share && !share->hosted;
+        if (q->has_station)
             memcpy(q->station, share->station, sizeof q->station);
     }
 }

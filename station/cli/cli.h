@@ -165,6 +165,7 @@ void cli_print_json(struct json_t *object);
 /* The commands, one file each: cmd_<name>.c. */
 int cmd_init(struct cli *cli, struct error *err);
 int cmd_generate(struct cli *cli, struct error *err);
+int cmd_csr(struct cli *cli, struct error *err);
 int cmd_rotate(struct cli *cli, struct error *err);
 int cmd_ca(struct cli *cli, struct error *err);
 int cmd_crl(struct cli *cli, struct error *err);

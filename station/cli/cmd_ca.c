@@ -7,6 +7,7 @@
 #include "station/profile/profile.h"
 #include "station/vault/ca/destroying.h"
 #include "station/vault/ca/fitting.h"
+#include "station/vault/ca/hosting.h"
 #include "station/vault/ca/importing.h"
 #include "station/vault/ca/requesting.h"
 
@@ -36,6 +37,11 @@ static void end_text(const struct issuer *i, char out[CLOCK_TEXT_SIZE])
 
 /* ---- list ---- */
 
+static const char *state_text(const struct issuer *i)
+{
+    return i->hosted ? ISSUER_HOSTED : issuer_state_name(i->state);
+}
+
 static void list_one(const struct cli *cli, const struct issuer *i)
 {
     char hash[2 * SHA256_SIZE + 1] = "", end[CLOCK_TEXT_SIZE] = "", root[CA_NAME_SIZE] = "";
@@ -47,16 +53,16 @@ static void list_one(const struct cli *cli, const struct issuer *i)
     }
     if (cli->json)
         cli_print_json(json_pack("{s:s, s:i, s:s, s:s*, s:s*, s:s*, s:s*, s:b}", "event", "ca",
-                                 "number", (int)i->number, "state", issuer_state_name(i->state),
-                                 "name", *i->name ? i->name : NULL, "sha256", *hash ? hash : NULL,
-                                 "root", *root ? root : NULL, "until", *end ? end : NULL,
-                                 "ends_soon", issuer_ends_soon(i, clock_utc())));
+                                 "number", (int)i->number, "state", state_text(i), "name",
+                                 *i->name ? i->name : NULL, "sha256", *hash ? hash : NULL, "root",
+                                 *root ? root : NULL, "until", *end ? end : NULL, "ends_soon",
+                                 issuer_ends_soon(i, clock_utc())));
     else if (!i->chain.count)
         printf("%-3u %-10s waits for its certificate: ca/request-%u.pem\n", i->number,
                issuer_state_name(i->state), i->number);
     else
-        printf("%-3u %-10s '%s', below '%s', ends %s%s\n    %s\n", i->number,
-               issuer_state_name(i->state), i->name, root, end,
+        printf("%-3u %-10s '%s', below '%s', ends %s%s\n    %s\n", i->number, state_text(i),
+               i->name, root, end,
                issuer_ends_soon(i, clock_utc()) ? " (soon: request another)" : "", hash);
 }
 
@@ -133,7 +139,7 @@ static int request(struct cli *cli, struct error *err)
     return 0;
 }
 
-static void report_certified(const struct cli *cli, const struct certified *c)
+static void report_certified(const struct cli *cli, const struct certified *c, bool hosted)
 {
     char hash[2 * SHA256_SIZE + 1];
 
@@ -142,6 +148,11 @@ static void report_certified(const struct cli *cli, const struct certified *c)
         cli_print_json(json_pack("{s:s, s:i, s:s, s:s, s:s, s:b}", "event", "ca_certified",
                                  "number", (int)c->number, "name", c->name, "path", c->path,
                                  "sha256", hash, "new", !c->before));
+    else if (hosted)
+        printf("hosted CA %u is '%s'%s: %s\n"
+               "next: the owner's orders list %s as 'hosted' for this station, and importers pin "
+               "trust/device-root.pem\n",
+               c->number, c->name, c->before ? ", as before" : "", c->path, hash);
     else
         printf("issuing CA %u is '%s'%s: %s\n"
                "next: the owner's orders list %s for this station, and importers pin "
@@ -151,6 +162,7 @@ static void report_certified(const struct cli *cli, const struct certified *c)
 
 static int import(struct cli *cli, struct error *err)
 {
+    bool hosted = cli_value(cli, "hosted") != NULL;
     struct certified made;
     struct ca_place p;
     int rc;
@@ -159,9 +171,10 @@ static int import(struct cli *cli, struct error *err)
         return error_set(err, ERR_USAGE, "'imprint ca import' needs a file with certificates");
     rc = open_place(cli, &p, err);
     if (rc == 0)
-        rc = importing_run(&p, cli->args[1], &made, err);
+        rc = hosted ? hosting_run(&p, cli->args[1], &made, err)
+                    : importing_run(&p, cli->args[1], &made, err);
     if (rc == 0)
-        report_certified(cli, &made);
+        report_certified(cli, &made, hosted);
     return rc;
 }
 
@@ -178,7 +191,7 @@ static int create(struct cli *cli, struct error *err)
     if (rc == 0)
         rc = requesting_create(&p, &wish, cli_value(cli, "self-signed") != NULL, &made, err);
     if (rc == 0)
-        report_certified(cli, &made);
+        report_certified(cli, &made, false);
     return rc;
 }
 

@@ -102,15 +102,19 @@ static void report_totals(const struct cli *cli, const struct cli_order *o, int6
         if (o->counts.spares)
             printf("  and %" PRId64 " key%s no certificate yet\n", o->counts.spares,
                    o->counts.spares == 1 ? " that has" : "s that have");
+        if (o->counts.requests)
+            printf("  and %" PRId64 " request%s to a hosted CA ('imprint csr list')\n",
+                   o->counts.requests, PLURAL(o->counts.requests));
         return;
     }
     totals = json_object();
 #define ADD_TOTAL(name) json_object_set_new(totals, #name, json_integer((json_int_t)t.name));
     MANIFEST_TOTALS(ADD_TOTAL)
 #undef ADD_TOTAL
-    out = json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "event", "totals", "order", o->order->id,
-                    "state", o->state, "keys", (json_int_t)o->counts.spares, "reworks",
-                    (json_int_t)reworks, "totals", totals);
+    out =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "event", "totals", "order", o->order->id,
+                  "state", o->state, "keys", (json_int_t)o->counts.spares, "requests",
+                  (json_int_t)o->counts.requests, "reworks", (json_int_t)reworks, "totals", totals);
     if (o->share)
         json_object_set_new(out, "ordered", json_share(o->share));
     cli_print_json(out);

@@ -41,6 +41,14 @@ static const struct cli_option generate_options[] = {
     {"threads", "N", "threads that use the HSM, 1 to 16; default: 2, or 1 on one processor"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option csr_options[] = {
+    {"count", "N", "export: requests that the lot is to have; what it lacks is made"},
+    {"lot", "NAME", "export: the lot's name, yours to choose; list: only this lot"},
+    {"out", "PATH", "export: where the requests are written; nothing may be there"},
+    {"form", "FORM", "export: dir (default), tar or csv"},
+    BY,
+    {NULL, NULL, NULL}};
+
 static const struct cli_option profile_options[] = {
     {"issuer", "FILE", "check: the issuing CA's certificate, whose name counts in the size"},
     {"out", "DIR", "sample: write root.pem, issuing.pem, device.pem, device.key there"},
@@ -133,6 +141,7 @@ static const struct cli_option ca_options[] = {
     {"organization", "TEXT", "value of {organization}; default: the station's"},
     {"vendor-id", "TEXT", "value of {vendor_id}"},
     {"product-id", "TEXT", "value of {product_id}"},
+    {"hosted", NULL, "import: a CA that somebody else runs signs device certificates itself"},
     {"self-signed", NULL, "create: a CA that is its own root, devices directly below it"},
     {"days", "N", "destroy: days that its last revocation list holds; default: 3650"},
     {NULL, NULL, NULL}};
@@ -200,6 +209,17 @@ const struct cli_command cli_commands[] = {
      "Ctrl-C stops after the batch at hand, and what was made is kept: the\n"
      "same command with --up-to makes the rest. One of --count and --up-to is needed.",
      generate_options, NEED_CONFIG | NEED_JOB | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_generate},
+    {"csr", "export JOB|import JOB PATH...|list JOB", "let a hosted CA sign device certificates",
+     "For orders that name a hosted CA. 'export' makes keys in the HSM and writes one PKCS#10 "
+     "request\n"
+     "for each, PEM files in a folder or a tar, or a CSV; run again it makes what the lot still\n"
+     "lacks, and writes those that wait. 'import' takes what the CA sent back, in any order and "
+     "any\n"
+     "number of pieces: PEM, DER, PKCS#7, CSV, in files, folders and tars. Each certificate is "
+     "found\n"
+     "by its key and judged by profile and chain; what is wrong is listed and all else is taken.\n"
+     "'list' names the serials that still wait.",
+     csr_options, NEED_CONFIG, 1, 1000, cmd_csr},
     {"run", "JOB", "provision the devices that are put into the slots",
      "Provisions each device that is put into a slot that a port rule of the job names, all\n"
      "slots at once, and shows the result until the device is taken out: on a board with a tile\n"

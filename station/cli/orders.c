@@ -102,14 +102,16 @@ json_t *cli_order_json(const struct cli_order *o)
     clock_text(o->order->from, from);
     clock_text(o->order->until, until);
     out = json_pack(
-        "{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+        "{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+        "s:o}",
         "order", o->order->id, "hash", first, "in_force", hash, "version",
         (json_int_t)o->history.count, "product", o->order->product, "state", o->state, "from", from,
         "until", until, "generated", (json_int_t)quota_issued(&o->counts), "keys",
-        (json_int_t)o->counts.spares, "available", (json_int_t)n[CREDENTIAL_AVAILABLE],
-        "unresolved", (json_int_t)n[CREDENTIAL_CLAIMED], "proven", (json_int_t)n[CREDENTIAL_PROVEN],
-        "burned", (json_int_t)n[CREDENTIAL_BURNED], "scrapped", (json_int_t)n[CREDENTIAL_SCRAPPED],
-        "revoked", (json_int_t)n[CREDENTIAL_REVOKED], "warnings", warning_names(o->warnings));
+        (json_int_t)o->counts.spares, "requests", (json_int_t)o->counts.requests, "available",
+        (json_int_t)n[CREDENTIAL_AVAILABLE], "unresolved", (json_int_t)n[CREDENTIAL_CLAIMED],
+        "proven", (json_int_t)n[CREDENTIAL_PROVEN], "burned", (json_int_t)n[CREDENTIAL_BURNED],
+        "scrapped", (json_int_t)n[CREDENTIAL_SCRAPPED], "revoked",
+        (json_int_t)n[CREDENTIAL_REVOKED], "warnings", warning_names(o->warnings));
     if (o->share)
         add_share(out, o->share);
     return out;
@@ -124,6 +126,8 @@ static void print_counts(const struct cli_order *o)
         printf(" of %" PRId64, o->share->counts.max_issued);
     if (o->counts.spares)
         printf("\n  keys        %10" PRId64, o->counts.spares);
+    if (o->counts.requests)
+        printf("\n  requests    %10" PRId64, o->counts.requests);
     printf("\n  available   %10" PRId64 "\n  unresolved  %10" PRId64 "\n  proven      %10" PRId64,
            n[CREDENTIAL_AVAILABLE], n[CREDENTIAL_CLAIMED], n[CREDENTIAL_PROVEN]);
     if (o->share)

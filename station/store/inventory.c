@@ -428,6 +428,10 @@ int inventory_count(struct store *store, int64_t order_id, struct inventory_coun
                          order_id);
 
     if (rc == 0)
+        rc = sql_integer(&store->sql, err, &c.requests,
+                         "SELECT count(*) FROM spare_keys WHERE order_id = ? AND state = 3", "i",
+                         order_id);
+    if (rc == 0)
         rc = sql_start(&store->sql, err, &s,
                        "SELECT state, count(*) FROM credentials WHERE order_id = ? GROUP BY state",
                        "i", order_id);

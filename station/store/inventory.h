@@ -130,7 +130,8 @@ MUST_USE int credential_set_state(struct store *store, int64_t id, enum credenti
  * one is in no such state. */
 struct inventory_counts {
     int64_t by_state[CREDENTIAL_STATES];
-    int64_t spares; /* unused keys, which have no certificate (spares.h) */
+    int64_t spares;   /* unused keys, which have no certificate (spares.h) */
+    int64_t requests; /* keys that wait for a hosted CA's certificate (requests.h) */
 };
 MUST_USE int inventory_count(struct store *store, int64_t order_id, struct inventory_counts *counts,
                              struct error *err);

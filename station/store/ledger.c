@@ -402,6 +402,15 @@ int ledger_leaf(struct store *store, int64_t credential, int64_t *leaf, struct e
     " AND json_extract(body, '$.event') IN ('" LEDGER_KEYS "', '" LEDGER_KEYS_DESTROYED            \
     "', '" LEDGER_ISSUE "')"
 
+/* The same of keys that a hosted CA was asked for a certificate of. */
+#define REQUESTS_OF                                                                                \
+    "SELECT sum(CASE json_extract(body, '$.event')"                                                \
+    " WHEN '" LEDGER_CSR_EXPORT "' THEN json_extract(body, '$.data.count')"                        \
+    " WHEN '" LEDGER_CSR_DESTROYED "' THEN -json_extract(body, '$.data.count')"                    \
+    " ELSE -(json_extract(body, '$.data.request') IS NOT NULL) END) FROM ledger" LEDGER_OF_ORDER   \
+    " AND json_extract(body, '$.event') IN ('" LEDGER_CSR_EXPORT "', '" LEDGER_CSR_DESTROYED       \
+    "', '" LEDGER_ISSUE "')"
+
 int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                        struct ledger_counts *counts, struct error *err)
 {
@@ -417,6 +426,8 @@ int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                      "t", order);
     if (rc == 0)
         rc = sql_integer(&store->sql, err, &c.spares, SPARES_OF, "t", order);
+    if (rc == 0)
+        rc = sql_integer(&store->sql, err, &c.requests, REQUESTS_OF, "t", order);
     if (rc == 0)
         rc = sql_start(&store->sql, err, &s,
                        "SELECT json_extract(body, '$.event'), count(*) FROM ledger" LEDGER_OF_ORDER

@@ -37,6 +37,11 @@ MUST_USE int ledger_append(struct store *store, const char *event, const struct 
 #define LEDGER_KEYS_DESTROYED "keys_destroyed"
 #define LEDGER_REWORK         "rework"
 
+/* A hosted CA is asked for certificates, whose keys are made for it; and keys of such requests were
+ * destroyed without one (requests.h). A certificate that was taken in is LEDGER_ISSUE, with "request". */
+#define LEDGER_CSR_EXPORT    "csr_export"
+#define LEDGER_CSR_DESTROYED "csr_destroyed"
+
 /* About people (people.h). */
 #define LEDGER_PERSON_ADDED   "person_added"
 #define LEDGER_PERSON_REMOVED "person_removed"
@@ -81,7 +86,7 @@ MUST_USE int ledger_expect(struct store *store, int64_t credential, const char *
                            struct error *err);
 
 /* Whether the ledger tells nothing of a credential but that its certificate was signed at a claim
- * that never was. Errors: ERR_INTEGRITY. */
+ * that never was, or taken in from a hosted CA. Errors: ERR_INTEGRITY. */
 MUST_USE int ledger_expect_available(struct store *store, int64_t credential, struct error *err);
 
 /* Whether the newest entry about the clock is one that stopped it (vault/clock_stop.h). */
@@ -107,9 +112,10 @@ MUST_USE int ledger_counter(struct store *store, struct ledger_counter *out, str
  * that was revoked was proven before. */
 struct ledger_counts {
     int64_t issued, claimed, proven, burned, scrapped, revoked;
-    int64_t spares;  /* keys without a certificate that are left */
-    int64_t reworks; /* identities that may be replaced, or were */
-    int64_t lost;    /* burned without a claim (vault/restore.h) */
+    int64_t spares;   /* keys without a certificate that are left */
+    int64_t requests; /* keys that wait for a hosted CA's certificate */
+    int64_t reworks;  /* identities that may be replaced, or were */
+    int64_t lost;     /* burned without a claim (vault/restore.h) */
 };
 MUST_USE int ledger_count_order(struct store *store, const uint8_t order_hash[32],
                                 struct ledger_counts *counts, struct error *err);

@@ -12,7 +12,7 @@
 /* What the entries say that the tables must hold. */
 struct tally {
     int64_t versions, credentials, claims, proven, burned, lost, scrapped, revoked, rotated;
-    int64_t keys, keys_used, keys_destroyed;
+    int64_t keys, keys_used, keys_destroyed, waiting;
 };
 
 struct verification {
@@ -32,12 +32,19 @@ static void count_event(struct tally *tally, const char *body)
         tally->credentials += json_integer_value(json_object_get(data, "count"));
     else if (event && strcmp(event, LEDGER_ISSUE) == 0) {
         tally->credentials++;
-        tally->keys_used += json_object_get(data, "key") != NULL;
+        tally->keys_used += json_object_get(data, "key") || json_object_get(data, "request");
+        tally->waiting -= json_object_get(data, "request") != NULL;
     } else if (event && strcmp(event, LEDGER_KEYS) == 0)
         tally->keys += json_integer_value(json_object_get(data, "count"));
     else if (event && strcmp(event, LEDGER_KEYS_DESTROYED) == 0)
         tally->keys_destroyed += json_integer_value(json_object_get(data, "count"));
-    else if (event && (strcmp(event, "order") == 0 || strcmp(event, "amendment") == 0))
+    else if (event && strcmp(event, LEDGER_CSR_EXPORT) == 0) {
+        tally->keys += json_integer_value(json_object_get(data, "count"));
+        tally->waiting += json_integer_value(json_object_get(data, "count"));
+    } else if (event && strcmp(event, LEDGER_CSR_DESTROYED) == 0) {
+        tally->keys_destroyed += json_integer_value(json_object_get(data, "count"));
+        tally->waiting -= json_integer_value(json_object_get(data, "count"));
+    } else if (event && (strcmp(event, "order") == 0 || strcmp(event, "amendment") == 0))
         tally->versions++;
     else if (event && strcmp(event, "claim") == 0)
         tally->claims++;
@@ -474,6 +481,9 @@ static int verify_tables(struct store *store, const struct tally *t, struct erro
          t->keys_used},
         {"spare keys that were destroyed", "SELECT count(*) FROM spare_keys WHERE state = 2",
          t->keys_destroyed},
+        {"keys that a hosted CA was asked for", "SELECT count(*) FROM spare_keys WHERE state = 3",
+         t->waiting},
+        {"requests", "SELECT count(*) FROM requests WHERE der IS NOT NULL", t->waiting},
         {"records", "SELECT count(*) FROM records",
          t->proven + t->burned + t->lost + t->scrapped + t->revoked + t->rotated},
         {"credentials claimed twice", NOT_ONCE("claim"), 0},

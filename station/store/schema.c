@@ -157,9 +157,29 @@ static const char schema_8[] =
     "CREATE INDEX ledger_people ON ledger(json_extract(body, '$.data.person'), seq)"
     " WHERE json_extract(body, '$.data.person') IS NOT NULL;";
 
+/* Version 9: certificates that a hosted CA is asked for (requests.h). */
+static const char schema_9[] =
+    "CREATE TABLE requests ("
+    " key INTEGER PRIMARY KEY REFERENCES spare_keys(id),"
+    " order_id INTEGER NOT NULL REFERENCES orders(id),"
+    " lot TEXT NOT NULL,"
+    " product TEXT NOT NULL,"
+    " serial TEXT NOT NULL,"
+    " spki BLOB NOT NULL UNIQUE,"                            /* SHA-256 of the public key */
+    " made INTEGER NOT NULL,"                                /* seconds since 1970 UTC */
+    " credential INTEGER UNIQUE REFERENCES credentials(id)," /* that it became */
+    " der BLOB,"                    /* PKCS#10; NULL once it came to an end */
+    " issuer INTEGER, number BLOB," /* of its certificate: number of the CA, serial number */
+    " mac BLOB NOT NULL);"
+    "CREATE UNIQUE INDEX requests_serial ON requests(product, serial COLLATE NOCASE);"
+    "CREATE UNIQUE INDEX requests_number ON requests(issuer, number) WHERE number IS NOT NULL;"
+    "CREATE INDEX requests_lot ON requests(order_id, lot, key);"
+    "CREATE UNIQUE INDEX ledger_request ON ledger(" /* and gets one certificate */
+    " json_extract(body, '$.data.request')) WHERE json_extract(body, '$.event') = 'issue';";
+
 /* What makes each version of the one before. */
-static const char *const schemas[] = {schema_1, schema_2, schema_3, schema_4,
-                                      schema_5, schema_6, schema_7, schema_8};
+static const char *const schemas[] = {schema_1, schema_2, schema_3, schema_4, schema_5,
+                                      schema_6, schema_7, schema_8, schema_9};
 
 #define SCHEMA_VERSION ((int64_t)(sizeof schemas / sizeof *schemas))
 

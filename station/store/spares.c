@@ -50,16 +50,17 @@ int spare_seal(struct credential *c, const uint8_t order_hash[32], store_mac_fn 
     return row_mac(c, order_hash, mac, context, c->mac, err);
 }
 
-int spare_add(struct store *store, const struct credential *c, struct error *err)
+int spare_add(struct store *store, const struct credential *c, enum spare_state state,
+              struct error *err)
 {
     size_t key_len;
     const uint8_t *key = key_stored(&c->key, &key_len);
 
     return sql_run(&store->sql, err,
-                   "INSERT INTO spare_keys(" COLUMNS ", state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
-                   "iibbbtib", c->id, c->order_id, key, key_len, c->wrapped.data, c->wrapped.len,
+                   "INSERT INTO spare_keys(" COLUMNS ", state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                   "iibbbtibi", c->id, c->order_id, key, key_len, c->wrapped.data, c->wrapped.len,
                    c->wrapped_hash, sizeof c->wrapped_hash, c->storage, c->mechanism, c->mac,
-                   sizeof c->mac);
+                   sizeof c->mac, (int64_t)state);
 }
 
 static int read_row(sqlite3_stmt *s, struct credential *c, struct error *err)
@@ -114,6 +115,24 @@ int spare_pick(struct store *store, int64_t order_id, enum key_type type, struct
     *found = rc == 1;
     if (rc == 0)
         return 0;
+    rc = read_row(s, c, err);
+    sql_end(s);
+    return rc ? rc : verify_row(store, c, err);
+}
+
+int spare_requested(struct store *store, int64_t id, struct credential *c, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT " COLUMNS " FROM spare_keys WHERE id = ? AND state = 3", "i", id);
+
+    if (rc == 0)
+        return error_set(err, ERR_INTEGRITY,
+                         "the key of a request, %" PRId64 ", is not there or was used: keep the "
+                         "database as it is and call the security team",
+                         id);
+    if (rc < 0)
+        return rc;
     rc = read_row(s, c, err);
     sql_end(s);
     return rc ? rc : verify_row(store, c, err);

@@ -16,8 +16,9 @@
 
 enum spare_state {
     SPARE_UNUSED = 0,
-    SPARE_USED = 1,     /* it is a credential's */
-    SPARE_DESTROYED = 2 /* the order was closed; nothing of it is left */
+    SPARE_USED = 1,      /* it is a credential's */
+    SPARE_DESTROYED = 2, /* the order was closed; nothing of it is left */
+    SPARE_REQUESTED = 3  /* a hosted CA was asked for its certificate (requests.h) */
 };
 
 /*
@@ -32,7 +33,14 @@ MUST_USE int spare_next_id(struct store *store, int64_t *id, struct error *err);
 MUST_USE int spare_seal(struct credential *c, const uint8_t order_hash[32], store_mac_fn mac,
                         void *context, struct error *err);
 
-MUST_USE int spare_add(struct store *store, const struct credential *c, struct error *err);
+/* In state SPARE_UNUSED or SPARE_REQUESTED. */
+MUST_USE int spare_add(struct store *store, const struct credential *c, enum spare_state state,
+                       struct error *err);
+
+/* The key that a request is of, its MAC verified. Errors: ERR_INTEGRITY when the row was changed, or is not
+ * that of a key that waits for a certificate. */
+MUST_USE int spare_requested(struct store *store, int64_t id, struct credential *c,
+                             struct error *err);
 
 /* The oldest unused key of an order, its MAC verified; *found tells whether there is one. Errors:
  * ERR_INTEGRITY when the row was changed. */

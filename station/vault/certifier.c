@@ -11,6 +11,7 @@
 #include "station/store/ledger.h"
 #include "station/store/spares.h"
 #include "station/vault/ca/fitting.h"
+#include "station/vault/hosted/hosted_job.h"
 #include "station/vault/quota.h"
 #include "station/vault/restore.h"
 #include "station/vault/token_files.h"
@@ -253,8 +254,8 @@ static int mac_with_hsm(void *context, const void *bytes, size_t len, uint8_t ma
     return hsm_hmac(context, bytes, len, mac, err);
 }
 
-int certifier_record(struct vault *v, const struct certify_request *r, const struct credential *c,
-                     int64_t spare, struct error *err)
+static int record(struct vault *v, const struct certify_request *r, const struct credential *c,
+                  int64_t spare, int64_t asked, struct error *err)
 {
     struct buf data;
     struct jcs j;
@@ -271,6 +272,8 @@ int certifier_record(struct vault *v, const struct certify_request *r, const str
     jcs_hex(&j, "order", v->history.row.hash, 32);
     if (r->replaces)
         jcs_int(&j, "replaces", r->replaces);
+    if (asked)
+        jcs_int(&j, "request", asked);
     if (r->restored)
         jcs_int(&j, "restored", r->restored);
     jcs_str(&j, "serial", c->serial);
@@ -278,6 +281,18 @@ int certifier_record(struct vault *v, const struct certify_request *r, const str
     rc = ledger_append(v->store, LEDGER_ISSUE, &data, err);
     buf_done(&data);
     return rc;
+}
+
+int certifier_record(struct vault *v, const struct certify_request *r, const struct credential *c,
+                     int64_t spare, struct error *err)
+{
+    return record(v, r, c, spare, 0, err);
+}
+
+int certifier_record_answer(struct vault *v, const struct certify_request *r,
+                            const struct credential *c, int64_t key, struct error *err)
+{
+    return record(v, r, c, 0, key, err);
 }
 
 static int store_credential(struct vault *v, const struct certify_request *r, struct credential *c,
@@ -297,8 +312,10 @@ int certifier_issue(struct vault *v, const struct certify_request *r, struct cre
 {
     struct names names;
     int64_t key = 0;
-    int rc = quota_check_issue(v, 1, err);
+    int rc = hosted_check_sign(v, err);
 
+    if (rc == 0)
+        rc = quota_check_issue(v, 1, err);
     if (rc == 0)
         rc = fitting_check_life(v, clock_utc(), err);
     if (rc == 0)

@@ -54,6 +54,10 @@ MUST_USE int certifier_issue(struct vault *v, const struct certify_request *requ
 MUST_USE int certifier_record(struct vault *v, const struct certify_request *request,
                               const struct credential *c, int64_t spare, struct error *err);
 
+/* The same of one that a hosted CA signed (vault/hosted/taking.h): key is that of its request. */
+MUST_USE int certifier_record_answer(struct vault *v, const struct certify_request *request,
+                                     const struct credential *c, int64_t key, struct error *err);
+
 /* The subject that the certificate of this device will have: DER Name, appended. Errors: ERR_INPUT
  * when a value does not fit, or it is longer than IMPRINT_SUBJECT_MAX. */
 MUST_USE int certifier_subject(struct vault *v, const char *serial, const uint8_t *chip,

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/jcs.h"
 #include "station/store/ledger.h"
+#include "station/store/requests.h"
 #include "station/store/spares.h"
 #include "station/store/whitelist.h"
 #include "station/vault/ending.h"
@@ -179,19 +180,24 @@ static int scrap_unused(struct vault *v, const struct closing_watch *watch, stru
     return 0;
 }
 
-/* Keys that no certificate was signed for: they go with the storage key, and nobody misses them. */
+/* Keys that no certificate was signed for, or none that came back: they go with the storage key, and nobody
+ * misses them. */
 static int destroy_spares_step(struct vault *v, void *arg, struct error *err)
 {
+    int rc = requests_destroy(v->store, v->order_id, v->history.row.hash, err);
+
     (void)arg;
-    return spares_destroy(v->store, v->order_id, v->history.row.hash, err);
+    return rc ? rc : spares_destroy(v->store, v->order_id, v->history.row.hash, err);
 }
 
 static int destroy_spares(struct vault *v, struct error *err)
 {
-    int rc = v->counts.spares ? in_transaction(v, destroy_spares_step, NULL, err) : 0;
+    int rc = v->counts.spares + v->counts.requests
+                 ? in_transaction(v, destroy_spares_step, NULL, err)
+                 : 0;
 
     if (rc == 0)
-        v->counts.spares = 0;
+        v->counts.spares = v->counts.requests = 0;
     return rc;
 }
 

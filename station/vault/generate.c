@@ -11,6 +11,7 @@
 #include "station/vault/ca/fitting.h"
 #include "station/vault/certifier.h"
 #include "station/vault/clock_stop.h"
+#include "station/vault/hosted/hosted_job.h"
 #include "station/vault/issue.h"
 #include "station/vault/quota.h"
 #include "station/vault/restore.h"
@@ -127,7 +128,8 @@ static int add_rows(struct generator *g, const struct issue_batch *batch, struct
         struct credential *c = &batch->made[i];
 
         c->order_id = g->v->order_id;
-        rc = g->keys_alone ? spare_add(g->v->store, c, err) : credential_add(g->v->store, c, err);
+        rc = g->keys_alone ? spare_add(g->v->store, c, SPARE_UNUSED, err)
+                           : credential_add(g->v->store, c, err);
         g->hashes[i] = key_hash_of(&c->key, g->keys_alone ? -c->id : c->id);
     }
     return rc ? rc : key_index_add(g->v->store, g->hashes, batch->count, err);
@@ -326,7 +328,9 @@ int generate_credentials(struct vault *v, int64_t count, unsigned threads,
         return error_set(err, ERR_REFUSED,
                          "the keys of this job are derived when a device asks for one, so there is "
                          "nothing to generate: run it");
-    rc = clock_stop_check(v->store, err); /* before the rest judges by a wrong time */
+    rc = hosted_check_sign(v, err);
+    if (rc == 0)
+        rc = clock_stop_check(v->store, err); /* before the rest judges by a wrong time */
     if (rc == 0)
         rc = quota_check_issue(v, v->counts.spares + count, err);
     if (rc == 0)

@@ -8,6 +8,7 @@
 #include "station/store/inventory.h"
 #include "station/store/ledger.h"
 #include "station/store/orders.h"
+#include "station/store/requests.h"
 #include "station/store/spares.h"
 #include "station/store/whitelist.h"
 #include "station/vault/ca/issuers.h"
@@ -74,7 +75,7 @@ static int burn(struct work *w, const struct credential *c, const uint8_t order[
 
     buf_init(&line, LINE_MAX_BYTES);
     buf_init(&no_evidence, 1);
-    rc = ledger_expect(w->store, c->id, NULL, err);
+    rc = ledger_expect_available(w->store, c->id, err);
     if (rc == 0)
         rc = write_record(w, c, order, &line, err);
     if (rc == 0)
@@ -104,6 +105,8 @@ static int burn_of_order(void *context, const struct order_row *row, struct erro
     if (rc == ERR_EXHAUSTED)
         rc = 0;
     /* A key of theirs may have got a certificate since: none is used a second time. */
+    if (rc == 0)
+        rc = requests_destroy(w->store, row->id, row->hash, err);
     return rc ? rc : spares_destroy(w->store, row->id, row->hash, err);
 }
 

@@ -291,7 +291,7 @@ int naming_take(struct vault *v, struct session *s, struct naming *how, struct e
         rc = credential_pick_type(v->store, v->order_id, v->key, &s->credential, err);
     if (rc == 0)
         rc = fitting_check_stock(v, &s->credential.cert, err);
-    return rc ? rc : ledger_expect(v->store, s->credential.id, NULL, err);
+    return rc ? rc : ledger_expect_available(v->store, s->credential.id, err);
 }
 
 bool naming_fits_label(const struct vault *v, const struct session *s, const char *serial)

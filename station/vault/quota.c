@@ -6,12 +6,13 @@
 
 #include <inttypes.h>
 
-/* Only a scrapped one gives its place back: every other certificate may live for ever. */
+/* Only a scrapped one gives its place back: every other certificate may live for ever. A request takes
+ * one: the hosted CA that has it may sign, whether or not the station hears of it. */
 int64_t quota_issued(const struct inventory_counts *counts)
 {
     return counts->by_state[CREDENTIAL_AVAILABLE] + counts->by_state[CREDENTIAL_CLAIMED] +
            counts->by_state[CREDENTIAL_PROVEN] + counts->by_state[CREDENTIAL_BURNED] +
-           counts->by_state[CREDENTIAL_REVOKED];
+           counts->by_state[CREDENTIAL_REVOKED] + counts->requests;
 }
 
 int64_t quota_live(const struct inventory_counts *counts)
@@ -31,6 +32,7 @@ static struct inventory_counts states_of(const struct ledger_counts *told)
     c.by_state[CREDENTIAL_SCRAPPED] = told->scrapped;
     c.by_state[CREDENTIAL_REVOKED] = told->revoked;
     c.spares = told->spares;
+    c.requests = told->requests;
     return c;
 }
 
@@ -61,6 +63,12 @@ int quota_compare(struct store *store, const struct order_row *order,
                          " spare keys and the ledger tells of %" PRId64
                          ": keep the database as it is and call the security team",
                          order->name, counts->spares, expected.spares);
+    if (counts->requests != expected.requests)
+        return error_set(err, ERR_INTEGRITY,
+                         "the inventory of order '%s' holds %" PRId64
+                         " requests to a hosted CA and the ledger tells of %" PRId64
+                         ": keep the database as it is and call the security team",
+                         order->name, counts->requests, expected.requests);
     return 0;
 }
 

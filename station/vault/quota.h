@@ -26,7 +26,7 @@ MUST_USE int quota_compare(struct store *store, const struct order_row *order,
 /* Reads the counts of the vault's order. Errors: ERR_INTEGRITY when the ledger counts otherwise. */
 MUST_USE int quota_load(struct vault *v, struct error *err);
 
-/* Credentials that take a place in max_issued, and in good. */
+/* Credentials, and requests to a hosted CA, that take a place in max_issued; and credentials in good. */
 int64_t quota_issued(const struct inventory_counts *counts);
 int64_t quota_live(const struct inventory_counts *counts);
 

@@ -180,7 +180,7 @@ static int open_list(struct work *w, struct error *err)
 
 static int check_active(const struct issuer *issuer, struct error *err)
 {
-    if (issuer->state == ISSUER_ACTIVE)
+    if (issuer->state == ISSUER_ACTIVE && !issuer->hosted)
         return 0;
     return error_set(err, ERR_REFUSED, "issuing CA %u is %s: it signs no revocation list",
                      issuer->number, issuer_state_name(issuer->state));
@@ -295,7 +295,7 @@ static int write_round(struct round *r, struct error *err)
     if (rc == 0)
         rc = issuers_check_keys(&issuers, r->hsm, err);
     for (size_t i = 0; rc == 0 && i < issuers.count; i++)
-        if (issuers.of[i].state == ISSUER_ACTIVE)
+        if (issuers.of[i].state == ISSUER_ACTIVE && !issuers.of[i].hosted)
             rc = write_one(r, &issuers, &issuers.of[i], err);
     issuers_done(&issuers);
     return rc;

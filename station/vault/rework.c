@@ -94,6 +94,12 @@ static int judge(struct vault *v, const struct credential *c, struct reworked *o
         rc = orders_check_station(v, v->order, &share, err);
     if (rc || out->before)
         return rc;
+    if (share->hosted)
+        return error_set(err, ERR_REFUSED,
+                         "a hosted CA signs for order '%s', and no certificate can be made while a "
+                         "device waits: void '%s' with 'imprint void', and give the repaired unit "
+                         "another serial",
+                         v->order->id, c->serial);
     out->allowed = share->counts.rework;
     return check_quota(v, share, &out->used, err);
 }

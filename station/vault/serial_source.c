@@ -1,5 +1,7 @@
 #include "station/vault/serial_source.h"
 
+#include "station/store/requests.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +36,8 @@ static int look_at(struct serial_source *s, size_t i, struct error *err)
     int rc =
         credential_order_of_serial(s->v->store, s->v->order->product, p->list.at[i], &order, err);
 
+    if (rc == 0 && order == 0)
+        rc = request_order_of_serial(s->v->store, s->v->order->product, p->list.at[i], &order, err);
     if (rc == 0 && order == 0)
         s->left[s->left_count++] = (uint32_t)i;
     if (rc == 0 && order != 0 && order != s->v->order_id)

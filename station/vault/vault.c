@@ -12,6 +12,7 @@
 #include "station/vault/ca/fitting.h"
 #include "station/vault/certifier.h"
 #include "station/vault/counting.h"
+#include "station/vault/hosted/hosted_job.h"
 #include "station/vault/pin.h"
 #include "station/vault/quota.h"
 #include "station/vault/symmetric.h"
@@ -278,6 +279,8 @@ static int bind_certificates(struct vault *v, struct error *err)
         rc = issuers_choose(&v->issuers, v->order, v->share, v->job->issuer, &v->issuer, err);
     if (rc == 0)
         rc = algorithms_bind(v, err);
+    if (rc == 0)
+        rc = hosted_check_job(v, err);
     return rc ? rc : fitting_check(v, err);
 }
 

@@ -350,6 +350,29 @@ def ca_seeds():
         yield lp(ders[2])
 
 
+def answers_seeds():
+    """A certificate as openssl makes it, in every form in which a hosted CA may send it."""
+    with tempfile.TemporaryDirectory() as temp:
+        folder = pathlib.Path(temp)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-nodes", "-subj", "/CN=SN-1", "-days", "30", "-keyout", "/dev/null", "-out",
+                        folder / "cert.pem"], check=True, capture_output=True)
+        pem = (folder / "cert.pem").read_bytes()
+        made = base64.b64decode(b"".join(pem.splitlines()[1:-1]))
+        yield pem
+        yield b"Dear customer,\r\n" + pem + b"-----\n" + pem[:-40]
+        yield made
+        yield made + made
+        yield b"serial,certificate\n1," + base64.b64encode(made) + b'\n2,"' + pem + b'"\n'
+        for form in ("DER", "PEM"):
+            yield subprocess.run(["openssl", "crl2pkcs7", "-nocrl", "-certfile", folder / "cert.pem",
+                                  "-outform", form], check=True, capture_output=True).stdout
+        subprocess.run(["tar", "--format=ustar", "-cf", folder / "all.tar", "-C", folder, "cert.pem"],
+                       check=True)
+        yield (folder / "all.tar").read_bytes()
+        yield b"-----BEGIN CERTIFICATE REQUEST-----\nMA==\n-----END CERTIFICATE REQUEST-----\n"
+
+
 def csr_seeds():
     """Requests of OpenSSL: plain, with extensions, of other keys; and a part of each."""
     for options in (["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
@@ -391,7 +414,7 @@ def gs1_seeds():
 
 def main():
     sample, program, corpus = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
-    for target, seeds in (("agent", agent_seeds()), ("ca", ca_seeds()), ("csr", csr_seeds()),
+    for target, seeds in (("agent", agent_seeds()), ("answers", answers_seeds()), ("ca", ca_seeds()), ("csr", csr_seeds()),
                           ("gs1", gs1_seeds()), ("link", link_seeds()),
                           ("order", order_seeds()),
                           ("manifest", manifest_seeds(sample, program)), ("import", import_seeds(sample)),

@@ -350,7 +350,7 @@ def check_station_document():
     events = set(re.findall(r'ledger_append\([^"]*"(\w+)"', code)) | \
         set(re.findall(r'event_put\(v, "(\w+)"', code)) | \
         set(re.findall(r'\[[A-Z]+\] = \{"(\w+)", CLAIM_', code)) | \
-        set(re.findall(r'#define LEDGER_(?:RESTORED|ISSUE|KEYS|KEYS_DESTROYED|REWORK|PERSON_\w+|PIN_TRIED|SIGNED_IN) +"(\w+)"',
+        set(re.findall(r'#define LEDGER_(?:RESTORED|ISSUE|KEYS|KEYS_DESTROYED|CSR_\w+|REWORK|PERSON_\w+|PIN_TRIED|SIGNED_IN) +"(\w+)"',
                        source("station/store/ledger.h")))
 
     def first_column(title):

@@ -384,6 +384,36 @@ START_TEST(a_station_may_have_several_issuing_cas)
 }
 END_TEST
 
+/* A hosted CA may be one station's in one order and another's in the next: the order that a record
+ * names tells whose it is. */
+START_TEST(a_hosted_ca_is_of_the_station_of_each_order)
+{
+    struct record r = {.sn = "line-a-1", .cert = {(const uint8_t *)"", 1}};
+    char text[1024], hex[2 * SHA256_SIZE + 1];
+    struct trust_quota q;
+
+    begin_stations();
+    issuer_of(&a, hex);
+    for (int station = 7; station < 9; station++) {
+        snprintf(text, sizeof text,
+                 "{\"type\":\"order\",\"counts\":{\"good\":9,\"max_issued\":9},\"stations\":["
+                 "{\"key\":\"%064d\",\"hosted\":\"%s\",\"good\":3,\"max_issued\":3}]}",
+                 station, hex);
+        ASSERT_OK(read_order(text), err);
+    }
+    count_under(&orders.at[1]);
+    ASSERT_OK(accept_next(&a, 1), err);
+    ASSERT_OK(trust_quota_load(&q, t, &orders, 1, &err), err);
+    memcpy(r.order, orders.at[1].hash, sizeof r.order);
+    memcpy(r.iss, orders.at[1].stations[0].issuers[0], sizeof r.iss);
+    ASSERT_OK(trust_quota_record(&q, &r, &err), err);
+    memcpy(r.order, orders.at[0].hash, sizeof r.order);
+    ASSERT_FAILS(trust_quota_record(&q, &r, &err), ERR_REFUSED);
+    assert_text("a log is of one station");
+    end_stations();
+}
+END_TEST
+
 /* After a rollover what the CA before made is still scrapped, under a version without that CA. */
 START_TEST(what_a_delisted_ca_made_may_end_and_not_begin)
 {
@@ -518,6 +548,7 @@ CHECK_ITEMS_MAIN("accept_orders", ONCE(a_station_is_held_to_its_own_share),
                  ONCE(all_stations_together_stay_within_the_order),
                  ONCE(an_issuing_ca_that_the_order_does_not_list_is_refused),
                  ONCE(a_log_is_of_one_station), ONCE(a_station_may_have_several_issuing_cas),
+                 ONCE(a_hosted_ca_is_of_the_station_of_each_order),
                  ONCE(what_a_delisted_ca_made_may_end_and_not_begin),
                  ONCE(what_no_version_of_the_order_is_is_not_counted_as_one),
                  ONCE(only_orders_that_are_given_may_stand_in_a_manifest),

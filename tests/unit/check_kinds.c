@@ -105,6 +105,65 @@ START_TEST(a_device_key_of_each_type_is_stored_and_rewrapped)
 }
 END_TEST
 
+/* What a key is asked to sign, and what became of it. */
+struct asked {
+    struct public_key key;
+    enum sig_scheme scheme;
+    struct signature sig;
+    bool refuse;
+};
+
+static int sign_request(void *context, const struct ca_signer *signer, struct error *e)
+{
+    struct asked *a = context;
+
+    a->key = signer->key;
+    a->scheme = signer->scheme;
+    return a->refuse ? error_set(e, ERR_INPUT, "no request")
+                     : ca_sign(signer, "ask", 3, &a->sig, e);
+}
+
+/* A key that signed a request is stored as one that did not, and can be delivered. */
+START_TEST(a_key_signs_a_request_before_it_is_wrapped)
+{
+    static const uint8_t order[SHA256_SIZE] = {0xa1};
+    enum key_type type = carried[_i];
+    struct hsm *h = open_token();
+    char storage[HSM_STORAGE_NAME_SIZE];
+    uint8_t station_pub[EC_POINT_SIZE];
+    struct asked asked = {.refuse = false};
+    struct public_key key;
+    struct hsm_rewrap *r;
+    struct buf wrapped;
+
+    buf_init(&wrapped, 2048);
+    ASSERT_OK(hsm_storage_create(h, order, type, storage, &err), err);
+    ASSERT_OK(
+        hsm_credential_make_asking(h, storage, type, sign_request, &asked, &key, &wrapped, &err),
+        err);
+    ck_assert(key.type == type && key_same(&key, &asked.key));
+    ck_assert_int_eq(asked.scheme, type == KEY_RSA_2048 || type == KEY_RSA_3072
+                                       ? SCHEME_RSA_PKCS1_SHA256
+                                       : scheme_of(type));
+    ASSERT_OK(scheme_verify_key(&key, asked.scheme, "ask", 3, asked.sig.bytes, asked.sig.len, &err),
+              err);
+    ASSERT_OK(hsm_credential_rewrap_begin(h, storage, wrapped.data, wrapped.len, &key, &r,
+                                          station_pub, &err),
+              err);
+    hsm_credential_rewrap_abort(r);
+    asked.refuse = true;
+    buf_reset(&wrapped);
+    ASSERT_FAILS(
+        hsm_credential_make_asking(h, storage, type, sign_request, &asked, &key, &wrapped, &err),
+        ERR_INPUT);
+    ck_assert_uint_eq(wrapped.len, 0);
+    ASSERT_OK(hsm_storage_destroy(h, order, &err), err);
+    buf_done(&wrapped);
+    hsm_close(h);
+    softhsm_teardown();
+}
+END_TEST
+
 START_TEST(an_order_has_a_storage_key_for_ec_and_one_for_rsa)
 {
     static const uint8_t order[SHA256_SIZE] = {0xa1, 2};
@@ -150,5 +209,6 @@ END_TEST
 CHECK_ITEMS_MAIN("kinds", EACH_ROW(the_token_tells_the_kind_of_a_ca, algorithms),
                  ONCE(only_keys_of_the_ca_are_of_another_kind),
                  EACH_ROW(a_device_key_of_each_type_is_stored_and_rewrapped, carried),
+                 EACH_ROW(a_key_signs_a_request_before_it_is_wrapped, carried),
                  ONCE(an_order_has_a_storage_key_for_ec_and_one_for_rsa),
                  ONCE(a_type_that_the_token_cannot_wrap_is_refused_by_name))

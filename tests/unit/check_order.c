@@ -157,12 +157,17 @@ START_TEST(a_single_serial_is_held_to_the_platforms)
 END_TEST
 
 /* good_order with one text in the place of another. */
-static void change(const char *find, const char *with, char *out, size_t size)
+static void change_in(const char *text, const char *find, const char *with, char *out, size_t size)
 {
-    const char *at = strstr(good_order, find);
+    const char *at = strstr(text, find);
 
     ck_assert_msg(at != NULL, "'%s' is not in the order", find);
-    snprintf(out, size, "%.*s%s%s", (int)(at - good_order), good_order, with, at + strlen(find));
+    snprintf(out, size, "%.*s%s%s", (int)(at - text), text, with, at + strlen(find));
+}
+
+static void change(const char *find, const char *with, char *out, size_t size)
+{
+    change_in(good_order, find, with, out, size);
 }
 
 static const struct {
@@ -184,6 +189,37 @@ static const struct {
     {"\"prefix\":\"P-\",\"digits\":4,\"first\":101", "\"prefix\":\"Q-\",\"digits\":4,\"first\":1"},
     {"\"prefix\":\"P-\",\"digits\":4,\"first\":101", "\"prefix\":\"P-X\",\"digits\":3,\"first\":1"},
 };
+
+/* The text with another in the place of one. */
+static void swap(char *json, size_t size, const char *find, const char *with)
+{
+    char whole[4096];
+
+    snprintf(whole, sizeof whole, "%s", json);
+    change_in(whole, find, with, json, size);
+}
+
+/* One share of the station's own CA, the other of a hosted one. */
+START_TEST(a_station_whose_ca_is_hosted)
+{
+    struct error err = ERROR_INIT;
+    char json[4096];
+
+    change("\"issuer\":\"" ISSUER_A "\"," SHARE_B, "\"hosted\":[\"" KEY_A "\"]," SHARE_B, json,
+           sizeof json);
+    ASSERT_OK(parse(json, &err), err);
+    ck_assert(!order.stations[0].hosted && order.stations[1].hosted);
+    ck_assert_uint_eq(order.stations[1].issuer_count, 1);
+    swap(json, sizeof json, "\"issuer\":\"" ISSUER_A "\"", "\"hosted\":\"" KEY_A "\"");
+    ASSERT_FAILS(parse(json, &err), ERR_INPUT);
+    ck_assert_ptr_nonnull(strstr(err.text, "a CA that no station before has"));
+    swap(json, sizeof json, "\"hosted\":\"" KEY_A "\"", "\"hosted\":\"" KEY_B "\"");
+    ASSERT_OK(parse(json, &err), err);
+    swap(json, sizeof json, "[\"hsm\"]", "[\"hsm\",\"device\"]");
+    ASSERT_FAILS(parse(json, &err), ERR_INPUT);
+    ck_assert_ptr_nonnull(strstr(err.text, "no device waits for it"));
+}
+END_TEST
 
 START_TEST(what_an_order_may_say_as_well)
 {
@@ -288,6 +324,11 @@ static const struct {
      "a SHA-256 in 64 hexadecimal digits, or a list"},
     {"\"issuer\":\"" ISSUER_A "\"," SHARE_B,
      "\"issuer\":[\"" ISSUER_A "\",\"" ISSUER_A "\"]," SHARE_B, "each issuing CA once"},
+    {"\"issuer\":\"" ISSUER_A "\"," SHARE_B,
+     "\"issuer\":\"" ISSUER_A "\",\"hosted\":\"" KEY_A "\"," SHARE_B,
+     "'stations[1].hosted' must be left out where there is an issuer"},
+    {"\"issuer\":\"" ISSUER_A "\"," SHARE_B, "\"hosted\":7," SHARE_B, "'stations[1].hosted'"},
+    {"\"issuer\":\"" ISSUER_A "\"," SHARE_B, "\"hosted\":[]," SHARE_B, "1 to 8 issuing CAs"},
     {SHARE_A, "\"good\":8,\"max_issued\":7,\"spoilage\":2,\"rework\":1",
      "member 'stations[0].max_issued'"},
     {SHARE_A, SHARE_A ",\"name\":\"x\"", "unknown member 'stations[0].name'"},
@@ -421,6 +462,7 @@ END_TEST
 
 CHECK_ITEMS_MAIN("order", ONCE(a_good_order_is_read_with_every_member),
                  EACH_ROW(what_an_order_may_say_as_well, good_changes),
+                 ONCE(a_station_whose_ca_is_hosted),
                  EACH_ROW(a_bad_order_is_refused_with_its_member, bad_changes),
                  EACH_ROW(serials_that_a_platform_refuses, exported),
                  ONCE(serials_that_differ_in_case_alone),

@@ -43,6 +43,7 @@ static const struct {
     {"Anchor", policy_anchor},
     {"Used ticket", policy_ticket},
     {"Device key, private half, when made", policy_device_private},
+    {"Device key that signs a request, private half, when made", policy_asking_private},
     {"Device key, public half, when made", policy_device_public},
     {"Device key, unwrapped", policy_unwrapped},
     {"Ephemeral key, private half", policy_ephemeral_private},
@@ -235,8 +236,9 @@ START_TEST(only_device_keys_are_extractable_and_all_that_is_secret_is_sensitive)
         const struct policy_row *rows = tables[i].rows;
         bool public = rows == policy_signing_public || rows == policy_device_public ||
                       rows == policy_ephemeral_public;
-        bool device = rows == policy_device_private || rows == policy_unwrapped ||
-                      rows == policy_derived || rows == policy_derived_value;
+        bool device = rows == policy_device_private || rows == policy_asking_private ||
+                      rows == policy_unwrapped || rows == policy_derived ||
+                      rows == policy_derived_value;
         const struct policy_row *extractable = find_row(rows, CKA_EXTRACTABLE),
                                 *sensitive = find_row(rows, CKA_SENSITIVE);
 

@@ -334,7 +334,8 @@ END_TEST
 
 /* What version 1 did not have, undone; its own index on serials, which allowed none twice. */
 static const char back_to_1[] =
-    "DROP TABLE spare_keys; DROP INDEX credentials_live; DROP INDEX credentials_serial;"
+    "DROP TABLE requests; DROP INDEX ledger_request; DROP TABLE spare_keys; DROP INDEX "
+    "credentials_live; DROP INDEX credentials_serial;"
     "DROP INDEX attempts_tx; DROP TABLE keygens;"
     "CREATE UNIQUE INDEX credentials_serial ON credentials(product, serial);"
     "DROP INDEX ledger_key; DROP INDEX ledger_issuers;"
@@ -362,10 +363,10 @@ START_TEST(a_database_of_version_1_is_brought_to_this_one)
     ASSERT_OK(sql_integer(&store->sql, &err, &count,
                           "SELECT count(*) FROM sqlite_master WHERE name IN"
                           " ('spare_keys', 'spare_keys_state', 'credentials_live', 'attempts_tx',"
-                          " 'keygens', 'keygens_chip')",
+                          " 'keygens', 'keygens_chip', 'requests', 'ledger_request')",
                           ""),
               err);
-    ck_assert_int_eq(count, 6);
+    ck_assert_int_eq(count, 8);
     ASSERT_OK(sql_integer(&store->sql, &err, &count,
                           "SELECT count(*) FROM pragma_table_info('claims') WHERE name IN"
                           " ('kcv', 'symmetric')",

@@ -16,13 +16,15 @@ static const char *judge(const struct issuers *issuers, unsigned number, bool th
                          enum hsm_finding_kind *kind)
 {
     const struct issuer *i = issuers_of_number(issuers, number);
-    bool wanted = i && i->state != ISSUER_DESTROYED;
+    bool wanted = i && i->state != ISSUER_DESTROYED && !i->hosted;
 
     *kind = there ? HSM_FINDING_EXTRA : HSM_FINDING_MISSING;
     if (wanted == there)
         return NULL;
     if (wanted)
         return "the key is not on the token: it is another token, or somebody deleted the key";
+    if (i && i->hosted)
+        return "a key for an issuing CA that is hosted and has none here: find out who made it";
     if (i)
         return "the ledger tells that this key was destroyed, and it is there: run 'imprint ca "
                "destroy' again, and find out who made it";

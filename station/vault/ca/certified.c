@@ -192,7 +192,7 @@ static int publish_json(const struct ca_place *p, const struct issuers *issuers,
     size_t count = 0;
 
     for (size_t n = 0; n < issuers->count; n++)
-        if (issuers->of[n].state == ISSUER_ACTIVE)
+        if (issuers->of[n].state == ISSUER_ACTIVE && !issuers->of[n].hosted)
             memcpy(hashes[count++], issuers->of[n].sha256, SHA256_SIZE);
     return certified_station_json(p->config, p->hsm, (const uint8_t(*)[SHA256_SIZE])hashes, count,
                                   err);

@@ -32,11 +32,11 @@ struct certified {
 MUST_USE int certified_check(const struct ca_place *p, const struct issuers *issuers,
                              unsigned number, const struct ca_chain *chain, struct error *err);
 
-/* how: "import", "root" or "self". Errors: those of files and the store. */
+/* how: "import", "root", "self" or ISSUER_HOSTED. Errors: those of files and the store. */
 MUST_USE int certified_take(const struct ca_place *p, unsigned number, const struct ca_chain *chain,
                             const char *how, struct certified *out, struct error *err);
 
-/* Writes station.json and trust/device-root.pem anew: hashes of the active CAs, and every root that a
+/* Writes station.json and trust/device-root.pem anew: hashes of the active CAs that are not hosted, and every root that a
  * CA of the station has or had, each once. */
 MUST_USE int certified_publish(const struct ca_place *p, struct error *err);
 

@@ -102,6 +102,12 @@ static int end_one(const struct ca_place *p, const struct issuers *issuers, unsi
 
     if (!i)
         return error_set(err, ERR_MISSING, "there is no issuing CA %u: 'imprint ca list'", number);
+    if (i->hosted)
+        return error_set(
+            err, ERR_REFUSED,
+            "CA %u ('%s') is hosted: its key is not this station's to destroy; let the "
+            "owner's orders list it no more",
+            number, i->name);
     out->before = i->state == ISSUER_DESTROYED;
     if (i->state == ISSUER_ACTIVE)
         rc = end_active(p, issuers, i, days, out, err);

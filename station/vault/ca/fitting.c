@@ -17,17 +17,34 @@
 
 bool issuer_is_listed(const struct order_share *share, const struct issuer *issuer)
 {
+    if (share->hosted != issuer->hosted)
+        return false;
     for (size_t i = 0; issuer->chain.count && i < share->issuer_count; i++)
         if (sha256_equal(share->issuers[i], issuer->sha256))
             return true;
     return false;
 }
 
-static int refuse_all(const struct issuers *issuers, const struct order *order, struct error *err)
+static int refuse_hosted(const struct order *order, const struct order_share *share,
+                         struct error *err)
+{
+    char hash[2 * SHA256_SIZE + 1];
+
+    hex_encode(share->issuers[0], SHA256_SIZE, hash);
+    return error_set(err, ERR_REFUSED,
+                     "order '%s' names a hosted CA (%s) that this station does not know: take its "
+                     "certificate and those above it in with 'imprint ca import FILE --hosted'",
+                     order->id, hash);
+}
+
+static int refuse_all(const struct issuers *issuers, const struct order *order,
+                      const struct order_share *share, struct error *err)
 {
     const struct issuer *newest = issuers_newest(issuers);
     char hash[2 * SHA256_SIZE + 1];
 
+    if (share->hosted)
+        return refuse_hosted(order, share, err);
     if (!newest)
         return error_set(err, ERR_REFUSED,
                          "this station has no issuing CA yet, or none whose key is on the token: "
@@ -55,7 +72,7 @@ static int choose_wanted(const struct issuers *issuers, const struct order *orde
         return error_set(err, ERR_REFUSED,
                          "the job names issuing CA '%s', whose key was destroyed: name another",
                          wanted);
-    if (!issuer_can_sign(i))
+    if (!issuer_is_usable(i))
         return error_set(err, ERR_REFUSED,
                          "the job names issuing CA '%s', whose key is not on the token: name "
                          "another",
@@ -78,12 +95,12 @@ int issuers_choose(const struct issuers *issuers, const struct order *order,
     for (size_t n = issuers->count; n > 0; n--) {
         const struct issuer *i = &issuers->of[n - 1];
 
-        if (issuer_can_sign(i) && issuer_is_listed(share, i)) {
+        if (issuer_is_usable(i) && issuer_is_listed(share, i)) {
             *out = i;
             return 0;
         }
     }
-    return refuse_all(issuers, order, err);
+    return refuse_all(issuers, order, share, err);
 }
 
 /* ---- a certificate to look at ---- */

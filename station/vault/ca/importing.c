@@ -45,7 +45,7 @@ static int find(const struct ca_place *p, const struct issuers *issuers, const s
         const struct issuer *i = &issuers->of[n];
         int rc;
 
-        if (i->state == ISSUER_DESTROYED)
+        if (i->state == ISSUER_DESTROYED || i->hosted)
             continue;
         rc = parse_for(p, i, pem, path, chain, err);
         *found = i;

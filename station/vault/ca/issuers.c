@@ -115,7 +115,10 @@ static bool take_event(struct reading *r, const char *event, const json_t *data)
     if (!i)
         return false;
     if (strcmp(event, "ca") == 0) {
+        const char *how = json_string_value(json_object_get(data, "how"));
+
         i->state = ISSUER_ACTIVE;
+        i->hosted = how && strcmp(how, ISSUER_HOSTED) == 0;
         return take_certificates(&r->told[i->number - 1], data);
     }
     i->state = ISSUER_REQUESTED;
@@ -351,19 +354,47 @@ static int check_key(struct issuer *i, struct hsm *hsm, struct error *err)
                      i->number); /* the files were compared with their hashes */
 }
 
+bool issuer_hosted_scheme(X509 *cert, enum sig_scheme *scheme)
+{
+    struct public_key key;
+
+    if (key_of(X509_get0_pubkey(cert), &key, NULL))
+        return false;
+    *scheme = scheme_fits(SCHEME_RSA_PKCS1_SHA256, key.type) ? SCHEME_RSA_PKCS1_SHA256
+                                                             : scheme_of(key.type);
+    return true;
+}
+
+/* It was judged when it was taken in. */
+static int check_hosted(struct issuer *i, struct error *err)
+{
+    if (issuer_hosted_scheme(i->chain.certs[0], &i->scheme))
+        return 0;
+    return error_set(err, ERR_INTEGRITY, "the key of hosted CA %u is of a type that is not known",
+                     i->number);
+}
+
 int issuers_check_keys(struct issuers *issuers, struct hsm *hsm, struct error *err)
 {
     int rc = 0;
 
-    for (size_t n = 0; rc == 0 && n < issuers->count; n++)
-        if (issuers->of[n].state == ISSUER_ACTIVE)
-            rc = check_key(&issuers->of[n], hsm, err);
+    for (size_t n = 0; rc == 0 && n < issuers->count; n++) {
+        struct issuer *i = &issuers->of[n];
+
+        if (i->state == ISSUER_ACTIVE)
+            rc = i->hosted ? check_hosted(i, err) : check_key(i, hsm, err);
+    }
     return rc;
 }
 
 bool issuer_can_sign(const struct issuer *issuer)
 {
-    return issuer->state == ISSUER_ACTIVE && !issuer->without_key;
+    return issuer->state == ISSUER_ACTIVE && !issuer->without_key && !issuer->hosted;
+}
+
+bool issuer_is_usable(const struct issuer *issuer)
+{
+    return issuer->hosted ? issuer->state == ISSUER_ACTIVE : issuer_can_sign(issuer);
 }
 
 /* ---- finding one ---- */

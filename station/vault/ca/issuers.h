@@ -4,7 +4,7 @@
  * A station has one from its ceremony, unless its root is the company's; others are requested
  * (ca/requesting.h) and certified elsewhere (ca/importing.h), or certified by the station's own root,
  * or by themselves (ca/creating.h). Each has a number, from 1; its key is that generation of
- * HSM_KEY_ISSUING_CA on the token. Which there are, and with which certificate, the ledger tells:
+ * HSM_KEY_ISSUING_CA on the token, but for a hosted CA, whose key is somebody else's. Which there are, and with which certificate, the ledger tells:
  *
  *   ca_requested  {"number", "profile" (or not there), "sha256" (of the SubjectPublicKeyInfo)}
  *   ca            {"chain" (of the CAs above, nearest first), "how", "number", "sha256"}: hashes of
@@ -27,7 +27,8 @@
 #include "station/config.h"
 #include "station/store/store.h"
 
-#define ISSUERS_MAX 32
+#define ISSUERS_MAX   32
+#define ISSUER_HOSTED "hosted" /* "how" of a CA that somebody else runs */
 
 enum issuer_state {
     ISSUER_REQUESTED, /* it has a key and no certificate yet */
@@ -43,8 +44,10 @@ struct issuer {
     struct ca_chain chain;              /* empty while it is requested */
     struct buf der;                     /* its certificate */
     uint8_t sha256[SHA256_SIZE];        /* of der */
-    bool without_key;                   /* issuers_check_keys: the token does not have its key */
-    enum sig_scheme scheme;             /* how its key signs; issuers_check_keys sets it */
+    bool hosted;      /* somebody else's: it never has a key here (ca/hosting.h) */
+    bool without_key; /* issuers_check_keys: the token does not have its key */
+    enum sig_scheme
+        scheme; /* how its key signs, of a hosted one how it may; issuers_check_keys sets it */
 };
 
 struct issuers {
@@ -69,7 +72,7 @@ void issuers_done(struct issuers *issuers);
  */
 MUST_USE int issuers_check_keys(struct issuers *issuers, struct hsm *hsm, struct error *err);
 
-/* Whether a CA is active and, as far as was looked, has its key. */
+/* Whether a CA is active and, as far as was looked, has its key on the token. */
 bool issuer_can_sign(const struct issuer *issuer);
 
 /* From here on hsm signs with the key of this CA where it signs with HSM_KEY_ISSUING_CA. */
@@ -90,6 +93,13 @@ const struct issuer *issuers_of_certificate(const struct issuers *issuers, X509 
 /* The same for the DER of a certificate. Errors: ERR_INTEGRITY when no CA of the station issued it. */
 MUST_USE int issuers_of_der(const struct issuers *issuers, const struct buf *der,
                             const struct issuer **out, struct error *err);
+
+/* How a hosted CA with this certificate may sign, RSA as most do (rsa-pkcs1-sha256); false when its key is
+ * of no type that certificates of devices are verified with. */
+bool issuer_hosted_scheme(X509 *cert, enum sig_scheme *scheme);
+
+/* Whether certificates of a CA may be had: it can sign, or is hosted and was not given up. */
+bool issuer_is_usable(const struct issuer *issuer);
 
 /* The one with the highest number that can sign, or NULL. */
 const struct issuer *issuers_newest(const struct issuers *issuers);
