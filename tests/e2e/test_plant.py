@@ -198,6 +198,44 @@ class BeforeClaim(PlantCase):
         self.does("before_claim", "no", "no route")
         self.assertIn("no route", self.run_one(slot="S2")["plant"])
 
+    def test_a_unit_is_asked_about_by_its_label(self):
+        rig = self.make(before="block", credentials=0, job={"serials": "  source: scanned\n"},
+                        order={"serials": {"only": {"prefix": ""}}})
+        self.does("before_claim", "no unless", "AB-2")
+        for _ in range(2):
+            rig.add_device()
+        _, slots, said = rig.run_json(check=False, labels="S1 AB-1\nS2 AB-2\n")
+        self.assertEqual((slots["S1"]["event"], slots["S2"]["event"]), ("fail", "pass"), said)
+        self.assertEqual(sorted(q["serial"] for q in self.asked("before_claim")), ["AB-1", "AB-2"])
+        self.assertEqual(self.counts()["generated"], 1)
+
+    def test_without_the_process_that_runs_programs_nothing_is_claimed(self):
+        """It was killed: every question is answered, and no vault waits for it."""
+        rig = self.make(before="block")
+        fixture = Fixture(rig, "s1")
+        self.addCleanup(fixture.close)
+        rig.write_job(ports=f"  - unix: {fixture.path}\n    slot: S1\n")
+        self.does("before_claim", "hang")
+        line = Line(rig)
+        self.addCleanup(line.close)
+        fixture.put_in(rig.add_device())
+        self.until(lambda: self.asked("before_claim"))
+        for pid in self.hook_processes(line.process.pid):
+            os.kill(pid, signal.SIGKILL)
+        line.wait_state("S1", "fail")  # its keeper answered still
+        line.say(command="ack", slot="S1")
+        line.wait(lambda l: l.count("fail") == 2)
+        self.assertIn("run the command again", line.states["S1"]["text"])
+        self.assertEqual(line.quit()[0], 0)
+        self.assertEqual(self.counts()["unresolved"], 0)
+
+    @staticmethod
+    def hook_processes(parent):
+        """The one that takes questions, without its keepers."""
+        return [int(p.name) for p in pathlib.Path("/proc").glob("[0-9]*")
+                if (p / "comm").exists() and (p / "comm").read_text() == "imprint-hook\n" and
+                (p / "stat").read_text().rsplit(")", 1)[1].split()[1] == str(parent)]
+
     def test_children_end_with_the_program(self):
         """Also those that left its session; whether it hangs or answers."""
         rig = self.make(before="block")
@@ -283,6 +321,23 @@ class AfterResult(PlantCase):
         told, = self.asked("after_result")
         self.assertEqual((told["result"], told["error"], told["chip"], told.get("serial")),
                          ("fail", "ERR_EXHAUSTED", device.chip, None))
+
+
+    def test_attempts_that_are_repeated_are_no_results(self):
+        rig = self.make(after="warn", outbox=True)
+        fixture = Fixture(rig, "s1")
+        self.addCleanup(fixture.close)
+        rig.write_job(ports=f"  - unix: {fixture.path}\n    slot: S1\n", request_ms=200, repeats=0)
+        line = Line(rig)
+        self.addCleanup(line.close)
+        fixture.put_in(rig.add_device("--fault=slow=400"))
+        line.wait_state("S1", "fail")
+        line.quit()
+        self.assertEqual(line.count("retry"), 2)
+        self.assertEqual([q["result"] for q in self.asked("after_result")],
+                         ["fail"] * line.count("fail"))
+        self.assertEqual([q["id"] for q in self.asked("outbox")],
+                         [q["id"] for q in self.asked("after_result")])
 
 
 class Outbox(PlantCase):
