@@ -39,6 +39,7 @@ elif what == "no unless":
     answer["accept"] = question.get("serial") == does[1]
 elif what == "hang":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    note("hanging", str(os.getpid()))
     time.sleep(600)
 elif what == "crash":
     os.kill(os.getpid(), signal.SIGSEGV)
@@ -403,9 +404,11 @@ class Outbox(PlantCase):
             self.addCleanup(line.close)
             fixture.put_in(rig.add_device())
             line.wait_state("S1", "pass", serial=f"PUMP-00000{n}")
-            self.until(lambda: len(self.asked("outbox")) == n)
+            self.until(lambda: len(self.noted("hanging")) == n)
             os.kill(line.process.pid, signal.SIGKILL)
             line.process.wait()
+            self.until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists()
+                                       for pid in self.noted("hanging")))
             fixture.take_out()
         self.does("outbox", "yes")
         self.outbox("--send")
