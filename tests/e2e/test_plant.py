@@ -1,4 +1,5 @@
 """The plant's own programs: asked before a claim, told of results, and an outbox for what they missed."""
+import http.server
 import json
 import os
 import pathlib
@@ -6,6 +7,7 @@ import re
 import signal
 import stat
 import sys
+import threading
 import time
 import unittest
 
@@ -424,6 +426,61 @@ class Outbox(PlantCase):
         self.run_one()
         self.assertEqual((self.outbox()["program"], self.outbox()["depth"]), (False, 0))
         self.assertEqual(rig.imprint("outbox", "--send", check=False).returncode, EXIT["MISSING"])
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """The plant's server: it stores an event, and then says that it is fine, if it is up."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.up:
+            self.server.stored.append(json.loads(body))
+        self.send_response(200 if self.server.up else 503)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+class Guide(PlantCase):
+    """The programs of docs/hooks.md, as they stand there."""
+
+    def make_example(self, number, name, **replaced):
+        text = (pathlib.Path(__file__).parents[2] / "docs/hooks.md").read_text()
+        program = re.findall(r"(?s)```sh\n(.*?)```", text)[number]
+        for old, new in replaced.values():
+            self.assertIn(old, program)
+            program = program.replace(old, new)
+        rig = self.make(**{name: "block"})
+        (self.plant / "mes").write_text(program)
+        return rig
+
+    def test_a_route_check_in_a_shell(self):
+        rig = self.make_example(0, "before")
+        rig.add_device()
+        self.assertEqual(self.run_one()["event"], "pass")
+        mes = self.plant / "mes"
+        mes.write_text(mes.read_text().replace("09506000134352", "09506000134369"))
+        rig.add_device()
+        self.assertIn("this line makes pumps", self.run_one(EXIT["REFUSED"], "S2")["text"])
+
+    def test_events_are_posted_to_a_server(self):
+        server = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
+        server.up, server.stored = False, []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        rig = self.make_example(1, "outbox", url=(
+            "https://mes.example/imprint", f"http://127.0.0.1:{server.server_port}/"))
+        rig.add_device()
+        self.run_one()
+        state = self.outbox()
+        self.assertEqual(state["depth"], 1)
+        self.assertIn("503", state["error"])
+        server.up = True
+        self.assertEqual(self.outbox("--send")["depth"], 0)
+        self.assertEqual([differences(e) for e in server.stored], [[]])
+        self.assertEqual(server.stored[0]["serial"], "PUMP-000001")
 
 
 if __name__ == "__main__":
