@@ -207,6 +207,47 @@ int plant_tell(struct vault *v, struct session *s, const struct plant_result *re
     return rc;
 }
 
+static int write_end(const struct vault *v, const char *state, const struct claim *claim,
+                     const struct credential *credential, struct buf *out, struct error *err)
+{
+    struct jcs j;
+    int rc;
+
+    jcs_init(&j, out);
+    jcs_object(&j, NULL);
+    put_time(&j);
+    jcs_hex(&j, "chip", claim->chip, claim->chip_len);
+    put_environment(&j, v);
+    jcs_str(&j, "event", "ended");
+    rc = put_id(&j, err);
+    jcs_str(&j, "order", v->order->id);
+    jcs_str(&j, "product", credential->product);
+    jcs_str(&j, "serial", credential->serial);
+    jcs_str(&j, "slot", claim->slot);
+    jcs_str(&j, "state", state);
+    jcs_str(&j, "station", v->config->name);
+    jcs_hex(&j, "transaction", claim->tx, sizeof claim->tx);
+    jcs_int(&j, "version", PLANT_VERSION);
+    jcs_end(&j);
+    return rc;
+}
+
+int plant_tell_end(struct vault *v, const char *state, const struct claim *claim,
+                   const struct credential *credential, struct error *err)
+{
+    struct buf body;
+    int rc;
+
+    if (!v->config->hooks.outbox.given)
+        return 0;
+    buf_init(&body, OUTBOX_BODY_MAX);
+    rc = write_end(v, state, claim, credential, &body, err);
+    if (rc == 0)
+        rc = outbox_add(v->store, &body, err);
+    buf_done(&body);
+    return rc;
+}
+
 static int judge_result(struct vault *v, struct session *s, bool passed, struct error *err)
 {
     const struct hook_answer *a = &s->ticket.answer;

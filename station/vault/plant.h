@@ -6,7 +6,7 @@
  *                  for it nothing is claimed.
  *   after_result   asked when the line tells how a device ended, pass or fail, unless another attempt with
  *                  it follows. What is recorded does not depend on it.
- *   outbox         gets the same result, added where it is recorded.
+ *   outbox         gets the same result, added where it is recorded, and identities that ended.
  *
  *   answer         mode block                                 mode warn
  *   -------------- ------------------------------------------ -------------------------------------
@@ -41,6 +41,13 @@ struct plant_result {
  */
 MUST_USE int plant_tell(struct vault *v, struct session *s, const struct plant_result *result,
                         struct error *err);
+
+/*
+ * An identity that a device may have came to its end: "burned" or "revoked". For the outbox alone, which gets
+ * it in the open transaction; also of commands that run no programs.
+ */
+MUST_USE int plant_tell_end(struct vault *v, const char *state, const struct claim *claim,
+                            const struct credential *credential, struct error *err);
 
 /* As plant_may_claim, for after_result and s->result. Errors: ERR_REFUSED, of a pass alone. */
 MUST_USE int plant_takes_result(struct vault *v, struct session *s, bool passed, bool *waits,

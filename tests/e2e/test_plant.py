@@ -420,6 +420,18 @@ class Outbox(PlantCase):
         self.assertEqual(ids[0], ids[1])  # the same event again bears the same id
         self.assertEqual(len(set(ids)), 2)
 
+    def test_an_identity_that_ended_is_told(self):
+        rig = self.make(outbox=True)
+        device = rig.add_device()
+        self.run_one()
+        rig.imprint("void", "PUMP-000001", "--by", "Ada", "--reason", "a test")
+        self.assertEqual(self.outbox("--send")["depth"], 0)
+        passed, ended = self.noted("taken")
+        self.assertEqual(differences(ended), [])
+        self.assertEqual((ended["event"], ended["state"], ended["serial"], ended["chip"]),
+                         ("ended", "revoked", "PUMP-000001", device.chip))
+        self.assertEqual(ended["transaction"], passed["transaction"])
+
     def test_without_a_program_nothing_waits(self):
         rig = self.make()
         rig.add_device()
