@@ -47,6 +47,22 @@ struct config_scanner {
     char separator[2]; /* what the scanner sends for FNC1, besides GS; or empty */
 };
 
+#define CONFIG_FIXTURES_MAX      8
+#define CONFIG_FIXTURE_SLOTS_MAX 32
+
+/* A fixture (docs/fixture.md), and the slots that it holds. */
+struct config_fixture {
+    char name[33];  /* for people, and in messages */
+    char port[129]; /* as a scanner's, or "tcp:HOST:PORT" or "unix:PATH" */
+    char slots[CONFIG_FIXTURE_SLOTS_MAX][33]; /* words: no space; none in two fixtures */
+    size_t slot_count;
+    int64_t baud;
+    bool lid;   /* nothing is said to a slot whose lid is not closed */
+    bool start; /* a unit begins when the fixture says so */
+    int64_t
+        power; /* milliseconds without power between attempts; 0: the fixture cannot switch it */
+};
+
 struct config {
     char dir[PATH_MAX]; /* absolute */
     char name[65];
@@ -67,6 +83,8 @@ struct config {
     char tpm[256];   /* TCTI of the TPM that has the station's counter, or empty */
     struct config_scanner scanners[CONFIG_SCANNERS_MAX];
     size_t scanner_count;
+    struct config_fixture fixtures[CONFIG_FIXTURES_MAX];
+    size_t fixture_count;
     bool ask_pin;  /* not in the file: the option --ask-pin */
     bool compress; /* not in the file: seal compressed */
     bool of_ca;    /* not in the file: config_of_ca made it */

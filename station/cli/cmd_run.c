@@ -142,6 +142,7 @@ int cli_run(struct cli *cli, const char *farewells, struct error *err)
     struct screen screen = {.line = -1, .errors = -1};
     const struct server_run run = {.screen = &screen,
                                    .config = farewells ? NULL : &cli->config,
+                                   .fixtures = &cli->config,
                                    .output = cli->json    ? "json"
                                              : cli->quiet ? "quiet"
                                                           : "words",

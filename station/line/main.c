@@ -5,10 +5,12 @@
  *
  * With 'board' it speaks JSON, and ends when the board did that has its other end.
  *
- * usage: imprint-line words|quiet|json|board once|watch HELLO_MS REQUEST_MS REPEATS RETRIES
+ * usage: imprint-line words|quiet|json|board once|watch HELLO_MS REQUEST_MS KEYGEN_MS REPEATS RETRIES
+ *                     [FIXTURE FLAGS POWER_MS SLOTS]...
  */
 #include "station/confine/confine.h"
 #include "station/line/command.h"
+#include "station/line/fixtures.h"
 #include "station/line/place.h"
 #include "station/wire/channel.h"
 
@@ -23,8 +25,10 @@
 #include <unistd.h>
 
 #define ARGS         8
+#define FIXTURE_ARGS 4 /* of each */
 #define PLACES_MAX   256
-#define ADDRESS_MAX  32
+#define OTHERS       5     /* that are waited for beside fixtures */
+#define ADDRESS_MAX  40    /* of slots and fixtures */
 #define SCANS_MS     100   /* how often the vault is asked what scanners said */
 #define SCANS_MOST   64    /* in one round: a scanner that never rests holds up nobody */
 #define SCAN_ONCE_MS 60000 /* how long a pass with --once waits for a scan */
@@ -38,11 +42,19 @@ int __lsan_is_turned_off(void)
 }
 #endif
 
+/* What an address leads to: a slot, a fixture, or nothing that was offered. */
+struct address {
+    struct place *place;
+    bool is_fixture;
+    size_t fixture;
+};
+
 struct manager {
     struct line line;
     struct place *places[PLACES_MAX]; /* in the order in which their ports were offered */
     size_t count;
-    struct place *addresses[ADDRESS_MAX]; /* by the connector's numbers */
+    struct address addresses[ADDRESS_MAX]; /* by the connector's numbers */
+    struct fixtures fixtures;
     bool json, board, listed, lost, quitting;
     bool reads_input, has_connector;
     struct command_input input;
@@ -86,7 +98,7 @@ static struct place *get_place(struct manager *m, const char *label, struct erro
         (void)error_set(err, ERR_INTERNAL, "there are too many slots: '%s' is none", label);
         return NULL;
     }
-    if (place_start(p, &m->line, label, err)) {
+    if (place_start(p, &m->line, label, fixtures_gate(&m->fixtures, label), err)) {
         free(p);
         return NULL;
     }
@@ -113,6 +125,19 @@ static void give(struct place *p, const struct offer *offer, int source, int fd)
     place_give(p, &port);
 }
 
+/* A fixture's port, or the number of its address. */
+static void take_fixture(struct manager *m, const struct offer *offer, int fd)
+{
+    size_t index = strtoul(offer->slot + 1, NULL, 10);
+
+    if (offer->kind != OFFER_ADDRESS) {
+        fixtures_give(&m->fixtures, index, offer, CHANNEL_OPENER_FD, fd);
+    } else if (m->has_connector && offer->port < ADDRESS_MAX) {
+        m->addresses[offer->port] = (struct address){.is_fixture = true, .fixture = index};
+        (void)!offer_ask(CHANNEL_CONNECTOR_FD, ASK_PORT, offer->port, NULL);
+    }
+}
+
 static void take_place(struct manager *m, const struct offer *offer, int fd)
 {
     struct error err = ERROR_INIT;
@@ -125,7 +150,7 @@ static void take_place(struct manager *m, const struct offer *offer, int fd)
     } else if (offer->kind != OFFER_ADDRESS) {
         give(p, offer, CHANNEL_OPENER_FD, fd);
     } else if (m->has_connector && offer->port < ADDRESS_MAX) {
-        m->addresses[offer->port] = p;
+        m->addresses[offer->port] = (struct address){.place = p};
         (void)!offer_ask(CHANNEL_CONNECTOR_FD, ASK_PORT, offer->port, NULL);
     }
 }
@@ -160,6 +185,8 @@ static void take_offer(struct manager *m)
         take_listed(m, &offer);
     } else if (offer.kind == OFFER_NOTICE) {
         events_notice(offer.text, NULL, false);
+    } else if (offer.slot[0] == OFFER_FIXTURE) {
+        take_fixture(m, &offer, fd);
     } else {
         take_place(m, &offer, fd);
     }
@@ -167,13 +194,20 @@ static void take_offer(struct manager *m)
 
 static void take_connection(struct manager *m)
 {
+    struct address none = {.place = NULL}, *to = &none;
     struct offer offer;
     int fd;
 
     if (offer_receive(CHANNEL_CONNECTOR_FD, &offer, &fd, NULL)) {
         m->lost = true;
-    } else if (offer.port < ADDRESS_MAX && m->addresses[offer.port]) {
-        give(m->addresses[offer.port], &offer, CHANNEL_CONNECTOR_FD, fd);
+        return;
+    }
+    if (offer.port < ADDRESS_MAX)
+        to = &m->addresses[offer.port];
+    if (to->is_fixture) {
+        fixtures_give(&m->fixtures, to->fixture, &offer, CHANNEL_CONNECTOR_FD, fd);
+    } else if (to->place) {
+        give(to->place, &offer, CHANNEL_CONNECTOR_FD, fd);
     } else if (fd >= 0) {
         close(fd);
     }
@@ -308,18 +342,37 @@ static void take_scans(struct manager *m)
     } while (scan.kind != WIRE_SCAN_NONE && ++taken < SCANS_MOST);
 }
 
+static void on_fixture(void *manager, const char *slot)
+{
+    struct place *p = find_place(manager, slot);
+
+    if (p)
+        place_wake(p);
+}
+
+/* How long nothing may happen, in milliseconds; -1 for ever. */
+static int longest_wait(const struct manager *m)
+{
+    if (m->scans)
+        return SCANS_MS;
+    return m->fixtures.count ? FIXTURES_TICK_MS : -1;
+}
+
 /* The vault sends nothing here: its end is what is waited for. */
 static void wait_for_something(struct manager *m, int woken)
 {
-    struct pollfd p[] = {{.fd = CHANNEL_LINE_FD, .events = 0},
-                         {.fd = CHANNEL_OPENER_FD, .events = POLLIN},
-                         {.fd = m->has_connector ? CHANNEL_CONNECTOR_FD : -1, .events = POLLIN},
-                         {.fd = woken, .events = POLLIN},
-                         {.fd = m->reads_input ? STDIN_FILENO : -1, .events = POLLIN}};
+    struct pollfd p[OTHERS + FIXTURES_MAX] = {
+        {.fd = CHANNEL_LINE_FD, .events = 0},
+        {.fd = CHANNEL_OPENER_FD, .events = POLLIN},
+        {.fd = m->has_connector ? CHANNEL_CONNECTOR_FD : -1, .events = POLLIN},
+        {.fd = woken, .events = POLLIN},
+        {.fd = m->reads_input ? STDIN_FILENO : -1, .events = POLLIN}};
     char bytes[64];
 
-    if (poll(p, sizeof p / sizeof *p, m->scans ? SCANS_MS : -1) < 0)
+    fixtures_poll(&m->fixtures, p + OTHERS);
+    if (poll(p, sizeof p / sizeof *p, longest_wait(m)) < 0)
         return;
+    fixtures_work(&m->fixtures, p + OTHERS);
     if (m->scans)
         take_scans(m);
     if (p[0].revents)
@@ -354,6 +407,7 @@ static int end(struct manager *m)
             rc = m->places[i]->result;
         free(m->places[i]);
     }
+    fixtures_end(&m->fixtures);
     if (!m->failure)
         events_end(reason(m));
     desk_close(&m->desk);
@@ -443,17 +497,32 @@ static int start(struct manager *m)
         fprintf(stderr, "imprint: %s\n", err.text);
         return rc;
     }
-    m->line.wake = signal_wake = wake[1];
+    m->line.wake = signal_wake = m->fixtures.wake = wake[1];
     return run(m, wake[0]);
+}
+
+static int add_fixtures(struct manager *m, char **argv, int count, struct error *err)
+{
+    int rc = 0;
+
+    m->fixtures.woken = on_fixture;
+    m->fixtures.context = m;
+    for (int i = 0; rc == 0 && i < count; i += FIXTURE_ARGS)
+        rc = fixtures_add(&m->fixtures, argv[i], argv[i + 1], atoi(argv[i + 2]), argv[i + 3], err);
+    if (m->fixtures.count)
+        events_observe(fixtures_seen, &m->fixtures);
+    return rc;
 }
 
 int main(int argc, char **argv)
 {
     static struct manager m;
+    struct error err = ERROR_INIT;
 
     if (confine_memory(NULL))
         return error_exit_status(ERR_INTERNAL);
-    if (argc != ARGS) {
+    if (argc < ARGS || (argc - ARGS) % FIXTURE_ARGS ||
+        add_fixtures(&m, argv + ARGS, argc - ARGS, &err)) {
         fprintf(stderr, "imprint-line: 'imprint run' starts this program\n");
         return error_exit_status(ERR_USAGE);
     }

@@ -25,7 +25,7 @@
 #define PORTS_MAX      256
 #define PORT_NAME_MAX  128
 #define PORT_LABEL_MAX 32
-#define PORT_RULES_MAX 40 /* of a job, and the scanners of a station, which are no slots */
+#define PORT_RULES_MAX 48 /* of a job, and the scanners and fixtures of a station, which are no slots */
 #define PORT_NUMBERS   512
 
 struct port_rule {

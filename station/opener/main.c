@@ -156,7 +156,8 @@ static uint16_t count_slots(const struct opener *o)
     unsigned count = 0;
 
     for (size_t i = 0; i < o->ports.count; i++)
-        count += o->ports.list[i].rule >= 0 && o->ports.list[i].baud > 0;
+        count += o->ports.list[i].rule >= 0 && o->ports.list[i].baud > 0 &&
+                 o->ports.list[i].slot[0] != OFFER_FIXTURE;
     return (uint16_t)count;
 }
 

@@ -22,8 +22,9 @@ struct server {
 struct server_run {
     const char
         *output; /* what the line prints: "words", "quiet" (words without progress) or "json" */
-    const struct config *config; /* its scanners are opened if the job reads labels with them */
-    bool once;                   /* one device in each slot that is there, then end */
+    const struct config *config;   /* its scanners are opened if the job reads labels with them */
+    const struct config *fixtures; /* its fixtures hold the slots, whatever is done there */
+    bool once;                     /* one device in each slot that is there, then end */
     struct screen
         *screen; /* a board reads what the line prints then, whatever output says; or NULL */
 };

@@ -23,6 +23,7 @@
 
 #define OFFER_SLOT_MAX 32
 #define OFFER_NAME_MAX 128
+#define OFFER_FIXTURE  '@' /* a "slot" that begins with it is the fixture with the number behind it */
 
 enum offer_kind {
     OFFER_SERIAL = 1, /* a serial port */
