@@ -32,7 +32,9 @@ static const struct schema_field scanner_fields[] = {
      .offset = offsetof(struct config_scanner, port),
      .min = 1,
      .max = 128,
-     .meaning = "serial port of the scanner: its name, usb:VID:PID or usb_path:PLACE"},
+     .meaning =
+         "serial port of the scanner: its name, usb:VID:PID or usb_path:PLACE; or of one that "
+         "types, input: and the path of its device"},
     {.name = "slots",
      .type = SCHEMA_TEXTS,
      .offset = offsetof(struct config_scanner, slots),

@@ -39,8 +39,9 @@
 
 /* A barcode scanner, and the slots whose units it may scan. */
 struct config_scanner {
-    char name[33];  /* for people, and in messages */
-    char port[129]; /* a serial port's name or pattern, or "usb:" or "usb_path:" (line/ports.h) */
+    char name[33]; /* for people, and in messages */
+    char port
+        [129]; /* a serial port's name or pattern, or "usb:", "usb_path:" or "input:" (line/ports.h) */
     char slots[CONFIG_SCANNER_SLOTS_MAX][33];
     size_t slot_count; /* 0: every slot */
     int64_t baud;

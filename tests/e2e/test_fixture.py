@@ -1,4 +1,5 @@
 """Slots in fixtures: lids, lamps, power, and a sequencer that starts, aborts and reads results."""
+import os
 import subprocess
 import threading
 import time
@@ -7,6 +8,8 @@ import unittest
 from rig import BUILD, EXIT, Line, Rig
 from test_line import Fixture as Socket
 
+GPIO = BUILD / "station/imprint-gpio"
+GPIO_SHIM = BUILD / "tests/gpioshim/gpioshim.so"
 SIMULATOR = BUILD / "tools/fixture/imprint-fixture-sim"
 
 
@@ -252,6 +255,83 @@ class Sequencer(FixtureCase):
         self.put_in(device=device)
         self.sim.do("start S1")
         self.sim.told(f"OK S1 {serial} NEW")
+
+
+@unittest.skipUnless(GPIO.exists(), "built without libgpiod")
+class Gpio(FixtureCase):
+    """imprint-gpio with files for lines, in the place of libgpiod's."""
+    ROLES = {"lid": 1, "start": 2, "abort": 3, "power": 4, "white": 5, "yellow": 6, "blue": 7, "green": 8,
+             "red": 9, "buzzer": 10}
+
+    def level(self, role, value=None):
+        path = self.rig.dir / "lines" / str(self.ROLES[role])
+        if value is not None:
+            path.write_text(str(value))
+        return int(path.read_text() or 0)
+
+    def until(self, **levels):
+        deadline = time.monotonic() + 60
+        while any(self.level(role) != level for role, level in levels.items()):
+            self.assertLess(time.monotonic(), deadline, levels)
+            time.sleep(0.01)
+
+    def run_gpio(self, *arguments, **options):
+        env = dict(os.environ, GPIOSHIM_DIR=str(self.rig.dir / "lines"), LD_PRELOAD=str(GPIO_SHIM))
+        return subprocess.Popen([str(GPIO), *arguments], env=env, **options)
+
+    def make_lines(self):
+        (self.rig.dir / "lines").mkdir()
+        for line in self.ROLES.values():
+            (self.rig.dir / "lines" / str(line)).write_text("0")
+        self.level("power", 1)  # low is on: off at first
+        self.level("red", 1)
+
+    def test_a_shift_with_lid_button_and_lamps(self):
+        self.rig = Rig(credentials=2)
+        self.addCleanup(self.rig.close)
+        self.make_lines()
+        path = self.rig.dir / "gpio.sock"
+        wiring = "S1:" + ",".join(f"{role}={'!' * (role in ('power', 'red'))}{line}"
+                                  for role, line in self.ROLES.items())
+        gpio = self.run_gpio(str(path), "gpiochip0", wiring)
+        self.addCleanup(lambda: (gpio.kill(), gpio.wait()))
+        self.configure(f"unix:{path}", "lid: true, start: true, power: 20", ("S1",))
+        self.sockets = [Socket(self.rig, "s1")]
+        self.addCleanup(self.close, self.sockets[0])
+        self.rig.write_job(ports=f"  - unix: {self.sockets[0].path}\n    slot: S1\n")
+        self.put_in()
+        self.start()
+        self.line.wait_state("S1", "hold", hold="lid")
+        self.until(blue=1, power=1)
+        self.level("lid", 1)
+        self.line.wait_state("S1", "hold", hold="start")
+        self.until(blue=0, power=0)
+        self.level("start", 1)
+        self.line.wait_state("S1", "pass")
+        self.until(green=1, yellow=0, buzzer=0, red=1)
+        self.level("lid", 0)
+        self.until(power=1)
+        self.line.quit()
+        self.until(green=0, power=1, white=0)
+        gpio.terminate()
+        self.assertEqual(gpio.wait(60), 0)
+
+    def test_mistakes(self):
+        self.rig = Rig(station=False)
+        self.addCleanup(self.rig.close)
+        self.make_lines()
+        for arguments, code, said in (
+                (("gpiochip0", "S1:lid"), "USAGE", "is not ROLE=LINE"),
+                (("gpiochip0", "S1:lamp=3"), "USAGE", "no role"),
+                (("gpiochip0", "S1:lid=1,lid=2"), "USAGE", "twice"),
+                (("gpiochip0", "lid=1"), "USAGE", "is not SLOT:"),
+                (("gpiochip0", "S1:lid=1,start=1"), "BUSY", "cannot use line 1"),
+                (("gpiochip0", "S1:lid=60"), None, "no line 60"),
+                (("gpiochip7", "S1:lid=1"), "MISSING", "cannot open")):
+            gpio = self.run_gpio(str(self.rig.dir / "x.sock"), *arguments, stderr=subprocess.PIPE, text=True)
+            stderr = gpio.communicate(timeout=60)[1]
+            self.assertIn(said, stderr)
+            self.assertEqual(gpio.returncode, EXIT.get(code, 4))
 
 
 class Configuration(FixtureCase):
