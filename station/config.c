@@ -33,8 +33,8 @@ static const struct schema_field scanner_fields[] = {
      .min = 1,
      .max = 128,
      .meaning =
-         "serial port of the scanner: its name, usb:VID:PID or usb_path:PLACE; or of one that "
-         "types, input: and the path of its device"},
+         "serial port of the scanner: its name, usb:VID:PID or usb_path:PLACE; of one that types "
+         "input: and the path of its device, or terminal, which is the board"},
     {.name = "slots",
      .type = SCHEMA_TEXTS,
      .offset = offsetof(struct config_scanner, slots),

@@ -37,11 +37,14 @@
 #define CONFIG_SCANNERS_MAX      8
 #define CONFIG_SCANNER_SLOTS_MAX 64
 
+#define CONFIG_SCANNER_TERMINAL "terminal" /* the port of one that types at the board */
+
 /* A barcode scanner, and the slots whose units it may scan. */
 struct config_scanner {
     char name[33]; /* for people, and in messages */
     char port
-        [129]; /* a serial port's name or pattern, or "usb:", "usb_path:" or "input:" (line/ports.h) */
+        [129]; /* a serial port's name or pattern, "usb:", "usb_path:" or "input:" (line/ports.h), or
+                       CONFIG_SCANNER_TERMINAL */
     char slots[CONFIG_SCANNER_SLOTS_MAX][33];
     size_t slot_count; /* 0: every slot */
     int64_t baud;

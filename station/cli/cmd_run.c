@@ -97,7 +97,7 @@ static int serve(struct cli *cli, const char *farewells, struct server *server,
     rc = vault_init(&v, &cli->config, &cli->job, cli->store, cli->hsm, err);
     v.attest = attest->pid ? attest : NULL;
     v.farewells = farewells;
-    if (rc == 0 && server->scanners >= 0 && !(v.scanning = scanning_new()))
+    if (rc == 0 && server->reads_scanners && !(v.scanning = scanning_new()))
         rc = error_set(err, ERR_INTERNAL, "out of memory");
     if (rc == 0)
         rc = prepare(cli, &v, err);
@@ -138,8 +138,8 @@ static bool wants_board(const struct cli *cli)
 int cli_run(struct cli *cli, const char *farewells, struct error *err)
 {
     struct attest attest = {.fd = -1};
-    struct server server = {.control = -1, .scanners = -1};
-    struct screen screen = {.line = -1, .errors = -1};
+    struct server server = {.control = -1, .scanners = -1, .typed = -1};
+    struct screen screen = {.line = -1, .errors = -1, .typed = -1};
     const struct server_run run = {.screen = &screen,
                                    .config = farewells ? NULL : &cli->config,
                                    .fixtures = &cli->config,

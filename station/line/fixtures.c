@@ -1,6 +1,7 @@
 #include "station/line/fixtures.h"
 
 #include "base/clock.h"
+#include "station/wire/channel.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define ARGUMENTS     4 /* of each */
 #define SECOND_MS     1000
 #define LAST_WORDS_MS 200 /* for what a serial port still has to send */
 
@@ -24,8 +26,8 @@ static int add_slot(struct fixtures *f, const char *slot, const struct gate_rule
     return 0;
 }
 
-int fixtures_add(struct fixtures *f, const char *name, const char *flags, int power_ms,
-                 const char *slots, struct error *err)
+static int add(struct fixtures *f, const char *name, const char *flags, int power_ms,
+               const char *slots, struct error *err)
 {
     const struct gate_rules rules = {.lid = strstr(flags, "lid") != NULL,
                                      .start = strstr(flags, "start") != NULL,
@@ -57,7 +59,8 @@ struct gate *fixtures_gate(struct fixtures *f, const char *slot)
     return NULL;
 }
 
-void fixtures_seen(void *fixtures, const struct event *event)
+/* A slot shows something new. */
+static void on_event(void *fixtures, const struct event *event)
 {
     struct fixtures *f = fixtures;
     struct gate *g = fixtures_gate(f, event->slot);
@@ -66,6 +69,17 @@ void fixtures_seen(void *fixtures, const struct event *event)
         return;
     gate_show(g, event);
     (void)!write(f->wake, "", 1);
+}
+
+int fixtures_read(struct fixtures *f, char **arguments, int count, struct error *err)
+{
+    int rc = count % ARGUMENTS ? error_set(err, ERR_USAGE, "a fixture has four arguments") : 0;
+
+    for (int i = 0; rc == 0 && i < count; i += ARGUMENTS)
+        rc = add(f, arguments[i], arguments[i + 1], atoi(arguments[i + 2]), arguments[i + 3], err);
+    if (f->count)
+        events_observe(on_event, f);
+    return rc;
 }
 
 /* The place of this slot among the gates of the fixture, or NULL. */
@@ -136,31 +150,68 @@ static void say_about(struct fixtures *f, struct fixture *x, enum fixture_verb v
     say(f, x, &message);
 }
 
-void fixtures_give(struct fixtures *f, size_t index, const struct offer *offer, int source, int fd)
+static void connect_to(struct fixtures *f, struct fixture *x, int fd)
 {
-    struct fixture *x = index < f->count ? &f->list[index] : NULL;
+    x->ready = false;
+    x->heard_ms = x->pinged_ms = x->second_ms = clock_mono_ms();
+    x->lines = 0;
+    talk_init(&x->talk, fd, FIXTURE_DEVICE);
+    say(f, x, &(struct fixture_message){.verb = FIXTURE_HELLO});
+}
+
+/* The opener tries by itself what did not open; the connector is asked again. */
+static void miss(struct fixture *x, const struct offer *offer)
+{
     struct error why = ERROR_INIT;
+
+    (void)error_set(&why, -offer->status, "%s", offer->text);
+    tell_once(x, &why);
+    if (x->has_address)
+        (void)!offer_ask(x->source, ASK_PORT, x->port, NULL);
+}
+
+static struct fixture *offered_to(struct fixtures *f, const struct offer *offer)
+{
+    size_t index = strtoul(offer->slot + 1, NULL, 10);
+
+    if (offer->slot[0] == OFFER_FIXTURE)
+        return index < f->count ? &f->list[index] : NULL;
+    for (index = 0; index < f->count; index++)
+        if (f->list[index].has_address && f->list[index].port == offer->port)
+            return &f->list[index];
+    return NULL;
+}
+
+bool fixtures_has(const struct fixtures *f, uint16_t port)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (f->list[i].has_address && f->list[i].port == port)
+            return true;
+    return false;
+}
+
+void fixtures_take(struct fixtures *f, const struct offer *offer, int source, int fd)
+{
+    struct fixture *x = offered_to(f, offer);
 
     if (!x || x->talk.fd >= 0 || f->ending) {
         if (fd >= 0)
             close(fd);
         return;
     }
-    x->source = source;
     x->port = offer->port;
-    if (fd < 0) {
-        (void)error_set(&why, -offer->status, "%s", offer->text);
-        tell_once(x, &why);
-        if (offer->kind == OFFER_ADDRESS) /* the opener tries by itself what did not open */
-            (void)!offer_ask(source, ASK_PORT, offer->port, NULL);
+    x->serial = offer->kind == OFFER_SERIAL;
+    if (source == CHANNEL_OPENER_FD && offer->kind == OFFER_ADDRESS) {
+        x->has_address = true;
+        x->source = CHANNEL_CONNECTOR_FD;
+        (void)!offer_ask(x->source, ASK_PORT, x->port, NULL);
         return;
     }
-    x->serial = offer->kind == OFFER_SERIAL;
-    x->ready = false;
-    x->heard_ms = x->pinged_ms = x->second_ms = clock_mono_ms();
-    x->lines = 0;
-    talk_init(&x->talk, fd, FIXTURE_DEVICE);
-    say(f, x, &(struct fixture_message){.verb = FIXTURE_HELLO});
+    x->source = source;
+    if (fd >= 0)
+        connect_to(f, x, fd);
+    else
+        miss(x, offer);
 }
 
 /* ---- what it is told ---- */

@@ -33,8 +33,9 @@ struct fixture {
     bool serial;
     int source; /* whom to ask for the connection again, */
     uint16_t port;
-    bool ready; /* it said who it is */
-    int told;   /* the error that was told last */
+    bool has_address; /* port is the connector's number of it */
+    bool ready;       /* it said who it is */
+    int told;         /* the error that was told last */
     int64_t heard_ms, pinged_ms, second_ms;
     unsigned lines; /* in the second since second_ms */
 };
@@ -60,20 +61,22 @@ struct fixtures {
 };
 
 /*
- * Adds a fixture, before any thread starts. flags: "lid" and "start", joined by a comma, or "-"; slots:
- * labels joined by spaces. Errors: ERR_USAGE when there are too many.
+ * Adds the fixtures that arguments name, before any thread starts and after woken and context are set:
+ * NAME FLAGS POWER_MS SLOTS of each; FLAGS: "lid" and "start", joined by a comma; SLOTS: labels joined by
+ * spaces. From then on they see every event. Errors: ERR_USAGE.
  */
-MUST_USE int fixtures_add(struct fixtures *f, const char *name, const char *flags, int power_ms,
-                          const char *slots, struct error *err);
+MUST_USE int fixtures_read(struct fixtures *f, char **arguments, int count, struct error *err);
 
 /* The gate of a slot, or NULL for one without a fixture. From any thread. */
 struct gate *fixtures_gate(struct fixtures *f, const char *slot);
 
-/* A slot shows something new: an observer of events. */
-void fixtures_seen(void *fixtures, const struct event *event);
-
-/* The connection of the fixture with this number, or why there is none. source: whom to ask again. */
-void fixtures_give(struct fixtures *f, size_t index, const struct offer *offer, int source, int fd);
+/*
+ * What opener or connector, which is source, offers for a fixture: a connection, why there is none, or from
+ * the opener the number by which the connector is asked for one. fixtures_has: the connector's offers of this
+ * number are a fixture's.
+ */
+void fixtures_take(struct fixtures *f, const struct offer *offer, int source, int fd);
+bool fixtures_has(const struct fixtures *f, uint16_t port);
 
 /* Fills an entry for each fixture; then takes what came, says what is new, and keeps the time: at least
  * every FIXTURES_TICK_MS. */

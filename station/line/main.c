@@ -25,7 +25,6 @@
 #include <unistd.h>
 
 #define ARGS         8
-#define FIXTURE_ARGS 4 /* of each */
 #define PLACES_MAX   256
 #define OTHERS       5     /* that are waited for beside fixtures */
 #define ADDRESS_MAX  40    /* of slots and fixtures */
@@ -42,18 +41,11 @@ int __lsan_is_turned_off(void)
 }
 #endif
 
-/* What an address leads to: a slot, a fixture, or nothing that was offered. */
-struct address {
-    struct place *place;
-    bool is_fixture;
-    size_t fixture;
-};
-
 struct manager {
     struct line line;
     struct place *places[PLACES_MAX]; /* in the order in which their ports were offered */
     size_t count;
-    struct address addresses[ADDRESS_MAX]; /* by the connector's numbers */
+    struct place *addresses[ADDRESS_MAX]; /* by the connector's numbers */
     struct fixtures fixtures;
     bool json, board, listed, lost, quitting;
     bool reads_input, has_connector;
@@ -125,19 +117,6 @@ static void give(struct place *p, const struct offer *offer, int source, int fd)
     place_give(p, &port);
 }
 
-/* A fixture's port, or the number of its address. */
-static void take_fixture(struct manager *m, const struct offer *offer, int fd)
-{
-    size_t index = strtoul(offer->slot + 1, NULL, 10);
-
-    if (offer->kind != OFFER_ADDRESS) {
-        fixtures_give(&m->fixtures, index, offer, CHANNEL_OPENER_FD, fd);
-    } else if (m->has_connector && offer->port < ADDRESS_MAX) {
-        m->addresses[offer->port] = (struct address){.is_fixture = true, .fixture = index};
-        (void)!offer_ask(CHANNEL_CONNECTOR_FD, ASK_PORT, offer->port, NULL);
-    }
-}
-
 static void take_place(struct manager *m, const struct offer *offer, int fd)
 {
     struct error err = ERROR_INIT;
@@ -150,7 +129,7 @@ static void take_place(struct manager *m, const struct offer *offer, int fd)
     } else if (offer->kind != OFFER_ADDRESS) {
         give(p, offer, CHANNEL_OPENER_FD, fd);
     } else if (m->has_connector && offer->port < ADDRESS_MAX) {
-        m->addresses[offer->port] = (struct address){.place = p};
+        m->addresses[offer->port] = p;
         (void)!offer_ask(CHANNEL_CONNECTOR_FD, ASK_PORT, offer->port, NULL);
     }
 }
@@ -186,7 +165,7 @@ static void take_offer(struct manager *m)
     } else if (offer.kind == OFFER_NOTICE) {
         events_notice(offer.text, NULL, false);
     } else if (offer.slot[0] == OFFER_FIXTURE) {
-        take_fixture(m, &offer, fd);
+        fixtures_take(&m->fixtures, &offer, CHANNEL_OPENER_FD, fd);
     } else {
         take_place(m, &offer, fd);
     }
@@ -194,20 +173,15 @@ static void take_offer(struct manager *m)
 
 static void take_connection(struct manager *m)
 {
-    struct address none = {.place = NULL}, *to = &none;
     struct offer offer;
     int fd;
 
     if (offer_receive(CHANNEL_CONNECTOR_FD, &offer, &fd, NULL)) {
         m->lost = true;
-        return;
-    }
-    if (offer.port < ADDRESS_MAX)
-        to = &m->addresses[offer.port];
-    if (to->is_fixture) {
-        fixtures_give(&m->fixtures, to->fixture, &offer, CHANNEL_CONNECTOR_FD, fd);
-    } else if (to->place) {
-        give(to->place, &offer, CHANNEL_CONNECTOR_FD, fd);
+    } else if (fixtures_has(&m->fixtures, offer.port)) {
+        fixtures_take(&m->fixtures, &offer, CHANNEL_CONNECTOR_FD, fd);
+    } else if (offer.port < ADDRESS_MAX && m->addresses[offer.port]) {
+        give(m->addresses[offer.port], &offer, CHANNEL_CONNECTOR_FD, fd);
     } else if (fd >= 0) {
         close(fd);
     }
@@ -501,28 +475,15 @@ static int start(struct manager *m)
     return run(m, wake[0]);
 }
 
-static int add_fixtures(struct manager *m, char **argv, int count, struct error *err)
-{
-    int rc = 0;
-
-    m->fixtures.woken = on_fixture;
-    m->fixtures.context = m;
-    for (int i = 0; rc == 0 && i < count; i += FIXTURE_ARGS)
-        rc = fixtures_add(&m->fixtures, argv[i], argv[i + 1], atoi(argv[i + 2]), argv[i + 3], err);
-    if (m->fixtures.count)
-        events_observe(fixtures_seen, &m->fixtures);
-    return rc;
-}
-
 int main(int argc, char **argv)
 {
     static struct manager m;
-    struct error err = ERROR_INIT;
 
     if (confine_memory(NULL))
         return error_exit_status(ERR_INTERNAL);
-    if (argc < ARGS || (argc - ARGS) % FIXTURE_ARGS ||
-        add_fixtures(&m, argv + ARGS, argc - ARGS, &err)) {
+    m.fixtures.woken = on_fixture;
+    m.fixtures.context = &m;
+    if (argc < ARGS || fixtures_read(&m.fixtures, argv + ARGS, argc - ARGS, NULL)) {
         fprintf(stderr, "imprint-line: 'imprint run' starts this program\n");
         return error_exit_status(ERR_USAGE);
     }

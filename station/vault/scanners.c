@@ -17,6 +17,7 @@ struct scanner {
     int fd; /* -1: it is not there */
     uint16_t port;
     bool types; /* it is a keyboard, which gives events */
+    bool at_board;
     struct keymap keymap;
     unsigned char event[sizeof(struct input_event)]; /* until it is whole */
     size_t event_len;
@@ -39,7 +40,7 @@ struct scanners *scanners_new(int control)
 {
     struct scanners *s = calloc(1, sizeof *s);
 
-    if (s && offer_ask(control, ASK_WATCH, 0, NULL)) {
+    if (s && control >= 0 && offer_ask(control, ASK_WATCH, 0, NULL)) {
         free(s);
         return NULL;
     }
@@ -115,12 +116,31 @@ static void take_offer(struct scanners *s, const struct vault *v)
 static void lose(struct scanners *s, const struct vault *v, size_t i)
 {
     uint16_t port = s->at[i].port;
+    bool at_board = s->at[i].at_board;
 
     close_port(s->at[i].fd);
     s->at[i] = (struct scanner){.fd = -1};
+    if (at_board)
+        return; /* the board ended, and so does the line */
     tell_port(v, i, "is gone: plug it in again");
     if (s->control >= 0 && offer_ask(s->control, ASK_PORT, port, NULL))
         s->control = -1;
+}
+
+void scanners_type(struct scanners *s, const struct vault *v, int fd)
+{
+    for (size_t i = 0; i < v->config->scanner_count; i++) {
+        if (strcmp(v->config->scanners[i].port, CONFIG_SCANNER_TERMINAL))
+            continue;
+        if (fd < 0) {
+            tell_port(v, i, "types at the board, and there is none");
+            continue;
+        }
+        s->at[i] = (struct scanner){.fd = fd, .at_board = true};
+        tell_port(v, i, "is ready: it types at the board");
+        return;
+    }
+    close_port(fd);
 }
 
 /* ---- codes ---- */

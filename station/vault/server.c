@@ -111,6 +111,8 @@ static size_t build_scanners(struct line_args *a, const struct config *config)
         const struct config_scanner *c = &config->scanners[i];
         int64_t baud = c->baud ? c->baud : SCANNER_BAUD;
 
+        if (strcmp(c->port, CONFIG_SCANNER_TERMINAL) == 0)
+            continue;
         snprintf(a->scanner_numbers[i][0], NUMBER_SIZE, "%zu", i);
         snprintf(a->scanner_numbers[i][1], NUMBER_SIZE, "%" PRId64, baud);
         a->scanners[n] = a->opener[n] = c->port;
@@ -177,8 +179,8 @@ static int start_beside(const char *name, char path[PATH_MAX], const char *const
 
 /* The descriptors of the line are where channel.h says: the vault, the opener, the connector. With a
  * board none of the three has the terminal. */
-static int start_line(struct server *server, struct line_args *a, const struct job *job,
-                      const struct server_run *run, int control, struct error *err)
+static int start_line(struct server *server, struct line_args *a, const struct server_run *run,
+                      int control, struct error *err)
 {
     bool board = has_board(run);
     int null = board ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
@@ -193,7 +195,7 @@ static int start_line(struct server *server, struct line_args *a, const struct j
     int rc = start_beside(OPENER_PROGRAM, a->opener_path, a->opener, board ? beside : NULL,
                           &server->opener, &line.fds[1], err);
 
-    if (rc == 0 && server_reads_scanners(run->config, job))
+    if (rc == 0 && server->reads_scanners && a->scanners[1])
         rc = start_beside(OPENER_PROGRAM, a->opener_path, a->scanners, board ? beside : NULL,
                           &server->scanner_opener, &server->scanners, err);
     if (rc == 0 && a->connector[1]) {
@@ -223,7 +225,10 @@ int server_start_line(struct server *server, const struct job *job, const struct
     struct line_args *args = calloc(1, sizeof *args);
     int fds[2], rc;
 
-    *server = (struct server){.control = -1, .scanners = -1};
+    *server = (struct server){.control = -1,
+                              .scanners = -1,
+                              .typed = -1,
+                              .reads_scanners = server_reads_scanners(run->config, job)};
     if (!args)
         return error_set(err, ERR_INTERNAL, "out of memory");
     build_line(args, job, run);
@@ -232,13 +237,16 @@ int server_start_line(struct server *server, const struct job *job, const struct
     if (rc == 0)
         rc = channel_pair(fds, err);
     if (rc == 0) {
-        rc = start_line(server, args, job, run, fds[1], err);
+        rc = start_line(server, args, run, fds[1], err);
         close(fds[1]);
         server->control = fds[0];
     }
     free(args);
-    if (run->screen)
+    if (run->screen) {
         screen_handed_over(run->screen);
+        server->typed = run->screen->typed;
+        run->screen->typed = -1;
+    }
     if (rc)
         server_stop_line(server);
     return rc;
@@ -256,6 +264,9 @@ static int end_children(struct server *server, bool *killed)
     if (server->scanners >= 0)
         close(server->scanners);
     server->scanners = -1;
+    if (server->typed >= 0)
+        close(server->typed);
+    server->typed = -1;
     *killed = false;
     if (server->line)
         status = spawn_end(server->line, killed);
@@ -322,8 +333,12 @@ int server_run(struct server *server, struct vault *v, struct error *err)
     int rc = 0, line_rc;
 
     end_with_the_line(server->line);
-    if (server->scanners >= 0 && !(scanners = scanners_new(server->scanners)))
+    if (server->reads_scanners && !(scanners = scanners_new(server->scanners)))
         rc = error_set(err, ERR_INTERNAL, "the process that opens scanners ended: run again");
+    if (rc == 0 && scanners) {
+        scanners_type(scanners, v, server->typed);
+        server->typed = -1;
+    }
     if (rc == 0 && write(server->control, &go, 1) == 1)
         rc = serving_run(v, server->control, scanners, err);
     told_to_end = 0;

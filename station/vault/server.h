@@ -14,6 +14,8 @@ struct server {
     pid_t opener;
     pid_t scanner_opener; /* 0: there are no scanners */
     int scanners;         /* its socket, or -1 */
+    int typed;            /* what a scanner types at the board, or -1 */
+    bool reads_scanners;  /* of whatever kind */
     pid_t connector;      /* 0: the job names no address */
     int control;
 };
