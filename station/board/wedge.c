@@ -14,9 +14,14 @@ static bool is_character(int key)
     return (key >= 0x20 && key < 0x7f) || key == GS;
 }
 
-bool wedge_is_typing(const struct wedge *w, int64_t now_ms)
+static bool follows(const struct wedge *w, int64_t now_ms)
 {
     return w->len > 0 && now_ms - w->last_ms <= WEDGE_GAP_MS;
+}
+
+bool wedge_is_typing(const struct wedge *w, int64_t now_ms)
+{
+    return w->len >= LEAST && follows(w, now_ms);
 }
 
 static void add(struct wedge *w, char c)
@@ -27,7 +32,7 @@ static void add(struct wedge *w, char c)
 
 bool wedge_take(struct wedge *w, int key, int64_t now_ms)
 {
-    bool typing = wedge_is_typing(w, now_ms);
+    bool typing = follows(w, now_ms);
 
     if (is_end(key)) {
         bool ended = typing && w->len >= LEAST;

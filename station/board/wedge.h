@@ -4,7 +4,8 @@
  * Invariants
  *  1. A code is at least two characters with at most WEDGE_GAP_MS between one and the next, and a line end or
  *     a tab no later after them. Anything else is a person's, and means nothing.
- *  2. A key that is no character, within a code, is no command: it spoils the code, and the vault refuses it.
+ *  2. A key that is no character, within a code, spoils the code, and the vault refuses it. After two
+ *     characters it is no command; a person may have hit one key before.
  *  3. Pure: no clock, no terminal.
  */
 #ifndef STATION_BOARD_WEDGE_H
@@ -28,7 +29,7 @@ struct wedge {
  * key. */
 bool wedge_take(struct wedge *w, int key, int64_t now_ms);
 
-/* Whether a key that comes now belongs to a code. */
+/* Whether a key that comes now belongs to a code, and to no person. */
 bool wedge_is_typing(const struct wedge *w, int64_t now_ms);
 
 #endif

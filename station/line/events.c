@@ -242,6 +242,8 @@ static void count(const struct event *e)
 
 void events_emit(const struct event *event)
 {
+    if (observer)
+        observer(observer_context, event);
     begin_line();
     count(event);
     if (as_json)
@@ -249,8 +251,6 @@ void events_emit(const struct event *event)
     else
         print_words(event);
     end_line();
-    if (observer)
-        observer(observer_context, event);
 }
 
 void events_observe(void (*seen)(void *context, const struct event *event), void *context)

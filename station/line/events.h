@@ -68,7 +68,7 @@ void events_init(const char *output);
 void events_begin(bool once, const struct wire_counts *counts);
 void events_emit(const struct event *event);
 
-/* From now on seen is called with every event, after it was printed, by the thread that it is of. */
+/* From now on seen is called with every event, before it is printed, by the thread that it is of. */
 void events_observe(void (*seen)(void *context, const struct event *event), void *context);
 
 /* FAIL: the name of what a person does next (docs/events.md). */

@@ -153,7 +153,7 @@ static void say_about(struct fixtures *f, struct fixture *x, enum fixture_verb v
 static void connect_to(struct fixtures *f, struct fixture *x, int fd)
 {
     x->ready = false;
-    x->heard_ms = x->pinged_ms = x->second_ms = clock_mono_ms();
+    x->asked_ms = x->pinged_ms = x->second_ms = clock_mono_ms();
     x->lines = 0;
     talk_init(&x->talk, fd, FIXTURE_DEVICE);
     say(f, x, &(struct fixture_message){.verb = FIXTURE_HELLO});
@@ -368,7 +368,7 @@ static void listen_to(struct fixtures *f, struct fixture *x)
         if (rc == 0 && got < 0)
             rc = x->ready ? got : 0;
         if (rc == 0 && got > 0) {
-            x->heard_ms = now;
+            x->asked_ms = 0;
             take(f, x, &message);
         }
     }
@@ -376,15 +376,17 @@ static void listen_to(struct fixtures *f, struct fixture *x)
         lose(f, x, &err);
 }
 
+/* The time counts from a question: a station that was busy itself blames no fixture. */
 static void keep_time(struct fixtures *f, struct fixture *x, int64_t now)
 {
     struct error err = ERROR_INIT;
 
-    if (now - x->heard_ms >= FIXTURES_SILENT_MS) {
+    if (x->asked_ms && now - x->asked_ms >= FIXTURES_SILENT_MS) {
         (void)error_set(&err, ERR_TIMEOUT, "it does not answer");
         lose(f, x, &err);
     } else if (x->ready && now - x->pinged_ms >= FIXTURES_PING_MS) {
         x->pinged_ms = now;
+        x->asked_ms = x->asked_ms ? x->asked_ms : now;
         say(f, x, &(struct fixture_message){.verb = FIXTURE_PING});
     }
 }

@@ -22,7 +22,7 @@
 #define FIXTURES_SLOTS_MAX  64 /* of all fixtures */
 #define FIXTURES_TICK_MS    250
 #define FIXTURES_PING_MS    1000
-#define FIXTURES_SILENT_MS  3000 /* a fixture that says nothing for so long is hung up on */
+#define FIXTURES_SILENT_MS  3000 /* one that answers nothing for so long is hung up on */
 #define FIXTURES_LINES_MOST 200  /* in a second; one that says more is hung up on */
 
 /* Why a fixture was hung up on, told once each until it was ready again. */
@@ -36,7 +36,8 @@ struct fixture {
     bool has_address; /* port is the connector's number of it */
     bool ready;       /* it said who it is */
     int told;         /* the error that was told last */
-    int64_t heard_ms, pinged_ms, second_ms;
+    int64_t asked_ms; /* the first question since it said anything; 0: none */
+    int64_t pinged_ms, second_ms;
     unsigned lines; /* in the second since second_ms */
 };
 

@@ -305,6 +305,8 @@ void gate_show(struct gate *g, const struct event *event)
         return;
     pthread_mutex_lock(&g->lock);
     look_like(g, event, &g->view);
+    if (event->kind == EVENT_PASS || event->kind == EVENT_FAIL)
+        g->running = false; /* who is told the result may start the next at once */
     pthread_mutex_unlock(&g->lock);
 }
 

@@ -91,7 +91,7 @@ void gate_cycle_power(struct gate *g, void (*wake)(void *context), void *context
 #define GATE_LOOK_MS 50
 struct transport *gate_transport(struct gate *g, struct transport *inner);
 
-/* What the slot shows from now on. */
+/* What the slot shows from now on. With a result the unit is over. */
 void gate_show(struct gate *g, const struct event *event);
 
 /* ---- the fixture's connection ---- */

@@ -168,7 +168,8 @@ static enum event_hold hold(struct gate *g)
 
 START_TEST(nothing_begins_before_all_is_said)
 {
-    struct event wait = {.kind = EVENT_WAIT, .slot = "S1"};
+    struct event wait = {.kind = EVENT_WAIT, .slot = "S1"},
+                 pass = {.kind = EVENT_PASS, .slot = "S1", .serial = "A"};
     enum fixture_reason why;
     struct gate g;
 
@@ -186,6 +187,11 @@ START_TEST(nothing_begins_before_all_is_said)
     ck_assert_int_eq(gate_start(&g, &why), 0);
     ck_assert_int_eq(gate_start(&g, &why), -1);
     ck_assert_int_eq(why, REASON_BUSY);
+    ck_assert_int_eq(hold(&g), HOLD_NONE);
+    gate_show(&g, &pass);
+    ck_assert_int_eq(gate_start(&g, &why), 0);
+    ck_assert(gate_wants(&g));
+    gate_leave(&g);
     ck_assert_int_eq(hold(&g), HOLD_NONE);
     gate_leave(&g);
     ck_assert_int_eq(hold(&g), HOLD_START);
