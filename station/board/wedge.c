@@ -21,11 +21,12 @@ static bool follows(const struct wedge *w, int64_t now_ms)
 
 bool wedge_is_typing(const struct wedge *w, int64_t now_ms)
 {
-    return w->len >= LEAST && follows(w, now_ms);
+    return w->characters >= LEAST && follows(w, now_ms);
 }
 
 static void add(struct wedge *w, char c)
 {
+    w->characters += c != SUB;
     if (w->len < sizeof w->code)
         w->code[w->len++] = c;
 }
@@ -39,11 +40,12 @@ bool wedge_take(struct wedge *w, int key, int64_t now_ms)
 
         if (!ended)
             w->len = 0;
+        w->characters = 0;
         w->last_ms = now_ms - WEDGE_GAP_MS - 1;
         return ended;
     }
     if (!typing)
-        w->len = 0;
+        w->len = w->characters = 0;
     if (is_character(key))
         add(w, (char)key);
     else if (typing)

@@ -21,8 +21,8 @@
 /* Zero-initialise. */
 struct wedge {
     char code[WEDGE_MAX];
-    size_t len;
-    int64_t last_ms; /* when the last character came */
+    size_t len, characters; /* that were typed, without what spoils a code */
+    int64_t last_ms;        /* when the last character came */
 };
 
 /* A key of the terminal at this time: true when it ended a code, which then is code and len until the next

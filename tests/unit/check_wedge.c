@@ -71,6 +71,19 @@ START_TEST(one_after_the_other)
 }
 END_TEST
 
+/* A person hit a key, and then those that end the line. */
+START_TEST(keys_of_a_person_are_not_swallowed)
+{
+    struct wedge w = {.len = 0};
+
+    ck_assert(!wedge_take(&w, 'x', 1000));
+    ck_assert(!wedge_is_typing(&w, 1010) && !wedge_take(&w, 0x03, 1010));
+    ck_assert(!wedge_is_typing(&w, 1020) && !wedge_take(&w, FKEY, 1020));
+    ck_assert(!wedge_take(&w, 'y', 1030));
+    ck_assert(wedge_is_typing(&w, 1040));
+}
+END_TEST
+
 START_TEST(what_is_endless_is_bounded)
 {
     struct wedge w = {.len = 0};
@@ -83,4 +96,5 @@ START_TEST(what_is_endless_is_bounded)
 END_TEST
 
 CHECK_ITEMS_MAIN("wedge", EACH_ROW(a_scan_is_typed_quickly_and_ended, typed),
-                 ONCE(one_after_the_other), ONCE(what_is_endless_is_bounded))
+                 ONCE(one_after_the_other), ONCE(keys_of_a_person_are_not_swallowed),
+                 ONCE(what_is_endless_is_bounded))
