@@ -147,6 +147,14 @@ class Lids(FixtureCase):
         self.assertEqual(self.rig.order_status()["proven"], 1)
         self.assertEqual(self.rig.order_status()["burned"], 0)
 
+    def test_a_held_line_ends_and_the_fixture_is_told(self):
+        self.make()
+        self.start()
+        self.line.wait_state("S1", "hold", hold="lid")
+        code, end = self.line.quit()
+        self.assertEqual((code, end["reason"]), (0, "quit"))
+        self.sim.told("LAMP S1 OFF", "gone")
+
     def test_once(self):
         self.make()
         self.put_in()
