@@ -6,7 +6,7 @@
  * first stand the PKCS#11 calls of bench_bare.h, which are as many as a request needs but for one MAC;
  * beside the others, reading the file with OpenSSL and verifying each certificate's signature. When a
  * round takes longer than the one before it, something grows with the inventory. Peak memory is that
- * of the process until then.
+ * of the process until then; the bare calls come last, for the module loses memory in them.
  */
 #include "bench_bare.h"
 #include "bench_hosted_ca.h"
@@ -31,19 +31,31 @@ struct bench {
     struct error err;
 };
 
-static void print(const struct bench *b, const char *what, const struct bench_time *took,
+/* One side of a round. */
+struct side {
+    struct bench_time took;
+    long peak; /* kB, of the process until then */
+};
+
+static void stop_watch(struct side *s, struct bench_time begun)
+{
+    s->took = bench_since(begun);
+    s->peak = bench_peak_kb();
+}
+
+static void print(const struct bench *b, const char *what, const struct side *s,
                   const struct bench_time *bare)
 {
     printf("  %-8s %6.0f/s with %4.0f us of processor time each, %.2f of the other's rate, %.2f by "
            "processor time; peak memory %ld kB\n",
-           what, (double)b->count / took->clock, 1e6 * took->cpu / (double)b->count,
-           bare->clock / took->clock, bare->cpu / took->cpu, bench_peak_kb());
+           what, (double)b->count / s->took.clock, 1e6 * s->took.cpu / (double)b->count,
+           bare->clock / s->took.clock, bare->cpu / s->took.cpu, s->peak);
     fflush(stdout);
 }
 
 /* ---- out ---- */
 
-static int make(struct bench *b, long round, struct bench_time *took)
+static int make(struct bench *b, long round, struct side *side)
 {
     struct bench_time begun = bench_now();
     int64_t made, written = 0;
@@ -55,25 +67,9 @@ static int make(struct bench *b, long round, struct bench_time *took)
     if (rc == 0)
         rc = request_files_write(&b->station.v, lot, REQUEST_CSV, b->csv, bench_watch.stop,
                                  &written, &b->err);
-    *took = bench_since(begun);
+    stop_watch(side, begun);
     if (rc == 0 && written != b->count)
         rc = error_set(&b->err, ERR_INTERNAL, "requests are missing");
-    return rc;
-}
-
-static int round_out(struct bench *b, long round)
-{
-    struct bench_time took, bare;
-    int rc = hsm_recycle(b->station.hsm, &b->err);
-
-    if (rc == 0)
-        rc = make(b, round, &took);
-    if (rc == 0)
-        rc = hsm_recycle(b->station.hsm, &b->err);
-    if (rc == 0)
-        rc = bench_bare(&b->station, b->count, 1, &bare, &b->err);
-    if (rc == 0)
-        print(b, "export", &took, &bare);
     return rc;
 }
 
@@ -86,7 +82,7 @@ static void on_refused(void *context, enum taking_verdict verdict, const char *p
     fprintf(stderr, "%s: %s: %s: %s\n", taking_verdict_name(verdict), place, serial, why);
 }
 
-static int take(struct bench *b, enum taking_verdict all_are, struct bench_time *took)
+static int take(struct bench *b, enum taking_verdict all_are, struct side *side)
 {
     const struct taking_watch watch = {on_refused, bench_watch.progress, bench_watch.stop, NULL};
     struct bench_time begun = bench_now();
@@ -94,41 +90,53 @@ static int take(struct bench *b, enum taking_verdict all_are, struct bench_time 
     char *paths[] = {b->pem};
     int rc = taking_run(&b->station.v, paths, 1, &watch, &report, &b->err);
 
-    *took = bench_since(begun);
+    stop_watch(side, begun);
     if (rc == 0 && report.of[all_are] != b->count)
         rc = error_set(&b->err, ERR_INTERNAL, "not every certificate was %s",
                        taking_verdict_name(all_are));
     return rc;
 }
 
-static int round_in(struct bench *b)
-{
-    struct bench_time took, again, bare;
-    int rc = bench_hosted_verify(&b->station, b->pem, &bare, &b->err);
-
-    if (rc == 0)
-        rc = take(b, TAKING_TAKEN, &took);
-    if (rc == 0)
-        print(b, "import", &took, &bare);
-    if (rc == 0)
-        rc = take(b, TAKING_AGAIN, &again);
-    if (rc == 0)
-        print(b, "again", &again, &bare);
-    return rc;
-}
-
 /* ---- all ---- */
 
-static int round_of(struct bench *b, long round)
-{
-    int rc;
+struct round {
+    struct side out, in, again;
+    struct bench_time calls, verified;
+};
 
-    printf("round %ld: %ld requests, %ld rows before\n", round, b->count, (round - 1) * b->count);
-    (void)remove(b->csv);
-    rc = round_out(b, round);
+static int measure(struct bench *b, long number, struct round *r)
+{
+    int rc = hsm_recycle(b->station.hsm, &b->err);
+
+    if (rc == 0)
+        rc = make(b, number, &r->out);
     if (rc == 0)
         rc = bench_hosted_sign(&b->station, b->csv, b->pem, &b->err);
-    return rc ? rc : round_in(b);
+    if (rc == 0)
+        rc = bench_hosted_verify(&b->station, b->pem, &r->verified, &b->err);
+    if (rc == 0)
+        rc = take(b, TAKING_TAKEN, &r->in);
+    if (rc == 0)
+        rc = take(b, TAKING_AGAIN, &r->again);
+    if (rc == 0)
+        rc = hsm_recycle(b->station.hsm, &b->err);
+    return rc ? rc : bench_bare(&b->station, b->count, 1, &r->calls, &b->err);
+}
+
+static int round_of(struct bench *b, long number)
+{
+    struct round r;
+    int rc;
+
+    (void)remove(b->csv);
+    rc = measure(b, number, &r);
+    if (rc)
+        return rc;
+    printf("round %ld: %ld requests, %ld rows before\n", number, b->count, (number - 1) * b->count);
+    print(b, "export", &r.out, &r.calls);
+    print(b, "import", &r.in, &r.verified);
+    print(b, "again", &r.again, &r.verified);
+    return 0;
 }
 
 static int run(struct bench *b)
