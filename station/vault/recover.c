@@ -155,7 +155,7 @@ static int confirm(struct store *store, const struct ticket *ticket, int64_t now
     char clock[CLOCK_TEXT_SIZE];
     struct buf data;
     struct jcs j;
-    int rc = store_begin(store, err);
+    int rc;
 
     clock_text(now, clock);
     buf_init(&data, 256);
@@ -164,12 +164,7 @@ static int confirm(struct store *store, const struct ticket *ticket, int64_t now
     jcs_str(&j, "clock", clock);
     jcs_hex(&j, "ticket", ticket->hash, sizeof ticket->hash);
     jcs_end(&j);
-    if (rc == 0)
-        rc = ledger_append(store, "clock_confirmed", &data, err);
-    if (rc == 0)
-        rc = store_commit(store, err);
-    if (rc)
-        store_rollback(store);
+    rc = ledger_append_alone(store, "clock_confirmed", &data, err);
     buf_done(&data);
     return rc;
 }
@@ -220,7 +215,7 @@ static int name_counter(struct store *store, const struct ticket *ticket,
 {
     struct buf data;
     struct jcs j;
-    int rc = store_begin(store, err);
+    int rc;
 
     buf_init(&data, 1024);
     jcs_init(&j, &data);
@@ -228,12 +223,7 @@ static int name_counter(struct store *store, const struct ticket *ticket,
     counting_put(&j, made);
     jcs_hex(&j, "ticket", ticket->hash, sizeof ticket->hash);
     jcs_end(&j);
-    if (rc == 0)
-        rc = ledger_append(store, "counter", &data, err);
-    if (rc == 0)
-        rc = store_commit(store, err);
-    if (rc)
-        store_rollback(store);
+    rc = ledger_append_alone(store, "counter", &data, err);
     buf_done(&data);
     return rc;
 }

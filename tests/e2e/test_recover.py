@@ -246,6 +246,23 @@ class Restore(Base):
         rig.imprint("audit")
         rig.imprint("ledger", "verify")
 
+    def test_a_second_key_that_was_given_up_after_the_backup(self):
+        rig = self.start(4)
+        rotate = ("rotate", "second-key", "--by", "Ada", "--reason", "x")
+        rig.imprint(*rotate, "--algorithm", "ecdsa-p384")
+        pinned = rig.station / "trust/second-root.pem"
+        rig.imprint("backup", rig.dir / "backup")
+        rig.imprint(*rotate)
+        self.lose()
+        rig.recover(rig.ticket("restore"), "--backup", rig.dir / "backup")
+        rig.imprint("void", "PUMP-000001", "--by", "Ada", "--reason", "x")
+        self.cannot("a newer key of second signatures than number 1", "seal")
+        self.assertEqual(rig.manifests(), [])
+        rig.imprint(*rotate)
+        rig.imprint("seal")
+        rig.accept("--require-alg", f"ecdsa-p384={pinned}")
+        rig.imprint("audit")
+
     def cannot(self, text, *command):
         result = self.rig.imprint(*command, check=False)
         self.assertEqual(result.returncode, EXIT["REFUSED"], result.stderr)

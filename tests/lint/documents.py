@@ -347,7 +347,7 @@ def check_station_document():
     text = source("docs/station.md")
     tables = re.findall(r"CREATE TABLE (\w+)", source("station/store/schema.c"))
     code = "".join(p.read_text() for p in sorted((ROOT / "station/vault").rglob("*.c")))
-    events = set(re.findall(r'ledger_append\([^"]*"(\w+)"', code)) | \
+    events = set(re.findall(r'ledger_append(?:_alone)?\([^"]*"(\w+)"', code)) | \
         set(re.findall(r'event_put\(v, "(\w+)"', code)) | \
         set(re.findall(r'\[[A-Z]+\] = \{"(\w+)", CLAIM_', code)) | \
         set(re.findall(r'#define LEDGER_(?:RESTORED|ISSUE|KEYS|KEYS_DESTROYED|CSR_\w+|REWORK|PERSON_\w+|PIN_TRIED|SIGNED_IN) +"(\w+)"',
