@@ -183,6 +183,16 @@ static const struct cli_option conform_options[] = {
     {"hex", NULL, "in words: what was sent and what came, also where a case passed"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option verify_options[] = {
+    {"manifests", "DIR", "the manifests; default: those of the station"},
+    {"trust", "DIR", "the pins to verify them with; default: the station's 'trust'"},
+    {"state", "FILE", "what 'imprint-manifest accept' keeps, instead: nothing is verified again"},
+    {"label", "TEXT", "the serial or code on the unit's label, to be compared"},
+    {"scan", NULL, "read the label from the standard input, as a scanner types it"},
+    {"baud", "N", "bits a second of a serial port; default: 115200"},
+    {"timeout", "MS", "how long the device may take for an answer, three times; default: 1500"},
+    {NULL, NULL, NULL}};
+
 const struct cli_command cli_commands[] = {
     {"init", "", "create a station: token, keys, authorities, database",
      "Creates the station in its directory: initialises a token, makes the long-lived keys in it,\n"
@@ -351,6 +361,18 @@ const struct cli_command cli_commands[] = {
      "station of it. Needs no station, HSM or PIN. Exit status 20 when a case failed, 21 when\n"
      "cases were skipped for want of a key or because the device has an identity.",
      conform_options, 0, 0, 1, cmd_conform},
+    {"verify", "PORT", "is this device genuine and whitelisted? for QA and returns",
+     "Asks the device at PORT, a serial port, 'usb:1209:0001', 'usb_path:1-2.3', 'tcp:HOST:PORT' "
+     "or\n"
+     "'unix:/PATH', to prove over a fresh random number that it holds the key of its certificate,\n"
+     "and looks it up in the whitelist: in the manifests of the station, verified again, or in "
+     "what\n"
+     "an importer accepted. Needs no station, HSM or PIN, and changes neither a locked device nor\n"
+     "anything else. Exit status 0: genuine and whitelisted; 23: not genuine; 33 held, 34 "
+     "revoked,\n"
+     "35 replaced, 36 unknown; 40: the label is another's; 21: a symmetric key, which only its\n"
+     "owner can verify.",
+     verify_options, 0, 1, 1, cmd_verify},
     {"help", "[COMMAND]", "list the commands, or explain one",
      "Lists the commands, or explains one.", no_options, 0, 0, 1, cmd_help},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, 0, NULL}};

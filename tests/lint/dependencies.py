@@ -44,6 +44,9 @@ ROOMS = {
     "station/conform": ["base/", "pki/digest.h", "pki/ec.h", "link/", "agent/ids.h",
                         "station/confine/", "station/wire/", "station/line/stream.h",
                         "station/conform/"],
+    "station/verify": ["base/", "pki/", "gs1/gs1.h", "link/", "agent/ids.h", "manifests/",
+                       "station/confine/", "station/wire/", "station/line/stream.h",
+                       "station/verify/"],
     "station/vault": ["base/", "pki/", "gs1/gs1.h", "hsm/", "manifests/", "link/transcript.h", "agent/ids.h",
                       "station/counter/counter.h", "station/store/", "station/wire/",
                       "station/vault/", "station/config.h",
@@ -82,6 +85,8 @@ FORBIDDEN = {
     "station/imprint-connector": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport",
                                   "usb", "jansson", "crypto", "tss2"],
     "station/imprint-conform": ["p11", "sqlite", "softhsm", "fyaml", "serialport", "usb", "tss2"],
+    "station/imprint-verify": ["p11", "sqlite", "softhsm", "fyaml", "serialport", "usb", "tss2",
+                               "jansson"],
     # The vault parses no CBOR.
     "station/imprint": ["cbor"],
     "manifests/imprint-manifest": ["p11", "softhsm", "serialport", "usb", "cbor", "fyaml",
