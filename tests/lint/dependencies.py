@@ -44,6 +44,8 @@ ROOMS = {
     "station/conform": ["base/", "pki/digest.h", "pki/ec.h", "link/", "agent/ids.h",
                         "station/confine/", "station/wire/", "station/line/stream.h",
                         "station/conform/"],
+    "station/report": ["base/", "pki/", "agent/ids.h", "manifests/cert.h", "station/store/",
+                       "station/report/"],
     "station/verify": ["base/", "pki/", "gs1/gs1.h", "link/", "agent/ids.h", "manifests/",
                        "station/confine/", "station/wire/", "station/line/stream.h",
                        "station/verify/"],
