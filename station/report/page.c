@@ -21,7 +21,7 @@ static const char style[] =
     "p{margin:4px 0 10px}\n"
     ".of,.how{color:var(--soft)}\n"
     ".tiles{display:flex;flex-wrap:wrap;gap:10px;margin:20px 0 6px;padding:0;list-style:none}\n"
-    ".tiles li{flex:1 1 120px;border:1px solid var(--line);border-radius:6px;padding:10px 12px}\n"
+    ".tiles li{flex:1 1 104px;border:1px solid var(--line);border-radius:6px;padding:10px 12px}\n"
     ".tiles b{display:block;font-size:24px;line-height:1.2;font-weight:600}\n"
     ".tiles span{color:var(--soft);font-size:12.5px}\n"
     "svg{display:block;width:100%;height:auto;margin:6px 0 10px}\n"
@@ -36,14 +36,17 @@ static const char style[] =
     "tr{break-inside:avoid}\n"
     "th{text-align:left;font-weight:600;color:var(--soft);border-bottom:1px solid var(--soft);"
     "padding:4px 8px 4px 0;vertical-align:bottom}\n"
-    "td{border-bottom:1px solid var(--line);padding:4px 8px 4px 0;vertical-align:top;"
+    "td{border-bottom:1px solid var(--line);padding:4px 8px 4px 0;vertical-align:baseline;"
     "overflow-wrap:anywhere}\n"
-    ".n{text-align:right;padding-right:18px;font-variant-numeric:tabular-nums}\n"
+    ".n{text-align:right;padding-right:18px;white-space:nowrap;font-variant-numeric:tabular-nums}\n"
+    ".narrow{width:auto}.narrow td,.narrow th{min-width:76px}\n"
     ".t{white-space:nowrap;font-variant-numeric:tabular-nums}\n"
     ".c,.h{font-family:\"Liberation Mono\",\"DejaVu Sans Mono\",monospace;font-size:12px}\n"
-    ".h{font-size:10.5px;color:var(--soft)}\n"
+    ".h{font-size:10.5px;color:var(--soft)}.units .h{white-space:nowrap}.units "
+    ".c{min-width:100px}\n"
     ".s{font-size:11.5px;color:var(--soft)}\n"
-    ".state{font-weight:600}.state.good{color:var(--pass)}.state.bad{color:var(--fail)}\n"
+    ".state{font-weight:600;white-space:nowrap}.state.good{color:var(--pass)}.state.bad{color:var(-"
+    "-fail)}\n"
     ".facts th{width:190px;border-bottom:1px solid var(--line)}\n"
     ".trust{border-left:4px solid var(--soft);padding:2px 0 2px 14px}\n"
     "footer{margin-top:30px;color:var(--soft);font-size:12px}\n"
@@ -58,9 +61,10 @@ void page_title(const struct report *r, char *out, size_t size)
 
     table_time(r->filter.from, from);
     table_time(r->filter.to, to);
-    if (r->filter.kind == HISTORY_TIME)
-        snprintf(out, size, "Shift %.16s to %.16s UTC", from,
-                 strncmp(from, to, 11) == 0 ? to + 11 : to);
+    if (r->filter.kind == HISTORY_TIME && strncmp(from, to, 10) == 0)
+        snprintf(out, size, "Shift %.16s to %.5s UTC", from, to + 11);
+    else if (r->filter.kind == HISTORY_TIME)
+        snprintf(out, size, "Shift %.16s to %.16s UTC", from, to);
     else
         snprintf(out, size, "%s %s", r->filter.kind == HISTORY_SERIAL ? "Unit" : "Lot",
                  r->filter.name);
@@ -150,16 +154,30 @@ static void name_width(int64_t seconds, char *out, size_t size)
         snprintf(out, size, "%" PRId64 " day%s", seconds / 86400, seconds == 86400 ? "" : "s");
 }
 
-/* About twelve labels fit below the columns: hours and minutes, or days where a column is hours. */
+/* At most twelve labels fit below the columns: at whole hours, or days, where columns are more. */
+static int64_t label_every(const struct figures *f)
+{
+    static const int64_t every[] = {60,    300,   600,   900,   1800,   3600,  7200,
+                                    14400, 28800, 43200, 86400, 172800, 604800};
+    int64_t span = (int64_t)f->bin_count * f->bin_seconds, last = 604800;
+
+    for (size_t i = 0; i < sizeof every / sizeof *every; i++)
+        if (every[i] % f->bin_seconds == 0 && span / every[i] <= 12)
+            return every[i];
+    while (span / last > 12)
+        last *= 2;
+    return last;
+}
+
 static void name_bin(const struct figures *f, size_t i, struct plot_value *v)
 {
-    size_t every = (f->bin_count + 11) / 12;
+    int64_t from = f->bin_from + (int64_t)i * f->bin_seconds, every = label_every(f);
     char at[CLOCK_TEXT_SIZE];
 
-    table_time(f->bin_from + (int64_t)i * f->bin_seconds, at);
-    if (i % every == 0 && f->bin_count * (size_t)f->bin_seconds <= 2 * 86400)
+    table_time(from, at);
+    if (from % every < f->bin_seconds && every < 86400)
         snprintf(v->label, sizeof v->label, "%.5s", at + 11);
-    else if (i % every == 0)
+    else if (from % every < f->bin_seconds)
         snprintf(v->label, sizeof v->label, "%.5s", at + 5);
     snprintf(v->tip, sizeof v->tip, "from %.16s: %" PRId64 " passed, %" PRId64 " failed", at,
              v->pass, v->fail);

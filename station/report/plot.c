@@ -4,8 +4,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
-#define WIDTH 720.0
+#define WIDTH 860.0 /* between a screen's page and A4: letters are readable on both */
 
 int64_t plot_step(int64_t most, int64_t steps)
 {
@@ -29,10 +30,10 @@ static int64_t most_of(const struct plot_value *values, size_t count)
 
 /* ---- columns ---- */
 
-#define COLUMNS_HEIGHT 220.0
+#define COLUMNS_HEIGHT 230.0
 #define COLUMNS_LEFT   40.0
 #define COLUMNS_TOP    10.0
-#define COLUMNS_BOTTOM 190.0
+#define COLUMNS_BOTTOM 204.0
 #define COLUMN_WIDEST  48.0
 
 static void draw_scale(struct buf *out, int64_t step, int64_t top)
@@ -80,32 +81,45 @@ void plot_columns(struct buf *out, const char *about, const struct plot_value *v
 
 /* ---- bars ---- */
 
-#define BAR_EACH   28.0
+#define BAR_EACH   27.0
 #define BAR_HEIGHT 16.0
-#define BAR_LEFT   190.0
-#define BAR_FULL   340.0
+#define BAR_NOTE   150.0 /* for what stands behind a bar */
+#define LETTER     7.8   /* the width of a capital, or a little more */
 
-static void draw_bar(struct buf *out, const struct plot_value *v, double y, double unit)
+/* Where bars begin: behind the longest label. */
+static double left_of(const struct plot_value *values, size_t count)
+{
+    size_t longest = 3;
+
+    for (size_t i = 0; i < count; i++)
+        if (strlen(values[i].label) > longest)
+            longest = strlen(values[i].label);
+    return 16 + LETTER * (double)longest;
+}
+
+static void draw_bar(struct buf *out, const struct plot_value *v, double left, double y,
+                     double unit)
 {
     double pass = (double)v->pass * unit, fail = (double)v->fail * unit;
 
-    svg_text(out, "name", SVG_END, BAR_LEFT - 10, y + 13, v->label);
+    svg_text(out, "name", SVG_END, left - 10, y + 13, v->label);
     if (v->pass)
-        svg_rect(out, "pass", BAR_LEFT, y, pass, BAR_HEIGHT, v->tip);
+        svg_rect(out, "pass", left, y, pass, BAR_HEIGHT, v->tip);
     if (v->fail)
-        svg_rect(out, "fail", BAR_LEFT + pass, y, fail, BAR_HEIGHT, v->tip);
-    svg_text(out, "note", SVG_START, BAR_LEFT + pass + fail + 8, y + 13, v->note);
+        svg_rect(out, "fail", left + pass, y, fail, BAR_HEIGHT, v->tip);
+    svg_text(out, "note", SVG_START, left + pass + fail + 8, y + 13, v->note);
 }
 
 void plot_bars(struct buf *out, const char *about, const struct plot_value *values, size_t count,
                int64_t least)
 {
     int64_t most = most_of(values, count);
-    double unit = BAR_FULL / (double)(most > least ? most : least);
+    double left = left_of(values, count);
+    double unit = (WIDTH - left - BAR_NOTE) / (double)(most > least ? most : least);
 
     svg_begin(out, WIDTH, BAR_EACH * (double)count + 4, about);
     for (size_t i = 0; i < count; i++)
-        draw_bar(out, &values[i], BAR_EACH * (double)i + 4, unit);
-    svg_line(out, "axis", BAR_LEFT, 0, BAR_LEFT, BAR_EACH * (double)count + 4);
+        draw_bar(out, &values[i], left, BAR_EACH * (double)i + 4, unit);
+    svg_line(out, "axis", left, 0, left, BAR_EACH * (double)count + 4);
     svg_end(out);
 }

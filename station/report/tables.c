@@ -26,11 +26,12 @@ void table_time(int64_t utc, char out[CLOCK_TEXT_SIZE])
 
 /* ---- parts ---- */
 
+/* A head that begins with '#' is above numbers. */
 static void begin(struct buf *out, const char *class, const char *const *heads)
 {
     buf_printf(out, "<table class=\"%s\">\n<thead><tr>", class);
     for (; *heads; heads++)
-        markup_element(out, "th", NULL, *heads);
+        markup_element(out, "th", **heads == '#' ? "n" : NULL, *heads + (**heads == '#'));
     buf_put_str(out, "</tr></thead>\n<tbody>\n");
 }
 
@@ -69,9 +70,10 @@ static void when(struct buf *out, int64_t utc)
 
 void table_slots(struct buf *out, const struct figures *f)
 {
-    static const char *const heads[] = {"Slot", "Passed", "Failed", "Yield", "Passed again", NULL};
+    static const char *const heads[] = {"Slot",   "#Passed",       "#Failed",
+                                        "#Yield", "#Passed again", NULL};
 
-    begin(out, "figures", heads);
+    begin(out, "narrow", heads);
     for (size_t i = 0; i < f->slot_count; i++) {
         const struct figures_slot *s = &f->slots[i];
 
@@ -88,15 +90,15 @@ void table_slots(struct buf *out, const struct figures *f)
 
 void table_reasons(struct buf *out, const struct figures *f)
 {
-    static const char *const heads[] = {"Reason",   "Attempts", "Share",
-                                        "It means", "The last", NULL};
+    static const char *const heads[] = {"Reason",   "#Attempts", "#Share",
+                                        "It means", "The last",  NULL};
 
     begin(out, "figures", heads);
     for (size_t i = 0; i < f->reason_count; i++) {
         const struct figures_reason *r = &f->reasons[i];
 
         buf_put_str(out, "<tr>");
-        cell(out, "c", error_name(r->code));
+        cell(out, "t c", error_name(r->code));
         number(out, r->count);
         percent(out, (1000 * r->count + f->all.failed / 2) / f->all.failed);
         cell(out, NULL, figures_meaning(r->code));
@@ -125,29 +127,72 @@ static void sealed(struct buf *out, int64_t manifest)
     cell(out, "n", text);
 }
 
+/* What all units have in common is said once, and is no column. */
+struct common {
+    bool firmware, build;
+};
+
+static struct common find_common(const struct report *r)
+{
+    struct common same = {true, true};
+
+    for (size_t i = 1; i < r->unit_count; i++) {
+        same.firmware = same.firmware && !strcmp(r->units[i].firmware, r->units[0].firmware);
+        same.build = same.build && !strcmp(r->units[i].build, r->units[0].build);
+    }
+    return same;
+}
+
+static void write_common(struct buf *out, const struct report *r, const struct common *same)
+{
+    const struct report_unit *u = &r->units[0];
+
+    if (!same->firmware && !same->build)
+        return;
+    buf_put_str(out, "<p class=\"how\">All with");
+    if (same->firmware)
+        markup_printf(out, " firmware %s", u->firmware);
+    if (same->build)
+        markup_printf(out, "%s station build %s", same->firmware ? " and" : "",
+                      *u->build ? u->build : "not recorded");
+    buf_put_str(out, ".</p>\n");
+}
+
+static void write_unit_row(struct buf *out, const struct report_unit *u, const struct common *same)
+{
+    buf_put_str(out, "<tr>");
+    cell(out, "c", u->serial);
+    state(out, u->state);
+    cell(out, NULL, u->slot);
+    when(out, u->proven);
+    number(out, u->attempts);
+    cell(out, NULL, u->who);
+    if (!same->firmware)
+        cell(out, NULL, u->firmware);
+    cell(out, "h", u->number);
+    if (!same->build)
+        cell(out, "s", u->build);
+    sealed(out, u->manifest);
+    buf_put_str(out, "</tr>\n");
+}
+
 void table_units(struct buf *out, const struct report *r)
 {
-    static const char *const heads[] = {"Serial",        "State",    "Slot",     "Proven (UTC)",
-                                        "Attempts",      "By",       "Firmware", "Certificate no.",
-                                        "Station build", "Manifest", NULL};
+    struct common same = find_common(r);
+    const char *heads[] = {"Serial", "State", "Slot", "Proven (UTC)", "#Attempts", "By",
+                           NULL,     NULL,    NULL,   NULL,           NULL};
+    size_t n = 6;
 
+    if (!same.firmware)
+        heads[n++] = "Firmware";
+    heads[n++] = "Certificate no.";
+    if (!same.build)
+        heads[n++] = "Station build";
+    heads[n] = "#Manifest";
+    write_common(out, r, &same);
     begin(out, "units", heads);
-    for (size_t i = 0; i < r->unit_count; i++) {
-        const struct report_unit *u = &r->units[i];
-
-        buf_put_str(out, "<tr>");
-        cell(out, "c", u->serial);
-        state(out, u->state);
-        cell(out, NULL, u->slot);
-        when(out, u->proven);
-        number(out, u->attempts);
-        cell(out, NULL, u->who);
-        cell(out, NULL, u->firmware);
-        cell(out, "h", u->number);
-        cell(out, "s", u->build);
-        sealed(out, u->manifest);
-        buf_put_str(out, "</tr>\n");
-    }
+    for (size_t i = 0; i < r->unit_count; i++)
+        write_unit_row(out, &r->units[i], &same);
     end(out);
 }
 
@@ -231,7 +276,7 @@ void table_attempts(struct buf *out, const struct report *r)
 
 void table_entries(struct buf *out, const struct page_entry *entries, size_t count)
 {
-    static const char *const heads[] = {"Entry", "When (UTC)", "Event", "By", "Why", NULL};
+    static const char *const heads[] = {"#Entry", "When (UTC)", "Event", "By", "Why", NULL};
 
     begin(out, "entries", heads);
     for (size_t i = 0; i < count; i++) {
