@@ -105,15 +105,13 @@ static int choose(const struct cli *cli, struct history_filter *f, struct error 
 
 /* ---- what is verified ---- */
 
-static int verify_ledger(struct cli *cli, struct report_verified *v, struct error *err)
+static int verify_ledger(struct cli *cli, const struct hsm_anchor *anchored,
+                         struct report_verified *v, struct error *err)
 {
-    struct hsm_anchor anchored;
-    int rc = hsm_anchor_read(cli->hsm, &anchored, err);
+    int rc = ledger_verify(cli->store, &v->entries, err);
 
     if (rc == 0)
-        rc = ledger_verify(cli->store, &v->entries, err);
-    if (rc == 0)
-        rc = ledger_check_anchor(cli->store, (int64_t)anchored.sequence, anchored.head, err);
+        rc = ledger_check_anchor(cli->store, (int64_t)anchored->sequence, anchored->head, err);
     v->macs = rc == 0;
     return rc;
 }
@@ -138,10 +136,11 @@ static int verify_unit(struct cli *cli, const struct report_unit *u, struct erro
     return rc;
 }
 
-static int verify(struct cli *cli, struct report *r, struct error *err)
+static int verify(struct cli *cli, const struct hsm_anchor *anchored, struct report *r,
+                  struct error *err)
 {
-    int rc = cli_value(cli, "verify") ? verify_ledger(cli, &r->verified, err)
-                                      : ledger_follow(cli->store, &r->verified.entries, err);
+    int rc = cli->hsm ? verify_ledger(cli, anchored, &r->verified, err)
+                      : ledger_follow(cli->store, &r->verified.entries, err);
 
     for (size_t i = 0; rc == 0 && r->verified.macs && i < r->unit_count; i++)
         rc = verify_unit(cli, &r->units[i], err);
@@ -287,34 +286,50 @@ static int read_report(struct cli *cli, struct history_filter *f, struct report 
     return report_read(cli->store, f, r, err);
 }
 
-static int open_all(struct cli *cli, struct error *err)
+static int open_all(struct cli *cli, struct hsm_anchor *anchored, struct error *err)
 {
     int rc = vault_open_store(&cli->config, STORE_READ, &cli->store, err);
 
-    if (rc == 0 && cli_value(cli, "verify"))
-        rc = vault_open_hsm(&cli->config, &cli->hsm, err);
-    if (rc == 0 && cli->hsm)
-        vault_attach_reader(cli->hsm, cli->store);
-    return rc;
+    if (rc || !cli_value(cli, "verify"))
+        return rc;
+    rc = vault_open_hsm(&cli->config, &cli->hsm, err);
+    if (rc)
+        return rc;
+    vault_attach_reader(cli->hsm, cli->store);
+    return hsm_anchor_read(cli->hsm, anchored, err);
 }
 
-int cmd_report(struct cli *cli, struct error *err)
+/* The token's memory was read before: a command that writes beside this one adds entries meanwhile. */
+static int read_and_make(struct cli *cli, struct history_filter *filter,
+                         const struct hsm_anchor *anchored, struct error *err)
 {
     struct report r = {.made = 0};
-    struct history_filter filter;
-    int rc = choose(cli, &filter, err);
+    int rc = read_report(cli, filter, &r, err);
 
     if (rc == 0)
-        rc = open_all(cli, err);
-    if (rc == 0)
-        rc = read_report(cli, &filter, &r, err);
-    if (rc == 0)
-        rc = verify(cli, &r, err);
+        rc = verify(cli, anchored, &r, err);
     if (rc == 0) {
         snprintf(r.station, sizeof r.station, "%s", cli->config.name);
         snprintf(r.environment, sizeof r.environment, "%s", cli->config.environment);
         rc = make(cli, &r, err);
     }
     report_done(&r);
+    return rc;
+}
+
+int cmd_report(struct cli *cli, struct error *err)
+{
+    struct hsm_anchor anchored = {.sequence = 0};
+    struct history_filter filter;
+    int rc = choose(cli, &filter, err);
+
+    if (rc == 0)
+        rc = open_all(cli, &anchored, err);
+    if (rc == 0)
+        rc = history_hold(cli->store, err);
+    if (rc)
+        return rc;
+    rc = read_and_make(cli, &filter, &anchored, err);
+    history_release(cli->store);
     return rc;
 }

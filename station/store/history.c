@@ -62,6 +62,18 @@ static const char *const try_queries[] = {
     [HISTORY_TIME] = TRIES "?1 IS NULL AND ?2 IS NULL AND a.at >= ?3 AND a.at < ?4" BY_TIME,
 };
 
+int history_hold(struct store *store, struct error *err)
+{
+    return sql_exec(&store->sql, "BEGIN", "read the database", err);
+}
+
+void history_release(struct store *store)
+{
+    struct error ignored = ERROR_INIT;
+
+    (void)!sql_exec(&store->sql, "COMMIT", "end reading the database", &ignored);
+}
+
 /* Never NULL, but where the column may be. */
 static const char *text_of(sqlite3_stmt *row, int column)
 {

@@ -53,6 +53,10 @@ struct history_try {
     int code; /* 0 for a pass, otherwise one of base/error.h */
 };
 
+/* All that is read between the two is of one committed state, whatever others write meanwhile. */
+MUST_USE int history_hold(struct store *store, struct error *err);
+void history_release(struct store *store);
+
 /* The oldest first; a negative return ends the walk. */
 MUST_USE int history_units(struct store *store, const struct history_filter *filter,
                            int (*each)(void *context, const struct history_unit *unit,
