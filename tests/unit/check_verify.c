@@ -163,7 +163,7 @@ static void no_certificate(void)
 }
 static void other_issuer(void)
 {
-    buf_put(&certificates, certificates.data, 100);
+    buf_put(&certificates, device.record.cert.p, 100);
 }
 
 static const struct {
