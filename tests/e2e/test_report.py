@@ -238,6 +238,22 @@ class Report(unittest.TestCase):
             result = self.rig.imprint("report", "lot", "E2E-1", "--dir", copy, *found, check=False)
             self.assertEqual(result.returncode, EXIT["INTEGRITY"], result)
 
+    def test_the_lot_of_a_udi(self):
+        """Here written into the rows afterwards, which the token tells."""
+        copy = self.rig.dir / "lots"
+        shutil.copytree(self.rig.station, copy)
+        with sqlite3.connect(copy / "station.db") as db:
+            for index in (1, 3):
+                db.execute("UPDATE records SET line = CAST(json_set(CAST(line AS TEXT), '$.udi',"
+                           " json('{\"lot\":\"LOT7\"}')) AS BLOB) WHERE idx = ?", (index,))
+        db.close()
+        said = self.report("lot", "LOT7", "--dir", copy)
+        records = self.rig.records()
+        self.assertEqual({u["serial"] for u in said["units"]}, {records[1]["sn"], records[3]["sn"]})
+        self.assertEqual(said["attempted"]["passed"], 2)
+        self.assertEqual(self.rig.imprint("report", "lot", "LOT7", "--dir", copy, "--verify",
+                                          check=False).returncode, EXIT["INTEGRITY"])
+
     def test_nothing_is_changed_and_no_pin_is_read(self):
         def state():
             return {p: hashlib.sha256(p.read_bytes()).digest() for p in self.rig.station.rglob("*")
