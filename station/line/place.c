@@ -44,7 +44,7 @@ static void tell_counts(struct place *p, bool finished_one)
 
 static int finish(struct place *p, int rc, struct error *err)
 {
-    rc = slot_report(&p->slot, rc, err);
+    rc = slot_report(&p->slot, rc, false, err);
     pthread_mutex_lock(&p->lock);
     p->failed = rc != 0;
     p->acknowledged = false;
@@ -95,7 +95,7 @@ static int provision(struct place *p, bool *finished, struct error *err)
             return rc;
         if (!is_transient(rc) || n == most || p->line->stop)
             break;
-        (void)!slot_report(s, rc, err);
+        (void)!slot_report(s, rc, true, err);
         tell_retry(p, n + 1, most, rc, err);
         *err = (struct error)ERROR_INIT;
     }
