@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "station/connector/address.h"
 #include "station/schema/schema.h"
 
 #include <errno.h>
@@ -31,7 +32,9 @@ static const struct schema_field scanner_fields[] = {
      .offset = offsetof(struct config_scanner, port),
      .min = 1,
      .max = 128,
-     .meaning = "serial port of the scanner: its name, usb:VID:PID or usb_path:PLACE"},
+     .meaning =
+         "serial port of the scanner: its name, usb:VID:PID or usb_path:PLACE; of one that types "
+         "input: and the path of its device, or terminal, which is the board"},
     {.name = "slots",
      .type = SCHEMA_TEXTS,
      .offset = offsetof(struct config_scanner, slots),
@@ -116,6 +119,56 @@ static const struct schema_field hooks_fields[] = {
     HOOK(outbox, outbox_fields, "gets every result, later if need be"),
     {.name = NULL}};
 
+static const struct schema_field fixture_fields[] = {
+    {.name = "name",
+     .type = SCHEMA_TEXT,
+     .required = true,
+     .offset = offsetof(struct config_fixture, name),
+     .min = 1,
+     .max = 32,
+     .meaning = "what people call the fixture"},
+    {.name = "port",
+     .type = SCHEMA_TEXT,
+     .required = true,
+     .offset = offsetof(struct config_fixture, port),
+     .min = 1,
+     .max = 128,
+     .meaning = "where it is: name of a serial port, usb:VID:PID, usb_path:PLACE, tcp:HOST:PORT or "
+                "unix:PATH"},
+    {.name = "slots",
+     .type = SCHEMA_TEXTS,
+     .required = true,
+     .offset = offsetof(struct config_fixture, slots),
+     .item_size = sizeof(char[33]),
+     .count_offset = offsetof(struct config_fixture, slot_count),
+     .min = 1,
+     .max = CONFIG_FIXTURE_SLOTS_MAX,
+     .meaning = "labels of its slots"},
+    {.name = "baud",
+     .type = SCHEMA_INT,
+     .offset = offsetof(struct config_fixture, baud),
+     .min = 300,
+     .max = 12000000,
+     .meaning = "bits per second of a serial port; without it, 115200"},
+    {.name = "lid",
+     .type = SCHEMA_BOOL,
+     .offset = offsetof(struct config_fixture, lid),
+     .meaning =
+         "true: it has a lid for each slot, and nothing is said to a device below an open one"},
+    {.name = "start",
+     .type = SCHEMA_BOOL,
+     .offset = offsetof(struct config_fixture, start),
+     .meaning = "true: a unit begins when the fixture says START, and not by itself"},
+    {.name = "power",
+     .type = SCHEMA_INT,
+     .offset = offsetof(struct config_fixture, power),
+     .min = 1,
+     .max = 60000,
+     .meaning =
+         "milliseconds for which it takes a device's power away between attempts; without it, "
+         "it switches no power"},
+    {.name = NULL}};
+
 static const struct schema_field config_fields[] = {
     TEXT(name, true, 1, 64, "the station's name, as its certificate says it"),
     TEXT(environment, true, 1, 16, "development, staging or production: never mixed"),
@@ -148,6 +201,15 @@ static const struct schema_field config_fields[] = {
      .fields = hooks_fields,
      .offset = offsetof(struct config, hooks),
      .meaning = "programs of the plant: docs/hooks.md"},
+    {.name = "fixtures",
+     .type = SCHEMA_LIST,
+     .fields = fixture_fields,
+     .offset = offsetof(struct config, fixtures),
+     .item_size = sizeof(struct config_fixture),
+     .count_offset = offsetof(struct config, fixture_count),
+     .min = 1,
+     .max = CONFIG_FIXTURES_MAX,
+     .meaning = "fixtures around slots: lid, power, lamp, start (docs/fixture.md)"},
     {.name = NULL}};
 
 int config_find_dir(const char *chosen, char out[PATH_MAX], struct error *err)
@@ -196,6 +258,50 @@ static int check_hooks(const char *path, const struct config *config, struct err
     return 0;
 }
 
+/* ---- fixtures ---- */
+
+/* How often a slot is named by fixtures. */
+static size_t count_named(const struct config *config, const char *slot)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < config->fixture_count; i++)
+        for (size_t n = 0; n < config->fixtures[i].slot_count; n++)
+            count += strcmp(config->fixtures[i].slots[n], slot) == 0;
+    return count;
+}
+
+/* The lines of the protocol are words. */
+static int check_fixture_slot(const struct config *config, const char *slot, struct error *err)
+{
+    for (const char *p = slot; *p; p++)
+        if (*p <= 0x20 || *p > 0x7e)
+            return error_set(err, ERR_INPUT,
+                             "slot '%s' has a fixture, and so its label must be one word", slot);
+    if (!*slot || count_named(config, slot) > 1)
+        return error_set(err, ERR_INPUT, "slot '%s' is named by fixtures twice, or is empty", slot);
+    return 0;
+}
+
+static int check_fixture(const struct config *config, const struct config_fixture *fixture,
+                         struct error *err)
+{
+    int rc = address_is(fixture->port) ? address_check(fixture->port, err) : 0;
+
+    for (size_t i = 0; rc == 0 && i < fixture->slot_count; i++)
+        rc = check_fixture_slot(config, fixture->slots[i], err);
+    return rc ? error_prefix(err, "fixture '%s'", fixture->name) : 0;
+}
+
+static int check_fixtures(const struct config *config, const char *path, struct error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < config->fixture_count; i++)
+        rc = check_fixture(config, &config->fixtures[i], err);
+    return rc ? error_prefix(err, "%s", path) : 0;
+}
+
 int config_read(const char *dir, struct config *config, struct error *err)
 {
     char path[PATH_MAX];
@@ -219,6 +325,8 @@ int config_read(const char *dir, struct config *config, struct error *err)
     if (rc == 0 && *config->people && strcmp(config->people, "required"))
         rc = error_set(err, ERR_INPUT, "%s: 'people' is 'required' or not there, not '%s'", path,
                        config->people);
+    if (rc == 0)
+        rc = check_fixtures(config, path, err);
     if (rc == 0)
         snprintf(config->dir, sizeof config->dir, "%s", dir);
     return rc ? rc : check_hooks(path, config, err);
@@ -246,7 +354,7 @@ int config_write(const struct config *config, struct error *err)
     buf_put_str(&text, "# The station's configuration, written by 'imprint init'.\n");
     for (const struct schema_field *f = config_fields; f->name; f++) {
         if (f->type != SCHEMA_TEXT)
-            continue; /* scanners and hooks are written by people */
+            continue; /* scanners, fixtures and hooks are written by people */
         buf_printf(&text, "# %s\n", f->meaning);
         put_quoted(&text, f->name, (const char *)config + f->offset);
     }

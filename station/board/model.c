@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const state_names[BOARD_STATES] = {"empty", "wait", "hello", "keygen", "deliver",
-                                                      "prove", "scan", "pass",  "fail"};
+static const char *const state_names[BOARD_STATES] = {"empty",   "hold",  "wait", "hello", "keygen",
+                                                      "deliver", "prove", "scan", "pass",  "fail"};
 static const char *const line_names[] = {"", "running", "paused", "quitting"};
 
 void board_init(struct board *b)
@@ -119,7 +119,7 @@ static void enter_state(struct board *b, struct board_slot *s, enum board_state 
 {
     char what[BOARD_NAME_MAX + 1] = "";
 
-    if (state == BOARD_EMPTY || state == BOARD_WAIT)
+    if (state == BOARD_EMPTY || state == BOARD_HOLD || state == BOARD_WAIT)
         forget_device(s);
     if (state == BOARD_DELIVER)
         s->done = s->total = 0;
@@ -130,6 +130,8 @@ static void enter_state(struct board *b, struct board_slot *s, enum board_state 
     s->waits = json_object_get(o, "waits") != NULL;
     take_text(o, "scan", what, sizeof what);
     s->wants_label = strcmp(what, "label") == 0;
+    s->hold[0] = 0;
+    take_text(o, "hold", s->hold, sizeof s->hold);
     if (state == BOARD_KEYGEN || state == BOARD_DELIVER || state == BOARD_PROVE ||
         state == BOARD_PASS)
         s->armed = false; /* it was for this device; any other end of it is told */

@@ -35,7 +35,7 @@ static size_t find_action(const char *name)
 const char *words_state(const struct board *b, const struct board_slot *s)
 {
     static const char *const names[BOARD_STATES] = {
-        "EMPTY", "READY", "FOUND", "KEYGEN", "WRITING", "CHECKING", "SCAN", "PASS", "FAIL"};
+        "EMPTY", "HELD", "READY", "FOUND", "KEYGEN", "WRITING", "CHECKING", "SCAN", "PASS", "FAIL"};
 
     if (s->state == BOARD_WAIT && b->line != BOARD_RUNNING)
         return b->line == BOARD_PAUSED ? "PAUSED" : "CLOSED";
@@ -49,6 +49,10 @@ const char *words_next(const struct board *b, const struct board_slot *s)
     switch (s->state) {
     case BOARD_EMPTY:
         return "Nothing is plugged in here.";
+    case BOARD_HOLD:
+        return strcmp(s->hold, "lid") == 0     ? "Close the lid."
+               : strcmp(s->hold, "start") == 0 ? "The fixture starts it."
+                                               : "The fixture does not answer. Call the engineer.";
     case BOARD_WAIT:
         if (b->line != BOARD_RUNNING)
             return "";
@@ -70,6 +74,8 @@ const char *words_next(const struct board *b, const struct board_slot *s)
 const char *words_next_short(const struct board_slot *s)
 {
     switch (s->state) {
+    case BOARD_HOLD:
+        return strcmp(s->hold, "lid") == 0 ? "lid" : strcmp(s->hold, "start") == 0 ? "" : "call";
     case BOARD_SCAN:
         return "scan it";
     case BOARD_PASS:

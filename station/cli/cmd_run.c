@@ -107,7 +107,7 @@ static int serve(struct cli *cli, const char *farewells, struct beside *beside, 
     v.attest = beside->attest.pid ? &beside->attest : NULL;
     v.hooks = beside->hooks;
     v.farewells = farewells;
-    if (rc == 0 && server->scanners >= 0 && !(v.scanning = scanning_new()))
+    if (rc == 0 && server->reads_scanners && !(v.scanning = scanning_new()))
         rc = error_set(err, ERR_INTERNAL, "out of memory");
     if (rc == 0)
         rc = prepare(cli, &v, err);
@@ -148,10 +148,11 @@ static bool wants_board(const struct cli *cli)
 int cli_run(struct cli *cli, const char *farewells, struct error *err)
 {
     struct beside beside = {.attest = {.fd = -1},
-                            .server = {.control = -1, .scanners = -1},
-                            .screen = {.line = -1, .errors = -1}};
+                            .server = {.control = -1, .scanners = -1, .typed = -1},
+                            .screen = {.line = -1, .errors = -1, .typed = -1}};
     const struct server_run run = {.screen = &beside.screen,
                                    .config = farewells ? NULL : &cli->config,
+                                   .fixtures = &cli->config,
                                    .output = cli->json    ? "json"
                                              : cli->quiet ? "quiet"
                                                           : "words",

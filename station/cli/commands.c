@@ -45,14 +45,6 @@ static const struct cli_option generate_options[] = {
     {"threads", "N", "threads that use the HSM, 1 to 16; default: 2, or 1 on one processor"},
     {NULL, NULL, NULL}};
 
-static const struct cli_option csr_options[] = {
-    {"count", "N", "export: requests that the lot is to have; what it lacks is made"},
-    {"lot", "NAME", "export: the lot's name, yours to choose; list: only this lot"},
-    {"out", "PATH", "export: where the requests are written; nothing may be there"},
-    {"form", "FORM", "export: dir (default), tar or csv"},
-    BY,
-    {NULL, NULL, NULL}};
-
 static const struct cli_option profile_options[] = {
     {"issuer", "FILE", "check: the issuing CA's certificate, whose name counts in the size"},
     {"out", "DIR", "sample: write root.pem, issuing.pem, device.pem, device.key there"},
@@ -81,6 +73,16 @@ static const struct cli_option profile_options[] = {
     {                                                                                              \
         "signer", "FILE", "mode 0600: badge and, below it, PIN of who signs; without it, ask"      \
     }
+
+static const struct cli_option csr_options[] = {
+    {"count", "N", "export: requests that the lot is to have; what it lacks is made"},
+    {"lot", "NAME", "export: the lot's name, yours to choose; list, drop: this lot"},
+    {"out", "PATH", "export: where the requests are written; nothing may be there"},
+    {"form", "FORM", "export: dir (default), tar or csv"},
+    BY,
+    REASON,
+    SIGNER,
+    {NULL, NULL, NULL}};
 
 static const struct cli_option order_options[] = {BY, REASON, SIGNER, {NULL, NULL, NULL}};
 
@@ -232,7 +234,8 @@ const struct cli_command cli_commands[] = {
      "Ctrl-C stops after the batch at hand, and what was made is kept: the\n"
      "same command with --up-to makes the rest. One of --count and --up-to is needed.",
      generate_options, NEED_CONFIG | NEED_JOB | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_generate},
-    {"csr", "export JOB|import JOB PATH...|list JOB", "let a hosted CA sign device certificates",
+    {"csr", "export JOB|import JOB PATH...|list JOB|drop JOB [SERIAL...]",
+     "let a hosted CA sign device certificates",
      "For orders that name a hosted CA. 'export' makes keys in the HSM and writes one PKCS#10 "
      "request\n"
      "for each, PEM files in a folder or a tar, or a CSV; run again it makes what the lot still\n"
@@ -241,7 +244,10 @@ const struct cli_command cli_commands[] = {
      "number of pieces: PEM, DER, PKCS#7, CSV, in files, folders and tars. Each certificate is "
      "found\n"
      "by its key and judged by profile and chain; what is wrong is listed and all else is taken.\n"
-     "'list' names the serials that still wait.",
+     "'list' names the serials that still wait. 'drop' destroys the keys of those that the CA "
+     "will\n"
+     "never answer, by serial or with --lot, and gives their places in the order back; it needs\n"
+     "--reason and, where people sign, a supervisor.",
      csr_options, NEED_CONFIG, 1, 1000, cmd_csr},
     {"run", "JOB", "provision the devices that are put into the slots",
      "Provisions each device that is put into a slot that a port rule of the job names, all\n"

@@ -11,8 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const kind_names[] = {"empty", "wait", "hello", "keygen",   "deliver", "prove",
-                                         "scan",  "pass", "fail",  "progress", "retry",   "out"};
+static const char *const kind_names[] = {"empty",    "hold",  "wait", "hello", "keygen",
+                                         "deliver",  "prove", "scan", "pass",  "fail",
+                                         "progress", "retry", "out"};
+static const char *const hold_names[HOLDS] = {
+    [HOLD_FIXTURE] = "fixture", [HOLD_LID] = "lid", [HOLD_START] = "start"};
 static const char *const line_names[] = {"begin", "counts", "state", "notice", "scanned", "end"};
 static const char *const scan_names[WIRE_SCAN_KINDS] = {
     [WIRE_SCAN_SLOT] = "slot",         [WIRE_SCAN_ARMED] = "armed",
@@ -24,9 +27,9 @@ static const char *const state_names[] = {"running", "paused", "quitting"};
 enum line_kind { LINE_BEGIN, LINE_COUNTS, LINE_STATE, LINE_NOTICE, LINE_SCANNED, LINE_END };
 
 /* What the progress line calls each state. */
-static const char *const state_words[] = {"empty",         "waiting",    "answering",
-                                          "making a key",  "delivering", "proving",
-                                          "to be scanned", "passed",     "failed"};
+static const char *const state_words[] = {"empty",        "held",       "waiting", "answering",
+                                          "making a key", "delivering", "proving", "to be scanned",
+                                          "passed",       "failed"};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool as_json;
@@ -34,6 +37,8 @@ static bool as_progress;
 static unsigned in_state[EVENT_STATES];
 static unsigned passed, again, failed;
 static struct pace pace;
+static void (*observer)(void *context, const struct event *event);
+static void *observer_context;
 
 void events_init(const char *output)
 {
@@ -92,6 +97,11 @@ static const char *action_of(int code)
     }
 }
 
+const char *events_action(const struct event *e)
+{
+    return e->next ? actions[e->next] : action_of(e->code);
+}
+
 static void print_object(json_t *o)
 {
     json_dumpf(o, stdout, JSON_COMPACT | JSON_SORT_KEYS);
@@ -121,8 +131,7 @@ static void add_members(json_t *o, const struct event *e)
         break;
     case EVENT_FAIL:
         add_failure(o, e);
-        json_object_set_new(o, "action",
-                            json_string(e->next ? actions[e->next] : action_of(e->code)));
+        json_object_set_new(o, "action", json_string(events_action(e)));
         json_object_set_new(o, "exit", json_integer(error_exit_status(e->code)));
         json_object_set_new(o, "ms", json_integer(e->took_ms));
         break;
@@ -130,6 +139,9 @@ static void add_members(json_t *o, const struct event *e)
         add_failure(o, e);
         json_object_set_new(o, "attempt", json_integer(e->attempt));
         json_object_set_new(o, "limit", json_integer(e->most));
+        break;
+    case EVENT_HOLD:
+        json_object_set_new(o, "hold", json_string(hold_names[e->hold]));
         break;
     case EVENT_SCAN:
         json_object_set_new(o, "scan", json_string(e->label ? "label" : "unit"));
@@ -179,6 +191,9 @@ static void show_progress(void)
 
 static void print_words(const struct event *e)
 {
+    static const char *const holds[HOLDS] = {[HOLD_FIXTURE] = "its fixture does not answer",
+                                             [HOLD_LID] = "close the lid",
+                                             [HOLD_START] = "the fixture did not start it"};
     const char *serial = e->serial && *e->serial ? e->serial : "-";
     char safe[sizeof(((struct error *)0)->text)];
 
@@ -190,6 +205,8 @@ static void print_words(const struct event *e)
                           : "");
     else if (e->kind == EVENT_FAIL)
         printf("slot %-6s FAIL  %s  %s\n", e->slot, serial, plain(e->text, safe));
+    else if (e->kind == EVENT_HOLD)
+        printf("slot %-6s HOLD  %s\n", e->slot, holds[e->hold]);
     else if (e->kind == EVENT_SCAN)
         printf("slot %-6s SCAN  %s  %s\n", e->slot, serial,
                e->label ? "scan the label of the unit" : "scan the slot and the unit");
@@ -234,6 +251,8 @@ static void count(const struct event *e)
 
 void events_emit(const struct event *event)
 {
+    if (observer)
+        observer(observer_context, event);
     begin_line();
     count(event);
     if (as_json)
@@ -241,6 +260,12 @@ void events_emit(const struct event *event)
     else
         print_words(event);
     end_line();
+}
+
+void events_observe(void (*seen)(void *context, const struct event *event), void *context)
+{
+    observer_context = context;
+    observer = seen;
 }
 
 void events_begin(bool once, const struct wire_counts *counts)

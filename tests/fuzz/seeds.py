@@ -400,6 +400,21 @@ def wire_seeds():
     yield b"\x08\x12" + lp(b"the vault says no")
 
 
+def fixture_seeds():
+    """A byte for the length of the pieces and for the side, and what that side says."""
+    fixture = (b"FIXTURE 1 nest\nLID S1 OPEN\nLID S1 CLOSED\r\nPOWER S1 ON\nPONG\nSTART S1\nABORT S1\n"
+               b"RESULT S1\n")
+    station = (b"FIXTURE 1\nPOWER S1 OFF\nLAMP S1 YELLOW\nBUSY S1\nBUZZER S1 GOOD\nOK S1 AB/12 NEW\n"
+               b"NG S1 ERR_TIMEOUT reseat\nNO START S1 LID\nIDLE S1\nPING\nBYE\n")
+    for piece in (0, 6, 0x7f):
+        yield bytes([piece]) + fixture
+        yield bytes([piece | 0x80]) + station
+    for line in fixture.splitlines(keepends=True):
+        yield b"\x7f" + line
+    yield b"\x10" + b"LID " + b"x" * 200 + b" OPEN\nPONG\n"
+    yield b"\x10" + b"LID  S1 OPEN\n\n \nlid S1 OPEN\nPO\0NG\nPONG S1\n"
+
+
 def gs1_seeds():
     """A byte for the kind, one for the separator, and what a scanner sends."""
     gtin = b"09506000134352"
@@ -436,7 +451,8 @@ def hook_seeds():
 def main():
     sample, program, corpus = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
     for target, seeds in (("agent", agent_seeds()), ("answers", answers_seeds()), ("ca", ca_seeds()), ("csr", csr_seeds()),
-                          ("gs1", gs1_seeds()), ("hook", hook_seeds()), ("link", link_seeds()), ("probe", probe_seeds()),
+                          ("fixture", fixture_seeds()), ("gs1", gs1_seeds()), ("hook", hook_seeds()), ("link", link_seeds()),
+                          ("probe", probe_seeds()),
                           ("order", order_seeds()),
                           ("manifest", manifest_seeds(sample, program)), ("import", import_seeds(sample)),
                           ("chain", chain_seeds(sample)), ("vendor", vendor_seeds(sample, program)),

@@ -15,7 +15,7 @@ enum { LINE_STATUS = 18, CHANNELS_TOO_MANY = CHANNELS_MAX + 20, KEPT = 100 };
 /* Runs play as the line: it has the control socket, and ends with what it returns. */
 static int serve(struct rig *r, int (*play)(int control), struct error *err)
 {
-    struct server server = {.control = -1, .scanners = -1};
+    struct server server = {.control = -1, .scanners = -1, .typed = -1};
     struct error ignored = ERROR_INIT;
     int fds[2];
 
