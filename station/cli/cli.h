@@ -201,6 +201,8 @@ int cmd_people(struct cli *cli, struct error *err);
 int cmd_ledger(struct cli *cli, struct error *err);
 int cmd_profile(struct cli *cli, struct error *err);
 int cmd_conform(struct cli *cli, struct error *err);
+int cmd_verify(struct cli *cli, struct error *err);
+int cmd_report(struct cli *cli, struct error *err);
 int cmd_help(struct cli *cli, struct error *err);
 
 #endif

@@ -272,6 +272,12 @@ MUST_USE int ledger_verify_part(struct store *store, int64_t first, struct ledge
  */
 MUST_USE int ledger_verify(struct store *store, int64_t *count, struct error *err);
 
+/*
+ * Numbers and chain alone, for who has no token: nothing was changed, dropped or added by somebody who did
+ * not write the entries after it anew. *count receives the number of entries. Errors: ERR_INTEGRITY.
+ */
+MUST_USE int ledger_follow(struct store *store, int64_t *count, struct error *err);
+
 /* Whether the database has the entry that the token remembers as the newest (hsm/anchor.h). Nothing is
  * said of those after it. Errors: ERR_ROLLBACK for an older database or another history. */
 MUST_USE int ledger_check_anchor(struct store *store, int64_t anchored,
