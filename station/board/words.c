@@ -17,6 +17,8 @@ static const struct {
     {"swap", "The label is another unit's. Compare label and slot.", "wrong one"},
     {"job", "The device is fine, the job is not its own. Ask the engineer.", "wrong job"},
     {"order", "The order is full or over; the device is fine. Call the engineer.", "order"},
+    {"send_back", "The unit is not ready. Send it back to the step before, with this text.",
+     "send back"},
     {"restart", "The station ended. Run it again; the second time call the engineer.", "run again"},
     {"call", "Call the engineer, and show this text.", "call"},
 };

@@ -65,7 +65,7 @@ static json_t *text_of(const char *text)
 static const char *const actions[NEXT_COUNT] = {
     [NEXT_RESEAT] = "reseat", [NEXT_SET_ASIDE] = "set_aside", [NEXT_CALL] = "call",
     [NEXT_SCAN] = "scan",     [NEXT_SWAP] = "swap",           [NEXT_JOB] = "job",
-    [NEXT_ORDER] = "order",   [NEXT_RESTART] = "restart"};
+    [NEXT_ORDER] = "order",   [NEXT_RESTART] = "restart",     [NEXT_SEND_BACK] = "send_back"};
 
 /* About a class of failure, where nobody said more. ERR_REFUSED alone does not say that it is the device
  * that is bad. */

@@ -298,7 +298,8 @@ static int record_attempt(struct vault *v, const struct session *s, int code, co
                         .tx = is_of_claim(s) ? s->claim.tx : NULL,
                         .serial = s->claim.credential ? s->credential.serial : s->keygen.serial,
                         .code = code,
-                        .text = text};
+                        .text = text,
+                        .next = s->refused ? s->next : NEXT_BY_CLASS};
     int rc = store_begin(v->store, err);
 
     if (rc == 0)
@@ -415,6 +416,8 @@ int session_answer(struct vault *v, struct session *s, const struct buf *request
     rc = unsettled ? unsettled : dispatch(v, s, &r, reply, err);
     if (rc == 0)
         return buf_check(reply, "an answer to the line", err);
+    s->refused = true;
+    s->next = err->next;
     wire_put_error(reply, rc, err);
     return unsettled || is_fatal(rc) ? rc : 0;
 }

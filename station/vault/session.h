@@ -33,12 +33,14 @@ struct session {
     struct keygen keygen;
     struct claim claim;
     struct credential credential;
-    bool nonce_drawn;    /* with the claim of this session, and it did not leave yet */
-    bool again;          /* this device was proven before */
-    bool passed;         /* its pass is recorded */
-    bool labelled;       /* its label was compared with the credential */
-    bool waits;          /* it proved, and another run is to lock it */
-    struct buf farewell; /* what takes its identity away (farewell.h), or empty */
+    bool nonce_drawn;     /* with the claim of this session, and it did not leave yet */
+    bool again;           /* this device was proven before */
+    bool passed;          /* its pass is recorded */
+    bool labelled;        /* its label was compared with the credential */
+    bool waits;           /* it proved, and another run is to lock it */
+    bool refused;         /* the vault itself said no to something */
+    enum error_next next; /* and what to do about it */
+    struct buf farewell;  /* what takes its identity away (farewell.h), or empty */
 };
 
 void session_init(struct session *s);
