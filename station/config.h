@@ -47,6 +47,21 @@ struct config_scanner {
     char separator[2]; /* what the scanner sends for FNC1, besides GS; or empty */
 };
 
+#define CONFIG_SLOT_LIMITS_MAX 64
+
+struct config_slot_limit {
+    char slot[33];
+    int64_t contacts;
+};
+
+/* What slots of the fixtures stand (vault/slots.h). */
+struct config_slots {
+    int64_t failures; /* in a row that disable a slot; 0: none do */
+    int64_t contacts; /* units that every slot's contacts are good for; 0: no limit */
+    struct config_slot_limit limits[CONFIG_SLOT_LIMITS_MAX]; /* those of single slots instead */
+    size_t limit_count;
+};
+
 struct config {
     char dir[PATH_MAX]; /* absolute */
     char name[65];
@@ -67,6 +82,7 @@ struct config {
     char tpm[256];   /* TCTI of the TPM that has the station's counter, or empty */
     struct config_scanner scanners[CONFIG_SCANNERS_MAX];
     size_t scanner_count;
+    struct config_slots slots;
     bool ask_pin;  /* not in the file: the option --ask-pin */
     bool compress; /* not in the file: seal compressed */
     bool of_ca;    /* not in the file: config_of_ca made it */
@@ -80,6 +96,9 @@ MUST_USE int config_find_dir(const char *chosen, char out[PATH_MAX], struct erro
  * position.
  */
 MUST_USE int config_read(const char *dir, struct config *config, struct error *err);
+
+/* How many units the contacts of a slot are good for; 0: there is no limit. */
+int64_t config_contacts(const struct config *config, const char *slot);
 
 /* Writes <dir>/station.yaml from config, with comments. */
 MUST_USE int config_write(const struct config *config, struct error *err);

@@ -79,6 +79,7 @@ enum error_next {
     NEXT_ORDER,     /* the order is used up, over, or has not begun */
     NEXT_RESTART,   /* the station's program ended */
     NEXT_SEND_BACK, /* the unit is not what the job requires: to the step before this one */
+    NEXT_ACKNOWLEDGE, /* the slot is disabled */
     NEXT_COUNT
 };
 

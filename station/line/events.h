@@ -26,6 +26,7 @@ enum event_kind {
     EVENT_SCAN, /* somebody has to scan */
     EVENT_PASS,
     EVENT_FAIL,
+    EVENT_DISABLED, /* nothing begins until somebody cared for the slot */
     EVENT_STATES,
     /* Steps on the way. */
     EVENT_PROGRESS = EVENT_STATES,
@@ -43,8 +44,9 @@ struct event {
     bool again;             /* PASS: it was finished before, nothing was consumed */
     bool waits;             /* PASS: it is whitelisted only once another run locked it */
     int code;               /* FAIL, RETRY: one of base/error.h */
-    const char *text;       /* FAIL, RETRY: what happened and what to do */
+    const char *text;       /* FAIL, RETRY, DISABLED: what happened and what to do */
     enum error_next next;   /* FAIL */
+    bool worn_out;          /* DISABLED: its contacts; false: it failed several times in a row */
     bool label;             /* SCAN: its label; false: the slot and its unit's code */
     int64_t took_ms;        /* PASS, FAIL */
     uint32_t done, total;   /* PROGRESS, in bytes */

@@ -5,7 +5,8 @@
  * Invariants
  *  1. A device that stays is not provisioned again; the same port is never served by two threads.
  *  2. An attempt is repeated at most limits->retries times, and each repeat says why.
- *  3. Every port that was taken is given back to who opened it.
+ *  3. Of a slot that the vault closed (slot_is_closed) the port is kept and nothing is asked.
+ *  4. Every port that was taken is given back to who opened it.
  */
 #ifndef STATION_LINE_PLACE_H
 #define STATION_LINE_PLACE_H
@@ -58,7 +59,7 @@ void place_join(struct place *p);
 /* Hands a port over; one that was handed over before and not taken is closed. */
 void place_give(struct place *p, const struct place_port *port);
 
-/* A failed slot begins again; false for any other. */
+/* A slot that failed, or is disabled, begins again; false for any other. */
 bool place_acknowledge(struct place *p);
 
 /* A scanner said something about the slot. */

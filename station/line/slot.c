@@ -18,6 +18,7 @@ void slot_emit(struct slot *s, enum event_kind state, const struct error *err)
                       .code = err ? err->code : 0,
                       .text = err ? err->text : NULL,
                       .next = err ? err->next : NEXT_BY_CLASS,
+                      .worn_out = s->condition.state == WIRE_SLOT_WORN_OUT,
                       .took_ms = clock_mono_ms() - s->started_ms};
 
     s->state = state;
@@ -96,14 +97,50 @@ static void add_advice(const struct slot *s, int code, struct error *err)
     strncat(err->text, advice(code), sizeof err->text - used - 1);
 }
 
-int slot_report(struct slot *s, int rc, struct error *err)
+bool slot_is_closed(const struct slot *s)
 {
-    struct error ignored = ERROR_INIT;
+    return desk_is_closed(&s->condition);
+}
+
+/* Once: it stays so for days. */
+static void warn_worn(struct slot *s)
+{
+    if (s->condition.state == WIRE_SLOT_WORN && !s->warned)
+        events_notice(s->condition.text, NULL, false);
+    s->warned = s->condition.state == WIRE_SLOT_WORN;
+}
+
+static int refuse_closed(const struct slot *s, struct error *err)
+{
+    bool failing = s->condition.state == WIRE_SLOT_FAILING;
+
+    return error_next(err, failing ? NEXT_ACKNOWLEDGE : NEXT_CALL,
+                      error_set(err, ERR_REFUSED, "%s", s->condition.text));
+}
+
+int slot_open(struct slot *s, struct desk_begun *begun, struct error *err)
+{
+    int rc = desk_begin(&s->desk, s->label, begun, &s->condition, err);
 
     if (rc)
+        return rc;
+    warn_worn(s);
+    return slot_is_closed(s) ? refuse_closed(s, err) : 0;
+}
+
+int slot_report(struct slot *s, int rc, bool last, struct error *err)
+{
+    struct desk_end end = {.code = rc, .text = "", .last = last};
+    struct error ignored = ERROR_INIT;
+
+    if (rc) {
         add_advice(s, rc, err);
-    if (desk_result(&s->desk, rc, rc ? err->text : "", &ignored) && rc == 0)
+        end.text = err->text;
+        end.next = err->next;
+    }
+    if (desk_result(&s->desk, &end, &s->condition, &ignored) && rc == 0)
         return error_next(err, NEXT_RESTART,
                           error_set(err, ERR_GONE, "the vault ended; what was proven is recorded"));
+    warn_worn(s);
     return rc;
 }

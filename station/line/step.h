@@ -57,6 +57,9 @@ MUST_USE int step_check_stop(const struct slot *s, struct error *err);
 /* A fifth of a second, so that waiting keeps no processor busy. */
 void step_rest(void);
 
+/* As step_rest, on the device's port: what comes is dropped. Errors: ERR_GONE, ERR_IO. */
+MUST_USE int step_idle(struct slot *s, struct error *err);
+
 /* The link waits and repeats again as the job says, after a look at the device. */
 void step_restore_limits(struct slot *s);
 

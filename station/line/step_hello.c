@@ -8,8 +8,7 @@
 #define HELLO_TRY_MS 500 /* a device that is still booting is asked this often */
 #define IDLE_MS      200 /* of nothing, while paused */
 
-/* Nothing is asked; what comes is dropped. Errors: ERR_GONE, ERR_IO. */
-static int idle(struct slot *s, struct error *err)
+int step_idle(struct slot *s, struct error *err)
 {
     uint8_t dropped[512];
     size_t got;
@@ -72,7 +71,7 @@ static int wait_for_device(struct slot *s, const uint8_t nonce[IMPRINT_NONCE_SIZ
         if (*s->stop)
             return step_check_stop(s, err);
         if (*s->paused && wait_ms == SLOT_FOR_EVER) {
-            rc = idle(s, err) ? err->code : ERR_TIMEOUT;
+            rc = step_idle(s, err) ? err->code : ERR_TIMEOUT;
             begun = clock_mono_ms();
         } else {
             rc = ask_hello(s, nonce, hello, &babble_ms, err);
@@ -146,14 +145,13 @@ static int pass_chain(struct slot *s, struct error *err)
 /* One OPEN, HELLO round: what the vault wants done is in s->plan. */
 int step_hello(struct slot *s, int wait_ms, struct error *err)
 {
-    uint8_t nonce[IMPRINT_NONCE_SIZE];
     struct link_hello hello;
     struct wire_hello said;
-    bool wants_chain;
-    int rc = desk_begin(&s->desk, s->label, nonce, &wants_chain, err);
+    struct desk_begun begun;
+    int rc = slot_open(s, &begun, err);
 
     if (rc == 0)
-        rc = wait_for_device(s, nonce, wait_ms, &hello, err);
+        rc = wait_for_device(s, begun.nonce, wait_ms, &hello, err);
     if (rc == 0)
         rc = step_check_stop(s, err);
     if (rc)
@@ -162,7 +160,7 @@ int step_hello(struct slot *s, int wait_ms, struct error *err)
     s->chip_len = hello.facts.chip_id_len;
     memcpy(s->chip, hello.facts.chip_id, s->chip_len);
     slot_emit(s, EVENT_HELLO, NULL);
-    if (wants_chain && hello.chain_len)
+    if (begun.wants_chain && hello.chain_len)
         rc = pass_chain(s, err);
     if (rc)
         return rc;

@@ -10,6 +10,7 @@
 #include "station/vault/hello.h"
 #include "station/vault/naming.h"
 #include "station/vault/quota.h"
+#include "station/vault/slots.h"
 #include "station/vault/symmetric.h"
 #include "station/vault/witness.h"
 
@@ -383,8 +384,9 @@ static int pass_attempt(struct vault *v, const struct session *s, struct error *
                         .serial = s->credential.serial,
                         .code = 0,
                         .text = s->again ? "proven again" : "proven"};
+    int rc = attempt_add(v->store, &a, err);
 
-    return attempt_add(v->store, &a, err);
+    return rc ? rc : slots_count(v, s->slot, SLOTS_PASSED, "", err);
 }
 
 static int record_proof(struct vault *v, struct session *s, const struct wire_proof *proof,

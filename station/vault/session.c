@@ -13,6 +13,7 @@
 #include "station/vault/quota.h"
 #include "station/vault/scan.h"
 #include "station/vault/scanning.h"
+#include "station/vault/slots.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -98,6 +99,7 @@ static int answer_open(const struct vault *v, struct session *s, struct reader *
 {
     struct wire_open open;
     struct wire_opened opened;
+    int rc;
 
     if (s->state != SESSION_IDLE || wire_get_open(r, &open))
         return refuse_order(err);
@@ -105,10 +107,15 @@ static int answer_open(const struct vault *v, struct session *s, struct reader *
         random_bytes(s->nonce, sizeof s->nonce, err))
         return ERR_INTERNAL;
     strcpy(s->slot, open.slot);
+    s->refused = false;
     memcpy(opened.handle, s->handle, sizeof opened.handle);
     memcpy(opened.nonce, s->nonce, sizeof opened.nonce);
     opened.wants_chain = v->order->auth == ORDER_AUTH_ATTESTED;
-    s->state = SESSION_OPENED;
+    rc = slots_condition(v, s->slot, &opened.condition, err);
+    if (rc)
+        return rc;
+    if (opened.condition.state < WIRE_SLOT_FAILING)
+        s->state = SESSION_OPENED;
     wire_put_opened(reply, &opened);
     return 0;
 }
@@ -289,21 +296,24 @@ static bool is_of_claim(const struct session *s)
            (c->attestation.len == 0 || claim_is_enrolled_as(c, h->attest_key));
 }
 
-static int record_attempt(struct vault *v, const struct session *s, int code, const char *text,
-                          struct error *err)
+static int record_attempt(struct vault *v, const struct session *s, int code,
+                          const struct wire_result *result, struct error *err)
 {
+    enum slots_end end = slots_end_of(code, s->refused, (enum error_next)result->next);
     struct attempt a = {.slot = s->slot,
                         .chip = s->hello.chip_len ? s->hello.chip : NULL,
                         .chip_len = s->hello.chip_len,
                         .tx = is_of_claim(s) ? s->claim.tx : NULL,
                         .serial = s->claim.credential ? s->credential.serial : s->keygen.serial,
                         .code = code,
-                        .text = text,
+                        .text = result->text,
                         .next = s->refused ? s->next : NEXT_BY_CLASS};
     int rc = store_begin(v->store, err);
 
     if (rc == 0)
         rc = attempt_add(v->store, &a, err);
+    if (rc == 0 && result->last)
+        rc = slots_count(v, s->slot, end, result->text, err);
     if (rc == 0)
         rc = store_commit(v->store, err);
     if (rc)
@@ -324,7 +334,9 @@ static int result_code(const struct session *s, const struct wire_result *result
 static int answer_result(struct vault *v, struct session *s, struct reader *r, struct buf *reply,
                          struct error *err)
 {
+    struct wire_condition condition;
     struct wire_result result;
+    char slot[WIRE_SLOT_MAX + 1];
     int rc = 0;
 
     if (s->state == SESSION_IDLE || wire_get_result(r, &result))
@@ -332,12 +344,30 @@ static int answer_result(struct vault *v, struct session *s, struct reader *r, s
     if (check_handle(s, result.handle, err))
         return ERR_PROTOCOL;
     if (!s->passed)
-        rc = record_attempt(v, s, result_code(s, &result), result.text, err);
+        rc = record_attempt(v, s, result_code(s, &result), &result, err);
     scanning_forget(v->scanning, s);
     keygen_release(v, s);
+    strcpy(slot, s->slot);
     reset(s);
-    wire_put_ok(reply);
+    if (rc == 0)
+        rc = slots_condition(v, slot, &condition, err);
+    if (rc == 0)
+        wire_put_condition(reply, &condition);
     return rc;
+}
+
+/* A person at the line; what a scanner says of it goes another way (vault/scanning.h). */
+static int answer_ack(struct vault *v, struct reader *r, struct buf *reply, struct error *err)
+{
+    char slot[WIRE_SLOT_MAX + 1];
+    bool was;
+    int rc = wire_get_ack(r, slot) ? refuse_order(err) : slots_acknowledge(v, slot, &was, err);
+
+    if (rc)
+        return rc;
+    wire_put_ok(reply);
+    buf_put_u8(reply, was);
+    return 0;
 }
 
 /* For the screen alone: nothing is decided by it. */
@@ -398,6 +428,8 @@ static int dispatch(struct vault *v, struct session *s, struct reader *r, struct
         return answer_counts(v, r, reply, err);
     case WIRE_SCANS:
         return answer_scans(v, r, reply, err);
+    case WIRE_ACK:
+        return answer_ack(v, r, reply, err);
     default:
         return refuse_order(err);
     }
@@ -440,12 +472,13 @@ bool session_is_at_once(const struct session *s, const struct buf *request)
 
 int session_abandon(struct vault *v, struct session *s, struct error *err)
 {
+    static const struct wire_result ended = {.text =
+                                                 "the line ended before the device was finished"};
     bool tried = s->state != SESSION_IDLE && s->hello.chip_len > 0;
 
     scanning_forget(v->scanning, s);
     keygen_release(v, s);
     if (!tried || s->passed)
         return 0;
-    return record_attempt(v, s, ERR_INTERRUPTED, "the line ended before the device was finished",
-                          err);
+    return record_attempt(v, s, ERR_INTERRUPTED, &ended, err);
 }

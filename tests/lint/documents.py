@@ -350,7 +350,7 @@ def check_station_document():
     events = set(re.findall(r'ledger_append\([^"]*"(\w+)"', code)) | \
         set(re.findall(r'event_put\(v, "(\w+)"', code)) | \
         set(re.findall(r'\[[A-Z]+\] = \{"(\w+)", CLAIM_', code)) | \
-        set(re.findall(r'#define LEDGER_(?:RESTORED|ISSUE|KEYS|KEYS_DESTROYED|CSR_\w+|REWORK|PERSON_\w+|PIN_TRIED|SIGNED_IN) +"(\w+)"',
+        set(re.findall(r'#define LEDGER_(?:RESTORED|ISSUE|KEYS|KEYS_DESTROYED|CSR_\w+|REWORK|PERSON_\w+|SLOT|PIN_TRIED|SIGNED_IN) +"(\w+)"',
                        source("station/store/ledger.h")))
 
     def first_column(title):
@@ -364,6 +364,7 @@ def check_people_document():
     """Who signs for what, in the page as in the program."""
     code, text = source("station/vault/signing.c"), source("docs/people.md")
     roles = {"SUPERVISOR": {"supervisor"}, "ENGINEER": {"engineer"},
+             "EITHER": {"supervisor", "engineer"},
              "ANYBODY": {"supervisor", "engineer", "operator"}}
     real = {(command, action, role) for command, action, mask in
             re.findall(r'\[SIGNING_\w+\] = \{"([^"]+)", "(\w+)", (\w+),', code) for role in roles[mask]}

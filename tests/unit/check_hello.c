@@ -256,6 +256,7 @@ START_TEST(a_locked_unit_is_refused_where_the_job_requires_one_that_is_not)
 {
     const struct rig_order lock = {.lock = true};
     struct rig r;
+    struct line l;
     struct device d;
 
     rig_start(&r, &lock, 1);
@@ -264,7 +265,10 @@ START_TEST(a_locked_unit_is_refused_where_the_job_requires_one_that_is_not)
     strcpy(r.job.require.lifecycle, "factory");
     ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "is locked and the job requires one that is not");
     strcpy(r.job.require.lifecycle, "locked");
-    provision(&r, &d);
+    line_init(&l, &r);
+    ASSERT_ANSWER(&l, meet(&l, &d));
+    pass(&l, &d);
+    line_done(&l);
     ck_assert_int_eq(rig_records(&r), 1);
     device_done(&d);
     rig_end(&r);

@@ -87,7 +87,7 @@ static struct wire_csr sample_csr(void)
 
 static struct wire_result sample_result(void)
 {
-    struct wire_result v = {.status = 18, .text = "result-text"};
+    struct wire_result v = {.status = 18, .next = NEXT_RESEAT, .last = 1, .text = "result-text"};
 
     fill(v.handle, sizeof v.handle, 1);
     return v;
@@ -95,7 +95,8 @@ static struct wire_result sample_result(void)
 
 static struct wire_opened sample_opened(void)
 {
-    struct wire_opened v = {.wants_chain = 1};
+    struct wire_opened v = {.wants_chain = 1,
+                            .condition = {.state = WIRE_SLOT_WORN, .text = "opened-text"}};
 
     fill(v.handle, sizeof v.handle, 1);
     fill(v.nonce, sizeof v.nonce, 2);
@@ -160,6 +161,11 @@ static struct wire_check sample_check(void)
     return v;
 }
 
+static struct wire_condition sample_condition(void)
+{
+    return (struct wire_condition){.state = WIRE_SLOT_WORN_OUT, .text = "condition-text"};
+}
+
 /* For each message: the sample as bytes, and the codec behind one signature. */
 #define STRUCT_KIND(name)                                                                          \
     static void put_sample_##name(struct buf *m)                                                   \
@@ -186,6 +192,22 @@ STRUCT_KIND(plan)
 STRUCT_KIND(counts)
 STRUCT_KIND(scan)
 STRUCT_KIND(check)
+STRUCT_KIND(condition)
+
+static void put_sample_ack(struct buf *m)
+{
+    wire_put_ack(m, "slot-text");
+}
+
+static int get_ack(struct reader *r, void *out)
+{
+    return wire_get_ack(r, out);
+}
+
+static void put_ack(struct buf *m, const void *v)
+{
+    wire_put_ack(m, v);
+}
 
 static void put_sample_object(struct buf *m)
 {
@@ -245,6 +267,8 @@ static const struct kind kinds[] = {
     {"check", 0, put_sample_check, get_check, put_check, sizeof(struct wire_check)},
     KIND(counts, sizeof(struct wire_counts)),
     KIND(scan, sizeof(struct wire_scan)),
+    KIND(condition, sizeof(struct wire_condition)),
+    KIND(ack, WIRE_SLOT_MAX + 1),
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
