@@ -5,18 +5,35 @@
 #include <stddef.h>
 #include <string.h>
 
-#define MEMBER(member, least, most, what)                                                          \
-    {                                                                                              \
-        .name = #member, .type = SCHEMA_TEXT, .min = least, .max = most,                           \
-        .offset = offsetof(struct job_require, member), .meaning = what                            \
-    }
+#define HASH_DIGITS 64
+
+_Static_assert(HASH_DIGITS == 2 * IMPRINT_HASH_SIZE, "two digits for each byte");
 
 const struct schema_field job_require_fields[] = {
-    MEMBER(firmware, 1, IMPRINT_FIRMWARE_MAX, "version of the firmware"),
-    MEMBER(image_hash, 2 * IMPRINT_HASH_SIZE, 2 * IMPRINT_HASH_SIZE,
-           "SHA-256 of the firmware's image, 64 lower-case hexadecimal digits"),
-    MEMBER(debug, 6, 6, "closed: no debug port is open, and only signed firmware runs"),
-    MEMBER(lifecycle, 6, 7, "factory or locked"),
+    {.name = "firmware",
+     .type = SCHEMA_TEXT,
+     .offset = offsetof(struct job_require, firmware),
+     .min = 1,
+     .max = IMPRINT_FIRMWARE_MAX,
+     .meaning = "version of the firmware"},
+    {.name = "image_hash",
+     .type = SCHEMA_TEXT,
+     .offset = offsetof(struct job_require, image_hash),
+     .min = HASH_DIGITS,
+     .max = HASH_DIGITS,
+     .meaning = "SHA-256 of the firmware's image, 64 lower-case hexadecimal digits"},
+    {.name = "debug",
+     .type = SCHEMA_TEXT,
+     .offset = offsetof(struct job_require, debug),
+     .min = 6,
+     .max = 6,
+     .meaning = "closed: no debug port is open, and only signed firmware runs"},
+    {.name = "lifecycle",
+     .type = SCHEMA_TEXT,
+     .offset = offsetof(struct job_require, lifecycle),
+     .min = 6,
+     .max = 7,
+     .meaning = "factory or locked"},
     {.name = NULL}};
 
 static const char *const lifecycles[] = {

@@ -73,12 +73,12 @@ enum error_next {
     NEXT_RESEAT,
     NEXT_SET_ASIDE,
     NEXT_CALL,
-    NEXT_SCAN,      /* the label of this unit is missing */
-    NEXT_SWAP,      /* the label is that of another unit */
-    NEXT_JOB,       /* the job is another device's */
-    NEXT_ORDER,     /* the order is used up, over, or has not begun */
-    NEXT_RESTART,   /* the station's program ended */
-    NEXT_SEND_BACK, /* the unit is not what the job requires: to the step before this one */
+    NEXT_SCAN,        /* the label of this unit is missing */
+    NEXT_SWAP,        /* the label is that of another unit */
+    NEXT_JOB,         /* the job is another device's */
+    NEXT_ORDER,       /* the order is used up, over, or has not begun */
+    NEXT_RESTART,     /* the station's program ended */
+    NEXT_SEND_BACK,   /* the unit is not what the job requires: to the step before this one */
     NEXT_ACKNOWLEDGE, /* the slot is disabled */
     NEXT_COUNT
 };

@@ -184,18 +184,19 @@ def number(text):
     text = NUMBERS.get(text, re.sub(r"INT64_C\((\d+)\)", r"\1", text))
     if not text.isdigit():
         defined = re.search(rf"#define {text}\s+(\d+)",
-                            source("station/job.h") + source("station/job.c") + source("lib/gs1/gs1.h"))
+                            source("station/job.h") + source("station/job.c") + source("lib/gs1/gs1.h") +
+                            source("station/job_require.c") + source("lib/agent/ids.h"))
         text = defined.group(1) if defined else text
     return text
 
 
 def job_tables():
-    """{table: [(name, kind, required, range, sub-table)]} of station/job.c and job_serials.c."""
+    """{table: [(name, kind, required, range, sub-table)]} of station/job.c, job_serials.c and others."""
     tables = {}
     for name, body in re.findall(r"(?ms)^(?:static )?const struct schema_field (\w+)\[\] = \{(.*?)^    \{?"
                                  r"\{?\.name = NULL",
                                  source("station/job.c") + source("station/job_serials.c") +
-                                 source("station/job_label.c")):
+                                 source("station/job_label.c") + source("station/job_require.c")):
         rows = [(m, k, r == "true", f"{number(a)} to {number(b)}", None) for m, k, r, a, b in
                 re.findall(r"FIELD\(\w+, (\w+), (\w+), (\w+),\s*([^,]+),\s*([^,]+),", body)]
         for row in re.findall(r"(?s)\{\.name = \"(.*?)\}", body):
