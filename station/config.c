@@ -98,6 +98,68 @@ static const struct schema_field slots_fields[] = {
      .meaning = "limits of single slots"},
     {.name = NULL}};
 
+/* An absolute path, so that nobody's PATH chooses the program. */
+static int check_program(const void *value, const char **member, struct error *err)
+{
+    (void)member;
+    if (*(const char *)value == '/')
+        return 0;
+    return error_set(err, ERR_INPUT, "'%s' is no absolute path", (const char *)value);
+}
+
+static int check_mode(const void *value, const char **member, struct error *err)
+{
+    (void)member;
+    if (strcmp(value, "block") == 0 || strcmp(value, "warn") == 0)
+        return 0;
+    return error_set(err, ERR_INPUT, "'mode' is block or warn, not '%s'", (const char *)value);
+}
+
+#define HOOK_PROGRAM                                                                               \
+    {                                                                                              \
+        .name = "program", .type = SCHEMA_TEXT, .required = true,                                  \
+        .offset = offsetof(struct config_hook, program), .min = 2, .max = PATH_MAX - 1,            \
+        .meaning = "absolute path of the program", .check = check_program                          \
+    }
+#define HOOK_ARGUMENTS                                                                             \
+    {                                                                                              \
+        .name = "arguments", .type = SCHEMA_TEXTS,                                                 \
+        .offset = offsetof(struct config_hook, arguments),                                         \
+        .item_size = CONFIG_HOOK_ARGUMENT_MAX + 1,                                                 \
+        .count_offset = offsetof(struct config_hook, argument_count), .min = 1,                    \
+        .max = CONFIG_HOOK_ARGUMENTS_MAX, .meaning = "its arguments"                               \
+    }
+
+static const struct schema_field hook_fields[] = {
+    HOOK_PROGRAM,
+    HOOK_ARGUMENTS,
+    {.name = "mode",
+     .type = SCHEMA_TEXT,
+     .required = true,
+     .offset = offsetof(struct config_hook, mode),
+     .min = 1,
+     .max = 7,
+     .meaning = "without a yes of it: block, or warn and go on",
+     .check = check_mode},
+    {.name = NULL}};
+
+static const struct schema_field outbox_fields[] = {HOOK_PROGRAM, HOOK_ARGUMENTS, {.name = NULL}};
+
+#define HOOK(member, table, what)                                                                  \
+    {                                                                                              \
+        .name = #member, .type = SCHEMA_MAP, .fields = table,                                      \
+        .offset = offsetof(struct config_hooks, member),                                           \
+        .count_offset =                                                                            \
+            offsetof(struct config_hooks, member) + offsetof(struct config_hook, given),           \
+        .meaning = what                                                                            \
+    }
+
+static const struct schema_field hooks_fields[] = {
+    HOOK(before_claim, hook_fields, "asked before a unit gets anything"),
+    HOOK(after_result, hook_fields, "asked after a unit passed or failed"),
+    HOOK(outbox, outbox_fields, "gets every result, later if need be"),
+    {.name = NULL}};
+
 static const struct schema_field config_fields[] = {
     TEXT(name, true, 1, 64, "the station's name, as its certificate says it"),
     TEXT(environment, true, 1, 16, "development, staging or production: never mixed"),
@@ -130,6 +192,11 @@ static const struct schema_field config_fields[] = {
      .fields = slots_fields,
      .offset = offsetof(struct config, slots),
      .meaning = "what disables slots of the fixtures"},
+    {.name = "hooks",
+     .type = SCHEMA_MAP,
+     .fields = hooks_fields,
+     .offset = offsetof(struct config, hooks),
+     .meaning = "programs of the plant: docs/hooks.md"},
     {.name = NULL}};
 
 int config_find_dir(const char *chosen, char out[PATH_MAX], struct error *err)
@@ -161,6 +228,23 @@ int config_find_dir(const char *chosen, char out[PATH_MAX], struct error *err)
     return file_join(out, PATH_MAX, cwd, path, err);
 }
 
+/* The plant's programs do not see the folder (confine/hide.h): they would not be found there. */
+static int check_hooks(const char *path, const struct config *config, struct error *err)
+{
+    const struct config_hook *all[] = {&config->hooks.before_claim, &config->hooks.after_result,
+                                       &config->hooks.outbox};
+    size_t len = strlen(config->dir);
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strncmp(all[i]->program, config->dir, len) == 0 && all[i]->program[len] == '/')
+            return error_set(
+                err, ERR_INPUT,
+                "%s: the program '%s' of 'hooks' lies in the station's directory, which "
+                "such programs do not see: put it elsewhere",
+                path, all[i]->program);
+    return 0;
+}
+
 int config_read(const char *dir, struct config *config, struct error *err)
 {
     char path[PATH_MAX];
@@ -187,7 +271,7 @@ int config_read(const char *dir, struct config *config, struct error *err)
                        config->people);
     if (rc == 0)
         snprintf(config->dir, sizeof config->dir, "%s", dir);
-    return rc;
+    return rc ? rc : check_hooks(path, config, err);
 }
 
 int64_t config_contacts(const struct config *config, const char *slot)
@@ -222,7 +306,7 @@ int config_write(const struct config *config, struct error *err)
     buf_put_str(&text, "# The station's configuration, written by 'imprint init'.\n");
     for (const struct schema_field *f = config_fields; f->name; f++) {
         if (f->type != SCHEMA_TEXT)
-            continue; /* scanners are written by people */
+            continue; /* scanners and hooks are written by people */
         buf_printf(&text, "# %s\n", f->meaning);
         put_quoted(&text, f->name, (const char *)config + f->offset);
     }

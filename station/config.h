@@ -62,6 +62,22 @@ struct config_slots {
     size_t limit_count;
 };
 
+#define CONFIG_HOOK_ARGUMENTS_MAX 8
+#define CONFIG_HOOK_ARGUMENT_MAX  255
+
+/* A program of the plant (docs/hooks.md). */
+struct config_hook {
+    char program[PATH_MAX]; /* absolute */
+    size_t given;           /* 1: there is one */
+    char arguments[CONFIG_HOOK_ARGUMENTS_MAX][CONFIG_HOOK_ARGUMENT_MAX + 1];
+    size_t argument_count;
+    char mode[8]; /* "block" or "warn"; of the outbox empty, for it never blocks */
+};
+
+struct config_hooks {
+    struct config_hook before_claim, after_result, outbox;
+};
+
 struct config {
     char dir[PATH_MAX]; /* absolute */
     char name[65];
@@ -83,6 +99,7 @@ struct config {
     struct config_scanner scanners[CONFIG_SCANNERS_MAX];
     size_t scanner_count;
     struct config_slots slots;
+    struct config_hooks hooks;
     bool ask_pin;  /* not in the file: the option --ask-pin */
     bool compress; /* not in the file: seal compressed */
     bool of_ca;    /* not in the file: config_of_ca made it */

@@ -147,6 +147,19 @@ static void outdate_notice(struct board *b, bool port_came)
         b->notice[0] = 0;
 }
 
+/* What the plant's system said although the line goes on: nobody is held up, and everybody sees it. */
+static void take_plant(struct board *b, const char *label, const json_t *o)
+{
+    char text[BOARD_TEXT_MAX + 1] = "";
+
+    take_text(o, "plant", text, sizeof text);
+    if (!*text)
+        return;
+    snprintf(b->notice, sizeof b->notice, "%s: %.*s", label, BOARD_TEXT_MAX - BOARD_LABEL_MAX - 2,
+             text);
+    b->notice_answers = false;
+}
+
 static void take_slot(struct board *b, const char *event, const json_t *o)
 {
     char label[BOARD_LABEL_MAX + 1] = "";
@@ -171,6 +184,7 @@ static void take_slot(struct board *b, const char *event, const json_t *o)
     take_number(o, "total", &s->total);
     take_number(o, "attempt", &s->attempt);
     take_number(o, "limit", &s->limit);
+    take_plant(b, label, o);
 }
 
 /* ---- scanners ---- */

@@ -34,6 +34,10 @@ static const struct cli_option init_options[] = {
     BY,
     {NULL, NULL, NULL}};
 
+static const struct cli_option outbox_options[] = {
+    {"send", NULL, "send what is there now, without a line, until the program takes one not"},
+    {NULL, NULL, NULL}};
+
 static const struct cli_option generate_options[] = {
     {"count", "N", "make N more credentials"},
     {"up-to", "N", "make as many as are missing until the order has N"},
@@ -274,6 +278,10 @@ const struct cli_command cli_commands[] = {
     {"status", "", "show how many credentials were made, proven and sealed",
      "Shows the counts of each order, the attempts, and how much is sealed. Needs no PIN.",
      no_options, NEED_CONFIG | NEED_STORE_READ, 0, 0, cmd_status},
+    {"outbox", "", "show results that the plant's systems have not taken yet",
+     "How many results wait for the program of 'hooks: outbox' in station.yaml, since when, and\n"
+     "why the last one was not taken. A running line sends them by itself, the oldest first.",
+     outbox_options, NEED_CONFIG, 0, 0, cmd_outbox},
     {"seal", "", "sign a manifest over all devices that were proven since the last one",
      "Writes and signs the next manifest. With nothing new it says so and changes nothing. A\n"
      "sealing that was interrupted is finished first, with the same bytes. With --export the last\n"

@@ -202,12 +202,12 @@ int desk_acknowledge(struct desk *d, const char *slot, bool *was, struct error *
     return 0;
 }
 
-int desk_result(struct desk *d, const struct desk_end *end, struct wire_condition *condition,
+int desk_result(struct desk *d, const struct desk_end *end, struct wire_noted *noted,
                 struct error *err)
 {
     struct wire_result result = {.status = (uint8_t)error_exit_status(end->code),
                                  .next = (uint8_t)end->next,
-                                 .last = end->last};
+                                 .goes_on = end->goes_on};
     struct reader r;
     int rc;
 
@@ -221,5 +221,5 @@ int desk_result(struct desk *d, const struct desk_end *end, struct wire_conditio
     rc = ask(d, &r, err);
     if (rc)
         return rc;
-    return wire_get_condition(&r, condition) ? malformed(err) : 0;
+    return wire_get_noted(&r, noted) ? malformed(err) : 0;
 }

@@ -55,14 +55,14 @@ MUST_USE int desk_scan(struct desk *d, struct wire_scan *scan, struct error *err
 MUST_USE int desk_acknowledge(struct desk *d, const char *slot, bool *was, struct error *err);
 
 /* How an attempt ended: 0, or an error with its text and what to do, of which characters that are not
- * printable ASCII become '?'. last: no other follows with this unit. */
+ * printable ASCII become '?'. goes_on: another attempt with the device follows at once. */
 struct desk_end {
     int code;
     const char *text;
     enum error_next next;
-    bool last;
+    bool goes_on;
 };
-MUST_USE int desk_result(struct desk *d, const struct desk_end *end,
-                         struct wire_condition *condition, struct error *err);
+MUST_USE int desk_result(struct desk *d, const struct desk_end *end, struct wire_noted *noted,
+                         struct error *err);
 
 #endif

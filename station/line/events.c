@@ -108,6 +108,11 @@ static void add_failure(json_t *o, const struct event *e)
     json_object_set_new(o, "text", text_of(e->text));
 }
 
+static bool has_plant(const struct event *e)
+{
+    return e->plant && *e->plant && (e->kind == EVENT_PASS || e->kind == EVENT_FAIL);
+}
+
 static void add_members(json_t *o, const struct event *e)
 {
     switch (e->kind) {
@@ -152,6 +157,8 @@ static void print_json(const struct event *e)
     if (e->serial && *e->serial)
         json_object_set_new(o, "serial", text_of(e->serial));
     add_members(o, e);
+    if (has_plant(e))
+        json_object_set_new(o, "plant", text_of(e->plant));
     print_object(o);
 }
 
@@ -198,6 +205,8 @@ static void print_words(const struct event *e)
     else if (e->kind == EVENT_RETRY)
         printf("slot %-6s again, %u of %u: %s\n", e->slot, e->attempt, e->most,
                plain(e->text, safe));
+    if (has_plant(e))
+        printf("slot %-6s       %s  note: %s\n", e->slot, serial, plain(e->plant, safe));
 }
 
 /* ---- events ---- */

@@ -64,7 +64,7 @@ static void tell_disabled(struct place *p)
 /* A failure that closed the slot says so at once: nobody is to wait for the next unit. */
 static int finish(struct place *p, int rc, struct error *err)
 {
-    rc = slot_report(&p->slot, rc, true, err);
+    rc = slot_report(&p->slot, rc, false, err);
     await_acknowledgement(p, rc != 0);
     slot_emit(&p->slot, rc ? EVENT_FAIL : EVENT_PASS, rc ? err : NULL);
     tell_counts(p, rc == 0 && !p->slot.plan.again);
@@ -114,7 +114,7 @@ static int provision(struct place *p, bool *finished, struct error *err)
             return rc;
         if (!is_transient(rc) || n == most || p->line->stop)
             break;
-        (void)!slot_report(s, rc, false, err);
+        (void)!slot_report(s, rc, true, err);
         tell_retry(p, n + 1, most, rc, err);
         *err = (struct error)ERROR_INIT;
     }

@@ -15,6 +15,7 @@ void slot_emit(struct slot *s, enum event_kind state, const struct error *err)
                       .serial = s->plan.serial,
                       .again = s->plan.again,
                       .waits = s->waits,
+                      .plant = s->noted.plant,
                       .code = err ? err->code : 0,
                       .text = err ? err->text : NULL,
                       .next = err ? err->next : NEXT_BY_CLASS,
@@ -128,19 +129,28 @@ int slot_open(struct slot *s, struct desk_begun *begun, struct error *err)
     return slot_is_closed(s) ? refuse_closed(s, err) : 0;
 }
 
-int slot_report(struct slot *s, int rc, bool last, struct error *err)
+int slot_report(struct slot *s, int rc, bool goes_on, struct error *err)
 {
-    struct desk_end end = {.code = rc, .text = "", .last = last};
-    struct error ignored = ERROR_INIT;
+    struct desk_end end = {.code = rc, .text = "", .goes_on = goes_on};
+    struct error said = ERROR_INIT;
+    int noted;
 
     if (rc) {
         add_advice(s, rc, err);
         end.text = err->text;
         end.next = err->next;
     }
-    if (desk_result(&s->desk, &end, &s->condition, &ignored) && rc == 0)
+    memset(&s->noted, 0, sizeof s->noted);
+    noted = desk_result(&s->desk, &end, &s->noted, &said);
+    if (noted == 0) {
+        s->condition = s->noted.condition;
+        warn_worn(s);
+    }
+    if (rc || noted == 0)
+        return rc;
+    if (noted != ERR_REFUSED)
         return error_next(err, NEXT_RESTART,
                           error_set(err, ERR_GONE, "the vault ended; what was proven is recorded"));
-    warn_worn(s);
-    return rc;
+    *err = said;
+    return noted;
 }

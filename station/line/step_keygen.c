@@ -66,13 +66,14 @@ static int make_key(struct slot *s, struct error *err)
 static int clear_torn_key(struct slot *s, struct error *err)
 {
     const struct error why = *err;
-    const struct desk_end end = {.code = why.code, .text = why.text, .next = why.next};
+    const struct desk_end end = {
+        .code = why.code, .text = why.text, .next = why.next, .goes_on = true};
     int rc;
 
     *err = (struct error)ERROR_INIT;
     rc = link_client_abort(&s->client, err);
     if (rc == 0)
-        rc = desk_result(&s->desk, &end, &s->condition, err);
+        rc = desk_result(&s->desk, &end, &s->noted, err);
     return rc ? rc : step_plan(s, s->limits->hello_ms, err);
 }
 

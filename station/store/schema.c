@@ -189,9 +189,19 @@ static const char schema_10[] =
     " recent TEXT NOT NULL,"      /* a letter for each of the last units, the newest at the end */
     " why TEXT NOT NULL) WITHOUT ROWID;"; /* the last failure that counted */
 
+/* Version 11: results on their way to the plant's systems (outbox.h). */
+static const char schema_11[] =
+    "CREATE TABLE outbox ("
+    " id INTEGER PRIMARY KEY,"       /* in this order they leave */
+    " at INTEGER NOT NULL,"          /* seconds since 1970 UTC */
+    " body BLOB NOT NULL);"          /* JSON: docs/hooks.md */
+    "CREATE TABLE outbox_failures (" /* one row, or none once the oldest was taken */
+    " id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL, at INTEGER NOT NULL,"
+    " text TEXT NOT NULL);";
+
 /* What makes each version of the one before. */
-static const char *const schemas[] = {schema_1, schema_2, schema_3, schema_4, schema_5,
-                                      schema_6, schema_7, schema_8, schema_9, schema_10};
+static const char *const schemas[] = {schema_1, schema_2, schema_3, schema_4,  schema_5, schema_6,
+                                      schema_7, schema_8, schema_9, schema_10, schema_11};
 
 #define SCHEMA_VERSION ((int64_t)(sizeof schemas / sizeof *schemas))
 

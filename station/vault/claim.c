@@ -9,6 +9,7 @@
 #include "station/vault/event.h"
 #include "station/vault/hello.h"
 #include "station/vault/naming.h"
+#include "station/vault/plant.h"
 #include "station/vault/quota.h"
 #include "station/vault/slots.h"
 #include "station/vault/symmetric.h"
@@ -375,8 +376,9 @@ int claim_make(struct vault *v, struct session *s, const struct claim *old, stru
     return rc;
 }
 
-static int pass_attempt(struct vault *v, const struct session *s, struct error *err)
+static int pass_attempt(struct vault *v, struct session *s, struct error *err)
 {
+    const struct plant_result result = {0, ""};
     struct attempt a = {.slot = s->slot,
                         .chip = s->claim.chip,
                         .chip_len = s->claim.chip_len,
@@ -386,7 +388,9 @@ static int pass_attempt(struct vault *v, const struct session *s, struct error *
                         .text = s->again ? "proven again" : "proven"};
     int rc = attempt_add(v->store, &a, err);
 
-    return rc ? rc : slots_count(v, s->slot, SLOTS_PASSED, "", err);
+    if (rc == 0)
+        rc = slots_count(v, s->slot, SLOTS_PASSED, "", err);
+    return rc ? rc : plant_tell(v, s, &result, err);
 }
 
 static int record_proof(struct vault *v, struct session *s, const struct wire_proof *proof,

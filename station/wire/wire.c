@@ -220,7 +220,7 @@ void wire_put_result(struct buf *m, const struct wire_result *v)
     buf_put(m, v->handle, sizeof v->handle);
     buf_put_u8(m, v->status);
     buf_put_u8(m, v->next);
-    buf_put_u8(m, v->last);
+    buf_put_u8(m, v->goes_on);
     put_text(m, v->text);
 }
 
@@ -229,7 +229,7 @@ int wire_get_result(struct reader *r, struct wire_result *v)
     struct wire_result got;
 
     if (reader_bytes(r, got.handle, sizeof got.handle) || reader_u8(r, &got.status) ||
-        reader_u8(r, &got.next) || got.next >= NEXT_COUNT || get_flag(r, &got.last) ||
+        reader_u8(r, &got.next) || got.next >= NEXT_COUNT || get_flag(r, &got.goes_on) ||
         get_text(r, got.text, sizeof got.text) || reader_end(r))
         return ERR_FORMAT;
     *v = got;
@@ -296,17 +296,19 @@ static int get_condition(struct reader *r, struct wire_condition *v)
                : 0;
 }
 
-void wire_put_condition(struct buf *m, const struct wire_condition *v)
+void wire_put_noted(struct buf *m, const struct wire_noted *v)
 {
     wire_put_ok(m);
-    put_condition(m, v);
+    put_text(m, v->plant);
+    put_condition(m, &v->condition);
 }
 
-int wire_get_condition(struct reader *r, struct wire_condition *v)
+int wire_get_noted(struct reader *r, struct wire_noted *v)
 {
-    struct wire_condition got;
+    struct wire_noted got;
 
-    if (get_condition(r, &got) || reader_end(r))
+    if (get_text(r, got.plant, sizeof got.plant) || get_condition(r, &got.condition) ||
+        reader_end(r))
         return ERR_FORMAT;
     *v = got;
     return 0;

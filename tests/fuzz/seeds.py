@@ -396,7 +396,7 @@ def wire_seeds():
         yield bytes([kind]) + handle + bytes(size)
     yield b"\2" + handle + b"\1"
     yield b"\3" + handle
-    yield b"\5" + handle + b"\x12" + lp(b"text")
+    yield b"\5" + handle + b"\x12\0" + lp(b"text")
     yield b"\x08\x12" + lp(b"the vault says no")
 
 
@@ -412,10 +412,21 @@ def gs1_seeds():
             yield bytes([kind, 0x7e]) + code
 
 
+def hook_seeds():
+    """Answers of the plant's programs, to the question that the target asks."""
+    said = '{"id":"00112233445566778899aabbccddeeff","accept":%s%s}\n'
+    for accept in ("true", "false", "1"):
+        for more in ("", ',"reason":"no route"', ',"reason":"f\\u00fcr \xfc\\n"', ',"reason":7',
+                     ',"accept":true', ',"more":{"a":[[[[1e999]]]]}'):
+            yield (said % (accept, more)).encode()
+    yield b""
+    yield said.encode()[:30]
+
+
 def main():
     sample, program, corpus = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
     for target, seeds in (("agent", agent_seeds()), ("answers", answers_seeds()), ("ca", ca_seeds()), ("csr", csr_seeds()),
-                          ("gs1", gs1_seeds()), ("link", link_seeds()),
+                          ("gs1", gs1_seeds()), ("hook", hook_seeds()), ("link", link_seeds()),
                           ("order", order_seeds()),
                           ("manifest", manifest_seeds(sample, program)), ("import", import_seeds(sample)),
                           ("chain", chain_seeds(sample)), ("vendor", vendor_seeds(sample, program)),

@@ -30,6 +30,7 @@ ROOMS = {
     "station/checker": ["base/", "pki/ec.h", "station/confine/", "station/wire/",
                         "station/checker/"],
     "station/connector": ["base/", "station/confine/", "station/wire/", "station/connector/"],
+    "station/hook": ["base/", "station/confine/", "station/wire/", "station/hook/"],
     "station/opener": ["base/", "station/confine/", "station/wire/", "station/line/ports.h",
                        "station/line/serial.h", "station/line/usb.h", "station/opener/"],
     "station/schema": ["base/", "station/schema/"],
@@ -81,6 +82,8 @@ FORBIDDEN = {
                                 "jansson", "tss2"],
     "station/imprint-connector": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport",
                                   "usb", "jansson", "crypto", "tss2"],
+    "station/imprint-hook": ["p11", "sqlite", "softhsm", "fyaml", "cbor", "serialport", "usb",
+                             "crypto", "tss2"],
     "station/imprint-conform": ["p11", "sqlite", "softhsm", "fyaml", "serialport", "usb", "tss2"],
     # The vault parses no CBOR.
     "station/imprint": ["cbor"],

@@ -52,7 +52,7 @@ static void fail_unit(struct rig *r, bool last)
     struct line l;
 
     line_init(&l, r);
-    l.last = last;
+    l.goes_on = !last;
     ASSERT_ANSWER(&l, line_open(&l));
     ASSERT_ANSWER(&l, line_result(&l, TIMED_OUT, "no answer"));
     ck_assert_int_eq(l.condition.state, condition_of(r, "S1").state);
@@ -148,7 +148,6 @@ START_TEST(a_refused_unit_is_not_the_slots_fault)
     strcpy(r.job.require.firmware, "9.9.9");
     device_init(&d, 0xa1);
     line_init(&l, &r);
-    l.last = true;
     ck_assert_int_eq(meet(&l, &d), ERR_REFUSED);
     ASSERT_ANSWER(&l, line_result(&l, TIMED_OUT, "no answer"));
     line_done(&l);

@@ -20,7 +20,7 @@ struct line {
     struct error said;
     int fatal;
     const char *slot; /* NULL: S1 */
-    bool last;        /* its results are the last with their units */
+    bool goes_on;     /* its results are not the last with their units */
     struct wire_condition condition;
     bool grouped; /* each request is answered in a group of changes */
 };
@@ -192,7 +192,8 @@ static inline int line_proof(struct line *l, const struct wire_proof *proof, uin
 
 static inline int line_result(struct line *l, uint8_t status, const char *text)
 {
-    struct wire_result result = {.status = status, .last = l->last};
+    struct wire_result result = {.status = status, .goes_on = l->goes_on};
+    struct wire_noted noted;
     struct reader r;
     int rc;
 
@@ -200,8 +201,10 @@ static inline int line_result(struct line *l, uint8_t status, const char *text)
     strcpy(result.text, text);
     wire_put_result(&l->request, &result);
     rc = line_ask(l, &r);
-    if (rc == 0)
-        ck_assert_int_eq(wire_get_condition(&r, &l->condition), 0);
+    if (rc == 0) {
+        ck_assert_int_eq(wire_get_noted(&r, &noted), 0);
+        l->condition = noted.condition;
+    }
     return rc;
 }
 

@@ -8,6 +8,7 @@
 #include "check_util.h"
 
 #include "station/wire/check.h"
+#include "station/wire/hook.h"
 #include "station/wire/wire.h"
 
 #include <string.h>
@@ -87,10 +88,21 @@ static struct wire_csr sample_csr(void)
 
 static struct wire_result sample_result(void)
 {
-    struct wire_result v = {.status = 18, .next = NEXT_RESEAT, .last = 1, .text = "result-text"};
+    struct wire_result v = {.status = 18, .next = NEXT_RESEAT, .goes_on = 1, .text = "result-text"};
 
     fill(v.handle, sizeof v.handle, 1);
     return v;
+}
+
+static struct wire_noted sample_noted(void)
+{
+    return (struct wire_noted){.plant = "noted-text",
+                               .condition = {.state = WIRE_SLOT_WORN_OUT, .text = "why-text"}};
+}
+
+static struct hook_answer sample_hook_answer(void)
+{
+    return (struct hook_answer){.number = 7, .verdict = HOOK_NO, .text = "hook-text"};
 }
 
 static struct wire_opened sample_opened(void)
@@ -161,11 +173,6 @@ static struct wire_check sample_check(void)
     return v;
 }
 
-static struct wire_condition sample_condition(void)
-{
-    return (struct wire_condition){.state = WIRE_SLOT_WORN_OUT, .text = "condition-text"};
-}
-
 /* For each message: the sample as bytes, and the codec behind one signature. */
 #define STRUCT_KIND(name)                                                                          \
     static void put_sample_##name(struct buf *m)                                                   \
@@ -192,8 +199,6 @@ STRUCT_KIND(plan)
 STRUCT_KIND(counts)
 STRUCT_KIND(scan)
 STRUCT_KIND(check)
-STRUCT_KIND(condition)
-
 static void put_sample_ack(struct buf *m)
 {
     wire_put_ack(m, "slot-text");
@@ -207,6 +212,25 @@ static int get_ack(struct reader *r, void *out)
 static void put_ack(struct buf *m, const void *v)
 {
     wire_put_ack(m, v);
+}
+
+STRUCT_KIND(noted)
+
+static void put_sample_hook_answer(struct buf *m)
+{
+    struct hook_answer v = sample_hook_answer();
+
+    wire_put_hook_answer(m, &v);
+}
+
+static int get_hook_answer(struct reader *r, void *out)
+{
+    return wire_get_hook_answer(r, out);
+}
+
+static void put_hook_answer(struct buf *m, const void *v)
+{
+    wire_put_hook_answer(m, v);
 }
 
 static void put_sample_object(struct buf *m)
@@ -267,8 +291,10 @@ static const struct kind kinds[] = {
     {"check", 0, put_sample_check, get_check, put_check, sizeof(struct wire_check)},
     KIND(counts, sizeof(struct wire_counts)),
     KIND(scan, sizeof(struct wire_scan)),
-    KIND(condition, sizeof(struct wire_condition)),
     KIND(ack, WIRE_SLOT_MAX + 1),
+    KIND(noted, sizeof(struct wire_noted)),
+    {"hook_answer", 0, put_sample_hook_answer, get_hook_answer, put_hook_answer,
+     sizeof(struct hook_answer)},
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
@@ -284,6 +310,8 @@ union any {
     struct wire_counts counts;
     struct wire_scan scan;
     struct wire_csr csr;
+    struct wire_noted noted;
+    struct hook_answer hook_answer;
     uint8_t bytes[4096];
 };
 
