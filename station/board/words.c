@@ -17,6 +17,10 @@ static const struct {
     {"swap", "The label is another unit's. Compare label and slot.", "wrong one"},
     {"job", "The device is fine, the job is not its own. Ask the engineer.", "wrong job"},
     {"order", "The order is full or over; the device is fine. Call the engineer.", "order"},
+    {"send_back", "The unit is not ready. Send it back to the step before, with this text.",
+     "send back"},
+    {"acknowledge", "The slot is disabled. Use another one; when it was looked at: F3 at it.",
+     "use another"},
     {"restart", "The station ended. Run it again; the second time call the engineer.", "run again"},
     {"call", "Call the engineer, and show this text.", "call"},
 };
@@ -34,8 +38,9 @@ static size_t find_action(const char *name)
 
 const char *words_state(const struct board *b, const struct board_slot *s)
 {
-    static const char *const names[BOARD_STATES] = {
-        "EMPTY", "HELD", "READY", "FOUND", "KEYGEN", "WRITING", "CHECKING", "SCAN", "PASS", "FAIL"};
+    static const char *const names[BOARD_STATES] = {"EMPTY",  "HELD",    "READY",    "FOUND",
+                                                    "KEYGEN", "WRITING", "CHECKING", "SCAN",
+                                                    "PASS",   "FAIL",    "DISABLED"};
 
     if (s->state == BOARD_WAIT && b->line != BOARD_RUNNING)
         return b->line == BOARD_PAUSED ? "PAUSED" : "CLOSED";
@@ -66,6 +71,10 @@ const char *words_next(const struct board *b, const struct board_slot *s)
         return s->again ? "Was finished before. Take it out." : "Take it out.";
     case BOARD_FAIL:
         return actions[find_action(s->action)].next;
+    case BOARD_DISABLED:
+        return s->worn_out
+                   ? "Use another slot. The contacts of this one are worn: call the engineer."
+                   : "Use another slot. When this one was looked at: F3 at it.";
     default:
         return "Wait.";
     }
@@ -82,6 +91,8 @@ const char *words_next_short(const struct board_slot *s)
         return "take out";
     case BOARD_FAIL:
         return actions[find_action(s->action)].brief;
+    case BOARD_DISABLED:
+        return "use another";
     default:
         return "";
     }

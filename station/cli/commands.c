@@ -130,6 +130,8 @@ static const struct cli_option run_options[] = {
 static const struct cli_option decommission_options[] = {
     BY, REASON, {"statements", "DIR", "the folder with what the owner signed"}, {NULL, NULL, NULL}};
 
+static const struct cli_option slots_options[] = {BY, REASON, SIGNER, {NULL, NULL, NULL}};
+
 static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
 
 static const struct cli_option crl_options[] = {
@@ -260,6 +262,17 @@ const struct cli_command cli_commands[] = {
      "failed. Where the job's serials are scanned it first reads a line for each unit, its slot\n"
      "and its serial.",
      run_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
+    {"slots", "[list]|acknowledge LABEL|renew LABEL",
+     "how the fixtures' slots do, and care for them",
+     "'list' shows of each slot whether it is disabled, how many units were in it, and how many "
+     "of\n"
+     "the last 200 passed; it needs no PIN. 'acknowledge' lets a slot go on that failed too "
+     "often,\n"
+     "which operators do while the line runs: F3 on the board, the code ACK: and the slot's "
+     "label,\n"
+     "or 'ack LABEL'. 'renew' says that its contacts were renewed, and counts units from nothing.\n"
+     "Both need --by and --reason; where people sign, a supervisor or an engineer does.",
+     slots_options, NEED_CONFIG, 0, 2, cmd_slots},
     {"decommission", "JOB", "take the identities of devices away, as their owner signed",
      "Takes the identity off each device in the slots, locked or not, for which the owner signed: "
      "the\n"

@@ -27,6 +27,7 @@ enum event_kind {
     EVENT_SCAN, /* somebody has to scan */
     EVENT_PASS,
     EVENT_FAIL,
+    EVENT_DISABLED, /* nothing begins until somebody cared for the slot */
     EVENT_STATES,
     /* Steps on the way. */
     EVENT_PROGRESS = EVENT_STATES,
@@ -49,16 +50,18 @@ struct event {
     enum event_kind kind;
     enum event_kind from; /* a state: the one before, or EVENT_STATES for the first of a slot */
     const char *slot;
-    const char *serial;     /* NULL or empty while unknown */
-    bool again;             /* PASS: it was finished before, nothing was consumed */
-    bool waits;             /* PASS: it is whitelisted only once another run locked it */
-    int code;               /* FAIL, RETRY: one of base/error.h */
-    const char *text;       /* FAIL, RETRY: what happened and what to do */
-    enum error_next next;   /* FAIL */
-    enum event_hold hold;   /* HOLD */
-    bool label;             /* SCAN: its label; false: the slot and its unit's code */
-    int64_t took_ms;        /* PASS, FAIL */
-    const char *plant;      /* PASS, FAIL: what the plant's system said that was no yes; or NULL, empty */
+    const char *serial;   /* NULL or empty while unknown */
+    bool again;           /* PASS: it was finished before, nothing was consumed */
+    bool waits;           /* PASS: it is whitelisted only once another run locked it */
+    int code;             /* FAIL, RETRY: one of base/error.h */
+    const char *text;     /* FAIL, RETRY, DISABLED: what happened and what to do */
+    enum error_next next; /* FAIL */
+    enum event_hold hold; /* HOLD */
+    bool worn_out;        /* DISABLED: its contacts; false: it failed several times in a row */
+    bool label;           /* SCAN: its label; false: the slot and its unit's code */
+    int64_t took_ms;      /* PASS, FAIL */
+    const char
+        *plant; /* PASS, FAIL: what the plant's system said that was no yes; or NULL, empty */
     uint32_t done, total;   /* PROGRESS, in bytes */
     unsigned attempt, most; /* RETRY: the attempt that begins, and how many there are at most */
 };

@@ -277,6 +277,7 @@ static const struct {
     [EVENT_SCAN] = {FIXTURE_BUSY, LAMP_BLUE, TONE_CALL},
     [EVENT_PASS] = {FIXTURE_OK, LAMP_GREEN, TONE_GOOD},
     [EVENT_FAIL] = {FIXTURE_NG, LAMP_RED, TONE_BAD},
+    [EVENT_DISABLED] = {FIXTURE_NG, LAMP_RED, -1},
 };
 
 static void look_like(const struct gate *g, const struct event *e, struct gate_view *v)

@@ -54,6 +54,9 @@ MUST_USE int ledger_append_alone(struct store *store, const char *event, const s
 #define LEDGER_PIN_TRIED      "pin_tried"  /* before the PIN is judged */
 #define LEDGER_SIGNED_IN      "signed_in"  /* it was right */
 
+/* Somebody signed for a slot: vault/slots.h. */
+#define LEDGER_SLOT "slot"
+
 /*
  * The entry after a restore. Its number follows that of the last entry and that of the last one that
  * the token remembers, anchored, which the backup may not have: data names it as "anchored", and
