@@ -42,9 +42,7 @@ struct event {
     const char *serial;     /* NULL or empty while unknown */
     bool again;             /* PASS: it was finished before, nothing was consumed */
     bool waits;             /* PASS: it is whitelisted only once another run locked it */
-    int code;               /* FAIL, RETRY: one of base/error.h */
-    const char *text;       /* FAIL, RETRY: what happened and what to do */
-    enum error_next next;   /* FAIL */
+    const struct error *why; /* FAIL, RETRY */
     bool label;             /* SCAN: its label; false: the slot and its unit's code */
     int64_t took_ms;        /* PASS, FAIL */
     uint32_t done, total;   /* PROGRESS, in bytes */

@@ -109,7 +109,7 @@ static void give(struct place *p, const struct offer *offer, int source, int fd)
 
     snprintf(port.name, sizeof port.name, "%s", offer->name);
     if (offer->status)
-        (void)error_set(&port.failure, -offer->status, "%s", offer->text);
+        (void)offer_error(offer, &port.failure);
     place_give(p, &port);
 }
 
@@ -213,19 +213,19 @@ static void obey(struct manager *m, const struct command *c)
     switch (c->kind) {
     case COMMAND_PAUSE:
     case COMMAND_RESUME:
-        events_notice(c->kind == COMMAND_PAUSE ? "no further device is begun" : "devices are begun",
+        events_notice(c->kind == COMMAND_PAUSE ? N_("no further device is begun") : N_("devices are begun"),
                       name, true);
         pause_line(m, c->kind == COMMAND_PAUSE);
         break;
     case COMMAND_QUIT:
-        events_notice("what was begun is finished, then the line ends", name, true);
+        events_notice(N_("what was begun is finished, then the line ends"), name, true);
         quit(m);
         break;
     case COMMAND_ACK:
         if (acknowledge(m, c->slot))
-            events_notice("the slot begins again", name, true);
+            events_notice(N_("the slot begins again"), name, true);
         else
-            events_notice("there is no such slot, or it does not show a failure", name, false);
+            events_notice(N_("there is no such slot, or it does not show a failure"), name, false);
     }
 }
 
@@ -385,7 +385,7 @@ static int run(struct manager *m, int woken)
     int rc = begin(m, &err);
 
     if (rc) {
-        fprintf(stderr, "imprint: %s\n", err.text);
+        error_tell("imprint", &err);
         return rc;
     }
     while (!is_over(m)) {
@@ -440,7 +440,7 @@ static int start(struct manager *m)
     if (rc == 0)
         rc = confine(&err);
     if (rc) {
-        fprintf(stderr, "imprint: %s\n", err.text);
+        error_tell("imprint", &err);
         return rc;
     }
     m->line.wake = signal_wake = wake[1];
@@ -451,6 +451,7 @@ int main(int argc, char **argv)
 {
     static struct manager m;
 
+    message_language();
     if (confine_memory(NULL))
         return error_exit_status(ERR_INTERNAL);
     if (argc != ARGS) {

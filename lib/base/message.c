@@ -1,0 +1,78 @@
+#include "base/message.h"
+
+#include "base/error.h"
+
+#include <locale.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* By hash, ascending. tools/messages made it, and sees to it that no two messages have one hash. */
+static const struct known {
+    uint32_t hash;
+    char letter;
+    uint16_t number;
+} known[] = {
+#include "message_table.h"
+};
+
+/* FNV-1a, 32 bits. */
+static uint32_t hash_of(const char *format)
+{
+    uint32_t hash = 2166136261u;
+
+    for (; *format; format++)
+        hash = (hash ^ (uint8_t)*format) * 16777619u;
+    return hash;
+}
+
+static int compare(const void *key, const void *entry)
+{
+    uint32_t hash = *(const uint32_t *)key;
+    const struct known *k = entry;
+
+    return (hash > k->hash) - (hash < k->hash);
+}
+
+void message_code(const char *format, char code[MESSAGE_CODE_SIZE])
+{
+    uint32_t hash = hash_of(format);
+    const struct known *found =
+        bsearch(&hash, known, sizeof known / sizeof *known, sizeof *known, compare);
+
+    *code = 0;
+    if (found)
+        snprintf(code, MESSAGE_CODE_SIZE, "%c-%u", found->letter, found->number % 10000u);
+}
+
+/*
+ * The standard library translates only in a locale that is installed. A station need not have its
+ * language's: then C.UTF-8, which every one has, carries what LANGUAGE or LANG names.
+ */
+static void choose_locale(void)
+{
+    const char *wanted = getenv("LC_ALL");
+
+    if (setlocale(LC_MESSAGES, "") && strcmp(setlocale(LC_MESSAGES, NULL), "C"))
+        return;
+    if (!wanted || !*wanted)
+        wanted = getenv("LC_MESSAGES");
+    if (!wanted || !*wanted)
+        wanted = getenv("LANG");
+    if (wanted && *wanted && strcmp(wanted, "C") && strcmp(wanted, "POSIX"))
+        (void)setenv("LANGUAGE", wanted, 0);
+    if (getenv("LANGUAGE"))
+        (void)setlocale(LC_MESSAGES, "C.UTF-8");
+}
+
+void message_language(void)
+{
+    const char *folder = getenv("IMPRINT_LOCALEDIR");
+
+    choose_locale();
+    (void)bindtextdomain("imprint", folder ? folder : IMPRINT_LOCALEDIR);
+    (void)bind_textdomain_codeset("imprint", "UTF-8");
+    (void)textdomain("imprint");
+    (void)gettext("out of memory"); /* the file is opened by the first question */
+}
