@@ -46,24 +46,31 @@ void message_code(const char *format, char code[MESSAGE_CODE_SIZE])
         snprintf(code, MESSAGE_CODE_SIZE, "%c-%u", found->letter, found->number % 10000u);
 }
 
+/* What the environment wants messages in, as the standard library reads it. */
+static const char *wanted(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
+    const char *value = NULL;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names && (!value || !*value); i++)
+        value = getenv(names[i]);
+    return value && *value ? value : "C";
+}
+
 /*
  * The standard library translates only in a locale that is installed. A station need not have its
  * language's: then C.UTF-8, which every one has, carries what LANGUAGE or LANG names.
  */
 static void choose_locale(void)
 {
-    const char *wanted = getenv("LC_ALL");
+    const char *language = wanted();
 
-    if (setlocale(LC_MESSAGES, "") && strcmp(setlocale(LC_MESSAGES, NULL), "C"))
+    if (strcmp(language, "C") == 0 || strcmp(language, "POSIX") == 0)
         return;
-    if (!wanted || !*wanted)
-        wanted = getenv("LC_MESSAGES");
-    if (!wanted || !*wanted)
-        wanted = getenv("LANG");
-    if (wanted && *wanted && strcmp(wanted, "C") && strcmp(wanted, "POSIX"))
-        (void)setenv("LANGUAGE", wanted, 0);
-    if (getenv("LANGUAGE"))
-        (void)setlocale(LC_MESSAGES, "C.UTF-8");
+    if (setlocale(LC_MESSAGES, ""))
+        return;
+    (void)setenv("LANGUAGE", language, 0);
+    (void)setlocale(LC_MESSAGES, "C.UTF-8");
 }
 
 void message_language(void)

@@ -108,7 +108,7 @@ def check_events_document():
     real = [name for _, listed in names for name in re.findall(r'"(\w+)"', listed)]
     said = re.findall(r"(?m)^\| `(\w+)` \|", table)
     problems = differences("docs/events.md, events", said, real + ["warning"])
-    by_class = re.search(r"(?s)action_of\(int code\)\n\{(.*?)\n\}", code).group(1)
+    by_class = re.search(r"(?s)action_of\(const struct error \*why\)\n\{(.*?)\n\}", code).group(1)
     by_reason = re.search(r"(?s)actions\[NEXT_COUNT\] = \{(.*?)\};", code).group(1)
     actions = set(re.findall(r'return "(\w+)"', by_class)) | set(re.findall(r'"(\w+)"', by_reason))
     text = source("docs/events.md")
