@@ -461,26 +461,35 @@ static void check_orders(struct work *w)
     }
 }
 
-/* ---- used tickets ---- */
+/* ---- marks ---- */
 
-/* The label tells the id: whoever makes such a key uses a ticket up, and no harm is done by it. */
-static int check_tickets(struct hsm *h, struct work *w, struct error *err)
+/* The label tells the id: whoever makes such a key uses a ticket up or ends an order, and gains nothing. */
+static int check_marks_of(struct hsm *h, struct work *w, enum hsm_mark mark, struct error *err)
 {
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < w->count; i++) {
         struct object *o = &w->objects[i];
-        char label[HSM_TICKET_LABEL_SIZE];
+        char label[HSM_MARK_LABEL_SIZE];
         struct policy_fill fill = session_fill_key(h, label, o->id, SHA256_SIZE);
 
         if (o->known || o->class != CKO_SECRET_KEY || o->id_len != SHA256_SIZE)
             continue;
-        ticket_label(o->id, label);
+        mark_label(mark, o->id, label);
         if (strcmp(o->label, label))
             continue;
         (void)find_object(w, CKO_SECRET_KEY, label, label);
-        rc = check_rows(h, w, o, policy_ticket, &fill, label, err);
+        rc = check_rows(h, w, o, policy_mark, &fill, label, err);
     }
+    return rc;
+}
+
+static int check_marks(struct hsm *h, struct work *w, struct error *err)
+{
+    int rc = 0;
+
+    for (int mark = 0; rc == 0 && mark < HSM_MARK_COUNT; mark++)
+        rc = check_marks_of(h, w, (enum hsm_mark)mark, err);
     return rc;
 }
 
@@ -546,7 +555,7 @@ static int check_station(struct hsm *h, struct work *w, struct error *err)
     if (rc == 0)
         rc = check_storage(h, w, err);
     if (rc == 0)
-        rc = check_tickets(h, w, err);
+        rc = check_marks(h, w, err);
     if (rc == 0)
         check_orders(w);
     return rc;

@@ -234,7 +234,7 @@ const struct policy_row policy_storage[] = {
 const struct policy_row policy_anchor[] = {USELESS_KEY(YES)};
 
 /* Its being there is the message. */
-const struct policy_row policy_ticket[] = {USELESS_KEY(NO)};
+const struct policy_row policy_mark[] = {USELESS_KEY(NO)};
 
 const struct policy_row policy_device_private[] = {
     SET(CKA_TOKEN, no),        SET(CKA_PRIVATE, yes), SET(CKA_SENSITIVE, yes),

@@ -77,7 +77,7 @@ struct policy_row {
 
 /* Rows up to the one without a name. */
 extern const struct policy_row policy_signing_private[], policy_signing_public[], policy_hmac[],
-    policy_storage[], policy_anchor[], policy_ticket[], policy_device_private[],
+    policy_storage[], policy_anchor[], policy_mark[], policy_device_private[],
     policy_asking_private[], policy_device_public[], policy_unwrapped[], policy_ephemeral_private[],
     policy_ephemeral_public[], policy_shared_secret[], policy_kek[], policy_kek_symmetric[],
     policy_derivation[], policy_derived[], policy_derived_value[];

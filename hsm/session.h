@@ -20,6 +20,7 @@
 
 #include "hsm/anchor.h"
 #include "hsm/derived.h"
+#include "hsm/mark.h"
 #include "hsm/policy.h"
 
 #define ANCHORS       2
@@ -216,8 +217,9 @@ void storage_name(const uint8_t order_hash[SHA256_SIZE], enum key_type type,
 size_t storage_prefix(const char *name);
 const struct key_kind *storage_kind(const char *name);
 
-/* "it1:" and a ticket's hash: the label of its key. */
-#define HSM_TICKET_LABEL_SIZE (sizeof "it1:" + 2 * SHA256_SIZE)
-void ticket_label(const uint8_t hash[SHA256_SIZE], char label[HSM_TICKET_LABEL_SIZE]);
+/* A prefix of four characters and a hash: the label of a mark. */
+#define HSM_MARK_LABEL_SIZE (sizeof "it1:" + 2 * SHA256_SIZE)
+void mark_label(enum hsm_mark mark, const uint8_t hash[SHA256_SIZE],
+                char label[HSM_MARK_LABEL_SIZE]);
 
 #endif

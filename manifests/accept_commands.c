@@ -10,10 +10,29 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+/* What every manifest of the log must have from "since" on; "root" is SHA-256 of the root's DER, null
+ * for the manifest root. */
+static json_t *json_required(const struct required list[CMS_ALGORITHMS])
+{
+    char hash[2 * SHA256_SIZE + 1];
+    json_t *all = json_array();
+
+    for (enum cms_algorithm k = 0; k < CMS_ALGORITHMS; k++) {
+        if (list[k].since == 0)
+            continue;
+        hex_encode(list[k].root, SHA256_SIZE, hash);
+        json_array_append_new(all, json_pack("{s:s, s:I, s:s?}", "algorithm", cms_algorithm_name(k),
+                                             "since", (json_int_t)list[k].since, "root",
+                                             list[k].own ? hash : NULL));
+    }
+    return all;
+}
+
 static json_t *json_accepted(const char *dir, const struct trust_accepted *a)
 {
-    json_t *one = json_pack("{s:s, s:s, s:I, s:b}", "folder", dir, "origin", a->origin, "seq",
-                            (json_int_t)a->seq, "known", a->before);
+    json_t *one =
+        json_pack("{s:s, s:s, s:I, s:b, s:o}", "folder", dir, "origin", a->origin, "seq",
+                  (json_int_t)a->seq, "known", a->before, "required", json_required(a->required));
 
     if (!a->before)
         json_object_update_new(
@@ -32,7 +51,7 @@ static void print_required(const struct trust_accepted *a)
     char hash[2 * SHA256_SIZE + 1];
 
     for (enum cms_algorithm k = 0; k < CMS_ALGORITHMS; k++) {
-        if (!a->required[k].given)
+        if (!a->given[k])
             continue;
         hex_encode(a->required[k].root, SHA256_SIZE, hash);
         if (a->required[k].own)

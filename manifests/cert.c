@@ -165,13 +165,10 @@ static int parse_time(struct reader *validity, int64_t *utc)
     if (take(validity, two ? TAG_UTC_TIME : TAG_TIME, &time, NULL) || time.left != year + 11 ||
         time.p[time.left - 1] != 'Z')
         return ERR_FORMAT;
-    snprintf(text, sizeof text, "%s%.*s-%.2s-%.2sT%.2s:%.2s:%.2sZ",
-             !two               ? ""
-             : time.p[0] >= '5' ? "19"
-                                : "20",
-             (int)year, (const char *)time.p, (const char *)time.p + year,
-             (const char *)time.p + year + 2, (const char *)time.p + year + 4,
-             (const char *)time.p + year + 6, (const char *)time.p + year + 8);
+    memcpy(text, time.p[0] >= '5' ? "1900-00-00T00:00:00Z" : "2000-00-00T00:00:00Z", sizeof text);
+    memcpy(text + 4 - year, time.p, year);
+    for (size_t i = 0; i < 5; i++)
+        memcpy(text + 5 + 3 * i, time.p + year + 2 * i, 2);
     return clock_parse(text, utc);
 }
 

@@ -199,6 +199,7 @@ int evidence_parse(const void *line, size_t len, struct evidence *e, struct erro
     buf_init(&made.held, EVIDENCE_X_MAX);
     buf_init(&made.held_chain, IMPRINT_CHAIN_MAX);
     buf_init(&again, RECORD_LINE_MAX);
+    buf_reserve(&again, len); /* what is the same is as long */
     rc = read_line(line, len, &made, err);
     if (rc == 0) {
         write_line(&made, &again);

@@ -430,6 +430,7 @@ static int same_bytes(const struct record *r, const void *line, size_t len, stru
     int rc;
 
     buf_init(&again, RECORD_LINE_MAX);
+    buf_reserve(&again, len); /* what is the same is as long */
     write_line(r, &again);
     rc = canon_same(&again, line, len,
                     "the record is not canonical JSON: order of members, blanks or escapes", err);

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "station/connector/address.h"
 #include "station/schema/schema.h"
 
 #include <errno.h>
@@ -31,7 +32,9 @@ static const struct schema_field scanner_fields[] = {
      .offset = offsetof(struct config_scanner, port),
      .min = 1,
      .max = 128,
-     .meaning = "serial port of the scanner: its name, usb:VID:PID or usb_path:PLACE"},
+     .meaning =
+         "serial port of the scanner: its name, usb:VID:PID or usb_path:PLACE; of one that types "
+         "input: and the path of its device, or terminal, which is the board"},
     {.name = "slots",
      .type = SCHEMA_TEXTS,
      .offset = offsetof(struct config_scanner, slots),
@@ -52,6 +55,118 @@ static const struct schema_field scanner_fields[] = {
      .min = 1,
      .max = 1,
      .meaning = "character that the scanner sends for FNC1, where that is not GS"},
+    {.name = NULL}};
+
+/* An absolute path, so that nobody's PATH chooses the program. */
+static int check_program(const void *value, const char **member, struct error *err)
+{
+    (void)member;
+    if (*(const char *)value == '/')
+        return 0;
+    return error_set(err, ERR_INPUT, "'%s' is no absolute path", (const char *)value);
+}
+
+static int check_mode(const void *value, const char **member, struct error *err)
+{
+    (void)member;
+    if (strcmp(value, "block") == 0 || strcmp(value, "warn") == 0)
+        return 0;
+    return error_set(err, ERR_INPUT, "'mode' is block or warn, not '%s'", (const char *)value);
+}
+
+#define HOOK_PROGRAM                                                                               \
+    {                                                                                              \
+        .name = "program", .type = SCHEMA_TEXT, .required = true,                                  \
+        .offset = offsetof(struct config_hook, program), .min = 2, .max = PATH_MAX - 1,            \
+        .meaning = "absolute path of the program", .check = check_program                          \
+    }
+#define HOOK_ARGUMENTS                                                                             \
+    {                                                                                              \
+        .name = "arguments", .type = SCHEMA_TEXTS,                                                 \
+        .offset = offsetof(struct config_hook, arguments),                                         \
+        .item_size = CONFIG_HOOK_ARGUMENT_MAX + 1,                                                 \
+        .count_offset = offsetof(struct config_hook, argument_count), .min = 1,                    \
+        .max = CONFIG_HOOK_ARGUMENTS_MAX, .meaning = "its arguments"                               \
+    }
+
+static const struct schema_field hook_fields[] = {
+    HOOK_PROGRAM,
+    HOOK_ARGUMENTS,
+    {.name = "mode",
+     .type = SCHEMA_TEXT,
+     .required = true,
+     .offset = offsetof(struct config_hook, mode),
+     .min = 1,
+     .max = 7,
+     .meaning = "without a yes of it: block, or warn and go on",
+     .check = check_mode},
+    {.name = NULL}};
+
+static const struct schema_field outbox_fields[] = {HOOK_PROGRAM, HOOK_ARGUMENTS, {.name = NULL}};
+
+#define HOOK(member, table, what)                                                                  \
+    {                                                                                              \
+        .name = #member, .type = SCHEMA_MAP, .fields = table,                                      \
+        .offset = offsetof(struct config_hooks, member),                                           \
+        .count_offset =                                                                            \
+            offsetof(struct config_hooks, member) + offsetof(struct config_hook, given),           \
+        .meaning = what                                                                            \
+    }
+
+static const struct schema_field hooks_fields[] = {
+    HOOK(before_claim, hook_fields, "asked before a unit gets anything"),
+    HOOK(after_result, hook_fields, "asked after a unit passed or failed"),
+    HOOK(outbox, outbox_fields, "gets every result, later if need be"),
+    {.name = NULL}};
+
+static const struct schema_field fixture_fields[] = {
+    {.name = "name",
+     .type = SCHEMA_TEXT,
+     .required = true,
+     .offset = offsetof(struct config_fixture, name),
+     .min = 1,
+     .max = 32,
+     .meaning = "what people call the fixture"},
+    {.name = "port",
+     .type = SCHEMA_TEXT,
+     .required = true,
+     .offset = offsetof(struct config_fixture, port),
+     .min = 1,
+     .max = 128,
+     .meaning = "where it is: name of a serial port, usb:VID:PID, usb_path:PLACE, tcp:HOST:PORT or "
+                "unix:PATH"},
+    {.name = "slots",
+     .type = SCHEMA_TEXTS,
+     .required = true,
+     .offset = offsetof(struct config_fixture, slots),
+     .item_size = sizeof(char[33]),
+     .count_offset = offsetof(struct config_fixture, slot_count),
+     .min = 1,
+     .max = CONFIG_FIXTURE_SLOTS_MAX,
+     .meaning = "labels of its slots"},
+    {.name = "baud",
+     .type = SCHEMA_INT,
+     .offset = offsetof(struct config_fixture, baud),
+     .min = 300,
+     .max = 12000000,
+     .meaning = "bits per second of a serial port; without it, 115200"},
+    {.name = "lid",
+     .type = SCHEMA_BOOL,
+     .offset = offsetof(struct config_fixture, lid),
+     .meaning =
+         "true: it has a lid for each slot, and nothing is said to a device below an open one"},
+    {.name = "start",
+     .type = SCHEMA_BOOL,
+     .offset = offsetof(struct config_fixture, start),
+     .meaning = "true: a unit begins when the fixture says START, and not by itself"},
+    {.name = "power",
+     .type = SCHEMA_INT,
+     .offset = offsetof(struct config_fixture, power),
+     .min = 1,
+     .max = 60000,
+     .meaning =
+         "milliseconds for which it takes a device's power away between attempts; without it, "
+         "it switches no power"},
     {.name = NULL}};
 
 static const struct schema_field config_fields[] = {
@@ -81,6 +196,20 @@ static const struct schema_field config_fields[] = {
      .min = 1,
      .max = CONFIG_SCANNERS_MAX,
      .meaning = "barcode scanners, and the slots of each"},
+    {.name = "hooks",
+     .type = SCHEMA_MAP,
+     .fields = hooks_fields,
+     .offset = offsetof(struct config, hooks),
+     .meaning = "programs of the plant: docs/hooks.md"},
+    {.name = "fixtures",
+     .type = SCHEMA_LIST,
+     .fields = fixture_fields,
+     .offset = offsetof(struct config, fixtures),
+     .item_size = sizeof(struct config_fixture),
+     .count_offset = offsetof(struct config, fixture_count),
+     .min = 1,
+     .max = CONFIG_FIXTURES_MAX,
+     .meaning = "fixtures around slots: lid, power, lamp, start (docs/fixture.md)"},
     {.name = NULL}};
 
 int config_find_dir(const char *chosen, char out[PATH_MAX], struct error *err)
@@ -112,6 +241,67 @@ int config_find_dir(const char *chosen, char out[PATH_MAX], struct error *err)
     return file_join(out, PATH_MAX, cwd, path, err);
 }
 
+/* The plant's programs do not see the folder (confine/hide.h): they would not be found there. */
+static int check_hooks(const char *path, const struct config *config, struct error *err)
+{
+    const struct config_hook *all[] = {&config->hooks.before_claim, &config->hooks.after_result,
+                                       &config->hooks.outbox};
+    size_t len = strlen(config->dir);
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strncmp(all[i]->program, config->dir, len) == 0 && all[i]->program[len] == '/')
+            return error_set(
+                err, ERR_INPUT,
+                "%s: the program '%s' of 'hooks' lies in the station's directory, which "
+                "such programs do not see: put it elsewhere",
+                path, all[i]->program);
+    return 0;
+}
+
+/* ---- fixtures ---- */
+
+/* How often a slot is named by fixtures. */
+static size_t count_named(const struct config *config, const char *slot)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < config->fixture_count; i++)
+        for (size_t n = 0; n < config->fixtures[i].slot_count; n++)
+            count += strcmp(config->fixtures[i].slots[n], slot) == 0;
+    return count;
+}
+
+/* The lines of the protocol are words. */
+static int check_fixture_slot(const struct config *config, const char *slot, struct error *err)
+{
+    for (const char *p = slot; *p; p++)
+        if (*p <= 0x20 || *p > 0x7e)
+            return error_set(err, ERR_INPUT,
+                             "slot '%s' has a fixture, and so its label must be one word", slot);
+    if (!*slot || count_named(config, slot) > 1)
+        return error_set(err, ERR_INPUT, "slot '%s' is named by fixtures twice, or is empty", slot);
+    return 0;
+}
+
+static int check_fixture(const struct config *config, const struct config_fixture *fixture,
+                         struct error *err)
+{
+    int rc = address_is(fixture->port) ? address_check(fixture->port, err) : 0;
+
+    for (size_t i = 0; rc == 0 && i < fixture->slot_count; i++)
+        rc = check_fixture_slot(config, fixture->slots[i], err);
+    return rc ? error_prefix(err, "fixture '%s'", fixture->name) : 0;
+}
+
+static int check_fixtures(const struct config *config, const char *path, struct error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < config->fixture_count; i++)
+        rc = check_fixture(config, &config->fixtures[i], err);
+    return rc ? error_prefix(err, "%s", path) : 0;
+}
+
 int config_read(const char *dir, struct config *config, struct error *err)
 {
     char path[PATH_MAX];
@@ -136,8 +326,10 @@ int config_read(const char *dir, struct config *config, struct error *err)
         rc = error_set(err, ERR_INPUT, "%s: 'people' is 'required' or not there, not '%s'", path,
                        config->people);
     if (rc == 0)
+        rc = check_fixtures(config, path, err);
+    if (rc == 0)
         snprintf(config->dir, sizeof config->dir, "%s", dir);
-    return rc;
+    return rc ? rc : check_hooks(path, config, err);
 }
 
 /* A double-quoted YAML scalar. */
@@ -162,7 +354,7 @@ int config_write(const struct config *config, struct error *err)
     buf_put_str(&text, "# The station's configuration, written by 'imprint init'.\n");
     for (const struct schema_field *f = config_fields; f->name; f++) {
         if (f->type != SCHEMA_TEXT)
-            continue; /* scanners are written by people */
+            continue; /* scanners, fixtures and hooks are written by people */
         buf_printf(&text, "# %s\n", f->meaning);
         put_quoted(&text, f->name, (const char *)config + f->offset);
     }

@@ -37,14 +37,50 @@
 #define CONFIG_SCANNERS_MAX      8
 #define CONFIG_SCANNER_SLOTS_MAX 64
 
+#define CONFIG_SCANNER_TERMINAL "terminal" /* the port of one that types at the board */
+
 /* A barcode scanner, and the slots whose units it may scan. */
 struct config_scanner {
-    char name[33];  /* for people, and in messages */
-    char port[129]; /* a serial port's name or pattern, or "usb:" or "usb_path:" (line/ports.h) */
+    char name[33]; /* for people, and in messages */
+    char port
+        [129]; /* a serial port's name or pattern, "usb:", "usb_path:" or "input:" (line/ports.h), or
+                       CONFIG_SCANNER_TERMINAL */
     char slots[CONFIG_SCANNER_SLOTS_MAX][33];
     size_t slot_count; /* 0: every slot */
     int64_t baud;
     char separator[2]; /* what the scanner sends for FNC1, besides GS; or empty */
+};
+
+#define CONFIG_HOOK_ARGUMENTS_MAX 8
+#define CONFIG_HOOK_ARGUMENT_MAX  255
+
+/* A program of the plant (docs/hooks.md). */
+struct config_hook {
+    char program[PATH_MAX]; /* absolute */
+    size_t given;           /* 1: there is one */
+    char arguments[CONFIG_HOOK_ARGUMENTS_MAX][CONFIG_HOOK_ARGUMENT_MAX + 1];
+    size_t argument_count;
+    char mode[8]; /* "block" or "warn"; of the outbox empty, for it never blocks */
+};
+
+struct config_hooks {
+    struct config_hook before_claim, after_result, outbox;
+};
+
+#define CONFIG_FIXTURES_MAX      8
+#define CONFIG_FIXTURE_SLOTS_MAX 32
+
+/* A fixture (docs/fixture.md), and the slots that it holds. */
+struct config_fixture {
+    char name[33];  /* for people, and in messages */
+    char port[129]; /* as a scanner's, or "tcp:HOST:PORT" or "unix:PATH" */
+    char slots[CONFIG_FIXTURE_SLOTS_MAX][33]; /* words: no space; none in two fixtures */
+    size_t slot_count;
+    int64_t baud;
+    bool lid;   /* nothing is said to a slot whose lid is not closed */
+    bool start; /* a unit begins when the fixture says so */
+    int64_t
+        power; /* milliseconds without power between attempts; 0: the fixture cannot switch it */
 };
 
 struct config {
@@ -67,6 +103,9 @@ struct config {
     char tpm[256];   /* TCTI of the TPM that has the station's counter, or empty */
     struct config_scanner scanners[CONFIG_SCANNERS_MAX];
     size_t scanner_count;
+    struct config_hooks hooks;
+    struct config_fixture fixtures[CONFIG_FIXTURES_MAX];
+    size_t fixture_count;
     bool ask_pin;  /* not in the file: the option --ask-pin */
     bool compress; /* not in the file: seal compressed */
     bool of_ca;    /* not in the file: config_of_ca made it */

@@ -419,6 +419,10 @@ static int check_port_rule(const struct job *job, size_t index, struct error *er
                          "%s: rule %zu of 'ports' needs one of 'name', 'usb', 'usb_path', 'tcp' "
                          "and 'unix'",
                          job->path, index + 1);
+    if (rc == 0 && rule->slot[0] == '@')
+        rc = error_set(err, ERR_INPUT, "a slot's label does not begin with '@'");
+    if (rc == 0 && strncmp(rule->name, "input:", strlen("input:")) == 0)
+        rc = error_set(err, ERR_INPUT, "a keyboard is no slot");
     if (rc == 0 && job_port_pattern(rule, pattern)) {
         rc = address_check(pattern, err);
         if (rc == 0)

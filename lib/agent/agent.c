@@ -40,8 +40,7 @@ static bool understood(const struct exchange *e)
 /* Reads a request map of this many members. */
 static void read_map(struct exchange *e, uint32_t members)
 {
-    if (imprint_agent_cbor_head(&e->in, IMPRINT_AGENT_MAP, members) != members)
-        e->in.bad = true;
+    imprint_agent_cbor_exact(&e->in, IMPRINT_AGENT_MAP, members);
 }
 
 /* Reads a whole request that is a transaction and nothing else; NULL when it is not. */
@@ -320,7 +319,7 @@ static enum imprint_status handle_read(struct imprint_agent *agent, struct excha
     offset = imprint_agent_cbor_uint(&e->in, IMPRINT_KEY_READ_OFFSET, UINT32_MAX);
     if (members > 1)
         chain = imprint_agent_cbor_uint(&e->in, IMPRINT_KEY_READ_WHAT, IMPRINT_READ_CHAIN);
-    if (!understood(e))
+    if (members == 0 || !understood(e))
         return IMPRINT_ERR_FORMAT;
     total =
         chain ? p->enrol_chain_len : imprint_agent_object_length(agent, IMPRINT_OBJ_CERTIFICATES);
@@ -495,11 +494,13 @@ bool imprint_agent_identity(struct imprint_agent *agent, struct imprint_agent_id
     out->has_other = slot->record.other != 0;
     if (!out->has_other)
         memcpy(out->scalar, secrets.scalar, sizeof out->scalar);
-    memcpy(out->symmetric, secrets.symmetric, sizeof out->symmetric);
+    if (IMPRINT_AGENT_WITH_SYMMETRIC)
+        memcpy(out->symmetric, secrets.symmetric, sizeof out->symmetric);
     imprint_agent_wipe(&secrets, sizeof secrets);
     out->has_private =
         !out->has_other && imprint_agent_object_find(slot, IMPRINT_OBJ_PRIVATE_KEY) >= 0;
-    out->has_symmetric = imprint_agent_object_find(slot, IMPRINT_OBJ_SYMMETRIC_KEY) >= 0;
+    out->has_symmetric = IMPRINT_AGENT_WITH_SYMMETRIC &&
+                         imprint_agent_object_find(slot, IMPRINT_OBJ_SYMMETRIC_KEY) >= 0;
     memcpy(out->transaction, slot->record.transaction, IMPRINT_TX_SIZE);
     memcpy(out->serial, slot->record.serial, slot->record.serial_len);
     out->commit_count = slot->commit_count;
@@ -520,6 +521,7 @@ bool imprint_agent_private_read(struct imprint_agent *agent, uint8_t *key, size_
 
     if (ok)
         memcpy(key, found.bytes, *len = found.len);
+    imprint_agent_wipe(&secrets, sizeof secrets);
     imprint_agent_wipe(&found, sizeof found);
     return ok;
 #else

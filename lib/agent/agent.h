@@ -109,10 +109,12 @@ enum imprint_agent_region {
 
 /*
  * NOR semantics: erased bytes read as 0xff and each byte is written at most once between two
- * erases. Every offset is a multiple of 16. So is every length, except that of the last write of an
- * object: a flash with a coarser word pads that one with 0xff. A write that a power cut tears may
- * leave any prefix of its bytes; an erase that is torn may leave any part of the region erased. All
- * return false on failure. Where the private key deserves it, put the regions in memory that only
+ * erases. Every offset of a write is a multiple of 16. So is its length, except that of the last write
+ * of an object: a flash with a coarser word pads that one with 0xff. A read is of any bytes. A write
+ * that a power cut tears may leave any prefix of its bytes; an erase that is torn may leave any part of
+ * the region erased. What was torn must still read, as whatever bytes: of a flash with error correction
+ * the port gives zeros for a word that it cannot correct, for while a read fails the device answers
+ * STORE. All return false on failure. Where the private key deserves it, put the regions in memory that only
  * this code can read, or encrypt in the port.
  */
 struct imprint_agent_store {

@@ -45,11 +45,11 @@ static enum imprint_status read_object(const struct imprint_agent *agent,
     uint32_t type, format, length;
     const uint8_t *hash;
 
-    (void)imprint_agent_cbor_head(r, IMPRINT_AGENT_ARRAY, 4);
+    imprint_agent_cbor_exact(r, IMPRINT_AGENT_ARRAY, 4);
     type = imprint_agent_cbor_head(r, IMPRINT_AGENT_UINT, UINT16_MAX);
     format = imprint_agent_cbor_head(r, IMPRINT_AGENT_UINT, UINT16_MAX);
     length = imprint_agent_cbor_head(r, IMPRINT_AGENT_UINT, UINT32_MAX);
-    (void)imprint_agent_cbor_head(r, IMPRINT_AGENT_BYTES, IMPRINT_HASH_SIZE);
+    imprint_agent_cbor_exact(r, IMPRINT_AGENT_BYTES, IMPRINT_HASH_SIZE);
     hash = imprint_agent_take(r, IMPRINT_HASH_SIZE);
     if (!hash || (length == 0) != is_made(type, format) ||
         (record->count > 0 && type <= imprint_agent_load_u16(object[-1].type)))
@@ -77,13 +77,10 @@ static enum imprint_status read_objects(const struct imprint_agent *agent,
     enum imprint_status status = IMPRINT_OK;
     uint32_t count;
 
-    if (imprint_agent_cbor_head(r, IMPRINT_AGENT_UINT, UINT32_MAX) != IMPRINT_KEY_BEGIN_OBJECTS)
-        return IMPRINT_ERR_FORMAT;
+    imprint_agent_cbor_exact(r, IMPRINT_AGENT_UINT, IMPRINT_KEY_BEGIN_OBJECTS);
     count = imprint_agent_cbor_head(r, IMPRINT_AGENT_ARRAY, IMPRINT_OBJECTS_MAX);
     if (r->bad)
         return IMPRINT_ERR_FORMAT;
-    if (count > IMPRINT_AGENT_OBJECTS)
-        return IMPRINT_ERR_SUITE; /* more than the known types */
     while (status == IMPRINT_OK && count-- > 0)
         status = read_object(agent, r, record);
     return status;
@@ -153,8 +150,7 @@ static enum imprint_status read_begin(const struct imprint_agent *agent,
 {
     enum imprint_status status;
 
-    if (imprint_agent_cbor_head(r, IMPRINT_AGENT_MAP, 12) != 12)
-        return IMPRINT_ERR_FORMAT;
+    imprint_agent_cbor_exact(r, IMPRINT_AGENT_MAP, 12);
     imprint_agent_begin_head(r, b);
     status = read_station_key(r, b);
     if (status == IMPRINT_OK)
@@ -444,7 +440,8 @@ static enum imprint_status get_private(struct imprint_agent *agent, int i, struc
 {
     enum imprint_status status;
 
-    if (imprint_agent_load_u16(agent->slot[agent->open].record.suite) == IMPRINT_SUITE_NONE)
+    if (IMPRINT_AGENT_WITH_DEVICE_KEY &&
+        imprint_agent_load_u16(agent->slot[agent->open].record.suite) == IMPRINT_SUITE_NONE)
         return imprint_agent_made_read(agent, o->secrets.scalar) ? IMPRINT_OK : IMPRINT_ERR_STORE;
     status = open_object(agent, i, o);
     if (status == IMPRINT_OK && !imprint_agent_pkcs8(o->plain, o->len, o->secrets.scalar))

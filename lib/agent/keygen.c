@@ -198,8 +198,7 @@ static enum imprint_status read_map(const struct imprint_agent *agent,
 {
     enum imprint_status status;
 
-    if (imprint_agent_cbor_head(r, IMPRINT_AGENT_MAP, 11) != 11)
-        return IMPRINT_ERR_FORMAT;
+    imprint_agent_cbor_exact(r, IMPRINT_AGENT_MAP, 11);
     imprint_agent_begin_head(r, &k->b);
     k->b.key = NULL;
     k->algorithm = imprint_agent_cbor_uint(r, IMPRINT_KEY_KEYGEN_KEY_ALG, UINT16_MAX);

@@ -35,7 +35,7 @@ enum imprint_status imprint_agent_objects_complete(const struct imprint_agent_re
     int i;
 
     /* Without a suite no key travels: the private one, which comes first, is the device's own. */
-    if (record->count > 0 &&
+    if (IMPRINT_AGENT_WITH_DEVICE_KEY && record->count > 0 &&
         (suite == IMPRINT_SUITE_NONE) !=
             (imprint_agent_load_u16(record->objects[0].format) == IMPRINT_FMT_NONE))
         return IMPRINT_ERR_BUNDLE;
@@ -45,9 +45,11 @@ enum imprint_status imprint_agent_objects_complete(const struct imprint_agent_re
     if (identity ? identity != (1u << IMPRINT_OBJ_PRIVATE_KEY | 1u << IMPRINT_OBJ_CERTIFICATES)
                  : !(has >> IMPRINT_OBJ_SYMMETRIC_KEY & 1u))
         return IMPRINT_ERR_BUNDLE;
-    if (suite == IMPRINT_SUITE_NONE && (has >> IMPRINT_OBJ_SYMMETRIC_KEY & 1u))
+    if (IMPRINT_AGENT_WITH_DEVICE_KEY && suite == IMPRINT_SUITE_NONE &&
+        (has >> IMPRINT_OBJ_SYMMETRIC_KEY & 1u))
         return IMPRINT_ERR_BUNDLE;
-    if ((has >> IMPRINT_OBJ_CONFIGURATION & 1u) && !(has >> IMPRINT_OBJ_CONFIGURATION_KEY & 1u))
+    if (IMPRINT_AGENT_WITH_CONFIGURATION && (has >> IMPRINT_OBJ_CONFIGURATION & 1u) &&
+        !(has >> IMPRINT_OBJ_CONFIGURATION_KEY & 1u))
         return IMPRINT_ERR_BUNDLE;
     return imprint_agent_objects_fit(record) ? IMPRINT_OK : IMPRINT_ERR_SIZE;
 }

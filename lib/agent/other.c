@@ -98,17 +98,11 @@ static bool write_key(struct imprint_agent *agent, enum imprint_agent_region reg
                       struct imprint_agent_private *key)
 {
     const struct imprint_agent_store *s = &agent->platform->store;
-    uint8_t chunk[64];
-    size_t n, i, from;
+    bool blank = false;
 
-    for (from = 0; from < sizeof key->bytes; from += n) {
-        n = sizeof key->bytes - from < sizeof chunk ? sizeof key->bytes - from : sizeof chunk;
-        if (!s->read(s->context, region, at + (uint32_t)from, chunk, n))
-            return false;
-        for (i = 0; i < n; i++)
-            if (chunk[i] != 0xff)
-                return false;
-    }
+    if (!imprint_agent_flash_blank(agent, region, at, at + (uint32_t)sizeof key->bytes, &blank) ||
+        !blank)
+        return false;
     memset(key->bytes + key->len, 0xff, padded(key->len) - key->len);
     return s->write(s->context, region, at, key->bytes, padded(key->len));
 }

@@ -76,9 +76,10 @@ enum imprint_status imprint_agent_prove(struct imprint_agent *agent,
     if (slot->record.other)
         return prove_other(agent, nonce, proof);
 #endif
-    proof->alg = imprint_agent_object_find(slot, IMPRINT_OBJ_PRIVATE_KEY) < 0
-                     ? IMPRINT_ALG_HMAC_SHA256
-                     : IMPRINT_ALG_ECDSA_SHA256;
+    proof->alg =
+        IMPRINT_AGENT_WITH_SYMMETRIC && imprint_agent_object_find(slot, IMPRINT_OBJ_PRIVATE_KEY) < 0
+            ? IMPRINT_ALG_HMAC_SHA256
+            : IMPRINT_ALG_ECDSA_SHA256;
     if (!imprint_agent_slot_secrets(agent, &secrets))
         return IMPRINT_ERR_STORE;
     imprint_agent_write(&w, bytes, sizeof bytes);

@@ -87,16 +87,30 @@ void imprint_agent_seal(void *bytes, const uint8_t magic[4], uint8_t *crc)
                             imprint_agent_crc32(0, bytes, (size_t)(crc - (const uint8_t *)bytes)));
 }
 
+bool imprint_agent_flash_blank(struct imprint_agent *agent, enum imprint_agent_region region,
+                               uint32_t from, uint32_t to, bool *blank)
+{
+    uint8_t chunk[IMPRINT_PUT_ALIGN], all = 0xff;
+    size_t i;
+
+    for (; all == 0xff && from < to; from += (uint32_t)sizeof chunk) {
+        if (!flash_read(agent, region, from, chunk, sizeof chunk))
+            return false;
+        for (i = 0; i < sizeof chunk; i++)
+            all &= chunk[i];
+    }
+    *blank = all == 0xff;
+    return true;
+}
+
 /* Any byte that is not erased counts: a lock that was torn is a lock. */
 static bool load_lock(struct imprint_agent *agent, int i)
 {
-    uint8_t mark[LOCK_SIZE], erased[LOCK_SIZE];
+    bool blank = true;
+    bool ok = imprint_agent_flash_blank(agent, region_of(i), AT_LOCK, AT_LOCK + LOCK_SIZE, &blank);
 
-    if (!flash_read(agent, region_of(i), AT_LOCK, mark, sizeof mark))
-        return false;
-    memset(erased, 0xff, sizeof erased);
-    agent->slot[i].locked = memcmp(mark, erased, sizeof mark) != 0;
-    return true;
+    agent->slot[i].locked = !blank;
+    return ok;
 }
 
 /* Reads a commit record; *whole tells whether there is one. The caller wipes it. */
@@ -142,29 +156,37 @@ static bool load_slot(struct imprint_agent *agent, int i)
     return load_commit(agent, i);
 }
 
+/* Reads the transport key's record; *whole tells whether there is one. The caller wipes it. */
+static bool read_key(struct imprint_agent *agent, struct key *key, bool *whole)
+{
+    bool ok = flash_read(agent, IMPRINT_AGENT_JOURNAL, 0, key, sizeof *key);
+
+    *whole = ok && imprint_agent_is_whole(key, key_magic, key->crc);
+    return ok;
+}
+
 bool imprint_agent_key_read(struct imprint_agent *agent, uint8_t scalar[IMPRINT_P256_SCALAR_SIZE])
 {
     struct key key;
-    bool whole = flash_read(agent, IMPRINT_AGENT_JOURNAL, 0, &key, sizeof key) &&
-                 imprint_agent_is_whole(&key, key_magic, key.crc);
+    bool whole;
 
+    (void)read_key(agent, &key, &whole);
     if (whole)
         memcpy(scalar, key.scalar, sizeof key.scalar);
     imprint_agent_wipe(&key, sizeof key);
     return whole;
 }
 
+/* A journal that cannot be read is not one without a key: that key would be erased. */
 static bool load_key(struct imprint_agent *agent)
 {
     const struct imprint_agent_crypto *c = &agent->platform->crypto;
-    uint8_t scalar[IMPRINT_P256_SCALAR_SIZE];
-    bool ok = true;
+    struct key key;
+    bool ok = read_key(agent, &key, &agent->has_key);
 
-    agent->has_key = imprint_agent_key_read(agent, scalar);
-    if (agent->has_key) {
-        ok = c->p256_public(c->context, scalar, agent->transport);
-        imprint_agent_wipe(scalar, sizeof scalar);
-    }
+    if (agent->has_key)
+        ok = c->p256_public(c->context, key.scalar, agent->transport);
+    imprint_agent_wipe(&key, sizeof key);
     return ok;
 }
 
@@ -181,14 +203,14 @@ static void elect(struct imprint_agent *agent)
 
     agent->committed = -1;
     agent->open = -1;
-    for (i = 0; i < 2; i++)
+    for (i = 0; i < 2; i++) {
+        if (agent->slot[i].state == IMPRINT_AGENT_SLOT_STALE)
+            agent->open = i;
         if (agent->slot[i].state == IMPRINT_AGENT_SLOT_COMMITTED &&
             (agent->committed < 0 ||
              agent->slot[i].commit_count > agent->slot[agent->committed].commit_count))
             agent->committed = i;
-    for (i = 0; i < 2; i++)
-        if (agent->slot[i].state == IMPRINT_AGENT_SLOT_STALE)
-            agent->open = i;
+    }
 }
 
 static bool erase_slot(struct imprint_agent *agent, int i)
@@ -208,15 +230,36 @@ static bool erase_key(struct imprint_agent *agent)
     return flash_erase(agent, IMPRINT_AGENT_JOURNAL);
 }
 
+/* A region without a record that counts: what is left there is of no use, and may be a secret. */
+static bool erase_rest(struct imprint_agent *agent, enum imprint_agent_region region, uint32_t size)
+{
+    bool blank = false;
+
+    return imprint_agent_flash_blank(agent, region, 0, size, &blank) &&
+           (blank || flash_erase(agent, region));
+}
+
+/* What a commit replaced: the transport key, unless a later one was shown, and the other slot. */
+static bool finish_commit(struct imprint_agent *agent, int in_force)
+{
+    int other = 1 - in_force;
+
+    if (key_is_of(agent, in_force) || agent->slot[in_force].locked) {
+        agent->has_key = false;
+        imprint_agent_made_forget(agent);
+    }
+    if (agent->slot[other].state == IMPRINT_AGENT_SLOT_STALE)
+        return true;
+    memset(&agent->slot[other], 0, sizeof agent->slot[other]);
+    return erase_rest(agent, region_of(other), IMPRINT_AGENT_SLOT_SIZE);
+}
+
 static bool finish_interrupted(struct imprint_agent *agent)
 {
-    int in_force = agent->committed, other = 1 - in_force;
-
-    if (in_force >= 0 && agent->has_key &&
-        (key_is_of(agent, in_force) || agent->slot[in_force].locked) && !erase_key(agent))
+    /* Without an identity in force no slot is touched: one that was misread may be read again. */
+    if (agent->committed >= 0 && !finish_commit(agent, agent->committed))
         return false;
-    if (in_force >= 0 && agent->slot[other].state == IMPRINT_AGENT_SLOT_COMMITTED &&
-        !erase_slot(agent, other))
+    if (!agent->has_key && !erase_rest(agent, IMPRINT_AGENT_JOURNAL, IMPRINT_AGENT_JOURNAL_SIZE))
         return false;
     return agent->open < 0 || key_is_of(agent, agent->open) || erase_slot(agent, agent->open);
 }

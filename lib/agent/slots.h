@@ -10,7 +10,8 @@
  *     the one with the higher count is in force. One write decides: the commit record.
  *  2. A slot in force is never erased; a slot is always erased before it is written.
  *  3. imprint_agent_load() finishes what was interrupted: after a commit the transport key and the
- *     replaced identity are erased, and an open slot whose transport key is gone.
+ *     replaced identity are erased, and an open slot whose transport key is gone. Of an erase that was
+ *     torn the rest is erased as well: no record tells of it any more, but it may hold a key.
  *  4. An open slot that was not opened since the load is stale: it keeps its name, so that another
  *     transaction finds the device busy, and BEGIN starts it over.
  */
@@ -26,6 +27,10 @@ void imprint_agent_seal(void *bytes, const uint8_t magic[4], uint8_t *crc);
 /* Reads flash into the agent's memory and finishes what was interrupted. False: the store failed.
  */
 bool imprint_agent_load(struct imprint_agent *agent);
+
+/* Whether flash is erased from a multiple of 16 to another one. False: the store failed. */
+bool imprint_agent_flash_blank(struct imprint_agent *agent, enum imprint_agent_region region,
+                               uint32_t from, uint32_t to, bool *blank);
 
 /* Makes and stores a transport key if there is none. A status. */
 enum imprint_status imprint_agent_key_ensure(struct imprint_agent *agent);

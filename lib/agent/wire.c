@@ -128,10 +128,16 @@ uint32_t imprint_agent_cbor_head(struct imprint_agent_reader *r, enum imprint_ag
     return r->bad ? 0 : v;
 }
 
+void imprint_agent_cbor_exact(struct imprint_agent_reader *r, enum imprint_agent_major major,
+                              uint32_t v)
+{
+    if (imprint_agent_cbor_head(r, major, v) != v)
+        r->bad = true;
+}
+
 static void expect_key(struct imprint_agent_reader *r, uint32_t key)
 {
-    if (imprint_agent_cbor_head(r, IMPRINT_AGENT_UINT, UINT32_MAX) != key)
-        r->bad = true;
+    imprint_agent_cbor_exact(r, IMPRINT_AGENT_UINT, key);
 }
 
 uint32_t imprint_agent_cbor_uint(struct imprint_agent_reader *r, uint32_t key, uint32_t max)
@@ -153,7 +159,7 @@ const uint8_t *imprint_agent_cbor_string(struct imprint_agent_reader *r, uint32_
 void imprint_agent_cbor_empty(struct imprint_agent_reader *r, uint32_t key)
 {
     expect_key(r, key);
-    (void)imprint_agent_cbor_head(r, IMPRINT_AGENT_BYTES, 0);
+    imprint_agent_cbor_exact(r, IMPRINT_AGENT_BYTES, 0);
 }
 
 const uint8_t *imprint_agent_cbor_fixed(struct imprint_agent_reader *r, uint32_t key, size_t len)

@@ -64,6 +64,10 @@ const uint8_t *imprint_agent_take_lp(struct imprint_agent_reader *r, size_t max,
 uint32_t imprint_agent_cbor_head(struct imprint_agent_reader *r, enum imprint_agent_major major,
                                  uint32_t max);
 
+/* A CBOR head, which must be this one: so many members, bytes, or this very number. */
+void imprint_agent_cbor_exact(struct imprint_agent_reader *r, enum imprint_agent_major major,
+                              uint32_t v);
+
 /* A key of a map, which must be this one, and an unsigned integer of at most max. */
 uint32_t imprint_agent_cbor_uint(struct imprint_agent_reader *r, uint32_t key, uint32_t max);
 

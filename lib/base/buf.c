@@ -68,6 +68,12 @@ uint8_t *buf_grow(struct buf *b, size_t len)
     return b->data ? b->data + need - len : NULL; /* nothing was asked of an empty one */
 }
 
+void buf_reserve(struct buf *b, size_t len)
+{
+    if (buf_grow(b, len))
+        b->len -= len;
+}
+
 void buf_put(struct buf *b, const void *bytes, size_t len)
 {
     uint8_t *room;

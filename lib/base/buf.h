@@ -47,6 +47,9 @@ void buf_put_str(struct buf *b, const char *text);             /* without its NU
 void buf_put_lp(struct buf *b, const void *bytes, size_t len); /* u16 length ‖ bytes */
 void buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Takes the memory for len more bytes at once, where it is known how many will come; fails as buf_grow. */
+void buf_reserve(struct buf *b, size_t len);
+
 /* Room for len bytes, uninitialised; NULL once failed. Valid until the next call on b. */
 uint8_t *buf_grow(struct buf *b, size_t len);
 

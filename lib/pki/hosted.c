@@ -27,12 +27,29 @@ static bool number_is_good(X509 *cert)
            !(len == 1 && ASN1_STRING_get0_data(number)[0] == 0);
 }
 
-static int check_form(X509 *cert, size_t len, const struct hosted_expect *expect, struct error *err)
+/* OpenSSL reads more than DER, and devices do not: what it would write by itself has to be the same. */
+static bool is_der(X509 *cert, const void *der, size_t len)
+{
+    uint8_t *again = NULL;
+    int again_len;
+    bool same;
+
+    (void)i2d_re_X509_tbs(cert, NULL); /* it forgets the octets that it read */
+    again_len = i2d_X509(cert, &again);
+    same = again_len > 0 && (size_t)again_len == len && memcmp(again, der, len) == 0;
+    OPENSSL_free(again);
+    return same;
+}
+
+static int check_form(X509 *cert, const void *der, size_t len, const struct hosted_expect *expect,
+                      struct error *err)
 {
     size_t most = expect->profile->max_size ? (size_t)expect->profile->max_size : CERT_DER_MAX;
     const ASN1_BIT_STRING *issuer_id = NULL, *subject_id = NULL;
 
     X509_get0_uids(cert, &issuer_id, &subject_id);
+    if (!is_der(cert, der, len))
+        return differs(expect, "it is not written as DER has it", err);
     if (X509_check_ca(cert))
         return differs(expect, "it is that of a CA", err);
     if (X509_get_extension_flags(cert) & EXFLAG_INVALID)
@@ -102,6 +119,18 @@ static int wrong_extension(const struct hosted_expect *expect, X509_EXTENSION *e
     return differs(expect, what, err);
 }
 
+/* Criticality is a number to OpenSSL, which writes it as it was read: 1 is true, and is not DER. */
+static bool same_octets(X509_EXTENSION *a, X509_EXTENSION *b)
+{
+    uint8_t *x = NULL, *y = NULL;
+    int x_len = i2d_X509_EXTENSION(a, &x), y_len = i2d_X509_EXTENSION(b, &y);
+    bool same = x_len > 0 && x_len == y_len && memcmp(x, y, (size_t)x_len) == 0;
+
+    OPENSSL_free(x);
+    OPENSSL_free(y);
+    return same;
+}
+
 /* wanted is one of the profile's. */
 static int check_extension(X509 *cert, X509_EXTENSION *wanted, const struct hosted_expect *expect,
                            struct error *err)
@@ -118,6 +147,8 @@ static int check_extension(X509 *cert, X509_EXTENSION *wanted, const struct host
                                err);
     if (ASN1_OCTET_STRING_cmp(X509_EXTENSION_get_data(is), X509_EXTENSION_get_data(wanted)))
         return wrong_extension(expect, wanted, "it has with another value the", err);
+    if (!same_octets(is, wanted))
+        return wrong_extension(expect, wanted, "it has not in DER the", err);
     return 0;
 }
 
@@ -224,7 +255,7 @@ int hosted_check(const void *der, size_t len, const struct ca_chain *chain,
     if (rc)
         return rc;
     (void)X509_check_purpose(cert, -1, 0); /* OpenSSL reads the extensions then */
-    rc = check_form(cert, len, expect, err);
+    rc = check_form(cert, der, len, expect, err);
     if (rc == 0)
         rc = check_contents(cert, chain->certs[0], expect, err);
     if (rc == 0)

@@ -14,6 +14,7 @@
  *     before the request and a day from now; an end that is counted from it is not later, and at most a
  *     day earlier.
  *  4. It has not ended.
+ *  5. It is DER, not what some readers take for it.
  */
 #ifndef PKI_HOSTED_H
 #define PKI_HOSTED_H

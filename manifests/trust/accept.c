@@ -4,7 +4,6 @@
 #include "manifests/trust/db.h"
 #include "manifests/trust/identities.h"
 #include "manifests/trust/quota.h"
-#include "manifests/trust/required.h"
 
 #include <inttypes.h>
 #include <openssl/x509.h>
@@ -311,19 +310,10 @@ static int check_roots(const struct acceptance *a, const struct verify_policy *g
 }
 
 /* Known is the manifest, not what comes with it: from the next one on these must be there. */
-static int require_later(struct acceptance *a, const struct verify_policy *given,
-                         struct trust_accepted *accepted, struct error *err)
+static int require_later(struct acceptance *a, const struct verify_policy *given, struct error *err)
 {
     int rc = check_roots(a, given, err);
 
-    for (enum cms_algorithm k = 0; rc == 0 && k < CMS_ALGORITHMS; k++) {
-        X509 *root = a->required.of[k].root;
-
-        accepted->required[k].given = given->signatures && given->signatures->of[k].required;
-        accepted->required[k].own = root != NULL;
-        if (root && X509_digest(root, EVP_sha256(), accepted->required[k].root, NULL) != 1)
-            rc = error_set(err, ERR_CRYPTO, "cannot hash a root");
-    }
     return rc ? rc : required_keep(a->t, a->log, a->seq + 1, &a->required, err);
 }
 
@@ -340,7 +330,7 @@ static int compare_known(struct acceptance *a, const char *dir, const struct ver
     accepted->before = true;
     accepted->newest = (int64_t)a->s.seq == a->seq;
     if (rc || same)
-        return rc ? rc : require_later(a, given, accepted, err);
+        return rc ? rc : require_later(a, given, err);
     policy.after = NULL;
     policy.after_bytes = NULL;
     policy.sink = NULL;
@@ -389,6 +379,14 @@ static int read_statement(struct acceptance *a, const char *dir, const struct ve
     return rc ? rc : statement_parse(a->bytes.data, a->bytes.len, &a->s, err);
 }
 
+static int tell_required(struct acceptance *a, const struct verify_policy *given,
+                         struct trust_accepted *accepted, struct error *err)
+{
+    for (enum cms_algorithm k = 0; given->signatures && k < CMS_ALGORITHMS; k++)
+        accepted->given[k] = given->signatures->of[k].required;
+    return required_list(a->t, a->log, accepted->required, err);
+}
+
 static int run(struct acceptance *a, const char *dir, const struct verify_policy *policy,
                struct trust_accepted *accepted, struct error *err)
 {
@@ -407,6 +405,8 @@ static int run(struct acceptance *a, const char *dir, const struct verify_policy
         rc = compare_known(a, dir, policy, accepted, err);
     else if (rc == 0)
         rc = accept_next(a, dir, policy, accepted, err);
+    if (rc == 0)
+        rc = tell_required(a, policy, accepted, err);
     if (rc) {
         db_rollback(a->t);
         return rc;

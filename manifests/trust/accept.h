@@ -5,6 +5,7 @@
 #define MANIFESTS_TRUST_ACCEPT_H
 
 #include "manifests/trust/orders.h"
+#include "manifests/trust/required.h"
 #include "manifests/trust/trust.h"
 #include "manifests/verify.h"
 
@@ -12,12 +13,10 @@ struct trust_accepted {
     struct verify_report report; /* of a manifest that was accepted now */
     uint64_t seq;
     char origin[NOTE_NAME_MAX + 1];
-    bool before; /* it was accepted before, and nothing was done */
-    bool newest; /* it is the last of its log in the state */
-    struct {
-        bool given, own;           /* the policy named it; with a root of its own */
-        uint8_t root[SHA256_SIZE]; /* of its DER */
-    } required[CMS_ALGORITHMS];    /* of a known manifest: from the next one on, not verified now */
+    bool before;                /* it was accepted before, and nothing was done */
+    bool newest;                /* it is the last of its log in the state */
+    bool given[CMS_ALGORITHMS]; /* the policy named it: of a known manifest nothing was verified */
+    struct required required[CMS_ALGORITHMS]; /* what the state requires of this log */
 };
 
 /*

@@ -203,6 +203,17 @@ static int refuse_row(struct trust *t, const char *sql, int code, const char *fo
     return rc;
 }
 
+/* Whether the other state has a table, for it may be of an older version. */
+static int has_table(struct trust *t, const char *table, bool *there, struct error *err)
+{
+    int64_t count = 0;
+    int rc = sql_integer(&t->sql, err, &count,
+                         "SELECT count(*) FROM other.sqlite_schema WHERE name = ?", "t", table);
+
+    *there = count != 0;
+    return rc;
+}
+
 static int check_contradictions(struct trust *t, struct error *err)
 {
     int rc =
@@ -228,6 +239,26 @@ static int check_contradictions(struct trust *t, struct error *err)
                        " WHERE m.sha256 != o.sha256",
                        ERR_FORK, "has two histories", err);
     return rc;
+}
+
+/* Of what both require below a root of its own, the root is the same: a manifest has one signature of
+ * an algorithm, and which of two roots it must lead to nobody but a person can say. */
+static int check_required(struct trust *t, struct error *err)
+{
+    bool there;
+    int rc = has_table(t, "signatures_required", &there, err);
+
+    if (rc || !there)
+        return rc;
+    return refuse_row(t,
+                      "SELECT o.origin FROM other.logs o JOIN main.logs m ON m.origin = o.origin"
+                      " JOIN other.signatures_required r ON r.log = o.id"
+                      " JOIN main.signatures_required q ON q.log = m.id"
+                      " AND q.algorithm = r.algorithm WHERE q.root != r.root",
+                      ERR_IMPOSTOR,
+                      "has another root for the same required signature there ('accept --json' "
+                      "of a known manifest shows which): ask the factory which one is its own",
+                      err);
 }
 
 /*
@@ -315,12 +346,11 @@ static int run_all(struct trust *t, const char *const *sql, size_t count, struct
 
 #define RUN_ALL(t, list, err) run_all(t, list, sizeof(list) / sizeof *(list), err)
 
-/* Runs sql if the other state has the table, for it may be of an older version. */
+/* Runs sql if the other state has the table. */
 static int copy_table(struct trust *t, const char *table, const char *sql, struct error *err)
 {
-    int64_t there = 0;
-    int rc = sql_integer(&t->sql, err, &there,
-                         "SELECT count(*) FROM other.sqlite_schema WHERE name = ?", "t", table);
+    bool there;
+    int rc = has_table(t, table, &there, err);
 
     return rc || !there ? rc : db_exec(t, sql, err);
 }
@@ -356,6 +386,8 @@ int trust_merge(struct trust *t, const char *path,
     rc = db_begin(t, err);
     if (rc == 0) {
         rc = check_contradictions(t, err);
+        if (rc == 0)
+            rc = check_required(t, err);
         if (rc == 0)
             rc = find_clones(t, each, ctx, merged, err);
         if (rc == 0)

@@ -44,7 +44,8 @@ struct trust_merged {
  * Errors:
  *   ERR_DUPLICATE  there are clones; nothing was merged
  *   ERR_FORK       both accepted a log with different histories
- *   ERR_IMPOSTOR   a log or station has other pins, or another log, there
+ *   ERR_IMPOSTOR   a log or station has other pins, another log, or another root of a required
+ *                  signature, there
  *   and those of trust_open and each().
  */
 MUST_USE int trust_merge(struct trust *t, const char *path,

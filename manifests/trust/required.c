@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define ROWS "SELECT algorithm, since, root FROM signatures_required WHERE log = ?"
+
 /* The root in the state, in DER; an empty one stands for the root of manifest signers. */
 static int read_root(sqlite3_stmt *row, X509 **root, struct error *err)
 {
@@ -22,20 +24,27 @@ static bool is_another(const X509 *named, const X509 *stored)
     return named && (!stored || X509_cmp(named, stored));
 }
 
-/* One row of the state: algorithm, since, root. */
-static int take_row(sqlite3_stmt *row, int64_t seq, struct signatures_policy *p, struct error *err)
+static int read_algorithm(sqlite3_stmt *row, enum cms_algorithm *a, struct error *err)
 {
     const char *name = (const char *)sqlite3_column_text(row, 0);
-    enum cms_algorithm a = name ? cms_algorithm_find(name, strlen(name)) : CMS_ALGORITHMS;
-    X509 *root;
-    int rc;
 
-    if (a == CMS_ALGORITHMS)
+    *a = name ? cms_algorithm_find(name, strlen(name)) : CMS_ALGORITHMS;
+    if (*a == CMS_ALGORITHMS)
         return error_set(err, ERR_STORE,
                          "the state requires a signature of '%.64s', which this program does not "
                          "know: use a newer one",
                          name ? name : "?");
-    if ((rc = read_root(row, &root, err)))
+    return 0;
+}
+
+/* One row of the state: algorithm, since, root. */
+static int take_row(sqlite3_stmt *row, int64_t seq, struct signatures_policy *p, struct error *err)
+{
+    enum cms_algorithm a;
+    X509 *root;
+    int rc;
+
+    if ((rc = read_algorithm(row, &a, err)) || (rc = read_root(row, &root, err)))
         return rc;
     if (p->of[a].required && is_another(p->of[a].root, root)) {
         X509_free(root);
@@ -69,9 +78,35 @@ int required_load(struct trust *t, int64_t log, int64_t seq, const struct signat
 
     if (rc || !log)
         return rc;
-    rc = sql_row(&t->sql, err, &row,
-                 "SELECT algorithm, since, root FROM signatures_required WHERE log = ?", "i", log);
+    rc = sql_row(&t->sql, err, &row, ROWS, "i", log);
     while (rc == 1 && (rc = take_row(row, seq, out, err)) == 0)
+        rc = sql_next(&t->sql, row, err);
+    if (rc < 0)
+        sql_end(row);
+    return rc;
+}
+
+static int list_row(sqlite3_stmt *row, struct required list[CMS_ALGORITHMS], struct error *err)
+{
+    enum cms_algorithm a;
+    int rc = read_algorithm(row, &a, err), len = sqlite3_column_bytes(row, 2);
+
+    if (rc)
+        return rc;
+    list[a] = (struct required){.since = (uint64_t)sqlite3_column_int64(row, 1), .own = len > 0};
+    if (len > 0)
+        sha256(sqlite3_column_blob(row, 2), (size_t)len, list[a].root);
+    return 0;
+}
+
+int required_list(struct trust *t, int64_t log, struct required list[CMS_ALGORITHMS],
+                  struct error *err)
+{
+    sqlite3_stmt *row;
+    int rc = sql_row(&t->sql, err, &row, ROWS, "i", log);
+
+    memset(list, 0, CMS_ALGORITHMS * sizeof *list);
+    while (rc == 1 && (rc = list_row(row, list, err)) == 0)
         rc = sql_next(&t->sql, row, err);
     if (rc < 0)
         sql_end(row);

@@ -1,6 +1,6 @@
 /*
  * required: the signature algorithms that the state requires of a log besides that of
- * manifest.json.p7s. Private to manifests/trust.
+ * manifest.json.p7s. Functions are private to manifests/trust.
  *
  * Once required, always required: whoever accepts the next manifest and forgets the option is held
  * to it all the same.
@@ -18,6 +18,17 @@
  */
 MUST_USE int required_load(struct trust *t, int64_t log, int64_t seq,
                            const struct signatures_policy *given, struct signatures_policy *out,
+                           struct error *err);
+
+/* What the state has of one algorithm. */
+struct required {
+    uint64_t since;            /* the first manifest that must have it; 0: not required */
+    bool own;                  /* below a root of its own, not that of manifest signers */
+    uint8_t root[SHA256_SIZE]; /* of its DER, if it has one */
+};
+
+/* By enum cms_algorithm. Errors: those of required_load. */
+MUST_USE int required_list(struct trust *t, int64_t log, struct required list[CMS_ALGORITHMS],
                            struct error *err);
 
 /* Keeps what is required from manifest since on, where it is not kept yet. */

@@ -1,7 +1,7 @@
 /*
  * imprint-board: the operator's screen, and the one process of a running line that has the terminal. It
- * reads the line's events (docs/events.md), writes commands, and has nothing else: no device, no PIN, no
- * file. `imprint run` starts it when it runs on a terminal.
+ * reads the line's events (docs/events.md), writes commands, passes on what a scanner types, and has nothing
+ * else: no device, no PIN, no file. `imprint run` starts it when it runs on a terminal.
  *
  * It says READY before anything else, or ends, on a terminal that it cannot use. It touches the terminal
  * only once the line speaks: until then the vault may ask for a PIN there.
@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "station/board/draw.h"
 #include "station/board/ink.h"
+#include "station/board/wedge.h"
 #include "station/confine/confine.h"
 
 #include <errno.h>
@@ -25,7 +26,8 @@
 #include <unistd.h>
 
 #define LINE_FD          3 /* where it is started with the line's events and commands, */
-#define ERRORS_FD        4 /* and what the line and its helpers write on stderr */
+#define ERRORS_FD        4 /* and what the line and its helpers write on stderr, */
+#define TYPED_FD         5 /* and to the vault, with what a scanner typed */
 #define READY            "r"
 #define EVENT_MAX        16384
 #define SAID_MAX         64
@@ -54,6 +56,7 @@ struct screen {
     struct board board;
     struct view view;
     struct lines events, errors;
+    struct wedge wedge;
     char said[SAID_MAX][BOARD_TEXT_MAX + 1]; /* of stderr: for who reads the terminal afterwards */
     size_t said_count;
     int64_t asked_ms;
@@ -113,6 +116,18 @@ static void try_again(struct screen *s)
     say(command);
 }
 
+/* ---- scans that are typed: the vault reads them, where station.yaml says so ---- */
+
+/* In one piece: the vault takes it for one code. What it does not take is lost, as a bad scan is. */
+static void pass_code(const struct wedge *w)
+{
+    char code[WEDGE_MAX + 1];
+
+    memcpy(code, w->code, w->len);
+    code[w->len] = '\r';
+    (void)!send(TYPED_FD, code, w->len + 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* ---- keys: none that a scanner types, which are letters, digits and the Enter and Tab keys ---- */
 
 static void choose(struct screen *s, int step)
@@ -153,8 +168,15 @@ static void take_key(struct screen *s, int key)
 
 static void take_keys(struct screen *s)
 {
-    for (int key = getch(); key != ERR; key = getch())
-        take_key(s, key);
+    for (int key = getch(); key != ERR; key = getch()) {
+        int64_t now = clock_mono_ms();
+        bool typed = wedge_is_typing(&s->wedge, now);
+
+        if (wedge_take(&s->wedge, key == KEY_ENTER ? '\r' : key, now))
+            pass_code(&s->wedge);
+        if (!typed)
+            take_key(s, key);
+    }
 }
 
 /* ---- what comes in ---- */

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const state_names[BOARD_STATES] = {"empty", "wait", "hello", "keygen", "deliver",
-                                                      "prove", "scan", "pass",  "fail"};
+static const char *const state_names[BOARD_STATES] = {"empty",   "hold",  "wait", "hello", "keygen",
+                                                      "deliver", "prove", "scan", "pass",  "fail"};
 static const char *const line_names[] = {"", "running", "paused", "quitting"};
 
 void board_init(struct board *b)
@@ -138,7 +138,7 @@ static void enter_state(struct board *b, struct board_slot *s, enum board_state 
 {
     char what[BOARD_NAME_MAX + 1] = "";
 
-    if (state == BOARD_EMPTY || state == BOARD_WAIT)
+    if (state == BOARD_EMPTY || state == BOARD_HOLD || state == BOARD_WAIT)
         forget_device(s);
     if (state == BOARD_DELIVER)
         s->done = s->total = 0;
@@ -149,6 +149,8 @@ static void enter_state(struct board *b, struct board_slot *s, enum board_state 
     s->waits = json_object_get(o, "waits") != NULL;
     take_text(o, "scan", what, sizeof what);
     s->wants_label = strcmp(what, "label") == 0;
+    s->hold[0] = 0;
+    take_text(o, "hold", s->hold, sizeof s->hold);
     if (state == BOARD_KEYGEN || state == BOARD_DELIVER || state == BOARD_PROVE ||
         state == BOARD_PASS)
         s->armed = false; /* it was for this device; any other end of it is told */
@@ -161,6 +163,19 @@ static void outdate_notice(struct board *b, bool port_came)
 {
     if (b->notice_answers || port_came)
         b->notice[0] = 0;
+}
+
+/* What the plant's system said although the line goes on: nobody is held up, and everybody sees it. */
+static void take_plant(struct board *b, const char *label, const json_t *o)
+{
+    char text[BOARD_TEXT_MAX + 1] = "";
+
+    take_text(o, "plant", text, sizeof text);
+    if (!*text)
+        return;
+    snprintf(b->notice, sizeof b->notice, "%s: %.*s", label, BOARD_TEXT_MAX - BOARD_LABEL_MAX - 2,
+             text);
+    b->notice_answers = false;
 }
 
 static void take_slot(struct board *b, const char *event, const json_t *o)
@@ -187,6 +202,7 @@ static void take_slot(struct board *b, const char *event, const json_t *o)
     take_number(o, "total", &s->total);
     take_number(o, "attempt", &s->attempt);
     take_number(o, "limit", &s->limit);
+    take_plant(b, label, o);
 }
 
 /* ---- scanners ---- */

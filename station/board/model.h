@@ -22,6 +22,7 @@
 /* The names of events that are the state of a slot, in the order of docs/events.md. */
 enum board_state {
     BOARD_EMPTY,
+    BOARD_HOLD,
     BOARD_WAIT,
     BOARD_HELLO,
     BOARD_KEYGEN,
@@ -41,6 +42,7 @@ struct board_slot {
     char action[BOARD_NAME_MAX + 1]; /* FAIL: a name of docs/events.md */
     bool again;                      /* PASS: it had passed before */
     bool armed;                      /* WAIT: a unit was scanned for it */
+    char hold[BOARD_NAME_MAX + 1];   /* HOLD: a name of docs/events.md */
     bool wants_label;                /* SCAN: its label; false: the slot and the unit */
     bool waits;                      /* PASS: it counts once another run locked it */
     int64_t done, total;             /* bytes delivered; total 0 while unknown */

@@ -40,7 +40,7 @@ static size_t find_action(const char *name)
 const char *words_state(const struct board *b, const struct board_slot *s)
 {
     static const char *const names[BOARD_STATES] = {
-        "EMPTY", "READY", "FOUND", "KEYGEN", "WRITING", "CHECKING", "SCAN", "PASS", "FAIL"};
+        "EMPTY", "HELD", "READY", "FOUND", "KEYGEN", "WRITING", "CHECKING", "SCAN", "PASS", "FAIL"};
 
     if (s->state == BOARD_WAIT && b->line != BOARD_RUNNING)
         return b->line == BOARD_PAUSED ? "PAUSED" : "CLOSED";
@@ -54,6 +54,11 @@ const char *words_next(const struct board *b, const struct board_slot *s)
     switch (s->state) {
     case BOARD_EMPTY:
         return _("Nothing is plugged in here.");
+    case BOARD_HOLD:
+        return strcmp(s->hold, "lid") == 0 ? _("Close the lid.")
+               : strcmp(s->hold, "start") == 0
+                   ? _("The fixture starts it.")
+                   : _("The fixture does not answer. Call the engineer.");
     case BOARD_WAIT:
         if (b->line != BOARD_RUNNING)
             return "";
@@ -76,6 +81,10 @@ const char *words_next(const struct board *b, const struct board_slot *s)
 const char *words_next_short(const struct board_slot *s)
 {
     switch (s->state) {
+    case BOARD_HOLD:
+        return strcmp(s->hold, "lid") == 0     ? _("lid")
+               : strcmp(s->hold, "start") == 0 ? ""
+                                               : _("call");
     case BOARD_SCAN:
         return _("scan it");
     case BOARD_PASS:

@@ -196,6 +196,7 @@ MUST_USE int cli_report_unresolved(const struct cli *cli, int64_t order_id, cons
                                    int64_t *count, struct error *err);
 int cmd_devices(struct cli *cli, struct error *err);
 int cmd_audit(struct cli *cli, struct error *err);
+int cmd_outbox(struct cli *cli, struct error *err);
 int cmd_people(struct cli *cli, struct error *err);
 int cmd_ledger(struct cli *cli, struct error *err);
 int cmd_profile(struct cli *cli, struct error *err);

@@ -63,7 +63,10 @@ static void list_one(const struct cli *cli, const struct issuer *i)
     else
         printf("%-3u %-10s '%s', below '%s', ends %s%s\n    %s\n", i->number, state_text(i),
                i->name, root, end,
-               issuer_ends_soon(i, clock_utc()) ? " (soon: request another)" : "", hash);
+               !issuer_ends_soon(i, clock_utc()) ? ""
+               : i->hosted                       ? " (soon: import another)"
+                                                 : " (soon: request another)",
+               hash);
 }
 
 static int list(struct cli *cli, struct error *err)
@@ -265,18 +268,20 @@ int cmd_ca(struct cli *cli, struct error *err)
 
 /* ---- warnings ---- */
 
-static void warn(const struct cli *cli, const char *name, const char *what, int64_t when)
+static void warn(const struct cli *cli, const struct issuer *i, const char *what, int64_t when)
 {
+    const char *next = i->hosted ? "take in the one that follows in time ('imprint ca import FILE "
+                                   "--hosted')"
+                                 : "request another in time ('imprint ca request')";
     char text[CLOCK_TEXT_SIZE];
 
     clock_text(when, text);
     if (cli->json)
-        cli_print_json(json_pack("{s:s, s:s, s:s, s:s}", "event", "warning", "ca", name, "warning",
-                                 what, "until", text));
+        cli_print_json(json_pack("{s:s, s:s, s:s, s:s}", "event", "warning", "ca", i->name,
+                                 "warning", what, "until", text));
     else if (!cli->quiet)
-        fprintf(stderr,
-                "imprint: issuing CA '%s' %s %s: request another in time ('imprint ca request')\n",
-                name, what, text);
+        fprintf(stderr, "imprint: %s CA '%s' %s %s: %s\n", i->hosted ? ISSUER_HOSTED : "issuing",
+                i->name, what, text, next);
 }
 
 void cli_warn_issuers(const struct cli *cli)
@@ -286,7 +291,7 @@ void cli_warn_issuers(const struct cli *cli)
     if (issuers_load(&cli->config, cli->store, &issuers, NULL) == 0)
         for (size_t i = 0; i < issuers.count; i++)
             if (issuer_ends_soon(&issuers.of[i], clock_utc()))
-                warn(cli, issuers.of[i].name, "ends on", ca_chain_end(&issuers.of[i].chain));
+                warn(cli, &issuers.of[i], "ends on", ca_chain_end(&issuers.of[i].chain));
     issuers_done(&issuers);
 }
 
@@ -310,11 +315,11 @@ void cli_warn_issuing(const struct cli *cli, const struct vault *v)
         return;
     last = fitting_last(v, now);
     if (issuer_ends_soon(v->issuer, now)) {
-        warn(cli, v->issuer->name, "ends on", ca_chain_end(&v->issuer->chain));
+        warn(cli, v->issuer, "ends on", ca_chain_end(&v->issuer->chain));
         return;
     }
     if (last == PROFILE_END_OF_TIME || !ca_times(v->issuer->chain.certs[0], &begin, &end))
         return;
     if (now > last - (last - begin < 3 * CLI_YEAR ? (last - begin) / 3 : CLI_YEAR))
-        warn(cli, v->issuer->name, "can sign certificates of this job's profile until", last);
+        warn(cli, v->issuer, "can sign certificates of this job's profile until", last);
 }

@@ -3,6 +3,7 @@
 #include "base/plural.h"
 #include "station/cli/cli.h"
 #include "station/cli/progress.h"
+#include "station/vault/hosted/dropping.h"
 #include "station/vault/hosted/hosted_job.h"
 #include "station/vault/hosted/making.h"
 #include "station/vault/hosted/request_files.h"
@@ -111,7 +112,7 @@ static int export(struct cli *cli, struct error *err)
         rc = making_run(&v, wish.lot, wish.count, &watch, &made, err);
         progress_end(&progress);
         if (rc == 0)
-            rc = request_files_write(&v, wish.lot, wish.form, wish.out, &written, err);
+            rc = request_files_write(&v, wish.lot, wish.form, wish.out, stop, &written, err);
         if (rc == 0)
             report_export(cli, &wish, made, written);
         if (v.order)
@@ -244,19 +245,63 @@ static int list(struct cli *cli, struct error *err)
     return rc;
 }
 
+/* ---- drop ---- */
+
+static int check_drop(const struct cli *cli, struct error *err)
+{
+    bool serials = cli->arg_count > 2, lot = cli_value(cli, "lot") != NULL;
+
+    if (cli->arg_count >= 2 && serials != lot)
+        return 0;
+    return error_set(err, ERR_USAGE,
+                     "'imprint csr drop' needs a job, and either serials or --lot NAME");
+}
+
+static void report_drop(const struct cli *cli, const struct dropped *d)
+{
+    if (cli->json)
+        cli_print_json(json_pack("{s:I, s:I, s:s, s:I}", "before", (json_int_t)d->before, "dropped",
+                                 (json_int_t)d->now, "event", "csr_dropped", "waiting",
+                                 (json_int_t)d->waiting));
+    else
+        printf("%" PRId64 " request%s dropped, %" PRId64 " dropped before; %" PRId64
+               " still wait%s\n",
+               d->now, PLURAL(d->now), d->before, d->waiting, d->waiting == 1 ? "s" : "");
+}
+
+static int drop(struct cli *cli, struct error *err)
+{
+    struct vault v = {.config = NULL};
+    struct dropped dropped;
+    int rc = check_drop(cli, err);
+
+    if (rc)
+        return rc;
+    rc = open_vault(cli, &v, err);
+    if (rc == 0)
+        rc = cli_sign(cli, SIGNING_DROP, err);
+    if (rc == 0)
+        rc = dropping_run(&v, cli_value(cli, "lot"), cli->args + 2, (size_t)cli->arg_count - 2,
+                          &dropped, err);
+    if (rc == 0)
+        report_drop(cli, &dropped);
+    vault_done(&v);
+    return rc;
+}
+
 int cmd_csr(struct cli *cli, struct error *err)
 {
     static const struct {
         const char *name;
         int (*run)(struct cli *cli, struct error *err);
-    } actions[] = {{"export", export}, {"import", import}, {"list", list}};
+    } actions[] = {{"export", export}, {"import", import}, {"list", list}, {"drop", drop}};
 
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
         if (strcmp(cli->args[0], actions[i].name) == 0)
             return actions[i].run(cli, err);
     return error_set(
         err, ERR_USAGE,
-        "'imprint csr' exports requests, imports certificates or lists what is missing: "
-        "'export JOB', 'import JOB PATH...' or 'list JOB', not '%s'",
+        "'imprint csr' exports requests, imports certificates, lists what is missing or drops it: "
+        "'export JOB', 'import JOB PATH...', 'list JOB' or 'drop JOB SERIAL...', not '%s'",
         cli->args[0]);
 }

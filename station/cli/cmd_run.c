@@ -1,6 +1,7 @@
 /* imprint run: provisions the devices that are put into the slots. */
 #include "station/cli/cli.h"
 #include "station/vault/farewell.h"
+#include "station/vault/hooks.h"
 #include "station/vault/quota.h"
 #include "station/vault/scan.h"
 #include "station/vault/scanning.h"
@@ -81,9 +82,17 @@ static int keep_revocations(struct cli *cli, int rc, struct error *err)
     return rc ? rc : kept;
 }
 
-static int serve(struct cli *cli, const char *farewells, struct server *server,
-                 struct attest *attest, struct screen *screen, struct error *err)
+/* The programs that started before the token was opened. */
+struct beside {
+    struct attest attest;
+    struct hooks *hooks;
+    struct server server;
+    struct screen screen;
+};
+
+static int serve(struct cli *cli, const char *farewells, struct beside *beside, struct error *err)
 {
+    struct server *server = &beside->server;
     struct vault v;
     int64_t before;
     int rc = vault_open_store(&cli->config, STORE_WRITE, &cli->store, err);
@@ -95,9 +104,10 @@ static int serve(struct cli *cli, const char *farewells, struct server *server,
         return rc;
     }
     rc = vault_init(&v, &cli->config, &cli->job, cli->store, cli->hsm, err);
-    v.attest = attest->pid ? attest : NULL;
+    v.attest = beside->attest.pid ? &beside->attest : NULL;
+    v.hooks = beside->hooks;
     v.farewells = farewells;
-    if (rc == 0 && server->scanners >= 0 && !(v.scanning = scanning_new()))
+    if (rc == 0 && server->reads_scanners && !(v.scanning = scanning_new()))
         rc = error_set(err, ERR_INTERNAL, "out of memory");
     if (rc == 0)
         rc = prepare(cli, &v, err);
@@ -106,7 +116,7 @@ static int serve(struct cli *cli, const char *farewells, struct server *server,
     } else {
         before = ended(&v);
         rc = server_run(server, &v, err);
-        screen_end(screen); /* what follows is to be read */
+        screen_end(&beside->screen); /* what follows is to be read */
         cli_warn_order(cli, v.order, quota_warnings(&v));
         cli_warn_issuing(cli, &v);
         cli_warn_receipts(cli);
@@ -137,25 +147,29 @@ static bool wants_board(const struct cli *cli)
 /* The other programs start first: they must not inherit a module, a PIN or a database. */
 int cli_run(struct cli *cli, const char *farewells, struct error *err)
 {
-    struct attest attest = {.fd = -1};
-    struct server server = {.control = -1, .scanners = -1};
-    struct screen screen = {.line = -1, .errors = -1};
-    const struct server_run run = {.screen = &screen,
+    struct beside beside = {.attest = {.fd = -1},
+                            .server = {.control = -1, .scanners = -1, .typed = -1},
+                            .screen = {.line = -1, .errors = -1, .typed = -1}};
+    const struct server_run run = {.screen = &beside.screen,
                                    .config = farewells ? NULL : &cli->config,
+                                   .fixtures = &cli->config,
                                    .output = cli->json    ? "json"
                                              : cli->quiet ? "quiet"
                                                           : "words",
                                    .once = farewells || cli_value(cli, "once")};
-    int rc = start_checker(cli, &attest, err);
+    int rc = start_checker(cli, &beside.attest, err);
 
+    if (rc == 0 && !farewells) /* whose units the plant has no say in */
+        rc = hooks_start(&cli->config, NULL, &beside.hooks, err);
     if (rc == 0 && !farewells && wants_board(cli))
-        rc = screen_start(&screen, err);
+        rc = screen_start(&beside.screen, err);
     if (rc == 0)
-        rc = server_start_line(&server, &cli->job, &run, err);
+        rc = server_start_line(&beside.server, &cli->job, &run, err);
     if (rc == 0)
-        rc = serve(cli, farewells, &server, &attest, &screen, err);
-    screen_end(&screen);
-    attest_stop(&attest);
+        rc = serve(cli, farewells, &beside, err);
+    screen_end(&beside.screen);
+    hooks_stop(beside.hooks);
+    attest_stop(&beside.attest);
     return rc;
 }
 

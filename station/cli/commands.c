@@ -34,19 +34,15 @@ static const struct cli_option init_options[] = {
     BY,
     {NULL, NULL, NULL}};
 
+static const struct cli_option outbox_options[] = {
+    {"send", NULL, "send what is there now, without a line, until the program takes one not"},
+    {NULL, NULL, NULL}};
+
 static const struct cli_option generate_options[] = {
     {"count", "N", "make N more credentials"},
     {"up-to", "N", "make as many as are missing until the order has N"},
     BY,
     {"threads", "N", "threads that use the HSM, 1 to 16; default: 2, or 1 on one processor"},
-    {NULL, NULL, NULL}};
-
-static const struct cli_option csr_options[] = {
-    {"count", "N", "export: requests that the lot is to have; what it lacks is made"},
-    {"lot", "NAME", "export: the lot's name, yours to choose; list: only this lot"},
-    {"out", "PATH", "export: where the requests are written; nothing may be there"},
-    {"form", "FORM", "export: dir (default), tar or csv"},
-    BY,
     {NULL, NULL, NULL}};
 
 static const struct cli_option profile_options[] = {
@@ -77,6 +73,16 @@ static const struct cli_option profile_options[] = {
     {                                                                                              \
         "signer", "FILE", "mode 0600: badge and, below it, PIN of who signs; without it, ask"      \
     }
+
+static const struct cli_option csr_options[] = {
+    {"count", "N", "export: requests that the lot is to have; what it lacks is made"},
+    {"lot", "NAME", "export: the lot's name, yours to choose; list, drop: this lot"},
+    {"out", "PATH", "export: where the requests are written; nothing may be there"},
+    {"form", "FORM", "export: dir (default), tar or csv"},
+    BY,
+    REASON,
+    SIGNER,
+    {NULL, NULL, NULL}};
 
 static const struct cli_option order_options[] = {BY, REASON, SIGNER, {NULL, NULL, NULL}};
 
@@ -209,7 +215,8 @@ const struct cli_command cli_commands[] = {
      "Ctrl-C stops after the batch at hand, and what was made is kept: the\n"
      "same command with --up-to makes the rest. One of --count and --up-to is needed.",
      generate_options, NEED_CONFIG | NEED_JOB | NEED_STORE_WRITE | NEED_HSM, 1, 1, cmd_generate},
-    {"csr", "export JOB|import JOB PATH...|list JOB", "let a hosted CA sign device certificates",
+    {"csr", "export JOB|import JOB PATH...|list JOB|drop JOB [SERIAL...]",
+     "let a hosted CA sign device certificates",
      "For orders that name a hosted CA. 'export' makes keys in the HSM and writes one PKCS#10 "
      "request\n"
      "for each, PEM files in a folder or a tar, or a CSV; run again it makes what the lot still\n"
@@ -218,7 +225,10 @@ const struct cli_command cli_commands[] = {
      "number of pieces: PEM, DER, PKCS#7, CSV, in files, folders and tars. Each certificate is "
      "found\n"
      "by its key and judged by profile and chain; what is wrong is listed and all else is taken.\n"
-     "'list' names the serials that still wait.",
+     "'list' names the serials that still wait. 'drop' destroys the keys of those that the CA "
+     "will\n"
+     "never answer, by serial or with --lot, and gives their places in the order back; it needs\n"
+     "--reason and, where people sign, a supervisor.",
      csr_options, NEED_CONFIG, 1, 1000, cmd_csr},
     {"run", "JOB", "provision the devices that are put into the slots",
      "Provisions each device that is put into a slot that a port rule of the job names, all\n"
@@ -261,6 +271,10 @@ const struct cli_command cli_commands[] = {
     {"status", "", "show how many credentials were made, proven and sealed",
      "Shows the counts of each order, the attempts, and how much is sealed. Needs no PIN.",
      no_options, NEED_CONFIG | NEED_STORE_READ, 0, 0, cmd_status},
+    {"outbox", "", "show results that the plant's systems have not taken yet",
+     "How many results wait for the program of 'hooks: outbox' in station.yaml, since when, and\n"
+     "why the last one was not taken. A running line sends them by itself, the oldest first.",
+     outbox_options, NEED_CONFIG, 0, 0, cmd_outbox},
     {"seal", "", "sign a manifest over all devices that were proven since the last one",
      "Writes and signs the next manifest. With nothing new it says so and changes nothing. A\n"
      "sealing that was interrupted is finished first, with the same bytes. With --export the last\n"

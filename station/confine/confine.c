@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/input.h>
 #include <linux/landlock.h>
 #include <linux/usbdevice_fs.h>
 #include <sched.h>
@@ -261,6 +262,7 @@ static const unsigned long opener_requests[] = {
     TIOCGSERIAL,
     TIOCSSERIAL,
     TIOCOUTQ,
+    EVIOCGRAB, /* a keyboard that is a scanner */
     USBDEVFS_CONNECTINFO,
     USBDEVFS_GET_CAPABILITIES,
     USBDEVFS_CONTROL,

@@ -23,7 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TARGETS_MAX 32
+#define TARGETS_MAX 40
 #define DEADLINE_MS 5000 /* for one connection, all addresses of the name together */
 #define PAUSE_MS    1000 /* from one try to the next */
 #define CONTROL_FD  CHANNEL_LINE_FD

@@ -178,10 +178,13 @@ int desk_scan(struct desk *d, struct wire_scan *scan, struct error *err)
     return wire_get_scan(&r, scan) ? malformed(err) : 0;
 }
 
-int desk_result(struct desk *d, int code, const char *text, struct error *err)
+int desk_result(struct desk *d, int code, const char *text, bool goes_on, struct wire_noted *noted,
+                struct error *err)
 {
-    struct wire_result result = {.status = (uint8_t)error_exit_status(code)};
+    struct wire_result result = {.status = (uint8_t)error_exit_status(code), .goes_on = goes_on};
+    struct wire_noted said;
     struct reader r;
+    int rc;
 
     memcpy(result.handle, d->handle, sizeof result.handle);
     strncpy(result.text, text, sizeof result.text - 1);
@@ -190,5 +193,8 @@ int desk_result(struct desk *d, int code, const char *text, struct error *err)
             *p = '?';
     buf_reset(&d->request);
     wire_put_result(&d->request, &result);
-    return ask(d, &r, err);
+    rc = ask(d, &r, err);
+    if (rc)
+        return rc;
+    return wire_get_noted(&r, noted ? noted : &said) ? malformed(err) : 0;
 }

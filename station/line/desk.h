@@ -44,7 +44,9 @@ MUST_USE int desk_counts(struct desk *d, struct wire_counts *counts, struct erro
 
 /* The next thing that scanners said. */
 MUST_USE int desk_scan(struct desk *d, struct wire_scan *scan, struct error *err);
-/* code 0 or an error with its text; characters that are not printable ASCII become '?'. */
-MUST_USE int desk_result(struct desk *d, int code, const char *text, struct error *err);
+/* code 0 or an error with its text; characters that are not printable ASCII become '?'. goes_on: another
+ * attempt follows at once. noted may be NULL. */
+MUST_USE int desk_result(struct desk *d, int code, const char *text, bool goes_on,
+                         struct wire_noted *noted, struct error *err);
 
 #endif

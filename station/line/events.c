@@ -12,8 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const kind_names[] = {"empty", "wait", "hello", "keygen",   "deliver", "prove",
-                                         "scan",  "pass", "fail",  "progress", "retry",   "out"};
+static const char *const kind_names[] = {"empty",    "hold",  "wait", "hello", "keygen",
+                                         "deliver",  "prove", "scan", "pass",  "fail",
+                                         "progress", "retry", "out"};
+static const char *const hold_names[HOLDS] = {
+    [HOLD_FIXTURE] = "fixture", [HOLD_LID] = "lid", [HOLD_START] = "start"};
 static const char *const line_names[] = {"begin", "counts", "state", "notice", "scanned", "end"};
 static const char *const scan_names[WIRE_SCAN_KINDS] = {
     [WIRE_SCAN_SLOT] = "slot",         [WIRE_SCAN_ARMED] = "armed",
@@ -25,9 +28,9 @@ static const char *const state_names[] = {"running", "paused", "quitting"};
 enum line_kind { LINE_BEGIN, LINE_COUNTS, LINE_STATE, LINE_NOTICE, LINE_SCANNED, LINE_END };
 
 /* What the progress line calls each state. */
-static const char *const state_words[] = {N_("empty"),         N_("waiting"),    N_("answering"),
-                                          N_("making a key"),  N_("delivering"), N_("proving"),
-                                          N_("to be scanned"), N_("passed"),     N_("failed")};
+static const char *const state_words[] = {
+    N_("empty"),      N_("held"),    N_("waiting"),       N_("answering"), N_("making a key"),
+    N_("delivering"), N_("proving"), N_("to be scanned"), N_("passed"),    N_("failed")};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool as_json;
@@ -35,6 +38,8 @@ static bool as_progress;
 static unsigned in_state[EVENT_STATES];
 static unsigned passed, again, failed;
 static struct pace pace;
+static void (*observer)(void *context, const struct event *event);
+static void *observer_context;
 
 void events_init(const char *output)
 {
@@ -70,7 +75,7 @@ static const char *const actions[NEXT_COUNT] = {
 
 /* About a class of failure, where nobody said more. ERR_REFUSED alone does not say that it is the device
  * that is bad. */
-static const char *action_of(const struct error *why)
+const char *events_action(const struct error *why)
 {
     if (why->next)
         return actions[why->next];
@@ -114,6 +119,11 @@ static void add_failure(json_t *o, const struct event *e)
                             json_string(text_readable(e->why->local, safe, sizeof safe)));
 }
 
+static bool has_plant(const struct event *e)
+{
+    return e->plant && *e->plant && (e->kind == EVENT_PASS || e->kind == EVENT_FAIL);
+}
+
 static void add_members(json_t *o, const struct event *e)
 {
     switch (e->kind) {
@@ -125,7 +135,7 @@ static void add_members(json_t *o, const struct event *e)
         break;
     case EVENT_FAIL:
         add_failure(o, e);
-        json_object_set_new(o, "action", json_string(action_of(e->why)));
+        json_object_set_new(o, "action", json_string(events_action(e->why)));
         json_object_set_new(o, "exit", json_integer(error_exit_status(e->why->code)));
         json_object_set_new(o, "ms", json_integer(e->took_ms));
         break;
@@ -133,6 +143,9 @@ static void add_members(json_t *o, const struct event *e)
         add_failure(o, e);
         json_object_set_new(o, "attempt", json_integer(e->attempt));
         json_object_set_new(o, "limit", json_integer(e->most));
+        break;
+    case EVENT_HOLD:
+        json_object_set_new(o, "hold", json_string(hold_names[e->hold]));
         break;
     case EVENT_SCAN:
         json_object_set_new(o, "scan", json_string(e->label ? "label" : "unit"));
@@ -153,6 +166,8 @@ static void print_json(const struct event *e)
     if (e->serial && *e->serial)
         json_object_set_new(o, "serial", text_of(e->serial));
     add_members(o, e);
+    if (has_plant(e))
+        json_object_set_new(o, "plant", text_of(e->plant));
     print_object(o);
 }
 
@@ -180,6 +195,9 @@ static void show_progress(void)
 
 static void print_words(const struct event *e)
 {
+    static const char *const holds[HOLDS] = {[HOLD_FIXTURE] = N_("its fixture does not answer"),
+                                             [HOLD_LID] = N_("close the lid"),
+                                             [HOLD_START] = N_("the fixture did not start it")};
     const char *serial = e->serial && *e->serial ? e->serial : "-";
     char shown[ERROR_SHOWN_SIZE], safe[ERROR_SHOWN_SIZE];
 
@@ -192,12 +210,16 @@ static void print_words(const struct event *e)
     else if (e->kind == EVENT_FAIL)
         printf("slot %-6s FAIL  %s  %s\n", e->slot, serial,
                text_readable(error_shown(e->why, shown), safe, sizeof safe));
+    else if (e->kind == EVENT_HOLD)
+        printf("slot %-6s HOLD  %s\n", e->slot, _(holds[e->hold]));
     else if (e->kind == EVENT_SCAN)
         printf("slot %-6s SCAN  %s  %s\n", e->slot, serial,
                e->label ? _("scan the label of the unit") : _("scan the slot and the unit"));
     else if (e->kind == EVENT_RETRY)
         printf("slot %-6s again, %u of %u: %s\n", e->slot, e->attempt, e->most,
                text_readable(error_shown(e->why, shown), safe, sizeof safe));
+    if (has_plant(e))
+        printf("slot %-6s       %s  note: %s\n", e->slot, serial, plain(e->plant, safe));
 }
 
 /* ---- events ---- */
@@ -234,6 +256,8 @@ static void count(const struct event *e)
 
 void events_emit(const struct event *event)
 {
+    if (observer)
+        observer(observer_context, event);
     begin_line();
     count(event);
     if (as_json)
@@ -241,6 +265,12 @@ void events_emit(const struct event *event)
     else
         print_words(event);
     end_line();
+}
+
+void events_observe(void (*seen)(void *context, const struct event *event), void *context)
+{
+    observer_context = context;
+    observer = seen;
 }
 
 void events_begin(bool once, const struct wire_counts *counts)

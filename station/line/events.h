@@ -18,6 +18,7 @@
 enum event_kind {
     /* The state of a slot. */
     EVENT_EMPTY,
+    EVENT_HOLD, /* the slot's fixture keeps it from beginning */
     EVENT_WAIT,
     EVENT_HELLO,
     EVENT_KEYGEN,
@@ -34,17 +35,29 @@ enum event_kind {
     EVENT_SLOT_KINDS
 };
 
+/* Why a fixture holds a slot. */
+enum event_hold {
+    HOLD_NONE,
+    HOLD_FIXTURE, /* the fixture does not answer */
+    HOLD_LID,     /* its lid is open */
+    HOLD_START,   /* it did not say START */
+    HOLDS
+};
+
 /* What is said of a slot. Members that the kind does not have are not looked at. */
 struct event {
     enum event_kind kind;
     enum event_kind from; /* a state: the one before, or EVENT_STATES for the first of a slot */
     const char *slot;
-    const char *serial;     /* NULL or empty while unknown */
-    bool again;             /* PASS: it was finished before, nothing was consumed */
-    bool waits;             /* PASS: it is whitelisted only once another run locked it */
-    const struct error *why; /* FAIL, RETRY */
-    bool label;             /* SCAN: its label; false: the slot and its unit's code */
-    int64_t took_ms;        /* PASS, FAIL */
+    const char *serial;      /* NULL or empty while unknown */
+    bool again;              /* PASS: it was finished before, nothing was consumed */
+    bool waits;              /* PASS: it is whitelisted only once another run locked it */
+    const struct error *why; /* FAIL, RETRY: what happened and what to do */
+    enum event_hold hold;    /* HOLD */
+    bool label;              /* SCAN: its label; false: the slot and its unit's code */
+    int64_t took_ms;         /* PASS, FAIL */
+    const char
+        *plant; /* PASS, FAIL: what the plant's system said that was no yes; or NULL, empty */
     uint32_t done, total;   /* PROGRESS, in bytes */
     unsigned attempt, most; /* RETRY: the attempt that begins, and how many there are at most */
 };
@@ -54,6 +67,12 @@ void events_init(const char *output);
 
 void events_begin(bool once, const struct wire_counts *counts);
 void events_emit(const struct event *event);
+
+/* From now on seen is called with every event, before it is printed, by the thread that it is of. */
+void events_observe(void (*seen)(void *context, const struct event *event), void *context);
+
+/* FAIL: the name of what a person does next (docs/events.md). */
+const char *events_action(const struct error *why);
 
 /* After a result, from counts as the vault has them. */
 void events_counts(const struct wire_counts *counts);

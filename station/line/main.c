@@ -5,10 +5,12 @@
  *
  * With 'board' it speaks JSON, and ends when the board did that has its other end.
  *
- * usage: imprint-line words|quiet|json|board once|watch HELLO_MS REQUEST_MS REPEATS RETRIES
+ * usage: imprint-line words|quiet|json|board once|watch HELLO_MS REQUEST_MS KEYGEN_MS REPEATS RETRIES
+ *                     [FIXTURE FLAGS POWER_MS SLOTS]...
  */
 #include "station/confine/confine.h"
 #include "station/line/command.h"
+#include "station/line/fixtures.h"
 #include "station/line/place.h"
 #include "station/wire/channel.h"
 
@@ -24,7 +26,8 @@
 
 #define ARGS         8
 #define PLACES_MAX   256
-#define ADDRESS_MAX  32
+#define OTHERS       5     /* that are waited for beside fixtures */
+#define ADDRESS_MAX  40    /* of slots and fixtures */
 #define SCANS_MS     100   /* how often the vault is asked what scanners said */
 #define SCANS_MOST   64    /* in one round: a scanner that never rests holds up nobody */
 #define SCAN_ONCE_MS 60000 /* how long a pass with --once waits for a scan */
@@ -43,6 +46,7 @@ struct manager {
     struct place *places[PLACES_MAX]; /* in the order in which their ports were offered */
     size_t count;
     struct place *addresses[ADDRESS_MAX]; /* by the connector's numbers */
+    struct fixtures fixtures;
     bool json, board, listed, lost, quitting;
     bool reads_input, has_connector;
     struct command_input input;
@@ -86,7 +90,7 @@ static struct place *get_place(struct manager *m, const char *label, struct erro
         (void)error_set(err, ERR_INTERNAL, "there are too many slots: '%s' is none", label);
         return NULL;
     }
-    if (place_start(p, &m->line, label, err)) {
+    if (place_start(p, &m->line, label, fixtures_gate(&m->fixtures, label), err)) {
         free(p);
         return NULL;
     }
@@ -160,6 +164,8 @@ static void take_offer(struct manager *m)
         take_listed(m, &offer);
     } else if (offer.kind == OFFER_NOTICE) {
         events_notice(offer.text, NULL, false);
+    } else if (offer.slot[0] == OFFER_FIXTURE) {
+        fixtures_take(&m->fixtures, &offer, CHANNEL_OPENER_FD, fd);
     } else {
         take_place(m, &offer, fd);
     }
@@ -172,6 +178,8 @@ static void take_connection(struct manager *m)
 
     if (offer_receive(CHANNEL_CONNECTOR_FD, &offer, &fd, NULL)) {
         m->lost = true;
+    } else if (fixtures_has(&m->fixtures, offer.port)) {
+        fixtures_take(&m->fixtures, &offer, CHANNEL_CONNECTOR_FD, fd);
     } else if (offer.port < ADDRESS_MAX && m->addresses[offer.port]) {
         give(m->addresses[offer.port], &offer, CHANNEL_CONNECTOR_FD, fd);
     } else if (fd >= 0) {
@@ -308,18 +316,37 @@ static void take_scans(struct manager *m)
     } while (scan.kind != WIRE_SCAN_NONE && ++taken < SCANS_MOST);
 }
 
+static void on_fixture(void *manager, const char *slot)
+{
+    struct place *p = find_place(manager, slot);
+
+    if (p)
+        place_wake(p);
+}
+
+/* How long nothing may happen, in milliseconds; -1 for ever. */
+static int longest_wait(const struct manager *m)
+{
+    if (m->scans)
+        return SCANS_MS;
+    return m->fixtures.count ? FIXTURES_TICK_MS : -1;
+}
+
 /* The vault sends nothing here: its end is what is waited for. */
 static void wait_for_something(struct manager *m, int woken)
 {
-    struct pollfd p[] = {{.fd = CHANNEL_LINE_FD, .events = 0},
-                         {.fd = CHANNEL_OPENER_FD, .events = POLLIN},
-                         {.fd = m->has_connector ? CHANNEL_CONNECTOR_FD : -1, .events = POLLIN},
-                         {.fd = woken, .events = POLLIN},
-                         {.fd = m->reads_input ? STDIN_FILENO : -1, .events = POLLIN}};
+    struct pollfd p[OTHERS + FIXTURES_MAX] = {
+        {.fd = CHANNEL_LINE_FD, .events = 0},
+        {.fd = CHANNEL_OPENER_FD, .events = POLLIN},
+        {.fd = m->has_connector ? CHANNEL_CONNECTOR_FD : -1, .events = POLLIN},
+        {.fd = woken, .events = POLLIN},
+        {.fd = m->reads_input ? STDIN_FILENO : -1, .events = POLLIN}};
     char bytes[64];
 
-    if (poll(p, sizeof p / sizeof *p, m->scans ? SCANS_MS : -1) < 0)
+    fixtures_poll(&m->fixtures, p + OTHERS);
+    if (poll(p, sizeof p / sizeof *p, longest_wait(m)) < 0)
         return;
+    fixtures_work(&m->fixtures, p + OTHERS);
     if (m->scans)
         take_scans(m);
     if (p[0].revents)
@@ -354,6 +381,7 @@ static int end(struct manager *m)
             rc = m->places[i]->result;
         free(m->places[i]);
     }
+    fixtures_end(&m->fixtures);
     if (!m->failure)
         events_end(reason(m));
     desk_close(&m->desk);
@@ -443,7 +471,7 @@ static int start(struct manager *m)
         error_tell("imprint", &err);
         return rc;
     }
-    m->line.wake = signal_wake = wake[1];
+    m->line.wake = signal_wake = m->fixtures.wake = wake[1];
     return run(m, wake[0]);
 }
 
@@ -454,7 +482,9 @@ int main(int argc, char **argv)
     message_language();
     if (confine_memory(NULL))
         return error_exit_status(ERR_INTERNAL);
-    if (argc != ARGS) {
+    m.fixtures.woken = on_fixture;
+    m.fixtures.context = &m;
+    if (argc < ARGS || fixtures_read(&m.fixtures, argv + ARGS, argc - ARGS, NULL)) {
         fprintf(stderr, "imprint-line: 'imprint run' starts this program\n");
         return error_exit_status(ERR_USAGE);
     }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "station/line/stream.h"
 
+#include <stdint.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,7 +45,7 @@ static void tell_counts(struct place *p, bool finished_one)
 
 static int finish(struct place *p, int rc, struct error *err)
 {
-    rc = slot_report(&p->slot, rc, err);
+    rc = slot_report(&p->slot, rc, false, err);
     pthread_mutex_lock(&p->lock);
     p->failed = rc != 0;
     p->acknowledged = false;
@@ -78,6 +79,39 @@ static bool nobody_came(const struct place *p, int rc)
     return !p->slot.answered && (rc == ERR_GONE || rc == ERR_INTERRUPTED) && !p->slot.desk.lost;
 }
 
+/* ---- fixtures ---- */
+
+static void wake_main(void *line)
+{
+    tell_main(line);
+}
+
+static void tell_hold(struct place *p, enum event_hold why)
+{
+    struct event e = {.kind = EVENT_HOLD, .from = p->slot.state, .slot = p->label, .hold = why};
+
+    p->slot.state = EVENT_HOLD;
+    events_emit(&e);
+}
+
+/* Waits until the slot's fixture lets it begin; false when the line stops, or until_ms is over. */
+static bool pass_gate(struct place *p, int64_t until_ms)
+{
+    enum event_hold why = gate_enter(p->gate, HOLD_NONE, &p->line->stop, until_ms);
+
+    while (why != HOLD_NONE && !p->line->stop && clock_mono_ms() < until_ms) {
+        tell_hold(p, why);
+        why = gate_enter(p->gate, why, &p->line->stop, until_ms);
+    }
+    return why == HOLD_NONE;
+}
+
+/* A device that the fixture started is there, or the attempt failed. */
+static int first_wait_ms(const struct place *p)
+{
+    return gate_starts(p->gate) ? p->line->limits.hello_ms : SLOT_FOR_EVER;
+}
+
 /*
  * Waits for a device and provisions it, again where that may help. *finished: a result is in sight.
  */
@@ -89,14 +123,15 @@ static int provision(struct place *p, bool *finished, struct error *err)
 
     *finished = false;
     for (unsigned n = 1;; n++) {
-        rc = slot_attempt(s, n == 1 ? SLOT_FOR_EVER : s->limits->hello_ms, err);
+        rc = slot_attempt(s, n == 1 ? first_wait_ms(p) : s->limits->hello_ms, err);
         if (n == 1 && nobody_came(p, rc))
             return rc;
         if (!is_transient(rc) || n == most || p->line->stop)
             break;
-        (void)!slot_report(s, rc, err);
+        (void)!slot_report(s, rc, true, err);
         tell_retry(p, n + 1, most, err);
         *err = (struct error)ERROR_INIT;
+        gate_cycle_power(p->gate, wake_main, p->line);
     }
     *finished = true;
     return finish(p, rc, err);
@@ -113,10 +148,10 @@ static bool wants(struct place *p, enum leave *why)
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += LOOK_EVERY_S;
     pthread_mutex_lock(&p->lock);
-    while (!p->line->stop && !p->acknowledged &&
+    while (!p->line->stop && !p->acknowledged && !gate_wants(p->gate) &&
            pthread_cond_timedwait(&p->changed, &p->lock, &until) == 0)
         continue;
-    wanted = p->line->stop || p->acknowledged;
+    wanted = p->line->stop || p->acknowledged || gate_wants(p->gate);
     *why = p->line->stop ? LEAVE_STOP : LEAVE_ACKNOWLEDGED;
     p->acknowledged = false;
     pthread_mutex_unlock(&p->lock);
@@ -125,15 +160,26 @@ static bool wants(struct place *p, enum leave *why)
 
 /*
  * Shows the result until the device was taken out. One that failed by falling silent may still lie
- * there: it counts as taken out when a device answers again.
+ * there: it counts as taken out when a device answers again. While a fixture is open nothing is asked;
+ * whatever failed begins again when it was closed.
  */
 static enum leave stay(struct place *p, int result)
 {
     enum leave why;
     unsigned silent = 0;
+    bool opened = false;
 
     while (!wants(p, &why)) {
-        switch (slot_look(&p->slot, result == 0)) {
+        enum slot_presence presence;
+
+        if (!gate_reach(p->gate, &opened))
+            continue;
+        if (opened && result)
+            return LEAVE_OUT; /* it was reached for */
+        presence = slot_look(&p->slot, result == 0);
+        if (gate_is_broken(p->gate))
+            continue;
+        switch (presence) {
         case SLOT_GONE:
             return LEAVE_GONE;
         case SLOT_OTHER:
@@ -158,6 +204,15 @@ static void tell_out(const struct place *p)
     events_emit(&e);
 }
 
+/* What was opened at the vault for a device that never came is over. */
+static bool renew_desk(struct place *p)
+{
+    struct error unsaid = ERROR_INIT;
+
+    desk_close(&p->slot.desk);
+    return desk_open(&p->slot.desk, p->line->control, &unsaid) == 0;
+}
+
 /* ---- ports ---- */
 
 /* Devices come and go on an open port, until it is gone or the line stops. */
@@ -170,9 +225,14 @@ static void serve_devices(struct place *p)
         int rc;
 
         memset(&p->slot.plan, 0, sizeof p->slot.plan);
+        if (!pass_gate(p, GATE_FOR_EVER))
+            return;
         slot_emit(&p->slot, EVENT_WAIT, NULL);
         rc = provision(p, &finished, &err);
+        gate_leave(p->gate);
         p->stands = finished && rc;
+        if (!finished && gate_is_broken(p->gate) && !p->line->stop && renew_desk(p))
+            continue; /* nobody was there when the fixture was opened */
         if (!finished || rc == ERR_GONE || rc == ERR_IO)
             return;
         why = stay(p, rc);
@@ -189,9 +249,19 @@ static void serve_devices(struct place *p)
 static int serve_once(struct place *p)
 {
     struct error err = ERROR_INIT;
+    int rc = 0;
 
-    slot_emit(&p->slot, EVENT_WAIT, NULL);
-    return finish(p, slot_attempt(&p->slot, p->line->limits.hello_ms, &err), &err);
+    if (!pass_gate(p, clock_mono_ms() + p->line->limits.scan_ms))
+        rc = error_set(&err, ERR_INTERRUPTED,
+                       "its fixture did not let it begin: close the lid, or "
+                       "start it at the fixture, and run again");
+    if (rc == 0) {
+        slot_emit(&p->slot, EVENT_WAIT, NULL);
+        rc = slot_attempt(&p->slot, p->line->limits.hello_ms, &err);
+    }
+    rc = finish(p, rc, &err);
+    gate_leave(p->gate);
+    return rc;
 }
 
 /* A port that did not open is an attempt as well: the vault records it. */
@@ -217,6 +287,8 @@ static int serve_open(struct place *p, const struct place_port *port)
     struct error err = ERROR_INIT;
     int rc = stream_open(port->fd, kind, port->name, &p->slot.transport, &err);
 
+    if (rc == 0 && !(p->slot.transport = gate_transport(p->gate, p->slot.transport)))
+        rc = error_set(&err, ERR_INTERNAL, "out of memory");
     p->told = 0;
     p->slot.is_device = port->kind == OFFER_USB;
     if (rc)
@@ -289,12 +361,14 @@ static void *live(void *context)
     return NULL;
 }
 
-int place_start(struct place *p, struct line *line, const char *label, struct error *err)
+int place_start(struct place *p, struct line *line, const char *label, struct gate *gate,
+                struct error *err)
 {
     pthread_condattr_t monotonic;
 
     memset(p, 0, sizeof *p);
     p->line = line;
+    p->gate = gate;
     strncpy(p->label, label, sizeof p->label - 1);
     p->slot = (struct slot){.label = p->label,
                             .limits = &line->limits,
@@ -354,4 +428,5 @@ void place_wake(struct place *p)
     pthread_mutex_lock(&p->lock);
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
+    gate_wake(p->gate);
 }

@@ -6,10 +6,12 @@
  *  1. A device that stays is not provisioned again; the same port is never served by two threads.
  *  2. An attempt is repeated at most limits->retries times, and each repeat says why.
  *  3. Every port that was taken is given back to who opened it.
+ *  4. A slot with a fixture begins only while its gate is free (gate.h).
  */
 #ifndef STATION_LINE_PLACE_H
 #define STATION_LINE_PLACE_H
 
+#include "station/line/gate.h"
 #include "station/line/slot.h"
 #include "station/wire/offer.h"
 
@@ -38,6 +40,7 @@ struct place_port {
 
 struct place {
     struct line *line;
+    struct gate *gate; /* of the slot's fixture, or NULL */
     char label[OFFER_SLOT_MAX + 1];
     pthread_t thread;
     atomic_bool ended;
@@ -51,8 +54,9 @@ struct place {
     struct slot slot;
 };
 
-/* Starts the thread. Errors: ERR_INTERNAL. place_join afterwards. */
-MUST_USE int place_start(struct place *p, struct line *line, const char *label, struct error *err);
+/* Starts the thread. gate: of the slot's fixture, or NULL. Errors: ERR_INTERNAL. place_join afterwards. */
+MUST_USE int place_start(struct place *p, struct line *line, const char *label, struct gate *gate,
+                         struct error *err);
 void place_join(struct place *p);
 
 /* Hands a port over; one that was handed over before and not taken is closed. */

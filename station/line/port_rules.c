@@ -1,6 +1,7 @@
 #include "station/line/ports.h"
 
 #include "station/connector/address.h"
+#include "station/line/input.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
@@ -67,6 +68,9 @@ bool port_differs(const struct port_rule *rule, const struct port *p, struct por
         return ((!*p->usb_path || fnmatch(path, p->usb_path, 0)) &&
                 differs(why, "usb_path", path, p->usb_path)) ||
                kind_differs(p, why);
+    if (input_is(rule->pattern))
+        return (p->kind != PORT_INPUT || strcmp(rule->pattern, p->name)) &&
+               differs(why, "name", rule->pattern, p->kind == PORT_INPUT ? p->name : "");
     if (address_is(rule->pattern))
         return (p->kind != PORT_ADDRESS || strcmp(rule->pattern, p->name)) &&
                differs(why, "address", rule->pattern, p->kind == PORT_ADDRESS ? p->name : "");

@@ -1,6 +1,7 @@
 #include "station/line/ports.h"
 
 #include "station/connector/address.h"
+#include "station/line/input.h"
 #include "station/line/serial.h"
 
 #include <stdio.h>
@@ -233,6 +234,20 @@ static int add_usb(void *context, const struct usb_info *info)
     return 0;
 }
 
+static void add_inputs(const struct port_rule *rules, size_t count, struct ports *ports)
+{
+    for (size_t i = 0; i < count && ports->count < PORTS_MAX; i++) {
+        struct port *p = &ports->list[ports->count];
+
+        if (!input_is(rules[i].pattern))
+            continue;
+        p->kind = PORT_INPUT;
+        snprintf(p->name, sizeof p->name, "%s", rules[i].pattern);
+        strcpy(p->description, "a keyboard");
+        ports->count++;
+    }
+}
+
 static void add_addresses(const struct port_rule *rules, size_t count, struct ports *ports)
 {
     for (size_t i = 0; i < count && ports->count < PORTS_MAX; i++) {
@@ -255,6 +270,7 @@ int ports_find(const struct port_rule *rules, size_t rule_count, struct port_num
 
     memset(ports, 0, sizeof *ports);
     add_addresses(rules, rule_count, ports);
+    add_inputs(rules, rule_count, ports);
     rc = serial_list(add_port, ports, err);
     if (rc == 0)
         rc = usb_list(add_usb, &search, err);

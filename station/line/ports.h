@@ -5,7 +5,7 @@
  *  1. A port that no rule names is listed, never opened.
  *  2. The first rule that matches wins. Ports are taken in the natural order of their names
  *     (ttyACM2 before ttyACM10), so that {n} in a slot label means the same on every start.
- *  3. An address that a rule names is one port, there or not; no pattern matches it.
+ *  3. An address or keyboard that a rule names is one port, there or not; no pattern matches it.
  *  4. Two ports never get one slot label: the second is an error of the job, and no slot.
  *  5. A USB device is one port: its serial port if it has one, otherwise its vendor-specific bulk
  *     interface (usb.h).
@@ -25,8 +25,9 @@
 #define PORTS_MAX      256
 #define PORT_NAME_MAX  128
 #define PORT_LABEL_MAX 32
-#define PORT_RULES_MAX 40 /* of a job, and the scanners of a station, which are no slots */
-#define PORT_NUMBERS   512
+#define PORT_RULES_MAX                                                                             \
+    48 /* of a job, and the scanners and fixtures of a station, which are no slots */
+#define PORT_NUMBERS 512
 
 struct port_rule {
     const char *pattern; /* fnmatch(3) over a serial port's whole name, or, with their prefixes, ids
@@ -37,10 +38,10 @@ struct port_rule {
     int baud;  /* 0: the port is somebody else's, and not opened */
 };
 
-enum port_kind { PORT_SERIAL, PORT_USB, PORT_ADDRESS, PORT_NONE };
+enum port_kind { PORT_SERIAL, PORT_USB, PORT_INPUT, PORT_ADDRESS, PORT_NONE };
 
 /*
- * A serial port, a USB device, or an address that a rule names. PORT_NONE is a USB device that a rule means
+ * A serial port, a USB device, or a keyboard (input.h) or address that a rule names. PORT_NONE is a USB device that a rule means
  * but that gives neither a serial port nor a bulk interface: it is listed, so that it is explained.
  */
 struct port {

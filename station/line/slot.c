@@ -25,6 +25,7 @@ void slot_emit(struct slot *s, enum event_kind state, const struct error *err)
                       .again = s->plan.again,
                       .waits = s->waits,
                       .why = err,
+                      .plant = s->noted.plant,
                       .took_ms = clock_mono_ms() - s->started_ms};
 
     s->state = state;
@@ -427,7 +428,7 @@ static int clear_torn_key(struct slot *s, struct error *err)
     *err = (struct error)ERROR_INIT;
     rc = link_client_abort(&s->client, err);
     if (rc == 0)
-        rc = desk_result(&s->desk, why.code, why.text, err);
+        rc = desk_result(&s->desk, why.code, why.text, true, NULL, err);
     return rc ? rc : find_plan(s, s->limits->hello_ms, err);
 }
 
@@ -682,16 +683,22 @@ static void add_advice(const struct slot *s, int code, struct error *err)
         error_append(err, advice(code));
 }
 
-int slot_report(struct slot *s, int rc, struct error *err)
+int slot_report(struct slot *s, int rc, bool goes_on, struct error *err)
 {
-    struct error ignored = ERROR_INIT;
+    struct error said = ERROR_INIT;
+    int noted;
 
     if (rc)
         add_advice(s, rc, err);
-    if (desk_result(&s->desk, rc, rc ? err->text : "", &ignored) && rc == 0)
+    memset(&s->noted, 0, sizeof s->noted);
+    noted = desk_result(&s->desk, rc, rc ? err->text : "", goes_on, &s->noted, &said);
+    if (rc || noted == 0)
+        return rc;
+    if (noted != ERR_REFUSED)
         return error_next(err, NEXT_RESTART,
                           error_set(err, ERR_GONE, "the vault ended; what was proven is recorded"));
-    return rc;
+    *err = said;
+    return noted;
 }
 
 static enum slot_presence look_at_certificate(struct slot *s)

@@ -46,10 +46,11 @@ struct slot {
     struct link_client client;
     struct wire_plan plan;
     int64_t started_ms;
-    int answer_ms;       /* that the device took to answer HELLO */
-    bool answered;       /* a device did, in this attempt */
-    atomic_bool scanned; /* a scanner said something about this slot */
-    bool waits;          /* installed, to be locked in another run */
+    int answer_ms;           /* that the device took to answer HELLO */
+    bool answered;           /* a device did, in this attempt */
+    atomic_bool scanned;     /* a scanner said something about this slot */
+    bool waits;              /* installed, to be locked in another run */
+    struct wire_noted noted; /* what the vault said to the result */
     uint8_t chip[IMPRINT_CHIP_ID_MAX];
     size_t chip_len;
     uint32_t tail_total; /* 0: no certificate was read back */
@@ -69,8 +70,10 @@ void slot_emit(struct slot *s, enum event_kind state, const struct error *err);
  */
 MUST_USE int slot_attempt(struct slot *s, int wait_ms, struct error *err);
 
-/* Tells the vault how the attempt ended; err gets what a person does about it. Returns rc, or ERR_GONE. */
-MUST_USE int slot_report(struct slot *s, int rc, struct error *err);
+/* Tells the vault how the attempt ended, and that it goes on with another one; err gets what a person does about
+ * it. Returns rc; of a pass ERR_GONE, or ERR_REFUSED where the plant's system has to take it first and did
+ * not. */
+MUST_USE int slot_report(struct slot *s, int rc, bool goes_on, struct error *err);
 
 enum slot_presence { SLOT_SAME, SLOT_OTHER, SLOT_SILENT, SLOT_GONE };
 

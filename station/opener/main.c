@@ -10,6 +10,7 @@
  */
 #include "base/clock.h"
 #include "station/confine/confine.h"
+#include "station/line/input.h"
 #include "station/line/serial.h"
 #include "station/opener/known.h"
 #include "station/wire/channel.h"
@@ -60,9 +61,10 @@ static void send_offer(struct opener *o, const struct offer *offer, int fd)
 
 static void describe(const struct port *p, uint16_t number, struct offer *offer)
 {
-    *offer = (struct offer){.kind = p->kind == PORT_SERIAL ? OFFER_SERIAL
-                                    : p->kind == PORT_USB  ? OFFER_USB
-                                                           : OFFER_ADDRESS,
+    *offer = (struct offer){.kind = p->kind == PORT_SERIAL  ? OFFER_SERIAL
+                                    : p->kind == PORT_USB   ? OFFER_USB
+                                    : p->kind == PORT_INPUT ? OFFER_INPUT
+                                                            : OFFER_ADDRESS,
                             .port = number};
     snprintf(offer->slot, sizeof offer->slot, "%s", p->slot);
     snprintf(offer->name, sizeof offer->name, "%s", p->name);
@@ -70,6 +72,8 @@ static void describe(const struct port *p, uint16_t number, struct offer *offer)
 
 static int open_port(struct opener *o, const struct port *p, int *fd, struct error *err)
 {
+    if (p->kind == PORT_INPUT)
+        return input_open(p->name, fd, err);
     if (p->kind == PORT_SERIAL)
         return serial_open(p->name, p->baud, fd, err);
     if (!o->hub && !(o->hub = usb_hub_new()))
@@ -150,7 +154,8 @@ static uint16_t count_slots(const struct opener *o)
     unsigned count = 0;
 
     for (size_t i = 0; i < o->ports.count; i++)
-        count += o->ports.list[i].rule >= 0 && o->ports.list[i].baud > 0;
+        count += o->ports.list[i].rule >= 0 && o->ports.list[i].baud > 0 &&
+                 o->ports.list[i].slot[0] != OFFER_FIXTURE;
     return (uint16_t)count;
 }
 

@@ -133,6 +133,19 @@ static int refuse_known_serial(struct store *store, const struct credential *c, 
     return rc || known == 0 ? rc : known_serial(c, err);
 }
 
+int credential_none_between(struct store *store, const char *product, const char *first,
+                            const char *last, bool *none, struct error *err)
+{
+    int64_t known = 0;
+    int rc = sql_integer(&store->sql, err, &known,
+                         "SELECT EXISTS (SELECT 1 FROM credentials WHERE product = ?"
+                         " AND serial COLLATE NOCASE BETWEEN ? AND ?)",
+                         "ttt", product, first, last);
+
+    *none = rc == 0 && known == 0;
+    return rc;
+}
+
 int credential_add(struct store *store, const struct credential *c, struct error *err)
 {
     int rc = refuse_known_serial(store, c, err);

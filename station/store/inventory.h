@@ -79,6 +79,11 @@ MUST_USE int credential_add(struct store *store, const struct credential *c, str
 MUST_USE int credential_add_again(struct store *store, const struct credential *c,
                                   struct error *err);
 
+/* Whether the inventory has no serial from first to last, as text whose letters have no case: then each
+ * of many that lie between them may be added with credential_add_again. */
+MUST_USE int credential_none_between(struct store *store, const char *product, const char *first,
+                                     const char *last, bool *none, struct error *err);
+
 /*
  * The oldest available credential of an order, its MAC verified; credential_pick_type: the oldest that
  * has a key of this type. Errors: ERR_EXHAUSTED when there is none, ERR_INTEGRITY when the row was

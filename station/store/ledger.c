@@ -209,6 +209,20 @@ int ledger_append(struct store *store, const char *event, const struct buf *data
     return append(store, event, 0, data, err);
 }
 
+int ledger_append_alone(struct store *store, const char *event, const struct buf *data,
+                        struct error *err)
+{
+    int rc = store_begin(store, err);
+
+    if (rc == 0)
+        rc = ledger_append(store, event, data, err);
+    if (rc == 0)
+        rc = store_commit(store, err);
+    if (rc)
+        store_rollback(store);
+    return rc;
+}
+
 int ledger_append_restored(struct store *store, int64_t anchored, const struct buf *data,
                            struct error *err)
 {

@@ -30,6 +30,11 @@ void ledger_put_user(struct jcs *j, const char *name);
 MUST_USE int ledger_append(struct store *store, const char *event, const struct buf *data,
                            struct error *err);
 
+/* The same in a transaction of its own, for what changes no table: nothing else may be open. Errors:
+ * those of store_begin, ledger_append and store_commit. */
+MUST_USE int ledger_append_alone(struct store *store, const char *event, const struct buf *data,
+                                 struct error *err);
+
 /* A certificate was signed while its device waited (vault/certifier.h); keys were made ahead without
  * one, and destroyed without one; a supervisor allowed that an identity is replaced. */
 #define LEDGER_ISSUE          "issue"

@@ -129,6 +129,20 @@ static int read_row(sqlite3_stmt *s, struct request *r, struct error *err)
     return sqlite3_column_type(s, 8) == SQLITE_NULL ? 0 : sql_blob(s, 8, &r->der, err);
 }
 
+/* What a query found, or did not. */
+static int take_found(struct store *store, int found_row, sqlite3_stmt *s, struct request *r,
+                      bool *found, struct error *err)
+{
+    int rc;
+
+    *found = found_row == 1;
+    if (found_row != 1)
+        return found_row;
+    rc = read_row(s, r, err);
+    sql_end(s);
+    return rc || r->der.len == 0 ? rc : verify_row(store, r, err);
+}
+
 int request_find(struct store *store, const uint8_t spki[32], struct request *r, bool *found,
                  struct error *err)
 {
@@ -136,12 +150,19 @@ int request_find(struct store *store, const uint8_t spki[32], struct request *r,
     int rc = sql_row(&store->sql, err, &s, "SELECT " COLUMNS " FROM requests WHERE spki = ?", "b",
                      spki, (size_t)32);
 
-    *found = rc == 1;
-    if (rc != 1)
-        return rc;
-    rc = read_row(s, r, err);
-    sql_end(s);
-    return rc || r->der.len == 0 ? rc : verify_row(store, r, err);
+    return take_found(store, rc, s, r, found, err);
+}
+
+int request_of_serial(struct store *store, const char *product, const char *serial,
+                      struct request *r, bool *found, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = sql_row(&store->sql, err, &s,
+                     "SELECT " COLUMNS " FROM requests"
+                     " WHERE product = ? AND serial = ? COLLATE NOCASE",
+                     "tt", product, serial);
+
+    return take_found(store, rc, s, r, found, err);
 }
 
 int request_answer(struct store *store, int64_t key, int64_t credential, unsigned issuer,
@@ -230,44 +251,108 @@ int request_each_waiting(struct store *store, int64_t order_id, const char *lot,
 
 /* ---- the end of those that wait ---- */
 
-static int record_destroyed(struct store *store, int64_t order_id, const uint8_t order_hash[32],
-                            int64_t count, struct error *err)
+/* Keys that are destroyed: how many, from which id to which; whose they are, where not all of an order. */
+struct destroyed {
+    int64_t count, first, last;
+    const char *lot, *serial;
+};
+
+static int record_destroyed(struct store *store, const uint8_t order_hash[32],
+                            const struct destroyed *d, struct error *err)
 {
-    int64_t first = 0, last = 0;
     struct buf data;
     struct jcs j;
-    int rc = sql_integer(&store->sql, err, &first,
-                         "SELECT min(id) FROM spare_keys WHERE order_id = ? AND state = 3", "i",
-                         order_id);
+    int rc;
 
-    if (rc == 0)
-        rc = sql_integer(&store->sql, err, &last,
-                         "SELECT max(id) FROM spare_keys WHERE order_id = ? AND state = 3", "i",
-                         order_id);
-    if (rc)
-        return rc;
     buf_init(&data, 512);
     jcs_init(&j, &data);
     jcs_object(&j, NULL);
-    jcs_int(&j, "count", count);
-    jcs_int(&j, "first", first);
-    jcs_int(&j, "last", last);
+    jcs_int(&j, "count", d->count);
+    jcs_int(&j, "first", d->first);
+    jcs_int(&j, "last", d->last);
+    if (d->lot)
+        jcs_str(&j, "lot", d->lot);
     jcs_hex(&j, "order", order_hash, 32);
+    if (d->serial)
+        jcs_str(&j, "serial", d->serial);
     jcs_end(&j);
     rc = ledger_append(store, LEDGER_CSR_DESTROYED, &data, err);
     buf_done(&data);
     return rc;
 }
 
+int request_drop(struct store *store, const struct request *r, const uint8_t order_hash[32],
+                 struct error *err)
+{
+    const struct destroyed one = {1, r->key, r->key, NULL, r->serial};
+    int rc = record_destroyed(store, order_hash, &one, err);
+
+    if (rc == 0)
+        rc = spare_end(store, r->key, SPARE_DESTROYED, err);
+    return rc ? rc
+              : sql_run(&store->sql, err, "UPDATE requests SET der = NULL WHERE key = ?", "i",
+                        r->key);
+}
+
+static int count_one(void *context, const struct request *r, struct error *err)
+{
+    struct destroyed *d = context;
+
+    (void)err;
+    d->first = d->count ? d->first : r->key;
+    d->last = r->key;
+    d->count++;
+    return 0;
+}
+
+#define WAITING_OF_LOT " WHERE order_id = ? AND lot = ? AND der IS NOT NULL"
+
+int request_drop_lot(struct store *store, int64_t order_id, const uint8_t order_hash[32],
+                     const char *lot, int64_t *count, struct error *err)
+{
+    struct destroyed all = {.lot = lot};
+    int rc = request_each_waiting(store, order_id, lot, count_one, &all, err);
+
+    *count = all.count;
+    if (rc || all.count == 0)
+        return rc;
+    rc = record_destroyed(store, order_hash, &all, err);
+    if (rc == 0)
+        rc = sql_run(&store->sql, err,
+                     "UPDATE spare_keys SET state = 2, wrapped = NULL"
+                     " WHERE state = 3 AND id IN (SELECT key FROM requests" WAITING_OF_LOT ")",
+                     "it", order_id, lot);
+    return rc ? rc
+              : sql_run(&store->sql, err, "UPDATE requests SET der = NULL" WAITING_OF_LOT, "it",
+                        order_id, lot);
+}
+
+/* By the state of the keys: none is left, whatever the requests say. */
+static int find_waiting(struct store *store, int64_t order_id, struct destroyed *d,
+                        struct error *err)
+{
+    int rc = spare_count(store, order_id, SPARE_REQUESTED, &d->count, err);
+
+    if (rc || d->count == 0)
+        return rc;
+    rc = sql_integer(&store->sql, err, &d->first,
+                     "SELECT min(id) FROM spare_keys WHERE order_id = ? AND state = 3", "i",
+                     order_id);
+    return rc ? rc
+              : sql_integer(&store->sql, err, &d->last,
+                            "SELECT max(id) FROM spare_keys WHERE order_id = ? AND state = 3", "i",
+                            order_id);
+}
+
 int requests_destroy(struct store *store, int64_t order_id, const uint8_t order_hash[32],
                      struct error *err)
 {
-    int64_t count;
-    int rc = spare_count(store, order_id, SPARE_REQUESTED, &count, err);
+    struct destroyed all = {.lot = NULL};
+    int rc = find_waiting(store, order_id, &all, err);
 
-    if (rc || count == 0)
+    if (rc || all.count == 0)
         return rc;
-    rc = record_destroyed(store, order_id, order_hash, count, err);
+    rc = record_destroyed(store, order_hash, &all, err);
     if (rc == 0)
         rc = sql_run(&store->sql, err,
                      "UPDATE requests SET der = NULL WHERE order_id = ? AND der IS NOT NULL", "i",

@@ -78,6 +78,20 @@ MUST_USE int request_each_waiting(struct store *store, int64_t order_id, const c
                                               struct error *err),
                                   void *context, struct error *err);
 
+/* The request for a serial of a product, the case of letters left out of account; as request_find. */
+MUST_USE int request_of_serial(struct store *store, const char *product, const char *serial,
+                               struct request *r, bool *found, struct error *err);
+
+/*
+ * Destroys the key of one request that waits, or of all of a lot that do, and says so in the ledger with
+ * the serial or the lot. MACs are verified before. Inside a transaction. *count is how many, 0 for a lot
+ * of which none waits: nothing is written then. Errors: ERR_INTEGRITY.
+ */
+MUST_USE int request_drop(struct store *store, const struct request *r,
+                          const uint8_t order_hash[32], struct error *err);
+MUST_USE int request_drop_lot(struct store *store, int64_t order_id, const uint8_t order_hash[32],
+                              const char *lot, int64_t *count, struct error *err);
+
 /* Destroys the keys of all that wait, and says how many and which in the ledger; without one nothing is
  * written. Inside a transaction. */
 MUST_USE int requests_destroy(struct store *store, int64_t order_id, const uint8_t order_hash[32],

@@ -177,9 +177,22 @@ static const char schema_9[] =
     "CREATE UNIQUE INDEX ledger_request ON ledger(" /* and gets one certificate */
     " json_extract(body, '$.data.request')) WHERE json_extract(body, '$.event') = 'issue';";
 
+/* Version 10 changes nothing here. */
+static const char schema_10[] = "";
+
+/* Version 11: results on their way to the plant's systems (outbox.h). */
+static const char schema_11[] =
+    "CREATE TABLE outbox ("
+    " id INTEGER PRIMARY KEY,"       /* in this order they leave */
+    " at INTEGER NOT NULL,"          /* seconds since 1970 UTC */
+    " body BLOB NOT NULL);"          /* JSON: docs/hooks.md */
+    "CREATE TABLE outbox_failures (" /* one row, or none once the oldest was taken */
+    " id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL, at INTEGER NOT NULL,"
+    " text TEXT NOT NULL);";
+
 /* What makes each version of the one before. */
-static const char *const schemas[] = {schema_1, schema_2, schema_3, schema_4, schema_5,
-                                      schema_6, schema_7, schema_8, schema_9};
+static const char *const schemas[] = {schema_1, schema_2, schema_3, schema_4,  schema_5, schema_6,
+                                      schema_7, schema_8, schema_9, schema_10, schema_11};
 
 #define SCHEMA_VERSION ((int64_t)(sizeof schemas / sizeof *schemas))
 

@@ -332,11 +332,7 @@ static int first_entry(struct making *m, struct store *store, struct error *err)
     jcs_end(&j);
     rc = store_set_actor(store, *m->operator ? m->operator : NULL, NULL, err);
     if (rc == 0)
-        rc = store_begin(store, err);
-    if (rc == 0)
-        rc = ledger_append(store, "init", &data, err);
-    if (rc == 0)
-        rc = store_commit(store, err);
+        rc = ledger_append_alone(store, "init", &data, err);
     buf_done(&data);
     return rc;
 }

@@ -9,6 +9,7 @@
 #include "station/vault/event.h"
 #include "station/vault/hello.h"
 #include "station/vault/naming.h"
+#include "station/vault/plant.h"
 #include "station/vault/quota.h"
 #include "station/vault/symmetric.h"
 #include "station/vault/witness.h"
@@ -374,8 +375,9 @@ int claim_make(struct vault *v, struct session *s, const struct claim *old, stru
     return rc;
 }
 
-static int pass_attempt(struct vault *v, const struct session *s, struct error *err)
+static int pass_attempt(struct vault *v, struct session *s, struct error *err)
 {
+    const struct plant_result result = {0, ""};
     struct attempt a = {.slot = s->slot,
                         .chip = s->claim.chip,
                         .chip_len = s->claim.chip_len,
@@ -384,7 +386,9 @@ static int pass_attempt(struct vault *v, const struct session *s, struct error *
                         .code = 0,
                         .text = s->again ? "proven again" : "proven"};
 
-    return attempt_add(v->store, &a, err);
+    int rc = attempt_add(v->store, &a, err);
+
+    return rc ? rc : plant_tell(v, s, &result, err);
 }
 
 static int record_proof(struct vault *v, struct session *s, const struct wire_proof *proof,

@@ -12,7 +12,7 @@ static int64_t floor_of(int64_t last_entry)
     return latest - CLOCK_TOLERANCE;
 }
 
-static int append(struct store *store, int64_t now, int64_t least, struct error *err)
+static int stop(struct store *store, int64_t now, int64_t least, struct error *err)
 {
     char clock[CLOCK_TEXT_SIZE], not_before[CLOCK_TEXT_SIZE];
     struct buf data;
@@ -27,21 +27,8 @@ static int append(struct store *store, int64_t now, int64_t least, struct error 
     jcs_str(&j, "clock", clock);
     jcs_str(&j, "not_before", not_before);
     jcs_end(&j);
-    rc = ledger_append(store, "clock_stopped", &data, err);
+    rc = ledger_append_alone(store, "clock_stopped", &data, err);
     buf_done(&data);
-    return rc;
-}
-
-static int stop(struct store *store, int64_t now, int64_t least, struct error *err)
-{
-    int rc = store_begin(store, err);
-
-    if (rc == 0)
-        rc = append(store, now, least, err);
-    if (rc == 0)
-        rc = store_commit(store, err);
-    if (rc)
-        store_rollback(store);
     return rc;
 }
 

@@ -8,6 +8,7 @@
 #include "station/store/requests.h"
 #include "station/store/spares.h"
 #include "station/store/whitelist.h"
+#include "station/vault/closed.h"
 #include "station/vault/ending.h"
 #include "station/vault/manifest_signer.h"
 #include "station/vault/quota.h"
@@ -221,10 +222,10 @@ static int seal_all(struct vault *v, struct error *err)
 static int destroy_storage(struct vault *v, const struct terms *t, struct error *err)
 {
     char name[HSM_STORAGE_NAME_SIZE];
-    int rc;
+    int rc = closed_remember(v, err);
 
-    if (!*t->storage)
-        return 0;
+    if (rc || !*t->storage)
+        return rc;
     rc = hsm_storage_destroy(v->hsm, v->history.row.hash, err);
     if (rc && rc != ERR_MISSING)
         return rc;

@@ -7,7 +7,8 @@
  *      on nothing is made, delivered or voided under the order
  *   2. credentials that nobody got are scrapped, in batches; keys without a certificate are destroyed
  *   3. what was recorded is sealed, so that a manifest has the totals of the statement
- *   4. the storage key is destroyed: wrapped keys in old backups are inert from then on
+ *   4. the token remembers that the order is closed (vault/closed.h), and the storage key is destroyed:
+ *      wrapped keys in old backups are inert from then on
  *   5. the statement's bytes are kept, and the ledger says `closed` with their hash
  *   6. it is signed, and the folder statements/<id> takes its name
  */

@@ -3,6 +3,7 @@
 #include "station/store/ledger.h"
 #include "station/store/whitelist.h"
 #include "station/vault/event.h"
+#include "station/vault/plant.h"
 #include "station/vault/witness.h"
 
 #include <string.h>
@@ -33,7 +34,11 @@ static int end(struct vault *v, enum ending how, const struct claim *claim,
         rc = claim_set_state(v->store, claim->tx, endings[how].claim, err);
     if (rc == 0)
         rc = credential_set_state(v->store, credential->id, endings[how].credential, err);
-    return rc ? rc : event_put(v, endings[how].event, claim, credential, leaf, err);
+    if (rc == 0)
+        rc = event_put(v, endings[how].event, claim, credential, leaf, err);
+    if (rc || (how != BURNED && how != REVOKED))
+        return rc;
+    return plant_tell_end(v, endings[how].event, claim, credential, err);
 }
 
 /* With a record that names no evidence. rc: whether the line could be made; it is freed. */

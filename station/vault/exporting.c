@@ -155,10 +155,8 @@ static int tell_ledger(struct work *w, struct error *err)
 {
     struct buf data;
     struct jcs j;
-    int rc = store_begin(w->store, err);
+    int rc;
 
-    if (rc)
-        return rc;
     buf_init(&data, 1024);
     jcs_init(&j, &data);
     jcs_object(&j, NULL);
@@ -167,11 +165,7 @@ static int tell_ledger(struct work *w, struct error *err)
     if (w->release)
         key_release_put(w->release, &j);
     jcs_end(&j);
-    rc = ledger_append(w->store, "export", &data, err);
-    if (rc == 0)
-        rc = store_commit(w->store, err);
-    if (rc)
-        store_rollback(w->store);
+    rc = ledger_append_alone(w->store, "export", &data, err);
     buf_done(&data);
     return rc;
 }

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCHES 2 /* one is stored while the next is made */
+#define BATCHES 3 /* one is stored while the next is made, and the disk may be slow about it */
 
 /* What one run of generation works with. */
 struct generator {
@@ -35,7 +35,14 @@ struct generator {
     int64_t not_before;
     struct key_hash *hashes; /* of the batch that is stored */
     struct issue_batch batches[BATCHES];
+    size_t oldest; /* that is not stored yet */
+    bool held;     /* it is made, and its shift is over: it is stored while the next one works */
 };
+
+static struct issue_batch *batch_after(struct generator *g, size_t i)
+{
+    return &g->batches[(g->oldest + i) % BATCHES];
+}
 
 static int batch_init(struct issue_batch *batch)
 {
@@ -119,17 +126,38 @@ static int check_first(const struct generator *g, const struct issue_batch *batc
     return cert_check(c->cert.data, c->cert.len, &g->v->issuer->chain, &expect, err);
 }
 
+/* Whether no serial of a batch is known: the numbers of a pattern stand in the order of their text, so one
+ * look is enough. Where there is something between them each is looked up, as those of a list are. */
+static int look_for_known(const struct generator *g, const struct issue_batch *batch, bool *none,
+                          struct error *err)
+{
+    *none = false;
+    if (g->keys_alone || g->v->job->serials.source != SOURCE_ASSIGNED)
+        return 0;
+    return credential_none_between(g->v->store, g->v->order->product, batch->serials[0],
+                                   batch->serials[batch->count - 1], none, err);
+}
+
+static int add_row(const struct generator *g, const struct credential *c, bool new_serial,
+                   struct error *err)
+{
+    if (g->keys_alone)
+        return spare_add(g->v->store, c, SPARE_UNUSED, err);
+    return new_serial ? credential_add_again(g->v->store, c, err)
+                      : credential_add(g->v->store, c, err);
+}
+
 /* In the index of keys a spare one has its id with a minus sign. */
 static int add_rows(struct generator *g, const struct issue_batch *batch, struct error *err)
 {
-    int rc = 0;
+    bool none;
+    int rc = look_for_known(g, batch, &none, err);
 
     for (size_t i = 0; rc == 0 && i < batch->count; i++) {
         struct credential *c = &batch->made[i];
 
         c->order_id = g->v->order_id;
-        rc = g->keys_alone ? spare_add(g->v->store, c, SPARE_UNUSED, err)
-                           : credential_add(g->v->store, c, err);
+        rc = add_row(g, c, none, err);
         g->hashes[i] = key_hash_of(&c->key, g->keys_alone ? -c->id : c->id);
     }
     return rc ? rc : key_index_add(g->v->store, g->hashes, batch->count, err);
@@ -203,28 +231,31 @@ static int name_length(const struct generator *g, size_t *len, struct error *err
     return rc;
 }
 
+/* Whole batches; the last one may go a little beyond what the module may leak before it is recycled. */
+static int64_t shift_size(const struct generator *g, int64_t wanted)
+{
+    int64_t budget = (int64_t)hsm_worker_budget(g->v->hsm) / GENERATE_BATCH * GENERATE_BATCH;
+
+    return wanted < budget + GENERATE_BATCH ? wanted : budget + GENERATE_BATCH;
+}
+
 static int open_shift(struct shift *s, struct error *err)
 {
     struct generator *g = s->g;
     struct issue_params params = {
         .v = g->v, .storage = g->storage, .keys_alone = g->keys_alone, .not_before = g->not_before};
-    int64_t budget;
+    int64_t held = g->held ? (int64_t)batch_after(g, 0)->count : 0;
     int rc = next_id(g, &s->next_id, err);
 
-    s->next = *g->made;
+    s->next_id += held;
+    s->next = *g->made + held;
     if (rc == 0 && !g->keys_alone)
         rc = name_length(g, &params.name_len, err);
     if (rc == 0)
         rc = issue_open(&params, g->threads, &s->line, err);
-    if (rc)
-        return rc;
-    budget = (int64_t)hsm_worker_budget(g->v->hsm) / GENERATE_BATCH * GENERATE_BATCH;
-    if (budget == 0)
-        budget = GENERATE_BATCH; /* more than a limit that small, and at least something */
-    s->left = g->count - *g->made;
-    if (s->left > budget)
-        s->left = budget;
-    return 0;
+    if (rc == 0)
+        s->left = shift_size(g, g->count - s->next);
+    return rc;
 }
 
 static int dispatch(struct shift *s, struct issue_batch *batch, struct error *err)
@@ -255,15 +286,43 @@ static void show(void *context, size_t made)
     g->watch->progress(g->watch->context, *g->made + (int64_t)made);
 }
 
-static int take_batch(struct shift *s, struct issue_batch *batch, struct error *err)
+/* Stores the oldest batch, whose place the next one takes. */
+static int keep_batch(struct shift *s, struct error *err)
 {
     struct generator *g = s->g;
-    int rc = issue_wait(s->line, batch, show, g, err);
+    struct issue_batch *batch = batch_after(g, 0);
+    int rc = commit_batch(g, batch, err);
 
-    if (rc == 0)
-        rc = commit_batch(g, batch, err);
+    g->held = false;
     if (rc == 0 && *g->made < g->count && g->watch->stop(g->watch->context))
         rc = error_set(err, ERR_INTERRUPTED, "stopped on request: what was made is kept");
+    if (rc == 0)
+        rc = dispatch(s, batch, err);
+    g->oldest = (g->oldest + 1) % BATCHES;
+    return rc;
+}
+
+/* The last of a shift, when others come after it. */
+static bool is_to_be_held(struct generator *g)
+{
+    return batch_after(g, 1)->count == 0 && *g->made + (int64_t)batch_after(g, 0)->count < g->count;
+}
+
+static int work(struct shift *s, struct error *err)
+{
+    struct generator *g = s->g;
+    int rc = 0;
+
+    for (size_t i = g->held ? 1 : 0; rc == 0 && i < BATCHES; i++)
+        rc = dispatch(s, batch_after(g, i), err);
+    if (rc == 0 && g->held)
+        rc = keep_batch(s, err);
+    while (rc == 0 && !g->held && batch_after(g, 0)->count) {
+        rc = issue_wait(s->line, batch_after(g, 0), show, g, err);
+        g->held = rc == 0 && is_to_be_held(g);
+        if (rc == 0 && !g->held)
+            rc = keep_batch(s, err);
+    }
     return rc;
 }
 
@@ -276,13 +335,7 @@ static int run_shift(struct generator *g, struct error *err)
         rc = open_shift(&s, err);
     if (rc)
         return rc;
-    for (size_t i = 0; rc == 0 && i < BATCHES; i++)
-        rc = dispatch(&s, &g->batches[i], err);
-    for (size_t i = 0; rc == 0 && g->batches[i].count; i = (i + 1) % BATCHES) {
-        rc = take_batch(&s, &g->batches[i], err);
-        if (rc == 0)
-            rc = dispatch(&s, &g->batches[i], err);
-    }
+    rc = work(&s, err);
     issue_close(s.line);
     return rc;
 }

@@ -113,8 +113,11 @@ static int burn_of_order(void *context, const struct order_row *row, struct erro
 int lost_burn(const struct config *config, struct store *store, int64_t count, struct error *err)
 {
     struct work w = {.store = store, .count = count};
-    int rc = issuers_load(config, store, &w.issuers, err);
+    int rc;
 
+    if (count == 0) /* the backup is the newest state: nothing was given out since */
+        return 0;
+    rc = issuers_load(config, store, &w.issuers, err);
     if (rc == 0)
         rc = order_each(store, burn_of_order, &w, err);
     issuers_done(&w.issuers);

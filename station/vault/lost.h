@@ -9,8 +9,9 @@
 
 /*
  * Burns the first count available credentials of each order, or all where there are fewer, inside
- * the open transaction: state, void record and the ledger entry `lost`. Errors: those of the store
- * and of the issuing CAs.
+ * the open transaction: state, void record and the ledger entry `lost`. Keys without a certificate, spare
+ * or waiting for a hosted CA's, are destroyed, for each may have got one since. With count 0 nothing is
+ * lost, and nothing changes. Errors: those of the store and of the issuing CAs.
  */
 MUST_USE int lost_burn(const struct config *config, struct store *store, int64_t count,
                        struct error *err);

@@ -6,6 +6,7 @@
 #include "station/store/ledger.h"
 #include "station/store/whitelist.h"
 #include "station/vault/ca/fitting.h"
+#include "station/vault/closed.h"
 #include "station/vault/leaves.h"
 #include "station/vault/vault.h"
 
@@ -283,7 +284,10 @@ static int take_first(struct vault *v, const struct order *order, const struct b
                       struct error *err)
 {
     struct order_row row = {.id = 0};
+    int rc = closed_check_new(v, order, err);
 
+    if (rc)
+        return rc;
     memcpy(row.hash, order->hash, sizeof row.hash);
     strcpy(row.name, order->id);
     strcpy(row.product, order->product);
@@ -349,6 +353,8 @@ static int take_again(struct vault *v, const struct order_history *h, const stru
                          "amendment, and gives another order another id",
                          order->id);
     rc = check_amends(order, h, err);
+    if (rc == 0)
+        rc = closed_check_known(v, h, err);
     return rc ? rc : store_version(v, &row, order, bytes, err);
 }
 

@@ -8,6 +8,7 @@
 #include "station/vault/hello.h"
 #include "station/vault/keygen.h"
 #include "station/vault/naming.h"
+#include "station/vault/plant.h"
 #include "station/vault/scanning.h"
 
 #include <inttypes.h>
@@ -365,7 +366,7 @@ static int wait_for_scan(struct wire_plan *plan)
 static int plan_new(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
 {
     struct claim old;
-    bool found;
+    bool found, waits = false;
     int rc;
 
     claim_init(&old);
@@ -381,10 +382,12 @@ static int plan_new(struct vault *v, struct session *s, struct wire_plan *plan, 
         return wait_for_scan(plan);
     }
     if (rc == 0)
+        rc = plant_may_claim(v, s, &waits, err);
+    if (rc == 0 && !waits)
         rc = v->mode == IMPRINT_MODE_DEVICE ? keygen_make(v, s, found ? &old : NULL, err)
                                             : claim_make(v, s, found ? &old : NULL, err);
     claim_done(&old);
-    if (rc)
+    if (rc || waits)
         return rc;
     return v->mode == IMPRINT_MODE_DEVICE ? fill_keygen(v, s, plan, err)
                                           : fill_plan(v, s, WIRE_DELIVER, plan, err);

@@ -44,7 +44,8 @@
 #include "station/vault/session.h"
 
 /*
- * Decides and, for a new claim, commits it. Fills plan, s->claim and s->credential. Errors that
+ * Decides and, for a new claim, commits it. Fills plan, s->claim and s->credential, unless the plant was asked
+ * (session_waits): then nothing was done, and the same is decided again when it answered. Errors that
  * concern the device: ERR_REFUSED, ERR_DUPLICATE, ERR_EXHAUSTED, ERR_PROTOCOL, ERR_SIGNATURE.
  * Others are the station's own.
  */

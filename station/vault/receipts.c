@@ -88,10 +88,8 @@ static int tell_ledger(struct store *store, const struct receipt *r, struct erro
     char accepted[CLOCK_TEXT_SIZE];
     struct buf data;
     struct jcs j;
-    int rc = store_begin(store, err);
+    int rc;
 
-    if (rc)
-        return rc;
     clock_text(r->accepted, accepted);
     buf_init(&data, 1024);
     jcs_init(&j, &data);
@@ -101,11 +99,7 @@ static int tell_ledger(struct store *store, const struct receipt *r, struct erro
     jcs_int(&j, "number", (int64_t)r->seq);
     jcs_hex(&j, "sha256", r->sha256, sizeof r->sha256);
     jcs_end(&j);
-    rc = ledger_append(store, "receipt", &data, err);
-    if (rc == 0)
-        rc = store_commit(store, err);
-    if (rc)
-        store_rollback(store);
+    rc = ledger_append_alone(store, "receipt", &data, err);
     buf_done(&data);
     return rc;
 }

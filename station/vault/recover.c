@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/jcs.h"
-#include "hsm/ticket.h"
+#include "hsm/mark.h"
 #include "station/store/ledger.h"
 #include "station/vault/counting.h"
 #include "station/vault/published.h"
@@ -84,13 +84,13 @@ int recover_check_restore(struct hsm *hsm, const struct ticket *ticket,
 {
     uint8_t mark[SHA256_SIZE];
     bool used, begun = false;
-    int rc = hsm_ticket_used(hsm, ticket->hash, &used, err);
+    int rc = hsm_mark_find(hsm, HSM_MARK_TICKET, ticket->hash, &used, err);
 
     if (rc || !used)
         return rc;
     rc = restore_mark(ticket, anchored, mark, err);
     if (rc == 0)
-        rc = hsm_ticket_used(hsm, mark, &begun, err);
+        rc = hsm_mark_find(hsm, HSM_MARK_TICKET, mark, &begun, err);
     return rc || begun ? rc : was_used(ticket, err);
 }
 
@@ -98,10 +98,10 @@ static int remember(const struct config *config, struct hsm *hsm, const uint8_t 
                     struct error *err)
 {
     bool used;
-    int rc = hsm_ticket_used(hsm, hash, &used, err);
+    int rc = hsm_mark_find(hsm, HSM_MARK_TICKET, hash, &used, err);
 
     if (rc == 0 && !used)
-        rc = hsm_ticket_use(hsm, hash, err);
+        rc = hsm_mark_set(hsm, HSM_MARK_TICKET, hash, err);
     return rc ? rc : token_files_sync(config, err);
 }
 
@@ -120,7 +120,7 @@ int recover_begin_restore(const struct config *config, struct hsm *hsm, const st
 static int use(const struct config *config, struct hsm *hsm, const struct ticket *ticket,
                struct error *err)
 {
-    int rc = hsm_ticket_use(hsm, ticket->hash, err);
+    int rc = hsm_mark_set(hsm, HSM_MARK_TICKET, ticket->hash, err);
 
     if (rc == ERR_EXISTS)
         return was_used(ticket, err);
@@ -155,7 +155,7 @@ static int confirm(struct store *store, const struct ticket *ticket, int64_t now
     char clock[CLOCK_TEXT_SIZE];
     struct buf data;
     struct jcs j;
-    int rc = store_begin(store, err);
+    int rc;
 
     clock_text(now, clock);
     buf_init(&data, 256);
@@ -164,12 +164,7 @@ static int confirm(struct store *store, const struct ticket *ticket, int64_t now
     jcs_str(&j, "clock", clock);
     jcs_hex(&j, "ticket", ticket->hash, sizeof ticket->hash);
     jcs_end(&j);
-    if (rc == 0)
-        rc = ledger_append(store, "clock_confirmed", &data, err);
-    if (rc == 0)
-        rc = store_commit(store, err);
-    if (rc)
-        store_rollback(store);
+    rc = ledger_append_alone(store, "clock_confirmed", &data, err);
     buf_done(&data);
     return rc;
 }
@@ -220,7 +215,7 @@ static int name_counter(struct store *store, const struct ticket *ticket,
 {
     struct buf data;
     struct jcs j;
-    int rc = store_begin(store, err);
+    int rc;
 
     buf_init(&data, 1024);
     jcs_init(&j, &data);
@@ -228,12 +223,7 @@ static int name_counter(struct store *store, const struct ticket *ticket,
     counting_put(&j, made);
     jcs_hex(&j, "ticket", ticket->hash, sizeof ticket->hash);
     jcs_end(&j);
-    if (rc == 0)
-        rc = ledger_append(store, "counter", &data, err);
-    if (rc == 0)
-        rc = store_commit(store, err);
-    if (rc)
-        store_rollback(store);
+    rc = ledger_append_alone(store, "counter", &data, err);
     buf_done(&data);
     return rc;
 }
@@ -247,7 +237,7 @@ int recover_counter(struct anchoring *a, struct store *store, const char *path, 
     int rc = recover_ticket(a->config, store, a->hsm, path, TICKET_COUNTER, &ticket, err);
 
     if (rc == 0)
-        rc = hsm_ticket_used(a->hsm, ticket.hash, &used, err);
+        rc = hsm_mark_find(a->hsm, HSM_MARK_TICKET, ticket.hash, &used, err);
     if (rc == 0 && used)
         rc = was_used(&ticket, err);
     if (rc == 0)

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "gs1/gs1.h"
+#include "station/vault/keymap.h"
 #include "station/vault/scanning.h"
 #include "station/wire/offer.h"
 
@@ -15,6 +16,11 @@
 struct scanner {
     int fd; /* -1: it is not there */
     uint16_t port;
+    bool types; /* it is a keyboard, which gives events */
+    bool at_board;
+    struct keymap keymap;
+    unsigned char event[sizeof(struct input_event)]; /* until it is whole */
+    size_t event_len;
     char code[GS1_CODE_MAX + 1]; /* one more than a code has, so that one too long is known */
     size_t len;
     int64_t last_ms; /* when the last byte came */
@@ -34,7 +40,7 @@ struct scanners *scanners_new(int control)
 {
     struct scanners *s = calloc(1, sizeof *s);
 
-    if (s && offer_ask(control, ASK_WATCH, 0, NULL)) {
+    if (s && control >= 0 && offer_ask(control, ASK_WATCH, 0, NULL)) {
         free(s);
         return NULL;
     }
@@ -51,7 +57,7 @@ static void close_port(int fd)
 {
     if (fd < 0)
         return;
-    (void)ioctl(fd, TIOCNXCL);
+    (void)ioctl(fd, TIOCNXCL); /* which a keyboard does not know, nor needs */
     close(fd);
 }
 
@@ -103,19 +109,38 @@ static void take_offer(struct scanners *s, const struct vault *v)
         close_port(fd);
         return;
     }
-    s->at[i] = (struct scanner){.fd = fd, .port = offer.port};
+    s->at[i] = (struct scanner){.fd = fd, .port = offer.port, .types = offer.kind == OFFER_INPUT};
     tell_port(v, i, "is ready");
 }
 
 static void lose(struct scanners *s, const struct vault *v, size_t i)
 {
     uint16_t port = s->at[i].port;
+    bool at_board = s->at[i].at_board;
 
     close_port(s->at[i].fd);
     s->at[i] = (struct scanner){.fd = -1};
+    if (at_board)
+        return; /* the board ended, and so does the line */
     tell_port(v, i, "is gone: plug it in again");
     if (s->control >= 0 && offer_ask(s->control, ASK_PORT, port, NULL))
         s->control = -1;
+}
+
+void scanners_type(struct scanners *s, const struct vault *v, int fd)
+{
+    for (size_t i = 0; i < v->config->scanner_count; i++) {
+        if (strcmp(v->config->scanners[i].port, CONFIG_SCANNER_TERMINAL))
+            continue;
+        if (fd < 0) {
+            tell_port(v, i, "types at the board, and there is none");
+            continue;
+        }
+        s->at[i] = (struct scanner){.fd = fd, .at_board = true};
+        tell_port(v, i, "is ready: it types at the board");
+        return;
+    }
+    close_port(fd);
 }
 
 /* ---- codes ---- */
@@ -186,12 +211,40 @@ static void take_bytes(struct scanner *scanner, const char *bytes, size_t count)
         take_byte(scanner, bytes[n]);
 }
 
+/* A whole event: what it types. */
+static void take_event(struct scanner *scanner)
+{
+    struct input_event event;
+    int typed;
+    char c;
+
+    memcpy(&event, scanner->event, sizeof event);
+    typed = keymap_take(&scanner->keymap, &event);
+    if (typed == KEYMAP_NONE)
+        return;
+    c = (char)typed;
+    take_bytes(scanner, &c, 1);
+}
+
+static void take_events(struct scanner *scanner, const char *bytes, size_t count)
+{
+    for (size_t n = 0; n < count; n++) {
+        scanner->event[scanner->event_len++] = (unsigned char)bytes[n];
+        if (scanner->event_len < sizeof scanner->event)
+            continue;
+        scanner->event_len = 0;
+        take_event(scanner);
+    }
+}
+
 static void read_scanner(struct scanners *s, const struct vault *v, size_t i)
 {
-    char bytes[256];
+    char bytes[64 * sizeof(struct input_event)];
     ssize_t n = read(s->at[i].fd, bytes, sizeof bytes);
 
-    if (n > 0)
+    if (n > 0 && s->at[i].types)
+        take_events(&s->at[i], bytes, (size_t)n);
+    else if (n > 0)
         take_bytes(&s->at[i], bytes, (size_t)n);
     else if (n == 0 || (errno != EAGAIN && errno != EINTR))
         lose(s, v, i);

@@ -25,10 +25,14 @@
 
 struct scanners;
 
-/* control: the socket of the opener, which stays the caller's. NULL: out of memory, or the opener is
+/* control: the socket of the opener, which stays the caller's; -1: no scanner has a port. NULL: out of memory, or the opener is
  * gone. */
 struct scanners *scanners_new(int control);
 void scanners_free(struct scanners *s);
+
+/* Where the board sends what is typed there, which becomes the scanners'; -1: there is no board. It is closed where
+ * no scanner of the station types there. */
+void scanners_type(struct scanners *s, const struct vault *v, int fd);
 
 /* Fills SCANNERS_POLLED entries, and takes what came of them; v->scanning gets the codes. Errors: as
  * scanning_take. */

@@ -15,13 +15,23 @@ static bool has_terminal(void)
     return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
 
-static int make_ends(int line[2], int errors[2], struct error *err)
+static void close_both(const int fds[2])
+{
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static int make_ends(int line[2], int errors[2], int typed[2], struct error *err)
 {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, line))
         return error_set_errno(err, errno, "cannot create a socket pair");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, typed)) {
+        close_both(line);
+        return error_set_errno(err, errno, "cannot create a socket pair");
+    }
     if (pipe2(errors, O_CLOEXEC)) {
-        close(line[0]);
-        close(line[1]);
+        close_both(line);
+        close_both(typed);
         return error_set_errno(err, errno, "cannot create a pipe");
     }
     return 0;
@@ -43,23 +53,26 @@ int screen_start(struct screen *screen, struct error *err)
 {
     char program[PATH_MAX];
     const char *const argv[] = {program, NULL};
-    struct spawn s = {.argv = argv, .fd_count = 2, .screen = true, .outlives = true};
-    int line[2], errors[2], rc;
+    struct spawn s = {.argv = argv, .fd_count = 3, .screen = true, .outlives = true};
+    int line[2], errors[2], typed[2], rc;
 
-    *screen = (struct screen){.line = -1, .errors = -1};
+    *screen = (struct screen){.line = -1, .errors = -1, .typed = -1};
     if (!has_terminal())
         return 0;
     rc = spawn_find(BOARD_PROGRAM, program, err);
     if (rc == 0)
-        rc = make_ends(line, errors, err);
+        rc = make_ends(line, errors, typed, err);
     if (rc)
         return rc;
     s.fds[0] = line[0];
     s.fds[1] = errors[0];
+    s.fds[2] = typed[0];
     screen->keeps = tcgetattr(STDIN_FILENO, &screen->before) == 0;
     rc = spawn_start(&s, &screen->board, err);
     close(line[0]);
     close(errors[0]);
+    close(typed[0]);
+    screen->typed = typed[1];
     screen->line = line[1];
     screen->errors = errors[1];
     if (rc || !is_ready(screen->line))
@@ -81,6 +94,9 @@ void screen_end(struct screen *screen)
     bool killed;
 
     screen_handed_over(screen);
+    if (screen->typed >= 0)
+        close(screen->typed);
+    screen->typed = -1;
     if (screen->board == 0)
         return;
     (void)spawn_end(screen->board, &killed);

@@ -17,6 +17,7 @@ struct screen {
     pid_t board; /* 0: there is none */
     int line; /* becomes stdin and stdout of the line; -1 without a board, and once it was given */
     int errors; /* becomes stderr of the line and its helpers; likewise */
+    int typed; /* what a scanner typed at the board comes here; -1 without a board, and once it was taken */
     bool keeps;
     struct termios before;
 };

@@ -11,6 +11,7 @@
 #include "station/vault/clock_stop.h"
 #include "station/vault/token_files.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -264,13 +265,7 @@ static int add_to_ledger(struct work *w, struct error *err)
     jcs_str(&j, "key", "second-key");
     jcs_hex(&j, "sha256", w->key->sha256, SHA256_SIZE);
     jcs_end(&j);
-    rc = store_begin(w->store, err);
-    if (rc == 0)
-        rc = ledger_append(w->store, "rotated", &data, err);
-    if (rc == 0)
-        rc = store_commit(w->store, err);
-    if (rc)
-        store_rollback(w->store);
+    rc = ledger_append_alone(w->store, "rotated", &data, err);
     buf_done(&data);
     return rc;
 }
@@ -314,25 +309,61 @@ int second_key_rotate(const struct config *config, struct store *store, struct h
 
 /* ---- its use ---- */
 
-int second_key_check(struct store *store, struct hsm *hsm, struct error *err)
+/* Whether the token has a generation of a key. Errors: those of the HSM. */
+static int look_for(struct hsm *hsm, enum hsm_key key, unsigned generation, bool *there,
+                    struct error *err)
 {
-    struct ledger_restored restored = {.seq = 0};
-    struct ledger_second_key told;
     struct public_key found;
-    int rc = ledger_second_key(store, &told, err);
+    int rc;
 
-    if (rc == 0 && told.generation == 0)
-        rc = ledger_last_restored(store, 1, &restored, err);
-    if (rc || restored.seq == 0)
+    hsm_use_generation(hsm, key, generation);
+    rc = hsm_key_public(hsm, key, &found, NULL, err);
+    hsm_use_generation(hsm, key, 1);
+    *there = rc == 0;
+    return rc == ERR_MISSING ? 0 : rc;
+}
+
+static int check_first(struct hsm *hsm, struct error *err)
+{
+    bool there;
+    int rc = look_for(hsm, HSM_KEY_SECOND_ROOT, 1, &there, err);
+
+    if (rc || !there)
         return rc;
-    rc = hsm_key_public(hsm, HSM_KEY_SECOND_ROOT, &found, NULL, err);
-    if (rc)
-        return rc == ERR_MISSING ? 0 : rc;
     return error_set(err, ERR_REFUSED,
                      "the station was restored from a backup that knows no second key, and the "
                      "token has one: importers may refuse a manifest with one signature. Run "
                      "'imprint rotate second-key --algorithm NAME' again, which keeps the root "
                      "that importers have; nothing was sealed");
+}
+
+/* The key that the ledger tells of may be one that was given up, because somebody else has it. */
+static int check_next(struct hsm *hsm, int64_t generation, struct error *err)
+{
+    bool there;
+    int rc = look_for(hsm, HSM_KEY_SECOND_SIGN, (unsigned)generation + 1, &there, err);
+
+    if (rc || !there)
+        return rc;
+    return error_set(err, ERR_REFUSED,
+                     "the station was restored, and the token has a newer key of second signatures "
+                     "than number %" PRId64 ", which the ledger tells of: that one may have been "
+                     "given up for a reason. Run 'imprint rotate second-key' again, which makes "
+                     "another below the same root; nothing was sealed",
+                     generation);
+}
+
+int second_key_check(struct store *store, struct hsm *hsm, struct error *err)
+{
+    struct ledger_restored restored;
+    struct ledger_second_key told;
+    int rc = ledger_second_key(store, &told, err);
+
+    if (rc == 0)
+        rc = ledger_last_restored(store, 1, &restored, err);
+    if (rc || restored.seq == 0)
+        return rc;
+    return told.generation ? check_next(hsm, told.generation, err) : check_first(hsm, err);
 }
 
 static bool is_told(const struct second_key *key, const struct public_key *found)
@@ -356,12 +387,30 @@ static int sign(const struct second_key *key, struct hsm *hsm, X509 *cert,
     return rc ? rc : cms_sign_as(key->algorithm, &signer, cert, content, pem, err);
 }
 
-static int verify(const struct second_key *key, const struct buf *content, const struct buf *pem,
-                  struct error *err)
+/* Importers pinned the certificate of the key on the token. A root that somebody deleted there is the
+ * audit's to tell: manifests can still be verified, and it cannot be made again. */
+static int check_root(const struct second_key *key, struct hsm *hsm, X509 *root, struct error *err)
+{
+    struct public_key found;
+    int rc = hsm_key_public(hsm, HSM_KEY_SECOND_ROOT, &found, NULL, err);
+
+    if (rc)
+        return rc == ERR_MISSING ? 0 : rc;
+    if (is_of(&found, root))
+        return 0;
+    return error_set(err, ERR_SIGNATURE,
+                     "'%s' is not the certificate of the root of second signatures on the token",
+                     key->root);
+}
+
+static int verify(const struct second_key *key, struct hsm *hsm, const struct buf *content,
+                  const struct buf *pem, struct error *err)
 {
     X509 *root = NULL;
     int rc = cms_read_certificate(key->root, &root, err);
 
+    if (rc == 0)
+        rc = check_root(key, hsm, root, err);
     if (rc == 0)
         rc = cms_verify_as(key->algorithm, pem, content, root, 0, NULL, err);
     if (rc)
@@ -386,7 +435,7 @@ int second_key_sign(const struct config *config, const struct second_key *key, s
     X509_free(cert);
     if (rc == 0)
         rc = publish_root(config, key, err);
-    return rc ? rc : verify(key, content, pem, err);
+    return rc ? rc : verify(key, hsm, content, pem, err);
 }
 
 /* ---- an audit ---- */

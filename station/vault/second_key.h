@@ -47,8 +47,8 @@ MUST_USE int second_key_rotate(const struct config *config, struct store *store,
                                const char *algorithm, struct second_key *out, struct error *err);
 
 /*
- * Before a manifest with one signature: ERR_REFUSED where a restore forgot the second key, and the
- * token has its root. Errors: also those of the HSM and the store.
+ * Before a manifest: ERR_REFUSED where a restore forgot the second key and the token has its root, or
+ * forgot the newest one and the token has its key. Errors: also those of the HSM and the store.
  */
 MUST_USE int second_key_check(struct store *store, struct hsm *hsm, struct error *err);
 
@@ -56,7 +56,8 @@ MUST_USE int second_key_check(struct store *store, struct hsm *hsm, struct error
  * Appends the signature of content, as PEM, with the key in force, which must be there, and verifies it
  * up to trust/second-root.pem as importers do; pem holds nothing else. Errors: ERR_INTEGRITY when the
  * key on the token is not the one that the ledger tells of; ERR_INPUT when the certificate in ca/ is
- * another key's; ERR_SIGNATURE when it is not below the root; those of the HSM.
+ * another key's; ERR_SIGNATURE when it is not below the root, or that is not the root on the token; those
+ * of the HSM.
  */
 MUST_USE int second_key_sign(const struct config *config, const struct second_key *key,
                              struct hsm *hsm, const struct buf *content, struct buf *pem,

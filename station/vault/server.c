@@ -1,8 +1,10 @@
 #include "station/vault/server.h"
 
+#include "station/connector/address.h"
 #include "station/vault/serving.h"
 #include "station/vault/spawn.h"
 #include "station/wire/channel.h"
+#include "station/wire/offer.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,19 +19,26 @@
 #define LINE_PROGRAM      "imprint-line"
 #define OPENER_PROGRAM    "imprint-opener"
 #define CONNECTOR_PROGRAM "imprint-connector"
-#define LINE_ARGS_MAX     16
+#define LINE_ARGS_MAX     (16 + FIXTURE_ARGS * CONFIG_FIXTURES_MAX)
 #define LINE_NUMBERS      5 /* of them */
-#define RULE_ARGS_MAX     (2 + 3 * (JOB_PORT_RULES_MAX + CONFIG_SCANNERS_MAX))
+#define FIXTURE_ARGS      4 /* of each, to the line */
+#define RULE_ARGS_MAX     (2 + 3 * (JOB_PORT_RULES_MAX + CONFIG_SCANNERS_MAX + CONFIG_FIXTURES_MAX))
 #define SCANNER_BAUD      9600
+#define FIXTURE_BAUD      115200
+#define FIXTURE_SLOTS_MAX (CONFIG_FIXTURE_SLOTS_MAX * 33)
 #define NUMBER_SIZE       24
 
 /* The arguments of the other programs: nothing but what they need to know. */
 struct line_args {
     const char *line[LINE_ARGS_MAX];
     const char *opener[RULE_ARGS_MAX];
-    const char *connector[JOB_PORT_RULES_MAX + 2];
+    const char *connector[JOB_PORT_RULES_MAX + CONFIG_FIXTURES_MAX + 2];
     const char *scanners[RULE_ARGS_MAX];
     char scanner_numbers[CONFIG_SCANNERS_MAX][2][NUMBER_SIZE];
+    struct fixture_args {
+        char place[NUMBER_SIZE], baud[NUMBER_SIZE], power[NUMBER_SIZE], flags[NUMBER_SIZE];
+        char slots[FIXTURE_SLOTS_MAX];
+    } fixtures[CONFIG_FIXTURES_MAX];
     char numbers[JOB_PORT_RULES_MAX + LINE_NUMBERS][NUMBER_SIZE];
     char patterns[JOB_PORT_RULES_MAX][JOB_PATTERN_MAX + 1];
     char line_path[PATH_MAX], opener_path[PATH_MAX], connector_path[PATH_MAX];
@@ -46,6 +55,35 @@ static bool has_board(const struct server_run *run)
     return run->screen && run->screen->board;
 }
 
+/* What the line knows of a fixture (line/fixtures.h), and what its opener calls it (wire/offer.h). */
+static void build_fixture(struct fixture_args *a, const struct config_fixture *c, size_t number)
+{
+    size_t len = 0;
+
+    snprintf(a->place, sizeof a->place, "%c%zu", OFFER_FIXTURE, number);
+    snprintf(a->baud, sizeof a->baud, "%" PRId64, c->baud ? c->baud : FIXTURE_BAUD);
+    snprintf(a->power, sizeof a->power, "%" PRId64, c->power);
+    snprintf(a->flags, sizeof a->flags, "%s,%s", c->lid ? "lid" : "-", c->start ? "start" : "-");
+    for (size_t i = 0; i < c->slot_count; i++)
+        len += (size_t)snprintf(a->slots + len, sizeof a->slots - len, "%s%s", i ? " " : "",
+                                c->slots[i]);
+}
+
+static size_t add_fixtures(struct line_args *a, size_t n, const struct config *config)
+{
+    for (size_t i = 0; config && i < config->fixture_count; i++) {
+        const struct config_fixture *c = &config->fixtures[i];
+        struct fixture_args *f = &a->fixtures[i];
+
+        build_fixture(f, c, i);
+        a->line[n++] = c->name;
+        a->line[n++] = f->flags;
+        a->line[n++] = f->power;
+        a->line[n++] = f->slots;
+    }
+    return n;
+}
+
 static void build_line(struct line_args *a, const struct job *job, const struct server_run *run)
 {
     size_t n = 0;
@@ -58,6 +96,7 @@ static void build_line(struct line_args *a, const struct job *job, const struct 
     a->line[n++] = number(a, 2, job->link.keygen_ms);
     a->line[n++] = number(a, 3, job->link.repeats);
     a->line[n++] = number(a, 4, job->link.retries);
+    n = add_fixtures(a, n, run->fixtures);
     a->line[n] = NULL;
 }
 
@@ -72,6 +111,8 @@ static size_t build_scanners(struct line_args *a, const struct config *config)
         const struct config_scanner *c = &config->scanners[i];
         int64_t baud = c->baud ? c->baud : SCANNER_BAUD;
 
+        if (strcmp(c->port, CONFIG_SCANNER_TERMINAL) == 0)
+            continue;
         snprintf(a->scanner_numbers[i][0], NUMBER_SIZE, "%zu", i);
         snprintf(a->scanner_numbers[i][1], NUMBER_SIZE, "%" PRId64, baud);
         a->scanners[n] = a->opener[n] = c->port;
@@ -84,11 +125,28 @@ static size_t build_scanners(struct line_args *a, const struct config *config)
     return n;
 }
 
-static void build_rules(struct line_args *a, const struct job *job, const struct config *config)
+/* Before the rules of the job: a fixture's port is no slot, whatever they say. */
+static size_t build_fixture_rules(struct line_args *a, size_t n, size_t *addresses,
+                                  const struct config *config)
 {
-    size_t n = build_scanners(a, config), addresses = 1;
+    for (size_t i = 0; config && i < config->fixture_count; i++) {
+        const char *port = config->fixtures[i].port;
+
+        if (address_is(port))
+            a->connector[(*addresses)++] = port;
+        a->opener[n++] = port;
+        a->opener[n++] = a->fixtures[i].place;
+        a->opener[n++] = a->fixtures[i].baud;
+    }
+    return n;
+}
+
+static void build_rules(struct line_args *a, const struct job *job, const struct server_run *run)
+{
+    size_t n = build_scanners(a, run->config), addresses = 1;
 
     a->connector[0] = a->connector_path;
+    n = build_fixture_rules(a, n, &addresses, run->fixtures);
     for (size_t i = 0; i < job->port_count; i++) {
         if (job_port_pattern(&job->ports[i], a->patterns[i]))
             a->connector[addresses++] = a->patterns[i];
@@ -121,8 +179,8 @@ static int start_beside(const char *name, char path[PATH_MAX], const char *const
 
 /* The descriptors of the line are where channel.h says: the vault, the opener, the connector. With a
  * board none of the three has the terminal. */
-static int start_line(struct server *server, struct line_args *a, const struct job *job,
-                      const struct server_run *run, int control, struct error *err)
+static int start_line(struct server *server, struct line_args *a, const struct server_run *run,
+                      int control, struct error *err)
 {
     bool board = has_board(run);
     int null = board ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
@@ -137,7 +195,7 @@ static int start_line(struct server *server, struct line_args *a, const struct j
     int rc = start_beside(OPENER_PROGRAM, a->opener_path, a->opener, board ? beside : NULL,
                           &server->opener, &line.fds[1], err);
 
-    if (rc == 0 && server_reads_scanners(run->config, job))
+    if (rc == 0 && server->reads_scanners && a->scanners[1])
         rc = start_beside(OPENER_PROGRAM, a->opener_path, a->scanners, board ? beside : NULL,
                           &server->scanner_opener, &server->scanners, err);
     if (rc == 0 && a->connector[1]) {
@@ -167,22 +225,28 @@ int server_start_line(struct server *server, const struct job *job, const struct
     struct line_args *args = calloc(1, sizeof *args);
     int fds[2], rc;
 
-    *server = (struct server){.control = -1, .scanners = -1};
+    *server = (struct server){.control = -1,
+                              .scanners = -1,
+                              .typed = -1,
+                              .reads_scanners = server_reads_scanners(run->config, job)};
     if (!args)
         return error_set(err, ERR_INTERNAL, "out of memory");
     build_line(args, job, run);
-    build_rules(args, job, run->config);
+    build_rules(args, job, run);
     rc = spawn_find(LINE_PROGRAM, args->line_path, err);
     if (rc == 0)
         rc = channel_pair(fds, err);
     if (rc == 0) {
-        rc = start_line(server, args, job, run, fds[1], err);
+        rc = start_line(server, args, run, fds[1], err);
         close(fds[1]);
         server->control = fds[0];
     }
     free(args);
-    if (run->screen)
+    if (run->screen) {
         screen_handed_over(run->screen);
+        server->typed = run->screen->typed;
+        run->screen->typed = -1;
+    }
     if (rc)
         server_stop_line(server);
     return rc;
@@ -200,6 +264,9 @@ static int end_children(struct server *server, bool *killed)
     if (server->scanners >= 0)
         close(server->scanners);
     server->scanners = -1;
+    if (server->typed >= 0)
+        close(server->typed);
+    server->typed = -1;
     *killed = false;
     if (server->line)
         status = spawn_end(server->line, killed);
@@ -266,8 +333,12 @@ int server_run(struct server *server, struct vault *v, struct error *err)
     int rc = 0, line_rc;
 
     end_with_the_line(server->line);
-    if (server->scanners >= 0 && !(scanners = scanners_new(server->scanners)))
+    if (server->reads_scanners && !(scanners = scanners_new(server->scanners)))
         rc = error_set(err, ERR_INTERNAL, "the process that opens scanners ended: run again");
+    if (rc == 0 && scanners) {
+        scanners_type(scanners, v, server->typed);
+        server->typed = -1;
+    }
     if (rc == 0 && write(server->control, &go, 1) == 1)
         rc = serving_run(v, server->control, scanners, err);
     told_to_end = 0;

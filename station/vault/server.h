@@ -14,6 +14,8 @@ struct server {
     pid_t opener;
     pid_t scanner_opener; /* 0: there are no scanners */
     int scanners;         /* its socket, or -1 */
+    int typed;            /* what a scanner types at the board, or -1 */
+    bool reads_scanners;  /* of whatever kind */
     pid_t connector;      /* 0: the job names no address */
     int control;
 };
@@ -22,8 +24,9 @@ struct server {
 struct server_run {
     const char
         *output; /* what the line prints: "words", "quiet" (words without progress) or "json" */
-    const struct config *config; /* its scanners are opened if the job reads labels with them */
-    bool once;                   /* one device in each slot that is there, then end */
+    const struct config *config;   /* its scanners are opened if the job reads labels with them */
+    const struct config *fixtures; /* its fixtures hold the slots, whatever is done there */
+    bool once;                     /* one device in each slot that is there, then end */
     struct screen
         *screen; /* a board reads what the line prints then, whatever output says; or NULL */
 };

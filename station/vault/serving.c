@@ -1,6 +1,7 @@
 #include "station/vault/serving.h"
 
 #include "base/clock.h"
+#include "station/vault/outgoing.h"
 #include "station/vault/session.h"
 #include "station/vault/stock.h"
 #include "station/wire/channel.h"
@@ -19,11 +20,13 @@ struct slot_channel {
     struct buf request, reply;
     bool asked;    /* request waits for a group */
     bool answered; /* reply waits until its changes are durable */
+    bool waits;    /* request waits for the plant (session_waits) */
     bool ended;
 };
 
 struct serving {
     struct vault *vault;
+    struct outgoing outgoing;
     int control;
     struct scanners *scanners; /* or NULL */
     struct slot_channel *channels[CHANNELS_MAX];
@@ -94,15 +97,46 @@ static int hear(struct serving *s, struct slot_channel *c, struct error *err)
         return 0;
     }
     rc = session_answer(s->vault, &c->session, &c->request, &c->reply, err);
-    send_answer(c);
+    c->waits = rc == 0 && session_waits(&c->session);
+    if (!c->waits)
+        send_answer(c);
     return rc;
+}
+
+/* The sooner of two timeouts of poll. */
+static int sooner(int a, int b)
+{
+    return a < 0 ? b : b < 0 || a < b ? a : b;
+}
+
+/* The plant's programs: what they are asked leaves, for it is durable now, and what they answered is taken. */
+static int work_with_plant(struct serving *s, struct error *err)
+{
+    int rc = outgoing_work(&s->outgoing, err);
+
+    hooks_work(s->vault->hooks);
+    for (size_t i = 0; i < s->count; i++) {
+        struct slot_channel *c = s->channels[i];
+
+        if (c->waits && !session_waits(&c->session)) {
+            c->waits = false;
+            c->asked = true;
+        }
+    }
+    return rc;
+}
+
+static int patience(const struct serving *s)
+{
+    return sooner(s->scanners ? SCANNERS_LOOK_MS : -1,
+                  sooner(hooks_wait_ms(s->vault->hooks), outgoing_wait_ms(&s->outgoing)));
 }
 
 /* Hears what has come, or comes before the timeout (poll), where nothing is under way. control: of the
  * line's socket; NULL leaves that and the scanners alone. */
 static int listen_to_all(struct serving *s, int timeout, short *control, struct error *err)
 {
-    struct pollfd polled[CHANNELS_MAX + 1 + SCANNERS_POLLED];
+    struct pollfd polled[CHANNELS_MAX + 1 + SCANNERS_POLLED + 1];
     bool scanners = control && s->scanners;
     size_t count = s->count, all = count + 1;
     int rc = 0;
@@ -110,7 +144,7 @@ static int listen_to_all(struct serving *s, int timeout, short *control, struct 
     polled[0] = (struct pollfd){.fd = control ? s->control : -1, .events = POLLIN};
     for (size_t i = 0; i < count; i++) {
         const struct slot_channel *c = s->channels[i];
-        bool busy = c->asked || c->answered || c->ended;
+        bool busy = c->asked || c->answered || c->waits || c->ended;
 
         polled[i + 1] = (struct pollfd){.fd = busy ? -1 : c->fd, .events = POLLIN};
     }
@@ -118,7 +152,9 @@ static int listen_to_all(struct serving *s, int timeout, short *control, struct 
         scanners_poll(s->scanners, polled + all);
         all += SCANNERS_POLLED;
     }
-    if (poll(polled, all, scanners && timeout < 0 ? SCANNERS_LOOK_MS : timeout) < 0)
+    if (control)
+        polled[all++] = hooks_poll(s->vault->hooks);
+    if (poll(polled, all, timeout < 0 ? patience(s) : timeout) < 0)
         return errno == EINTR ? 0 : error_set_errno(err, errno, "cannot wait for the line");
     if (scanners)
         rc = scanners_work(s->scanners, s->vault, polled + count + 1, err);
@@ -179,6 +215,8 @@ static int answer_group(struct serving *s, struct error *err)
         c->asked = false;
         c->answered = true;
         rc = session_answer(s->vault, &c->session, &c->request, &c->reply, err);
+        c->waits = rc == 0 && session_waits(&c->session);
+        c->answered = !c->waits;
         stock_ahead(s->vault);
         if (rc == 0)
             rc = listen_to_all(s, 0, NULL, err);
@@ -208,6 +246,7 @@ static int serve_group(struct serving *s, struct error *err)
         *err = group;
     }
     send_answers(s);
+    outgoing_wake(&s->outgoing);
     return rc;
 }
 
@@ -226,7 +265,9 @@ static int serve_once(struct serving *s, bool *ended, struct error *err)
     int rc, end;
 
     stock_ahead(s->vault);
-    rc = listen_to_all(s, somebody_asked(s) ? 0 : -1, &control, err);
+    rc = work_with_plant(s, err);
+    if (rc == 0)
+        rc = listen_to_all(s, somebody_asked(s) ? 0 : -1, &control, err);
     if (rc == 0 && somebody_asked(s))
         rc = serve_group(s, err);
     end = drop_ended(s, rc ? NULL : err);
@@ -255,10 +296,18 @@ int serving_run(struct vault *v, int control, struct scanners *scanners, struct 
 {
     struct serving s = {.vault = v, .control = control, .scanners = scanners};
     bool ended = false;
+    int64_t left;
     int rc = 0, end;
+
+    outgoing_init(&s.outgoing, v->store, v->hooks);
 
     while (!ended && rc == 0)
         rc = serve_once(&s, &ended, err);
     end = end_serving(&s, rc ? NULL : err);
-    return rc ? rc : end;
+    rc = rc ? rc : end;
+    outgoing_wake(&s.outgoing);
+    if (rc == 0)
+        rc = outgoing_finish(&s.outgoing, OUTGOING_END_MS, &left, err);
+    outgoing_done(&s.outgoing);
+    return rc;
 }

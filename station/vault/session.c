@@ -9,6 +9,7 @@
 #include "station/vault/farewell.h"
 #include "station/vault/keygen.h"
 #include "station/vault/plan.h"
+#include "station/vault/plant.h"
 #include "station/vault/prove.h"
 #include "station/vault/quota.h"
 #include "station/vault/scan.h"
@@ -24,6 +25,7 @@ void session_init(struct session *s)
     buf_init(&s->chain, WIRE_CHAIN_MAX);
     keygen_init(&s->keygen);
     buf_init(&s->farewell, WIRE_FAREWELL_SIZE);
+    buf_init(&s->result, HOOK_QUESTION_MAX);
     claim_init(&s->claim);
     credential_init(&s->credential);
 }
@@ -33,6 +35,7 @@ void session_done(struct session *s)
     buf_done(&s->chain);
     keygen_done(&s->keygen);
     buf_done(&s->farewell);
+    buf_done(&s->result);
     claim_done(&s->claim);
     credential_done(&s->credential);
 }
@@ -41,6 +44,24 @@ void session_forget_claim(struct session *s)
 {
     s->claim.credential = 0;
     s->credential.serial[0] = 0;
+}
+
+bool session_waits(const struct session *s)
+{
+    return hooks_is_open(&s->ticket);
+}
+
+/* HELLO is answered anew: what was read for it is read again. */
+static void forget_device(struct session *s)
+{
+    keygen_done(&s->keygen);
+    claim_done(&s->claim);
+    credential_done(&s->credential);
+    keygen_init(&s->keygen);
+    claim_init(&s->claim);
+    credential_init(&s->credential);
+    s->asked = s->again = false;
+    s->state = SESSION_OPENED;
 }
 
 /* Back to IDLE: the channel may serve the next device. */
@@ -148,6 +169,10 @@ static int answer_hello(struct vault *v, struct session *s, struct reader *r, st
     if (rc) {
         scanning_refused(v->scanning, s->slot);
         return rc;
+    }
+    if (session_waits(s)) {
+        forget_device(s);
+        return 0;
     }
     if (plan.action == WIRE_ABORT || plan.action == WIRE_SCAN) {
         reset(s); /* the device starts over, with OPEN */
@@ -289,9 +314,11 @@ static bool is_of_claim(const struct session *s)
            (c->attestation.len == 0 || claim_is_enrolled_as(c, h->attest_key));
 }
 
-static int record_attempt(struct vault *v, const struct session *s, int code, const char *text,
+/* last: no other attempt follows, so that it is a result. */
+static int record_attempt(struct vault *v, struct session *s, int code, const char *text, bool last,
                           struct error *err)
 {
+    const struct plant_result result = {code, text};
     struct attempt a = {.slot = s->slot,
                         .chip = s->hello.chip_len ? s->hello.chip : NULL,
                         .chip_len = s->hello.chip_len,
@@ -303,6 +330,8 @@ static int record_attempt(struct vault *v, const struct session *s, int code, co
 
     if (rc == 0)
         rc = attempt_add(v->store, &a, err);
+    if (rc == 0 && last)
+        rc = plant_tell(v, s, &result, err);
     if (rc == 0)
         rc = store_commit(v->store, err);
     if (rc)
@@ -319,23 +348,44 @@ static int result_code(const struct session *s, const struct wire_result *result
     return s->farewell.len || s->waits ? 0 : ERR_INTERNAL;
 }
 
+/* The plant may hold a device that passed: that is an attempt that failed, of an identity that stays. */
+static int ask_plant(struct vault *v, struct session *s, const struct wire_result *result,
+                     bool *waits, struct error *err)
+{
+    bool passed = s->passed || result_code(s, result) == 0;
+    int rc = plant_takes_result(v, s, passed, waits, err), held;
+
+    if (rc != ERR_REFUSED)
+        return rc;
+    held = record_attempt(v, s, rc, err->text, true, err);
+    return held ? held : rc;
+}
+
 /* A pass was recorded with the proof; what the line reports here is a failure, or nothing new. */
 static int answer_result(struct vault *v, struct session *s, struct reader *r, struct buf *reply,
                          struct error *err)
 {
     struct wire_result result;
+    struct wire_noted noted;
+    bool waits = false;
     int rc = 0;
 
     if (s->state == SESSION_IDLE || wire_get_result(r, &result))
         return refuse_order(err);
     if (check_handle(s, result.handle, err))
         return ERR_PROTOCOL;
-    if (!s->passed)
-        rc = record_attempt(v, s, result_code(s, &result), result.text, err);
+    if (!s->passed && !s->reported)
+        rc = record_attempt(v, s, result_code(s, &result), result.text, !result.goes_on, err);
+    s->reported = true;
+    if (rc == 0)
+        rc = ask_plant(v, s, &result, &waits, err);
+    if (waits)
+        return 0;
+    memcpy(noted.plant, s->warning, sizeof noted.plant);
     scanning_forget(v->scanning, s);
     keygen_release(v, s);
     reset(s);
-    wire_put_ok(reply);
+    wire_put_noted(reply, &noted);
     return rc;
 }
 
@@ -429,7 +479,7 @@ bool session_is_at_once(const struct session *s, const struct buf *request)
     case WIRE_NONCE:
         return s->nonce_drawn;
     case WIRE_RESULT:
-        return s->passed;
+        return s->passed && s->result.len == 0;
     default:
         return false;
     }
@@ -441,8 +491,9 @@ int session_abandon(struct vault *v, struct session *s, struct error *err)
 
     scanning_forget(v->scanning, s);
     keygen_release(v, s);
-    if (!tried || s->passed)
+    hooks_forget(v->hooks, &s->ticket);
+    if (!tried || s->passed || s->reported)
         return 0;
     return record_attempt(v, s, ERR_INTERRUPTED, "the line ended before the device was finished",
-                          err);
+                          true, err);
 }

@@ -10,6 +10,7 @@
 #include "station/store/claims.h"
 #include "station/store/inventory.h"
 #include "station/store/keygens.h"
+#include "station/vault/hooks.h"
 #include "station/vault/vault.h"
 #include "station/wire/wire.h"
 
@@ -33,12 +34,16 @@ struct session {
     struct keygen keygen;
     struct claim claim;
     struct credential credential;
-    bool nonce_drawn;    /* with the claim of this session, and it did not leave yet */
-    bool again;          /* this device was proven before */
-    bool passed;         /* its pass is recorded */
-    bool labelled;       /* its label was compared with the credential */
-    bool waits;          /* it proved, and another run is to lock it */
-    struct buf farewell; /* what takes its identity away (farewell.h), or empty */
+    bool nonce_drawn;                /* with the claim of this session, and it did not leave yet */
+    bool again;                      /* this device was proven before */
+    bool passed;                     /* its pass is recorded */
+    bool labelled;                   /* its label was compared with the credential */
+    bool waits;                      /* it proved, and another run is to lock it */
+    struct buf farewell;             /* what takes its identity away (farewell.h), or empty */
+    struct hook_ticket ticket;       /* what the plant was asked (plant.h) */
+    struct buf result;               /* what it is told, JSON; empty: nothing */
+    bool reported;                   /* the line said how it ended, and that is recorded */
+    char warning[WIRE_TEXT_MAX + 1]; /* what the plant said that was no yes */
 };
 
 void session_init(struct session *s);
@@ -47,8 +52,12 @@ void session_done(struct session *s);
 /* The session is about no claim, or none any more: its attempts are not counted for one. */
 void session_forget_claim(struct session *s);
 
+/* Whether the plant was asked, and the request can only be answered once it answered. */
+bool session_waits(const struct session *s);
+
 /*
- * Answers one request. reply is a whole message in any case. An error return is one that the vault
+ * Answers one request. reply is a whole message in any case, but where the session waits then (session_waits):
+ * it is empty, and the same request is to be answered again when it does not any more. An error return is one that the vault
  * itself cannot go on after (the database or the HSM failed); what is wrong with a device or a
  * request is in the reply only.
  */

@@ -19,6 +19,7 @@
 
 static const struct signing_rule rules[SIGNING_ACTIONS] = {
     [SIGNING_VOID] = {"imprint void", "void", SUPERVISOR, false},
+    [SIGNING_DROP] = {"imprint csr drop", "drop", SUPERVISOR, true},
     [SIGNING_REWORK] = {"imprint rework", "rework", SUPERVISOR, true},
     [SIGNING_CLOSE] = {"imprint order close", "close", SUPERVISOR, true},
     [SIGNING_ROTATE] = {"imprint rotate", "rotate", ENGINEER, true},

@@ -29,6 +29,7 @@
 
 enum signing_action {
     SIGNING_VOID,
+    SIGNING_DROP,
     SIGNING_REWORK,
     SIGNING_CLOSE,
     SIGNING_ROTATE,

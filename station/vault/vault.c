@@ -11,6 +11,7 @@
 #include "station/vault/algorithms.h"
 #include "station/vault/ca/fitting.h"
 #include "station/vault/certifier.h"
+#include "station/vault/closed.h"
 #include "station/vault/counting.h"
 #include "station/vault/hosted/hosted_job.h"
 #include "station/vault/pin.h"
@@ -290,6 +291,8 @@ static int bind_order(struct vault *v, struct error *err)
 
     if (rc == 0)
         rc = orders_check_open(&v->history, err);
+    if (rc == 0)
+        rc = closed_check_known(v, &v->history, err);
     if (rc == 0)
         rc = orders_check_station(v, v->order, &v->share, err);
     if (rc == 0)

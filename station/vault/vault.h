@@ -72,6 +72,7 @@ MUST_USE int vault_attach_anchor(struct anchoring *a, struct store *store, struc
 void vault_attach_reader(struct hsm *hsm, struct store *store);
 
 struct certifier;
+struct hooks;
 struct scans;
 struct scanning;
 struct session;
@@ -107,6 +108,7 @@ struct vault {
     uint8_t key_hash[32];           /* SHA-256 of the SubjectPublicKeyInfo of station-auth */
     struct issuers issuers;         /* all issuing CAs of the station */
     const struct issuer *issuer;    /* the one for new certificates of the job; NULL without one */
+    struct hooks *hooks;            /* the plant's programs (vault/hooks.h); NULL: there is none */
     struct scans *scans;            /* labels of the units in the slots (vault/scan.h), or NULL */
     struct scanning *scanning;      /* what scanners say while the line runs; NULL: there is none */
     struct held_promises held;      /* of the channels that are open */

@@ -97,8 +97,9 @@ static bool fits(const struct offer *offer, int fd)
         return offer->status || offer->kind >= OFFER_ADDRESS;
     if (offer->status || offer->kind > OFFER_ADDRESS || fstat(fd, &st))
         return false;
-    return offer->kind == OFFER_SERIAL ? S_ISCHR(st.st_mode)
-                                       : S_ISSOCK(st.st_mode) && is_stream(fd);
+    return offer->kind == OFFER_SERIAL || offer->kind == OFFER_INPUT
+               ? S_ISCHR(st.st_mode)
+               : S_ISSOCK(st.st_mode) && is_stream(fd);
 }
 
 int offer_receive(int control, struct offer *offer, int *fd, struct error *err)

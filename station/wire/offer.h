@@ -8,8 +8,8 @@
  *   ASK_PORT (port)                  -> it was given back: it is offered -> one offer: the connection,
  *                                       again when it is there             or why there is none
  *
- * An offer is one message with at most one descriptor beside it: a terminal for OFFER_SERIAL, a stream
- * socket otherwise. What else came is closed, and refused.
+ * An offer is one message with at most one descriptor beside it: a character device for
+ * OFFER_SERIAL and OFFER_INPUT, a stream socket otherwise. What else came is closed, and refused.
  *
  * Errors of every function: ERR_GONE when the other process ended; ERR_PROTOCOL for what is no such
  * message or descriptor.
@@ -23,15 +23,18 @@
 
 #define OFFER_SLOT_MAX 32
 #define OFFER_NAME_MAX 128
+#define OFFER_FIXTURE                                                                              \
+    '@' /* a "slot" that begins with it is the fixture with the number behind it */
 
 enum offer_kind {
     OFFER_SERIAL = 1, /* a serial port */
     OFFER_USB = 2,    /* the bytes of a USB device */
+    OFFER_INPUT = 3,  /* what a keyboard types, as the kernel's events */
     OFFER_ADDRESS =
-        3, /* from the opener: the label of an address, which the connector connects to */
-    OFFER_NOTICE = 4, /* text for a person: a port that cannot be a slot */
+        4, /* from the opener: the label of an address, which the connector connects to */
+    OFFER_NOTICE = 5, /* text for a person: a port that cannot be a slot */
     OFFER_LISTED =
-        5 /* that was every port; port is how many are slots, status an error of the job */
+        6 /* that was every port; port is how many are slots, status an error of the job */
 };
 
 struct offer {

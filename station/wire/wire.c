@@ -232,6 +232,7 @@ void wire_put_result(struct buf *m, const struct wire_result *v)
     buf_put_u8(m, WIRE_RESULT);
     buf_put(m, v->handle, sizeof v->handle);
     buf_put_u8(m, v->status);
+    buf_put_u8(m, v->goes_on);
     put_text(m, v->text);
 }
 
@@ -240,7 +241,23 @@ int wire_get_result(struct reader *r, struct wire_result *v)
     struct wire_result got;
 
     if (reader_bytes(r, got.handle, sizeof got.handle) || reader_u8(r, &got.status) ||
-        get_text(r, got.text, sizeof got.text) || reader_end(r))
+        get_flag(r, &got.goes_on) || get_text(r, got.text, sizeof got.text) || reader_end(r))
+        return ERR_FORMAT;
+    *v = got;
+    return 0;
+}
+
+void wire_put_noted(struct buf *m, const struct wire_noted *v)
+{
+    wire_put_ok(m);
+    put_text(m, v->plant);
+}
+
+int wire_get_noted(struct reader *r, struct wire_noted *v)
+{
+    struct wire_noted got;
+
+    if (get_text(r, got.plant, sizeof got.plant) || reader_end(r))
         return ERR_FORMAT;
     *v = got;
     return 0;

@@ -17,7 +17,7 @@
  *   OBJECT (index)                               -> the bytes of one object
  *   NONCE                                        -> a nonce for PROVE, journalled
  *   PROOF (signature, what was read back)        -> PASS, or LOCK (lock, then prove again)
- *   RESULT (code, text)                          -> nothing; the attempt is recorded
+ *   RESULT (code, text)                          -> what the plant said; the attempt is recorded
  *   COUNTS, at any time                          -> how far the order is
  *   SCANS, at any time                           -> the next thing that scanners said, if any
  *
@@ -174,8 +174,14 @@ struct wire_scan {
 
 struct wire_result {
     uint8_t handle[WIRE_HANDLE_SIZE];
-    uint8_t status; /* 0 or an exit status */
+    uint8_t status;  /* 0 or an exit status */
+    uint8_t goes_on; /* another attempt with the device follows at once */
     char text[WIRE_TEXT_MAX + 1];
+};
+
+/* What the vault answers. */
+struct wire_noted {
+    char plant[WIRE_TEXT_MAX + 1]; /* what the plant's programs did not say yes to, or empty */
 };
 
 /* How far the job's order is, for the screen. */
@@ -217,6 +223,7 @@ void wire_put_error(struct buf *m, int code, const struct error *err);
 void wire_put_ok(struct buf *m);
 void wire_put_opened(struct buf *m, const struct wire_opened *v);
 void wire_put_plan(struct buf *m, const struct wire_plan *v);
+void wire_put_noted(struct buf *m, const struct wire_noted *v);
 void wire_put_counts(struct buf *m, const struct wire_counts *v);
 void wire_put_scan(struct buf *m, const struct wire_scan *v);
 
@@ -227,6 +234,7 @@ void wire_put_scan(struct buf *m, const struct wire_scan *v);
 MUST_USE int wire_get_status(struct reader *r, struct error *err);
 MUST_USE int wire_get_opened(struct reader *r, struct wire_opened *v);
 MUST_USE int wire_get_plan(struct reader *r, struct wire_plan *v);
+MUST_USE int wire_get_noted(struct reader *r, struct wire_noted *v);
 MUST_USE int wire_get_counts(struct reader *r, struct wire_counts *v);
 MUST_USE int wire_get_scan(struct reader *r, struct wire_scan *v);
 

@@ -26,6 +26,11 @@ MUTANTS = {
         "wire.c", "|| v < shortest ||", "||", {"cbor-not-shortest"}),
     "cbor-trailing": (
         "agent.c", "return !e->in.bad && e->in.left == 0;", "return !e->in.bad;", {"cbor-trailing"}),
+    "cbor-count": (
+        "agent.c", "if (members == 0 || !understood(e))", "if (!understood(e))", {"cbor-count"}),
+    "begin-row": (
+        "bundle.c", "imprint_agent_cbor_exact(r, IMPRINT_AGENT_ARRAY, 4);",
+        "(void)imprint_agent_cbor_head(r, IMPRINT_AGENT_ARRAY, 4);", {"begin-row"}),
     "station-signature": (
         "bundle.c", "return c->p256_verify(c->context, key, digest, b->sig) ? IMPRINT_OK : IMPRINT_ERR_STATION;",
         "return IMPRINT_OK;",

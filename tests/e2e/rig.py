@@ -205,7 +205,7 @@ class Line:
 
 
 CERTIFICATE = "certificate:\n  organization: Acme Medical\n  hardware_type: 1.3.6.1.4.1.32473.1.7\n"
-STATES = ("empty", "wait", "hello", "scan", "deliver", "prove", "pass", "fail")
+STATES = ("empty", "hold", "wait", "hello", "scan", "deliver", "prove", "pass", "fail")
 
 
 class Rig:

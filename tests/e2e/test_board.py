@@ -85,9 +85,9 @@ class BoardCase(unittest.TestCase):
         if self.rig:
             self.rig.close()
 
-    def make(self, slots, credentials=4, **job):
+    def make(self, slots, credentials=4, order_changes=None, **job):
         """A board over fixtures S1, S2, ... in which nothing is yet."""
-        self.rig = Rig(credentials=credentials)
+        self.rig = Rig(credentials=credentials, order=order_changes)
         for n in range(1, slots + 1):
             self.fixtures.append(Fixture(self.rig, f"a{n}"))
         ports = "".join(f"  - unix: {f.path}\n    slot: S{n}\n"
@@ -346,6 +346,47 @@ class Beginning(BoardCase):
             self.assertEqual(terminal.status(), 0)
             terminal.close()
             terminal.status_file.unlink()
+
+
+
+class Wedge(BoardCase):
+    """A scanner that types at the board."""
+
+    def make_scanned(self, scanners):
+        self.make(1, credentials=0, serials="  source: scanned\n", order_changes={"serials": {"only": {"prefix": ""}}})
+        config = self.rig.station / "station.yaml"
+        config.write_text(config.read_text() + scanners)
+        return self.start()
+
+    def scan(self, *codes):
+        for code in codes:
+            self.terminal.key("-l", code + "\r")
+            time.sleep(0.3)  # a hand
+
+    def test_what_is_typed_quickly_is_a_scan_and_no_command(self):
+        terminal = self.make_scanned("scanners:\n  - name: hand\n    port: terminal\n")
+        terminal.wait("READY")
+        for letter in "quit":
+            terminal.key(letter)
+            time.sleep(0.3)
+        terminal.key("Enter")
+        self.scan("quit")
+        terminal.wait("without a slot")
+        self.scan("SLOT:S1", "UNIT-1")
+        terminal.wait("ARMED")
+        self.put_in(1)
+        terminal.wait("UNIT-1", "Take it out")
+        terminal.key("F4")
+        terminal.key("F4")
+        self.assertEqual(terminal.status(), 0)
+
+    def test_without_such_a_scanner_it_is_nothing(self):
+        terminal = self.make_scanned("scanners:\n  - name: left\n    port: /dev/ttySCAN0\n")
+        terminal.wait("READY")
+        self.scan("SLOT:S1", "UNIT-1", "quit")
+        self.put_in(1)
+        terminal.wait("SCAN")
+        self.assertNotIn("ARMED", terminal.text())
 
 
 if __name__ == "__main__":

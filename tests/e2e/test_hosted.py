@@ -4,6 +4,8 @@ import contextlib
 import csv
 import datetime
 import json
+import pathlib
+import re
 import signal
 import sqlite3
 import tarfile
@@ -30,7 +32,8 @@ def name(common):
 class Hosted:
     """A root and a CA below it, which signs whatever it is asked for, or something else."""
 
-    def __init__(self, common="Devices"):
+    def __init__(self, common="Devices", days=40 * 366):
+        self.days = days
         self.now = datetime.datetime.utcnow().replace(microsecond=0)
         self.root_key, self.key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
         self.root = self.authority(name(f"{common} root"), self.root_key, None, None)
@@ -43,7 +46,7 @@ class Hosted:
         builder = (x509.CertificateBuilder().subject_name(subject)
                    .issuer_name(above.subject if above else subject)
                    .public_key(key.public_key()).serial_number(x509.random_serial_number())
-                   .not_valid_before(self.now - 30 * DAY).not_valid_after(self.now + 40 * 366 * DAY)
+                   .not_valid_before(self.now - 30 * DAY).not_valid_after(self.now + self.days * DAY)
                    .add_extension(x509.BasicConstraints(True, length), True)
                    .add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage), True)
                    .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False))
@@ -85,7 +88,7 @@ def der(cert):
 
 
 class HostedCa(unittest.TestCase):
-    def rig(self, max_issued=40, serials=None, only=None, **order):
+    def rig(self, max_issued=40, good=20, serials=None, only=None, **order):
         rig = Rig(station=False)
         self.addCleanup(rig.close)
         rig.make_station(order=False)
@@ -95,7 +98,7 @@ class HostedCa(unittest.TestCase):
         rig.profile = next(p["sha256"] for p in
                            map(json.loads, rig.imprint("profile", "list", "--json").stdout.splitlines())
                            if p.get("name") == "tls-client")
-        counts = {"good": 20, "max_issued": max_issued, "spoilage": 2, "rework": 1}
+        counts = {"good": good, "max_issued": max_issued, "spoilage": 2, "rework": 1}
         rig.shares = {**rig.share(counts, only=only), "hosted": rig.hosted.cert.fingerprint(hashes.SHA256()).hex()}
         del rig.shares["issuer"]
         rig.write_job(serials=serials, certificate=False,
@@ -350,6 +353,49 @@ class HostedCa(unittest.TestCase):
         self.assertEqual((said["again"], said["taken"]), (taken, 1500 - taken))
         rig.imprint("ledger", "verify")
 
+    @staticmethod
+    def catches(process):
+        """Whether it has a handler for SIGINT."""
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        return int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> signal.SIGINT - 1 & 1
+
+    def stopped(self, rig, begun, *command):
+        """SIGINT when begun() says so; what the command said."""
+        process = rig.start_imprint(*command)
+        deadline = time.monotonic() + 120
+        while not (self.catches(process) and begun()) and process.poll() is None \
+                and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=120)[0]
+        self.assertEqual(process.returncode, EXIT["INTERRUPTED"], said)
+        self.assertIn("the same command", said)
+        return said
+
+    def test_stopped_anywhere_the_same_command_goes_on(self):
+        """SIGINT while keys are made, requests are written, certificates are taken, and taken again."""
+        rig = self.rig(max_issued=3000)
+        out = rig.dir / "big.dir"
+        command = ("csr", "export", rig.job, "--count", 2000, "--lot", "big", "--out", out)
+        self.stopped(rig, lambda: rig.order_status()["requests"], *command)
+        made = rig.order_status()["requests"]
+        self.assertTrue(500 <= made < 2000, made)  # whole batches, and what the last had
+        making = rig.dir / "big.dir.making"
+        self.stopped(rig, lambda: making.exists() and any(making.iterdir()), *command)
+        self.assertEqual(rig.order_status()["requests"], 2000)
+        self.assertFalse(out.exists() or making.exists())
+        self.assertIn("0 keys made, 2000 requests", rig.imprint(*command).stdout)
+        asked = [x509.load_pem_x509_csr(p.read_bytes()) for p in out.iterdir()]
+        (rig.dir / "back.pem").write_bytes(b"".join(pem(rig.hosted.sign(x)) for x in asked))
+        take = ("csr", "import", rig.job, rig.dir / "back.pem")
+        self.stopped(rig, lambda: rig.order_status()["available"], *take)
+        taken = rig.order_status()["available"]
+        self.assertTrue(500 <= taken < 2000 and taken % 500 == 0, taken)
+        status, said, refused = self.take(rig, rig.dir / "back.pem")
+        self.assertEqual((status, said["again"], said["taken"], refused), (0, taken, 2000 - taken, []))
+        self.stopped(rig, lambda: rig.order_status()["requests"] == 0, *take)  # nothing is new
+        rig.imprint("ledger", "verify")
+
     def test_what_never_came_back_ends_with_the_order(self):
         rig = self.rig()
         r = [*self.requests(rig, 4).values()]
@@ -361,6 +407,112 @@ class HostedCa(unittest.TestCase):
         said = json.loads(next((rig.station / "statements").rglob("*.json")).read_text())
         self.assertEqual(said["destroyed"]["keys"], 3)
         rig.imprint("ledger", "verify")
+
+    def drop(self, rig, *what, check=True):
+        result = rig.imprint("csr", "drop", rig.job, *what, *WHO, "--json", check=check)
+        return result if not check else json.loads(result.stdout.splitlines()[-1])
+
+    def test_what_the_ca_will_never_answer_is_dropped(self):
+        rig = self.rig(max_issued=5, good=5)
+        r = self.requests(rig, 5)
+        late = pem(rig.hosted.sign(r["PUMP-000002"]))
+        (rig.dir / "one.pem").write_bytes(pem(rig.hosted.sign(r["PUMP-000001"])))
+        self.take(rig, rig.dir / "one.pem")
+        for what, code, why in ((("PUMP-000009",), "MISSING", "has no request"),
+                                (("PUMP-000003", "PUMP-000001"), "REFUSED", "imprint void PUMP-000001"),
+                                (("--lot", "other"), "MISSING", "no request of lot 'other' waits"),
+                                (("PUMP-000003", "--lot", "one"), "USAGE", "either serials or --lot"),
+                                ((), "USAGE", "either serials or --lot")):
+            refused = self.drop(rig, *what, check=False)
+            self.assertEqual(refused.returncode, EXIT[code], refused.stderr)
+            self.assertIn(why, refused.stderr)
+        alone = rig.imprint("csr", "drop", rig.job, "PUMP-000003", check=False)
+        self.assertEqual(alone.returncode, EXIT["USAGE"])  # somebody answers for it
+        self.assertEqual(rig.order_status()["requests"], 4)  # nothing was dropped
+        self.assertEqual(self.drop(rig, "pump-000002", "PUMP-000003"),
+                         {"event": "csr_dropped", "dropped": 2, "before": 0, "waiting": 2})
+        self.assertEqual(self.drop(rig, "PUMP-000003"),
+                         {"event": "csr_dropped", "dropped": 0, "before": 1, "waiting": 2})
+        self.assertEqual(self.waiting(rig), ["PUMP-000004", "PUMP-000005"])
+        with contextlib.closing(sqlite3.connect(rig.station / "station.db")) as db:
+            self.assertEqual(db.execute("SELECT count(*) FROM spare_keys WHERE wrapped IS NOT NULL")
+                             .fetchone(), (2,))
+        # what comes all the same is of nobody; two places are free again, and the serials are used up
+        (rig.dir / "late.pem").write_bytes(late)
+        status, said, refused = self.take(rig, rig.dir / "late.pem", check=False)
+        self.assertEqual((refused[0]["verdict"], said["taken"]), ("foreign", 0))
+        self.assertIn("its key was destroyed", refused[0]["why"])
+        self.assertEqual([*self.requests(rig, 2, lot="two")], ["PUMP-000006", "PUMP-000007"])
+        self.assertEqual(self.drop(rig, "--lot", "one")["dropped"], 2)
+        self.assertEqual(self.drop(rig, "--lot", "one", check=False).returncode, EXIT["MISSING"])
+        status = rig.order_status()
+        self.assertEqual((status["requests"], status["available"], status["generated"]), (2, 1, 3))
+        told = [json.loads(line) for line in
+                rig.imprint("ledger", "show", "--event", "csr_destroyed").stdout.splitlines()]
+        self.assertEqual([(e["data"].get("serial"), e["data"].get("lot"), e["data"]["count"])
+                          for e in told],
+                         [("PUMP-000002", None, 1), ("PUMP-000003", None, 1), (None, "one", 2)])
+        self.assertEqual({(e["operator"], e["why"]) for e in told}, {("Ada", "a test")})
+        rig.imprint("reconcile")
+        rig.imprint("order", "close", rig.order_id, *WHO)
+        said = json.loads(next((rig.station / "statements").rglob("*.json")).read_text())
+        self.assertEqual(said["destroyed"]["keys"], 6)
+        rig.verify(rig.manifests()[-1])
+        rig.imprint("ledger", "verify")
+
+    # ---- backups
+
+    def lose(self, rig):
+        for suffix in ("", "-wal", "-shm"):
+            (rig.station / f"station.db{suffix}").unlink(missing_ok=True)
+
+    def test_a_backup_keeps_what_waits(self):
+        """Restored without a loss the requests go on; what was taken in since is given up with its keys."""
+        rig = self.rig()
+        r = self.requests(rig, 3)
+        (rig.dir / "back.pem").write_bytes(b"".join(pem(rig.hosted.sign(x)) for x in r.values()))
+        rig.imprint("backup", rig.dir / "newest")
+        self.lose(rig)
+        rig.recover(rig.ticket("restore", "first"), "--backup", rig.dir / "newest")
+        self.assertEqual(self.waiting(rig), [*r])
+        self.assertEqual(self.requests(rig, 3, out="again"), r)
+        rig.imprint("backup", rig.dir / "older")
+        self.assertEqual(self.take(rig, rig.dir / "back.pem")[1]["taken"], 3)
+        self.lose(rig)
+        rig.recover(rig.ticket("restore", "second"), "--backup", rig.dir / "older")
+        self.assertEqual(self.waiting(rig), [])
+        status, said, refused = self.take(rig, rig.dir / "back.pem", check=False)
+        self.assertEqual([e["verdict"] for e in refused], ["foreign"] * 3)
+        self.assertIn("its key was destroyed", refused[0]["why"])
+        rig.imprint("ledger", "verify")
+
+    # ---- folders that others write to
+
+    def test_a_link_in_the_place_of_the_file_is_not_followed(self):
+        rig = self.rig()
+        mine = rig.dir / "mine"
+        mine.write_text("precious")
+        for form in ("tar", "csv"):
+            (rig.dir / f"out.{form}.making").symlink_to(mine)
+            self.export(rig, 2, form=form, out=f"out.{form}")
+            self.assertGreater((rig.dir / f"out.{form}").lstat().st_size, 1000)
+        self.assertEqual(mine.read_text(), "precious")
+
+    def test_names_that_a_terminal_would_obey(self):
+        rig = self.rig()
+        certs = {s: pem(rig.hosted.sign(x)) for s, x in self.requests(rig, 2).items()}
+        back = rig.dir / "back"
+        back.mkdir()
+        (back / "a\x1b]0;owned\x07\n.pem").write_bytes(certs["PUMP-000001"][:-300])
+        (back / b"\xff\xfe.pem".decode("utf-8", "surrogateescape")).write_bytes(b"nothing")
+        (back / "good.pem").write_bytes(certs["PUMP-000002"])
+        (back / "link.pem").symlink_to(back / "good.pem")
+        status, said, refused = self.take(rig, back, check=False)
+        self.assertEqual((status, said["taken"], len(refused)), (EXIT["REFUSED"], 1, 4))
+        self.assertEqual(sorted(e["place"].removeprefix(f"{back}/").split(":")[0] for e in refused),
+                         ["??.pem", "a?]0;owned??.pem", "a?]0;owned??.pem", "link.pem"])
+        shown = rig.imprint("csr", "import", rig.job, back, check=False).stdout
+        self.assertTrue(shown.replace("\n", "").isprintable(), shown)
 
     # ---- the CA itself
 
@@ -382,6 +534,18 @@ class HostedCa(unittest.TestCase):
         refused = rig.add_order(check=False)
         self.assertEqual(refused.returncode, EXIT["REFUSED"])
         self.assertIn("ca import FILE --hosted", refused.stderr)
+
+    def test_a_hosted_ca_that_ends_soon(self):
+        rig = self.rig()
+        self.assertEqual(rig.imprint("status").stderr, "")
+        rig.hosted = Hosted("Old", days=10)
+        (rig.dir / "old.pem").write_bytes(rig.hosted.chain())
+        rig.imprint("ca", "import", rig.dir / "old.pem", "--hosted", *WHO)
+        said = rig.imprint("status").stderr
+        self.assertIn("hosted CA 'Old CA' ends on", said)
+        self.assertIn("imprint ca import FILE --hosted", said)
+        self.assertNotIn("ca request", said)
+        self.assertIn("(soon: import another)", rig.imprint("ca", "list").stdout)
 
 
 if __name__ == "__main__":

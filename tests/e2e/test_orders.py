@@ -232,6 +232,64 @@ class Orders(unittest.TestCase):
         self.assertIn("ttyFACT1", rig.imprint("devices", rig.job).stdout)
 
 
+class OrderOfTen(unittest.TestCase):
+    """With an older database in the place of the newest there is no eleventh device either."""
+
+    def setUp(self):
+        counts = {"good": 10, "max_issued": 12, "spoilage": 12, "rework": 0}
+        self.rig = Rig(credentials=12, order={"counts": counts})
+        self.addCleanup(self.rig.close)
+        self.devices = 0
+
+    def provision(self, count):
+        """Devices that nobody saw before, and nothing else in the slots."""
+        for device in self.rig.devices:
+            device.stop()
+            device.port.unlink(missing_ok=True)
+        self.rig.devices.clear()
+        for _ in range(count):
+            self.devices += 1
+            self.rig.add_device(number=self.devices)
+        return self.rig.run_json(check=False)
+
+    def put_in_place(self, folder):
+        for path in self.rig.station.glob("station.db*"):
+            path.unlink()
+        for path in folder.glob("station.db*"):
+            shutil.copy(path, self.rig.station)
+
+    def keep(self, name):
+        folder = self.rig.dir / name
+        folder.mkdir()
+        for path in self.rig.station.glob("station.db*"):
+            shutil.copy(path, folder)
+        return folder
+
+    def assert_no_eleventh(self, name):
+        code, slots, stderr = self.provision(1)
+        self.assertEqual(code, EXIT[name], (slots, stderr))
+        self.assertNotIn("pass", [slot["event"] for slot in slots.values()])
+
+    def test_the_eleventh_device_is_refused_whatever_database_is_there(self):
+        rig = self.rig
+        rig.imprint("backup", rig.dir / "backup")
+        self.assertEqual(self.provision(5)[0], 0)
+        older = self.keep("older")
+        self.assertEqual(self.provision(5)[0], 0)
+        self.assert_no_eleventh("REFUSED")
+        newest = self.keep("newest")
+        self.put_in_place(older)
+        self.assert_no_eleventh("ROLLBACK")
+        self.assertEqual(rig.imprint("generate", rig.job, "--count", 1, check=False).returncode,
+                         EXIT["ROLLBACK"])
+        self.put_in_place(newest)
+        self.assert_no_eleventh("REFUSED")
+        self.assertEqual(rig.order_status()["proven"], 10)
+        self.put_in_place(older)  # also not with the owner's leave to go on with a backup
+        rig.recover(rig.ticket("restore"), "--backup", rig.dir / "backup")
+        self.assert_no_eleventh("EXHAUSTED")
+
+
 class Spare(unittest.TestCase):
     """Two stations under one order: one fails in the middle, the other goes on with its share."""
 

@@ -200,6 +200,63 @@ class Restore(Base):
             rig.imprint("generate", rig.job, "--count", 1)
         rig.imprint("ledger", "verify")
 
+    def close(self, order):
+        self.rig.imprint("order", "close", order, "--by", "Ada", "--reason", "done")
+
+    def restore_without_manifests(self, backup):
+        """The directory was lost, the token was not."""
+        self.lose()
+        for name in ("manifests", "statements"):
+            shutil.rmtree(self.rig.station / name)
+        self.rig.recover(self.rig.ticket("restore"), "--backup", backup)
+        return self.entries("restored")[0]["data"]
+
+    def cannot_go_on(self, advice, *command):
+        result = self.rig.imprint(*command, check=False)
+        self.assertEqual(result.returncode, EXIT["REFUSED"], result.stderr)
+        self.assertIn("was closed on this station", result.stderr)
+        self.assertIn(advice, result.stderr)
+        self.assertIn("an order with another id", result.stderr)
+
+    def test_an_order_that_was_closed_after_the_backup_is_not_added_again(self):
+        rig = self.start(2)
+        backup = rig.dir / "backup"
+        rig.imprint("backup", backup)
+        closed = []
+        for order, mode in (("E2E-2", "hsm"), ("E2E-3", "device")):  # the other has no stored keys
+            rig.write_order(id=order, key_modes=[mode], serials={"prefix": f"{order}-"})
+            rig.write_job(prefix=f"{order}-", order=order)
+            if mode == "hsm":
+                rig.imprint("generate", rig.job, "--count", 1)
+            self.provision()
+            self.close(order)
+            closed.append(shutil.copy(rig.owner / "order.p7", rig.owner / f"{order}.p7"))
+        self.assertEqual(self.restore_without_manifests(backup)["lost_orders"], [])
+        for signed in closed:
+            self.cannot_go_on("does not know it", "order", "add", signed)
+        listed = rig.imprint("order", "list").stdout
+        self.assertNotIn("E2E-2", listed)
+        self.assertNotIn("E2E-3", listed)
+        rig.imprint("audit")  # the marks are the station's own
+        rig.write_order(id="E2E-4", serials={"prefix": "NEW-"})
+        rig.write_job(prefix="NEW-", order="E2E-4")
+        rig.imprint("generate", rig.job, "--count", 1)
+
+    def test_an_order_that_was_closed_after_the_backup_and_is_open_in_it(self):
+        rig = self.start(2)
+        backup = rig.dir / "backup"
+        rig.imprint("backup", backup)
+        self.close("E2E-1")
+        ticket = self.restore_without_manifests(backup)["ticket"]
+        rig.write_order(add=False, type="amendment", amends=rig.order_hash, recovery=ticket,
+                        serials={"prefix": "C-"})
+        for command in (("order", "add", rig.owner / "order.p7"),
+                        ("generate", rig.job, "--count", 1), ("run", rig.job)):
+            self.cannot_go_on("end it here as well", *command)
+        self.close("E2E-1")
+        rig.imprint("ledger", "verify")
+        rig.imprint("audit")
+
     def test_an_order_of_which_the_token_stored_no_key(self):
         """Devices made their keys themselves: the token remembers the order all the same."""
         rig = self.start(1)
@@ -245,6 +302,23 @@ class Restore(Base):
         rig.accept("--require-alg", f"ecdsa-p384={pinned}")
         rig.imprint("audit")
         rig.imprint("ledger", "verify")
+
+    def test_a_second_key_that_was_given_up_after_the_backup(self):
+        rig = self.start(4)
+        rotate = ("rotate", "second-key", "--by", "Ada", "--reason", "x")
+        rig.imprint(*rotate, "--algorithm", "ecdsa-p384")
+        pinned = rig.station / "trust/second-root.pem"
+        rig.imprint("backup", rig.dir / "backup")
+        rig.imprint(*rotate)
+        self.lose()
+        rig.recover(rig.ticket("restore"), "--backup", rig.dir / "backup")
+        rig.imprint("void", "PUMP-000001", "--by", "Ada", "--reason", "x")
+        self.cannot("a newer key of second signatures than number 1", "seal")
+        self.assertEqual(rig.manifests(), [])
+        rig.imprint(*rotate)
+        rig.imprint("seal")
+        rig.accept("--require-alg", f"ecdsa-p384={pinned}")
+        rig.imprint("audit")
 
     def cannot(self, text, *command):
         result = self.rig.imprint(*command, check=False)

@@ -1,6 +1,7 @@
 """New manifest and log keys of a real station, followed by the importer and judged by openssl."""
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import unittest
@@ -194,6 +195,7 @@ class SecondKey(unittest.TestCase):
     def test_an_exchanged_certificate_is_told_before_anything_is_published(self):
         self.rotate("--algorithm", "ecdsa-p384")
         self.rig.imprint("void", "PUMP-000001", "--reason", "x")
+        certified = (self.rig.station / "ca/second-signer.pem").read_bytes()
         for name, curve in (("second-signer", "P-384"), ("manifest-signer", "P-256")):
             certificate = self.rig.station / f"ca/{name}.pem"
             kept = certificate.read_bytes()
@@ -204,6 +206,15 @@ class SecondKey(unittest.TestCase):
             self.assertIn("importers would refuse", refused.stderr)
             self.assertEqual(self.rig.manifests(), [])
             certificate.write_bytes(kept)
+        self.exchanged(self.rig.station / "ca/second-signer.pem", "P-384")  # and the root with it
+        kept = self.pin.read_bytes()
+        shutil.copy(self.rig.dir / "evil.pem", self.pin)
+        refused = self.rig.imprint("seal", check=False)
+        self.assertEqual(refused.returncode, EXIT["SIGNATURE"], refused.stderr)
+        self.assertIn("is not the certificate of the root", refused.stderr)
+        self.assertEqual(self.rig.manifests(), [])
+        (self.rig.station / "ca/second-signer.pem").write_bytes(certified)
+        self.pin.write_bytes(kept)
         self.pin.unlink()  # killed before it was written, after the ledger told of the key
         self.rig.imprint("seal")
         self.rig.accept("--require-alg", f"ecdsa-p384={self.pin}")

@@ -1,5 +1,6 @@
 """Scanners on the station: a slot and then a unit, labels that are compared, and units that were swapped."""
 import os
+import struct
 import time
 import tty
 import unittest
@@ -16,11 +17,17 @@ class Scanner:
     """A scanner on a serial port: what it reads is written, as it is."""
 
     def __init__(self, case, number):
+        self.case, self.name = case, f"ttySCAN{number}"
+        self.port = f"/dev/{self.name}"
+        self.plug_in(case.rig.dir / "ports" / self.name)
+
+    def plug_in(self, link):
         self.master, slave = os.openpty()
         tty.setraw(slave)
-        (case.rig.dir / "ports" / f"ttySCAN{number}").symlink_to(os.ttyname(slave))
+        link.parent.mkdir(exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.ttyname(slave))
         os.close(slave)
-        self.case = case
 
     def scan(self, *codes, end="\r"):
         """One after the other, as a hand does: the station says something about each."""
@@ -40,17 +47,56 @@ class Scanner:
         os.close(self.master)
 
 
+class Keyboard(Scanner):
+    """A scanner that types: its events come as the kernel's would, over a terminal that stands for its
+    device. Whether the kernel grants the grab is the only thing that is not tried."""
+    SHIFT, CONTROL = 42, 29
+    ROWS = {2: ("1234567890-=", "!@#$%^&*()_+"), 16: ("qwertyuiop[]\r", "QWERTYUIOP{}\r"),
+            30: ("asdfghjkl;'`", 'ASDFGHJKL:"~'), 43: ("\\zxcvbnm,./", "|ZXCVBNM<>?")}
+
+    def __init__(self, case, number):
+        self.case = case
+        self.port = f"input:/dev/input/scanner{number}"
+        self.link = case.rig.dir / "ports" / "input" / f"scanner{number}"
+        self.plug_in(self.link)
+
+    def keys(self, character):
+        """The key, and what is held with it."""
+        if character == "\x1d":
+            return 27, self.CONTROL
+        if character == "\t":
+            return 15, None
+        for first, rows in self.ROWS.items():
+            for held, row in zip((None, self.SHIFT), rows):
+                if character in row:
+                    return first + row.index(character), held
+        raise ValueError(character)
+
+    def press(self, *codes):
+        """Each goes down, and up again in the other order."""
+        pairs = [(code, 1) for code in codes] + [(code, 0) for code in reversed(codes)]
+        os.write(self.master, b"".join(struct.pack("@qqHHi", 0, 0, 1, code, value) +
+                                       struct.pack("@qqHHi", 0, 0, 0, 0, 0) for code, value in pairs))
+
+    def send(self, text):
+        for character in text:
+            code, held = self.keys(character)
+            self.press(*([held] if held else []), code)
+
+
 class ScannerCase(unittest.TestCase):
+    SCANNER = Scanner
+
     def make(self, scanners=(("left", ()),), slots=2, credentials=0, serials=SCANNED, label="",
              order=None, labels=None):
         """A station with scanners and fixtures S1, S2, ..., and its line, which runs."""
         self.rig = Rig(order={**ORDER, **(order or {})}, job={"serials": serials})
         self.addCleanup(self.rig.close)
-        self.scanners = [Scanner(self, n) for n in range(len(scanners))]
+        self.scanners = [self.SCANNER(self, n) for n in range(len(scanners))]
         for scanner in self.scanners:
             self.addCleanup(scanner.close)
         text = "scanners:\n" + "".join(
-            f"  - name: {name}\n    port: /dev/ttySCAN{n}\n" +
+            f"  - name: {name}\n    port: {self.scanners[n].port}\n" +
             (f"    slots: [{', '.join(of)}]\n" if of else "")
             for n, (name, of) in enumerate(scanners))
         config = self.rig.station / "station.yaml"
@@ -259,6 +305,40 @@ class Arming(ScannerCase):
         self.put_in(1)
         scanner.scan("SLOT:S1", "UNIT-1")
         self.line.wait_state("S1", "pass")
+
+
+class Typing(ScannerCase):
+    SCANNER = Keyboard
+
+    def test_a_scanner_that_types(self):
+        scanner = self.make(label="label:\n  kind: gs1\n")
+        self.put_in(1)
+        self.line.wait_state("S1", "scan")
+        scanner.scan("SLOT:S1", UDI + "Ab/1%2")
+        self.assertEqual(self.line.wait_state("S1", "pass")["serial"], "Ab/1%2")
+
+    def test_a_key_that_is_no_character_spoils_its_code(self):
+        scanner = self.make(slots=1)
+        self.put_in(1)
+        self.line.wait_state("S1", "scan")
+        scanner.scan("SLOT:S1")
+        scanner.send("UNIT-")
+        scanner.press(59)  # F1
+        scanner.scan("1")
+        self.scanned("refused", "control character")
+        self.assertEqual(self.line.count("deliver"), 0)
+
+    def test_it_is_unplugged_and_comes_back(self):
+        scanner = self.make(slots=1)
+        self.put_in(1)
+        scanner.scan("SLOT:S1")
+        scanner.link.unlink()
+        scanner.close()
+        self.scanned("scanner", "is gone")
+        scanner.plug_in(scanner.link)
+        self.scanned("scanner", "is ready")
+        scanner.scan("SLOT:S1", "UNIT-1")
+        self.assertEqual(self.line.wait_state("S1", "pass")["serial"], "UNIT-1")
 
 
 class Checking(ScannerCase):

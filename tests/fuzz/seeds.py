@@ -396,8 +396,23 @@ def wire_seeds():
         yield bytes([kind]) + handle + bytes(size)
     yield b"\2" + handle + b"\1"
     yield b"\3" + handle
-    yield b"\5" + handle + b"\x12" + lp(b"text")
+    yield b"\5" + handle + b"\x12\0" + lp(b"text")
     yield b"\x08\x12" + lp(b"the vault says no")
+
+
+def fixture_seeds():
+    """A byte for the length of the pieces and for the side, and what that side says."""
+    fixture = (b"FIXTURE 1 nest\nLID S1 OPEN\nLID S1 CLOSED\r\nPOWER S1 ON\nPONG\nSTART S1\nABORT S1\n"
+               b"RESULT S1\n")
+    station = (b"FIXTURE 1\nPOWER S1 OFF\nLAMP S1 YELLOW\nBUSY S1\nBUZZER S1 GOOD\nOK S1 AB/12 NEW\n"
+               b"NG S1 ERR_TIMEOUT reseat\nNO START S1 LID\nIDLE S1\nPING\nBYE\n")
+    for piece in (0, 6, 0x7f):
+        yield bytes([piece]) + fixture
+        yield bytes([piece | 0x80]) + station
+    for line in fixture.splitlines(keepends=True):
+        yield b"\x7f" + line
+    yield b"\x10" + b"LID " + b"x" * 200 + b" OPEN\nPONG\n"
+    yield b"\x10" + b"LID  S1 OPEN\n\n \nlid S1 OPEN\nPO\0NG\nPONG S1\n"
 
 
 def gs1_seeds():
@@ -412,10 +427,21 @@ def gs1_seeds():
             yield bytes([kind, 0x7e]) + code
 
 
+def hook_seeds():
+    """Answers of the plant's programs, to the question that the target asks."""
+    said = '{"id":"00112233445566778899aabbccddeeff","accept":%s%s}\n'
+    for accept in ("true", "false", "1"):
+        for more in ("", ',"reason":"no route"', ',"reason":"f\\u00fcr \xfc\\n"', ',"reason":7',
+                     ',"accept":true', ',"more":{"a":[[[[1e999]]]]}'):
+            yield (said % (accept, more)).encode()
+    yield b""
+    yield said.encode()[:30]
+
+
 def main():
     sample, program, corpus = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
     for target, seeds in (("agent", agent_seeds()), ("answers", answers_seeds()), ("ca", ca_seeds()), ("csr", csr_seeds()),
-                          ("gs1", gs1_seeds()), ("link", link_seeds()),
+                          ("fixture", fixture_seeds()), ("gs1", gs1_seeds()), ("hook", hook_seeds()), ("link", link_seeds()),
                           ("order", order_seeds()),
                           ("manifest", manifest_seeds(sample, program)), ("import", import_seeds(sample)),
                           ("chain", chain_seeds(sample)), ("vendor", vendor_seeds(sample, program)),

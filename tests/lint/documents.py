@@ -108,7 +108,7 @@ def check_events_document():
     real = [name for _, listed in names for name in re.findall(r'"(\w+)"', listed)]
     said = re.findall(r"(?m)^\| `(\w+)` \|", table)
     problems = differences("docs/events.md, events", said, real + ["warning"])
-    by_class = re.search(r"(?s)action_of\(const struct error \*why\)\n\{(.*?)\n\}", code).group(1)
+    by_class = re.search(r"(?s)events_action\(const struct error \*why\)\n\{(.*?)\n\}", code).group(1)
     by_reason = re.search(r"(?s)actions\[NEXT_COUNT\] = \{(.*?)\};", code).group(1)
     actions = set(re.findall(r'return "(\w+)"', by_class)) | set(re.findall(r'"(\w+)"', by_reason))
     text = source("docs/events.md")
@@ -347,7 +347,7 @@ def check_station_document():
     text = source("docs/station.md")
     tables = re.findall(r"CREATE TABLE (\w+)", source("station/store/schema.c"))
     code = "".join(p.read_text() for p in sorted((ROOT / "station/vault").rglob("*.c")))
-    events = set(re.findall(r'ledger_append\([^"]*"(\w+)"', code)) | \
+    events = set(re.findall(r'ledger_append(?:_alone)?\([^"]*"(\w+)"', code)) | \
         set(re.findall(r'event_put\(v, "(\w+)"', code)) | \
         set(re.findall(r'\[[A-Z]+\] = \{"(\w+)", CLAIM_', code)) | \
         set(re.findall(r'#define LEDGER_(?:RESTORED|ISSUE|KEYS|KEYS_DESTROYED|CSR_\w+|REWORK|PERSON_\w+|PIN_TRIED|SIGNED_IN) +"(\w+)"',

@@ -241,6 +241,9 @@ class Importer(Case):
         der = subprocess.run(["openssl", "x509", "-in", os.path.join(self.top, "ecdsa-p384-root.pem"),
                               "-outform", "DER"], capture_output=True, check=True).stdout
         self.assertIn(f"below the root with SHA-256 {hashlib.sha256(der).hexdigest()}, which no", text)
+        known = json.loads(self.accept("--json", "1"))["manifests"][0]
+        self.assertEqual(known["required"], [
+            {"algorithm": "ecdsa-p384", "since": 2, "root": hashlib.sha256(der).hexdigest()}])
         self.accept("2", exit=25)
 
     def test_the_revocation_list_is_one_that_openssl_follows(self):

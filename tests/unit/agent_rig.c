@@ -8,7 +8,11 @@
 
 #include "pki/digest.h"
 #include "pki/ec.h"
+#include "pki/scheme.h"
 #include "rig_port.h"
+#if IMPRINT_AGENT_WITH_OTHER_KEYS
+#include "agent/port_keys_openssl.h"
+#endif
 
 const uint8_t rig_hello_nonce[32] = "the station's nonce for HELLO..";
 const uint8_t rig_prove_nonce[32] = "the vault's nonce for PROVE....";
@@ -93,6 +97,9 @@ void rig_init(struct rig *rig, const uint8_t *authority)
     memcpy(rig->chip_id, "chip0001", 8);
     ck_assert(rig_port_init(&rig->platform.crypto));
     rig->platform.store = rig_flash_functions(&rig->flash);
+#if IMPRINT_AGENT_WITH_OTHER_KEYS
+    rig->platform.keys = &imprint_agent_keys_openssl;
+#endif
     rig->platform.send = device_send;
     rig->platform.send_context = rig;
     rig->platform.chip_id = rig->chip_id;
@@ -178,21 +185,70 @@ static void make_station_cert(struct rig_station *s)
     buf_done(&message);
 }
 
-static void make_credential(struct rig_station *s, const char *serial)
+/* The credential is for this key from now on. */
+static void certify(struct rig_station *s, EVP_PKEY *key)
 {
     struct error err = ERROR_INIT;
-    PKCS8_PRIV_KEY_INFO *info;
-    uint8_t *der = NULL;
+    struct public_key public;
     size_t leaf;
-    int len;
 
+    ck_assert_int_eq(key_of(key, &public, &err), 0);
+    if (public.type == KEY_P256)
+        memcpy(s->device_point, key_point(&public), sizeof s->device_point);
+    else
+        s->other = public;
+    EVP_PKEY_free(s->device_key);
+    s->device_key = key;
+    buf_reset(&s->certificates);
+    leaf = put_cert(&s->certificates, make_cert(key, s->serial, s->ca, "ca", 2));
+    sha256(s->certificates.data, leaf, s->leaf_hash);
+    put_cert(&s->certificates, make_cert(s->ca, "ca", s->ca, "ca", 2));
+}
+
+/* s->plain as most HSMs have it. */
+static void put_plain(struct rig_station *s)
+{
+    PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(s->device_key);
+    uint8_t *der = NULL;
+    int len = i2d_PKCS8_PRIV_KEY_INFO(info, &der);
+
+    ck_assert_int_gt(len, 0);
+    buf_reset(&s->plain);
+    buf_put(&s->plain, der, (size_t)len);
+    OPENSSL_free(der);
+    PKCS8_PRIV_KEY_INFO_free(info);
+}
+
+void rig_station_key(struct rig_station *s, enum key_type type)
+{
+    struct error err = ERROR_INIT;
+    EVP_PKEY *key;
+
+    ck_assert_int_eq(key_generate(type, &key, &err), 0);
+    certify(s, key);
+    put_plain(s);
+}
+
+static bool is_other(const struct rig_station *s)
+{
+    return s->other.len > 0;
+}
+
+void rig_key_hash(const struct rig_station *s, uint8_t hash[32])
+{
+    uint8_t spki[EC_SPKI_SIZE];
+
+    ec_spki(s->device_point, spki);
+    sha256(is_other(s) ? s->other.spki : spki, is_other(s) ? s->other.len : sizeof spki, hash);
+}
+
+static void make_credential(struct rig_station *s, const char *serial)
+{
     snprintf(s->serial, sizeof s->serial, "%s", serial);
-    s->device_key = EVP_EC_gen("P-256");
-    ck_assert_int_eq(ec_point(s->device_key, s->device_point, &err), 0);
     buf_init(&s->certificates, 8192);
     buf_init(&s->anchors, 8192);
-    buf_init(&s->plain, 512);
-    buf_init(&s->wrapped, 512);
+    buf_init(&s->plain, IMPRINT_WRAPPED_OTHER_MAX);
+    buf_init(&s->wrapped, IMPRINT_WRAPPED_OTHER_MAX + 64);
     buf_init(&s->wrapped_symmetric, 512);
     buf_init(&s->firmware_key, 512);
     buf_init(&s->configuration, 8192);
@@ -200,16 +256,8 @@ static void make_credential(struct rig_station *s, const char *serial)
     buf_init(&s->decommission_spki, 512);
     buf_init(&s->x, LINK_X_MAX);
     buf_init(&s->csr, IMPRINT_CSR_MAX);
-    leaf = put_cert(&s->certificates, make_cert(s->device_key, serial, s->ca, "ca", 2));
-    sha256(s->certificates.data, leaf, s->leaf_hash);
-    put_cert(&s->certificates, make_cert(s->ca, "ca", s->ca, "ca", 2));
     put_cert(&s->anchors, make_cert(s->ca, "server root", s->ca, "server root", 0));
-    info = EVP_PKEY2PKCS8(s->device_key);
-    len = i2d_PKCS8_PRIV_KEY_INFO(info, &der);
-    ck_assert_int_gt(len, 0);
-    buf_put(&s->plain, der, (size_t)len);
-    OPENSSL_free(der);
-    PKCS8_PRIV_KEY_INFO_free(info);
+    rig_station_key(s, KEY_P256);
 }
 
 void rig_station_init(struct rig_station *s, const char *serial)
@@ -470,15 +518,13 @@ static void add_bytes(struct rig_station *s, uint16_t type, uint16_t format)
 /* With suite 0 it is the device's own, and not carried. */
 static void add_private_key(struct rig_station *s)
 {
-    uint8_t spki[EC_SPKI_SIZE];
-
     if (s->begin.suite == IMPRINT_SUITE_NONE)
         add_object(s, IMPRINT_OBJ_PRIVATE_KEY, IMPRINT_FMT_NONE, 0);
     else
-        add_object(s, IMPRINT_OBJ_PRIVATE_KEY, IMPRINT_FMT_PKCS8_RFC5649,
+        add_object(s, IMPRINT_OBJ_PRIVATE_KEY,
+                   is_other(s) ? IMPRINT_FMT_PKCS8_OTHER : IMPRINT_FMT_PKCS8_RFC5649,
                    (uint32_t)(s->plain.len + 7) / 8 * 8 + 8);
-    ec_spki(s->device_point, spki);
-    sha256(spki, sizeof spki, s->objects[0].hash);
+    rig_key_hash(s, s->objects[0].hash);
     add_bytes(s, IMPRINT_OBJ_CERTIFICATES, IMPRINT_FMT_X509_DER);
 }
 
@@ -535,7 +581,7 @@ void rig_prepare_keygen(struct rig_station *s, const struct link_hello *hello)
     *k = (struct link_keygen){
         .environment = "test",
         .serial = s->serial,
-        .key_alg = IMPRINT_ALG_P256,
+        .key_alg = link_key_algorithm(s->other.type),
         .subject = rig_subject,
         .subject_len = sizeof rig_subject,
         .cert = s->cert.data,
@@ -549,27 +595,6 @@ void rig_prepare_keygen(struct rig_station *s, const struct link_hello *hello)
     memcpy(t.transaction, k->transaction, 16);
     memcpy(t.station_nonce, k->station_nonce, 32);
     k->sig = sign_x(s, &t, link_keygen_message);
-}
-
-/* The credential is for this key from now on. */
-static void certify(struct rig_station *s, EVP_PKEY *key)
-{
-    struct error err = ERROR_INIT;
-    uint8_t point[65];
-    size_t leaf;
-
-    ck_assert_int_eq(ec_point(key, point, &err), 0);
-    if (memcmp(point, s->device_point, sizeof point) == 0) {
-        EVP_PKEY_free(key); /* asked again: it has its certificate */
-        return;
-    }
-    EVP_PKEY_free(s->device_key);
-    s->device_key = key;
-    memcpy(s->device_point, point, sizeof point);
-    buf_reset(&s->certificates);
-    leaf = put_cert(&s->certificates, make_cert(key, s->serial, s->ca, "ca", 2));
-    sha256(s->certificates.data, leaf, s->leaf_hash);
-    put_cert(&s->certificates, make_cert(s->ca, "ca", s->ca, "ca", 2));
 }
 
 int rig_keygen(struct rig *rig, struct rig_station *s, struct error *err)
@@ -599,7 +624,10 @@ int rig_keygen(struct rig *rig, struct rig_station *s, struct error *err)
     ck_assert_mem_eq(subject, s->keygen.subject, (size_t)len);
     OPENSSL_free(subject);
     X509_REQ_free(req);
-    certify(s, key);
+    if (EVP_PKEY_eq(key, s->device_key) == 1)
+        EVP_PKEY_free(key); /* asked again: it has its certificate */
+    else
+        certify(s, key);
     return 0;
 }
 
@@ -682,6 +710,10 @@ static int check_proof(const struct rig_station *s, const struct link_proof *pro
     bool good = proof->sig.alg == IMPRINT_ALG_ECDSA_SHA256 && proof->sig.len == 64 &&
                 !ec_verify(s->device_point, message->data, message->len, proof->sig.bytes, err);
 
+    if (is_other(s))
+        good = proof->sig.alg == link_proof_algorithm(s->other.type) &&
+               !scheme_verify_raw(&s->other, message->data, message->len, proof->sig.bytes,
+                                  proof->sig.len, err);
     if (s->derived) {
         rig_hmac(s->symmetric, message->data, message->len, mac);
         good = proof->sig.alg == IMPRINT_ALG_HMAC_SHA256 && proof->sig.len == 32 &&
@@ -716,6 +748,8 @@ int rig_prove(struct rig *rig, struct rig_station *s, struct error *err)
 
     if (rc)
         return rc;
+    if (is_other(s))
+        p.alg = link_proof_algorithm(s->other.type);
     memcpy(p.nonce, rig_prove_nonce, 32);
     memcpy(p.x_hash, s->x_hash, 32);
     memcpy(p.leaf_hash, s->leaf_hash, 32);
@@ -772,12 +806,32 @@ int rig_provision_made(struct rig *rig, struct rig_station *s, struct error *err
     return rc;
 }
 
+static bool holds_other(struct rig *rig, const struct rig_station *s)
+{
+    uint8_t der[IMPRINT_AGENT_PRIVATE_MAX];
+    const uint8_t *p = der;
+    EVP_PKEY *key;
+    size_t len;
+    bool same;
+
+    if (!imprint_agent_private_read(&rig->agent, der, sizeof der, &len))
+        return false;
+    key = d2i_AutoPrivateKey(NULL, &p, (long)len);
+    same = key && EVP_PKEY_eq(key, s->device_key) == 1;
+    EVP_PKEY_free(key);
+    return same;
+}
+
 static bool holds_keys(struct rig *rig, const struct rig_station *s,
                        const struct imprint_agent_identity *identity)
 {
     const struct imprint_agent_crypto *c = &rig->platform.crypto;
     uint8_t point[65];
 
+    if (identity->has_other != is_other(s))
+        return false;
+    if (is_other(s))
+        return !identity->has_private && holds_other(rig, s);
     if (identity->has_private == s->derived || identity->has_symmetric != s->has_symmetric ||
         (s->has_symmetric && memcmp(identity->symmetric, s->symmetric, 32) != 0))
         return false;

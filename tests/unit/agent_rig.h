@@ -10,6 +10,7 @@
 
 #include "agent/agent.h"
 #include "link/client.h"
+#include "pki/key.h"
 #include "rig_flash.h"
 
 #include <openssl/evp.h>
@@ -34,7 +35,9 @@ struct rig {
 struct rig_station {
     EVP_PKEY *authority, *auth, *ca, *device_key;
     uint8_t authority_point[65], device_point[65];
-    struct buf cert;         /* compact station certificate */
+    struct public_key
+        other;       /* where rig_station_key says so: the device's key, in place of the point */
+    struct buf cert; /* compact station certificate */
     struct buf certificates; /* leaf, issuer */
     struct buf anchors;
     struct buf plain;   /* PKCS#8 as wrapped; a test may change it before rig_prepare */
@@ -71,6 +74,11 @@ void rig_station_init(struct rig_station *s, const char *serial);
 /* As above for the next device of the same station. */
 void rig_station_next(struct rig_station *s, const struct rig_station *first, const char *serial);
 void rig_station_done(struct rig_station *s);
+
+/* Another key than P-256 for the device, from its HSM; KEYGEN then asks for one of this type. */
+void rig_station_key(struct rig_station *s, enum key_type type);
+/* SHA-256 of the device key's SubjectPublicKeyInfo. */
+void rig_key_hash(const struct rig_station *s, uint8_t hash[32]);
 
 /* A bundle of all eight types; derived: without private key and certificates. */
 void rig_every_object(struct rig_station *s, bool derived);

@@ -31,6 +31,7 @@ START_TEST(malformed_requests_are_answered_with_format)
         CASE(IMPRINT_MSG_HELLO, "\xa2\x01\x58\x20" NONCE "\x01\x00"), /* repeated key */
         CASE(IMPRINT_MSG_HELLO, "\xa1\x01\x5b\x00\x00\x00\x00\x00\x00\x00\x20" NONCE),
         CASE(IMPRINT_MSG_HELLO, "\xc1\xa1\x01\x58\x20" NONCE), /* tag */
+        CASE(IMPRINT_MSG_READ, "\xa0\x01\x00"),                /* a member that is not counted */
         CASE(IMPRINT_MSG_READ, "\xa1\x01\x20"),                /* negative */
         CASE(IMPRINT_MSG_READ, "\xa1\x01\xf9\x00\x00"),        /* floating point */
         CASE(IMPRINT_MSG_READ, "\xa1\x01\x1b\x00\x00\x00\x01\x00\x00\x00\x00"),
@@ -59,6 +60,45 @@ START_TEST(malformed_requests_are_answered_with_format)
         buf_done(&b);
     }
     end_test();
+}
+END_TEST
+
+/* Where these bytes first are. */
+static uint8_t *find(const struct buf *b, const char *bytes, size_t len)
+{
+    for (size_t at = 0; at + len <= b->len; at++)
+        if (memcmp(b->data + at, bytes, len) == 0)
+            return b->data + at;
+    ck_abort_msg("they are nowhere");
+    return NULL;
+}
+
+START_TEST(a_row_of_begin_that_counts_wrong_is_malformed)
+{
+    /* What the table begins with: key 9, three rows of four, the private key's format and length. */
+    static const char table[] = "\x09\x83\x84\x01\x01\x18";
+    static const struct {
+        size_t at;
+        uint8_t value, instead;
+    } cases[] = {{2, 0x84, 0x83}, {2, 0x84, 0x85}, {8, 0x20, 0x1f}, {8, 0x20, 0x21}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct link_frame reply;
+        struct buf b;
+        uint8_t *byte;
+
+        prepared(IMPRINT_SUITE_X963);
+        buf_init(&b, 4096);
+        link_begin_encode(&b, &station.begin);
+        byte = find(&b, table, sizeof table - 1) + cases[i].at;
+        ck_assert_uint_eq(*byte, cases[i].value);
+        *byte = cases[i].instead;
+        ASSERT_OK(link_client_request(&rig.client, IMPRINT_MSG_BEGIN, &b, &reply, &err), err);
+        ck_assert_msg(reply.len == 3 && memcmp(reply.payload, "\xa1\x00\x03", 3) == 0, "case %zu",
+                      i);
+        buf_done(&b);
+        end_test();
+    }
 }
 END_TEST
 
@@ -194,7 +234,8 @@ START_TEST(random_requests_never_break_a_device)
 }
 END_TEST
 
-CHECK_MAIN("agent_wire", malformed_requests_are_answered_with_format,
+CHECK_MAIN("agent_wire", a_row_of_begin_that_counts_wrong_is_malformed,
+           malformed_requests_are_answered_with_format,
            messages_that_this_build_does_not_have_are_answered_so,
            noise_wrong_checksums_and_echoes_are_not_answered,
            another_link_version_is_answered_with_version, random_requests_never_break_a_device)

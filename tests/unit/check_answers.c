@@ -111,6 +111,9 @@ static const struct {
     {"\2", 1, 0, NULL},
     {"\2\2", 2, 0, NULL},
     {"\2\2x", 2, 1, "this DER is damaged"},
+    {"0\x81\x05"
+     "abcde",
+     0, 2, "no certificate was found"}, /* a length that is not DER's */
 };
 
 static void expand(const char *text, struct buf *out)

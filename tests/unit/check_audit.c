@@ -3,8 +3,8 @@
 
 #include "hsm/anchor.h"
 #include "hsm/audit.h"
+#include "hsm/mark.h"
 #include "hsm/policy.h"
-#include "hsm/ticket.h"
 
 static const uint8_t order[SHA256_SIZE] = {0xab, 0xcd, 1}, other_order[SHA256_SIZE] = {0x77};
 static const struct hsm_anchor first_state = {.sequence = 1};
@@ -233,8 +233,9 @@ START_TEST(each_altered_attribute_of_a_storage_key_is_told)
 }
 END_TEST
 
-START_TEST(each_altered_attribute_of_a_used_ticket_is_told)
+START_TEST(each_altered_attribute_of_a_mark_is_told)
 {
+    static const char *const prefixes[] = {"it1:", "ic1:"};
     char label[] = "it1:abababababababababababababababababababababababababababababababab";
     uint8_t hash[SHA256_SIZE];
     struct policy_fill fill = {.label = label, .id = hash, .id_len = sizeof hash};
@@ -246,12 +247,13 @@ START_TEST(each_altered_attribute_of_a_used_ticket_is_told)
 
     memset(hash, 0xab, sizeof hash);
     bench_start(&b);
-    ASSERT_OK(hsm_ticket_use(b.h, hash, NULL), (struct error)ERROR_INIT);
+    memcpy(label, prefixes[_i], 4);
+    ASSERT_OK(hsm_mark_set(b.h, (enum hsm_mark)_i, hash, NULL), (struct error)ERROR_INIT);
     audit(&b);
     assert_clean(&b);
-    for (const struct policy_row *rows = policy_ticket; rows->name; rows++) {
+    for (const struct policy_row *rows = policy_mark; rows->name; rows++) {
         if (rows->type == CKA_LABEL || rows->type == CKA_ID ||
-            !make_secret(&b, label, policy_ticket, &fill, rows))
+            !make_secret(&b, label, policy_mark, &fill, rows))
             continue;
         audit(&b);
         assert_found(&b, HSM_FINDING_DIFFERS, label, rows->name);
@@ -261,7 +263,7 @@ START_TEST(each_altered_attribute_of_a_used_ticket_is_told)
     ck_assert_int_ge(altered, 13);
     destroy(&b, CKO_SECRET_KEY, label);
     label[4] = 'c'; /* not the id's */
-    policy_template(policy_ticket, &fill, &attributes);
+    policy_template(policy_mark, &fill, &attributes);
     ck_assert_uint_eq(
         b.p11->C_GenerateKey(b.session, &mechanism, attributes.list, attributes.count, &made),
         CKR_OK);
@@ -524,7 +526,7 @@ int main(void)
     tcase_add_loop_test(tcase, each_altered_attribute_of_a_key_of_the_ceremony_is_told, 0,
                         HSM_KEY_COUNT);
     tcase_add_test(tcase, each_altered_attribute_of_a_storage_key_is_told);
-    tcase_add_test(tcase, each_altered_attribute_of_a_used_ticket_is_told);
+    tcase_add_loop_test(tcase, each_altered_attribute_of_a_mark_is_told, 0, HSM_MARK_COUNT);
     tcase_add_test(tcase, each_altered_attribute_of_an_anchor_is_told);
     tcase_add_test(tcase, a_key_that_somebody_knows_is_told);
     tcase_add_test(tcase, all_that_is_missing_is_told_at_once);

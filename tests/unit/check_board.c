@@ -228,6 +228,19 @@ START_TEST(the_counts_of_a_large_order_fit_the_smallest_terminal)
 }
 END_TEST
 
+START_TEST(what_the_plant_said_of_a_unit_that_passed_is_a_notice)
+{
+    make_board();
+    take("{\"event\":\"wait\",\"slot\":\"S1\"}");
+    take("{\"event\":\"pass\",\"slot\":\"S1\",\"plant\":\"it did not answer\"}");
+    ck_assert_str_eq(b.notice, "S1: it did not answer");
+    ck_assert_int_eq(slot("S1")->state, BOARD_PASS);
+    take("{\"event\":\"out\",\"slot\":\"S1\"}");
+    take("{\"event\":\"wait\",\"slot\":\"S1\"}");
+    ck_assert_str_eq(b.notice, "S1: it did not answer"); /* the next one will have it too */
+}
+END_TEST
+
 START_TEST(a_notice_is_gone_when_it_holds_no_more)
 {
     make_board();
@@ -396,6 +409,7 @@ CHECK_MAIN("board", a_slot_goes_through_its_states, a_scan_is_asked_for_and_told
            a_retry_is_told_until_the_next_device, slots_are_in_the_order_of_their_numbers,
            no_more_slots_than_there_is_room_for, counts_and_states_of_the_line_are_shown,
            the_counts_of_a_large_order_fit_the_smallest_terminal,
+           what_the_plant_said_of_a_unit_that_passed_is_a_notice,
            a_notice_is_gone_when_it_holds_no_more, every_action_has_words_of_its_own_that_fit,
            nothing_but_printable_ascii_and_bounded_texts_come_out,
            what_is_no_event_is_a_notice_and_nothing_else,

@@ -2,6 +2,7 @@
 #include "faulty_station.h"
 
 #include "hsm/credential.h"
+#include "hsm/mark.h"
 #include "p256_util.h"
 #include "station/vault/closing.h"
 #include "station/vault/voiding.h"
@@ -111,6 +112,7 @@ static void assert_closed(struct rig *r, const struct closed *closed)
     struct error err = ERROR_INIT;
     char name[HSM_STORAGE_NAME_SIZE];
     uint8_t hash[32];
+    bool marked;
 
     assert_totals(&closed->totals);
     verify_statement(r, closed);
@@ -128,6 +130,8 @@ static void assert_closed(struct rig *r, const struct closed *closed)
     }
     ASSERT_OK(order_hash(r->store, 1, hash, &err), err);
     ASSERT_FAILS(hsm_storage_find(r->hsm, hash, KEY_P256, name, &err), ERR_MISSING);
+    ASSERT_OK(hsm_mark_find(r->hsm, HSM_MARK_CLOSED, hash, &marked, &err), err);
+    ck_assert(marked);
 }
 
 START_TEST(the_statement_says_what_became_of_every_certificate)

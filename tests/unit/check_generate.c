@@ -330,6 +330,36 @@ START_TEST(a_counter_that_was_set_back_repeats_no_serial)
 }
 END_TEST
 
+/* A batch is looked up as a whole: what lies between its first and its last is no serial of it. */
+START_TEST(serials_of_a_batch_are_found_in_any_case_and_no_others)
+{
+    static const struct {
+        const char *known;
+        int rc;
+    } rows[] = {{"pump-000004", ERR_DUPLICATE},
+                {"pump-0000025", 0},
+                {"PUMP-000003x", 0},
+                {"PUMP-000002", ERR_DUPLICATE},
+                {"pump-000006", ERR_DUPLICATE},
+                {"Pump-000007", 0}};
+    struct error err = ERROR_INIT;
+    struct rig r;
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct watching w = {0};
+        int64_t made = -1;
+        char change[96];
+
+        rig_start(&r, &plain_order, 1);
+        snprintf(change, sizeof change, "UPDATE credentials SET serial = '%s'", rows[i].known);
+        rig_sql(&r, change);
+        ck_assert_msg(generate(&r, 5, &w, &made, &err) == rows[i].rc, "%s", rows[i].known);
+        ck_assert_int_eq(rig_credentials(&r), rows[i].rc ? 1 : 6);
+        rig_drop(&r);
+    }
+}
+END_TEST
+
 /* ---- interruptions ---- */
 
 START_TEST(a_stop_ends_after_the_batch_at_hand)
@@ -347,6 +377,25 @@ START_TEST(a_stop_ends_after_the_batch_at_hand)
     ck_assert_int_eq(rig_int(&r, "SELECT count(*) FROM credentials"
                                  " WHERE serial = printf('PUMP-%06d', id)"),
                      GENERATE_BATCH + 1);
+    rig_end(&r);
+}
+END_TEST
+
+/* The last batch before a recycle is stored while the next one is made: neither is lost or doubled. */
+START_TEST(a_stop_beside_a_recycle_keeps_what_was_made)
+{
+    struct watching w = {.stop_after = 1}, again = {0};
+    struct error err = ERROR_INIT;
+    int64_t made = 0;
+    struct rig r;
+
+    rig_start(&r, &plain_order, 0);
+    hsm_set_leak_limit(r.hsm, 1);
+    ASSERT_FAILS(generate(&r, 2 * GENERATE_BATCH, &w, &made, &err), ERR_INTERRUPTED);
+    ck_assert_int_eq(made, GENERATE_BATCH);
+    ASSERT_OK(generate(&r, GENERATE_BATCH + 2, &again, &made, &err), err);
+    ck_assert_int_eq(made, GENERATE_BATCH + 2);
+    assert_inventory(&r, 2 * GENERATE_BATCH + 2);
     rig_end(&r);
 }
 END_TEST
@@ -411,6 +460,8 @@ RIG_MAIN("generate", EACH_ROW(a_batch_is_one_transaction_and_one_entry, sizes),
          ONCE(a_pattern_without_numbers_left_makes_no_part_of_a_batch),
          ONCE(serials_that_another_pattern_wrote_are_refused),
          ONCE(a_counter_that_was_set_back_repeats_no_serial),
+         ONCE(serials_of_a_batch_are_found_in_any_case_and_no_others),
          ONCE(a_stop_ends_after_the_batch_at_hand),
+         ONCE(a_stop_beside_a_recycle_keeps_what_was_made),
          ONCE(a_stop_that_comes_with_the_last_batch_is_no_interruption),
          ONCE(a_batch_that_was_killed_is_not_there_at_all))

@@ -378,6 +378,72 @@ START_TEST(cut_or_longer_it_is_no_certificate)
 }
 END_TEST
 
+/* Signed as it is: a criticality, true as BER may have it. */
+static void put_ber(struct draft *d, struct buf *tbs)
+{
+    static const uint8_t yes[] = {0x01, 0x01, 0xff};
+    uint8_t *der = NULL, *at;
+    int len = i2d_re_X509_tbs(d->cert, &der);
+
+    ck_assert_int_gt(len, 0);
+    at = memmem(der, (size_t)len, yes, sizeof yes);
+    ck_assert_ptr_nonnull(at);
+    at[2] = 0x01;
+    buf_put(tbs, der, (size_t)len);
+    OPENSSL_free(der);
+}
+
+/* The length of the whole in one octet more than it takes. */
+static void lengthen(struct buf *der)
+{
+    ck_assert_uint_eq(der->data[1], 0x82);
+    buf_put_u8(der, 0);
+    memmove(der->data + 3, der->data + 2, der->len - 3);
+    der->data[1] = 0x83;
+    der->data[2] = 0;
+}
+
+/* OpenSSL reads it, and finds the signature good. */
+static void refuse_ber(struct rig *r, const struct buf *ber, const char *why)
+{
+    X509 *read;
+
+    ASSERT_OK(cert_from_der(ber->data, ber->len, &read, &r->p.err), r->p.err);
+    ck_assert_int_eq(X509_verify(read, r->p.issuing_key), 1);
+    X509_free(read);
+    ASSERT_FAILS(hosted_check(ber->data, ber->len, &r->chain, &r->expect, &r->p.err),
+                 ERR_INTEGRITY);
+    ck_assert_msg(strstr(r->p.err.text, why) != NULL, "%s", r->p.err.text);
+}
+
+START_TEST(what_is_ber_and_not_der_is_refused)
+{
+    struct ca_signer signer;
+    struct buf tbs, der;
+    struct draft d;
+    struct rig r;
+
+    rig_init(&r, "tls-client");
+    draft_init(&r, &d);
+    buf_init(&tbs, 8192);
+    buf_init(&der, 8192);
+    ASSERT_OK(ca_signer_of(r.p.issuing_key, &signer, &r.p.err), r.p.err);
+    ASSERT_OK(ca_sign_cert(&signer, &d.cert, &r.p.err), r.p.err); /* names the algorithm */
+    put_ber(&d, &tbs);
+    ASSERT_OK(ca_sign_tbs(&signer, &tbs, &der, &r.p.err), r.p.err);
+    refuse_ber(&r, &der, "not in DER");
+    buf_reset(&der);
+    ASSERT_OK(cert_der(d.cert, &der, &r.p.err), r.p.err);
+    ASSERT_OK(hosted_check(der.data, der.len, &r.chain, &r.expect, &r.p.err), r.p.err);
+    lengthen(&der);
+    refuse_ber(&r, &der, "not written as DER");
+    X509_free(d.cert);
+    buf_done(&tbs);
+    buf_done(&der);
+    pki_done(&r.p);
+}
+END_TEST
+
 /* The request has the subject, and asks for the extensions that only the device's side knows. */
 START_TEST(a_device_asks_for_what_its_profile_describes)
 {
@@ -424,5 +490,5 @@ CHECK_ITEMS_MAIN("hosted", EACH_ROW(a_hosted_ca_may_choose_little, cases),
                  ONCE(another_ca_with_the_name_of_the_hosted_one_is_not_it),
                  ONCE(what_has_ended_is_refused),
                  ONCE(what_the_station_would_sign_is_good_from_a_hosted_ca),
-                 ONCE(cut_or_longer_it_is_no_certificate),
+                 ONCE(cut_or_longer_it_is_no_certificate), ONCE(what_is_ber_and_not_der_is_refused),
                  ONCE(a_device_asks_for_what_its_profile_describes))

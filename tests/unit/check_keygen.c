@@ -572,6 +572,7 @@ static void age_promise(struct rig *r, const uint8_t tx[IMPRINT_TX_SIZE])
                "ALTER TABLE keygens DROP COLUMN attestation; DROP INDEX ledger_issuers;"
                "DROP INDEX ledger_derived; DROP INDEX ledger_people; DROP TABLE people;"
                "DROP INDEX ledger_request; DROP TABLE requests;"
+               "DROP TABLE outbox; DROP TABLE outbox_failures;"
                "PRAGMA user_version = 3");
     rig_restart(r);
 }

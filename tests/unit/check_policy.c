@@ -41,7 +41,7 @@ static const struct {
     {"derivation-master of a token that derives", policy_derivation},
     {"Storage key", policy_storage},
     {"Anchor", policy_anchor},
-    {"Used ticket", policy_ticket},
+    {"Mark", policy_mark},
     {"Device key, private half, when made", policy_device_private},
     {"Device key that signs a request, private half, when made", policy_asking_private},
     {"Device key, public half, when made", policy_device_public},

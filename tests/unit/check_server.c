@@ -6,6 +6,7 @@
 #include "station/vault/session.h"
 
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 static const struct rig_order plain_order = {.lock = false};
@@ -15,7 +16,7 @@ enum { LINE_STATUS = 18, CHANNELS_TOO_MANY = CHANNELS_MAX + 20, KEPT = 100 };
 /* Runs play as the line: it has the control socket, and ends with what it returns. */
 static int serve(struct rig *r, int (*play)(int control), struct error *err)
 {
-    struct server server = {.control = -1, .scanners = -1};
+    struct server server = {.control = -1, .scanners = -1, .typed = -1};
     struct error ignored = ERROR_INIT;
     int fds[2];
 
@@ -262,24 +263,21 @@ START_TEST(whatever_a_line_does_the_vault_ends_in_order)
 }
 END_TEST
 
-/* A failure of the vault itself ends the serving, and the line is told before. */
-static int claims_something(int control)
+/* A device on a channel of its own that was opened: *m is its HELLO, and handle what the vault gave. */
+static int begin_device(int fd, struct buf *m, uint8_t handle[WIRE_HANDLE_SIZE])
 {
     const struct wire_open open = {"S1"};
-    int fd = open_channel(control);
     struct error err = ERROR_INIT;
     struct wire_opened opened;
     struct wire_hello h;
     struct device d;
     struct reader in;
-    struct buf m;
 
     device_init(&d, 0xa1);
-    buf_init(&m, WIRE_MAX);
-    wire_put_open(&m, &open);
-    if (channel_send(fd, &m, &err) || channel_receive(fd, &m, &err))
+    wire_put_open(m, &open);
+    if (channel_send(fd, m, &err) || channel_receive(fd, m, &err))
         return 98;
-    reader_init(&in, m.data, m.len);
+    reader_init(&in, m->data, m->len);
     if (wire_get_status(&in, &err) || wire_get_opened(&in, &opened))
         return 97;
     d.transport = EVP_EC_gen("P-256");
@@ -287,8 +285,25 @@ static int claims_something(int control)
         return 96;
     h = device_hello(&d, opened.nonce);
     memcpy(h.handle, opened.handle, sizeof h.handle);
-    buf_reset(&m);
-    wire_put_hello(&m, &h);
+    memcpy(handle, opened.handle, WIRE_HANDLE_SIZE);
+    buf_reset(m);
+    wire_put_hello(m, &h);
+    return 0;
+}
+
+/* A failure of the vault itself ends the serving, and the line is told before. */
+static int claims_something(int control)
+{
+    uint8_t handle[WIRE_HANDLE_SIZE];
+    int fd = open_channel(control), rc;
+    struct error err = ERROR_INIT;
+    struct reader in;
+    struct buf m;
+
+    buf_init(&m, WIRE_MAX);
+    rc = begin_device(fd, &m, handle);
+    if (rc)
+        return rc;
     if (channel_send(fd, &m, &err) || channel_receive(fd, &m, &err))
         return 95;
     reader_init(&in, m.data, m.len);
@@ -341,6 +356,71 @@ START_TEST(what_may_change_the_database_waits_for_its_group)
 }
 END_TEST
 
+/* What the line that asks ahead was answered: shared with the test. */
+struct answers {
+    int told;  /* status of HELLO */
+    int count; /* answers after it */
+    int rc;    /* of the line */
+};
+static struct answers *answers;
+
+/* Asks for a whole bundle and its nonce before HELLO is answered: they lie ready on the channel. */
+static int asks_ahead(int control)
+{
+    uint8_t handle[WIRE_HANDLE_SIZE];
+    int fd = open_channel(control);
+    struct error err = ERROR_INIT;
+    struct reader in;
+    struct buf m;
+
+    buf_init(&m, WIRE_MAX);
+    answers->rc = begin_device(fd, &m, handle) || channel_send(fd, &m, &err);
+    for (uint8_t i = 0; i < 3; i++) {
+        buf_reset(&m);
+        wire_put_object(&m, handle, i);
+        answers->rc |= channel_send(fd, &m, &err);
+    }
+    buf_reset(&m);
+    wire_put_nonce(&m, handle);
+    answers->rc |= channel_send(fd, &m, &err) || channel_receive(fd, &m, &err);
+    reader_init(&in, m.data, m.len);
+    answers->told = wire_get_status(&in, &err);
+    while (answers->count < 4 && channel_receive(fd, &m, &err) == 0)
+        answers->count++;
+    return LINE_STATUS;
+}
+
+static int no_anchor(void *context, int64_t seq, const uint8_t head[32], struct error *err)
+{
+    (void)context;
+    (void)seq;
+    (void)head;
+    return error_set(err, ERR_HSM, "the token is gone");
+}
+
+/* A claim that is in the database and not anchored may not be released, also not to who asked before. */
+START_TEST(what_was_asked_ahead_is_not_answered_when_its_group_fails)
+{
+    struct error err = ERROR_INIT;
+    struct rig r;
+
+    answers =
+        mmap(NULL, sizeof *answers, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(answers, MAP_FAILED);
+    rig_start(&r, &plain_order, 1);
+    if (_i)
+        store_set_anchor(r.store, no_anchor, NULL);
+    ck_assert_int_eq(serve(&r, asks_ahead, &err) == ERR_HSM, _i);
+    ck_assert_int_eq(answers->rc, 0);
+    ck_assert_int_eq(answers->told, _i ? ERR_HSM : 0);
+    ck_assert_int_eq(answers->count, _i ? 0 : 4);
+    rig_drop(&r);
+}
+END_TEST
+
+static const bool anchor_fails[] = {false, true};
+
 RIG_MAIN("server", EACH_ROW(what_may_change_the_database_waits_for_its_group, requests),
          EACH_ROW(whatever_a_line_does_the_vault_ends_in_order, lines),
-         ONCE(a_failure_of_the_vault_ends_the_line_and_is_what_is_told))
+         ONCE(a_failure_of_the_vault_ends_the_line_and_is_what_is_told),
+         EACH_ROW(what_was_asked_ahead_is_not_answered_when_its_group_fails, anchor_fails))

@@ -264,6 +264,35 @@ START_TEST(a_merged_state_requires_what_either_did)
 }
 END_TEST
 
+/* Which of the two a later manifest must lead to is no program's to choose. */
+START_TEST(states_with_two_roots_of_one_signature_are_not_merged)
+{
+    struct trust_merged merged;
+
+    start();
+    sign_below_other_root();
+    open_state(state_path);
+    ASSERT_OK(accept(one), err);
+    require_below_other_root();
+    ASSERT_OK(accept(one), err);
+    ck_assert_uint_eq(accepted.required[CMS_ECDSA_P384].since, 2);
+    ck_assert(accepted.required[CMS_ECDSA_P384].own);
+    require_nothing();
+    open_state(other_path);
+    ASSERT_OK(accept(one), err);
+    ck_assert_uint_eq(accepted.required[CMS_ECDSA_P384].since, 0);
+    require("ecdsa-p384");
+    ASSERT_OK(accept(one), err);
+    ck_assert(!accepted.required[CMS_ECDSA_P384].own);
+    require_nothing();
+    open_state(state_path);
+    ASSERT_FAILS(trust_merge(t, other_path, NULL, NULL, &merged, &err), ERR_IMPOSTOR);
+    assert_text("another root for the same required signature");
+    ASSERT_OK(accept(two), err);
+    stop();
+}
+END_TEST
+
 /* A state of the version before has no table of required signatures. */
 START_TEST(a_state_of_version_two_is_brought_up_to_date)
 {
@@ -296,4 +325,5 @@ CHECK_MAIN("signatures", what_is_required_must_be_there, what_nothing_is_known_o
            another_root_than_that_of_the_state_is_refused,
            what_is_required_of_a_known_manifest_holds_from_the_next_on,
            a_refused_manifest_requires_nothing, a_merged_state_requires_what_either_did,
+           states_with_two_roots_of_one_signature_are_not_merged,
            a_state_of_version_two_is_brought_up_to_date)

@@ -339,7 +339,7 @@ static const char back_to_1[] =
     "DROP INDEX attempts_tx; DROP TABLE keygens;"
     "CREATE UNIQUE INDEX credentials_serial ON credentials(product, serial);"
     "DROP INDEX ledger_key; DROP INDEX ledger_issuers;"
-    "DROP TABLE people; DROP INDEX ledger_people;"
+    "DROP TABLE people; DROP INDEX ledger_people; DROP TABLE outbox; DROP TABLE outbox_failures;"
     "DROP INDEX ledger_derived; ALTER TABLE claims DROP COLUMN kcv;"
     "ALTER TABLE claims DROP COLUMN symmetric;"
     "PRAGMA user_version = 1;";
@@ -363,10 +363,11 @@ START_TEST(a_database_of_version_1_is_brought_to_this_one)
     ASSERT_OK(sql_integer(&store->sql, &err, &count,
                           "SELECT count(*) FROM sqlite_master WHERE name IN"
                           " ('spare_keys', 'spare_keys_state', 'credentials_live', 'attempts_tx',"
-                          " 'keygens', 'keygens_chip', 'requests', 'ledger_request')",
+                          " 'keygens', 'keygens_chip', 'requests', 'ledger_request', 'outbox',"
+                          " 'outbox_failures')",
                           ""),
               err);
-    ck_assert_int_eq(count, 8);
+    ck_assert_int_eq(count, 10);
     ASSERT_OK(sql_integer(&store->sql, &err, &count,
                           "SELECT count(*) FROM pragma_table_info('claims') WHERE name IN"
                           " ('kcv', 'symmetric')",

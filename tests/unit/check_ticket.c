@@ -1,41 +1,46 @@
-/* Used tickets on a real SoftHSM2 token, and what a ticket says. */
+/* Marks on a real SoftHSM2 token, and what a ticket says. */
 #include "softhsm.h"
 
-#include "hsm/ticket.h"
+#include "hsm/mark.h"
 #include "station/vault/ticket.h"
 
 #include <string.h>
 
 static struct error err = ERROR_INIT;
 
-static bool is_used(struct hsm *h, uint8_t mark)
+static bool is_set(struct hsm *h, enum hsm_mark mark, const uint8_t hash[SHA256_SIZE])
 {
-    uint8_t hash[SHA256_SIZE];
-    bool used;
+    bool set;
 
-    memset(hash, mark, sizeof hash);
-    ASSERT_OK(hsm_ticket_used(h, hash, &used, &err), err);
-    return used;
+    ASSERT_OK(hsm_mark_find(h, mark, hash, &set, &err), err);
+    return set;
 }
 
-START_TEST(a_ticket_is_used_once_and_that_outlives_a_restart)
+/* Of is the first byte of a hash that is marked as nothing yet. */
+static void check_mark(enum hsm_mark mark, enum hsm_mark other, uint8_t of, const char *said)
 {
+    uint8_t hash[SHA256_SIZE] = {of}, another[SHA256_SIZE] = {of, 1};
     struct hsm *h = softhsm_open();
-    uint8_t hash[SHA256_SIZE];
 
-    memset(hash, 0xa1, sizeof hash);
-    ck_assert(!is_used(h, 0xa1));
-    ASSERT_OK(hsm_ticket_use(h, hash, &err), err);
-    ck_assert(is_used(h, 0xa1));
-    ck_assert(!is_used(h, 0xa2));
-    ASSERT_FAILS(hsm_ticket_use(h, hash, &err), ERR_EXISTS);
+    ck_assert(!is_set(h, mark, hash));
+    ASSERT_OK(hsm_mark_set(h, mark, hash, &err), err);
+    ck_assert(is_set(h, mark, hash));
+    ck_assert(!is_set(h, mark, another));
+    ck_assert(!is_set(h, other, hash));
+    ASSERT_FAILS(hsm_mark_set(h, mark, hash, &err), ERR_EXISTS);
+    ck_assert_ptr_nonnull(strstr(err.text, said));
     hsm_close(h);
     h = softhsm_open();
-    ck_assert(is_used(h, 0xa1));
-    ASSERT_FAILS(hsm_ticket_use(h, hash, &err), ERR_EXISTS);
-    hash[31] = 0;
-    ASSERT_OK(hsm_ticket_use(h, hash, &err), err);
+    ck_assert(is_set(h, mark, hash));
+    ASSERT_FAILS(hsm_mark_set(h, mark, hash, &err), ERR_EXISTS);
+    ASSERT_OK(hsm_mark_set(h, mark, another, &err), err);
     hsm_close(h);
+}
+
+START_TEST(a_mark_is_set_once_and_outlives_a_restart)
+{
+    check_mark(HSM_MARK_TICKET, HSM_MARK_CLOSED, 0xa1, "this ticket was used");
+    check_mark(HSM_MARK_CLOSED, HSM_MARK_TICKET, 0xa2, "this order was closed");
 }
 END_TEST
 
@@ -143,6 +148,6 @@ START_TEST(a_ticket_is_for_one_station_environment_and_time)
 }
 END_TEST
 
-SOFTHSM_MAIN("ticket", a_ticket_is_used_once_and_that_outlives_a_restart,
-             what_a_ticket_says_is_read, what_is_not_a_ticket_is_refused_by_member,
+SOFTHSM_MAIN("ticket", a_mark_is_set_once_and_outlives_a_restart, what_a_ticket_says_is_read,
+             what_is_not_a_ticket_is_refused_by_member,
              a_ticket_is_for_one_station_environment_and_time)

@@ -148,6 +148,7 @@ static const struct {
     {"plan", offsetof(struct wire_plan, again), 2},
     {"scan", offsetof(struct wire_scan, live), 2},
     {"scan", offsetof(struct wire_scan, kind), WIRE_SCAN_KINDS},
+    {"result", offsetof(struct wire_result, goes_on), 2},
 };
 
 static const struct kind *kind_of(const char *name)
@@ -216,6 +217,8 @@ static const struct {
     {"hello", "firmware-text", IMPRINT_FIRMWARE_MAX, false},
     {"hello", "serial-text", IMPRINT_SERIAL_MAX, false},
     {"result", "result-text", WIRE_TEXT_MAX, false},
+    {"noted", "noted-text", WIRE_TEXT_MAX, false},
+    {"hook_answer", "hook-text", HOOK_TEXT_MAX, false},
     {"plan", "serial-text", IMPRINT_SERIAL_MAX, false},
     {"plan", "environ-text", IMPRINT_ENVIRONMENT_MAX, false},
     {"plan", "cert-text", IMPRINT_STATION_CERT_MAX, true},

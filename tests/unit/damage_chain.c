@@ -10,29 +10,14 @@
 
 #define DAY 86400L
 
-static const char *const ca_extensions[] = {"basicConstraints",
-                                            "critical,CA:TRUE,pathlen:0",
-                                            "keyUsage",
-                                            "critical,keyCertSign,cRLSign",
-                                            "subjectKeyIdentifier",
-                                            "hash",
-                                            "authorityKeyIdentifier",
-                                            "keyid",
-                                            NULL};
-
 static void sign(X509 *cert, EVP_PKEY *key)
 {
     ck_assert_int_gt(X509_sign(cert, key, EVP_sha256()), 0);
 }
 
-static X509 *issuing(EVP_PKEY *key, X509 *above)
-{
-    return kit_certificate(kit.ca_key, "Issuing CA line1", key, above, ca_extensions);
-}
-
 static X509 *issuing_from(long from, long until)
 {
-    X509 *ca = issuing(kit.device_root_key, kit.device_root_cert);
+    X509 *ca = kit_issuing_ca(&kit, kit.device_root_key, kit.device_root_cert);
 
     X509_gmtime_adj(X509_getm_notBefore(ca), from);
     X509_gmtime_adj(X509_getm_notAfter(ca), until);
@@ -106,7 +91,7 @@ static X509 *make_between(EVP_PKEY *key, const char *basic)
 
 static void under(X509 *between, EVP_PKEY *key)
 {
-    put(issuing(key, between), between);
+    put(kit_issuing_ca(&kit, key, between), between);
     X509_free(between);
     EVP_PKEY_free(key);
 }

@@ -208,6 +208,11 @@ static void add_crl_issuer(X509 *cert)
     CRL_DIST_POINTS_free(points);
 }
 
+X509 *kit_issuing_ca(const struct kit *k, EVP_PKEY *issuer_key, X509 *issuer)
+{
+    return kit_certificate(k->ca_key, "Issuing CA line1", issuer_key, issuer, issuing_extensions);
+}
+
 void kit_init(struct kit *k, const char *dir)
 {
     kit_init_station(k, dir, KIT_ORIGIN, KIT_STATION);
@@ -229,8 +234,7 @@ void kit_init_station(struct kit *k, const char *dir, const char *origin, const 
     root = kit_certificate(root_key, "Manifest Root", root_key, NULL, ca_extensions);
     device_root =
         kit_certificate(device_root_key, "Device Root", device_root_key, NULL, ca_extensions);
-    k->ca = kit_certificate(k->ca_key, "Issuing CA line1", device_root_key, device_root,
-                            issuing_extensions);
+    k->ca = kit_issuing_ca(k, device_root_key, device_root);
     k->root_key = root_key;
     k->root_cert = root;
     kit_signer_init(k, &(struct kit_signer){.from = -1, .until = 36500}, &k->signer);

@@ -148,5 +148,7 @@ EVP_PKEY *kit_key(void);
 /* A certificate for key. extensions: OpenSSL names and values in turn, NULL at the end. */
 X509 *kit_certificate(EVP_PKEY *key, const char *name, EVP_PKEY *issuer_key, X509 *issuer,
                       const char *const *extensions);
+/* The kit's issuing CA, certified by this key and certificate: the kit's device root, or one below. */
+X509 *kit_issuing_ca(const struct kit *k, EVP_PKEY *issuer_key, X509 *issuer);
 
 #endif

@@ -20,7 +20,7 @@ static size_t flash_step(struct rig_flash *f, size_t len)
     if (f->operations != f->cut_at)
         return len;
     f->dead = true;
-    return len * f->torn / 4;
+    return f->torn == RIG_TORN_FRONT ? 16 : len * f->torn / 4;
 }
 
 static bool flash_read(void *context, enum imprint_agent_region region, uint32_t offset, void *out,
@@ -30,7 +30,7 @@ static bool flash_read(void *context, enum imprint_agent_region region, uint32_t
 
     rule(offset + len <= RIG_REGION_SIZE, "outside of the region", offset);
     memcpy(out, f->bytes[region] + offset, len);
-    return !f->dead;
+    return !f->dead && ++f->reads != f->fail_read;
 }
 
 static bool flash_write(void *context, enum imprint_agent_region region, uint32_t offset,
@@ -54,14 +54,16 @@ static bool flash_write(void *context, enum imprint_agent_region region, uint32_
 static bool flash_erase(void *context, enum imprint_agent_region region)
 {
     struct rig_flash *f = context;
-    size_t len;
+    size_t len, from;
 
     if (f->dead || f->failing)
         return false;
     len = flash_step(f, RIG_REGION_SIZE);
-    /* A torn erase: the end goes first, which is worse for whoever trusts what comes first. */
-    memset(f->bytes[region] + RIG_REGION_SIZE - len, 0xff, len);
-    memset(f->written[region] + RIG_REGION_SIZE - len, 0, len);
+    /* A torn erase: the end goes first, which is worse for whoever trusts what comes first. Or the
+     * front alone: then no record tells any more what the rest is. */
+    from = f->torn == RIG_TORN_FRONT ? 0 : RIG_REGION_SIZE - len;
+    memset(f->bytes[region] + from, 0xff, len);
+    memset(f->written[region] + from, 0, len);
     return !f->dead;
 }
 
@@ -74,6 +76,13 @@ void rig_flash_init(struct rig_flash *f)
 struct imprint_agent_store rig_flash_functions(struct rig_flash *f)
 {
     return (struct imprint_agent_store){f, flash_read, flash_write, flash_erase};
+}
+
+bool rig_flash_blank(const struct rig_flash *flash, enum imprint_agent_region region)
+{
+    const uint8_t *bytes = flash->bytes[region];
+
+    return bytes[0] == 0xff && memcmp(bytes, bytes + 1, RIG_REGION_SIZE - 1) == 0;
 }
 
 bool rig_flash_holds(const struct rig_flash *flash, const void *bytes, size_t len)

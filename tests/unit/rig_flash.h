@@ -6,7 +6,8 @@
 
 #include "agent/agent.h"
 
-#define RIG_REGION_SIZE 8192
+#define RIG_REGION_SIZE IMPRINT_AGENT_SLOT_SIZE
+#define RIG_TORN_FRONT  5 /* in place of quarters: the first 16 bytes are done, of an erase too */
 
 /* NOR flash: 0xff when erased, each byte written once. A write that breaks this rule aborts. */
 struct rig_flash {
@@ -14,12 +15,17 @@ struct rig_flash {
     bool written[3][RIG_REGION_SIZE];
     unsigned operations; /* writes and erases so far */
     unsigned cut_at;     /* power fails during this one; 0: never */
-    unsigned torn;       /* then so many quarters of it are done */
+    unsigned torn;       /* then so many quarters of it are done, or RIG_TORN_FRONT */
+    unsigned reads;      /* so far */
+    unsigned fail_read;  /* this one fails, and no other; 0: none */
     bool dead;           /* power is off: nothing works */
     bool failing;        /* flash is worn out: writes report failure and do nothing */
 };
 
 void rig_flash_init(struct rig_flash *flash);
+
+/* Whether nothing is written in a region. */
+bool rig_flash_blank(const struct rig_flash *flash, enum imprint_agent_region region);
 
 /* Whether these bytes are anywhere in it. */
 bool rig_flash_holds(const struct rig_flash *flash, const void *bytes, size_t len);

@@ -8,6 +8,7 @@
 #include "check_util.h"
 
 #include "station/wire/check.h"
+#include "station/wire/hook.h"
 #include "station/wire/wire.h"
 
 #include <string.h>
@@ -91,6 +92,16 @@ static struct wire_result sample_result(void)
 
     fill(v.handle, sizeof v.handle, 1);
     return v;
+}
+
+static struct wire_noted sample_noted(void)
+{
+    return (struct wire_noted){.plant = "noted-text"};
+}
+
+static struct hook_answer sample_hook_answer(void)
+{
+    return (struct hook_answer){.number = 7, .verdict = HOOK_NO, .text = "hook-text"};
 }
 
 static struct wire_opened sample_opened(void)
@@ -186,6 +197,24 @@ STRUCT_KIND(plan)
 STRUCT_KIND(counts)
 STRUCT_KIND(scan)
 STRUCT_KIND(check)
+STRUCT_KIND(noted)
+
+static void put_sample_hook_answer(struct buf *m)
+{
+    struct hook_answer v = sample_hook_answer();
+
+    wire_put_hook_answer(m, &v);
+}
+
+static int get_hook_answer(struct reader *r, void *out)
+{
+    return wire_get_hook_answer(r, out);
+}
+
+static void put_hook_answer(struct buf *m, const void *v)
+{
+    wire_put_hook_answer(m, v);
+}
 
 static void put_sample_object(struct buf *m)
 {
@@ -245,6 +274,9 @@ static const struct kind kinds[] = {
     {"check", 0, put_sample_check, get_check, put_check, sizeof(struct wire_check)},
     KIND(counts, sizeof(struct wire_counts)),
     KIND(scan, sizeof(struct wire_scan)),
+    KIND(noted, sizeof(struct wire_noted)),
+    {"hook_answer", 0, put_sample_hook_answer, get_hook_answer, put_hook_answer,
+     sizeof(struct hook_answer)},
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
@@ -260,6 +292,8 @@ union any {
     struct wire_counts counts;
     struct wire_scan scan;
     struct wire_csr csr;
+    struct wire_noted noted;
+    struct hook_answer hook_answer;
     uint8_t bytes[4096];
 };
 

@@ -10,6 +10,7 @@
 #include "station/store/key_index.h"
 #include "station/store/ledger.h"
 #include "station/store/sql.h"
+#include "station/vault/ca/hosting.h"
 #include "station/vault/ceremony.h"
 #include "station/vault/generate.h"
 
@@ -157,12 +158,36 @@ static void write_job(struct job *job)
 
 #define BENCH_COUNTS "\"good\":100000000,\"max_issued\":100000000,\"spoilage\":100,\"rework\":0"
 
-static void put_order(const struct vault *v, struct buf *out)
+/* The station as a hosted CA's customer: its certificate is taken in, as `imprint ca import` does. */
+static int host(struct bench_station *s, struct error *err)
+{
+    const struct authority_name name = {"Bench Trust", NULL, "Hosted CA"};
+    const struct ca_place place = {&s->config, s->store, s->hsm};
+    struct ca_signer signer;
+    struct certified taken;
+    char path[PATH_MAX];
+    int rc;
+
+    s->hosted_key = EVP_EC_gen("P-256");
+    rc = ca_signer_of(s->hosted_key, &signer, err);
+    if (rc == 0)
+        rc = authority_self_signed(&name, clock_utc(), &signer, &s->hosted, err);
+    if (rc == 0)
+        rc = file_join(path, sizeof path, s->dir, "hosted.pem", err);
+    if (rc == 0)
+        rc = cert_write(path, s->hosted, err);
+    return rc ? rc : hosting_run(&place, path, &taken, err);
+}
+
+static void put_order(const struct bench_station *s, const struct vault *v, struct buf *out)
 {
     char key[65], issuer[65];
+    uint8_t hosted[SHA256_SIZE];
 
     hex_encode(v->key_hash, sizeof v->key_hash, key);
     hex_encode(issuers_newest(&v->issuers)->sha256, SHA256_SIZE, issuer);
+    if (s->hosted && X509_digest(s->hosted, EVP_sha256(), hosted, NULL) == 1)
+        hex_encode(hosted, sizeof hosted, issuer);
     buf_printf(out,
                "{\"type\":\"order\",\"id\":\"BENCH\",\"environment\":\"bench\","
                "\"product\":\"09506000134352\",\"profile\":{\"name\":\"idevid\",\"sha256\":"
@@ -172,10 +197,10 @@ static void put_order(const struct vault *v, struct buf *out)
                "\"software_hsm\":true,\"lock\":false,\"device_auth\":\"none\","
                "\"key_modes\":[\"hsm\"],\"suites\":[1],\"drivers\":[\"native\"],"
                "\"counts\":{" BENCH_COUNTS
-               "},\"stations\":[{\"key\":\"%s\",\"issuer\":\"%s\"," BENCH_COUNTS
+               "},\"stations\":[{\"key\":\"%s\",\"%s\":\"%s\"," BENCH_COUNTS
                ",\"serials\":{\"prefix\":\"PUMP-\",\"digits\":9,\"first\":1,"
                "\"last\":999999999}}]}",
-               key, issuer);
+               key, s->hosted ? "hosted" : "issuer", issuer);
 }
 
 static int sign_order(const struct bench_station *s, const struct buf *order, struct buf *out,
@@ -206,7 +231,7 @@ static int take_order(struct bench_station *s, struct error *err)
     buf_init(&content, ORDER_FILE_MAX);
     buf_init(&bytes, ORDERS_SIGNED_MAX);
     if (rc == 0) {
-        put_order(&v, &content);
+        put_order(s, &v, &content);
         rc = sign_order(s, &content, &bytes, err);
     }
     if (rc == 0)
@@ -217,7 +242,7 @@ static int take_order(struct bench_station *s, struct error *err)
     return rc;
 }
 
-int bench_station_open(struct bench_station *s, struct error *err)
+static int open_station(struct bench_station *s, bool hosted, struct error *err)
 {
     const char *module = find_module(), *parent = getenv("TMPDIR");
     int rc;
@@ -240,9 +265,21 @@ int bench_station_open(struct bench_station *s, struct error *err)
     s->anchoring = (struct anchoring){.config = &s->config, .hsm = s->hsm};
     if (rc == 0)
         rc = vault_attach_store(&s->anchoring, s->store, err);
+    if (rc == 0 && hosted)
+        rc = host(s, err);
     if (rc == 0)
         rc = take_order(s, err);
     return rc ? rc : vault_init(&s->v, &s->config, &s->job, s->store, s->hsm, err);
+}
+
+int bench_station_open(struct bench_station *s, struct error *err)
+{
+    return open_station(s, false, err);
+}
+
+int bench_station_open_hosted(struct bench_station *s, struct error *err)
+{
+    return open_station(s, true, err);
 }
 
 void bench_station_done(struct bench_station *s)
@@ -255,6 +292,8 @@ void bench_station_done(struct bench_station *s)
     hsm_close(s->hsm);
     X509_free(s->signer);
     EVP_PKEY_free(s->owner);
+    X509_free(s->hosted);
+    EVP_PKEY_free(s->hosted_key);
     if (s->dir[0])
         (void)!file_remove_tree(s->dir, &ignored);
 }

@@ -16,6 +16,8 @@ struct bench_station {
     struct job job;
     EVP_PKEY *owner; /* signs the order; signer is its certificate */
     X509 *signer;
+    EVP_PKEY *hosted_key; /* of bench_station_open_hosted, NULL otherwise */
+    X509 *hosted;
     struct store *store;
     struct hsm *hsm;
     struct anchoring anchoring;
@@ -25,6 +27,9 @@ struct bench_station {
 /* Runs the ceremony and opens the station under an order of 10^8. bench_station_done in any case. */
 MUST_USE int bench_station_open(struct bench_station *s, struct error *err);
 void bench_station_done(struct bench_station *s);
+
+/* The same, and the order names a hosted CA, which is its own root: hosted, with hosted_key. */
+MUST_USE int bench_station_open_hosted(struct bench_station *s, struct error *err);
 
 /* For generate_credentials: nobody looks on, and nobody stops it. */
 extern const struct generate_watch bench_watch;

@@ -4,7 +4,8 @@
  *
  * usage: bench_verify DIR [ROUNDS], where manifest_sample (tests/unit) wrote "DIR/1" and the pins.
  *
- * The two sides take turns, so that what else the machine does meets both.
+ * The two sides take turns, so that what else the machine does meets both; ratios are medians of the
+ * rounds.
  */
 #include "base/file.h"
 #include "manifests/evidence.h"
@@ -19,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define ROUNDS_MAX 99
 
 static struct error err = ERROR_INIT;
 
@@ -165,30 +168,57 @@ static void print(const char *what, double seconds, uint64_t records, double bas
            1e6 * seconds / (double)records, (double)records / seconds, seconds / base);
 }
 
+/* What one side took, in seconds by the clock and of processor time. */
+struct taken {
+    double clock, cpu;
+};
+
+static struct taken one_round(const char *top, struct bare *bare, uint64_t signatures,
+                              bool skip_proofs, struct taken *ratio)
+{
+    struct taken ours, theirs;
+    double from = bench_cpu();
+
+    ours.clock = time_verify(top, 0, skip_proofs);
+    ours.cpu = bench_cpu() - from;
+    theirs.clock = time_bare(bare, signatures);
+    theirs.cpu = bench_cpu() - from - ours.cpu;
+    *ratio = (struct taken){theirs.clock / ours.clock, theirs.cpu / ours.cpu};
+    return ours;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+static double median(double *values, int count)
+{
+    qsort(values, (size_t)count, sizeof *values, by_size);
+    return (values[(count - 1) / 2] + values[count / 2]) / 2;
+}
+
 /* Both sides in turn; prints what part of the bare loop's rate verification reaches. */
 static void compare(const char *what, const char *top, uint64_t records, bool skip_proofs,
                     int rounds)
 {
     uint64_t signatures = skip_proofs ? records : 2 * records;
-    double ours = 0, bare_time = 0, ours_cpu = 0, bare_cpu = 0;
+    double clock[ROUNDS_MAX], cpu[ROUNDS_MAX], ours = 0;
     struct bare bare;
 
     bare_init(&bare);
     for (int i = 0; i < rounds; i++) {
-        double from = bench_cpu(), between;
+        struct taken ratio;
 
-        ours += time_verify(top, 0, skip_proofs);
-        between = bench_cpu();
-        bare_time += time_bare(&bare, signatures);
-        ours_cpu += between - from;
-        bare_cpu += bench_cpu() - between;
+        ours += one_round(top, &bare, signatures, skip_proofs, &ratio).clock;
+        clock[i] = ratio.clock;
+        cpu[i] = ratio.cpu;
     }
     EVP_PKEY_free(bare.key);
-    printf(
-        "%-34s %7.0f records/s; of the bare loop (%.0f signatures/s): %.2f by the clock, %.2f by "
-        "processor time\n",
-        what, rounds * (double)records / ours, rounds * (double)signatures / bare_time,
-        bare_time / ours, bare_cpu / ours_cpu);
+    printf("%-34s %7.0f records/s; of the bare loop: %.2f by the clock, %.2f by processor time\n",
+           what, rounds * (double)records / ours, median(clock, rounds), median(cpu, rounds));
 }
 
 int main(int argc, char **argv)
@@ -198,7 +228,7 @@ int main(int argc, char **argv)
     struct buf bytes;
     double base;
 
-    if (argc < 2 || argc > 3 || rounds < 1) {
+    if (argc < 2 || argc > 3 || rounds < 1 || rounds > ROUNDS_MAX) {
         fprintf(stderr, "usage: bench_verify DIR [ROUNDS]\n");
         return 2;
     }

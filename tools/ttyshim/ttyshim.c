@@ -13,7 +13,8 @@
  * descriptors.
  *
  * Pseudo-terminals have no modem lines, and libserialport fails where it cannot read them: for the
- * requests that a pseudo-terminal does not know, all lines are on and setting them does nothing. With
+ * requests that a pseudo-terminal does not know, all lines are on and setting them does nothing. A
+ * pseudo-terminal input/NAME in the folder is seen as the keyboard /dev/input/NAME, which can be grabbed. With
  * TTYSHIM_BARE they fail as ever: some real drivers have no lines either.
  * Debian 12's libserialport imports __lxstat and __open_2.
  */
@@ -22,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/input.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -37,8 +39,9 @@
     if (!next)                                                                                     \
     *(void **)&next = dlsym(RTLD_NEXT, #name)
 
-#define DEV "/dev/tty"
-#define SYS "/sys/class/tty"
+#define DEV   "/dev/tty"
+#define SYS   "/sys/class/tty"
+#define INPUT "/dev/input"
 
 /* Entry points that the C library declares for nobody, or no longer. */
 int __open_2(const char *path, int flags);
@@ -72,6 +75,8 @@ static const char *map(const char *path, char out[PATH_MAX])
         return path;
     if (strncmp(path, DEV, sizeof DEV - 1) == 0 && path[sizeof DEV - 1])
         mapped = try_map(out, dir, "/", path + sizeof "/dev/" - 1);
+    else if (strncmp(path, INPUT, sizeof INPUT - 1) == 0)
+        mapped = try_map(out, dir, "/input", path + sizeof INPUT - 1);
     else if (strncmp(path, SYS, sizeof SYS - 1) == 0)
         mapped = try_map(out, dir, SYS, path + sizeof SYS - 1) ||
                  try_map(out, dir, "", path + sizeof SYS - 1);
@@ -198,12 +203,13 @@ DIR *opendir(const char *path)
 DEFINE_FOPEN(fopen)
 DEFINE_FOPEN(fopen64)
 
-/* Answers a modem line request that the terminal does not know; false when it is not one. */
+/* Answers a request for modem lines, or of a keyboard, that the terminal does not know; false when it is not one. */
 static bool modem_lines(unsigned long request, void *argument)
 {
     if (request == TIOCMGET)
         *(int *)argument = TIOCM_DTR | TIOCM_RTS | TIOCM_CTS | TIOCM_DSR | TIOCM_CAR;
-    return request == TIOCMGET || request == TIOCMSET || request == TIOCMBIS || request == TIOCMBIC;
+    return request == EVIOCGRAB || request == TIOCMGET || request == TIOCMSET ||
+           request == TIOCMBIS || request == TIOCMBIC;
 }
 
 int ioctl(int fd, unsigned long request, ...)

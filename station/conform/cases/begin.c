@@ -175,6 +175,42 @@ static int unknown_member(struct bench *b, struct error *err)
     return bench_refused(b, IMPRINT_MSG_BEGIN, &payload, STATUS(FORMAT), err);
 }
 
+/* Where the head of the first object's row is: with one object less, the head before it is another. */
+static size_t first_row(const struct link_begin *begin, const struct buf *encoded)
+{
+    struct link_begin fewer = *begin;
+    struct buf other;
+    size_t at = 0;
+
+    fewer.object_count--;
+    buf_init(&other, IMPRINT_FRAME_MAX);
+    link_begin_encode(&other, &fewer);
+    while (at < other.len && at < encoded->len && encoded->data[at] == other.data[at])
+        at++;
+    buf_done(&other);
+    return at + 1;
+}
+
+/* A row that says it has three members, or five, and has four. */
+static int row_count(struct bench *b, struct error *err)
+{
+    static const uint8_t heads[] = {0x83, 0x85};
+    int rc = bench_prepare_any(b, err);
+
+    for (size_t i = 0; rc == 0 && i < sizeof heads; i++) {
+        struct buf payload;
+        size_t at;
+
+        buf_init(&payload, IMPRINT_FRAME_MAX);
+        link_begin_encode(&payload, &b->bundle->begin);
+        at = first_row(&b->bundle->begin, &payload);
+        if (!buf_failed(&payload) && at < payload.len)
+            payload.data[at] = heads[i];
+        rc = bench_refused(b, IMPRINT_MSG_BEGIN, &payload, STATUS(FORMAT), err);
+    }
+    return rc;
+}
+
 /* ---- transactions ---- */
 
 static int repeat(struct bench *b, struct error *err)
@@ -347,6 +383,9 @@ const struct conform_case cases_begin[] = {
      "A text that is not printable ASCII is answered with FORMAT.", unprintable},
     {"begin-unknown-member", "2", BELIEVED,
      "A member that BEGIN does not have is answered with FORMAT.", unknown_member},
+    {"begin-row", "2", BELIEVED,
+     "A row of objects whose head counts other members than it has is answered with FORMAT.",
+     row_count},
     {"begin-repeat", "5", BELIEVED, "The same BEGIN again gets the same answer.", repeat},
     {"begin-other", "4", BELIEVED,
      "Another BEGIN under the name of the open transaction is answered with TRANSACTION.",

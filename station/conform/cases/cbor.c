@@ -148,6 +148,16 @@ static int cut(struct bench *b, struct error *err)
     return REFUSE(b, forms, err);
 }
 
+/* READ with its one member, which the head does not count. */
+static int count_less(struct bench *b, struct error *err)
+{
+    struct buf payload;
+
+    buf_init(&payload, 16);
+    buf_put(&payload, "\xa0\x01\x00", 3);
+    return bench_refused(b, IMPRINT_MSG_READ, &payload, STATUS(FORMAT), err);
+}
+
 /* As deep as a frame allows. */
 static int nested(struct bench *b, struct error *err)
 {
@@ -214,6 +224,8 @@ const struct conform_case cases_cbor[] = {
      wrong_size},
     {"cbor-cut", "2", 0, "A payload that ends too early, at any place, is answered with FORMAT.",
      cut},
+    {"cbor-count", "2", 0, "A map that counts fewer members than it has is answered with FORMAT.",
+     count_less},
     {"cbor-nested", "2", 0, "Arrays and maps however deep are answered with FORMAT.", nested},
     {"message-unknown", "4", 0, "An unknown message is answered with MESSAGE.", unknown_message},
     {"message-reserved", "3", 0, "FDO_HMAC is reserved and is answered with MESSAGE.",

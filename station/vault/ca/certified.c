@@ -94,8 +94,8 @@ static void put_hash(struct jcs *j, const char *name, X509 *cert)
     jcs_hex(j, name, hash, sizeof hash);
 }
 
-static int add_to_ledger(const struct ca_place *p, unsigned number, const struct ca_chain *chain,
-                         const char *how, struct error *err)
+static int journal(const struct ca_place *p, unsigned number, const struct ca_chain *chain,
+                   const char *how, struct error *err)
 {
     struct buf data;
     struct jcs j;
@@ -112,22 +112,8 @@ static int add_to_ledger(const struct ca_place *p, unsigned number, const struct
     jcs_int(&j, "number", number);
     put_hash(&j, "sha256", chain->certs[0]);
     jcs_end(&j);
-    rc = ledger_append(p->store, "ca", &data, err);
+    rc = ledger_append_alone(p->store, "ca", &data, err);
     buf_done(&data);
-    return rc;
-}
-
-static int journal(const struct ca_place *p, unsigned number, const struct ca_chain *chain,
-                   const char *how, struct error *err)
-{
-    int rc = store_begin(p->store, err);
-
-    if (rc == 0)
-        rc = add_to_ledger(p, number, chain, how, err);
-    if (rc == 0)
-        rc = store_commit(p->store, err);
-    if (rc)
-        store_rollback(p->store);
     return rc;
 }
 

@@ -13,7 +13,7 @@ static int journal(const struct ca_place *p, unsigned number, const uint8_t sha2
 {
     struct buf data;
     struct jcs j;
-    int rc = store_begin(p->store, err);
+    int rc;
 
     buf_init(&data, 512);
     jcs_init(&j, &data);
@@ -21,12 +21,7 @@ static int journal(const struct ca_place *p, unsigned number, const uint8_t sha2
     jcs_int(&j, "number", number);
     jcs_hex(&j, "sha256", sha256, SHA256_SIZE);
     jcs_end(&j);
-    if (rc == 0)
-        rc = ledger_append(p->store, "ca_destroyed", &data, err);
-    if (rc == 0)
-        rc = store_commit(p->store, err);
-    if (rc)
-        store_rollback(p->store);
+    rc = ledger_append_alone(p->store, "ca_destroyed", &data, err);
     buf_done(&data);
     return rc;
 }

@@ -154,10 +154,12 @@ static int check_alive(const struct issuer *issuer, int64_t now, const char *wha
 int fitting_check_life(const struct vault *v, int64_t now, struct error *err)
 {
     int64_t begin, end;
-    int rc = check_alive(v->issuer, now,
-                         "take a new issuing CA ('imprint ca request'), and ask the owner for an "
-                         "amendment that lists it",
-                         err);
+    const char *next = v->issuer->hosted
+                           ? "take in the one that follows it ('imprint ca import FILE --hosted'), "
+                             "and ask the owner for an amendment that lists it"
+                           : "take a new issuing CA ('imprint ca request'), and ask the owner for "
+                             "an amendment that lists it";
+    int rc = check_alive(v->issuer, now, next, err);
 
     if (rc == 0)
         rc = profile_times(&v->profile.validity, now, &begin, &end, err);
@@ -204,10 +206,15 @@ int fitting_check_stock(const struct vault *v, const struct buf *der, struct err
     if (rc == 0)
         rc = check_listed(v, issuer, err);
     return rc ? rc
-              : check_alive(issuer, clock_utc(),
-                            "void its certificates that are in stock ('imprint void SERIAL'), and "
-                            "generate others under a new issuing CA ('imprint ca request')",
-                            err);
+              : check_alive(
+                    issuer, clock_utc(),
+                    issuer->hosted
+                        ? "void its certificates that are in stock ('imprint void SERIAL'), "
+                          "and ask the hosted CA that follows it for others ('imprint csr "
+                          "export')"
+                        : "void its certificates that are in stock ('imprint void SERIAL'), "
+                          "and generate others under a new issuing CA ('imprint ca request')",
+                    err);
 }
 
 int64_t fitting_last(const struct vault *v, int64_t now)

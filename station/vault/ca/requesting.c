@@ -159,7 +159,7 @@ static void hash_key(const struct work *w, uint8_t hash[SHA256_SIZE])
     sha256(w->key.spki, w->key.len, hash);
 }
 
-static int add_to_ledger(const struct work *w, struct error *err)
+static int journal(const struct work *w, struct error *err)
 {
     uint8_t hash[SHA256_SIZE];
     struct buf data;
@@ -175,21 +175,8 @@ static int add_to_ledger(const struct work *w, struct error *err)
         jcs_str(&j, "profile", w->wish->profile->name);
     jcs_hex(&j, "sha256", hash, sizeof hash);
     jcs_end(&j);
-    rc = ledger_append(w->p->store, "ca_requested", &data, err);
+    rc = ledger_append_alone(w->p->store, "ca_requested", &data, err);
     buf_done(&data);
-    return rc;
-}
-
-static int journal(const struct work *w, struct error *err)
-{
-    int rc = store_begin(w->p->store, err);
-
-    if (rc == 0)
-        rc = add_to_ledger(w, err);
-    if (rc == 0)
-        rc = store_commit(w->p->store, err);
-    if (rc)
-        store_rollback(w->p->store);
     return rc;
 }
 

@@ -128,13 +128,19 @@ static int make_one(struct making *m, size_t i, struct error *err)
 
 /* ---- a batch ---- */
 
+/* Somebody who wants to stop does not wait for 500 keys of RSA: what is made by then is the batch. */
+static bool is_full(const struct making *m, size_t want)
+{
+    return m->filled == want || (m->filled && m->watch->stop(m->watch->context));
+}
+
 static int fill(struct making *m, struct error *err)
 {
     int64_t left = m->count - *m->made;
     size_t want = (size_t)(left < MAKING_BATCH ? left : MAKING_BATCH);
     int rc = spare_next_id(m->v->store, &m->next_id, err);
 
-    for (m->filled = 0; rc == 0 && m->filled < want;) {
+    for (m->filled = 0; rc == 0 && !is_full(m, want);) {
         rc = make_one(m, m->filled, err);
         m->filled += rc == 0;
         m->watch->progress(m->watch->context, *m->made + (int64_t)m->filled);

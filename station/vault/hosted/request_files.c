@@ -20,6 +20,7 @@ struct writing {
     enum request_form form;
     char making[PATH_MAX]; /* the folder or file before it has its name */
     FILE *out;             /* of a file */
+    bool (*stop)(void *context);
     struct buf text;
     int64_t count;
 };
@@ -123,6 +124,10 @@ static int write_one(void *context, const struct request *r, struct error *err)
     char name[SERIAL_NAME_MAX + 8];
     int rc = serial_to_name(r->serial, name, err);
 
+    if (w->stop(NULL))
+        return error_set(err, ERR_INTERRUPTED,
+                         "stopped on request: the keys are kept, and the same command writes the "
+                         "requests");
     buf_reset(&w->text);
     if (rc == 0)
         rc = w->form == REQUEST_CSV ? put_row(r, name, &w->text, err) : put_pem(r, &w->text, err);
@@ -147,7 +152,10 @@ static int begin_file(struct writing *w, const char *path, struct error *err)
         return error_set(err, ERR_EXISTS, "'%s' exists already", path);
     if (snprintf(w->making, sizeof w->making, "%s.making", path) >= (int)sizeof w->making)
         return error_set(err, ERR_INPUT, "the path '%s' is too long", path);
-    w->out = fopen(w->making, "we");
+    /* What a killed command left; a link that somebody else put there is taken away, not followed. */
+    if (unlink(w->making) && errno != ENOENT)
+        return error_set_errno(err, errno, "cannot remove '%s'", w->making);
+    w->out = fopen(w->making, "wxe");
     if (!w->out)
         return error_set_errno(err, errno, "cannot create '%s'", w->making);
     return w->form == REQUEST_CSV ? write_out(w, head, sizeof head - 1, err) : 0;
@@ -217,9 +225,10 @@ static void give_up(struct writing *w)
 }
 
 int request_files_write(const struct vault *v, const char *lot, enum request_form form,
-                        const char *path, int64_t *written, struct error *err)
+                        const char *path, bool (*stop)(void *context), int64_t *written,
+                        struct error *err)
 {
-    struct writing w = {.form = form};
+    struct writing w = {.form = form, .stop = stop};
     int rc = begin(&w, path, err);
 
     *written = 0;

@@ -21,10 +21,12 @@ enum request_form { REQUEST_DIR, REQUEST_TAR, REQUEST_CSV };
 bool request_form_named(const char *name, enum request_form *form);
 
 /*
- * Writes those of the lot that wait for their certificate, in constant memory; *written is how many.
- * Errors: ERR_EXISTS when something is at path, ERR_MISSING when none waits; those of the store and files.
+ * Writes those of the lot that wait for their certificate, in constant memory; *written is how many. stop
+ * is asked before each: true ends it, and nothing is left. Errors: ERR_EXISTS when something is at path,
+ * ERR_MISSING when none waits, ERR_INTERRUPTED; those of the store and files.
  */
 MUST_USE int request_files_write(const struct vault *v, const char *lot, enum request_form form,
-                                 const char *path, int64_t *written, struct error *err);
+                                 const char *path, bool (*stop)(void *context), int64_t *written,
+                                 struct error *err);
 
 #endif

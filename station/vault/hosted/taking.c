@@ -21,7 +21,8 @@ struct taking {
     const struct taking_watch *watch;
     struct taking_report *report;
     int64_t now, seen;
-    int64_t pending; /* taken in the open transaction */
+    int64_t looked;  /* at so many since the transaction began */
+    int64_t pending; /* taken in it */
     bool open;
     struct request request;
     struct credential credential;
@@ -337,8 +338,9 @@ static int next_batch(struct taking *t, struct error *err)
 {
     int rc;
 
-    if (t->pending < TAKING_BATCH)
+    if (++t->looked < TAKING_BATCH)
         return 0;
+    t->looked = 0;
     rc = commit(t, err);
     if (rc == 0 && t->watch->stop(t->watch->context))
         rc = error_set(err, ERR_INTERRUPTED,
@@ -356,7 +358,8 @@ static int on_certificate(void *context, const char *place, const uint8_t *der, 
     t->watch->progress(t->watch->context, ++t->seen);
     if (cert_from_der(der, len, &a.cert, err)) {
         ERR_clear_error();
-        return refuse(t, TAKING_BROKEN, place, "", "it is no certificate");
+        (void)refuse(t, TAKING_BROKEN, place, "", "it is no certificate");
+        return next_batch(t, err);
     }
     rc = take_certificate(t, &a, err);
     X509_free(a.cert);
@@ -366,8 +369,8 @@ static int on_certificate(void *context, const char *place, const uint8_t *der, 
 
 static int on_problem(void *context, const char *place, const char *text, struct error *err)
 {
-    (void)err;
-    return refuse(context, TAKING_BROKEN, place, "", text);
+    (void)refuse(context, TAKING_BROKEN, place, "", text);
+    return next_batch(context, err);
 }
 
 /* ---- a run ---- */

@@ -17,7 +17,7 @@
 
 #include "station/vault/vault.h"
 
-#define TAKING_BATCH 500 /* certificates of one transaction */
+#define TAKING_BATCH 500 /* certificates, of whatever verdict, of one transaction */
 
 enum taking_verdict {
     TAKING_TAKEN,
@@ -38,7 +38,7 @@ struct taking_watch {
     void (*refused)(void *context, enum taking_verdict verdict, const char *place,
                     const char *serial, const char *why);
     void (*progress)(void *context, int64_t done);
-    bool (*stop)(void *context); /* true: end after the batch at hand */
+    bool (*stop)(void *context); /* true: end after the batch at hand; asked after each */
     void *context;
 };
 
