@@ -12,6 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define CONTACTS_MAX     1000000000
+#define FAILURES_DEFAULT 3
+
 #define TEXT(member, is_required, least, most, what)                                               \
     {                                                                                              \
         .name = #member, .type = SCHEMA_TEXT, .required = is_required,                             \
@@ -55,6 +58,47 @@ static const struct schema_field scanner_fields[] = {
      .min = 1,
      .max = 1,
      .meaning = "character that the scanner sends for FNC1, where that is not GS"},
+    {.name = NULL}};
+
+static const struct schema_field slot_limit_fields[] = {
+    {.name = "slot",
+     .type = SCHEMA_TEXT,
+     .required = true,
+     .offset = offsetof(struct config_slot_limit, slot),
+     .min = 1,
+     .max = 32,
+     .meaning = "label of the slot"},
+    {.name = "contacts",
+     .type = SCHEMA_INT,
+     .required = true,
+     .offset = offsetof(struct config_slot_limit, contacts),
+     .min = 1,
+     .max = CONTACTS_MAX,
+     .meaning = "units that this slot's contacts are good for"},
+    {.name = NULL}};
+
+static const struct schema_field slots_fields[] = {
+    {.name = "failures",
+     .type = SCHEMA_INT,
+     .offset = offsetof(struct config_slots, failures),
+     .min = 0,
+     .max = 1000,
+     .meaning = "failures in a row that disable a slot; 0: none do; without it, 3"},
+    {.name = "contacts",
+     .type = SCHEMA_INT,
+     .offset = offsetof(struct config_slots, contacts),
+     .min = 1,
+     .max = CONTACTS_MAX,
+     .meaning = "units that the contacts of a slot are good for; without it, no limit"},
+    {.name = "limits",
+     .type = SCHEMA_LIST,
+     .fields = slot_limit_fields,
+     .offset = offsetof(struct config_slots, limits),
+     .item_size = sizeof(struct config_slot_limit),
+     .count_offset = offsetof(struct config_slots, limit_count),
+     .min = 1,
+     .max = CONFIG_SLOT_LIMITS_MAX,
+     .meaning = "limits of single slots"},
     {.name = NULL}};
 
 /* An absolute path, so that nobody's PATH chooses the program. */
@@ -196,6 +240,11 @@ static const struct schema_field config_fields[] = {
      .min = 1,
      .max = CONFIG_SCANNERS_MAX,
      .meaning = "barcode scanners, and the slots of each"},
+    {.name = "slots",
+     .type = SCHEMA_MAP,
+     .fields = slots_fields,
+     .offset = offsetof(struct config, slots),
+     .meaning = "what disables slots of the fixtures"},
     {.name = "hooks",
      .type = SCHEMA_MAP,
      .fields = hooks_fields,
@@ -321,6 +370,7 @@ int config_read(const char *dir, struct config *config, struct error *err)
                          "there is no station in '%s': run 'imprint init', or name another "
                          "directory with --dir",
                          dir);
+    config->slots.failures = FAILURES_DEFAULT;
     rc = schema_read(path, config_fields, config, err);
     if (rc == 0 && *config->people && strcmp(config->people, "required"))
         rc = error_set(err, ERR_INPUT, "%s: 'people' is 'required' or not there, not '%s'", path,
@@ -330,6 +380,16 @@ int config_read(const char *dir, struct config *config, struct error *err)
     if (rc == 0)
         snprintf(config->dir, sizeof config->dir, "%s", dir);
     return rc ? rc : check_hooks(path, config, err);
+}
+
+int64_t config_contacts(const struct config *config, const char *slot)
+{
+    const struct config_slots *slots = &config->slots;
+
+    for (size_t i = 0; i < slots->limit_count; i++)
+        if (strcmp(slots->limits[i].slot, slot) == 0)
+            return slots->limits[i].contacts;
+    return slots->contacts;
 }
 
 /* A double-quoted YAML scalar. */

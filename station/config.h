@@ -51,6 +51,21 @@ struct config_scanner {
     char separator[2]; /* what the scanner sends for FNC1, besides GS; or empty */
 };
 
+#define CONFIG_SLOT_LIMITS_MAX 64
+
+struct config_slot_limit {
+    char slot[33];
+    int64_t contacts;
+};
+
+/* What slots of the fixtures stand (vault/slots.h). */
+struct config_slots {
+    int64_t failures; /* in a row that disable a slot; 0: none do */
+    int64_t contacts; /* units that every slot's contacts are good for; 0: no limit */
+    struct config_slot_limit limits[CONFIG_SLOT_LIMITS_MAX]; /* those of single slots instead */
+    size_t limit_count;
+};
+
 #define CONFIG_HOOK_ARGUMENTS_MAX 8
 #define CONFIG_HOOK_ARGUMENT_MAX  255
 
@@ -103,6 +118,7 @@ struct config {
     char tpm[256];   /* TCTI of the TPM that has the station's counter, or empty */
     struct config_scanner scanners[CONFIG_SCANNERS_MAX];
     size_t scanner_count;
+    struct config_slots slots;
     struct config_hooks hooks;
     struct config_fixture fixtures[CONFIG_FIXTURES_MAX];
     size_t fixture_count;
@@ -119,6 +135,9 @@ MUST_USE int config_find_dir(const char *chosen, char out[PATH_MAX], struct erro
  * position.
  */
 MUST_USE int config_read(const char *dir, struct config *config, struct error *err);
+
+/* How many units the contacts of a slot are good for; 0: there is no limit. */
+int64_t config_contacts(const struct config *config, const char *slot);
 
 /* Writes <dir>/station.yaml from config, with comments. */
 MUST_USE int config_write(const struct config *config, struct error *err);

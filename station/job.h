@@ -14,6 +14,7 @@
 #include "pki/ca_chain.h"
 #include "station/job_label.h"
 #include "station/job_objects.h"
+#include "station/job_require.h"
 #include "station/job_serials.h"
 #include "station/order.h"
 
@@ -78,6 +79,7 @@ struct job {
     struct job_objects object_files;
     struct job_serials serials;
     struct job_label label;
+    struct job_require require; /* of the units */
     struct job_certificate certificate;
     struct job_port_rule ports[JOB_PORT_RULES_MAX];
     size_t port_count;

@@ -70,18 +70,21 @@ enum error_code {
 
 /*
  * What a person at the line does next about a device that failed. A class such as ERR_REFUSED holds broken
- * devices and healthy ones; whoever refuses knows which it is (docs/events.md, "Reasons").
+ * devices and healthy ones; whoever refuses knows which it is (docs/events.md, "Reasons"). The database keeps
+ * the numbers: the list grows at its end.
  */
 enum error_next {
     NEXT_BY_CLASS, /* what the code says */
     NEXT_RESEAT,
     NEXT_SET_ASIDE,
     NEXT_CALL,
-    NEXT_SCAN,    /* the label of this unit is missing */
-    NEXT_SWAP,    /* the label is that of another unit */
-    NEXT_JOB,     /* the job is another device's */
-    NEXT_ORDER,   /* the order is used up, over, or has not begun */
-    NEXT_RESTART, /* the station's program ended */
+    NEXT_SCAN,        /* the label of this unit is missing */
+    NEXT_SWAP,        /* the label is that of another unit */
+    NEXT_JOB,         /* the job is another device's */
+    NEXT_ORDER,       /* the order is used up, over, or has not begun */
+    NEXT_RESTART,     /* the station's program ended */
+    NEXT_SEND_BACK,   /* the unit is not what the job requires: to the step before this one */
+    NEXT_ACKNOWLEDGE, /* the slot is disabled */
     NEXT_COUNT
 };
 
@@ -92,7 +95,7 @@ struct error {
     char text[512]; /* what happened and what to do: lower case, no full stop, subjects quoted */
     enum error_next next;
     char message[MESSAGE_CODE_SIZE]; /* "V-204", or "" (base/message.h) */
-    char local[512];                 /* text in the reader's language, UTF-8; "" where it is the same */
+    char local[512]; /* text in the reader's language, UTF-8; "" where it is the same */
 };
 
 #define ERROR_INIT                                                                                 \

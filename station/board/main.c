@@ -105,7 +105,8 @@ static void try_again(struct screen *s)
     size_t n = strlen(command);
     int focus = draw_focus(&s->board, &s->view);
 
-    if (focus < 0 || s->board.slots[focus].state != BOARD_FAIL)
+    if (focus < 0 || (s->board.slots[focus].state != BOARD_FAIL &&
+                      s->board.slots[focus].state != BOARD_DISABLED))
         return;
     for (const char *p = s->board.slots[focus].label; *p; p++) {
         if (*p == '"' || *p == '\\')

@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const state_names[BOARD_STATES] = {"empty",   "hold",  "wait", "hello", "keygen",
-                                                      "deliver", "prove", "scan", "pass",  "fail"};
+static const char *const state_names[BOARD_STATES] = {"empty",  "hold",    "wait",    "hello",
+                                                      "keygen", "deliver", "prove",   "scan",
+                                                      "pass",   "fail",    "disabled"};
 static const char *const line_names[] = {"", "running", "paused", "quitting"};
 
 void board_init(struct board *b)
@@ -142,7 +143,7 @@ static void enter_state(struct board *b, struct board_slot *s, enum board_state 
         forget_device(s);
     if (state == BOARD_DELIVER)
         s->done = s->total = 0;
-    if (state == BOARD_FAIL)
+    if (state == BOARD_FAIL || state == BOARD_DISABLED)
         s->failed_at = ++b->failures;
     s->state = state;
     s->again = json_is_true(json_object_get(o, "again"));
@@ -151,6 +152,8 @@ static void enter_state(struct board *b, struct board_slot *s, enum board_state 
     s->wants_label = strcmp(what, "label") == 0;
     s->hold[0] = 0;
     take_text(o, "hold", s->hold, sizeof s->hold);
+    take_text(o, "reason", what, sizeof what);
+    s->worn_out = strcmp(what, "contacts") == 0;
     if (state == BOARD_KEYGEN || state == BOARD_DELIVER || state == BOARD_PROVE ||
         state == BOARD_PASS)
         s->armed = false; /* it was for this device; any other end of it is told */
@@ -293,7 +296,7 @@ int board_last_failure(const struct board *b)
     int last = -1;
 
     for (size_t i = 0; i < b->count; i++)
-        if (b->slots[i].state == BOARD_FAIL &&
+        if ((b->slots[i].state == BOARD_FAIL || b->slots[i].state == BOARD_DISABLED) &&
             (last < 0 || b->slots[i].failed_at > b->slots[last].failed_at))
             last = (int)i;
     return last;

@@ -31,6 +31,7 @@ enum board_state {
     BOARD_SCAN,
     BOARD_PASS,
     BOARD_FAIL,
+    BOARD_DISABLED,
     BOARD_STATES
 };
 
@@ -38,16 +39,17 @@ struct board_slot {
     char label[BOARD_LABEL_MAX + 1];
     enum board_state state;
     char serial[BOARD_NAME_MAX + 1]; /* "" while unknown */
-    char text[BOARD_TEXT_MAX + 1];   /* FAIL, or of the last retry: what happened */
+    char text[BOARD_TEXT_MAX + 1];   /* FAIL, DISABLED, or of the last retry: what happened */
     char action[BOARD_NAME_MAX + 1]; /* FAIL: a name of docs/events.md */
     bool again;                      /* PASS: it had passed before */
     bool armed;                      /* WAIT: a unit was scanned for it */
     char hold[BOARD_NAME_MAX + 1];   /* HOLD: a name of docs/events.md */
     bool wants_label;                /* SCAN: its label; false: the slot and the unit */
+    bool worn_out;                   /* DISABLED: its contacts; false: it failed too often */
     bool waits;                      /* PASS: it counts once another run locked it */
     int64_t done, total;             /* bytes delivered; total 0 while unknown */
     int64_t attempt, limit;          /* of a retry; attempt 0 in the first */
-    unsigned failed_at;              /* FAIL: higher is later */
+    unsigned failed_at;              /* FAIL, DISABLED: higher is later */
 };
 
 enum board_line { BOARD_STARTING, BOARD_RUNNING, BOARD_PAUSED, BOARD_QUITTING, BOARD_ENDED };
@@ -80,7 +82,7 @@ void board_notice(struct board *b, const char *text, size_t len);
 /* The place of the slot with this label, or -1. */
 int board_find(const struct board *b, const char *label);
 
-/* The slot that failed last of those that show FAIL now, or -1. */
+/* The slot that failed last of those that show FAIL or are disabled now, or -1. */
 int board_last_failure(const struct board *b);
 
 /* Of a hundred results of this run how many are a PASS, rounded down, without those that had passed

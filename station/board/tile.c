@@ -31,6 +31,7 @@ static enum ink ink_of(enum board_state state)
     case BOARD_PASS:
         return INK_PASS;
     case BOARD_FAIL:
+    case BOARD_DISABLED:
         return INK_FAIL;
     case BOARD_HELLO:
     case BOARD_KEYGEN:
@@ -41,6 +42,12 @@ static enum ink ink_of(enum board_state state)
     default:
         return INK_PLAIN;
     }
+}
+
+/* A tile that nobody is to overlook, with the reason in it. */
+static bool is_bad(const struct board_slot *s)
+{
+    return s->state == BOARD_FAIL || s->state == BOARD_DISABLED;
 }
 
 /* Spaces in the current attributes. */
@@ -146,7 +153,7 @@ static int draw_retry(const struct board_slot *s, int y, const struct box *in)
 {
     char text[64];
 
-    if (s->attempt < 2 || s->state == BOARD_PASS || s->state == BOARD_FAIL)
+    if (s->attempt < 2 || s->state == BOARD_PASS || is_bad(s))
         return y;
     snprintf(text, sizeof text, in->width < 16 ? "try %d/%d" : "attempt %d of %d", (int)s->attempt,
              (int)s->limit);
@@ -207,7 +214,7 @@ static void draw_advice(const struct board *b, const struct board_slot *s, int y
         centre(y, in, next);
         return;
     }
-    if (s->state == BOARD_FAIL && count_lines(s->text, in) + count_lines(next, in) <= left)
+    if (is_bad(s) && count_lines(s->text, in) + count_lines(next, in) <= left)
         y = draw_lines(s->text, y, left, in);
     draw_lines(next, y, left, in);
 }
@@ -224,10 +231,10 @@ void tile_draw(const struct board *b, const struct board_slot *s, struct box box
     frame(&box);
     title(s, &box, chosen);
     attrset(ink(ink_of(s->state)));
-    if (s->state == BOARD_FAIL)
+    if (is_bad(s))
         fill(&in);
     y = draw_state(b, s, &in);
-    if (s->state != BOARD_FAIL)
+    if (!is_bad(s))
         attrset(A_NORMAL);
     y = draw_progress(s, y, &in);
     y = draw_serial(s, y, &in);

@@ -21,6 +21,10 @@ static const struct {
     {"swap", N_("The label is another unit's. Compare label and slot."), N_("wrong one")},
     {"job", N_("The device is fine, the job is not its own. Ask the engineer."), N_("wrong job")},
     {"order", N_("The order is full or over; the device is fine. Call the engineer."), N_("order")},
+    {"send_back", N_("The unit is not ready. Send it back to the step before, with this text."),
+     N_("send back")},
+    {"acknowledge", N_("The slot is disabled. Use another one; when it was looked at: F3 at it."),
+     N_("use another")},
     {"restart", N_("The station ended. Run it again; the second time call the engineer."),
      N_("run again")},
     {"call", N_("Call the engineer, and show this text."), N_("call")},
@@ -39,8 +43,9 @@ static size_t find_action(const char *name)
 
 const char *words_state(const struct board *b, const struct board_slot *s)
 {
-    static const char *const names[BOARD_STATES] = {
-        "EMPTY", "HELD", "READY", "FOUND", "KEYGEN", "WRITING", "CHECKING", "SCAN", "PASS", "FAIL"};
+    static const char *const names[BOARD_STATES] = {"EMPTY",  "HELD",    "READY",    "FOUND",
+                                                    "KEYGEN", "WRITING", "CHECKING", "SCAN",
+                                                    "PASS",   "FAIL",    "DISABLED"};
 
     if (s->state == BOARD_WAIT && b->line != BOARD_RUNNING)
         return b->line == BOARD_PAUSED ? "PAUSED" : "CLOSED";
@@ -73,6 +78,10 @@ const char *words_next(const struct board *b, const struct board_slot *s)
         return s->again ? _("Was finished before. Take it out.") : _("Take it out.");
     case BOARD_FAIL:
         return _(actions[find_action(s->action)].next);
+    case BOARD_DISABLED:
+        return s->worn_out
+                   ? _("Use another slot. The contacts of this one are worn: call the engineer.")
+                   : _("Use another slot. When this one was looked at: F3 at it.");
     default:
         return _("Wait.");
     }
@@ -91,6 +100,8 @@ const char *words_next_short(const struct board_slot *s)
         return _("take out");
     case BOARD_FAIL:
         return _(actions[find_action(s->action)].brief);
+    case BOARD_DISABLED:
+        return _("use another");
     default:
         return "";
     }

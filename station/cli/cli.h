@@ -194,6 +194,7 @@ MUST_USE int cli_keep_revocations(struct cli *cli, struct error *err);
 /* Names every unresolved device of an order; *count receives how many there are. */
 MUST_USE int cli_report_unresolved(const struct cli *cli, int64_t order_id, const char *order,
                                    int64_t *count, struct error *err);
+int cmd_slots(struct cli *cli, struct error *err);
 int cmd_devices(struct cli *cli, struct error *err);
 int cmd_audit(struct cli *cli, struct error *err);
 int cmd_outbox(struct cli *cli, struct error *err);
@@ -201,6 +202,8 @@ int cmd_people(struct cli *cli, struct error *err);
 int cmd_ledger(struct cli *cli, struct error *err);
 int cmd_profile(struct cli *cli, struct error *err);
 int cmd_conform(struct cli *cli, struct error *err);
+int cmd_verify(struct cli *cli, struct error *err);
+int cmd_report(struct cli *cli, struct error *err);
 int cmd_help(struct cli *cli, struct error *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* imprint conform: judges somebody's device by the specification of the link. */
 #include "station/cli/cli.h"
-#include "station/cli/conform_port.h"
+#include "station/cli/device_port.h"
 #include "station/conform/pass.h"
 #include "station/vault/spawn.h"
 #include "station/wire/channel.h"
@@ -19,7 +19,7 @@
 
 /* The judge that was started, and what it may ask for. */
 struct trial {
-    struct conform_port port;
+    struct device_port port;
     const char *restart; /* a command of the shell, or NULL */
     pid_t pid;
     int control;
@@ -120,10 +120,10 @@ static int serve_restart(struct trial *t, struct error *err)
     enum offer_kind kind = OFFER_SERIAL;
     int fd = -1, rc;
 
-    conform_port_close(&t->port);
+    device_port_close(&t->port);
     rc = run_restart(t->restart, &why);
     if (rc == 0)
-        rc = conform_port_wait(&t->port, &kind, &fd, &why);
+        rc = device_port_wait(&t->port, &kind, &fd, &why);
     rc = send_port(t, kind, rc ? -1 : fd, &why, err);
     if (fd >= 0)
         close(fd);
@@ -192,10 +192,10 @@ static int judge(struct cli *cli, struct trial *t, const char *program, const ch
     buf_init(&pass, PASS_MAX);
     rc = make_pass(cli, &pass, err);
     if (rc == 0)
-        rc = conform_port_open(&t->port, &kind, &fd, err);
+        rc = device_port_open(&t->port, &kind, &fd, err);
     if (rc == 0)
         rc = judge_port(t, argv, kind, fd, &pass, err);
-    conform_port_close(&t->port);
+    device_port_close(&t->port);
     buf_wipe(&pass);
     return rc;
 }
@@ -231,6 +231,6 @@ int cmd_conform(struct cli *cli, struct error *err)
         return error_set(err, ERR_USAGE,
                          "usage: imprint conform PORT [options]; see 'imprint help conform'");
     snprintf(timeout, sizeof timeout, "%d", (int)timeout_ms);
-    t.port = (struct conform_port){.name = cli->args[0], .baud = (int)baud};
+    t.port = (struct device_port){.name = cli->args[0], .baud = (int)baud};
     return judge(cli, &t, program, timeout, err);
 }

@@ -56,6 +56,24 @@ int cli_report_unresolved(const struct cli *cli, int64_t order_id, const char *o
     return rc;
 }
 
+/* ---- units that the job did not take and that did not come back ---- */
+
+static int list_sent_back(void *context, const struct sent_back *u, struct error *err)
+{
+    const struct cli *cli = context;
+    char at[CLOCK_TEXT_SIZE];
+
+    (void)err;
+    clock_text(u->at, at);
+    if (cli->json)
+        cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:s}", "event", "sent_back", "chip", u->chip,
+                                 "slot", u->slot, "at", at, "why", u->why));
+    else
+        printf("chip %s was sent back from slot %s on %s and has no identity: %s\n", u->chip,
+               u->slot, at, u->why);
+    return 0;
+}
+
 /* ---- totals ---- */
 
 /* An order without a profile is one of derived keys. */
@@ -170,6 +188,8 @@ int cmd_reconcile(struct cli *cli, struct error *err)
     int rc = cli->arg_count ? reconcile_named(&r, cli->args[0], err)
                             : order_each(cli->store, reconcile_one, &r, err);
 
+    if (rc == 0 && cli->arg_count == 0) /* they are of no order yet */
+        rc = attempt_each_sent_back(cli->store, list_sent_back, cli, err);
     if (rc || r.unresolved == 0)
         return rc;
     return error_set(err, ERR_UNRESOLVED,

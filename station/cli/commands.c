@@ -130,6 +130,8 @@ static const struct cli_option run_options[] = {
 static const struct cli_option decommission_options[] = {
     BY, REASON, {"statements", "DIR", "the folder with what the owner signed"}, {NULL, NULL, NULL}};
 
+static const struct cli_option slots_options[] = {BY, REASON, SIGNER, {NULL, NULL, NULL}};
+
 static const struct cli_option by_options[] = {BY, {NULL, NULL, NULL}};
 
 static const struct cli_option crl_options[] = {
@@ -189,6 +191,25 @@ static const struct cli_option conform_options[] = {
     {"hex", NULL, "in words: what was sent and what came, also where a case passed"},
     {NULL, NULL, NULL}};
 
+static const struct cli_option report_options[] = {
+    {"from", "TIME", "shift: from this time on, such as 2026-01-31T06:00:00Z"},
+    {"to", "TIME", "shift: until before this time; default: now"},
+    {"last", "TIME", "shift: so long until now, such as 90m, 8h or 7d; default: 8h"},
+    {"product", "NAME", "unit: the product, where several have the serial"},
+    {"html", "FILE", "write it as a page that needs nothing else, with plots"},
+    {"verify", NULL, "also verify every MAC, with the token and its PIN"},
+    {NULL, NULL, NULL}};
+
+static const struct cli_option verify_options[] = {
+    {"manifests", "DIR", "the manifests; default: those of the station"},
+    {"trust", "DIR", "the pins to verify them with; default: the station's 'trust'"},
+    {"state", "FILE", "what 'imprint-manifest accept' keeps, not verified again"},
+    {"label", "TEXT", "the serial or code on the unit's label, to be compared"},
+    {"scan", NULL, "read the label from the standard input, as a scanner types it"},
+    {"baud", "N", "bits a second of a serial port; default: 115200"},
+    {"timeout", "MS", "how long the device may take for an answer, three times; default: 1500"},
+    {NULL, NULL, NULL}};
+
 const struct cli_command cli_commands[] = {
     {"init", "", "create a station: token, keys, authorities, database",
      "Creates the station in its directory: initialises a token, makes the long-lived keys in it,\n"
@@ -241,6 +262,17 @@ const struct cli_command cli_commands[] = {
      "failed. Where the job's serials are scanned it first reads a line for each unit, its slot\n"
      "and its serial.",
      run_options, NEED_CONFIG | NEED_JOB, 1, 1, cmd_run},
+    {"slots", "[list]|acknowledge LABEL|renew LABEL",
+     "how the fixtures' slots do, and care for them",
+     "'list' shows of each slot whether it is disabled, how many units were in it, and how many "
+     "of\n"
+     "the last 200 passed; it needs no PIN. 'acknowledge' lets a slot go on that failed too "
+     "often,\n"
+     "which operators do while the line runs: F3 on the board, the code ACK: and the slot's "
+     "label,\n"
+     "or 'ack LABEL'. 'renew' says that its contacts were renewed, and counts units from nothing.\n"
+     "Both need --by and --reason; where people sign, a supervisor or an engineer does.",
+     slots_options, NEED_CONFIG, 0, 2, cmd_slots},
     {"decommission", "JOB", "take the identities of devices away, as their owner signed",
      "Takes the identity off each device in the slots, locked or not, for which the owner signed: "
      "the\n"
@@ -365,6 +397,28 @@ const struct cli_command cli_commands[] = {
      "station of it. Needs no station, HSM or PIN. Exit status 20 when a case failed, 21 when\n"
      "cases were skipped for want of a key or because the device has an identity.",
      conform_options, 0, 0, 1, cmd_conform},
+    {"report", "unit SERIAL|lot NAME|shift", "tell what became of a unit, a lot or a shift",
+     "Who, when, in which slot, after how many attempts, with which firmware, certificate and "
+     "build\n"
+     "of the station; of a lot, which is an order's id or the lot of a UDI, and of a shift also\n"
+     "yield by slot, reasons of failure and pace. With --html as one page with plots that needs "
+     "no\n"
+     "station, script or network to be read. Reads only; needs no PIN, and then says that MACs "
+     "were\n"
+     "not verified.",
+     report_options, NEED_CONFIG, 1, 2, cmd_report},
+    {"verify", "PORT", "is this device genuine and whitelisted? for QA and returns",
+     "Asks the device at PORT, a serial port, 'usb:1209:0001', 'usb_path:1-2.3', 'tcp:HOST:PORT' "
+     "or\n"
+     "'unix:/PATH', to prove over a fresh random number that it holds the key of its certificate,\n"
+     "and looks it up in the whitelist: in the manifests of the station, verified again, or in "
+     "what\n"
+     "an importer accepted. Needs no station, HSM or PIN, and changes neither a locked device nor\n"
+     "anything else. Exit status 0: genuine and whitelisted; 23: not genuine; 33 held, 34 "
+     "revoked,\n"
+     "35 replaced, 36 unknown; 40: the label is another's; 21: a symmetric key, which only its\n"
+     "owner can verify.",
+     verify_options, 0, 1, 1, cmd_verify},
     {"help", "[COMMAND]", "list the commands, or explain one",
      "Lists the commands, or explains one.", no_options, 0, 0, 1, cmd_help},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, 0, NULL}};

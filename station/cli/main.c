@@ -116,7 +116,7 @@ static void print_overview(void)
 
 static const struct cli_command *find_command(const char *name, struct error *err)
 {
-    const char *names[32], *near;
+    const char *names[64], *near;
     size_t n = 0;
 
     for (const struct cli_command *c = cli_commands; c->name; c++) {

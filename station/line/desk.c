@@ -44,8 +44,13 @@ static int malformed(struct error *err)
     return error_set(err, ERR_INTERNAL, "the vault sent a malformed answer");
 }
 
-int desk_begin(struct desk *d, const char *slot, uint8_t nonce[IMPRINT_NONCE_SIZE],
-               bool *wants_chain, struct error *err)
+bool desk_is_closed(const struct wire_condition *condition)
+{
+    return condition->state >= WIRE_SLOT_FAILING;
+}
+
+int desk_begin(struct desk *d, const char *slot, struct desk_begun *begun,
+               struct wire_condition *condition, struct error *err)
 {
     struct wire_open open = {{0}};
     struct wire_opened opened;
@@ -61,9 +66,9 @@ int desk_begin(struct desk *d, const char *slot, uint8_t nonce[IMPRINT_NONCE_SIZ
     if (wire_get_opened(&r, &opened))
         return malformed(err);
     memcpy(d->handle, opened.handle, sizeof d->handle);
-    memcpy(nonce, opened.nonce, IMPRINT_NONCE_SIZE);
-    if (wants_chain)
-        *wants_chain = opened.wants_chain;
+    memcpy(begun->nonce, opened.nonce, sizeof begun->nonce);
+    begun->wants_chain = opened.wants_chain;
+    *condition = opened.condition;
     return 0;
 }
 
@@ -178,16 +183,36 @@ int desk_scan(struct desk *d, struct wire_scan *scan, struct error *err)
     return wire_get_scan(&r, scan) ? malformed(err) : 0;
 }
 
-int desk_result(struct desk *d, int code, const char *text, bool goes_on, struct wire_noted *noted,
+int desk_acknowledge(struct desk *d, const char *slot, bool *was, struct error *err)
+{
+    char label[WIRE_SLOT_MAX + 1] = "";
+    struct reader r;
+    uint8_t said;
+    int rc;
+
+    strncpy(label, slot, sizeof label - 1);
+    buf_reset(&d->request);
+    wire_put_ack(&d->request, label);
+    rc = ask(d, &r, err);
+    if (rc)
+        return rc;
+    if (reader_u8(&r, &said) || reader_end(&r))
+        return malformed(err);
+    *was = said != 0;
+    return 0;
+}
+
+int desk_result(struct desk *d, const struct desk_end *end, struct wire_noted *noted,
                 struct error *err)
 {
-    struct wire_result result = {.status = (uint8_t)error_exit_status(code), .goes_on = goes_on};
-    struct wire_noted said;
+    struct wire_result result = {.status = (uint8_t)error_exit_status(end->code),
+                                 .next = (uint8_t)end->next,
+                                 .goes_on = end->goes_on};
     struct reader r;
     int rc;
 
     memcpy(result.handle, d->handle, sizeof result.handle);
-    strncpy(result.text, text, sizeof result.text - 1);
+    strncpy(result.text, end->text, sizeof result.text - 1);
     for (char *p = result.text; *p; p++)
         if (*p < 0x20 || *p > 0x7e)
             *p = '?';
@@ -196,5 +221,5 @@ int desk_result(struct desk *d, int code, const char *text, bool goes_on, struct
     rc = ask(d, &r, err);
     if (rc)
         return rc;
-    return wire_get_noted(&r, noted ? noted : &said) ? malformed(err) : 0;
+    return wire_get_noted(&r, noted) ? malformed(err) : 0;
 }

@@ -22,9 +22,16 @@ struct desk {
 MUST_USE int desk_open(struct desk *d, int control, struct error *err);
 void desk_close(struct desk *d);
 
-/* *wants_chain (may be NULL): desk_chain comes before desk_hello, where the device has a chain. */
-MUST_USE int desk_begin(struct desk *d, const char *slot, uint8_t nonce[IMPRINT_NONCE_SIZE],
-                        bool *wants_chain, struct error *err);
+/* What the vault answers to the beginning of an attempt. */
+struct desk_begun {
+    uint8_t nonce[IMPRINT_NONCE_SIZE]; /* for HELLO */
+    bool wants_chain; /* desk_chain comes before desk_hello, where the device has a chain */
+};
+
+/* The slot's condition is told: of one that may not begin (desk_is_closed) nothing else is asked. */
+MUST_USE int desk_begin(struct desk *d, const char *slot, struct desk_begun *begun,
+                        struct wire_condition *condition, struct error *err);
+bool desk_is_closed(const struct wire_condition *condition);
 MUST_USE int desk_chain(struct desk *d, const struct buf *chain, struct error *err);
 /* hello's handle is filled in here. */
 MUST_USE int desk_hello(struct desk *d, struct wire_hello *hello, struct wire_plan *plan,
@@ -44,9 +51,18 @@ MUST_USE int desk_counts(struct desk *d, struct wire_counts *counts, struct erro
 
 /* The next thing that scanners said. */
 MUST_USE int desk_scan(struct desk *d, struct wire_scan *scan, struct error *err);
-/* code 0 or an error with its text; characters that are not printable ASCII become '?'. goes_on: another
- * attempt follows at once. noted may be NULL. */
-MUST_USE int desk_result(struct desk *d, int code, const char *text, bool goes_on,
-                         struct wire_noted *noted, struct error *err);
+/* A person acknowledges a slot. *was: it was failing. Errors also: ERR_REFUSED for one that is worn out. */
+MUST_USE int desk_acknowledge(struct desk *d, const char *slot, bool *was, struct error *err);
+
+/* How an attempt ended: 0, or an error with its text and what to do, of which characters that are not
+ * printable ASCII become '?'. goes_on: another attempt with the device follows at once. */
+struct desk_end {
+    int code;
+    const char *text;
+    enum error_next next;
+    bool goes_on;
+};
+MUST_USE int desk_result(struct desk *d, const struct desk_end *end, struct wire_noted *noted,
+                         struct error *err);
 
 #endif

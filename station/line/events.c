@@ -12,9 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const kind_names[] = {"empty",    "hold",  "wait", "hello", "keygen",
-                                         "deliver",  "prove", "scan", "pass",  "fail",
-                                         "progress", "retry", "out"};
+static const char *const kind_names[] = {"empty",    "hold",     "wait",  "hello", "keygen",
+                                         "deliver",  "prove",    "scan",  "pass",  "fail",
+                                         "disabled", "progress", "retry", "out"};
 static const char *const hold_names[HOLDS] = {
     [HOLD_FIXTURE] = "fixture", [HOLD_LID] = "lid", [HOLD_START] = "start"};
 static const char *const line_names[] = {"begin", "counts", "state", "notice", "scanned", "end"};
@@ -22,15 +22,16 @@ static const char *const scan_names[WIRE_SCAN_KINDS] = {
     [WIRE_SCAN_SLOT] = "slot",         [WIRE_SCAN_ARMED] = "armed",
     [WIRE_SCAN_EXPIRED] = "expired",   [WIRE_SCAN_LABEL] = "label",
     [WIRE_SCAN_MISMATCH] = "mismatch", [WIRE_SCAN_REFUSED] = "refused",
-    [WIRE_SCAN_NOTICE] = "scanner"};
+    [WIRE_SCAN_NOTICE] = "scanner",    [WIRE_SCAN_ACK] = "acknowledged"};
 static const char *const state_names[] = {"running", "paused", "quitting"};
 
 enum line_kind { LINE_BEGIN, LINE_COUNTS, LINE_STATE, LINE_NOTICE, LINE_SCANNED, LINE_END };
 
 /* What the progress line calls each state. */
-static const char *const state_words[] = {
-    N_("empty"),      N_("held"),    N_("waiting"),       N_("answering"), N_("making a key"),
-    N_("delivering"), N_("proving"), N_("to be scanned"), N_("passed"),    N_("failed")};
+static const char *const state_words[] = {N_("empty"),     N_("held"),          N_("waiting"),
+                                          N_("answering"), N_("making a key"),  N_("delivering"),
+                                          N_("proving"),   N_("to be scanned"), N_("passed"),
+                                          N_("failed"),    N_("disabled")};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool as_json;
@@ -69,9 +70,11 @@ static json_t *text_of(const char *text)
 
 /* What a person does: docs/events.md. */
 static const char *const actions[NEXT_COUNT] = {
-    [NEXT_RESEAT] = "reseat", [NEXT_SET_ASIDE] = "set_aside", [NEXT_CALL] = "call",
-    [NEXT_SCAN] = "scan",     [NEXT_SWAP] = "swap",           [NEXT_JOB] = "job",
-    [NEXT_ORDER] = "order",   [NEXT_RESTART] = "restart"};
+    [NEXT_RESEAT] = "reseat",       [NEXT_SET_ASIDE] = "set_aside",
+    [NEXT_CALL] = "call",           [NEXT_SCAN] = "scan",
+    [NEXT_SWAP] = "swap",           [NEXT_JOB] = "job",
+    [NEXT_ORDER] = "order",         [NEXT_RESTART] = "restart",
+    [NEXT_SEND_BACK] = "send_back", [NEXT_ACKNOWLEDGE] = "acknowledge"};
 
 /* About a class of failure, where nobody said more. ERR_REFUSED alone does not say that it is the device
  * that is bad. */
@@ -138,6 +141,10 @@ static void add_members(json_t *o, const struct event *e)
         json_object_set_new(o, "action", json_string(events_action(e->why)));
         json_object_set_new(o, "exit", json_integer(error_exit_status(e->why->code)));
         json_object_set_new(o, "ms", json_integer(e->took_ms));
+        break;
+    case EVENT_DISABLED:
+        json_object_set_new(o, "reason", json_string(e->worn_out ? "contacts" : "failures"));
+        json_object_set_new(o, "text", text_of(e->why->text));
         break;
     case EVENT_RETRY:
         add_failure(o, e);
@@ -212,6 +219,9 @@ static void print_words(const struct event *e)
                text_readable(error_shown(e->why, shown), safe, sizeof safe));
     else if (e->kind == EVENT_HOLD)
         printf("slot %-6s HOLD  %s\n", e->slot, _(holds[e->hold]));
+    else if (e->kind == EVENT_DISABLED)
+        printf("slot %-6s OFF   -  %s\n", e->slot,
+               text_readable(error_shown(e->why, shown), safe, sizeof safe));
     else if (e->kind == EVENT_SCAN)
         printf("slot %-6s SCAN  %s  %s\n", e->slot, serial,
                e->label ? _("scan the label of the unit") : _("scan the slot and the unit"));

@@ -27,6 +27,7 @@ enum event_kind {
     EVENT_SCAN, /* somebody has to scan */
     EVENT_PASS,
     EVENT_FAIL,
+    EVENT_DISABLED, /* nothing begins until somebody cared for the slot */
     EVENT_STATES,
     /* Steps on the way. */
     EVENT_PROGRESS = EVENT_STATES,
@@ -52,8 +53,9 @@ struct event {
     const char *serial;      /* NULL or empty while unknown */
     bool again;              /* PASS: it was finished before, nothing was consumed */
     bool waits;              /* PASS: it is whitelisted only once another run locked it */
-    const struct error *why; /* FAIL, RETRY: what happened and what to do */
+    const struct error *why; /* FAIL, RETRY, DISABLED: what happened and what to do */
     enum event_hold hold;    /* HOLD */
+    bool worn_out;           /* DISABLED: its contacts; false: it failed several times in a row */
     bool label;              /* SCAN: its label; false: the slot and its unit's code */
     int64_t took_ms;         /* PASS, FAIL */
     const char

@@ -183,17 +183,18 @@ static int check_gate(const struct gate *g, struct error *err)
 {
     static const char *const texts[HOLDS] = {
         [HOLD_FIXTURE] =
-            "the fixture does not answer: call the engineer; the unit goes on where it "
-            "was",
-        [HOLD_LID] = "the lid was opened: close it, and the unit goes on where it was",
-        [HOLD_START] = "the fixture ended this unit: start it again, and it goes on where it was"};
+            N_("the fixture does not answer: call the engineer; the unit goes on where it "
+               "was"),
+        [HOLD_LID] = N_("the lid was opened: close it, and the unit goes on where it was"),
+        [HOLD_START] =
+            N_("the fixture ended this unit: start it again, and it goes on where it was")};
     static const enum error_next next[HOLDS] = {
         [HOLD_FIXTURE] = NEXT_CALL, [HOLD_LID] = NEXT_RESEAT};
     int why = atomic_load(&g->broken);
 
     if (why == HOLD_NONE)
         return 0;
-    return error_next(err, next[why], error_set(err, ERR_INTERRUPTED, "%s", texts[why]));
+    return error_next(err, next[why], error_set_plain(err, ERR_INTERRUPTED, texts[why]));
 }
 
 static int gated_write(struct transport *t, const uint8_t *bytes, size_t len, int timeout_ms,
@@ -277,6 +278,7 @@ static const struct {
     [EVENT_SCAN] = {FIXTURE_BUSY, LAMP_BLUE, TONE_CALL},
     [EVENT_PASS] = {FIXTURE_OK, LAMP_GREEN, TONE_GOOD},
     [EVENT_FAIL] = {FIXTURE_NG, LAMP_RED, TONE_BAD},
+    [EVENT_DISABLED] = {FIXTURE_NG, LAMP_RED, -1},
 };
 
 static void look_like(const struct gate *g, const struct event *e, struct gate_view *v)

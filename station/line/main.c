@@ -207,11 +207,19 @@ static void pause_line(struct manager *m, bool paused)
     wake_all(m);
 }
 
-static bool acknowledge(struct manager *m, const char *slot)
+/* The vault lets a disabled slot go on, or not; of one that shows a failure it is not asked. */
+static void acknowledge(struct manager *m, const char *slot, const char *name)
 {
     struct place *p = find_place(m, slot);
+    struct error err = ERROR_INIT;
+    bool was = false;
 
-    return p && place_acknowledge(p);
+    if (p && desk_acknowledge(&m->desk, slot, &was, &err))
+        events_notice(err.text, name, false);
+    else if (p && (place_acknowledge(p) || was))
+        events_notice(N_("the slot begins again"), name, true);
+    else
+        events_notice(N_("there is no such slot, or it does not show a failure"), name, false);
 }
 
 static void obey(struct manager *m, const struct command *c)
@@ -221,7 +229,8 @@ static void obey(struct manager *m, const struct command *c)
     switch (c->kind) {
     case COMMAND_PAUSE:
     case COMMAND_RESUME:
-        events_notice(c->kind == COMMAND_PAUSE ? N_("no further device is begun") : N_("devices are begun"),
+        events_notice(c->kind == COMMAND_PAUSE ? N_("no further device is begun")
+                                               : N_("devices are begun"),
                       name, true);
         pause_line(m, c->kind == COMMAND_PAUSE);
         break;
@@ -230,10 +239,7 @@ static void obey(struct manager *m, const struct command *c)
         quit(m);
         break;
     case COMMAND_ACK:
-        if (acknowledge(m, c->slot))
-            events_notice(N_("the slot begins again"), name, true);
-        else
-            events_notice(N_("there is no such slot, or it does not show a failure"), name, false);
+        acknowledge(m, c->slot, name);
     }
 }
 
@@ -296,7 +302,9 @@ static void take_scan(struct manager *m, const struct wire_scan *scan)
     struct place *p = *scan->slot ? find_place(m, scan->slot) : NULL;
 
     events_scanned(scan);
-    if (p)
+    if (p && scan->kind == WIRE_SCAN_ACK)
+        (void)place_acknowledge(p);
+    else if (p)
         place_scanned(p);
 }
 

@@ -1,6 +1,7 @@
 #include "station/line/place.h"
 
 #include "base/clock.h"
+#include "station/line/step.h"
 #include "station/line/stream.h"
 
 #include <stdint.h>
@@ -11,8 +12,8 @@
 #define LOOK_EVERY_S 1 /* from one question whether a device is still there to the next */
 #define SILENT_MOST  2 /* questions without an answer: it was taken out */
 
-/* Why a slot stops showing a result. */
-enum leave { LEAVE_OUT, LEAVE_ACKNOWLEDGED, LEAVE_GONE, LEAVE_STOP };
+/* Why a slot stops showing a result; STANDING: its port went, and it does not. */
+enum leave { LEAVE_OUT, LEAVE_ACKNOWLEDGED, LEAVE_GONE, LEAVE_STOP, LEAVE_STANDING };
 
 static void tell_main(const struct line *line)
 {
@@ -43,13 +44,29 @@ static void tell_counts(struct place *p, bool finished_one)
         check_done(p, &counts);
 }
 
+static void await_acknowledgement(struct place *p, bool wanted)
+{
+    pthread_mutex_lock(&p->lock);
+    p->failed = wanted;
+    p->acknowledged = false;
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void tell_disabled(struct place *p)
+{
+    struct error why = ERROR_INIT;
+
+    (void)error_set(&why, ERR_REFUSED, "%s", p->slot.condition.text);
+    await_acknowledgement(p, true);
+    slot_emit(&p->slot, EVENT_DISABLED, &why);
+    p->stands = true;
+}
+
+/* A failure that closed the slot says so at once: nobody is to wait for the next unit. */
 static int finish(struct place *p, int rc, struct error *err)
 {
     rc = slot_report(&p->slot, rc, false, err);
-    pthread_mutex_lock(&p->lock);
-    p->failed = rc != 0;
-    p->acknowledged = false;
-    pthread_mutex_unlock(&p->lock);
+    await_acknowledgement(p, rc != 0);
     slot_emit(&p->slot, rc ? EVENT_FAIL : EVENT_PASS, rc ? err : NULL);
     tell_counts(p, rc == 0 && !p->slot.plan.again);
     return rc;
@@ -60,8 +77,7 @@ static bool is_transient(int code)
     return code == ERR_TIMEOUT || code == ERR_PROTOCOL;
 }
 
-static void tell_retry(struct place *p, unsigned attempt, unsigned most,
-                       const struct error *err)
+static void tell_retry(struct place *p, unsigned attempt, unsigned most, const struct error *err)
 {
     struct event e = {.kind = EVENT_RETRY,
                       .slot = p->label,
@@ -73,9 +89,11 @@ static void tell_retry(struct place *p, unsigned attempt, unsigned most,
     events_emit(&e);
 }
 
-/* Nobody was there when it ended: nothing to be told. */
+/* Nobody was there when it ended, or might be: nothing to be told of a device. */
 static bool nobody_came(const struct place *p, int rc)
 {
+    if (rc && slot_is_closed(&p->slot))
+        return true;
     return !p->slot.answered && (rc == ERR_GONE || rc == ERR_INTERRUPTED) && !p->slot.desk.lost;
 }
 
@@ -197,6 +215,28 @@ static enum leave stay(struct place *p, int result)
     return why;
 }
 
+/* Nothing is asked of a device in a slot that is closed, until somebody cared for the slot. */
+static enum leave stay_closed(struct place *p)
+{
+    struct error unsaid = ERROR_INIT;
+    enum leave why;
+
+    tell_disabled(p);
+    while (!wants(p, &why))
+        if (step_idle(&p->slot, &unsaid))
+            return LEAVE_STANDING;
+    return why;
+}
+
+static enum leave stand(struct place *p, bool finished, int rc)
+{
+    if (rc && slot_is_closed(&p->slot) && !p->slot.desk.lost)
+        return stay_closed(p);
+    if (!finished || rc == ERR_GONE || rc == ERR_IO)
+        return LEAVE_STANDING;
+    return stay(p, rc);
+}
+
 static void tell_out(const struct place *p)
 {
     struct event e = {.kind = EVENT_OUT, .slot = p->label};
@@ -233,10 +273,8 @@ static void serve_devices(struct place *p)
         p->stands = finished && rc;
         if (!finished && gate_is_broken(p->gate) && !p->line->stop && renew_desk(p))
             continue; /* nobody was there when the fixture was opened */
-        if (!finished || rc == ERR_GONE || rc == ERR_IO)
-            return;
-        why = stay(p, rc);
-        if (why == LEAVE_STOP)
+        why = stand(p, finished, rc);
+        if (why == LEAVE_STOP || why == LEAVE_STANDING)
             return;
         p->stands = false;
         if (why != LEAVE_ACKNOWLEDGED)
@@ -267,12 +305,12 @@ static int serve_once(struct place *p)
 /* A port that did not open is an attempt as well: the vault records it. */
 static int report_unopened(struct place *p, const struct place_port *port)
 {
-    uint8_t nonce[IMPRINT_NONCE_SIZE];
+    struct desk_begun begun;
     struct error err = ERROR_INIT;
 
     p->slot.started_ms = clock_mono_ms();
     memset(&p->slot.plan, 0, sizeof p->slot.plan);
-    if (desk_begin(&p->slot.desk, p->label, nonce, NULL, &err) == 0)
+    if (slot_open(&p->slot, &begun, &err) == 0)
         err = port->failure;
     p->told = port->failure.code;
     p->stands = true;
@@ -331,8 +369,13 @@ static bool take_port(struct place *p, struct place_port *port)
         memset(&p->slot.plan, 0, sizeof p->slot.plan);
         slot_emit(&p->slot, EVENT_EMPTY, NULL);
     }
-    while (!p->has_port && !p->line->stop)
+    while (!p->has_port && !p->line->stop) {
         pthread_cond_wait(&p->changed, &p->lock);
+        if (p->acknowledged && p->slot.state == EVENT_DISABLED && !p->has_port) {
+            p->acknowledged = p->stands = false;
+            slot_emit(&p->slot, EVENT_EMPTY, NULL);
+        }
+    }
     taken = p->has_port && (!p->line->stop || p->line->once);
     if (taken) {
         *port = p->inbox;

@@ -7,6 +7,7 @@
  *  2. An attempt is repeated at most limits->retries times, and each repeat says why.
  *  3. Every port that was taken is given back to who opened it.
  *  4. A slot with a fixture begins only while its gate is free (gate.h).
+ *  5. Of a slot that the vault closed (slot_is_closed) the port is kept and nothing is asked.
  */
 #ifndef STATION_LINE_PLACE_H
 #define STATION_LINE_PLACE_H
@@ -62,7 +63,7 @@ void place_join(struct place *p);
 /* Hands a port over; one that was handed over before and not taken is closed. */
 void place_give(struct place *p, const struct place_port *port);
 
-/* A failed slot begins again; false for any other. */
+/* A slot that failed, or is disabled, begins again; false for any other. */
 bool place_acknowledge(struct place *p);
 
 /* A scanner said something about the slot. */

@@ -42,6 +42,8 @@ struct slot {
     enum event_kind state; /* EVENT_STATES at first */
 
     struct desk desk;
+    struct wire_condition condition; /* as the vault said last */
+    bool warned;                     /* people know that it is worn */
     struct transport *transport;
     struct link_client client;
     struct wire_plan plan;
@@ -65,14 +67,20 @@ void slot_emit(struct slot *s, enum event_kind state, const struct error *err);
 /*
  * One attempt: waits wait_ms or SLOT_FOR_EVER, which is no more than hello_ms where the port is the
  * device, and provisions it. The vault is not told of
- * the end yet. Errors: ERR_INTERRUPTED when *stop came before anything was delivered; ERR_GONE, also when
+ * the end yet. Errors: ERR_REFUSED where the vault begins nothing in the slot (slot_is_closed); ERR_INTERRUPTED when *stop came before anything was delivered; ERR_GONE, also when
  * the vault ended (s->desk.lost); what vault and device say.
  */
 MUST_USE int slot_attempt(struct slot *s, int wait_ms, struct error *err);
 
-/* Tells the vault how the attempt ended, and that it goes on with another one; err gets what a person does about
- * it. Returns rc; of a pass ERR_GONE, or ERR_REFUSED where the plant's system has to take it first and did
- * not. */
+/* Asks the vault to begin an attempt. Errors: ERR_REFUSED where the slot is closed; ERR_GONE. */
+MUST_USE int slot_open(struct slot *s, struct desk_begun *begun, struct error *err);
+
+/* The vault begins nothing in the slot until somebody cared for it: s->condition has why. */
+bool slot_is_closed(const struct slot *s);
+
+/* Tells the vault how the attempt ended, and whether it goes on with another one; err gets what a person does
+ * about it. Returns rc; of a pass ERR_GONE, or ERR_REFUSED where the plant's system has to take it first and
+ * did not. */
 MUST_USE int slot_report(struct slot *s, int rc, bool goes_on, struct error *err);
 
 enum slot_presence { SLOT_SAME, SLOT_OTHER, SLOT_SILENT, SLOT_GONE };

@@ -308,11 +308,11 @@ int claim_set_nonce(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], cons
 int attempt_add(struct store *store, const struct attempt *a, struct error *err)
 {
     return sql_run(&store->sql, err,
-                   "INSERT INTO attempts(at, slot, chip, tx, serial, code, text)"
-                   " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                   "itbbtit", clock_utc(), a->slot, a->chip, a->chip ? a->chip_len : (size_t)0,
+                   "INSERT INTO attempts(at, slot, chip, tx, serial, code, text, next)"
+                   " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                   "itbbtiti", clock_utc(), a->slot, a->chip, a->chip ? a->chip_len : (size_t)0,
                    a->tx, a->tx ? (size_t)IMPRINT_TX_SIZE : (size_t)0, a->serial, (int64_t)a->code,
-                   a->text);
+                   a->text, (int64_t)a->next);
 }
 
 int attempt_failures(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], int64_t *failures,
@@ -322,6 +322,44 @@ int attempt_failures(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE], int
     return sql_integer(&store->sql, err, failures,
                        "SELECT count(*) FROM attempts WHERE tx = ? AND code <> 0", "b", tx,
                        (size_t)IMPRINT_TX_SIZE);
+}
+
+static int read_sent_back(sqlite3_stmt *s, struct sent_back *u, struct error *err)
+{
+    u->at = sqlite3_column_int64(s, 2);
+    if (sql_text(s, 0, u->chip, sizeof u->chip, err) ||
+        sql_text(s, 1, u->slot, sizeof u->slot, err) || sql_text(s, 3, u->why, sizeof u->why, err))
+        return ERR_STORE;
+    return 0;
+}
+
+/* Of the columns beside max(id), SQLite takes those of that row. */
+int attempt_each_sent_back(struct store *store,
+                           int (*each)(void *context, const struct sent_back *u, struct error *err),
+                           void *context, struct error *err)
+{
+    struct sent_back u;
+    sqlite3_stmt *s;
+    int rc = sql_start(&store->sql, err, &s,
+                       "SELECT lower(hex(a.chip)), a.slot, a.at, substr(a.text, 1, 400), max(a.id)"
+                       " FROM attempts a WHERE a.next <> 0 AND a.next = ? AND a.chip IS NOT NULL"
+                       " AND NOT EXISTS (SELECT 1 FROM claims k"
+                       " WHERE k.chip = a.chip AND k.state IN (0, 1))"
+                       " GROUP BY a.chip ORDER BY a.chip",
+                       "i", (int64_t)NEXT_SEND_BACK);
+
+    if (rc)
+        return rc;
+    while ((rc = sql_next(&store->sql, s, err)) == 1) {
+        rc = read_sent_back(s, &u, err);
+        if (rc == 0)
+            rc = each(context, &u, err);
+        if (rc < 0) {
+            sql_end(s);
+            return rc;
+        }
+    }
+    return rc;
 }
 
 int attempt_count(struct store *store, int64_t *passed, int64_t *failed, struct error *err)

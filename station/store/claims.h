@@ -123,11 +123,25 @@ struct attempt {
     const char *serial;
     int code; /* 0 for a pass, otherwise one of base/error.h */
     const char *text;
+    enum error_next next; /* of a refusal, what the vault told a person to do */
 };
 MUST_USE int attempt_add(struct store *store, const struct attempt *attempt, struct error *err);
 /* How many attempts of a transaction failed. */
 MUST_USE int attempt_failures(struct store *store, const uint8_t tx[IMPRINT_TX_SIZE],
                               int64_t *failures, struct error *err);
+/* A unit that was refused for what it is and sent back (NEXT_SEND_BACK), and has no identity. */
+struct sent_back {
+    char chip[2 * IMPRINT_CHIP_ID_MAX + 1]; /* hexadecimal */
+    char slot[33];
+    int64_t at; /* of the last refusal; seconds since 1970 UTC */
+    char why[UNRESOLVED_WHY_MAX + 1];
+};
+
+/* Calls each, by chip ids: for people to read. */
+MUST_USE int attempt_each_sent_back(struct store *store,
+                                    int (*each)(void *context, const struct sent_back *u,
+                                                struct error *err),
+                                    void *context, struct error *err);
 MUST_USE int attempt_count(struct store *store, int64_t *passed, int64_t *failed,
                            struct error *err);
 

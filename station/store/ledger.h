@@ -54,6 +54,9 @@ MUST_USE int ledger_append_alone(struct store *store, const char *event, const s
 #define LEDGER_PIN_TRIED      "pin_tried"  /* before the PIN is judged */
 #define LEDGER_SIGNED_IN      "signed_in"  /* it was right */
 
+/* Somebody signed for a slot: vault/slots.h. */
+#define LEDGER_SLOT "slot"
+
 /*
  * The entry after a restore. Its number follows that of the last entry and that of the last one that
  * the token remembers, anchored, which the backup may not have: data names it as "anchored", and
@@ -271,6 +274,12 @@ MUST_USE int ledger_verify_part(struct store *store, int64_t first, struct ledge
  * say. *count receives the number of entries. Errors: ERR_INTEGRITY with the number of the entry.
  */
 MUST_USE int ledger_verify(struct store *store, int64_t *count, struct error *err);
+
+/*
+ * Numbers and chain alone, for who has no token: nothing was changed, dropped or added by somebody who did
+ * not write the entries after it anew. *count receives the number of entries. Errors: ERR_INTEGRITY.
+ */
+MUST_USE int ledger_follow(struct store *store, int64_t *count, struct error *err);
 
 /* Whether the database has the entry that the token remembers as the newest (hsm/anchor.h). Nothing is
  * said of those after it. Errors: ERR_ROLLBACK for an older database or another history. */

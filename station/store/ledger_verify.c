@@ -501,6 +501,16 @@ static int verify_tables(struct store *store, const struct tally *t, struct erro
     return rc;
 }
 
+int ledger_follow(struct store *store, int64_t *count, struct error *err)
+{
+    struct verification v = {.store = store};
+    int rc = ledger_each(store, 0, chain_entry, &v, err);
+
+    if (rc == 0)
+        *count = v.count;
+    return rc;
+}
+
 int ledger_verify(struct store *store, int64_t *count, struct error *err)
 {
     struct verification v = {.store = store};

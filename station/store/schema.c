@@ -177,8 +177,17 @@ static const char schema_9[] =
     "CREATE UNIQUE INDEX ledger_request ON ledger(" /* and gets one certificate */
     " json_extract(body, '$.data.request')) WHERE json_extract(body, '$.event') = 'issue';";
 
-/* Version 10 changes nothing here. */
-static const char schema_10[] = "";
+/* Version 10: what a person was told to do next after an attempt, and what is known of slots (slots.h). */
+static const char schema_10[] =
+    "ALTER TABLE attempts ADD COLUMN next INTEGER NOT NULL DEFAULT 0;" /* enum error_next */
+    "CREATE INDEX attempts_next ON attempts(next, chip) WHERE next <> 0;"
+    "CREATE TABLE slots ("
+    " label TEXT PRIMARY KEY,"
+    " contacts INTEGER NOT NULL," /* units since the contacts were renewed */
+    " failures INTEGER NOT NULL," /* in a row */
+    " disabled INTEGER NOT NULL," /* 1: until somebody acknowledges */
+    " recent TEXT NOT NULL,"      /* a letter for each of the last units, the newest at the end */
+    " why TEXT NOT NULL) WITHOUT ROWID;"; /* the last failure that counted */
 
 /* Version 11: results on their way to the plant's systems (outbox.h). */
 static const char schema_11[] =

@@ -11,6 +11,7 @@
 #include "station/vault/naming.h"
 #include "station/vault/plant.h"
 #include "station/vault/quota.h"
+#include "station/vault/slots.h"
 #include "station/vault/symmetric.h"
 #include "station/vault/witness.h"
 
@@ -385,9 +386,10 @@ static int pass_attempt(struct vault *v, struct session *s, struct error *err)
                         .serial = s->credential.serial,
                         .code = 0,
                         .text = s->again ? "proven again" : "proven"};
-
     int rc = attempt_add(v->store, &a, err);
 
+    if (rc == 0)
+        rc = slots_count(v, s->slot, SLOTS_PASSED, "", err);
     return rc ? rc : plant_tell(v, s, &result, err);
 }
 

@@ -401,11 +401,24 @@ int plan_request(struct vault *v, struct session *s, const struct wire_csr *requ
     return rc ? rc : fill_plan(v, s, WIRE_DELIVER, plan, err);
 }
 
+/* What the unit says of itself, against what the job requires of it. */
+static int check_unit(const struct vault *v, const struct wire_hello *h, struct error *err)
+{
+    const struct job_unit unit = {.firmware = h->firmware,
+                                  .image_hash = h->has_image_hash ? h->image_hash : NULL,
+                                  .debug = h->debug,
+                                  .lifecycle = h->lifecycle};
+
+    return job_require_unit(&v->job->require, &unit, err);
+}
+
 int plan_device(struct vault *v, struct session *s, struct wire_plan *plan, struct error *err)
 {
     bool known;
     int rc = hello_check(v, s, err);
 
+    if (rc == 0)
+        rc = check_unit(v, &s->hello, err);
     if (rc == 0)
         rc = find_reported(v, s, &known, err);
     if (rc)

@@ -33,6 +33,8 @@
  *   nothing of the above                     -                             claim (vault/naming.h), or
  *                                                                          ask for a key: KEYGEN
  *   a live T                                 another label in its slot     refuse
+ *   any of the above, and not what the job   any of the above              refuse before it is looked
+ *     requires (job_require.h)                                             up
  *
  * Failed too often: as the claim's own device, by its chip id and key (session.c).
  * Authenticated: the order says `enrolled` or `attested`.

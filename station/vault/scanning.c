@@ -7,6 +7,7 @@
 #include "station/vault/naming.h"
 #include "station/vault/quota.h"
 #include "station/vault/scan.h"
+#include "station/vault/slots.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #define SLOTS_MAX 256
 #define TELL_MAX  64
 #define SLOT_CODE "SLOT:"
+#define ACK_CODE  "ACK:"
 
 struct slot_scan {
     char slot[WIRE_SLOT_MAX + 1];
@@ -246,17 +248,40 @@ static int64_t asking(struct scanning *s, const char *slot)
     return found ? found->credential : 0;
 }
 
+/* Slots that the job has and this scanner may scan for. */
+static int check_slot(const struct vault *v, size_t scanner, const char *slot, struct error *err)
+{
+    const struct config_scanner *c = scanner_of(v, scanner);
+    int rc = scan_check_slot(v->job, slot, err);
+
+    if (rc || is_of_scanner(c, slot))
+        return rc;
+    return error_set(err, ERR_REFUSED,
+                     "scanner '%s' is not for slot '%s': use the scanner of that slot", c->name,
+                     slot);
+}
+
+static int acknowledge(struct vault *v, size_t scanner, const char *slot, struct error *err)
+{
+    bool was = false;
+    int rc = check_slot(v, scanner, slot, err);
+
+    if (rc == 0)
+        rc = slots_acknowledge(v, slot, &was, err);
+    if (rc == 0 && !was)
+        rc = error_set(err, ERR_REFUSED,
+                       "slot '%s' is not disabled: there is nothing to acknowledge", slot);
+    if (rc == 0)
+        tell(v->scanning, WIRE_SCAN_ACK, slot, "", "the slot goes on");
+    return rc;
+}
+
 static int select_slot(struct vault *v, size_t scanner, const char *slot, int64_t now_ms,
                        struct error *err)
 {
-    const struct config_scanner *c = scanner_of(v, scanner);
     struct selection *selected = &v->scanning->selected[scanner];
-    int rc = scan_check_slot(v->job, slot, err);
+    int rc = check_slot(v, scanner, slot, err);
 
-    if (rc == 0 && !is_of_scanner(c, slot))
-        rc = error_set(err, ERR_REFUSED,
-                       "scanner '%s' is not for slot '%s': use the scanner of that slot", c->name,
-                       slot);
     selected->slot[0] = 0;
     if (rc)
         return rc;
@@ -524,16 +549,17 @@ static int take_label(struct vault *v, size_t scanner, const char *code, size_t 
     return rc ? rc : take_of_slot(v, was.slot, serial, now_ms, err);
 }
 
-/* "SLOT:S1", which a scanner may have put its AIM identifier before. */
-static bool is_slot_code(const char *code, size_t len, char slot[WIRE_SLOT_MAX + 1])
+/* "SLOT:S1" or "ACK:S1", which a scanner may have put its AIM identifier before. */
+static bool is_code_of_slot(const char *kind, const char *code, size_t len,
+                            char slot[WIRE_SLOT_MAX + 1])
 {
-    size_t mark = strlen(SLOT_CODE);
+    size_t mark = strlen(kind);
 
     if (len > 3 && code[0] == ']') {
         code += 3;
         len -= 3;
     }
-    if (len <= mark || len - mark > WIRE_SLOT_MAX || memcmp(code, SLOT_CODE, mark) != 0)
+    if (len <= mark || len - mark > WIRE_SLOT_MAX || memcmp(code, kind, mark) != 0)
         return false;
     for (size_t i = mark; i < len; i++)
         if (code[i] < 0x20 || code[i] > 0x7e)
@@ -562,7 +588,9 @@ int scanning_take(struct vault *v, size_t scanner, const char *code, size_t len,
     int rc;
 
     scanning_expire(v->scanning, now_ms);
-    if (is_slot_code(code, len, slot))
+    if (is_code_of_slot(ACK_CODE, code, len, slot))
+        rc = acknowledge(v, scanner, slot, &wrong);
+    else if (is_code_of_slot(SLOT_CODE, code, len, slot))
         rc = select_slot(v, scanner, slot, now_ms, &wrong);
     else
         rc = take_label(v, scanner, code, len, now_ms, &wrong);

@@ -2,6 +2,7 @@
  * scanning: what scanners say while the line runs, and what follows from it.
  *
  *   SLOT:S1      the scanner's next code is about slot S1; so it is for 30 seconds
+ *   ACK:S1       slot S1, which failed too often (vault/slots.h), goes on
  *   then a code  a slot whose device waits for its label: the label is compared with the serial of the
  *                credential that was read back from there. Any other slot is armed, where serials are
  *                scanned: the device that begins there within 30 seconds gets this serial

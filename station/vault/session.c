@@ -14,6 +14,7 @@
 #include "station/vault/quota.h"
 #include "station/vault/scan.h"
 #include "station/vault/scanning.h"
+#include "station/vault/slots.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -119,6 +120,7 @@ static int answer_open(const struct vault *v, struct session *s, struct reader *
 {
     struct wire_open open;
     struct wire_opened opened;
+    int rc;
 
     if (s->state != SESSION_IDLE || wire_get_open(r, &open))
         return refuse_order(err);
@@ -126,10 +128,15 @@ static int answer_open(const struct vault *v, struct session *s, struct reader *
         random_bytes(s->nonce, sizeof s->nonce, err))
         return ERR_INTERNAL;
     strcpy(s->slot, open.slot);
+    s->refused = false;
     memcpy(opened.handle, s->handle, sizeof opened.handle);
     memcpy(opened.nonce, s->nonce, sizeof opened.nonce);
     opened.wants_chain = v->order->auth == ORDER_AUTH_ATTESTED;
-    s->state = SESSION_OPENED;
+    rc = slots_condition(v, s->slot, &opened.condition, err);
+    if (rc)
+        return rc;
+    if (opened.condition.state < WIRE_SLOT_FAILING)
+        s->state = SESSION_OPENED;
     wire_put_opened(reply, &opened);
     return 0;
 }
@@ -314,23 +321,34 @@ static bool is_of_claim(const struct session *s)
            (c->attestation.len == 0 || claim_is_enrolled_as(c, h->attest_key));
 }
 
-/* last: no other attempt follows, so that it is a result. */
-static int record_attempt(struct vault *v, struct session *s, int code, const char *text, bool last,
+/* How an attempt ended. last: no other follows, so that it is a result. unit: and it is counted for the slot. */
+struct outcome {
+    int code;
+    const char *text;
+    enum error_next next; /* as the line would have it */
+    bool last, unit;
+};
+
+static int record_attempt(struct vault *v, struct session *s, const struct outcome *o,
                           struct error *err)
 {
-    const struct plant_result result = {code, text};
+    const struct plant_result result = {o->code, o->text};
+    enum slots_end end = slots_end_of(o->code, s->refused, o->next);
     struct attempt a = {.slot = s->slot,
                         .chip = s->hello.chip_len ? s->hello.chip : NULL,
                         .chip_len = s->hello.chip_len,
                         .tx = is_of_claim(s) ? s->claim.tx : NULL,
                         .serial = s->claim.credential ? s->credential.serial : s->keygen.serial,
-                        .code = code,
-                        .text = text};
+                        .code = o->code,
+                        .text = o->text,
+                        .next = s->refused ? s->next : NEXT_BY_CLASS};
     int rc = store_begin(v->store, err);
 
     if (rc == 0)
         rc = attempt_add(v->store, &a, err);
-    if (rc == 0 && last)
+    if (rc == 0 && o->unit)
+        rc = slots_count(v, s->slot, end, o->text, err);
+    if (rc == 0 && o->last)
         rc = plant_tell(v, s, &result, err);
     if (rc == 0)
         rc = store_commit(v->store, err);
@@ -354,10 +372,11 @@ static int ask_plant(struct vault *v, struct session *s, const struct wire_resul
 {
     bool passed = s->passed || result_code(s, result) == 0;
     int rc = plant_takes_result(v, s, passed, waits, err), held;
+    struct outcome hold = {.code = rc, .text = err->text, .last = true};
 
     if (rc != ERR_REFUSED)
         return rc;
-    held = record_attempt(v, s, rc, err->text, true, err);
+    held = record_attempt(v, s, &hold, err);
     return held ? held : rc;
 }
 
@@ -366,7 +385,9 @@ static int answer_result(struct vault *v, struct session *s, struct reader *r, s
                          struct error *err)
 {
     struct wire_result result;
+    struct outcome outcome;
     struct wire_noted noted;
+    char slot[WIRE_SLOT_MAX + 1];
     bool waits = false;
     int rc = 0;
 
@@ -374,8 +395,13 @@ static int answer_result(struct vault *v, struct session *s, struct reader *r, s
         return refuse_order(err);
     if (check_handle(s, result.handle, err))
         return ERR_PROTOCOL;
+    outcome = (struct outcome){.code = s->passed ? 0 : result_code(s, &result),
+                               .text = result.text,
+                               .next = (enum error_next)result.next,
+                               .last = !result.goes_on,
+                               .unit = !result.goes_on};
     if (!s->passed && !s->reported)
-        rc = record_attempt(v, s, result_code(s, &result), result.text, !result.goes_on, err);
+        rc = record_attempt(v, s, &outcome, err);
     s->reported = true;
     if (rc == 0)
         rc = ask_plant(v, s, &result, &waits, err);
@@ -384,9 +410,27 @@ static int answer_result(struct vault *v, struct session *s, struct reader *r, s
     memcpy(noted.plant, s->warning, sizeof noted.plant);
     scanning_forget(v->scanning, s);
     keygen_release(v, s);
+    strcpy(slot, s->slot);
     reset(s);
-    wire_put_noted(reply, &noted);
+    if (rc == 0)
+        rc = slots_condition(v, slot, &noted.condition, err);
+    if (rc == 0)
+        wire_put_noted(reply, &noted);
     return rc;
+}
+
+/* A person at the line; what a scanner says of it goes another way (vault/scanning.h). */
+static int answer_ack(struct vault *v, struct reader *r, struct buf *reply, struct error *err)
+{
+    char slot[WIRE_SLOT_MAX + 1];
+    bool was;
+    int rc = wire_get_ack(r, slot) ? refuse_order(err) : slots_acknowledge(v, slot, &was, err);
+
+    if (rc)
+        return rc;
+    wire_put_ok(reply);
+    buf_put_u8(reply, was);
+    return 0;
 }
 
 /* For the screen alone: nothing is decided by it. */
@@ -447,6 +491,8 @@ static int dispatch(struct vault *v, struct session *s, struct reader *r, struct
         return answer_counts(v, r, reply, err);
     case WIRE_SCANS:
         return answer_scans(v, r, reply, err);
+    case WIRE_ACK:
+        return answer_ack(v, r, reply, err);
     default:
         return refuse_order(err);
     }
@@ -465,6 +511,8 @@ int session_answer(struct vault *v, struct session *s, const struct buf *request
     rc = unsettled ? unsettled : dispatch(v, s, &r, reply, err);
     if (rc == 0)
         return buf_check(reply, "an answer to the line", err);
+    s->refused = true;
+    s->next = err->next;
     wire_put_error(reply, rc, err);
     return unsettled || is_fatal(rc) ? rc : 0;
 }
@@ -487,6 +535,9 @@ bool session_is_at_once(const struct session *s, const struct buf *request)
 
 int session_abandon(struct vault *v, struct session *s, struct error *err)
 {
+    static const struct outcome ended = {.code = ERR_INTERRUPTED,
+                                         .text = "the line ended before the device was finished",
+                                         .last = true};
     bool tried = s->state != SESSION_IDLE && s->hello.chip_len > 0;
 
     scanning_forget(v->scanning, s);
@@ -494,6 +545,5 @@ int session_abandon(struct vault *v, struct session *s, struct error *err)
     hooks_forget(v->hooks, &s->ticket);
     if (!tried || s->passed || s->reported)
         return 0;
-    return record_attempt(v, s, ERR_INTERRUPTED, "the line ended before the device was finished",
-                          true, err);
+    return record_attempt(v, s, &ended, err);
 }

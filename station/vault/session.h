@@ -39,6 +39,8 @@ struct session {
     bool passed;                     /* its pass is recorded */
     bool labelled;                   /* its label was compared with the credential */
     bool waits;                      /* it proved, and another run is to lock it */
+    bool refused;                    /* the vault itself said no to something */
+    enum error_next next;            /* and what to do about it */
     struct buf farewell;             /* what takes its identity away (farewell.h), or empty */
     struct hook_ticket ticket;       /* what the plant was asked (plant.h) */
     struct buf result;               /* what it is told, JSON; empty: nothing */

@@ -15,6 +15,7 @@
 
 #define SUPERVISOR (1U << PERSON_SUPERVISOR)
 #define ENGINEER   (1U << PERSON_ENGINEER)
+#define EITHER     (SUPERVISOR | ENGINEER)
 #define ANYBODY    (1U << PERSON_OPERATOR | SUPERVISOR | ENGINEER)
 
 static const struct signing_rule rules[SIGNING_ACTIONS] = {
@@ -27,6 +28,7 @@ static const struct signing_rule rules[SIGNING_ACTIONS] = {
     [SIGNING_CLOCK] = {"imprint recover", "clock", SUPERVISOR, true},
     [SIGNING_COUNTER] = {"imprint recover --counter", "counter", ENGINEER, true},
     [SIGNING_PEOPLE] = {"imprint people", "people", SUPERVISOR, true},
+    [SIGNING_SLOTS] = {"imprint slots", "slots", EITHER, true},
     [SIGNING_PIN] = {"imprint people pin", "pin", ANYBODY, true},
 };
 
@@ -180,8 +182,10 @@ static int check_role(const struct person *p, enum signing_action action, struct
         return 0;
     return error_set(err, ERR_REFUSED,
                      "'%s' is signed by a%s, and '%s' is %s %s: nothing was changed", rule->command,
-                     rule->roles & SUPERVISOR ? " supervisor" : "n engineer", p->name,
-                     p->role == PERSON_SUPERVISOR ? "a" : "an", person_role_name(p->role));
+                     rule->roles == EITHER      ? " supervisor or an engineer"
+                     : rule->roles & SUPERVISOR ? " supervisor"
+                                                : "n engineer",
+                     p->name, p->role == PERSON_SUPERVISOR ? "a" : "an", person_role_name(p->role));
 }
 
 int signing_check(struct store *store, const struct people *people, struct secret *badge,

@@ -37,6 +37,7 @@ enum signing_action {
     SIGNING_CLOCK,
     SIGNING_COUNTER,
     SIGNING_PEOPLE,
+    SIGNING_SLOTS,
     SIGNING_PIN, /* one's own */
     SIGNING_ACTIONS
 };

@@ -232,6 +232,7 @@ void wire_put_result(struct buf *m, const struct wire_result *v)
     buf_put_u8(m, WIRE_RESULT);
     buf_put(m, v->handle, sizeof v->handle);
     buf_put_u8(m, v->status);
+    buf_put_u8(m, v->next);
     buf_put_u8(m, v->goes_on);
     put_text(m, v->text);
 }
@@ -241,25 +242,26 @@ int wire_get_result(struct reader *r, struct wire_result *v)
     struct wire_result got;
 
     if (reader_bytes(r, got.handle, sizeof got.handle) || reader_u8(r, &got.status) ||
-        get_flag(r, &got.goes_on) || get_text(r, got.text, sizeof got.text) || reader_end(r))
+        reader_u8(r, &got.next) || got.next >= NEXT_COUNT || get_flag(r, &got.goes_on) ||
+        get_text(r, got.text, sizeof got.text) || reader_end(r))
         return ERR_FORMAT;
     *v = got;
     return 0;
 }
 
-void wire_put_noted(struct buf *m, const struct wire_noted *v)
+void wire_put_ack(struct buf *m, const char *slot)
 {
-    wire_put_ok(m);
-    put_text(m, v->plant);
+    buf_put_u8(m, WIRE_ACK);
+    put_text(m, slot);
 }
 
-int wire_get_noted(struct reader *r, struct wire_noted *v)
+int wire_get_ack(struct reader *r, char slot[WIRE_SLOT_MAX + 1])
 {
-    struct wire_noted got;
+    char got[WIRE_SLOT_MAX + 1];
 
-    if (get_text(r, got.plant, sizeof got.plant) || reader_end(r))
+    if (get_text(r, got, sizeof got) || reader_end(r))
         return ERR_FORMAT;
-    *v = got;
+    strcpy(slot, got);
     return 0;
 }
 
@@ -300,12 +302,45 @@ int wire_get_status(struct reader *r, struct error *err)
                       error_received(err, -(int)status, message, text, local));
 }
 
+static void put_condition(struct buf *m, const struct wire_condition *v)
+{
+    buf_put_u8(m, v->state);
+    put_text(m, v->text);
+}
+
+static int get_condition(struct reader *r, struct wire_condition *v)
+{
+    return reader_u8(r, &v->state) || v->state >= WIRE_SLOT_STATES ||
+                   get_text(r, v->text, sizeof v->text)
+               ? ERR_FORMAT
+               : 0;
+}
+
+void wire_put_noted(struct buf *m, const struct wire_noted *v)
+{
+    wire_put_ok(m);
+    put_text(m, v->plant);
+    put_condition(m, &v->condition);
+}
+
+int wire_get_noted(struct reader *r, struct wire_noted *v)
+{
+    struct wire_noted got;
+
+    if (get_text(r, got.plant, sizeof got.plant) || get_condition(r, &got.condition) ||
+        reader_end(r))
+        return ERR_FORMAT;
+    *v = got;
+    return 0;
+}
+
 void wire_put_opened(struct buf *m, const struct wire_opened *v)
 {
     wire_put_ok(m);
     buf_put(m, v->handle, sizeof v->handle);
     buf_put(m, v->nonce, sizeof v->nonce);
     buf_put_u8(m, v->wants_chain);
+    put_condition(m, &v->condition);
 }
 
 int wire_get_opened(struct reader *r, struct wire_opened *v)
@@ -314,7 +349,7 @@ int wire_get_opened(struct reader *r, struct wire_opened *v)
 
     if (reader_bytes(r, got.handle, sizeof got.handle) ||
         reader_bytes(r, got.nonce, sizeof got.nonce) || get_flag(r, &got.wants_chain) ||
-        reader_end(r))
+        get_condition(r, &got.condition) || reader_end(r))
         return ERR_FORMAT;
     *v = got;
     return 0;

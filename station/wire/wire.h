@@ -11,15 +11,19 @@
  *
  *   line                                            vault
  *   OPEN (slot)                                  -> handle, station nonce for HELLO, chain wanted?
+ *                                                   and the slot's condition: where nothing begins in
+ *                                                   it, only OPEN may come next
  *   CHAIN (a vendor's certificates)              -> nothing; kept for HELLO, opaque to the vault
  *   HELLO (what the device said)                 -> DELIVER with all of BEGIN, or KEYGEN, PROVE, ABORT
  *   CSR (the device's certificate request)       -> DELIVER with all of BEGIN
  *   OBJECT (index)                               -> the bytes of one object
  *   NONCE                                        -> a nonce for PROVE, journalled
  *   PROOF (signature, what was read back)        -> PASS, or LOCK (lock, then prove again)
- *   RESULT (code, text)                          -> what the plant said; the attempt is recorded
+ *   RESULT (code, text, does it go on?)          -> what the plant said, the slot's condition; the
+ *                                                   attempt is recorded
  *   COUNTS, at any time                          -> how far the order is
  *   SCANS, at any time                           -> the next thing that scanners said, if any
+ *   ACK (slot), at any time                      -> whether the slot was failing, and goes on now
  *
  * A reply begins with u8: 0, or the exit status of an error (base/error.h). Then follow u8, what a person
  * does next (enum error_next), and the text as lp.
@@ -48,17 +52,33 @@ enum wire_op {
     WIRE_CHAIN = 7,
     WIRE_CSR = 8,
     WIRE_COUNTS = 32,
-    WIRE_SCANS = 33
+    WIRE_SCANS = 33,
+    WIRE_ACK = 34
 };
 
 struct wire_open {
     char slot[WIRE_SLOT_MAX + 1];
 };
 
+/* What the vault makes of a slot by what happened in it before (vault/slots.h). */
+enum wire_slot_state {
+    WIRE_SLOT_GOOD = 0,
+    WIRE_SLOT_WORN,     /* it goes on; people are to know */
+    WIRE_SLOT_FAILING,  /* nothing begins until somebody acknowledges */
+    WIRE_SLOT_WORN_OUT, /* nothing begins until its contacts are renewed */
+    WIRE_SLOT_STATES
+};
+
+struct wire_condition {
+    uint8_t state;
+    char text[WIRE_TEXT_MAX + 1]; /* why, and what to do; empty where it is good */
+};
+
 struct wire_opened {
     uint8_t handle[WIRE_HANDLE_SIZE];
     uint8_t nonce[IMPRINT_NONCE_SIZE];
     uint8_t wants_chain; /* the order asks for attested devices: CHAIN comes before HELLO */
+    struct wire_condition condition;
 };
 
 /* What the device said of itself. */
@@ -160,6 +180,7 @@ enum wire_scan_kind {
     WIRE_SCAN_MISMATCH, /* it is not */
     WIRE_SCAN_REFUSED,  /* a code was of no use */
     WIRE_SCAN_NOTICE,   /* about a scanner */
+    WIRE_SCAN_ACK,      /* a slot was acknowledged */
     WIRE_SCAN_KINDS
 };
 
@@ -175,13 +196,15 @@ struct wire_scan {
 struct wire_result {
     uint8_t handle[WIRE_HANDLE_SIZE];
     uint8_t status;  /* 0 or an exit status */
+    uint8_t next;    /* enum error_next */
     uint8_t goes_on; /* another attempt with the device follows at once */
     char text[WIRE_TEXT_MAX + 1];
 };
 
 /* What the vault answers. */
 struct wire_noted {
-    char plant[WIRE_TEXT_MAX + 1]; /* what the plant's programs did not say yes to, or empty */
+    char plant[WIRE_TEXT_MAX + 1];   /* what the plant's programs did not say yes to, or empty */
+    struct wire_condition condition; /* of the slot, from now on */
 };
 
 /* How far the job's order is, for the screen. */
@@ -205,6 +228,7 @@ void wire_put_proof(struct buf *m, const struct wire_proof *v);
 void wire_put_result(struct buf *m, const struct wire_result *v);
 void wire_put_ask_counts(struct buf *m);
 void wire_put_ask_scans(struct buf *m);
+void wire_put_ack(struct buf *m, const char *slot);
 
 /* Each reads what follows the operation and returns ERR_FORMAT on any deviation. */
 MUST_USE int wire_get_open(struct reader *r, struct wire_open *v);
@@ -217,13 +241,14 @@ MUST_USE int wire_get_object(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE],
 MUST_USE int wire_get_nonce(struct reader *r, uint8_t handle[WIRE_HANDLE_SIZE]);
 MUST_USE int wire_get_proof(struct reader *r, struct wire_proof *v);
 MUST_USE int wire_get_result(struct reader *r, struct wire_result *v);
+MUST_USE int wire_get_ack(struct reader *r, char slot[WIRE_SLOT_MAX + 1]);
 
 /* Replies. wire_put_error is for failures, of which err has the text; the others begin with the 0 byte. */
 void wire_put_error(struct buf *m, int code, const struct error *err);
 void wire_put_ok(struct buf *m);
 void wire_put_opened(struct buf *m, const struct wire_opened *v);
-void wire_put_plan(struct buf *m, const struct wire_plan *v);
 void wire_put_noted(struct buf *m, const struct wire_noted *v);
+void wire_put_plan(struct buf *m, const struct wire_plan *v);
 void wire_put_counts(struct buf *m, const struct wire_counts *v);
 void wire_put_scan(struct buf *m, const struct wire_scan *v);
 
@@ -233,8 +258,8 @@ void wire_put_scan(struct buf *m, const struct wire_scan *v);
  */
 MUST_USE int wire_get_status(struct reader *r, struct error *err);
 MUST_USE int wire_get_opened(struct reader *r, struct wire_opened *v);
-MUST_USE int wire_get_plan(struct reader *r, struct wire_plan *v);
 MUST_USE int wire_get_noted(struct reader *r, struct wire_noted *v);
+MUST_USE int wire_get_plan(struct reader *r, struct wire_plan *v);
 MUST_USE int wire_get_counts(struct reader *r, struct wire_counts *v);
 MUST_USE int wire_get_scan(struct reader *r, struct wire_scan *v);
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
@@ -205,7 +206,7 @@ class Line:
 
 
 CERTIFICATE = "certificate:\n  organization: Acme Medical\n  hardware_type: 1.3.6.1.4.1.32473.1.7\n"
-STATES = ("empty", "hold", "wait", "hello", "scan", "deliver", "prove", "pass", "fail")
+STATES = ("empty", "hold", "wait", "hello", "scan", "deliver", "prove", "pass", "fail", "disabled")
 
 
 class Rig:
@@ -357,11 +358,18 @@ class Rig:
             (self.dir / name).touch(mode=0o600)
             (self.dir / name).write_text(pin + "\n")
         self.imprint(*self.init_command(*options))
+        self.set_slots("  failures: 0\n")  # most tests let devices fail on purpose
         run(AUTHORITY, "certify", "--key", self.owner / "authority.key", "--station-key",
             self.station / "station-auth.pub", "--station", self.name, "--environment", "test",
             "--out", self.station / "station.cert")
         if order:
             self.write_order(**self.order_changes)
+
+    def set_slots(self, text):
+        """The map of the slots in station.yaml, in the place of the one that is there."""
+        config = self.station / "station.yaml"
+        rest = re.sub(r"(?m)^slots:\n(?: .*\n)*", "", config.read_text())
+        config.write_text(rest.rstrip("\n") + "\nslots:\n" + text)
 
     def token_options(self):
         """What `imprint init` is told of the token: nothing but its PIN, for the built-in one."""

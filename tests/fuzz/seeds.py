@@ -427,6 +427,16 @@ def gs1_seeds():
             yield bytes([kind, 0x7e]) + code
 
 
+def probe_seeds():
+    """A byte that chooses question or answer; the answers of a device with and without an identity, and none."""
+    chip, firmware = lp(bytes.fromhex("c0ffee0000000001")), lp(b"1.4.2")
+    proof = b"\1\2" + (1).to_bytes(4, "big") + b"\2\1" + lp(b"p" * 64)
+    yield b"\1" + NONCE + NONCE[::-1]
+    yield b"\0\1" + chip + firmware + b"\0\2" + TX + lp(b"PUMP-0000001") + proof
+    yield b"\0\1" + chip + firmware + b"\1\0" + bytes(16) + lp(b"") + bytes(8) + lp(b"")
+    yield b"\0\2\x12" + lp(b"'/dev/ttyUSB0': HELLO: no answer")
+
+
 def hook_seeds():
     """Answers of the plant's programs, to the question that the target asks."""
     said = '{"id":"00112233445566778899aabbccddeeff","accept":%s%s}\n'
@@ -442,6 +452,7 @@ def main():
     sample, program, corpus = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
     for target, seeds in (("agent", agent_seeds()), ("answers", answers_seeds()), ("ca", ca_seeds()), ("csr", csr_seeds()),
                           ("fixture", fixture_seeds()), ("gs1", gs1_seeds()), ("hook", hook_seeds()), ("link", link_seeds()),
+                          ("probe", probe_seeds()),
                           ("order", order_seeds()),
                           ("manifest", manifest_seeds(sample, program)), ("import", import_seeds(sample)),
                           ("chain", chain_seeds(sample)), ("vendor", vendor_seeds(sample, program)),

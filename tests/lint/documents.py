@@ -184,18 +184,19 @@ def number(text):
     text = NUMBERS.get(text, re.sub(r"INT64_C\((\d+)\)", r"\1", text))
     if not text.isdigit():
         defined = re.search(rf"#define {text}\s+(\d+)",
-                            source("station/job.h") + source("station/job.c") + source("lib/gs1/gs1.h"))
+                            source("station/job.h") + source("station/job.c") + source("lib/gs1/gs1.h") +
+                            source("station/job_require.c") + source("lib/agent/ids.h"))
         text = defined.group(1) if defined else text
     return text
 
 
 def job_tables():
-    """{table: [(name, kind, required, range, sub-table)]} of station/job.c and job_serials.c."""
+    """{table: [(name, kind, required, range, sub-table)]} of station/job.c, job_serials.c and others."""
     tables = {}
     for name, body in re.findall(r"(?ms)^(?:static )?const struct schema_field (\w+)\[\] = \{(.*?)^    \{?"
                                  r"\{?\.name = NULL",
                                  source("station/job.c") + source("station/job_serials.c") +
-                                 source("station/job_label.c")):
+                                 source("station/job_label.c") + source("station/job_require.c")):
         rows = [(m, k, r == "true", f"{number(a)} to {number(b)}", None) for m, k, r, a, b in
                 re.findall(r"FIELD\(\w+, (\w+), (\w+), (\w+),\s*([^,]+),\s*([^,]+),", body)]
         for row in re.findall(r"(?s)\{\.name = \"(.*?)\}", body):
@@ -350,7 +351,7 @@ def check_station_document():
     events = set(re.findall(r'ledger_append(?:_alone)?\([^"]*"(\w+)"', code)) | \
         set(re.findall(r'event_put\(v, "(\w+)"', code)) | \
         set(re.findall(r'\[[A-Z]+\] = \{"(\w+)", CLAIM_', code)) | \
-        set(re.findall(r'#define LEDGER_(?:RESTORED|ISSUE|KEYS|KEYS_DESTROYED|CSR_\w+|REWORK|PERSON_\w+|PIN_TRIED|SIGNED_IN) +"(\w+)"',
+        set(re.findall(r'#define LEDGER_(?:RESTORED|ISSUE|KEYS|KEYS_DESTROYED|CSR_\w+|REWORK|PERSON_\w+|SLOT|PIN_TRIED|SIGNED_IN) +"(\w+)"',
                        source("station/store/ledger.h")))
 
     def first_column(title):
@@ -364,6 +365,7 @@ def check_people_document():
     """Who signs for what, in the page as in the program."""
     code, text = source("station/vault/signing.c"), source("docs/people.md")
     roles = {"SUPERVISOR": {"supervisor"}, "ENGINEER": {"engineer"},
+             "EITHER": {"supervisor", "engineer"},
              "ANYBODY": {"supervisor", "engineer", "operator"}}
     real = {(command, action, role) for command, action, mask in
             re.findall(r'\[SIGNING_\w+\] = \{"([^"]+)", "(\w+)", (\w+),', code) for role in roles[mask]}

@@ -113,6 +113,26 @@ START_TEST(a_slot_stays_armed_as_long_as_the_vault_has_it)
 }
 END_TEST
 
+START_TEST(a_disabled_slot_says_who_may_help_and_is_in_sight)
+{
+    make_board();
+    take("{\"event\":\"fail\",\"slot\":\"S2\",\"action\":\"reseat\",\"text\":\"no answer\"}");
+    take("{\"event\":\"fail\",\"slot\":\"S1\",\"action\":\"reseat\",\"text\":\"no answer\"}");
+    take("{\"event\":\"disabled\",\"slot\":\"S1\",\"reason\":\"failures\",\"text\":\"3 units\"}");
+    ck_assert_int_eq(slot("S1")->state, BOARD_DISABLED);
+    ck_assert_str_eq(words_state(&b, slot("S1")), "DISABLED");
+    ck_assert_str_eq(slot("S1")->text, "3 units");
+    ck_assert_ptr_nonnull(strstr(words_next(&b, slot("S1")), "F3"));
+    ck_assert_str_eq(words_next_short(slot("S1")), "use another");
+    ck_assert_int_eq(board_last_failure(&b), 0);
+    take("{\"event\":\"disabled\",\"slot\":\"S1\",\"reason\":\"contacts\",\"text\":\"worn\"}");
+    ck_assert_ptr_null(strstr(words_next(&b, slot("S1")), "F3"));
+    ck_assert_ptr_nonnull(strstr(words_next(&b, slot("S1")), "engineer"));
+    take("{\"event\":\"wait\",\"slot\":\"S1\"}");
+    ck_assert_int_eq(board_last_failure(&b), 1);
+}
+END_TEST
+
 START_TEST(a_failure_says_why_and_what_to_do_and_the_last_one_is_known)
 {
     make_board();
@@ -405,6 +425,7 @@ END_TEST
 
 CHECK_MAIN("board", a_slot_goes_through_its_states, a_scan_is_asked_for_and_told,
            a_slot_stays_armed_as_long_as_the_vault_has_it,
+           a_disabled_slot_says_who_may_help_and_is_in_sight,
            a_failure_says_why_and_what_to_do_and_the_last_one_is_known,
            a_retry_is_told_until_the_next_device, slots_are_in_the_order_of_their_numbers,
            no_more_slots_than_there_is_room_for, counts_and_states_of_the_line_are_shown,

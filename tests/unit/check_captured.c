@@ -447,6 +447,9 @@ static void put_request(struct thief *t, struct line *l, enum wire_op op)
     case WIRE_SCANS:
         wire_put_ask_scans(m);
         break;
+    case WIRE_ACK:
+        wire_put_ack(m, "S1");
+        break;
     }
 }
 

@@ -334,6 +334,7 @@ static const struct {
      LAMP_RED,
      TONE_BAD,
      {"ERR_DUPLICATE", "set_aside"}},
+    {{.kind = EVENT_DISABLED}, FIXTURE_NG, LAMP_RED, -1, {"", ""}},
 };
 
 START_TEST(what_a_slot_shows)

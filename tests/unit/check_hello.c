@@ -165,6 +165,159 @@ START_TEST(a_device_that_cannot_be_served_burns_nothing)
 }
 END_TEST
 
+/* ---- what the job requires ---- */
+
+#define IMAGE "0101010101010101010101010101010101010101010101010101010101010101"
+
+static void firmware_of_before(struct wire_hello *h)
+{
+    strcpy(h->firmware, "1.4.1");
+}
+
+static void firmware_of_another_length(struct wire_hello *h)
+{
+    strcpy(h->firmware, "1.4.20");
+}
+
+static void image_of_another(struct wire_hello *h)
+{
+    h->image_hash[31] ^= 1;
+}
+
+static void no_image(struct wire_hello *h)
+{
+    h->has_image_hash = 0;
+}
+
+static void debug_open(struct wire_hello *h)
+{
+    h->debug = 1;
+}
+
+static void nothing(struct wire_hello *h)
+{
+    (void)h;
+}
+
+static const struct {
+    struct job_require require;
+    void (*apply)(struct wire_hello *h); /* to a unit that is as all others require it */
+    const char *part;
+} required[] = {
+    {{.firmware = "1.4.2"}, firmware_of_before, "firmware '1.4.1' and the job requires '1.4.2'"},
+    {{.firmware = "1.4.2"}, firmware_of_another_length, "firmware '1.4.20'"},
+    {{.image_hash = IMAGE}, image_of_another, "the image hash 0101010101010101..."},
+    {{.image_hash = IMAGE}, no_image, "does not say the hash"},
+    {{.debug = "closed"}, debug_open, "debug port is open"},
+    {{.lifecycle = "locked"}, nothing, "is not locked and the job requires one that is locked"},
+};
+
+static void require_unit(struct line *l, struct device *d, void (*apply)(struct wire_hello *h),
+                         struct wire_hello *h)
+{
+    ASSERT_ANSWER(l, line_open(l));
+    *h = device_hello(d, l->nonce);
+    h->has_image_hash = 1;
+    memset(h->image_hash, 1, sizeof h->image_hash);
+    apply(h);
+}
+
+START_TEST(a_unit_that_is_not_as_the_job_requires_is_sent_back_and_costs_nothing)
+{
+    struct rig r;
+    struct line l;
+    struct device d;
+    struct wire_hello h;
+    int64_t before;
+
+    rig_start(&r, &plain_order, 1);
+    r.job.require = required[_i].require;
+    device_init(&d, 0xa1);
+    line_init(&l, &r);
+    before = rig_changes(&r);
+    require_unit(&l, &d, required[_i].apply, &h);
+    ASSERT_REFUSED(&l, line_hello(&l, &h), ERR_REFUSED, required[_i].part);
+    ck_assert_int_eq(l.said.next, NEXT_SEND_BACK);
+    ck_assert_int_eq(rig_changes(&r), before);
+    ASSERT_ANSWER(&l, line_result(&l, 21, l.said.text));
+    line_done(&l);
+    r.job.require.lifecycle[0] = 0; /* the only one that this device cannot meet */
+    line_init(&l, &r);
+    require_unit(&l, &d, nothing, &h);
+    ASSERT_ANSWER(&l, line_hello(&l, &h));
+    line_done(&l);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+/* The unit that passed is held against it again; nothing of it changes. */
+START_TEST(a_locked_unit_is_refused_where_the_job_requires_one_that_is_not)
+{
+    const struct rig_order lock = {.lock = true};
+    struct rig r;
+    struct line l;
+    struct device d;
+
+    rig_start(&r, &lock, 1);
+    device_init(&d, 0xa1);
+    provision(&r, &d);
+    strcpy(r.job.require.lifecycle, "factory");
+    ASSERT_MEET_REFUSED(&r, &d, ERR_REFUSED, "is locked and the job requires one that is not");
+    strcpy(r.job.require.lifecycle, "locked");
+    line_init(&l, &r);
+    ASSERT_ANSWER(&l, meet(&l, &d));
+    pass(&l, &d);
+    line_done(&l);
+    ck_assert_int_eq(rig_records(&r), 1);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
+static int count_sent_back(void *context, const struct sent_back *u, struct error *err)
+{
+    (void)err;
+    ck_assert_str_eq(u->slot, "S1");
+    ck_assert_ptr_nonnull(strstr(u->why, "firmware"));
+    ++*(int *)context;
+    return 0;
+}
+
+static int sent_back(struct rig *r)
+{
+    struct error err = ERROR_INIT;
+    int count = 0;
+
+    ASSERT_OK(attempt_each_sent_back(r->store, count_sent_back, &count, &err), err);
+    return count;
+}
+
+START_TEST(who_was_sent_back_is_told_until_it_came_again)
+{
+    struct rig r;
+    struct line l;
+    struct device d;
+    struct wire_hello h;
+
+    rig_start(&r, &plain_order, 1);
+    strcpy(r.job.require.firmware, "1.4.2");
+    device_init(&d, 0xa1);
+    for (int i = 0; i < 2; i++) {
+        line_init(&l, &r);
+        require_unit(&l, &d, firmware_of_before, &h);
+        ck_assert_int_eq(line_hello(&l, &h), ERR_REFUSED);
+        ASSERT_ANSWER(&l, line_result(&l, 21, l.said.text));
+        line_done(&l);
+        ck_assert_int_eq(sent_back(&r), 1);
+    }
+    provision(&r, &d);
+    ck_assert_int_eq(sent_back(&r), 0);
+    device_done(&d);
+    rig_end(&r);
+}
+END_TEST
+
 /* SoftHSM has no key derivation with SHA-256: an order of suite 2 alone cannot be served with it.
  */
 START_TEST(a_suite_that_the_token_lacks_is_refused)
@@ -437,6 +590,9 @@ END_TEST
 
 RIG_MAIN("hello", EACH_ROW(a_device_that_cannot_be_served_costs_nothing, changes),
          EACH_ROW(a_device_that_cannot_be_served_burns_nothing, changes),
+         EACH_ROW(a_unit_that_is_not_as_the_job_requires_is_sent_back_and_costs_nothing, required),
+         ONCE(a_locked_unit_is_refused_where_the_job_requires_one_that_is_not),
+         ONCE(who_was_sent_back_is_told_until_it_came_again),
          ONCE(a_suite_that_the_token_lacks_is_refused),
          ONCE(a_suite_that_only_the_order_excludes_is_refused),
          ONCE(an_enrolled_device_is_whitelisted_with_its_attestation),

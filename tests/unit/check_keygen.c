@@ -571,7 +571,8 @@ static void age_promise(struct rig *r, const uint8_t tx[IMPRINT_TX_SIZE])
     rig_sql(r, "ALTER TABLE claims DROP COLUMN kcv; ALTER TABLE claims DROP COLUMN symmetric;"
                "ALTER TABLE keygens DROP COLUMN attestation; DROP INDEX ledger_issuers;"
                "DROP INDEX ledger_derived; DROP INDEX ledger_people; DROP TABLE people;"
-               "DROP INDEX ledger_request; DROP TABLE requests;"
+               "DROP INDEX ledger_request; DROP TABLE requests; DROP TABLE slots;"
+               "DROP INDEX attempts_next; ALTER TABLE attempts DROP COLUMN next;"
                "DROP TABLE outbox; DROP TABLE outbox_failures;"
                "PRAGMA user_version = 3");
     rig_restart(r);

@@ -229,6 +229,7 @@ static const struct {
     {SIGNING_PEOPLE, {false, false, true, false}}, {SIGNING_ROTATE, {false, false, false, true}},
     {SIGNING_CA, {false, false, false, true}},     {SIGNING_COUNTER, {false, false, false, true}},
     {SIGNING_DROP, {false, false, true, false}},   {SIGNING_PIN, {false, true, true, true}},
+    {SIGNING_SLOTS, {false, false, true, true}},
 };
 
 static void check_roles(struct store *store, enum signing_action action, const bool may[4])

@@ -342,6 +342,7 @@ static const char back_to_1[] =
     "DROP TABLE people; DROP INDEX ledger_people; DROP TABLE outbox; DROP TABLE outbox_failures;"
     "DROP INDEX ledger_derived; ALTER TABLE claims DROP COLUMN kcv;"
     "ALTER TABLE claims DROP COLUMN symmetric;"
+    "DROP TABLE slots; DROP INDEX attempts_next; ALTER TABLE attempts DROP COLUMN next;"
     "PRAGMA user_version = 1;";
 
 START_TEST(a_database_of_version_1_is_brought_to_this_one)

@@ -20,7 +20,9 @@ struct line {
     struct error said;
     int fatal;
     const char *slot; /* NULL: S1 */
-    bool grouped;     /* each request is answered in a group of changes */
+    bool goes_on;     /* its results are not the last with their units */
+    struct wire_condition condition;
+    bool grouped; /* each request is answered in a group of changes */
 };
 
 static inline void line_init(struct line *l, struct rig *r)
@@ -101,6 +103,7 @@ static inline int line_open(struct line *l)
     if (rc)
         return rc;
     ck_assert_int_eq(wire_get_opened(&r, &opened), 0);
+    l->condition = opened.condition;
     memcpy(l->handle, opened.handle, sizeof l->handle);
     memcpy(l->nonce, opened.nonce, sizeof l->nonce);
     return 0;
@@ -189,13 +192,20 @@ static inline int line_proof(struct line *l, const struct wire_proof *proof, uin
 
 static inline int line_result(struct line *l, uint8_t status, const char *text)
 {
-    struct wire_result result = {.status = status};
+    struct wire_result result = {.status = status, .goes_on = l->goes_on};
+    struct wire_noted noted;
     struct reader r;
+    int rc;
 
     memcpy(result.handle, l->handle, sizeof result.handle);
     strcpy(result.text, text);
     wire_put_result(&l->request, &result);
-    return line_ask(l, &r);
+    rc = line_ask(l, &r);
+    if (rc == 0) {
+        ck_assert_int_eq(wire_get_noted(&r, &noted), 0);
+        l->condition = noted.condition;
+    }
+    return rc;
 }
 
 #define ASSERT_ANSWER(line, call)                                                                  \

@@ -88,7 +88,7 @@ static struct wire_csr sample_csr(void)
 
 static struct wire_result sample_result(void)
 {
-    struct wire_result v = {.status = 18, .text = "result-text"};
+    struct wire_result v = {.status = 18, .next = NEXT_RESEAT, .goes_on = 1, .text = "result-text"};
 
     fill(v.handle, sizeof v.handle, 1);
     return v;
@@ -96,7 +96,8 @@ static struct wire_result sample_result(void)
 
 static struct wire_noted sample_noted(void)
 {
-    return (struct wire_noted){.plant = "noted-text"};
+    return (struct wire_noted){.plant = "noted-text",
+                               .condition = {.state = WIRE_SLOT_WORN_OUT, .text = "why-text"}};
 }
 
 static struct hook_answer sample_hook_answer(void)
@@ -106,7 +107,8 @@ static struct hook_answer sample_hook_answer(void)
 
 static struct wire_opened sample_opened(void)
 {
-    struct wire_opened v = {.wants_chain = 1};
+    struct wire_opened v = {.wants_chain = 1,
+                            .condition = {.state = WIRE_SLOT_WORN, .text = "opened-text"}};
 
     fill(v.handle, sizeof v.handle, 1);
     fill(v.nonce, sizeof v.nonce, 2);
@@ -197,6 +199,21 @@ STRUCT_KIND(plan)
 STRUCT_KIND(counts)
 STRUCT_KIND(scan)
 STRUCT_KIND(check)
+static void put_sample_ack(struct buf *m)
+{
+    wire_put_ack(m, "slot-text");
+}
+
+static int get_ack(struct reader *r, void *out)
+{
+    return wire_get_ack(r, out);
+}
+
+static void put_ack(struct buf *m, const void *v)
+{
+    wire_put_ack(m, v);
+}
+
 STRUCT_KIND(noted)
 
 static void put_sample_hook_answer(struct buf *m)
@@ -274,6 +291,7 @@ static const struct kind kinds[] = {
     {"check", 0, put_sample_check, get_check, put_check, sizeof(struct wire_check)},
     KIND(counts, sizeof(struct wire_counts)),
     KIND(scan, sizeof(struct wire_scan)),
+    KIND(ack, WIRE_SLOT_MAX + 1),
     KIND(noted, sizeof(struct wire_noted)),
     {"hook_answer", 0, put_sample_hook_answer, get_hook_answer, put_hook_answer,
      sizeof(struct hook_answer)},

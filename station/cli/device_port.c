@@ -1,4 +1,4 @@
-#include "station/cli/conform_port.h"
+#include "station/cli/device_port.h"
 
 #include "base/clock.h"
 #include "station/connector/address.h"
@@ -46,10 +46,10 @@ static int open_address(const char *name, int *fd, struct error *err)
 }
 
 /* The port that a rule of a job would mean by this name. */
-static int find_usb(const struct conform_port *p, struct port *out, struct error *err)
+static int find_usb(const struct device_port *p, struct port *out, struct error *err)
 {
     static struct ports ports; /* too large for the stack */
-    const struct port_rule rule = {p->name, "conform", p->baud};
+    const struct port_rule rule = {p->name, "device", p->baud};
     int rc = ports_find(&rule, 1, NULL, &ports, err);
 
     for (size_t i = 0; rc == 0 && i < ports.count; i++)
@@ -60,7 +60,7 @@ static int find_usb(const struct conform_port *p, struct port *out, struct error
     return rc ? rc : error_set(err, ERR_MISSING, "there is no device '%s'", p->name);
 }
 
-static int open_usb(struct conform_port *p, enum offer_kind *kind, int *fd, struct error *err)
+static int open_usb(struct device_port *p, enum offer_kind *kind, int *fd, struct error *err)
 {
     struct port port;
     int rc = find_usb(p, &port, err);
@@ -75,7 +75,7 @@ static int open_usb(struct conform_port *p, enum offer_kind *kind, int *fd, stru
     return usb_hub_open(p->hub, p->name, port.usb_bus, port.usb_address, fd, err);
 }
 
-int conform_port_open(struct conform_port *p, enum offer_kind *kind, int *fd, struct error *err)
+int device_port_open(struct device_port *p, enum offer_kind *kind, int *fd, struct error *err)
 {
     if (address_is(p->name)) {
         *kind = OFFER_ADDRESS;
@@ -88,20 +88,20 @@ int conform_port_open(struct conform_port *p, enum offer_kind *kind, int *fd, st
     return serial_open(p->name, p->baud, fd, err);
 }
 
-int conform_port_wait(struct conform_port *p, enum offer_kind *kind, int *fd, struct error *err)
+int device_port_wait(struct device_port *p, enum offer_kind *kind, int *fd, struct error *err)
 {
     const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
-    int64_t deadline = clock_mono_ms() + CONFORM_PORT_WAIT_MS;
-    int rc = conform_port_open(p, kind, fd, err);
+    int64_t deadline = clock_mono_ms() + DEVICE_PORT_WAIT_MS;
+    int rc = device_port_open(p, kind, fd, err);
 
     while (rc && clock_mono_ms() < deadline) {
         (void)nanosleep(&pause, NULL);
-        rc = conform_port_open(p, kind, fd, err);
+        rc = device_port_open(p, kind, fd, err);
     }
     return rc;
 }
 
-void conform_port_close(struct conform_port *p)
+void device_port_close(struct device_port *p)
 {
     usb_hub_free(p->hub);
     p->hub = NULL;
