@@ -108,7 +108,8 @@ class Device:
              self.chip, "--firmware", "1.4.2", "--capture", str(self.capture), *self.options,
              *extra])
         deadline = time.monotonic() + 60
-        while not self.port.exists():
+        # One that ended well was there, and went again by itself.
+        while not self.port.exists() and self.process.poll() != 0:
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise AssertionError(f"device {self.number} does not start")
             time.sleep(0.01)

@@ -114,7 +114,7 @@ def check_events_document():
     text = source("docs/events.md")
     reasons = re.search(r"(?s)### Reasons\n(.*?)\n## ", text).group(1)
     problems += differences("docs/events.md, actions", re.findall(r"(?m)^\| `(\w+)` \|", reasons), actions)
-    shown = re.findall(r'\{"(\w+)",\s*"([^"]{10})[^"]*",\s*"([^"]+)"\}', source("station/board/words.c"))
+    shown = re.findall(r'\{"(\w+)",\s*N_\("([^"]{10})[^"]*"\),\s*N_\("([^"]+)"\)\}', source("station/board/words.c"))
     problems += differences("station/board/words.c, actions", {action for action, _, _ in shown}, actions)
     guide = source("docs/operators.md")
     problems += [f"docs/operators.md: no row for '{brief}', '{begin}...'" for _, begin, brief in shown
