@@ -92,11 +92,13 @@ const char *ckr_name(CK_RV rv)
 
 int ckr_set(struct error *err, int code, CK_RV rv, const char *format, ...)
 {
-    char text[384];
+    char why[64];
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    error_vset(err, code, (long)rv, format, args);
     va_end(args);
-    return error_set_native(err, code, (long)rv, "%s: %s (0x%lx)", text, ckr_name(rv), rv);
+    snprintf(why, sizeof why, ": %s (0x%lx)", ckr_name(rv), rv);
+    error_append(err, why);
+    return code;
 }

@@ -61,15 +61,13 @@ void canon_close(struct canon *c)
 
 void canon_fail(struct canon *c, const char *format, ...)
 {
-    char text[sizeof c->err->text];
     va_list args;
 
     if (c->rc)
         return;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    c->rc = error_vset(c->err, ERR_FORMAT, 0, format, args);
     va_end(args);
-    c->rc = error_set(c->err, ERR_FORMAT, "%s", text);
 }
 
 /* What comes after "name": at this place of a line, or NULL when it is another member. */
@@ -587,7 +585,7 @@ int canon_same(const struct buf *again, const void *bytes, size_t len, const cha
 {
     if (!buf_failed(again) && again->len == len && memcmp(again->data, bytes, len) == 0)
         return 0;
-    return error_set(err, ERR_FORMAT, "%s", wrong);
+    return error_set_plain(err, ERR_FORMAT, wrong);
 }
 
 int canon_check_ext_form(const char *ext, const char *crit, struct error *err)

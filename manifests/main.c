@@ -293,7 +293,7 @@ static void report_failure(bool json, int rc, const struct error *err)
 {
     struct error ignored;
 
-    fprintf(stderr, PROGRAM_NAME ": %s\n", err->text);
+    error_tell(PROGRAM_NAME, err);
     if (json && !program_printed_json() &&
         program_print_json(json_pack("{s:o}", "error", program_json_error(rc, err)), &ignored) == 0)
         fflush(stdout);
@@ -306,6 +306,7 @@ int main(int argc, char **argv)
     struct error err = ERROR_INIT;
     int rc;
 
+    message_language();
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
         c = find_command("help");
     else if (argc > 1 && strcmp(argv[1], "--version") == 0)

@@ -19,8 +19,8 @@ bool program_printed_json(void)
 
 json_t *program_json_error(int rc, const struct error *err)
 {
-    return json_pack("{s:s, s:i, s:s}", "code", error_name(rc), "exit", error_exit_status(rc),
-                     "text", err->text);
+    return json_pack("{s:s, s:i, s:s, s:s}", "code", error_name(rc), "exit", error_exit_status(rc),
+                     "message", err->message, "text", err->text);
 }
 
 int program_put(const struct program_args *args, const struct buf *bytes, struct error *err)

@@ -10,6 +10,11 @@
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H
 
+#include "base/message.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+
 #define MUST_USE          __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 
@@ -89,11 +94,13 @@ struct error {
     long native;    /* the CKR_*, SQLite or errno value behind it, 0 if none */
     char text[512]; /* what happened and what to do: lower case, no full stop, subjects quoted */
     enum error_next next;
+    char message[MESSAGE_CODE_SIZE]; /* "V-204", or "" (base/message.h) */
+    char local[512]; /* text in the reader's language, UTF-8; "" where it is the same */
 };
 
 #define ERROR_INIT                                                                                 \
     {                                                                                              \
-        ERR_NONE, 0, "", NEXT_BY_CLASS                                                             \
+        .code = ERR_NONE                                                                           \
     }
 
 /* Fills err (which may be NULL) and returns code, so that `return error_set(...)` reads well. */
@@ -102,6 +109,13 @@ int error_set(struct error *err, int code, const char *format, ...) PRINTF_LIKE(
 /* As error_set, and keeps the native value as well. */
 int error_set_native(struct error *err, int code, long native, const char *format, ...)
     PRINTF_LIKE(4, 5);
+
+/* As error_set, for a message without arguments that the caller was given. */
+int error_set_plain(struct error *err, int code, const char *message);
+
+/* As error_set_native, for functions that make messages of their own. */
+int error_vset(struct error *err, int code, long native, const char *format, va_list args)
+    PRINTF_LIKE(4, 0);
 
 /*
  * As error_set for a failed system call: picks the code by errno (ENOSPC and EDQUOT ERR_FULL, EROFS
@@ -112,6 +126,21 @@ int error_set_errno(struct error *err, int saved_errno, const char *format, ...)
 
 /* Puts "<format>: " in front of the text that err already has; returns err's code. */
 int error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Puts a text, marked with N_(), behind what err (which may be NULL) already has. */
+void error_append(struct error *err, const char *text);
+
+/* A failure that another process had: its parts as they came from there. Returns code. */
+int error_received(struct error *err, int code, const char *message, const char *text,
+                   const char *local);
+
+/* What a person reads: "the device disappeared (L-12)", in their language if it has a translation.
+ * Returns out, which holds ERROR_SHOWN_SIZE. */
+#define ERROR_SHOWN_SIZE 528
+const char *error_shown(const struct error *err, char out[ERROR_SHOWN_SIZE]);
+
+/* The last words of a program: "imprint: " and what a person reads, a line on stderr. */
+void error_tell(const char *program, const struct error *err);
 
 /* Gives err (which may be NULL) another code, for a caller to whom the failure means something
  * else; returns it. */

@@ -362,6 +362,7 @@ int main(int argc, char **argv)
     struct error err = ERROR_INIT;
     int rc;
 
+    message_language();
     (void)argv;
     if (argc != 1) {
         fprintf(stderr, "imprint-board: 'imprint run' starts this program\n");
@@ -381,7 +382,7 @@ int main(int argc, char **argv)
         show(&s);
     put_out(&s);
     if (rc)
-        fprintf(stderr, "imprint-board: %s\n", err.text);
+        error_tell("imprint-board", &err);
     if (!s.gone)
         report(&s);
     return error_exit_status(rc);

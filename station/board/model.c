@@ -1,5 +1,8 @@
 #include "station/board/model.h"
 
+#include "base/message.h"
+#include "base/text.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +36,22 @@ static void take_text(const json_t *o, const char *name, char *out, size_t size)
 
     if (json_is_string(text))
         put_plain(out, size, json_string_value(text), json_string_length(text));
+}
+
+/* What happened, as a person reads it: in their language if the line has it, and its code. */
+static void take_shown(const json_t *o, char *out, size_t size)
+{
+    const char *local = json_string_value(json_object_get(o, "local"));
+    char message[MESSAGE_CODE_SIZE + 1] = "";
+    size_t used;
+
+    take_text(o, "text", out, size);
+    if (local)
+        (void)text_readable(local, out, size);
+    take_text(o, "message", message, sizeof message);
+    used = strlen(out);
+    if (*message && used + sizeof message + 4 < size)
+        snprintf(out + used, size - used, " (%s)", message);
 }
 
 static void take_number(const json_t *o, const char *name, int64_t *out)
@@ -138,7 +157,6 @@ static void enter_state(struct board *b, struct board_slot *s, enum board_state 
     if (state == BOARD_KEYGEN || state == BOARD_DELIVER || state == BOARD_PROVE ||
         state == BOARD_PASS)
         s->armed = false; /* it was for this device; any other end of it is told */
-    take_text(o, "text", s->text, sizeof s->text);
     take_text(o, "action", s->action, sizeof s->action);
 }
 
@@ -182,7 +200,7 @@ static void take_slot(struct board *b, const char *event, const json_t *o)
         enter_state(b, s, (enum board_state)state, o);
     }
     take_text(o, "serial", s->serial, sizeof s->serial);
-    take_text(o, "text", s->text, sizeof s->text);
+    take_shown(o, s->text, sizeof s->text);
     take_number(o, "done", &s->done);
     take_number(o, "total", &s->total);
     take_number(o, "attempt", &s->attempt);
@@ -200,7 +218,7 @@ static void take_scanned(struct board *b, const json_t *o)
 
     take_text(o, "slot", label, sizeof label);
     take_text(o, "state", state, sizeof state);
-    take_text(o, "text", text, sizeof text);
+    take_shown(o, text, sizeof text);
     snprintf(b->notice, sizeof b->notice, "%s%s%.*s", label, *label ? ": " : "",
              BOARD_TEXT_MAX - BOARD_LABEL_MAX - 2, text);
     at = board_find(b, label);
@@ -245,7 +263,7 @@ static void take_event(struct board *b, const char *event, const json_t *o)
     } else if (strcmp(event, "state") == 0) {
         take_line_state(b, o);
     } else if (strcmp(event, "notice") == 0) {
-        take_text(o, "text", b->notice, sizeof b->notice);
+        take_shown(o, b->notice, sizeof b->notice);
         b->notice_answers = json_object_get(o, "command") != NULL;
     } else if (strcmp(event, "end") == 0) {
         b->line = BOARD_ENDED;

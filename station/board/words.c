@@ -1,5 +1,8 @@
 #include "station/board/words.h"
 
+#include "base/message.h"
+#include "base/text.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,22 +10,24 @@
 static const struct {
     const char *action, *next, *brief;
 } actions[] = {
-    {"reseat", "Press the device into its slot; check power and cable. It begins by itself.",
-     "reseat it"},
-    {"set_aside", "Set the device aside, and note this text. Do not try it again.", "set aside"},
-    {"free_port", "Close the other program that holds the port.", "port busy"},
-    {"generate", "The stock is empty; the device is fine. Call the engineer.", "no stock"},
-    {"again", "Nothing is wrong: it was stopped before it began.", "try again"},
-    {"scan", "Its label is not scanned. End with F4, run again and scan it.", "scan it"},
-    {"swap", "The label is another unit's. Compare label and slot.", "wrong one"},
-    {"job", "The device is fine, the job is not its own. Ask the engineer.", "wrong job"},
-    {"order", "The order is full or over; the device is fine. Call the engineer.", "order"},
-    {"send_back", "The unit is not ready. Send it back to the step before, with this text.",
-     "send back"},
-    {"acknowledge", "The slot is disabled. Use another one; when it was looked at: F3 at it.",
-     "use another"},
-    {"restart", "The station ended. Run it again; the second time call the engineer.", "run again"},
-    {"call", "Call the engineer, and show this text.", "call"},
+    {"reseat", N_("Press the device into its slot; check power and cable. It begins by itself."),
+     N_("reseat it")},
+    {"set_aside", N_("Set the device aside, and note this text. Do not try it again."),
+     N_("set aside")},
+    {"free_port", N_("Close the other program that holds the port."), N_("port busy")},
+    {"generate", N_("The stock is empty; the device is fine. Call the engineer."), N_("no stock")},
+    {"again", N_("Nothing is wrong: it was stopped before it began."), N_("try again")},
+    {"scan", N_("Its label is not scanned. End with F4, run again and scan it."), N_("scan it")},
+    {"swap", N_("The label is another unit's. Compare label and slot."), N_("wrong one")},
+    {"job", N_("The device is fine, the job is not its own. Ask the engineer."), N_("wrong job")},
+    {"order", N_("The order is full or over; the device is fine. Call the engineer."), N_("order")},
+    {"send_back", N_("The unit is not ready. Send it back to the step before, with this text."),
+     N_("send back")},
+    {"acknowledge", N_("The slot is disabled. Use another one; when it was looked at: F3 at it."),
+     N_("use another")},
+    {"restart", N_("The station ended. Run it again; the second time call the engineer."),
+     N_("run again")},
+    {"call", N_("Call the engineer, and show this text."), N_("call")},
 };
 #define ACTIONS (sizeof actions / sizeof *actions)
 
@@ -53,30 +58,32 @@ const char *words_next(const struct board *b, const struct board_slot *s)
 {
     switch (s->state) {
     case BOARD_EMPTY:
-        return "Nothing is plugged in here.";
+        return _("Nothing is plugged in here.");
     case BOARD_HOLD:
-        return strcmp(s->hold, "lid") == 0     ? "Close the lid."
-               : strcmp(s->hold, "start") == 0 ? "The fixture starts it."
-                                               : "The fixture does not answer. Call the engineer.";
+        return strcmp(s->hold, "lid") == 0 ? _("Close the lid.")
+               : strcmp(s->hold, "start") == 0
+                   ? _("The fixture starts it.")
+                   : _("The fixture does not answer. Call the engineer.");
     case BOARD_WAIT:
         if (b->line != BOARD_RUNNING)
             return "";
-        return s->armed ? "Put the unit in that you scanned."
-                        : "Put a device in. One that is in does not answer.";
+        return s->armed ? _("Put the unit in that you scanned.")
+                        : _("Put a device in. One that is in does not answer.");
     case BOARD_SCAN:
-        return s->wants_label ? "Scan the label of this unit." : "Scan this slot, then its unit.";
+        return s->wants_label ? _("Scan the label of this unit.")
+                              : _("Scan this slot, then its unit.");
     case BOARD_PASS:
         if (s->waits)
-            return "It is locked later. Take it out.";
-        return s->again ? "Was finished before. Take it out." : "Take it out.";
+            return _("It is locked later. Take it out.");
+        return s->again ? _("Was finished before. Take it out.") : _("Take it out.");
     case BOARD_FAIL:
-        return actions[find_action(s->action)].next;
+        return _(actions[find_action(s->action)].next);
     case BOARD_DISABLED:
         return s->worn_out
-                   ? "Use another slot. The contacts of this one are worn: call the engineer."
-                   : "Use another slot. When this one was looked at: F3 at it.";
+                   ? _("Use another slot. The contacts of this one are worn: call the engineer.")
+                   : _("Use another slot. When this one was looked at: F3 at it.");
     default:
-        return "Wait.";
+        return _("Wait.");
     }
 }
 
@@ -84,15 +91,17 @@ const char *words_next_short(const struct board_slot *s)
 {
     switch (s->state) {
     case BOARD_HOLD:
-        return strcmp(s->hold, "lid") == 0 ? "lid" : strcmp(s->hold, "start") == 0 ? "" : "call";
+        return strcmp(s->hold, "lid") == 0     ? _("lid")
+               : strcmp(s->hold, "start") == 0 ? ""
+                                               : _("call");
     case BOARD_SCAN:
-        return "scan it";
+        return _("scan it");
     case BOARD_PASS:
-        return "take out";
+        return _("take out");
     case BOARD_FAIL:
-        return actions[find_action(s->action)].brief;
+        return _(actions[find_action(s->action)].brief);
     case BOARD_DISABLED:
-        return "use another";
+        return _("use another");
     default:
         return "";
     }

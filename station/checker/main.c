@@ -71,6 +71,7 @@ int main(int argc, char **argv)
     STACK_OF(X509) * roots;
     struct buf m;
 
+    message_language();
     (void)argv;
     if (argc != 1) {
         fprintf(stderr, "imprint-checker: 'imprint run' starts this program\n");
@@ -83,7 +84,7 @@ int main(int argc, char **argv)
         (void)!confine_checker(&err);
     }
     if (err.code) {
-        fprintf(stderr, "imprint-checker: %s\n", err.text);
+        error_tell("imprint-checker", &err);
         return error_exit_status(err.code);
     }
     buf_init(&m, WIRE_MAX);

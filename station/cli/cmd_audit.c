@@ -117,7 +117,10 @@ static int report_token(struct cli *cli, struct audit_report *report, const stru
         rc = second_key_audit(&cli->config, cli->store, cli->hsm, transcript_finding, report, err);
     if (rc == 0)
         rc = transcript_check(&cli->config, cli->store, cli->hsm, &listener, err);
-    return rc || !read || report->faults ? rc : error_set(err, read, "%s", unread.text);
+    if (rc || !read || report->faults)
+        return rc;
+    *err = unread;
+    return read;
 }
 
 static int audit_token(struct cli *cli, struct audit_report *report, struct hsm_audit *audit,

@@ -93,10 +93,8 @@ static int send_port(const struct trial *t, enum offer_kind kind, int fd, const 
     struct offer offer = {.kind = (uint8_t)kind};
 
     snprintf(offer.name, sizeof offer.name, "%s", t->port.name);
-    if (fd < 0) {
-        offer.status = (uint8_t)error_exit_status(why->code);
-        snprintf(offer.text, sizeof offer.text, "%.*s", (int)sizeof offer.text - 1, why->text);
-    }
+    if (fd < 0)
+        offer_put_error(&offer, why);
     return offer_send(t->control, &offer, fd, err);
 }
 

@@ -111,8 +111,8 @@ static int choose_ca_algorithm(const struct answers *a, struct ceremony *c, stru
 {
     if (!*a->ca_algorithm || ca_algorithm_named(a->ca_algorithm, &c->ca))
         return 0;
-    return error_set(err, ERR_INPUT, "'%s' is no algorithm of a CA: " CA_ALGORITHM_NAMES,
-                     a->ca_algorithm);
+    return error_set(err, ERR_INPUT, "'%s' is no algorithm of a CA: %s", a->ca_algorithm,
+                     CA_ALGORITHM_NAMES);
 }
 
 static int prepare(const struct cli *cli, const struct answers *a, struct ceremony *c,

@@ -53,7 +53,7 @@ static int close_order(struct cli *cli, struct closed *closed, struct error *err
         struct error listing = ERROR_INIT;
 
         if (cli_report_unresolved(cli, v.order_id, cli->args[1], &count, &listing))
-            fprintf(stderr, "imprint: %s\n", listing.text);
+            error_tell("imprint", &listing);
     }
     vault_done(&v);
     return rc;

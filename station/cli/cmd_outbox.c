@@ -90,8 +90,8 @@ static int send_and_show(struct cli *cli, struct error *err)
     if (rc == 0)
         rc = show(cli, err);
     if (rc == 0 && left > 0)
-        rc = error_set(err, ERR_IO, "%" PRId64 " result%s stay%s: the program did not take them",
-                       left, PLURAL(left), left == 1 ? "s" : "");
+        rc = error_set(err, ERR_IO,
+                       "the program did not take %" PRId64 " of the results: they stay", left);
     return rc;
 }
 

@@ -71,7 +71,7 @@ static int read_algorithms(const struct cli *cli, struct sample_algorithms *a, s
     if (key && !key_type_named(key, &a->key))
         return error_set(err, ERR_USAGE, "--key must be one of " KEY_TYPE_NAMES);
     if (ca && !ca_algorithm_named(ca, &a->ca))
-        return error_set(err, ERR_USAGE, "--ca-algorithm must be one of " CA_ALGORITHM_NAMES);
+        return error_set(err, ERR_USAGE, "--ca-algorithm must be one of %s", CA_ALGORITHM_NAMES);
     return 0;
 }
 

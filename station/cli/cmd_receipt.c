@@ -35,7 +35,7 @@ void cli_warn_receipts(const struct cli *cli)
         cli_print_json(json_pack("{s:s, s:[s], s:I}", "event", "warning", "warnings", "receipt",
                                  "manifest", (json_int_t)state.received + 1));
     if (rc)
-        fprintf(stderr, "imprint: %s\n", err.text);
+        error_tell("imprint", &err);
     else
         fprintf(stderr,
                 "imprint: manifest %" PRId64 ", sealed %s, has no receipt of the owner yet: make "

@@ -362,14 +362,15 @@ int main(int argc, char **argv)
     struct cli cli = {0};
     int rc;
 
+    message_language();
     signal(SIGPIPE, SIG_IGN);
     rc = confine_memory(&err);
     if (rc == 0)
         rc = run(&cli, argc, argv, &err);
     if (rc && err.code && cli.json)
-        cli_print_json(json_pack("{s:s, s:s, s:i}", "error", error_name(rc), "text", err.text,
-                                 "exit", error_exit_status(rc)));
+        cli_print_json(json_pack("{s:s, s:s, s:s, s:i}", "error", error_name(rc), "message",
+                                 err.message, "text", err.text, "exit", error_exit_status(rc)));
     if (rc && err.code)
-        fprintf(stderr, "imprint: %s\n", err.text);
+        error_tell("imprint", &err);
     return error_exit_status(rc);
 }

@@ -47,7 +47,7 @@ static int take_port(struct transport **port, struct error *err)
     if (rc)
         return rc;
     if (offer.status || fd < 0)
-        return error_set(err, -(int)offer.status, "%s", offer.text);
+        return offer_error(&offer, err);
     return stream_open(fd, kinds[offer.kind], offer.name, port, err);
 }
 
@@ -138,6 +138,7 @@ int main(int argc, char **argv)
     struct report report;
     int rc;
 
+    message_language();
     if (argc != ARGS && (argc != ARG_TIMEOUT + 1 || strcmp(argv[ARG_TIMEOUT], "list"))) {
         fprintf(stderr, "imprint-conform: 'imprint conform' starts this program\n");
         return error_exit_status(ERR_USAGE);

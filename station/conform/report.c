@@ -205,9 +205,10 @@ void report_end(const struct report *r, const struct bench *b, const struct judg
 void report_error(const struct report *r, const struct error *err)
 {
     if (r->json)
-        print_json(json_pack("{s:s, s:s, s:i}", "error", error_name(err->code), "text", err->text,
-                             "exit", error_exit_status(err->code)));
-    fprintf(stderr, "imprint: %s\n", err->text);
+        print_json(json_pack("{s:s, s:s, s:s, s:i}", "error", error_name(err->code), "message",
+                             err->message, "text", err->text, "exit",
+                             error_exit_status(err->code)));
+    error_tell("imprint", err);
 }
 
 void report_list(const struct report *r)

@@ -74,11 +74,8 @@ static void answer(struct target *targets, size_t index, int fd)
     struct offer offer = {.kind = OFFER_ADDRESS, .port = (uint16_t)index};
 
     snprintf(offer.name, sizeof offer.name, "%s", t->name);
-    if (fd < 0) {
-        offer.status = (uint8_t)error_exit_status(t->failure.code);
-        snprintf(offer.text, sizeof offer.text, "%.*s", (int)sizeof offer.text - 1,
-                 t->failure.text);
-    }
+    if (fd < 0)
+        offer_put_error(&offer, &t->failure);
     (void)!offer_send(CONTROL_FD, &offer, fd, NULL); /* a line that is gone is seen below */
     if (t->fd >= 0)
         close(t->fd);
@@ -196,6 +193,7 @@ int main(int argc, char **argv)
     size_t count = (size_t)argc - 1;
     struct error err = ERROR_INIT;
 
+    message_language();
     if (argc < 2 || count > TARGETS_MAX) {
         fprintf(stderr, "imprint-connector: 'imprint run' starts this program\n");
         return error_exit_status(ERR_USAGE);
@@ -206,7 +204,7 @@ int main(int argc, char **argv)
     if (confine_memory(&err) == 0)
         (void)!confine_connector(ports, find_all(argv + 1, count, targets, ports), &err);
     if (err.code) {
-        fprintf(stderr, "imprint-connector: %s\n", err.text);
+        error_tell("imprint-connector", &err);
         return error_exit_status(err.code);
     }
     serve(targets, count);

@@ -165,6 +165,7 @@ int main(int argc, char **argv)
     struct gpiod_chip *chip = NULL;
     struct error err = ERROR_INIT;
 
+    message_language();
     if (argc < 4) {
         fprintf(stderr, "usage: imprint-gpio SOCKET CHIP SLOT:ROLE=[!]LINE,...\n");
         return error_exit_status(ERR_USAGE);
@@ -173,7 +174,7 @@ int main(int argc, char **argv)
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     if (begin(&g, argv, argc, &chip, &err))
-        fprintf(stderr, "imprint-gpio: %s\n", err.text);
+        error_tell("imprint-gpio", &err);
     else
         run(&g);
     if (chip)

@@ -126,6 +126,7 @@ int main(int argc, char **argv)
     struct error err = ERROR_INIT;
     struct buf m;
 
+    message_language();
     if (!read_arguments(argv, argc, programs)) {
         fprintf(stderr, "imprint-hook: 'imprint run' starts this program\n");
         return error_exit_status(ERR_USAGE);
@@ -137,7 +138,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "imprint-hook: this kernel does not hide the station's folder: the plant's "
                         "programs could read it\n");
     if (confine_memory(&err)) {
-        fprintf(stderr, "imprint-hook: %s\n", err.text);
+        error_tell("imprint-hook", &err);
         return error_exit_status(err.code);
     }
     buf_init(&m, WIRE_MAX);

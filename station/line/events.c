@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "station/line/pace.h"
 
 #include <inttypes.h>
@@ -27,9 +28,10 @@ static const char *const state_names[] = {"running", "paused", "quitting"};
 enum line_kind { LINE_BEGIN, LINE_COUNTS, LINE_STATE, LINE_NOTICE, LINE_SCANNED, LINE_END };
 
 /* What the progress line calls each state. */
-static const char *const state_words[] = {"empty",        "held",       "waiting", "answering",
-                                          "making a key", "delivering", "proving", "to be scanned",
-                                          "passed",       "failed",     "disabled"};
+static const char *const state_words[] = {N_("empty"),     N_("held"),          N_("waiting"),
+                                          N_("answering"), N_("making a key"),  N_("delivering"),
+                                          N_("proving"),   N_("to be scanned"), N_("passed"),
+                                          N_("failed"),    N_("disabled")};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool as_json;
@@ -76,9 +78,11 @@ static const char *const actions[NEXT_COUNT] = {
 
 /* About a class of failure, where nobody said more. ERR_REFUSED alone does not say that it is the device
  * that is bad. */
-static const char *action_of(int code)
+const char *events_action(const struct error *why)
 {
-    switch (code) {
+    if (why->next)
+        return actions[why->next];
+    switch (why->code) {
     case ERR_TIMEOUT:
     case ERR_GONE:
     case ERR_PROTOCOL:
@@ -99,11 +103,6 @@ static const char *action_of(int code)
     }
 }
 
-const char *events_action(const struct event *e)
-{
-    return e->next ? actions[e->next] : action_of(e->code);
-}
-
 static void print_object(json_t *o)
 {
     json_dumpf(o, stdout, JSON_COMPACT | JSON_SORT_KEYS);
@@ -113,8 +112,14 @@ static void print_object(json_t *o)
 
 static void add_failure(json_t *o, const struct event *e)
 {
-    json_object_set_new(o, "error", json_string(error_name(e->code)));
-    json_object_set_new(o, "text", text_of(e->text));
+    char safe[sizeof e->why->local];
+
+    json_object_set_new(o, "error", json_string(error_name(e->why->code)));
+    json_object_set_new(o, "message", json_string(e->why->message));
+    json_object_set_new(o, "text", text_of(e->why->text));
+    if (*e->why->local)
+        json_object_set_new(o, "local",
+                            json_string(text_readable(e->why->local, safe, sizeof safe)));
 }
 
 static bool has_plant(const struct event *e)
@@ -133,13 +138,13 @@ static void add_members(json_t *o, const struct event *e)
         break;
     case EVENT_FAIL:
         add_failure(o, e);
-        json_object_set_new(o, "action", json_string(events_action(e)));
-        json_object_set_new(o, "exit", json_integer(error_exit_status(e->code)));
+        json_object_set_new(o, "action", json_string(events_action(e->why)));
+        json_object_set_new(o, "exit", json_integer(error_exit_status(e->why->code)));
         json_object_set_new(o, "ms", json_integer(e->took_ms));
         break;
     case EVENT_DISABLED:
         json_object_set_new(o, "reason", json_string(e->worn_out ? "contacts" : "failures"));
-        json_object_set_new(o, "text", text_of(e->text));
+        json_object_set_new(o, "text", text_of(e->why->text));
         break;
     case EVENT_RETRY:
         add_failure(o, e);
@@ -189,7 +194,7 @@ static void show_progress(void)
         return;
     for (int i = 0; i < EVENT_STATES; i++)
         if (in_state[i]) {
-            fprintf(stderr, "%s%u %s", comma, in_state[i], state_words[i]);
+            fprintf(stderr, "%s%u %s", comma, in_state[i], _(state_words[i]));
             comma = ", ";
         }
     fflush(stderr);
@@ -197,30 +202,32 @@ static void show_progress(void)
 
 static void print_words(const struct event *e)
 {
-    static const char *const holds[HOLDS] = {[HOLD_FIXTURE] = "its fixture does not answer",
-                                             [HOLD_LID] = "close the lid",
-                                             [HOLD_START] = "the fixture did not start it"};
+    static const char *const holds[HOLDS] = {[HOLD_FIXTURE] = N_("its fixture does not answer"),
+                                             [HOLD_LID] = N_("close the lid"),
+                                             [HOLD_START] = N_("the fixture did not start it")};
     const char *serial = e->serial && *e->serial ? e->serial : "-";
-    char safe[sizeof(((struct error *)0)->text)];
+    char shown[ERROR_SHOWN_SIZE], safe[ERROR_SHOWN_SIZE];
 
     if (e->kind == EVENT_PASS)
         printf("slot %-6s PASS  %s  %" PRId64 ".%" PRId64 " s%s\n", e->slot, serial,
                e->took_ms / 1000, e->took_ms % 1000 / 100,
-               e->waits   ? "  (installed; it counts once it is locked)"
-               : e->again ? "  (it was finished before)"
+               e->waits   ? _("  (installed; it counts once it is locked)")
+               : e->again ? _("  (it was finished before)")
                           : "");
     else if (e->kind == EVENT_FAIL)
-        printf("slot %-6s FAIL  %s  %s\n", e->slot, serial, plain(e->text, safe));
+        printf("slot %-6s FAIL  %s  %s\n", e->slot, serial,
+               text_readable(error_shown(e->why, shown), safe, sizeof safe));
     else if (e->kind == EVENT_HOLD)
-        printf("slot %-6s HOLD  %s\n", e->slot, holds[e->hold]);
+        printf("slot %-6s HOLD  %s\n", e->slot, _(holds[e->hold]));
     else if (e->kind == EVENT_DISABLED)
-        printf("slot %-6s OFF   -  %s\n", e->slot, plain(e->text, safe));
+        printf("slot %-6s OFF   -  %s\n", e->slot,
+               text_readable(error_shown(e->why, shown), safe, sizeof safe));
     else if (e->kind == EVENT_SCAN)
         printf("slot %-6s SCAN  %s  %s\n", e->slot, serial,
-               e->label ? "scan the label of the unit" : "scan the slot and the unit");
+               e->label ? _("scan the label of the unit") : _("scan the slot and the unit"));
     else if (e->kind == EVENT_RETRY)
         printf("slot %-6s again, %u of %u: %s\n", e->slot, e->attempt, e->most,
-               plain(e->text, safe));
+               text_readable(error_shown(e->why, shown), safe, sizeof safe));
     if (has_plant(e))
         printf("slot %-6s       %s  note: %s\n", e->slot, serial, plain(e->plant, safe));
 }
@@ -318,6 +325,16 @@ void events_state(enum event_state state)
     end_line();
 }
 
+/* Beside a text that is translated; what has arguments in it came translated or is English. */
+static void add_local(json_t *o, const char *text)
+{
+    char safe[sizeof(((struct error *)0)->local)];
+
+    if (*text && gettext(text) != text)
+        json_object_set_new(o, "local",
+                            json_string(text_readable(gettext(text), safe, sizeof safe)));
+}
+
 void events_notice(const char *text, const char *command, bool ok)
 {
     char safe[sizeof(((struct error *)0)->text)];
@@ -326,13 +343,14 @@ void events_notice(const char *text, const char *command, bool ok)
     begin_line();
     if (as_json) {
         o = json_pack("{s:s, s:s}", "event", line_names[LINE_NOTICE], "text", plain(text, safe));
+        add_local(o, text);
         if (command) {
             json_object_set_new(o, "command", text_of(command));
             json_object_set_new(o, "ok", json_boolean(ok));
         }
         print_object(o);
     } else {
-        puts(plain(text, safe));
+        puts(text_readable(*text ? _(text) : text, safe, sizeof safe));
     }
     end_line();
 }
@@ -342,7 +360,8 @@ static void print_scanned(const struct wire_scan *scan)
     json_t *o =
         json_pack("{s:s, s:s}", "event", line_names[LINE_SCANNED], "state", scan_names[scan->kind]);
 
-    json_object_set_new(o, "text", text_of(scan->text));
+    json_object_set_new(o, "text", json_string(scan->text)); /* which the wire let pass */
+    add_local(o, scan->text);
     if (*scan->slot)
         json_object_set_new(o, "slot", text_of(scan->slot));
     if (*scan->serial)
@@ -361,7 +380,8 @@ void events_scanned(const struct wire_scan *scan)
         print_scanned(scan);
     else
         printf("%s%s%s%s%s%s\n", *scan->slot ? "slot " : "", scan->slot, *scan->slot ? "  " : "",
-               scan->serial, *scan->serial ? "  " : "", plain(scan->text, safe));
+               scan->serial, *scan->serial ? "  " : "",
+               text_readable(*scan->text ? _(scan->text) : "", safe, sizeof safe));
     end_line();
 }
 

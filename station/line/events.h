@@ -50,16 +50,14 @@ struct event {
     enum event_kind kind;
     enum event_kind from; /* a state: the one before, or EVENT_STATES for the first of a slot */
     const char *slot;
-    const char *serial;   /* NULL or empty while unknown */
-    bool again;           /* PASS: it was finished before, nothing was consumed */
-    bool waits;           /* PASS: it is whitelisted only once another run locked it */
-    int code;             /* FAIL, RETRY: one of base/error.h */
-    const char *text;     /* FAIL, RETRY, DISABLED: what happened and what to do */
-    enum error_next next; /* FAIL */
-    enum event_hold hold; /* HOLD */
-    bool worn_out;        /* DISABLED: its contacts; false: it failed several times in a row */
-    bool label;           /* SCAN: its label; false: the slot and its unit's code */
-    int64_t took_ms;      /* PASS, FAIL */
+    const char *serial;      /* NULL or empty while unknown */
+    bool again;              /* PASS: it was finished before, nothing was consumed */
+    bool waits;              /* PASS: it is whitelisted only once another run locked it */
+    const struct error *why; /* FAIL, RETRY, DISABLED: what happened and what to do */
+    enum event_hold hold;    /* HOLD */
+    bool worn_out;           /* DISABLED: its contacts; false: it failed several times in a row */
+    bool label;              /* SCAN: its label; false: the slot and its unit's code */
+    int64_t took_ms;         /* PASS, FAIL */
     const char
         *plant; /* PASS, FAIL: what the plant's system said that was no yes; or NULL, empty */
     uint32_t done, total;   /* PROGRESS, in bytes */
@@ -76,7 +74,7 @@ void events_emit(const struct event *event);
 void events_observe(void (*seen)(void *context, const struct event *event), void *context);
 
 /* FAIL: the name of what a person does next (docs/events.md). */
-const char *events_action(const struct event *event);
+const char *events_action(const struct error *why);
 
 /* After a result, from counts as the vault has them. */
 void events_counts(const struct wire_counts *counts);

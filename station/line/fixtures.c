@@ -164,7 +164,7 @@ static void miss(struct fixture *x, const struct offer *offer)
 {
     struct error why = ERROR_INIT;
 
-    (void)error_set(&why, -offer->status, "%s", offer->text);
+    (void)offer_error(offer, &why);
     tell_once(x, &why);
     if (x->has_address)
         (void)!offer_ask(x->source, ASK_PORT, x->port, NULL);

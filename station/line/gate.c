@@ -183,17 +183,18 @@ static int check_gate(const struct gate *g, struct error *err)
 {
     static const char *const texts[HOLDS] = {
         [HOLD_FIXTURE] =
-            "the fixture does not answer: call the engineer; the unit goes on where it "
-            "was",
-        [HOLD_LID] = "the lid was opened: close it, and the unit goes on where it was",
-        [HOLD_START] = "the fixture ended this unit: start it again, and it goes on where it was"};
+            N_("the fixture does not answer: call the engineer; the unit goes on where it "
+               "was"),
+        [HOLD_LID] = N_("the lid was opened: close it, and the unit goes on where it was"),
+        [HOLD_START] =
+            N_("the fixture ended this unit: start it again, and it goes on where it was")};
     static const enum error_next next[HOLDS] = {
         [HOLD_FIXTURE] = NEXT_CALL, [HOLD_LID] = NEXT_RESEAT};
     int why = atomic_load(&g->broken);
 
     if (why == HOLD_NONE)
         return 0;
-    return error_next(err, next[why], error_set(err, ERR_INTERRUPTED, "%s", texts[why]));
+    return error_next(err, next[why], error_set_plain(err, ERR_INTERRUPTED, texts[why]));
 }
 
 static int gated_write(struct transport *t, const uint8_t *bytes, size_t len, int timeout_ms,
@@ -295,8 +296,8 @@ static void look_like(const struct gate *g, const struct event *e, struct gate_v
         copy_word(v->text[0], e->serial);
     v->how = e->again ? FIXTURE_AGAIN : e->waits ? FIXTURE_WAITS : FIXTURE_NEW;
     if (e->kind == EVENT_FAIL) {
-        copy_word(v->text[0], error_name(e->code));
-        copy_word(v->text[1], events_action(e));
+        copy_word(v->text[0], error_name(e->why->code));
+        copy_word(v->text[1], events_action(e->why));
     }
 }
 

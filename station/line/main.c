@@ -113,7 +113,7 @@ static void give(struct place *p, const struct offer *offer, int source, int fd)
 
     snprintf(port.name, sizeof port.name, "%s", offer->name);
     if (offer->status)
-        (void)error_set(&port.failure, -offer->status, "%s", offer->text);
+        (void)offer_error(offer, &port.failure);
     place_give(p, &port);
 }
 
@@ -217,9 +217,9 @@ static void acknowledge(struct manager *m, const char *slot, const char *name)
     if (p && desk_acknowledge(&m->desk, slot, &was, &err))
         events_notice(err.text, name, false);
     else if (p && (place_acknowledge(p) || was))
-        events_notice("the slot begins again", name, true);
+        events_notice(N_("the slot begins again"), name, true);
     else
-        events_notice("there is no such slot, or it does not show a failure", name, false);
+        events_notice(N_("there is no such slot, or it does not show a failure"), name, false);
 }
 
 static void obey(struct manager *m, const struct command *c)
@@ -229,12 +229,13 @@ static void obey(struct manager *m, const struct command *c)
     switch (c->kind) {
     case COMMAND_PAUSE:
     case COMMAND_RESUME:
-        events_notice(c->kind == COMMAND_PAUSE ? "no further device is begun" : "devices are begun",
+        events_notice(c->kind == COMMAND_PAUSE ? N_("no further device is begun")
+                                               : N_("devices are begun"),
                       name, true);
         pause_line(m, c->kind == COMMAND_PAUSE);
         break;
     case COMMAND_QUIT:
-        events_notice("what was begun is finished, then the line ends", name, true);
+        events_notice(N_("what was begun is finished, then the line ends"), name, true);
         quit(m);
         break;
     case COMMAND_ACK:
@@ -420,7 +421,7 @@ static int run(struct manager *m, int woken)
     int rc = begin(m, &err);
 
     if (rc) {
-        fprintf(stderr, "imprint: %s\n", err.text);
+        error_tell("imprint", &err);
         return rc;
     }
     while (!is_over(m)) {
@@ -475,7 +476,7 @@ static int start(struct manager *m)
     if (rc == 0)
         rc = confine(&err);
     if (rc) {
-        fprintf(stderr, "imprint: %s\n", err.text);
+        error_tell("imprint", &err);
         return rc;
     }
     m->line.wake = signal_wake = m->fixtures.wake = wake[1];
@@ -486,6 +487,7 @@ int main(int argc, char **argv)
 {
     static struct manager m;
 
+    message_language();
     if (confine_memory(NULL))
         return error_exit_status(ERR_INTERNAL);
     m.fixtures.woken = on_fixture;

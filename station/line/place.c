@@ -77,14 +77,12 @@ static bool is_transient(int code)
     return code == ERR_TIMEOUT || code == ERR_PROTOCOL;
 }
 
-static void tell_retry(struct place *p, unsigned attempt, unsigned most, int rc,
-                       const struct error *err)
+static void tell_retry(struct place *p, unsigned attempt, unsigned most, const struct error *err)
 {
     struct event e = {.kind = EVENT_RETRY,
                       .slot = p->label,
                       .serial = p->slot.plan.serial,
-                      .code = rc,
-                      .text = err->text,
+                      .why = err,
                       .attempt = attempt,
                       .most = most};
 
@@ -149,7 +147,7 @@ static int provision(struct place *p, bool *finished, struct error *err)
         if (!is_transient(rc) || n == most || p->line->stop)
             break;
         (void)!slot_report(s, rc, true, err);
-        tell_retry(p, n + 1, most, rc, err);
+        tell_retry(p, n + 1, most, err);
         *err = (struct error)ERROR_INIT;
         gate_cycle_power(p->gate, wake_main, p->line);
     }

@@ -15,10 +15,8 @@ void slot_emit(struct slot *s, enum event_kind state, const struct error *err)
                       .serial = s->plan.serial,
                       .again = s->plan.again,
                       .waits = s->waits,
+                      .why = err,
                       .plant = s->noted.plant,
-                      .code = err ? err->code : 0,
-                      .text = err ? err->text : NULL,
-                      .next = err ? err->next : NEXT_BY_CLASS,
                       .worn_out = s->condition.state == WIRE_SLOT_WORN_OUT,
                       .took_ms = clock_mono_ms() - s->started_ms};
 
@@ -77,13 +75,13 @@ static const char *advice(int code)
 {
     switch (code) {
     case ERR_TIMEOUT:
-        return "; check power, cable and firmware, then run again";
+        return N_("; check power, cable and firmware, then run again");
     case ERR_GONE:
-        return "; plug it in again and run again: it goes on where it was";
+        return N_("; plug it in again and run again: it goes on where it was");
     case ERR_PROTOCOL:
-        return "; check that this is the right device and firmware, then run again";
+        return N_("; check that this is the right device and firmware, then run again");
     case ERR_BUSY:
-        return "; close the other program, then run again";
+        return N_("; close the other program, then run again");
     default:
         return "";
     }
@@ -91,11 +89,8 @@ static const char *advice(int code)
 
 static void add_advice(const struct slot *s, int code, struct error *err)
 {
-    size_t used = strlen(err->text);
-
-    if (s->desk.lost)
-        return;
-    strncat(err->text, advice(code), sizeof err->text - used - 1);
+    if (!s->desk.lost)
+        error_append(err, advice(code));
 }
 
 bool slot_is_closed(const struct slot *s)

@@ -70,12 +70,6 @@ static void describe(const struct port *p, uint16_t number, struct offer *offer)
     snprintf(offer->name, sizeof offer->name, "%s", p->name);
 }
 
-static void say_failure(struct offer *offer, const struct error *err)
-{
-    offer->status = (uint8_t)error_exit_status(err->code);
-    snprintf(offer->text, sizeof offer->text, "%.*s", (int)sizeof offer->text - 1, err->text);
-}
-
 static int open_port(struct opener *o, const struct port *p, int *fd, struct error *err)
 {
     if (p->kind == PORT_INPUT)
@@ -99,7 +93,7 @@ static void try_port(struct opener *o, const struct port *p, struct known_port *
         known_give(k);
         send_offer(o, &offer, fd);
     } else if (known_fail(k, err.code, o->watching)) {
-        say_failure(&offer, &err);
+        offer_put_error(&offer, &err);
         send_offer(o, &offer, -1);
     }
 }
@@ -130,7 +124,7 @@ static void complain(struct opener *o, const struct error *err)
     if (strcmp(o->said, err->text) == 0)
         return;
     snprintf(o->said, sizeof o->said, "%s", err->text);
-    say_failure(&offer, err);
+    offer_put_error(&offer, err);
     send_offer(o, &offer, -1);
 }
 
@@ -176,7 +170,7 @@ static void begin(struct opener *o)
         offer_addresses(o);
         listed.port = count_slots(o);
     } else {
-        say_failure(&listed, &err);
+        offer_put_error(&listed, &err);
     }
     send_offer(o, &listed, -1);
 }
@@ -238,6 +232,7 @@ int main(int argc, char **argv)
     static struct opener o;
     struct error err = ERROR_INIT;
 
+    message_language();
     for (int i = 1; i + 2 < argc && o.rule_count < PORT_RULES_MAX; i += 3)
         o.rules[o.rule_count++] = (struct port_rule){argv[i], argv[i + 1], atoi(argv[i + 2])};
     if (o.rule_count == 0) {
@@ -250,7 +245,7 @@ int main(int argc, char **argv)
     if (confine_memory(&err) == 0)
         (void)!confine_opener(&err);
     if (err.code) {
-        fprintf(stderr, "imprint-opener: %s\n", err.text);
+        error_tell("imprint-opener", &err);
         return error_exit_status(err.code);
     }
     serve(&o);

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -340,30 +341,13 @@ static int syntax_error(const char *path, struct fy_diag *diag, struct error *er
     return error_set(err, ERR_INPUT, "%s:%d:%d: %s", path, e->line, e->column, e->msg);
 }
 
-/* The length of the UTF-8 character (RFC 3629) at p, or 0 when there is none. */
-static size_t character(const uint8_t *p, size_t left)
-{
-    size_t len = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
-
-    if (len > left || (*p >= 0x80 && *p < 0xc2))
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    /* Longer than needed, a surrogate, or past the last character. */
-    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
-        (*p == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return len;
-}
-
 /* libfyaml 0.7 never returns from a directive with bytes that are not UTF-8. */
 static int check_utf8(const char *source, const uint8_t *text, size_t size, struct error *err)
 {
     size_t line = 1, start = 0, len;
 
     for (size_t i = 0; i < size; i += len) {
-        len = character(text + i, size - i);
+        len = text_character(text + i, size - i);
         if (len == 0)
             return error_set(err, ERR_INPUT, "%s:%zu:%zu: this is not text in UTF-8", source, line,
                              i - start + 1);

@@ -1,6 +1,7 @@
 #include "station/vault/scanning.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "station/vault/claim.h"
 #include "station/vault/ending.h"
 #include "station/vault/naming.h"
@@ -68,7 +69,7 @@ static void tell(struct scanning *s, enum wire_scan_kind kind, const char *slot,
     *t = (struct wire_scan){.live = 1, .kind = (uint8_t)kind};
     snprintf(t->slot, sizeof t->slot, "%s", slot);
     snprintf(t->serial, sizeof t->serial, "%s", serial);
-    snprintf(t->text, sizeof t->text, "%.*s", WIRE_TEXT_MAX, text);
+    snprintf(t->text, sizeof t->text, "%.*s", (int)text_cut(text, WIRE_TEXT_MAX), text);
 }
 
 void scanning_tell(struct scanning *s, const char *text)
@@ -161,7 +162,7 @@ void scanning_refused(struct scanning *s, const char *slot)
     strcpy(serial, found->serial);
     found->serial[0] = 0;
     tell(s, WIRE_SCAN_EXPIRED, slot, serial,
-         "the device in it was refused: scan the slot and the unit again");
+         N_("the device in it was refused: scan the slot and the unit again"));
 }
 
 void scanning_expire(struct scanning *s, int64_t now_ms)
@@ -173,7 +174,7 @@ void scanning_expire(struct scanning *s, int64_t now_ms)
             strcpy(serial, s->slots[i].serial);
             s->slots[i].serial[0] = 0;
             tell(s, WIRE_SCAN_EXPIRED, s->slots[i].slot, serial,
-                 "30 seconds are over: scan the slot and the unit again");
+                 N_("30 seconds are over: scan the slot and the unit again"));
         }
     for (size_t i = 0; i < CONFIG_SCANNERS_MAX; i++)
         if (now_ms >= s->selected[i].until_ms)
@@ -287,7 +288,7 @@ static int select_slot(struct vault *v, size_t scanner, const char *slot, int64_
     snprintf(selected->slot, sizeof selected->slot, "%s", slot);
     selected->credential = asking(v->scanning, slot);
     selected->until_ms = now_ms + SCANNING_MS;
-    tell(v->scanning, WIRE_SCAN_SLOT, slot, "", "now scan the unit of this slot");
+    tell(v->scanning, WIRE_SCAN_SLOT, slot, "", N_("now scan the unit of this slot"));
     return 0;
 }
 
@@ -312,7 +313,7 @@ static struct slot_scan *only_asking(const struct vault *v, size_t scanner)
 static void confirm(struct vault *v, struct slot_scan *slot)
 {
     slot->label = LABEL_FITS;
-    tell(v->scanning, WIRE_SCAN_LABEL, slot->slot, slot->is, "the label fits");
+    tell(v->scanning, WIRE_SCAN_LABEL, slot->slot, slot->is, N_("the label fits"));
 }
 
 /* Whatever the line does next, nobody gets this identity any more. *ended: it was over already, and
@@ -364,7 +365,8 @@ static int check_other_unit(const struct vault *v, const struct slot_scan *slot,
 
 static int condemn(struct vault *v, struct slot_scan *slot, const char *serial, struct error *err)
 {
-    char text[WIRE_TEXT_MAX + 1];
+    struct error mismatch = ERROR_INIT;
+    char shown[ERROR_SHOWN_SIZE];
     bool ended = false;
     int rc = check_other_unit(v, slot, serial, err);
 
@@ -379,12 +381,11 @@ static int condemn(struct vault *v, struct slot_scan *slot, const char *serial, 
         return rc;
     slot->label = LABEL_OTHER;
     snprintf(slot->said, sizeof slot->said, "%s", serial);
-    snprintf(
-        text, sizeof text,
-        "LABEL_MISMATCH: the label of the unit in slot '%s' says '%s', and the device in it is "
-        "'%s'",
-        slot->slot, slot->said, slot->is);
-    tell(v->scanning, WIRE_SCAN_MISMATCH, slot->slot, slot->is, text);
+    (void)error_set(&mismatch, ERR_LABEL_MISMATCH,
+                    "LABEL_MISMATCH: the label of the unit in slot '%s' says '%s', and the device "
+                    "in it is '%s'",
+                    slot->slot, slot->said, slot->is);
+    tell(v->scanning, WIRE_SCAN_MISMATCH, slot->slot, slot->is, error_shown(&mismatch, shown));
     return 0;
 }
 
@@ -482,7 +483,7 @@ static int arm(struct vault *v, const char *slot, const char *serial, int64_t no
         return error_set(err, ERR_INPUT, "there are too many slots");
     snprintf(s->serial, sizeof s->serial, "%s", serial);
     s->until_ms = now_ms + SCANNING_MS;
-    tell(v->scanning, WIRE_SCAN_ARMED, slot, serial, "put this unit in within 30 seconds");
+    tell(v->scanning, WIRE_SCAN_ARMED, slot, serial, N_("put this unit in within 30 seconds"));
     return 0;
 }
 
@@ -583,7 +584,7 @@ int scanning_take(struct vault *v, size_t scanner, const char *code, size_t len,
                   struct error *err)
 {
     struct error wrong = ERROR_INIT;
-    char slot[WIRE_SLOT_MAX + 1] = "";
+    char slot[WIRE_SLOT_MAX + 1] = "", shown[ERROR_SHOWN_SIZE];
     int rc;
 
     scanning_expire(v->scanning, now_ms);
@@ -600,6 +601,6 @@ int scanning_take(struct vault *v, size_t scanner, const char *code, size_t len,
             *err = wrong;
         return rc;
     }
-    tell(v->scanning, WIRE_SCAN_REFUSED, "", "", wrong.text);
+    tell(v->scanning, WIRE_SCAN_REFUSED, "", "", error_shown(&wrong, shown));
     return 0;
 }

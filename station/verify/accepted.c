@@ -83,6 +83,6 @@ void accepted_done(struct accepted *a)
     trust_close(a->trust);
     a->trust = NULL;
     if (*a->scratch && file_remove_tree(a->scratch, &err))
-        fprintf(stderr, "imprint: %s\n", err.text);
+        error_tell("imprint", &err);
     *a->scratch = 0;
 }

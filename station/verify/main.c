@@ -104,6 +104,7 @@ int main(int argc, char **argv)
     char missing[300];
     int rc;
 
+    message_language();
     if (argc != 2) {
         fprintf(stderr, "imprint-verify: 'imprint verify' starts this program\n");
         return error_exit_status(ERR_USAGE);

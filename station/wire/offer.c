@@ -3,12 +3,13 @@
 #include "base/buf.h"
 #include "station/wire/channel.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MESSAGE_MAX 1024
+#define MESSAGE_MAX 2048
 #define ASK_SIZE    3
 
 static void put_text(struct buf *b, const char *text)
@@ -40,7 +41,9 @@ int offer_send(int control, const struct offer *offer, int fd, struct error *err
     buf_put_u16(&b, offer->port);
     put_text(&b, offer->slot);
     put_text(&b, offer->name);
+    put_text(&b, offer->message);
     put_text(&b, offer->text);
+    put_text(&b, offer->local);
     rc = buf_check(&b, "an offer of a port", err);
     if (rc == 0)
         rc = channel_send_descriptor(control, fd, b.data, b.len, err);
@@ -57,9 +60,24 @@ static int decode(const void *bytes, size_t len, struct offer *offer)
     if (reader_u8(&r, &offer->kind) || reader_u8(&r, &offer->status) ||
         reader_u16(&r, &offer->port) || get_text(&r, offer->slot, sizeof offer->slot) ||
         get_text(&r, offer->name, sizeof offer->name) ||
-        get_text(&r, offer->text, sizeof offer->text) || reader_end(&r))
+        get_text(&r, offer->message, sizeof offer->message) ||
+        get_text(&r, offer->text, sizeof offer->text) ||
+        get_text(&r, offer->local, sizeof offer->local) || reader_end(&r))
         return ERR_FORMAT;
     return offer->kind < OFFER_SERIAL || offer->kind > OFFER_LISTED ? ERR_FORMAT : 0;
+}
+
+void offer_put_error(struct offer *offer, const struct error *err)
+{
+    offer->status = (uint8_t)error_exit_status(err->code);
+    memcpy(offer->message, err->message, sizeof offer->message);
+    snprintf(offer->text, sizeof offer->text, "%.399s", err->text);
+    snprintf(offer->local, sizeof offer->local, "%.399s", err->local);
+}
+
+int offer_error(const struct offer *offer, struct error *err)
+{
+    return error_received(err, -(int)offer->status, offer->message, offer->text, offer->local);
 }
 
 static bool is_stream(int fd)

@@ -43,13 +43,18 @@ struct offer {
     uint16_t port;  /* the sender's number of it; an address: among those of the job, from 0 */
     char slot[OFFER_SLOT_MAX + 1];
     char name[OFFER_NAME_MAX + 1];
-    char text[400]; /* with a status: what happened */
+    char message[MESSAGE_CODE_SIZE]; /* with a status: what happened, as in struct error */
+    char text[400], local[400];
 };
 
 enum offer_ask { ASK_ONCE = 1, ASK_WATCH = 2, ASK_PORT = 3 };
 
 /* fd: the descriptor, or -1; it stays open here. */
 MUST_USE int offer_send(int control, const struct offer *offer, int fd, struct error *err);
+
+/* Why there is no port: status, message, text and local. */
+void offer_put_error(struct offer *offer, const struct error *err);
+int offer_error(const struct offer *offer, struct error *err);
 
 /* *fd is the descriptor, or -1 where the kind has none or status is not 0. */
 MUST_USE int offer_receive(int control, struct offer *offer, int *fd, struct error *err);

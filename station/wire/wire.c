@@ -1,5 +1,8 @@
 #include "station/wire/wire.h"
 
+#include "base/error.h"
+#include "base/text.h"
+
 #include <string.h>
 
 static void put_text(struct buf *m, const char *text)
@@ -19,6 +22,16 @@ static int get_text(struct reader *r, char *out, size_t size)
             return ERR_FORMAT;
     strcpy(out, text);
     return 0;
+}
+
+/* What a person reads may be in a language that needs more than ASCII. */
+static int get_words(struct reader *r, char *out, size_t size)
+{
+    char text[WIRE_TEXT_MAX + 1];
+
+    if (size > sizeof text || reader_lp_str(r, text, size))
+        return ERR_FORMAT;
+    return strcmp(text_readable(text, out, size), text) ? ERR_FORMAT : 0;
 }
 
 static int get_flag(struct reader *r, uint8_t *flag)
@@ -252,14 +265,19 @@ int wire_get_ack(struct reader *r, char slot[WIRE_SLOT_MAX + 1])
     return 0;
 }
 
+static void put_cut(struct buf *m, const char *text)
+{
+    buf_put_lp(m, text, strnlen(text, WIRE_TEXT_MAX));
+}
+
 void wire_put_error(struct buf *m, int code, const struct error *err)
 {
-    size_t len = strlen(err->text);
-
     buf_reset(m);
     buf_put_u8(m, (uint8_t)error_exit_status(code));
     buf_put_u8(m, (uint8_t)err->next);
-    buf_put_lp(m, err->text, len > WIRE_TEXT_MAX ? WIRE_TEXT_MAX : len);
+    put_text(m, err->message);
+    put_cut(m, err->text);
+    put_cut(m, err->local);
 }
 
 void wire_put_ok(struct buf *m)
@@ -269,17 +287,19 @@ void wire_put_ok(struct buf *m)
 
 int wire_get_status(struct reader *r, struct error *err)
 {
-    char text[WIRE_TEXT_MAX + 1];
+    char message[MESSAGE_CODE_SIZE], text[WIRE_TEXT_MAX + 1], local[WIRE_TEXT_MAX + 1];
     uint8_t status, next;
 
     if (reader_u8(r, &status))
         return error_set(err, ERR_INTERNAL, "the vault sent an empty answer");
     if (status == 0)
         return 0;
-    if (reader_u8(r, &next) || next >= NEXT_COUNT || reader_lp_str(r, text, sizeof text) ||
+    if (reader_u8(r, &next) || next >= NEXT_COUNT || reader_lp_str(r, message, sizeof message) ||
+        reader_lp_str(r, text, sizeof text) || reader_lp_str(r, local, sizeof local) ||
         reader_end(r))
         return error_set(err, ERR_INTERNAL, "the vault sent a malformed answer");
-    return error_next(err, (enum error_next)next, error_set(err, -(int)status, "%s", text));
+    return error_next(err, (enum error_next)next,
+                      error_received(err, -(int)status, message, text, local));
 }
 
 static void put_condition(struct buf *m, const struct wire_condition *v)
@@ -451,7 +471,7 @@ int wire_get_scan(struct reader *r, struct wire_scan *v)
     memset(&got, 0, sizeof got);
     if (get_flag(r, &got.live) || reader_u8(r, &got.kind) || got.kind >= WIRE_SCAN_KINDS ||
         get_text(r, got.slot, sizeof got.slot) || get_text(r, got.serial, sizeof got.serial) ||
-        get_text(r, got.text, sizeof got.text) || reader_end(r))
+        get_words(r, got.text, sizeof got.text) || reader_end(r))
         return ERR_FORMAT;
     *v = got;
     return 0;

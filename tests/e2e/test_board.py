@@ -196,7 +196,7 @@ class Tiles(BoardCase):
         terminal.resize(50, 24)
         terminal.wait(r"that it holds the key of 'PUMP-000001': set \.\.\. *\n", r"\n set aside *\n")
         terminal.resize(80, 30)
-        terminal.wait(r"'PUMP-000001': set it aside *\n", r"\n Set the device aside, .* again\. *\n")
+        terminal.wait(r"'PUMP-000001': set it aside \(V-\d+\) *\n", r"\n Set the device aside, .* again\. *\n")
 
     def test_a_delivery_and_its_retries_are_seen(self):
         self.make(1, request_ms=600)

@@ -168,7 +168,7 @@ class Errors(unittest.TestCase):
             made = int(re.search(r"generated (\d+)", out).group(1))
             self.assertIn(text, out)
             if option == "--count":
-                self.assertIn(f"--count {90000 - made}\n", out)
+                self.assertIn(f"--count {90000 - made} (", out)
 
     def wait_until_generated(self, order):
         deadline = time.monotonic() + 60

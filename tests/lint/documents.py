@@ -108,13 +108,13 @@ def check_events_document():
     real = [name for _, listed in names for name in re.findall(r'"(\w+)"', listed)]
     said = re.findall(r"(?m)^\| `(\w+)` \|", table)
     problems = differences("docs/events.md, events", said, real + ["warning"])
-    by_class = re.search(r"(?s)action_of\(int code\)\n\{(.*?)\n\}", code).group(1)
+    by_class = re.search(r"(?s)events_action\(const struct error \*why\)\n\{(.*?)\n\}", code).group(1)
     by_reason = re.search(r"(?s)actions\[NEXT_COUNT\] = \{(.*?)\};", code).group(1)
     actions = set(re.findall(r'return "(\w+)"', by_class)) | set(re.findall(r'"(\w+)"', by_reason))
     text = source("docs/events.md")
     reasons = re.search(r"(?s)### Reasons\n(.*?)\n## ", text).group(1)
     problems += differences("docs/events.md, actions", re.findall(r"(?m)^\| `(\w+)` \|", reasons), actions)
-    shown = re.findall(r'\{"(\w+)",\s*"([^"]{10})[^"]*",\s*"([^"]+)"\}', source("station/board/words.c"))
+    shown = re.findall(r'\{"(\w+)",\s*N_\("([^"]{10})[^"]*"\),\s*N_\("([^"]+)"\)\}', source("station/board/words.c"))
     problems += differences("station/board/words.c, actions", {action for action, _, _ in shown}, actions)
     guide = source("docs/operators.md")
     problems += [f"docs/operators.md: no row for '{brief}', '{begin}...'" for _, begin, brief in shown

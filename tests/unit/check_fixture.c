@@ -329,7 +329,7 @@ static const struct {
     {{.kind = EVENT_DELIVER}, FIXTURE_BUSY, LAMP_YELLOW, -1, {"", ""}},
     {{.kind = EVENT_SCAN}, FIXTURE_BUSY, LAMP_BLUE, TONE_CALL, {"", ""}},
     {{.kind = EVENT_PASS, .serial = "A B\n"}, FIXTURE_OK, LAMP_GREEN, TONE_GOOD, {"A?B?", ""}},
-    {{.kind = EVENT_FAIL, .code = ERR_DUPLICATE},
+    {{.kind = EVENT_FAIL, .why = &(const struct error){.code = ERR_DUPLICATE}},
      FIXTURE_NG,
      LAMP_RED,
      TONE_BAD,

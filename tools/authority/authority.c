@@ -235,6 +235,6 @@ int main(int argc, char **argv)
     if (rc == ERR_USAGE && !err.code)
         fprintf(stderr, "%s\n", usage);
     else if (rc)
-        fprintf(stderr, "imprint-authority: %s\n", err.text);
+        error_tell("imprint-authority", &err);
     return error_exit_status(rc);
 }

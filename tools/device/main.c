@@ -50,7 +50,7 @@ static void print_help(FILE *out)
 /* The one place that prints a failure. */
 static int report(const struct error *err)
 {
-    fprintf(stderr, "imprint-device: %s\n", err->text);
+    error_tell("imprint-device", err);
     return error_exit_status(err->code);
 }
 

@@ -145,6 +145,6 @@ int main(int argc, char **argv)
         rc = start_agent(&board, &a, &err);
     if (rc == 0)
         rc = run(&board, &a, &err);
-    fprintf(stderr, "imprint-gadget: %s\n", err.text);
+    error_tell("imprint-gadget", &err);
     return error_exit_status(rc);
 }

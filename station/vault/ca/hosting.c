@@ -70,7 +70,8 @@ static int judge(const struct ca_place *p, const struct issuers *issuers, unsign
     if (rc == 0 && !issuer_hosted_scheme(chain->certs[0], &scheme))
         rc = error_set(err, ERR_REFUSED,
                        "the key of the hosted CA is of a type that importers do not know: "
-                       "they know " CA_ALGORITHM_NAMES);
+                       "they know %s",
+                       CA_ALGORITHM_NAMES);
     if (rc == 0)
         rc = certified_check(p, issuers, number, chain, err);
     return rc ? rc : check_number(p, number, err);
