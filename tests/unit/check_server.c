@@ -358,7 +358,7 @@ END_TEST
 
 /* What the line that asks ahead was answered: shared with the test. */
 struct answers {
-    int told;  /* status of HELLO */
+    int told; /* status of HELLO, or ERR_GONE: the vault ended with requests unread, which resets */
     int count; /* answers after it */
     int rc;    /* of the line */
 };
@@ -375,16 +375,21 @@ static int asks_ahead(int control)
 
     buf_init(&m, WIRE_MAX);
     answers->rc = begin_device(fd, &m, handle) || channel_send(fd, &m, &err);
+    /* Where the group fails the vault may have ended before these leave. */
     for (uint8_t i = 0; i < 3; i++) {
         buf_reset(&m);
         wire_put_object(&m, handle, i);
-        answers->rc |= channel_send(fd, &m, &err);
+        (void)!channel_send(fd, &m, NULL);
     }
     buf_reset(&m);
     wire_put_nonce(&m, handle);
-    answers->rc |= channel_send(fd, &m, &err) || channel_receive(fd, &m, &err);
+    (void)!channel_send(fd, &m, NULL);
+    answers->told = channel_receive(fd, &m, &err);
+    if (answers->told == ERR_GONE) /* the reset is told first, what was answered after it */
+        answers->told = channel_receive(fd, &m, &err);
     reader_init(&in, m.data, m.len);
-    answers->told = wire_get_status(&in, &err);
+    if (answers->told == 0)
+        answers->told = wire_get_status(&in, &err);
     while (answers->count < 4 && channel_receive(fd, &m, &err) == 0)
         answers->count++;
     return LINE_STATUS;
@@ -412,7 +417,7 @@ START_TEST(what_was_asked_ahead_is_not_answered_when_its_group_fails)
         store_set_anchor(r.store, no_anchor, NULL);
     ck_assert_int_eq(serve(&r, asks_ahead, &err) == ERR_HSM, _i);
     ck_assert_int_eq(answers->rc, 0);
-    ck_assert_int_eq(answers->told, _i ? ERR_HSM : 0);
+    ck_assert(_i ? answers->told == ERR_HSM || answers->told == ERR_GONE : answers->told == 0);
     ck_assert_int_eq(answers->count, _i ? 0 : 4);
     rig_drop(&r);
 }
